@@ -1,0 +1,1 @@
+"""Metric tables: the catalogue of measurements and the one-decode pass that fills them."""

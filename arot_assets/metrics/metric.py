@@ -1,0 +1,136 @@
+"""What a metric is: a name, a version, documented columns, and one function.
+
+Belongs here: the declaration of a metric and the version that its rows carry.
+Does not belong here: any measurement (``catalogue/``), and how images reach it (``one_pass.py``).
+This module is imported by every Dagster process, so it must stay light: no torch, cv2 or numba.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from arot_assets.metrics.image import Image
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One documented column of a metric table.
+
+    Attributes:
+        name: snake_case, unique in its metric. In ``<dataset>.wide`` it appears as ``<metric>__<name>``.
+        type: an Arrow type.
+        description: what it means, with unit and range: people read it in the UI and in DuckDB.
+        low: the smallest value allowed, None if open. A check holds the table to it.
+        high: the largest value allowed, None if open.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A table of measurements, one row for each sample.
+
+    Exactly one of ``compute`` (a function of one image) or ``model`` (a catalogue model; ``from_outputs`` makes rows of
+    what it returns for a batch) is given.
+
+    Attributes:
+        name: the table: ``<dataset>.<name>``.
+        version: the version of the code. Change it when values change: all rows are then computed again.
+        description: one or two sentences for people.
+        columns: what a row holds, in order.
+        compute: ``Image -> {column: value}``. Called in decode threads, so it should release the GIL where it can.
+        model: a key of ``resources.models`` catalogue.
+        from_outputs: ``{output: float32 [N, ...]} -> N rows``; for ``model`` metrics.
+        params: JSON-able settings that change the values.
+    """
+
+    name: str
+    version: str
+    description: str
+    columns: tuple[Column, ...]
+    compute: "Callable[[Image], Row] | None" = None
+    model: str | None = None
+    from_outputs: "Callable[[Mapping[str, np.ndarray]], Sequence[Row]] | None" = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.compute is None) == (self.model is None):
+            raise ValueError(f"metric {self.name!r}: give either compute or model, not both or neither")
+        if (self.model is None) != (self.from_outputs is None):
+            raise ValueError(f"metric {self.name!r}: from_outputs belongs to a model metric, and a model metric needs it")
+        taken = [c.name for c in self.columns if c.name in RESERVED] + sorted(
+            {c.name for c in self.columns if [x.name for x in self.columns].count(c.name) > 1}
+        )
+        if taken:
+            raise ValueError(f"metric {self.name!r}: column names {taken} are reserved or given twice")
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the metric's table; descriptions travel in the field metadata."""
+        return metric_schema(self.columns)
+
+    def metric_version(self, model_fingerprint: str = "") -> str:
+        """The 12 hex digits that mark a row as current.
+
+        Args:
+            model_fingerprint: revision or file hash and preprocessing of the model, empty without one.
+        """
+        return metric_version(self.name, self.version, self.params, model_fingerprint)
+
+
+RESERVED = ("sample_id", "status", "reason", "metric_version", "computed_at")
+
+
+def metric_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The schema of a metric table: identity and status, the metric's columns, provenance."""
+    described = [pa.field(c.name, c.type, metadata={"description": c.description}) for c in columns]
+    return pa.schema(
+        [
+            pa.field("sample_id", pa.string(), metadata={"description": "first 32 hex digits of the SHA-256 of the bytes"}),
+            pa.field("status", pa.string(), metadata={"description": "ok | failed"}),
+            pa.field("reason", pa.string(), metadata={"description": "why it failed, null when ok"}),
+            *described,
+            pa.field("metric_version", pa.string(), metadata={"description": "hash of code version, parameters and model"}),
+            pa.field(
+                "computed_at", pa.timestamp("us", tz="UTC"), metadata={"description": "when this row was computed, UTC"}
+            ),
+        ]
+    )
+
+
+def metric_version(name: str, version: str, params: Mapping[str, Any], model_fingerprint: str = "") -> str:
+    """Hash (12 hex digits) of everything that the values of a metric depend on."""
+    parts = json.dumps([name, version, dict(params), model_fingerprint], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+
+
+def image_metric(
+    *, version: str, columns: Sequence[Column], params: Mapping[str, Any] | None = None
+) -> "Callable[[Callable[[Image], Row]], Metric]":
+    """Turn a function of one image into a metric: its name is the table's, its docstring the description.
+
+    Example:
+        >>> @image_metric(version="1", columns=[Column("mean", pa.float32(), "mean gray level, 0-255", 0, 255)])
+        ... def brightness(image):
+        ...     \"\"\"How bright the image is.\"\"\"
+        ...     return {"mean": image.gray.mean()}
+    """
+
+    def declare(compute: "Callable[[Image], Row]") -> Metric:
+        description = " ".join((compute.__doc__ or "").split())
+        return Metric(compute.__name__, version, description, tuple(columns), compute=compute, params=params or {})
+
+    return declare

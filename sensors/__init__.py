@@ -1,0 +1,1 @@
+"""When to look again: source sensors, automation, failures."""
