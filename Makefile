@@ -1,0 +1,45 @@
+# Everything runs in .venv, which the first target makes. A fresh machine needs Python 3.11, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test ui lint install bench clean help
+
+help:
+	@echo "make demo   run the whole job on examples/ and show what came of it"
+	@echo "make ui     open Dagster on the results (http://127.0.0.1:3000)"
+	@echo "make test   all tests"
+	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make bench  the benchmarks (minutes)"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "arot needs Python 3.11 or newer; set PYTHON=…")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): about 6 GB with PyTorch, some minutes the first time"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-warn-script-location -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/arot demo
+
+ui: $(STAMP)
+	@$(BIN)/arot ui
+
+test: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python bench/image_metrics.py
+	$(BIN)/python bench/scale.py
+
+clean:
+	rm -rf .arot dbt_like_sql/target
