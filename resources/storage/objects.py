@@ -1,0 +1,106 @@
+"""What storage tells of an object, and how a failure is told.
+
+Belongs here: the words that every backend and its users share. Does not belong here: reaching anything.
+"""
+
+import os
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+TEMPORARY_PREFIX = ".arot-tmp-"
+"""Names that begin so are half-written files; no listing shows them."""
+
+
+class ObjectInfo(NamedTuple):
+    """One object of a listing.
+
+    Attributes:
+        uri: where it is: an absolute path for local files.
+        size: bytes.
+        mtime: seconds since the epoch, UTC; 0.0 where the scheme keeps none.
+        etag: the server's own content tag, None for local files.
+    """
+
+    uri: str
+    size: int
+    mtime: float
+    etag: str | None
+
+
+class ObjectColumns(NamedTuple):
+    """Many objects of a listing, column by column: element n of each list belongs to one object, see ``ObjectInfo``."""
+
+    uri: list[str]
+    size: list[int]
+    mtime: list[float]
+    etag: list[str | None]
+
+
+class StorageError(Exception):
+    """A URI that cannot be listed, read or written; the message names it, the cause and the remedy.
+
+    Attributes:
+        kind: what failed, in one word that rows are found by: ``not_found``, ``denied``, ``timeout``, ``dns``,
+            ``too_large``, ``opt_out`` …; empty where no word says more than the message.
+    """
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def reason(self) -> str:
+        """What a row says of it: the kind and the message."""
+        return f"{self.kind}: {self}" if self.kind else str(self)
+
+
+REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
+    (FileNotFoundError, "not_found", "check the spelling, and that the disk or bucket is mounted or reachable"),
+    (NotADirectoryError, "", "a part of the path is a file; name a folder"),
+    (IsADirectoryError, "", "that is a folder; name a file"),
+    (PermissionError, "denied", "give this user the right to it, or set the credentials of its scheme"),
+    (TimeoutError, "timeout", "see that its server is up and reachable, then try again"),
+)
+LIST_BATCH = 5000
+"""Objects that a listing hands on, and reports, at a time."""
+
+NO_SPACE = 28
+READ_ONLY = 30
+
+
+def explain(uri: str, action: str, error: BaseException) -> StorageError:
+    """One sentence for an I/O failure: the thing, the cause, the remedy; with its kind."""
+    kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
+    if isinstance(error, OSError) and error.errno == NO_SPACE:
+        remedy = "free some space or point AROT_STORE elsewhere; nothing was half written"
+    if isinstance(error, OSError) and error.errno == READ_ONLY:
+        remedy = "the file system is read-only; point AROT_STORE to a place that can be written"
+    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return StorageError(f"cannot {action} '{uri}': {cause}; {remedy}", kind=kind)
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URI in lower case; ``file`` for a local path."""
+    return uri.split("://", 1)[0].lower() if "://" in uri else "file"
+
+
+def is_local(uri: str) -> bool:
+    """Whether a URI is a path of this machine: no scheme, or ``file://``."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def local_path(uri: str) -> str:
+    """The absolute path behind a local URI; ``~`` is expanded."""
+    return os.path.abspath(os.path.expanduser(uri.removeprefix("file://")))
+
+
+def join(root: str, *parts: str) -> str:
+    """A URI below a root.
+
+    Raises:
+        ValueError: a part would leave the root (``..``, an absolute path).
+    """
+    for part in parts:
+        if part.startswith("/") or ".." in PurePosixPath(part).parts or "\0" in part:
+            raise ValueError(f"{part!r} would leave {root!r}")
+    return "/".join([root.rstrip("/"), *parts])

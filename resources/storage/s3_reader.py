@@ -1,0 +1,95 @@
+"""A file over an object of S3: seeks without moving a byte, reads by ranges, all of one version.
+
+Belongs here: the reader. The first request brings the object's end, its size and its etag at once: Parquet and zip keep
+their index there, and a small object is whole.
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+from resources.storage.objects import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+    from resources.storage.s3_requests import S3Requests
+
+TAIL_BYTES = 128 * 1024
+
+
+class S3Reader(io.RawIOBase):
+    """See the module. Not safe in threads but for ``read_range``.
+
+    Attributes:
+        size: bytes of the object.
+
+    Args:
+        requests: the connection.
+        uri: of the object, for errors.
+        bucket, key: where it is.
+
+    Raises:
+        StorageError: it cannot be read; while reading, also that it changed since it was opened.
+    """
+
+    def __init__(self, requests: "S3Requests", uri: str, bucket: str, key: str) -> None:
+        self._requests, self._uri, self._bucket, self._key = requests, uri, bucket, key
+        self._position = 0
+        answer = requests.get(
+            bucket, key, headers={"Range": f"bytes=-{TAIL_BYTES}"}, uri=uri, action="read", expected=(200, 206, 416)
+        )
+        self._tail = answer.body if answer.status != 416 else b""  # 416: the object is empty
+        self._etag = answer.headers.get("etag", "")
+        total = answer.headers.get("content-range", "").rpartition("/")[2]
+        self.size = int(total) if answer.status == 206 and total.isdecimal() else len(self._tail)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; asks nothing of the server."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: "Buffer") -> int:
+        """One request for all that the buffer takes, none for what is in the object's end."""
+        view = memoryview(buffer).cast("B")
+        end = min(self._position + len(view), self.size)
+        if end <= self._position:
+            return 0
+        data = self.read_range(self._position, end)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        """What is left, by one request."""
+        data = self.read_range(self._position, self.size) if self._position < self.size else b""
+        self._position += len(data)
+        return data
+
+    def read_range(self, start: int, end: int) -> bytes:
+        """Bytes ``start`` to ``end`` (not included), both within the object; safe in threads."""
+        tail = self.size - len(self._tail)
+        if start >= tail:
+            return self._tail[start - tail : end - tail]
+        stop = min(end, tail)
+        headers = {"Range": f"bytes={start}-{stop - 1}", **({"If-Match": self._etag} if self._etag else {})}
+        answer = self._requests.get(
+            self._bucket, self._key, headers=headers, uri=self._uri, action="read", expected=(206,)
+        )
+        if self._etag and answer.headers.get("etag", self._etag) != self._etag:
+            raise StorageError(f"cannot read '{self._uri}': it changed meanwhile; start again", kind="changed")
+        return answer.body + self._tail[: max(0, end - tail)]

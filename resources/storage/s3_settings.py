@@ -1,0 +1,179 @@
+"""How S3 is reached: endpoint, region, profile, credentials; the same for every client.
+
+Belongs here: the settings, and the clients made of them (boto3, DuckDB). Does not belong here: any request (``s3.py``).
+
+Credentials are found where AWS tools look for them: the environment, ``~/.aws``, the machine's role. They are never kept in
+a field of ours, so that no configuration that Dagster stores can hold one.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dagster as dg
+
+from resources.storage.objects import StorageError
+
+if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
+
+ANONYMOUS_VARIABLE = "AROT_S3_ANONYMOUS"
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+DEFAULT_REGION = "us-east-1"
+ATTEMPTS = 10
+"""Tries of one request. With one request in five broken, one in ten million fails."""
+CONNECTIONS = 64
+"""Connections that a client keeps."""
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+
+
+class Access(NamedTuple):
+    """What a request is signed with. Its text shows no secret."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Access(…)"
+
+
+class S3Settings(dg.Config):
+    """Where S3 is and who asks.
+
+    Attributes:
+        endpoint: another server than Amazon's; empty for ``$AWS_ENDPOINT_URL_S3``, ``$AWS_ENDPOINT_URL`` or the profile.
+        region: empty for ``$AWS_REGION``, ``$AWS_DEFAULT_REGION`` or the profile.
+        profile: a profile of ``~/.aws``; empty for ``$AWS_PROFILE``.
+        anonymous: sign nothing, for public buckets; also by ``AROT_S3_ANONYMOUS=1``.
+    """
+
+    endpoint: str = ""
+    region: str = ""
+    profile: str = ""
+    anonymous: bool = False
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether requests go without a signature."""
+        said = os.environ.get(ANONYMOUS_VARIABLE, "").strip().lower()
+        return self.anonymous or said in ("1", "true", "yes")
+
+    def resource(self) -> "S3Resource":
+        """Dagster's S3 resource with these settings."""
+        from dagster_aws.s3 import S3Resource
+
+        region = self.region or next((os.environ[v] for v in REGION_VARIABLES if os.environ.get(v)), None)
+        return S3Resource(
+            endpoint_url=self.endpoint or None,
+            region_name=region,
+            profile_name=self.profile or None,
+            use_unsigned_session=self.unsigned,
+            max_attempts=ATTEMPTS,
+        )
+
+
+class S3Session:
+    """The settings at work: a boto3 session and its clients. Safe in threads.
+
+    Attributes:
+        resource: what it was made of.
+
+    Raises:
+        StorageError: there is no such profile.
+    """
+
+    def __init__(self, settings: S3Settings) -> None:
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        self.resource = settings.resource()
+        try:
+            self._session = boto3.session.Session(
+                profile_name=self.resource.profile_name, region_name=self.resource.region_name
+            )
+        except BotoCoreError as error:
+            raise StorageError(f"S3: {error}; check AWS_PROFILE and ~/.aws", kind="denied") from error
+
+    def client(self) -> Any:
+        """A boto3 client that tries each request once: who calls it repeats."""
+        import botocore
+        from botocore.config import Config
+
+        resource = self.resource
+        settings: dict[str, Any] = {
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "signature_version": botocore.UNSIGNED if resource.use_unsigned_session else "s3v4",
+            # servers other than Amazon's know neither the newer checksums nor a host for each bucket
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        }
+        if self.own_endpoint():
+            settings["s3"] = {"addressing_style": "path"}
+        return self._session.client(
+            "s3",
+            region_name=self.region,
+            endpoint_url=resource.endpoint_url,
+            use_ssl=resource.use_ssl,
+            verify=resource.verify,
+            aws_access_key_id=resource.aws_access_key_id,
+            aws_secret_access_key=resource.aws_secret_access_key,
+            aws_session_token=resource.aws_session_token,
+            config=Config(**settings),
+        )
+
+    @property
+    def region(self) -> str:
+        """The region that requests are signed for."""
+        return self._session.region_name or DEFAULT_REGION
+
+    @property
+    def ca_bundle(self) -> str | bool | None:
+        """The certificates that TLS trusts: a file, or the default."""
+        found: str | None = self._session._session.get_config_variable("ca_bundle")
+        return self.resource.verify if self.resource.verify is not None else found or True
+
+    def own_endpoint(self) -> str | None:
+        """The endpoint, if it is another than Amazon's: from the settings, the environment or the profile."""
+        if self.resource.endpoint_url:
+            return self.resource.endpoint_url
+        for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+            if os.environ.get(variable):
+                return os.environ[variable]
+        found: str | None = self._session._session.get_scoped_config().get("endpoint_url")
+        return found
+
+    def access(self) -> Access | None:
+        """Current credentials, renewed if they run out; None to ask anonymously.
+
+        Raises:
+            StorageError: there are none, or they cannot be renewed.
+        """
+        from botocore.exceptions import BotoCoreError
+
+        if self.resource.use_unsigned_session:
+            return None
+        if self.resource.aws_access_key_id and self.resource.aws_secret_access_key:
+            return Access(
+                self.resource.aws_access_key_id,
+                self.resource.aws_secret_access_key,
+                self.resource.aws_session_token,
+            )
+        try:
+            found = self._session.get_credentials()
+            frozen = None if found is None else found.get_frozen_credentials()
+        except BotoCoreError as error:
+            raise StorageError(
+                f"S3: credentials cannot be had: {type(error).__name__}; log in again, or check AWS_PROFILE",
+                kind="denied",
+            ) from error
+        if frozen is None:
+            raise StorageError(
+                "S3: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or "
+                f"{ANONYMOUS_VARIABLE}=1 for a public bucket",
+                kind="denied",
+            )
+        return Access(frozen.access_key, frozen.secret_key, frozen.token)

@@ -1,0 +1,286 @@
+"""One way to reach files and objects, whatever the scheme.
+
+Belongs here: the resource that picks the backend of a URI. Does not belong here: how a scheme is reached (one file a
+backend), what the bytes mean (``resources.tables`` for Parquet, ``arot_assets.datasets`` for images).
+
+A URI without a scheme is a local path.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from resources.storage import transfer
+from resources.storage.backend import Backend
+from resources.storage.generic import GenericBackend
+from resources.storage.http_settings import HttpSettings
+from resources.storage.local import LocalBackend
+from resources.storage.objects import (
+    LIST_BATCH,
+    TEMPORARY_PREFIX,
+    ObjectColumns,
+    ObjectInfo,
+    StorageError,
+    explain,
+    is_local,
+    join,
+    local_path,
+    scheme_of,
+)
+from resources.storage.s3_settings import S3Settings
+
+if TYPE_CHECKING:
+    from resources.storage.s3 import S3Backend
+
+__all__ = [
+    "LIST_BATCH",
+    "TEMPORARY_PREFIX",
+    "ObjectColumns",
+    "ObjectInfo",
+    "Storage",
+    "StorageError",
+    "explain",
+    "is_local",
+    "join",
+    "local_path",
+]
+
+T = TypeVar("T")
+S3 = "s3"
+
+S3_SCHEMES = ("s3", "s3a")
+HTTP_SCHEMES = ("http", "https")
+
+
+class Storage(dg.ConfigurableResource):
+    """Files and objects on every scheme that fsspec knows, with the same semantics on each.
+
+    Attributes:
+        s3: how S3 is reached; what it leaves open, the environment says.
+        http: how web servers are asked, and what is refused.
+    """
+
+    s3: S3Settings = S3Settings()
+    http: HttpSettings = HttpSettings()
+    _backends: dict[str, Backend] = PrivateAttr(default_factory=dict)
+
+    def ls(
+        self, root: str, exts: Collection[str] | None = None, on_progress: Callable[[int], None] | None = None
+    ) -> Iterator[ObjectInfo]:
+        """Every object below a root, recursively, in no particular order.
+
+        Hidden files are listed; symbolic links to files are followed, to folders not (they may loop).
+
+        Args:
+            root: a folder, or one object.
+            exts: keep only these extensions (``{".jpg"}``, compared without case); None keeps all.
+            on_progress: called now and then with the number of objects seen since the last call.
+
+        Raises:
+            StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
+        """
+        wanted = None if exts is None else {e.lower() for e in exts}
+        for columns in self.ls_columns(root, on_progress):
+            for info in map(ObjectInfo, *columns):
+                if wanted is None or os.path.splitext(info.uri)[1].lower() in wanted:
+                    yield info
+
+    def ls_columns(self, root: str, on_progress: Callable[[int], None] | None = None) -> Iterator[ObjectColumns]:
+        """The same as ``ls``, some thousands of objects at a time: for sources with millions of them.
+
+        Args:
+            root: a folder, or one object.
+            on_progress: called now and then with the number of objects seen since the last call.
+
+        Raises:
+            StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
+        """
+        columns = ObjectColumns([], [], [], [])
+        for some in self._backend(root).ls_columns(root):
+            columns.uri.extend(some.uri)
+            columns.size.extend(some.size)
+            columns.mtime.extend(some.mtime)
+            columns.etag.extend(some.etag)
+            if len(columns.uri) >= LIST_BATCH:
+                if on_progress is not None:
+                    on_progress(len(columns.uri))
+                yield columns
+                columns = ObjectColumns([], [], [], [])
+        if columns.uri:
+            if on_progress is not None:
+                on_progress(len(columns.uri))
+            yield columns
+
+    def stat(self, uri: str) -> ObjectInfo:
+        """Size, modification time and etag of one object.
+
+        Raises:
+            StorageError: it is not there, or cannot be reached.
+        """
+        return self._backend(uri).stat(uri)
+
+    def exists(self, uri: str) -> bool:
+        """Whether something is at this URI."""
+        return self._backend(uri).exists(uri)
+
+    def names(self, uri: str) -> list[str]:
+        """The last part of every name directly below a folder; empty when there is none."""
+        return self._backend(uri).names(uri)
+
+    def read_bytes(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
+        """The object, or its bytes from ``start`` to ``end`` (not included).
+
+        Raises:
+            StorageError: it is not there, or cannot be read.
+        """
+        return self._backend(uri).read(uri, start, end)
+
+    def open(self, uri: str) -> IO[bytes]:
+        """A seekable binary reader.
+
+        Raises:
+            StorageError: it is not there, or cannot be read.
+        """
+        return self._backend(uri).open(uri)
+
+    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
+        """Put an object in one step: a reader sees the old bytes or the new ones, never half of them.
+
+        Args:
+            uri: where.
+            data: all of it.
+            create_only: fail if something is there already.
+
+        Raises:
+            StorageError: no space, no right, a read-only place, or it is there already. Nothing half written stays.
+        """
+        self._backend(uri).write(uri, data, create_only)
+
+    def write_local(self, uri: str, fill: Callable[[Path], T]) -> T:
+        """Let ``fill`` write a temporary file beside a local URI, then move it into place; gives what ``fill`` returns.
+
+        Raises:
+            StorageError: as ``write``.
+        """
+        return LocalBackend().write_with(uri, fill)
+
+    def delete(self, uri: str) -> None:
+        """Remove one object; it is no error if it is gone already."""
+        self._backend(uri).delete(uri)
+
+    def with_http(self, http: HttpSettings) -> "Storage":
+        """The same storage under other rules for web addresses."""
+        if http == self.http:
+            return self
+        other = self.model_copy(update={"http": http})
+        other._backends = {scheme: b for scheme, b in self._backends.items() if scheme not in HTTP_SCHEMES}
+        return other
+
+    def copy(self, source: str, target: str) -> None:  # type: ignore[override]  # BaseModel's is superseded by model_copy
+        """Copy one object, between any two schemes, by the shortest way: within S3 no byte comes here.
+
+        Raises:
+            StorageError: it cannot be read or written; the target is as it was.
+        """
+        transfer.copy(self, source, target)
+
+    def move(self, source: str, target: str) -> None:
+        """Move one object, between any two schemes.
+
+        Raises:
+            StorageError: it cannot be read, written or deleted; it is at one of the two places at least.
+        """
+        transfer.move(self, source, target)
+
+    def sync(
+        self,
+        source: str,
+        target: str,
+        *,
+        exts: Collection[str] | None = None,
+        delete: bool = False,
+        threads: int = transfer.THREADS,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> transfer.SyncResult:
+        """Make a folder like another one, see ``transfer.sync``; objects that could not be copied are in its result."""
+        return transfer.sync(self, source, target, exts=exts, delete=delete, threads=threads, on_progress=on_progress)
+
+    def upload(self, path: str | Path, uri: str) -> None:
+        """Put a local file somewhere, large ones in parts.
+
+        Raises:
+            StorageError: it cannot be read or written; the target is as it was.
+        """
+        transfer.upload(self, Path(local_path(str(path))), uri)
+
+    def download(self, uri: str, path: str | Path | None = None) -> Path:
+        """Bring an object here; gives where it is.
+
+        Args:
+            uri: the object; a local one without a path is given as it is.
+            path: the file to write; None for the cache, which asks whether the object changed and keeps it until its space
+                is needed: open it soon, and do not write to it.
+
+        Raises:
+            StorageError: it cannot be read, or the file not be written.
+        """
+        if path is not None:
+            target = Path(local_path(str(path)))
+            transfer.copy(self, uri, str(target))
+            return target
+        info = self.stat(uri)
+        if is_local(uri):
+            return Path(local_path(uri))
+        from resources.storage.cache import Cache, default_bytes, default_folder
+
+        cache = Cache(default_folder(), default_bytes())
+        return cache.fetch(info, lambda target: transfer.download(self, uri, target, info))
+
+    def presign(self, uri: str, seconds: int = 3600) -> str:
+        """An address with which anybody may read an object of S3 for so long. It is a secret: do not store it.
+
+        Raises:
+            StorageError: another scheme, or no credentials.
+        """
+        if scheme_of(uri) != S3:
+            raise StorageError(f"'{uri}' cannot be presigned: only objects of s3:// can; copy it there")
+        return self.s3_backend().presign(uri, seconds)
+
+    def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
+        """Remove what killed processes left half written below a folder or prefix; gives how many."""
+        if scheme_of(root) == S3:
+            return self.s3_backend().remove_leftovers(root, older_than_seconds)
+        return LocalBackend().remove_leftovers(root, older_than_seconds) if is_local(root) else 0
+
+    def s3_backend(self) -> "S3Backend":
+        """The backend of ``s3://``, for what only S3 can do."""
+        from resources.storage.s3 import S3Backend
+
+        backend = self._backend("s3://")
+        assert isinstance(backend, S3Backend)
+        return backend
+
+    def _backend(self, uri: str) -> Backend:
+        scheme = scheme_of(uri)
+        if scheme == "https":
+            scheme = "http"  # one backend for both, so that a host's limit holds over both
+        if scheme not in self._backends:
+            self._backends.setdefault(scheme, self._make_backend(scheme, uri))
+        return self._backends[scheme]
+
+    def _make_backend(self, scheme: str, uri: str) -> Backend:
+        if scheme == "file":
+            return LocalBackend()
+        if scheme == S3:
+            from resources.storage.s3 import S3Backend
+
+            return S3Backend(self.s3)
+        if scheme in HTTP_SCHEMES:
+            from resources.storage.http import HttpBackend
+
+            return HttpBackend(self.http)
+        return GenericBackend(uri)

@@ -1,0 +1,63 @@
+"""Names that come from elsewhere, and where they may be written.
+
+Belongs here: turning a name of a listing, an archive or a hub into a place below a target, and refusing what would leave it.
+"""
+
+import os
+import re
+
+from resources.storage.objects import StorageError, is_local, local_path
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST_NAME = 255
+"""Bytes of one part of a path: the limit of all common file systems."""
+
+
+def root_prefix(root: str) -> str:
+    """What the URIs of all objects below a root begin with."""
+    whole = local_path(root) if is_local(root) else root
+    return whole.rstrip("/") + "/"
+
+
+def target_of(root: str, name: str) -> str:
+    """The place of a name below a target.
+
+    Args:
+        root: a folder on any scheme.
+        name: its parts divided by ``/``, from a source that is not trusted.
+
+    Raises:
+        StorageError: the name leaves the target (``..``, absolute, through a symbolic link), or no file can be called so.
+    """
+    why = _refused(name, is_local(root))
+    if why:
+        raise StorageError(
+            f"the name {name!r} is refused below '{root}': {why}; rename it at its source", kind="refused_name"
+        )
+    place = root_prefix(root) + name
+    if is_local(root):
+        top = os.path.realpath(local_path(root))
+        parent = os.path.realpath(os.path.dirname(place))
+        if parent != top and not parent.startswith(top.rstrip("/") + "/"):
+            raise StorageError(
+                f"the name {name!r} is refused below '{root}': a symbolic link leads out of the folder; remove the link",
+                kind="refused_name",
+            )
+    return place
+
+
+def _refused(name: str, local: bool) -> str:
+    parts = name.split("/")
+    if not name or name.endswith("/"):
+        return "it is empty"
+    if ".." in parts:
+        return "'..' would leave the folder"
+    if not local:
+        return ""
+    if "" in parts or "." in parts:
+        return "an empty part or '.' names another file than it says"
+    if CONTROL.search(name):
+        return "it has control characters"
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
+        return f"a part of it is longer than {LONGEST_NAME} bytes"
+    return ""

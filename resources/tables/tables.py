@@ -1,0 +1,336 @@
+"""The lake: every table is Parquet below the store, each file written in one step.
+
+Belongs here: reading and writing Parquet files and their footers, and where the store is.
+Does not belong here: which tables exist (``arot_assets``), SQL over them (``resources.warehouse``).
+
+A path is given in parts below the store: ``tables.read("datasets", "demo", "samples", "00000.parquet")``.
+The footer of a Parquet file holds a few strings of ours (versions, digests), so that a reader can tell whether a file
+is current without reading a row.
+"""
+
+import builtins
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+STORE_VARIABLE = "AROT_STORE"
+FOOTER_PREFIX = b"arot."
+COMPRESSION = "zstd"
+GROUP_BYTES = 4_000_000
+"""Rows of a file that are encoded at once, in bytes: encoding a vector takes 15 times its size."""
+LOOKED_AT = 10_000
+"""Rows that tell whether the values of a column repeat."""
+FAR_THREADS = 16
+"""Files of a store elsewhere that are asked for at a time."""
+READ_ATTEMPTS = 5
+"""Tries of reading a table that another process replaces meanwhile."""
+
+
+class TablesError(Exception):
+    """A table that cannot be read or written; the message names it, the cause and the remedy."""
+
+
+def default_store() -> str:
+    """``$AROT_STORE``, or ``.arot/store`` in the project (beside the folder of this package)."""
+    return os.environ.get(STORE_VARIABLE) or str(PROJECT_ROOT / ".arot" / "store")
+
+
+class Head(NamedTuple):
+    """What a file tells without reading a row: our strings in its footer, and its rows."""
+
+    footer: dict[str, str]
+    num_rows: int
+
+
+class Tables(dg.ConfigurableResource):
+    """Parquet tables below one root.
+
+    Attributes:
+        store: the root, any URI that storage reads; empty means ``default_store()``.
+        storage: how bytes are reached.
+    """
+
+    store: str = ""
+    storage: Storage
+    _heads: dict[str, tuple[tuple[object, ...], Head]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        """The store's URI, without a slash at its end."""
+        root = self.store or default_store()
+        return local_path(root) if is_local(root) else root.rstrip("/")
+
+    def uri(self, *parts: str) -> str:
+        """The URI of a path below the store."""
+        return join(self.root, *parts)
+
+    def exists(self, *parts: str) -> bool:
+        """Whether a file or folder is there."""
+        return self.storage.exists(self.uri(*parts))
+
+    def list(self, *parts: str) -> list[str]:
+        """Names in a folder of the store, sorted; empty when it is not there. Half-written files are not shown."""
+        uri = self.uri(*parts)
+        if is_local(uri):
+            try:
+                names = os.listdir(uri)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        else:
+            names = self.storage.names(uri)
+        return sorted(n for n in names if not n.startswith(TEMPORARY_PREFIX))
+
+    def shards(self, dataset: str, table: str) -> "builtins.list[str]":
+        """The shards of a table that have a file, sorted."""
+        suffix = ".parquet"
+        return [n.removesuffix(suffix) for n in self.list("datasets", dataset, table) if n.endswith(suffix)]
+
+    def write(self, table: "pa.Table", *parts: str, footer: Mapping[str, str] | None = None) -> None:
+        """Write a table in one step, zstd-compressed.
+
+        Args:
+            table: the rows; field metadata (descriptions) is kept.
+            parts: where, below the store.
+            footer: strings to keep in the file's footer.
+
+        Raises:
+            StorageError: no space, no right, a read-only store. Nothing half written stays.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in (footer or {}).items()}
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **ours})
+        uri = self.uri(*parts)
+
+        def fill(sink: Any) -> None:
+            rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
+            pq.write_table(table, sink, compression=COMPRESSION, use_dictionary=_repetitive(table), row_group_size=rows)
+
+        if is_local(uri):
+            self.storage.write_local(uri, fill)
+        else:
+            buffer = pa.BufferOutputStream()
+            fill(buffer)
+            self.storage.write(uri, buffer.getvalue().to_pybytes())
+        pa.default_memory_pool().release_unused()  # what encoding took, several times the rows
+
+    def write_query(
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        sql: str,
+        *parts: str,
+        footer: Mapping[str, str] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+    ) -> int:
+        """Write the rows of a query in one step, streamed (memory does not grow with the rows).
+
+        Args:
+            con: a connection on which ``sql`` runs.
+            sql: one SELECT.
+            parts: where, below the store.
+            footer: strings to keep in the file's footer.
+            descriptions: column name -> text, kept in the field metadata.
+
+        Returns:
+            Number of rows.
+
+        Raises:
+            StorageError: no space, no right, a read-only store. Nothing half written stays.
+            duckdb.Error: the query fails; the table stays as it was.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        reader = con.execute(sql).to_arrow_reader(100_000)
+        described = [
+            field.with_metadata({"description": (descriptions or {})[field.name]})
+            if field.name in (descriptions or {})
+            else field
+            for field in reader.schema
+        ]
+        ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in (footer or {}).items()}
+        schema = pa.schema(described, metadata=ours)
+
+        def fill(sink: Any) -> int:
+            rows = 0
+            with pq.ParquetWriter(sink, schema, compression=COMPRESSION) as writer:
+                for batch in reader:
+                    writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
+                    rows += batch.num_rows
+            return rows
+
+        uri = self.uri(*parts)
+        if is_local(uri):
+            return self.storage.write_local(uri, fill)
+        with tempfile.TemporaryDirectory(prefix="arot-query-") as folder:
+            path = Path(folder) / "rows.parquet"
+            rows = fill(path)
+            self.storage.upload(path, uri)
+        return rows
+
+    def read(self, *parts: str, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The whole table, or some of its columns.
+
+        Raises:
+            TablesError: there is no such table, or the file is not Parquet.
+            StorageError: the store cannot be reached.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                if columns is None and not is_local(self.uri(*parts)):  # all of it: one request
+                    with self._told(*parts):
+                        data = self.read_bytes(*parts)
+                        return pq.read_table(pa.BufferReader(data))
+                with self._parquet(*parts) as file:
+                    return file.read(columns=list(columns) if columns is not None else None)
+            except StorageError as error:
+                if error.kind != "changed" or attempt + 1 == READ_ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def footer(self, *parts: str) -> dict[str, str]:
+        """The strings kept in a file's footer; reads no row.
+
+        Raises:
+            TablesError: there is no such table, or the file is not Parquet.
+        """
+        return dict(self._head(*parts).footer)
+
+    def footer_if_any(self, *parts: str) -> dict[str, str] | None:
+        """The footer's strings, None when there is no such file."""
+        try:
+            return self.footer(*parts)
+        except TablesError as error:
+            if isinstance(error.__cause__, FileNotFoundError | StorageError):
+                return None
+            raise
+
+    def descriptions(self, *parts: str) -> dict[str, str]:
+        """Every column of a table, in order, with the description that the file carries (empty without one)."""
+        with self._parquet(*parts) as file:
+            return {f.name: (f.metadata or {}).get(b"description", b"").decode() for f in file.schema_arrow}
+
+    def num_rows(self, *parts: str) -> int:
+        """Rows of a table; reads no row."""
+        return self._head(*parts).num_rows
+
+    def write_bytes(self, data: bytes, *parts: str) -> None:
+        """Put any file below the store in one step (reports, checkpoints)."""
+        self.storage.write(self.uri(*parts), data)
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """Any file below the store."""
+        return self.storage.read_bytes(self.uri(*parts))
+
+    def heads(self, dataset: str, table: str) -> dict[str, Head]:
+        """Shard -> what its file tells, for a whole table at once: far from here, many are asked for at a time.
+
+        Raises:
+            TablesError: a file is not Parquet.
+            StorageError: the store cannot be reached.
+        """
+        folder = self.uri("datasets", dataset, table)
+        if is_local(folder):
+            return {s: self._head("datasets", dataset, table, f"{s}.parquet") for s in self.shards(dataset, table)}
+        try:
+            found = list(self.storage.ls(folder, {".parquet"}))
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            return {}
+
+        def head(info: ObjectInfo) -> tuple[str, Head]:
+            name = info.uri.rsplit("/", 1)[-1]
+            return name.removesuffix(".parquet"), self._head("datasets", dataset, table, name, identity=info[1:])
+
+        with ThreadPoolExecutor(FAR_THREADS, thread_name_prefix="arot-heads") as pool:
+            return dict(sorted(pool.map(head, found)))
+
+    def _head(self, *parts: str, identity: tuple[object, ...] | None = None) -> Head:
+        """What a file tells without reading a row. It is opened again only when it is another one than before.
+
+        Args:
+            parts: where, below the store.
+            identity: what tells an object elsewhere from others of its name; a local file is looked at.
+        """
+        uri = self.uri(*parts)
+        if is_local(uri):
+            with suppress(OSError):  # what is wrong with the file, opening it will tell
+                found = os.stat(uri)
+                identity = (found.st_ino, found.st_mtime_ns, found.st_size)
+        known = self._heads.get(uri)
+        if known is not None and identity is not None and known[0] == identity:
+            return known[1]
+        with self._parquet(*parts) as file:
+            found_footer = file.metadata.metadata or {}
+            ours = {
+                k.removeprefix(FOOTER_PREFIX).decode(): v.decode()
+                for k, v in found_footer.items()
+                if k.startswith(FOOTER_PREFIX)
+            }
+            head = Head(ours, int(file.metadata.num_rows))
+        if identity is not None:
+            self._heads[uri] = (identity, head)
+        return head
+
+    def _parquet(self, *parts: str) -> Any:
+        import pyarrow.parquet as pq
+
+        uri = self.uri(*parts)
+        with self._told(*parts):
+            return pq.ParquetFile(uri if is_local(uri) else self.storage.open(uri))
+
+    @contextmanager
+    def _told(self, *parts: str) -> Iterator[None]:
+        """Errors of reading a table, in words of tables; a store that cannot be reached is not a table that is missing."""
+        import pyarrow as pa
+
+        uri = self.uri(*parts)
+        try:
+            yield
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            raise TablesError(f"no table '{uri}': {error}; materialize the asset that writes it") from error
+        except OSError as error:
+            raise TablesError(f"no table '{uri}': {error}; materialize the asset that writes it") from error
+        except pa.ArrowInvalid as error:
+            raise TablesError(f"'{uri}' is not a Parquet file: {error}; delete it and run again") from error
+
+
+def _repetitive(table: "pa.Table") -> list[str]:
+    """The columns whose values repeat: a dictionary pays for these, and makes files of ids or scores larger and slower.
+
+    Told from the first ``LOOKED_AT`` rows.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = []
+    for field, column in zip(table.schema, table.slice(0, LOOKED_AT).columns, strict=True):
+        path, kind, values = field.name, field.type, column
+        if pa.types.is_list(kind):
+            path, kind, values = f"{path}.list.element", kind.value_type, pc.list_flatten(column)
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+        whole = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+        if (text or whole) and 2 * pc.count_distinct(values, mode="all").as_py() <= len(values):
+            names.append(path)
+    return names

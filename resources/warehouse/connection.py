@@ -1,0 +1,83 @@
+"""Opening DuckDB so that it reads the store, wherever it is.
+
+Belongs here: connections, their limits, and what they need to reach S3. Does not belong here: views (``views.py``).
+
+The extension comes with a Python package: nothing is downloaded. Credentials go into a secret of the connection, which is not
+written to any database file.
+"""
+
+import os
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from resources.storage.objects import StorageError, is_local, scheme_of
+from resources.tables.tables import Tables
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from resources.storage.storage import Storage
+
+HTTP_RETRIES = 8
+THREADS = 16
+"""Files that DuckDB asks for at a time: the time of one is mostly waiting."""
+_installing = threading.Lock()
+
+
+def open_duckdb(
+    tables: Tables, database: str = ":memory:", memory_limit: str | None = None
+) -> "duckdb.DuckDBPyConnection":
+    """A connection that reads the tables of a store.
+
+    Args:
+        tables: the lake.
+        database: a file, or in memory.
+        memory_limit: as DuckDB writes it; None for its own.
+
+    Raises:
+        StorageError: the store is on a scheme that DuckDB cannot read here, or there are no credentials.
+    """
+    import duckdb
+
+    con = duckdb.connect(database, config={"memory_limit": memory_limit} if memory_limit else {})
+    try:
+        con.execute("set timezone = 'UTC'")
+        con.execute("set parquet_metadata_cache = true")
+        con.execute("set enable_progress_bar = false")
+        if not is_local(tables.root):
+            _reach_s3(con, tables.root, tables.storage)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _reach_s3(con: "duckdb.DuckDBPyConnection", root: str, storage: "Storage") -> None:
+    from duckdb_extensions import import_extension
+
+    if scheme_of(root) != "s3":
+        raise StorageError(f"DuckDB cannot read a store at '{root}'; point AROT_STORE to a folder or to s3://")
+    with _installing:
+        import_extension("httpfs", con=con)
+    con.execute("load httpfs")
+    con.execute(f"set threads = {max(THREADS, os.cpu_count() or 1)}")
+    con.execute(f"set http_retries = {HTTP_RETRIES}")
+    con.execute("set http_keep_alive = true")
+    session = storage.s3_backend().requests.session
+    access = session.access()
+    values = {"REGION": session.region}
+    if access is not None:
+        values |= {"KEY_ID": access.access_key, "SECRET": access.secret_key}
+        values |= {"SESSION_TOKEN": access.token} if access.token else {}
+    endpoint = session.own_endpoint()
+    if endpoint:
+        parts = urlsplit(endpoint)
+        values |= {"ENDPOINT": parts.netloc.rpartition("@")[2] + parts.path.rstrip("/"), "URL_STYLE": "path"}
+        values["USE_SSL"] = "true" if parts.scheme == "https" else "false"
+    options = ", ".join(f"{name} '{_quoted(value)}'" for name, value in values.items())
+    con.execute(f"create or replace temporary secret arot_s3 (type s3, {options})")
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")

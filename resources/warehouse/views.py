@@ -1,0 +1,121 @@
+"""The views of the catalogue, derived from the files in the store and nothing else.
+
+Belongs here: the SQL text of every view. Does not belong here: connections and files (``warehouse.py``).
+
+Which rows people see: an object that left the source (inventory state ``gone`` or ``superseded``) keeps its rows in the
+files, since its content may come back, but no view of samples or metrics shows them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resources.tables.tables import Tables
+
+if TYPE_CHECKING:
+    import duckdb
+
+SAMPLES = "samples"
+INVENTORY = "inventory"
+WIDE = "wide"
+SHARED = ("sample_id", "metric_version", "computed_at")
+"""Columns of a metric table that ``wide`` leaves out."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: its schema and name, its query, and the text of its columns."""
+
+    schema: str
+    name: str
+    query: str
+    descriptions: dict[str, str]
+
+    def statements(self) -> Iterator[str]:
+        """The DDL that makes it, comments on its columns included."""
+        full = f"{quote(self.schema)}.{quote(self.name)}"
+        yield f"create or replace view {full} as {self.query}"
+        for column, text in self.descriptions.items():
+            yield f"comment on column {full}.{quote(column)} is {literal(text)}"
+
+
+def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str) -> Iterator[View]:
+    """The views of one dataset, each after those it needs.
+
+    Args:
+        con: any connection; used to look into files, nothing is created on it.
+        tables: the lake.
+        dataset: the dataset's name, which is its schema's too.
+    """
+    names = tables.list("datasets", dataset)
+    if f"{INVENTORY}.parquet" not in names:
+        return
+    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, f'{INVENTORY}.parquet'))})"
+    left = f"select uri, shard from {inventory} where state <> 'present'"
+    yield View(
+        dataset,
+        INVENTORY,
+        f"select * from {inventory}",
+        tables.descriptions("datasets", dataset, f"{INVENTORY}.parquet"),
+    )
+    if SAMPLES not in names or not tables.shards(dataset, SAMPLES):
+        return
+    some_left = con.execute(f"select count(*) from ({left} limit 1)").fetchone() != (0,)
+    samples = files(tables, dataset, SAMPLES)
+    query = f"select * from {samples}"
+    if some_left:
+        query = f"select s.* from {samples} s anti join ({left}) l on s.uri = l.uri and s.shard = l.shard"
+    yield View(dataset, SAMPLES, query, _newest(tables, dataset, SAMPLES))
+
+    hidden = f"""select s.sample_id, s.shard from {samples} s semi join ({left}) l
+        on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
+    joined, columns = [], [f"{quote(SAMPLES)}.*"]
+    for metric in names:
+        if metric in (SAMPLES, f"{INVENTORY}.parquet") or not tables.shards(dataset, metric):
+            continue
+        found = files(tables, dataset, metric)
+        query = f"select * from {found}"
+        if some_left:
+            found_named = files(tables, dataset, metric, named=True)
+            query = f"""select m.* exclude (filename) from {found_named} m anti join ({hidden}) h
+                on m.sample_id = h.sample_id and parse_filename(m.filename, true) = h.shard"""
+        descriptions = _newest(tables, dataset, metric)
+        yield View(dataset, metric, query, descriptions)
+        joined.append(f"left join {quote(dataset)}.{quote(metric)} using (sample_id)")
+        columns += [f"{quote(metric)}.{quote(c)} as {quote(f'{metric}__{c}')}" for c in descriptions if c not in SHARED]
+    yield View(
+        dataset,
+        WIDE,
+        f"select {', '.join(columns)} from {quote(dataset)}.{quote(SAMPLES)} {' '.join(joined)}",
+        {},
+    )
+
+
+def model_views(tables: Tables) -> Iterator[View]:
+    """One view in schema ``main`` for each SQL model that has been built."""
+    for name in tables.list("models"):
+        if name.endswith(".parquet"):
+            source = f"read_parquet({literal(tables.uri('models', name))})"
+            yield View(
+                "main", name.removesuffix(".parquet"), f"select * from {source}", tables.descriptions("models", name)
+            )
+
+
+def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
+    """The table function that reads every shard of a table; a shard that comes later is seen at once."""
+    pattern = tables.uri("datasets", dataset, table).replace("[", "[[]") + "/*.parquet"
+    return f"read_parquet({literal(pattern)}, union_by_name = true{', filename = true' if named else ''})"
+
+
+def quote(identifier: str) -> str:
+    """An SQL identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _newest(tables: Tables, dataset: str, table: str) -> dict[str, str]:
+    return tables.descriptions("datasets", dataset, table, f"{tables.shards(dataset, table)[-1]}.parquet")

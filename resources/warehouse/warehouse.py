@@ -1,0 +1,92 @@
+"""The SQL side of the lake: ``catalog.duckdb``, and connections that have the same views.
+
+Belongs here: connections with views, refreshing the catalogue file. Does not belong here: the views' text (``views.py``),
+opening DuckDB (``connection.py``).
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.storage.storage import explain, is_local
+from resources.tables.tables import PROJECT_ROOT, Tables
+from resources.warehouse.connection import open_duckdb
+from resources.warehouse.views import View, dataset_views, model_views, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+CATALOG = "catalog.duckdb"
+
+
+class Warehouse(dg.ConfigurableResource):
+    """DuckDB over the tables of the store.
+
+    Attributes:
+        tables: the lake.
+        memory_limit: what one connection may take, as DuckDB writes it; more is spilled to disk.
+    """
+
+    tables: Tables
+    memory_limit: str = "2GB"
+
+    @property
+    def catalog_path(self) -> Path:
+        """Where ``catalog.duckdb`` is: in the store, or in ``.arot`` when the store is not on this machine."""
+        root = self.tables.root
+        return Path(root) / CATALOG if is_local(root) else PROJECT_ROOT / ".arot" / CATALOG
+
+    def connect(self) -> "duckdb.DuckDBPyConnection":
+        """A new in-memory connection with every view of the catalogue as the store is now.
+
+        Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
+        """
+        con = self._open(":memory:")
+        _create(con, self._views(con))
+        return con
+
+    def connect_bare(self) -> "duckdb.DuckDBPyConnection":
+        """A new in-memory connection without any view, with this resource's limits."""
+        return self._open(":memory:")
+
+    def refresh(self) -> None:
+        """Write ``catalog.duckdb`` anew and put it in place in one step; who has the old one open is not disturbed.
+
+        Raises:
+            StorageError: the place cannot be written.
+        """
+        path = self.catalog_path
+        temporary = path.with_name(f".arot-tmp-{os.getpid()}-{CATALOG}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+            with self._open(str(temporary)) as con:
+                _create(con, self._views(con))
+            temporary.replace(path)
+        except OSError as error:
+            raise explain(str(path), "write", error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
+        return open_duckdb(self.tables, database, self.memory_limit)
+
+    def _views(self, con: "duckdb.DuckDBPyConnection") -> Iterator[View]:
+        for dataset in self.tables.list("datasets"):
+            yield from dataset_views(con, self.tables, dataset)
+        yield from model_views(self.tables)
+
+
+def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> None:
+    schemas: set[str] = {"main"}
+    con.begin()  # one transaction: a file is synced to disk once, not for each view and comment
+    for view in views:
+        if view.schema not in schemas:
+            con.execute(f"create schema if not exists {quote(view.schema)}")
+            schemas.add(view.schema)
+        for statement in view.statements():
+            con.execute(statement)
+    con.commit()

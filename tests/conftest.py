@@ -1,0 +1,116 @@
+"""What many tests share: resources over a temporary store, and folders of real images."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from arot_assets.datasets.inventory import Plan, take_inventory
+from arot_assets.datasets.samples import build_samples
+from arot_assets.declarations import ImageDataset
+from arot_assets.metrics.build import MetricResult, build_metrics
+from arot_assets.metrics.registry import get_metric
+from resources.defaults import Resources
+from resources.models import Models
+from resources.storage import Storage
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
+
+REPOSITORY = Path(__file__).parents[1]
+DATA = REPOSITORY / "tests" / "data"
+EXAMPLES = REPOSITORY / "examples" / "images"
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Resources:
+    """Resources over an empty store."""
+    storage = Storage()
+    tables = Tables(store=str(tmp_path / "store"), storage=storage)
+    return Resources(storage, tables, Warehouse(tables=tables), Models(device="cpu"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder with twelve real photos of three classes, captions and JSON beside them."""
+    folder = tmp_path / "source"
+    for kind in ("city", "sea", "mountain"):
+        pictures = sorted(p for p in (EXAMPLES / "photo" / kind).iterdir() if p.suffix == ".jpg")[:4]
+        for picture in pictures:
+            for file in picture.parent.glob(f"{picture.stem}.*"):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, folder / kind / file.name)
+    return folder
+
+
+class Dataset:
+    """One dataset, worked on without Dagster."""
+
+    def __init__(
+        self, resources: Resources, source: Path, name: str = "d", shard_size: int = 5, **fields: object
+    ) -> None:
+        self.resources = resources
+        self.source = source
+        self.declaration = ImageDataset.model_validate(
+            {"name": name, "source": str(source), "shard_size": shard_size, "settle_seconds": 0, **fields}
+        )
+
+    def inventory(self) -> Plan:
+        """List the source and plan shards."""
+        return take_inventory(self.resources.storage, self.resources.tables, self.declaration, datetime.now(UTC))[0]
+
+    def samples(self, retry: str | None = None) -> dict[str, int]:
+        """Samples of all shards; gives the number of objects read."""
+        r = self.resources
+        return {s: build_samples(r.storage, r.tables, self.declaration, s, retry).read for s in self.shards()}
+
+    def metrics(self, *names: str, retry: str | None = None) -> dict[str, MetricResult]:
+        """Metric tables of all shards; gives the sums over shards."""
+        r = self.resources
+        total = {name: MetricResult() for name in names}
+        for shard in self.shards():
+            wanted = [get_metric(n) for n in names]
+            found = build_metrics(
+                r.storage, r.tables, r.models, self.declaration.name, shard, wanted, max_megapixels=250, retry=retry
+            )
+            for name, one in found.items():
+                for field in ("rows", "computed", "copied", "kept"):
+                    setattr(total[name], field, getattr(total[name], field) + getattr(one, field))
+                total[name].failures.update(one.failures)
+        return total
+
+    def shards(self) -> list[str]:
+        """All shards of the inventory."""
+        return sorted(
+            set(self.resources.tables.read("datasets", self.declaration.name, "inventory.parquet")["shard"].to_pylist())
+        )
+
+    def run(self, *metrics: str) -> None:
+        """Inventory, samples and metrics."""
+        self.inventory()
+        self.samples()
+        if metrics:
+            self.metrics(*metrics)
+
+    def sql(self, query: str) -> list[tuple]:  # type: ignore[type-arg]
+        """Rows of a query over the catalogue."""
+        with self.resources.warehouse.connect() as con:
+            return con.execute(query).fetchall()
+
+
+@pytest.fixture
+def dataset(resources: Resources, source: Path) -> Dataset:
+    """The dataset ``d`` over ``source``, in shards of five."""
+    return Dataset(resources, source)
+
+
+@pytest.fixture
+def make_dataset(resources: Resources) -> Callable[..., Dataset]:
+    """Makes datasets over other folders."""
+
+    def make(source: Path, **fields: object) -> Dataset:
+        return Dataset(resources, source, **fields)  # type: ignore[arg-type]
+
+    return make

