@@ -1,0 +1,84 @@
+"""When assets are materialized by themselves, and why the conditions are what they are.
+
+The source sensor only notices that a source changed and requests its ``inventory``. Everything below follows from there by
+the conditions of this module; nothing else starts work.
+
+``shard_condition``, for tables with one partition a shard. Dagster's own ``on_missing()`` and ``eager()`` fire on the edge at
+which a partition becomes missing, so a shard that was missing before the automation sensor's first tick (declared while the
+daemon was off, or lost with a killed run) would never be asked for. Here the level counts: a missing shard is asked for as
+long as it is missing, unless it is under way or its last attempt failed (a person decides then, and ``arot run`` does it
+too). Updates of upstream shards count as well, so that a retried sample gets its measurements; the unpartitioned inventory
+does not, since its update says nothing about a given shard. A new code version asks for every shard: rows that are current
+are kept, so that costs a look at a footer.
+
+``WHOLE``, for tables made from all shards (SQL models, labels, heads). Under plain ``eager()`` such a table would wait for
+ever while one shard is missing (a failed one, say); here a missing shard does not hold it back, a shard under way does, so
+that a burst of new shards leads to one rebuild.
+
+Two holes of ``since_last_handled()`` and of blocking checks are closed here:
+
+- It takes any materialization as the answer to all updates before it. One that had begun before the update, and did not see
+  it, would be taken for an answer too. ``_unanswered`` remembers updates that came while the table was under way. (Not for
+  updates of upstream shards: Dagster tells those of the same run apart for the last partition of the run only, so every
+  burst would be worked on twice; a shard is written once, and retries go through ``arot retry``.)
+- A blocking check stops what is downstream of it within its own run only; ``_sound`` keeps automation away as well.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+_Condition: Any = dg.AutomationCondition  # its self types exclude each other, so a type checker refuses any mixture
+
+# a run that ends during a tick can be seen as ended before what it made, or that it failed, is seen: look again next time
+_just_ended = (~_Condition.in_progress()).newly_true() & ~_Condition.missing().newly_true()
+_first_time = (_Condition.missing() & ~_Condition.execution_failed() & ~_just_ended).with_label(
+    "missing, and not failed"
+)
+_not_now = _Condition.in_progress() | _Condition.any_deps_in_progress() | _Condition.newly_requested()
+_sound = (
+    ~_Condition.any_deps_match(_Condition.any_checks_match(_Condition.check_failed(), blocking_only=True))
+).with_label("no blocking check upstream has failed")
+
+
+def _unanswered(change: Any, under_way: Any) -> Any:
+    """A change that no later materialization, and no later request, has answered.
+
+    Args:
+        change: true on the tick that notices it.
+        under_way: true while a materialization may have begun before the change.
+    """
+    asked = (_Condition.newly_requested() & ~change) | _Condition.initial_evaluation()
+    return change.since_last_handled() | (change & under_way).since(asked).with_label("changed while under way")
+
+
+def shard_condition(*unpartitioned: dg.AssetKey, another: Any = None) -> dg.AutomationCondition[Any]:
+    """The condition of a table with one partition a shard.
+
+    Args:
+        unpartitioned: upstream assets whose updates say nothing about a given shard (the inventory).
+        another: a further condition, true on the tick on which shards became outdated for another reason.
+    """
+    updated = _Condition.any_deps_updated()
+    if unpartitioned:
+        updated = updated.ignore(dg.AssetSelection.assets(*unpartitioned))
+    wanted = _first_time | (updated | _Condition.code_version_changed()).since_last_handled()
+    if another is not None:
+        wanted = wanted | _unanswered(another, _Condition.in_progress())
+    return (wanted & ~_Condition.any_deps_missing() & _sound & ~_not_now).with_label("shard missing or outdated")
+
+
+# in one tick a finished materialization cannot be told from one that began before the change: a look too many costs a
+# footer, one too few leaves a table outdated in silence
+_changed = _unanswered(
+    _Condition.any_deps_updated() | _Condition.code_version_changed(),
+    _Condition.in_progress() | _Condition.newly_updated(),
+)
+
+WHOLE: dg.AutomationCondition[Any] = (
+    (_first_time | _changed)
+    & _Condition.all_deps_match(~_Condition.missing() | _Condition.will_be_requested())
+    & _sound
+    & ~_not_now
+).with_label("missing, or something upstream was updated")
+"""The condition of a table made from all shards of its upstream tables: each of them must have something."""

@@ -1,0 +1,171 @@
+"""The Dagster door of datasets: ``<dataset>/inventory`` and ``<dataset>/samples``.
+
+Belongs here: declaring the two assets and what people see of them. The work is done by ``inventory.py`` and ``samples.py``.
+"""
+
+from datetime import UTC, datetime
+from operator import itemgetter
+
+import dagster as dg
+
+from arot_assets.automation import shard_condition
+from arot_assets.datasets import inventory as inventories
+from arot_assets.datasets import samples as sample_rows
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.reach import reaching
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from resources.storage import Storage, StorageError
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+SHARDS_PER_RUN = 50
+
+
+class RetryConfig(dg.Config):
+    """Launchpad settings of the sharded tables."""
+
+    retry: str | None = None
+    """Compute failed rows again whose status or reason contains this text; "" takes all of them."""
+
+
+def shard_partitions(dataset: str) -> dg.DynamicPartitionsDefinition:
+    """The partitions of every sharded table of a dataset."""
+    return dg.DynamicPartitionsDefinition(name=f"{dataset}_shards")
+
+
+def inventory_key(dataset: str) -> dg.AssetKey:
+    """The asset key of a dataset's inventory."""
+    return dg.AssetKey([dataset, "inventory"])
+
+
+def samples_key(dataset: str) -> dg.AssetKey:
+    """The asset key of a dataset's samples."""
+    return dg.AssetKey([dataset, sample_rows.SAMPLES])
+
+
+def dataset_assets(declaration: ImageDatasetDeclaration) -> list[dg.AssetsDefinition]:
+    """``inventory`` and ``samples`` of one image dataset."""
+    return [_inventory(declaration), _samples(declaration)]
+
+
+def _inventory(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
+    dataset = declaration.name
+
+    @dg.asset(
+        key=inventory_key(dataset),
+        group_name=dataset,
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description=f"Every object seen at `{declaration.source}`, and the shard that works on it. {declaration.description}",
+        metadata={COLUMN_SCHEMA: column_schema(inventories.SCHEMA), "source": declaration.source},
+        pool=f"{dataset}_inventory",
+    )
+    def inventory(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        try:
+            plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
+        except (StorageError, inventories.InventoryError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        shards = sorted(plan.inventory["shard"].unique().to_pylist())
+        _register(context, dataset, shards)
+        warehouse.refresh()
+        for problem in listing.problems:
+            context.log.warning(problem)
+        if listing.unsettled:
+            context.log.warning(f"{len(listing.unsettled)} files are still growing and wait for the next listing")
+        if len(shards) > inventories.WARN_SHARDS:
+            context.log.warning(f"{len(shards):,} shards are more than Dagster handles well; raise shard_size")
+        states = plan.inventory["state"].value_counts().to_pylist()
+        return dg.MaterializeResult(
+            metadata={
+                ROW_COUNT: plan.inventory.num_rows,
+                "new": plan.new,
+                "changed": plan.changed,
+                "gone": plan.gone,
+                "promoted duplicates": plan.promoted,
+                "unchanged": plan.unchanged,
+                "shards": len(shards),
+                "new shards": ", ".join(plan.new_shards) or "none",
+                "states": markdown_table(
+                    [{"state": s["values"], "objects": s["counts"]} for s in sorted(states, key=itemgetter("values"))]
+                ),
+                "not taken": markdown_table(
+                    [{"extension or cause": k, "objects": v} for k, v in sorted(listing.ignored.items())]
+                ),
+            }
+        )
+
+    return inventory
+
+
+def _register(context: dg.AssetExecutionContext, dataset: str, shards: list[str]) -> None:
+    name = str(shard_partitions(dataset).name)
+    missing = sorted(set(shards) - set(context.instance.get_dynamic_partitions(name)))
+    if missing:
+        context.instance.add_dynamic_partitions(name, missing)
+
+
+def _samples(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
+    dataset = declaration.name
+
+    @dg.asset(
+        key=samples_key(dataset),
+        deps=[inventory_key(dataset)],
+        group_name=dataset,
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description="One row for each object: identity by content, header, caption, tags; or why it is not usable.",
+        metadata={COLUMN_SCHEMA: column_schema(sample_rows.SCHEMA)},
+        partitions_def=shard_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+        code_version=sample_rows.samples_version(declaration),
+        automation_condition=shard_condition(inventory_key(dataset)),
+        pool=f"{dataset}_samples",  # one run at a time: which of two equal files is the original must not depend on a race
+    )
+    def samples(
+        context: dg.AssetExecutionContext,
+        config: RetryConfig,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        for shard in context.partition_keys:
+            try:
+                result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
+            except StorageError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            context.log.info(
+                f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read, {dict(result.statuses)}"
+            )
+            context.add_asset_metadata(
+                metadata=shard_metadata(reaching(storage, declaration), tables, dataset, shard, result),
+                asset_key=samples_key(dataset),
+                partition_key=shard,
+            )
+        warehouse.refresh()
+        return dg.MaterializeResult()
+
+    return samples
+
+
+def shard_metadata(
+    storage: Storage, tables: Tables, dataset: str, shard: str, result: sample_rows.SamplesResult
+) -> dict[str, dg.MetadataValue]:
+    """What people see of a shard: counts, failures by reason, a few of its pictures."""
+    from arot_assets.datasets.report import failure_table, sample_sheet
+
+    table = tables.read("datasets", dataset, sample_rows.SAMPLES, f"{shard}.parquet")
+    metadata: dict[str, dg.MetadataValue] = {
+        ROW_COUNT: dg.MetadataValue.int(result.rows),
+        "read now": dg.MetadataValue.int(result.read),
+        "statuses": markdown_table([{"status": k, "rows": v} for k, v in sorted(result.statuses.items())]),
+        "not ok, by reason": markdown_table(failure_table(table)),
+    }
+    sheet = sample_sheet(storage, table)
+    if sheet is not None:
+        metadata["contact sheet"] = dg.MetadataValue.md(sheet)
+    return metadata

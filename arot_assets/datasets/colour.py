@@ -1,0 +1,101 @@
+"""From the colours of a file to sRGB on white.
+
+Belongs here: ICC conversion, transparency. Does not belong here: opening files.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STRIP = 2_000_000
+"""Pixels whose colours are converted at once: most pictures whole, large ones in strips."""
+
+SAME = 1
+"""A profile that moves no colour of a coarse lattice by more than this (of 255) is taken for sRGB and skipped."""
+
+
+def strip_rows(width: int) -> int:
+    """Rows of a picture of that width that are converted at once."""
+    return max(1, STRIP // width)
+
+
+def by_strips(
+    pixels: NDArray[np.uint8], convert: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Convert a picture strip by strip, so that what the steps in between need does not grow with the picture.
+
+    Args:
+        pixels: ``uint8 [H, W, ...]``.
+        convert: from some rows to ``uint8 [h, W, 3]``, each pixel by itself.
+    """
+    height, width = pixels.shape[:2]
+    rows = strip_rows(width)
+    if rows >= height:
+        return np.ascontiguousarray(convert(pixels))
+    rgb = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        rgb[top : top + rows] = convert(pixels[top : top + rows])
+    return rgb
+
+
+def to_srgb(image: "Image", icc: bytes | None) -> "Image":
+    """An L, RGB or CMYK picture as sRGB, by its profile; without a (fitting) profile by the usual assumption.
+
+    Profiles that are damaged or made for another kind of pixels are ignored, as browsers do.
+    """
+    transform = _transform(icc, image.mode) if icc else None
+    if transform is None:
+        return image.convert("RGB")
+    from PIL import ImageCms
+
+    return ImageCms.applyTransform(image, transform)  # type: ignore[return-value]
+
+
+def rgb_to_srgb(rgb: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:
+    """The same for ``uint8 [H, W, 3]``; returns its argument when there is nothing to convert."""
+    if not icc or _transform(icc, "RGB") is None:
+        return rgb
+    from PIL import Image
+
+    return by_strips(rgb, lambda part: np.array(to_srgb(Image.fromarray(part), icc)))
+
+
+def over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``uint8 [H, W, 3]`` over white by ``uint8 [H, W]``: rgb x alpha / 255, rounded, + 255 - alpha. Overwrites ``rgb``."""
+    import cv2
+
+    if alpha.min() == 255:
+        return rgb
+    by_channel = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    cv2.multiply(rgb, by_channel, dst=rgb, scale=1 / 255)
+    cv2.bitwise_not(by_channel, dst=by_channel)
+    return cv2.add(rgb, by_channel, dst=rgb)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=64)
+def _transform(icc: bytes, mode: str) -> Any | None:
+    """The transform from a profile to sRGB (perceptual), None where it would change nothing or can't be built.
+
+    Cached by the bytes of the profile: a data set has few. LittleCMS transforms may be used by many threads at once.
+    """
+    from PIL import Image, ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(icc))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    if mode == "RGB":
+        levels = np.linspace(0, 255, 9).astype(np.uint8)
+        lattice = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(27, 27, 3)
+        moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
+        if int(np.abs(moved.astype(int) - lattice).max()) <= SAME:
+            return None
+    return transform

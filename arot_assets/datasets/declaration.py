@@ -1,0 +1,107 @@
+"""What a user declares about an image dataset.
+
+Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
+rooms (``arot_assets.declarations``).
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from resources.storage.http_rules import carries_secret
+from resources.storage.objects import scheme_of
+from resources.storage.storage import is_local
+from resources.tables.tables import PROJECT_ROOT
+
+NAME = r"^[a-z][a-z0-9_]*$"
+SHARD_SIZE = 5000
+RESERVED_NAMES = ("main", "models", "information_schema", "pg_catalog", "temp", "system", "catalog", "classifiers")
+
+
+LIST_EXTENSIONS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+"""A source that ends so is a list of URLs."""
+
+
+class UrlList(BaseModel):
+    """How a list of URLs is read, and its objects are fetched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    column: Annotated[str, Field(description="the column of the URLs; default url, uri, image_url or the like")] = ""
+    caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
+    tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
+    honour_opt_out: Annotated[
+        bool, Field(description="do not take what `X-Robots-Tag: noai` or `noimageai` of its server forbids")
+    ] = True
+    allow_private: Annotated[bool, Field(description="reach private, loopback and link-local addresses too")] = False
+    per_host: Annotated[int, Field(ge=1, description="requests that one host answers at the same time")] = 8
+    max_megabytes: Annotated[float, Field(gt=0, description="larger objects are not taken")] = 200.0
+    attempts: Annotated[int, Field(ge=1, description="tries in a row that bring nothing, before one is given up")] = 5
+    total_seconds: Annotated[float, Field(gt=0, description="for one object, without the waiting between tries")] = (
+        300.0
+    )
+    read_seconds: Annotated[float, Field(gt=0, description="silence of a server that is put up with")] = 30.0
+
+
+class ImageDatasetDeclaration(BaseModel):
+    """An image dataset: where its files are, and what is measured."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=NAME, description="schema in SQL and prefix of the assets, e.g. demo")]
+    source: Annotated[
+        str, Field(min_length=1, description="a folder or a list of URLs; relative paths start at the project")
+    ]
+    metrics: Annotated[list[str], Field(description="metric tables to keep")] = [
+        "cv2",
+        "phash",
+    ]
+    description: Annotated[str, Field(description="what these images are, for the UI")] = ""
+    owners: Annotated[list[str], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
+        SHARD_SIZE
+    )
+    max_megapixels: Annotated[float, Field(gt=0, description="bigger images are refused by their header")] = 250.0
+    settle_seconds: Annotated[
+        float, Field(ge=0, description="a file younger than this is looked at twice: it may still be growing")
+    ] = 2.0
+    urls: Annotated[UrlList | None, Field(description="how a list of URLs is read and fetched")] = None
+    allow_empty: Annotated[bool, Field(description="accept that every object vanished from the source")] = False
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name!r} is a reserved name; choose another")
+        return name
+
+    @field_validator("source")
+    @classmethod
+    def _without_secret(cls, source: str) -> str:
+        if source.startswith(("http://", "https://")) and carries_secret(source):
+            raise ValueError("a password or signature in the address would end up in tables and logs")
+        return source
+
+    @model_validator(mode="after")
+    def _urls_of_a_list(self) -> Self:
+        if self.urls is not None and not self.is_url_list:
+            raise ValueError(f"`urls` is for a source that is a list: a file {', '.join(LIST_EXTENSIONS)}")
+        return self
+
+    @property
+    def is_url_list(self) -> bool:
+        """Whether the source is a file of URLs, not a folder."""
+        return not self.source.startswith("hf://") and self.source.lower().endswith(LIST_EXTENSIONS)
+
+    @property
+    def root(self) -> str:
+        """The source as a URI: relative folders are meant from the project."""
+        if is_local(self.source):
+            return str((PROJECT_ROOT / Path(self.source.removeprefix("file://")).expanduser()).absolute())
+        return self.source.rstrip("/")
+
+    @property
+    def on_s3(self) -> bool:
+        """Whether the source is a folder of S3."""
+        return scheme_of(self.source) == "s3" and not self.is_url_list

@@ -1,0 +1,97 @@
+"""What a file says about itself before any pixel is decoded, and the error for a file that is no usable picture.
+
+Belongs here: the record that the readers of this folder fill, the size limit, and ``DecodeError``.
+Does not belong here: any format's own rules.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Failure = Literal["corrupt", "unsupported"]
+
+MAX_MEGAPIXELS = 250.0
+"""Default limit of width x height, in millions of pixels. Above every camera sold (200 MP phones, 150 MP medium format);
+at the limit the decoded RGB takes 750 MB. Larger pictures are refused from their header alone."""
+
+
+class DecodeError(Exception):
+    """A file that can't be used as a picture.
+
+    Attributes:
+        status: ``corrupt`` (the file is broken) or ``unsupported`` (it may be fine, but it is nothing we decode).
+        reason: the cause, one line for people.
+    """
+
+    def __init__(self, status: Failure, reason: str) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status: Failure = status
+        self.reason = reason
+
+    def __reduce__(self) -> "tuple[type[DecodeError], tuple[Failure, str]]":
+        """Rebuild from both arguments, so that the error crosses process borders."""
+        return type(self), (self.status, self.reason)
+
+
+@dataclass
+class Header:
+    """What a reader found, as far as it came. Filled in place, so that a broken file still tells what it is.
+
+    Attributes:
+        format: Pillow's name where Pillow has one: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF; else HEIC, JXL, SVG, MP4 ...
+        max_megapixels: the limit that ``set_size`` holds the picture to.
+        mode: Pillow's name of the stored pixels: 1, L, LA, P, RGB, RGBA, CMYK, I;16 ...
+        width, height: in pixels, as stored.
+        orientation: EXIF orientation, 1-8.
+        n_frames: frames of an animation or pages of a document.
+        has_alpha: some pixel may be transparent.
+        icc: the embedded ICC profile.
+        exif: the raw EXIF block (a TIFF structure).
+        texts: keyed text found in the file (PNG text chunks and the like).
+        notes: usable, but worth knowing; see ``datasets.probe``.
+        plain: 8-bit gray, RGB or RGBA without anything that the fast decoders treat differently from Pillow.
+    """
+
+    format: str | None = None
+    max_megapixels: float = MAX_MEGAPIXELS
+    mode: str | None = None
+    width: int | None = None
+    height: int | None = None
+    orientation: int = 1
+    n_frames: int = 1
+    has_alpha: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    plain: bool = False
+
+    def set_size(self, width: int, height: int) -> None:
+        """Note the stored size in pixels; refuse nothing and too much.
+
+        Raises:
+            DecodeError: ``corrupt`` for an empty picture, ``unsupported`` above ``max_megapixels``.
+        """
+        self.width, self.height = width, height
+        if width <= 0 or height <= 0:
+            raise corrupt(f"{self.format} header says {width}x{height} pixels")
+        megapixels = width * height / 1e6
+        if megapixels > self.max_megapixels:
+            raise unsupported(
+                f"{width}x{height} pixels ({megapixels:,.0f} MP) is over the limit of {self.max_megapixels:g} MP; "
+                "refused from the header, before decoding"
+            )
+
+    def note(self, name: str) -> None:
+        """Add a note once."""
+        if name not in self.notes:
+            self.notes.append(name)
+
+
+def corrupt(reason: str) -> DecodeError:
+    """The error for a broken file."""
+    return DecodeError("corrupt", reason)
+
+
+def unsupported(reason: str) -> DecodeError:
+    """The error for a file that is nothing we decode."""
+    return DecodeError("unsupported", reason)

@@ -1,0 +1,286 @@
+"""Inventory: every object seen at a source, and the shard that each belongs to.
+
+Belongs here: telling new, changed and gone objects, planning shards. Does not belong here: looking at the source
+(``listing.py``), what is in the objects (``samples.py``).
+
+Everything is done on whole columns: an inventory has millions of rows, of which few change.
+
+A shard is an immutable list of objects. An object that is new goes to a new shard. So does one that changed: its old row
+becomes ``superseded``, and a new row is ``present``. One that left is ``gone``. A duplicate whose original left is planned
+again too, so that it becomes a sample of its own; its measurements are found by content and cost nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.listing import LISTED, STAMP, Listing, list_source
+from arot_assets.datasets.reach import reaching
+from resources.storage import Storage
+from resources.tables import Tables
+
+INVENTORY = "inventory.parquet"
+SIGNATURE = "source_signature"
+"""Key of the footer: what ``source_signature`` said before the listing, empty if nothing."""
+WARN_SHARDS = 10_000
+Rows = NDArray[np.int64]
+
+SCHEMA = pa.schema(
+    [
+        *LISTED,
+        pa.field("shard", pa.string(), metadata={"description": "the Dagster partition that works on it"}),
+        pa.field("first_seen", STAMP, metadata={"description": "first listing that showed it so"}),
+        pa.field("last_seen", STAMP, metadata={"description": "last listing that showed it so"}),
+        pa.field("state", pa.string(), metadata={"description": "present | gone | superseded"}),
+    ]
+)
+
+
+class InventoryError(Exception):
+    """A source that cannot be taken as it is; the message names it, the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next inventory, and how it differs from the one before.
+
+    Attributes:
+        inventory: all rows, present and past, in ``SCHEMA``.
+        new_shards: shards that did not exist before, in order.
+        new, changed, gone, promoted, unchanged: numbers of objects; ``promoted`` are duplicates whose original left.
+    """
+
+    inventory: pa.Table
+    new_shards: tuple[str, ...]
+    new: int
+    changed: int
+    gone: int
+    promoted: int
+    unchanged: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything but ``last_seen`` is other than before."""
+        return bool(self.new or self.changed or self.gone or self.promoted)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a listing differs from the inventory before. Objects are told by their row numbers, int64 [N] each.
+
+    Attributes:
+        new: rows of the listing whose uri was not present before.
+        changed: rows of the listing whose object, or what lies beside it or is listed of it, is another than before.
+        outdated: for each ``changed`` one its row of the inventory.
+        rewritten: rows of the inventory: those of ``outdated`` whose object itself changed, not only what is said of it.
+        gone: rows of the inventory that were present and are listed no more.
+        unchanged: rows of the inventory that are present and as they were.
+        unchanged_listed: for each ``unchanged`` one its row of the listing.
+    """
+
+    new: Rows
+    changed: Rows
+    outdated: Rows
+    rewritten: Rows
+    gone: Rows
+    unchanged: Rows
+    unchanged_listed: Rows
+
+
+def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
+    """What is new, changed and gone.
+
+    Args:
+        previous: the inventory so far, None at first.
+        objects: schema ``LISTED``, one row an object, in any order.
+    """
+    before = (previous if previous is not None else SCHEMA.empty_table()).combine_chunks()
+    present = np.flatnonzero(pc.equal(before["state"], "present").to_numpy())
+    known = before["uri"] if len(present) == before.num_rows else before["uri"].take(pa.array(present))
+    found = pc.index_in(objects["uri"], value_set=known.combine_chunks())
+    listed = np.flatnonzero(found.is_valid().to_numpy())
+    rows = present[found.drop_null().to_numpy()]
+
+    def same(*columns: str) -> NDArray[np.bool_]:
+        result = np.ones(len(rows), np.bool_)
+        for name in columns:
+            result &= _equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
+        return result
+
+    itself = same("size", "mtime", "etag")
+    whole = itself & same("sidecars", "sidecar_mtime", "metadata")
+    return Difference(
+        new=np.flatnonzero(found.is_null().to_numpy()),
+        changed=listed[~whole],
+        outdated=rows[~whole],
+        rewritten=rows[~itself],
+        gone=np.setdiff1d(present, rows, assume_unique=True),
+        unchanged=rows[whole],
+        unchanged_listed=listed[whole],
+    )
+
+
+def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Value by value; null equals null."""
+    if pa.types.is_list(left.type):
+        left, right = (pc.binary_join(side, "\0") for side in (left, right))
+    both_null = pc.and_(left.is_null(), right.is_null())
+    return pc.or_(pc.fill_null(pc.equal(left, right), False), both_null).to_numpy()
+
+
+def plan(
+    previous: pa.Table | None,
+    objects: pa.Table,
+    orphans: Sequence[str],
+    now: datetime,
+    shard_size: int,
+    difference: Difference | None = None,
+) -> Plan:
+    """Compare a listing with the inventory before, and put what is new into new shards.
+
+    Args:
+        previous: the inventory so far, None at first.
+        objects: schema ``LISTED``, one row an object, in any order.
+        orphans: uris of present duplicates whose original is in this listing no more (see ``orphaned_duplicates``).
+        now: the time of the listing.
+        shard_size: objects in a shard.
+        difference: of the two, where it is known already.
+    """
+    before = previous if previous is not None else SCHEMA.empty_table()
+    found = difference or compare(previous, objects)
+    orphaned = np.zeros(len(found.unchanged), np.bool_)
+    if orphans:
+        uris = before["uri"].take(pa.array(found.unchanged))
+        orphaned = pc.is_in(uris, value_set=pa.array(list(orphans), pa.string())).to_numpy()
+    stays = found.unchanged[~orphaned]
+    fresh = _fresh(objects, np.concatenate([found.new, found.changed, found.unchanged_listed[orphaned]]))
+    shards = _shard_names(before, fresh.num_rows, shard_size)
+    stamp = pa.scalar(now, STAMP)
+    for name, values in (
+        ("shard", shards),
+        ("first_seen", pa.repeat(stamp, fresh.num_rows)),
+        ("last_seen", pa.repeat(stamp, fresh.num_rows)),
+        ("state", pa.repeat("present", fresh.num_rows)),
+    ):
+        fresh = fresh.append_column(SCHEMA.field(name), values)
+    old = _replace(before, "last_seen", stays, stamp)
+    old = _replace(old, "state", found.gone, "gone")
+    old = _replace(old, "state", np.concatenate([found.outdated, found.unchanged[orphaned]]), "superseded")
+    return Plan(
+        pa.concat_tables([old.select(SCHEMA.names).cast(SCHEMA), fresh.cast(SCHEMA)]),
+        tuple(pc.unique(shards).to_pylist()),
+        new=len(found.new),
+        changed=len(found.changed),
+        gone=len(found.gone),
+        promoted=int(orphaned.sum()),
+        unchanged=len(stays),
+    )
+
+
+def _fresh(objects: pa.Table, rows: Rows) -> pa.Table:
+    """These rows of a listing, sorted by uri."""
+    taken = objects.take(pa.array(rows))
+    return taken.take(pc.sort_indices(taken["uri"]))
+
+
+def _shard_names(before: pa.Table, rows: int, shard_size: int) -> pa.Array:
+    """For each of so many rows the shard that it goes to: the first free number on."""
+    last = pc.max(before["shard"].unique().cast(pa.int64())).as_py()
+    numbers = range(0 if last is None else last + 1, (0 if last is None else last + 1) + -(-rows // shard_size))
+    names = pa.array([f"{n:05}" for n in numbers], pa.string())
+    return names.take(pa.array(np.arange(rows) // shard_size))
+
+
+def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Table:
+    """The table with one value in these rows of a column."""
+    if not len(rows):
+        return table
+    field_ = SCHEMA.field(column)
+    values: object = pa.repeat(pa.scalar(value, field_.type), table.num_rows)
+    if len(rows) < table.num_rows:
+        mask = np.zeros(table.num_rows, np.bool_)
+        mask[rows] = True
+        values = pc.if_else(pa.array(mask), pa.scalar(value, field_.type), table[column])
+    return table.set_column(table.schema.get_field_index(column), field_, values)
+
+
+def orphaned_duplicates(tables: Tables, dataset: str, previous: pa.Table | None, difference: Difference) -> list[str]:
+    """Uris of present duplicates whose original (``duplicate_of``) left the source or changed."""
+    left = np.concatenate([difference.gone, difference.rewritten])
+    if previous is None or not len(left) or not tables.shards(dataset, "samples"):
+        return []
+    from resources.warehouse.connection import open_duckdb
+    from resources.warehouse.views import files
+
+    with open_duckdb(tables) as con:
+        con.register("left_", previous.select(["uri"]).take(pa.array(left)))
+        copies = con.execute(
+            f"""select uri, shard from {files(tables, dataset, "samples")}
+            where status = 'duplicate' and duplicate_of in (select uri from left_)"""
+        ).to_arrow_table()
+        con.register("copies", copies)
+        con.register("stays", previous.select(["uri", "shard"]).take(pa.array(difference.unchanged)))
+        rows = con.execute("select uri from copies semi join stays using (uri, shard) order by 1").fetchall()
+    return [uri for (uri,) in rows]
+
+
+def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
+    """The inventory as it was last written, None before the first. Columns that it does not have yet are null."""
+    parts = ("datasets", dataset, INVENTORY)
+    if not tables.exists(*parts):
+        return None
+    found = tables.read(*parts)
+    for field_ in SCHEMA:
+        if field_.name not in found.schema.names:
+            found = found.append_column(field_, pa.nulls(found.num_rows, field_.type))
+    return found.select(SCHEMA.names)
+
+
+def source_signature(storage: Storage, declaration: ImageDatasetDeclaration) -> str | None:
+    """A text that is another whenever the source may show another thing, had cheaply; None when only listing tells.
+
+    Raises:
+        StorageError: the source cannot be reached.
+    """
+    if declaration.is_url_list:
+        from arot_assets.datasets.sources.url_list import list_signature
+
+        return list_signature(reaching(storage, declaration), declaration)
+    return None
+
+
+def take_inventory(
+    storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, now: datetime
+) -> tuple[Plan, Listing]:
+    """List the source, compare, write the inventory. The table stays as it was if anything fails.
+
+    Raises:
+        StorageError: the source cannot be listed, or the store not written.
+        InventoryError: every object of a known source vanished at once (an unmounted disk looks like that).
+    """
+    previous = read_inventory(tables, declaration.name)
+    signature = source_signature(storage, declaration)
+    listing = list_source(storage, declaration)
+    if listing.objects.num_rows == 0 and not declaration.allow_empty:
+        known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
+        what = f"{known:,} objects are known of it" if known else "nothing is there to work on"
+        raise InventoryError(
+            f"{declaration.name}: source '{declaration.source}' shows no image, but {what}; is the disk mounted, is the "
+            "path right? Set `allow_empty: true` in its defs.yaml if this is meant"
+        )
+    difference = compare(previous, listing.objects)
+    orphans = orphaned_duplicates(tables, declaration.name, previous, difference)
+    result = plan(previous, listing.objects, orphans, now, declaration.shard_size, difference)
+    parts = ("datasets", declaration.name, INVENTORY)
+    footer = tables.footer_if_any(*parts)
+    if footer is None or result.differs:
+        change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
+        footer = {"changed_at": now.isoformat(), "change": change}
+    tables.write(result.inventory, *parts, footer={**footer, "root": declaration.root, SIGNATURE: signature or ""})
+    return result, listing

@@ -1,0 +1,93 @@
+"""Reaching the objects of a dataset: under the rules of its declaration, and without asking the web twice.
+
+Belongs here: what lies between a dataset and ``Storage``. Does not belong here: how a scheme is reached (``resources``).
+
+What was fetched from the web is kept in the cache of this machine under its URL and the hash of its bytes, so the metric
+tables are made of the bytes that the sample row describes, even if the server has others by then.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from resources.storage import ObjectInfo, Storage, StorageError
+
+if TYPE_CHECKING:
+    from resources.storage.cache import Cache
+
+T = TypeVar("T", bound=Mapping[str, Any])
+WEB = ("http://", "https://")
+MEGABYTE = 1_000_000
+
+
+def reaching(storage: Storage, declaration: ImageDatasetDeclaration) -> Storage:
+    """The storage under the rules for the web that the declaration has."""
+    said = declaration.urls
+    if said is None:
+        return storage
+    return storage.with_http(
+        storage.http.model_copy(
+            update={
+                "honour_opt_out": said.honour_opt_out,
+                "allow_private": said.allow_private or storage.http.allow_private,
+                "per_host": said.per_host,
+                "max_bytes": int(said.max_megabytes * MEGABYTE),
+                "attempts": said.attempts,
+                "total_seconds": said.total_seconds,
+                "read_seconds": said.read_seconds,
+            }
+        )
+    )
+
+
+def keep(uri: str, sample_id: str, data: bytes) -> None:
+    """Keep the bytes of an object of the web for the metrics; objects of other schemes can be read again."""
+    if not uri.startswith(WEB) or not data:
+        return
+    with suppress(StorageError):  # a cache that cannot be written costs a second download, nothing else
+        _cache().put(_kept(uri, sample_id), data)
+
+
+def reader(storage: Storage, sample_ids: Mapping[str, str]) -> Callable[[str], bytes]:
+    """``uri -> bytes`` that looks for what was kept first.
+
+    Args:
+        storage: reaches what was not kept.
+        sample_ids: uri -> ``sample_id``.
+    """
+
+    def read(uri: str) -> bytes:
+        if uri.startswith(WEB):
+            data = _cache().get(_kept(uri, sample_ids[uri]))
+            if data is not None:
+                return data
+        return storage.read_bytes(uri)
+
+    return read
+
+
+def spread(objects: Sequence[T]) -> Iterator[T]:
+    """Objects in another order: hosts take turns, so that those who wait for one leave the others to the rest."""
+    hosts: dict[str, deque[T]] = {}
+    for one in objects:
+        uri = one["uri"]
+        hosts.setdefault(urlsplit(uri).netloc if uri.startswith(WEB) else "", deque()).append(one)
+    turn = deque(hosts.values())
+    while turn:
+        queue = turn.popleft()
+        yield queue.popleft()
+        if queue:
+            turn.append(queue)
+
+
+def _kept(uri: str, sample_id: str) -> ObjectInfo:
+    return ObjectInfo(uri, 0, 0.0, f"content {sample_id}")
+
+
+def _cache() -> "Cache":
+    from resources.storage.cache import Cache, default_bytes, default_folder
+
+    return Cache(default_folder(), default_bytes())

@@ -1,0 +1,61 @@
+"""What people look at in a shard of samples: failures by reason, and a contact sheet.
+
+Belongs here: choosing and preparing what is shown. Does not belong here: drawing (``pictures.py``), Dagster.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.datasets.reach import reader
+from arot_assets.reasons import general
+from resources.storage import Storage, StorageError
+
+SHEET_IMAGES = 24
+SHEET_COLUMNS = 8
+TILE = 96
+FAILURES_SHOWN = 20
+
+
+def failure_table(samples: pa.Table) -> list[dict[str, Any]]:
+    """Rows that are not ok by status and reason, with one example each; at most ``FAILURES_SHOWN`` reasons."""
+    bad = samples.filter(pc.not_equal(samples["status"], "ok")).select(["status", "reason", "uri"]).to_pylist()
+    counts = Counter((r["status"], _general(r)) for r in bad)
+    example = {(r["status"], _general(r)): r["uri"] for r in reversed(bad)}
+    return [
+        {"rows": rows, "status": status, "reason": reason, "for example": _short(example[status, reason])}
+        for (status, reason), rows in counts.most_common(FAILURES_SHOWN)
+    ]
+
+
+def _short(uri: str) -> str:
+    """The file with its folder: a whole uri would leave no room for the reason."""
+    return "/".join(uri.rsplit("/", 2)[-2:])
+
+
+def _general(row: dict[str, Any]) -> str:
+    """The reason without the name of this or the other object, so that one cause counts as one reason."""
+    return "same bytes as another object" if row["status"] == "duplicate" else general(str(row["reason"]))
+
+
+def sample_sheet(storage: Storage, samples: pa.Table) -> str | None:
+    """A contact sheet of ok samples spread evenly over the shard, as Markdown with an inline JPEG; None without any."""
+    from arot_assets.datasets.decode import DecodeError, thumbnail
+    from arot_assets.pictures import contact_sheet, data_uri
+
+    ok = samples.filter(pc.equal(samples["status"], "ok"))
+    uris = ok["uri"].to_pylist()
+    read = reader(storage, dict(zip(uris, ok["sample_id"].to_pylist(), strict=True)))
+    step = max(1, -(-len(uris) // SHEET_IMAGES))
+    pictures, names = [], []
+    for uri in uris[::step]:
+        try:
+            pictures.append(thumbnail(read(uri), TILE))
+        except (StorageError, DecodeError):
+            continue  # it left or broke since it was read; the next listing will say so
+        names.append(uri.rsplit("/", 1)[-1])
+    if not pictures:
+        return None
+    return f"![contact sheet]({data_uri(contact_sheet(pictures, names, columns=SHEET_COLUMNS, tile=TILE))})"

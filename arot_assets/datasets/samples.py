@@ -1,0 +1,251 @@
+"""Samples: one row for each object of a shard, whatever became of it.
+
+Belongs here: reading an object once for its identity, header and sidecars; finding exact duplicates; the shard's file.
+Does not belong here: formats (``probe.py``), sidecar syntax (``sidecars.py``), measurements (the room ``metrics``).
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.inventory import INVENTORY
+from arot_assets.datasets.reach import keep, reaching, spread
+from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
+from arot_assets.datasets.sources.listed import add_listed
+from arot_assets.parallel import fetching_threads, ordered_map
+from arot_assets.progress import track
+from arot_assets.reasons import meant
+from resources.storage import Storage, StorageError
+from resources.storage.objects import is_local
+from resources.tables import Tables
+
+SAMPLES = "samples"
+CODE_VERSION = "1"
+FAILED = ("corrupt", "unsupported", "unreadable")
+
+SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, metadata={"description": text})
+        for name, kind, text in (
+            ("sample_id", pa.string(), "first 32 hex digits of the SHA-256 of the bytes; null when unreadable"),
+            ("sha256", pa.string(), "SHA-256 of the bytes, 64 hex digits"),
+            ("uri", pa.string(), "where the object is"),
+            ("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable"),
+            ("reason", pa.string(), "why it is not ok, null when it is"),
+            ("duplicate_of", pa.string(), "uri of the sample with the same bytes that is kept"),
+            ("notes", pa.list_(pa.string()), "usable, but worth knowing: extension_mismatch, animated, tiny …"),
+            ("bytes", pa.int64(), "size of the object in bytes"),
+            ("format", pa.string(), "what the content is: JPEG, PNG, WEBP …"),
+            ("mode", pa.string(), "pixel layout in the file, Pillow's names: RGB, L, P, CMYK, RGBA …"),
+            ("width", pa.int64(), "pixels, after the EXIF orientation"),
+            ("height", pa.int64(), "pixels, after the EXIF orientation"),
+            ("n_frames", pa.int32(), "frames or pages in the file"),
+            ("has_alpha", pa.bool_(), "whether the file has transparency"),
+            ("icc_profile", pa.string(), "description of the embedded colour profile, null without one"),
+            ("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or the list"),
+            ("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or the list"),
+            ("sidecar", pa.string(), "NAME.json as it is, or the other columns of the list (JSON)"),
+            ("generation", pa.string(), "parameters of the generator found in the file (JSON)"),
+            ("shard", pa.string(), "the Dagster partition of the row"),
+            ("ingested_at", pa.timestamp("us", tz="UTC"), "when the object was read, UTC"),
+        )
+    ]
+)
+
+
+@dataclass(frozen=True)
+class SamplesResult:
+    """What became of one shard.
+
+    Attributes:
+        rows: rows of the shard, equal to its objects in the inventory.
+        read: objects read now; the others had their row already.
+        statuses: status -> rows.
+    """
+
+    rows: int
+    read: int
+    statuses: Mapping[str, int]
+
+
+def samples_version(declaration: ImageDatasetDeclaration) -> str:
+    """What a row depends on beside the bytes: the code and the limit in megapixels."""
+    return f"{CODE_VERSION}/{declaration.max_megapixels:g}"
+
+
+def samples_digest(sample_ids: Iterable[str]) -> str:
+    """Digest (16 hex digits) of the set of samples that metric tables must cover."""
+    return hashlib.sha256("\n".join(sorted(sample_ids)).encode()).hexdigest()[:16]
+
+
+def read_sample(
+    storage: Storage, uri: str, sidecars: Sequence[str], max_megapixels: float, metadata: str | None = None
+) -> dict[str, Any]:
+    """Read one object and describe it; never fails: what goes wrong is the row's status and reason.
+
+    Args:
+        storage: reaches it.
+        uri: where it is.
+        sidecars: uris of the files beside it.
+        max_megapixels: limit of the probe.
+        metadata: what a list says of it (``listed.to_metadata``); the files beside it go first.
+
+    Returns:
+        The columns of ``SCHEMA`` that depend on the object alone.
+    """
+    from arot_assets.datasets.probe import probe
+
+    row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
+    try:
+        data = storage.read_bytes(uri)
+    except StorageError as error:
+        return row | {"status": "unreadable", "reason": error.reason}
+    beside, lost = _read_sidecars(storage, sidecars)
+    sha256 = hashlib.sha256(data).hexdigest()
+    found = probe(data, uri, max_megapixels=max_megapixels)
+    side = add_listed(parse_sidecars(beside), metadata)
+    keep(uri, sha256[:32], data)
+    return row | {
+        "sample_id": sha256[:32],
+        "sha256": sha256,
+        "status": found.status,
+        "reason": found.reason,
+        "notes": list(dict.fromkeys([*found.notes, *side.problems, *lost])),
+        "bytes": len(data),
+        "format": found.format,
+        "mode": found.mode,
+        "width": found.width,
+        "height": found.height,
+        "n_frames": found.n_frames,
+        "has_alpha": found.has_alpha,
+        "icc_profile": found.icc_profile,
+        "caption": side.caption,
+        "tags": list(side.tags),
+        "sidecar": side.sidecar,
+        "generation": json.dumps(found.generation, ensure_ascii=False) if found.generation else None,
+    }
+
+
+def _read_sidecars(storage: Storage, uris: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
+    """The sidecars by extension (the inventory keeps one of a kind), and a note if one left since it was listed."""
+    found: dict[str, bytes] = {}
+    for uri in uris:
+        with suppress(StorageError):
+            found[os.path.splitext(uri)[1]] = storage.read_bytes(uri)
+    return found, [BAD_SIDECAR] if len(found) < len(uris) else []
+
+
+def build_samples(
+    storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, shard: str, retry: str | None = None
+) -> SamplesResult:
+    """Write the sample rows of one shard; rows that are there already are kept.
+
+    Args:
+        storage: reaches the objects.
+        tables: the lake.
+        declaration: the dataset.
+        shard: the shard's name.
+        retry: None keeps failed rows; otherwise failed rows whose status or reason contains this text are read again.
+
+    Raises:
+        StorageError: the store cannot be written; what was there stays.
+    """
+    dataset = declaration.name
+    inventory = tables.read("datasets", dataset, INVENTORY, columns=["uri", "sidecars", "metadata", "shard"])
+    objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
+    version = samples_version(declaration)
+    known = {row["uri"]: row for row in _rows_so_far(tables, dataset, shard, version) if not _again(row, retry)}
+    missing = [o for o in objects if o["uri"] not in known]
+    source = reaching(storage, declaration)
+    rows = dict(known)
+    with track(f"{dataset}/samples {shard}", len(objects)) as advance:
+        advance(len(known))
+
+        def read(item: Mapping[str, Any]) -> dict[str, Any]:
+            return read_sample(
+                source, item["uri"], item["sidecars"] or (), declaration.max_megapixels, item.get("metadata")
+            )
+
+        for row in ordered_map(
+            read, spread(missing), fetching_threads(declaration.is_url_list or not is_local(declaration.root))
+        ):
+            rows[row["uri"]] = row
+            advance(1)
+    ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
+    mark_duplicates(ordered, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in ordered]))
+    statuses = Counter(r["status"] for r in ordered)
+    tables.write(
+        pa.Table.from_pylist(ordered, schema=SCHEMA),
+        "datasets",
+        dataset,
+        SAMPLES,
+        f"{shard}.parquet",
+        footer={
+            "samples_version": version,
+            "samples_digest": samples_digest(r["sample_id"] for r in ordered if r["status"] == "ok"),
+            "statuses": json.dumps(statuses),
+        },
+    )
+    return SamplesResult(len(ordered), len(missing), dict(statuses))
+
+
+def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> list[dict[str, Any]]:
+    parts = ("datasets", dataset, SAMPLES, f"{shard}.parquet")
+    footer = tables.footer_if_any(*parts)
+    rows: list[dict[str, Any]] = []
+    if footer is not None and footer.get("samples_version") == version:
+        rows = tables.read(*parts).to_pylist()
+    return rows
+
+
+def _again(row: Mapping[str, Any], retry: str | None) -> bool:
+    return retry is not None and row["status"] in FAILED and meant(retry, f"{row['status']} {row['reason']}")
+
+
+def originals_elsewhere(tables: Tables, dataset: str, shard: str, sample_ids: Sequence[str | None]) -> dict[str, str]:
+    """For each of these samples that another shard keeps as ``ok`` at a present object: that object's uri."""
+    from resources.warehouse.connection import open_duckdb
+    from resources.warehouse.views import files, literal
+
+    if not [s for s in tables.shards(dataset, SAMPLES) if s != shard]:
+        return {}
+    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, INVENTORY))})"
+    with open_duckdb(tables) as con:
+        con.register("mine", pa.table({"sample_id": pa.array([s for s in sample_ids if s], pa.string())}))
+        return dict(
+            con.execute(
+                f"""
+                select s.sample_id, min(s.uri) from {files(tables, dataset, SAMPLES)} s
+                semi join mine using (sample_id)
+                anti join (select uri, shard from {inventory} where state <> 'present') l
+                    on s.uri = l.uri and s.shard = l.shard
+                where s.status = 'ok' and s.shard <> ? group by 1
+                """,
+                [shard],
+            ).fetchall()
+        )
+
+
+def mark_duplicates(rows: list[dict[str, Any]], originals: Mapping[str, str]) -> None:
+    """Among rows of equal bytes keep one ``ok``: an original elsewhere if there is one, else the first of the shard."""
+    kept = dict(originals)
+    for row in rows:
+        if row["status"] not in ("ok", "duplicate"):
+            continue
+        original = kept.setdefault(row["sample_id"], row["uri"])
+        same = original == row["uri"]
+        row.update(
+            status="ok" if same else "duplicate",
+            reason=None if same else f"same bytes as {original}",
+            duplicate_of=None if same else original,
+        )

@@ -1,0 +1,51 @@
+"""What a list says of an object: the inventory's column ``metadata``.
+
+Belongs here: writing and reading that column. Does not belong here: reading lists (``url_list.py`` and its like).
+
+The column is JSON: ``{"caption": …, "tags": […], "record": {…}}``; what is absent is not said. An object of which the list says
+another thing than before has changed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from arot_assets.datasets.jsontext import dump_json, parse_json
+from arot_assets.datasets.sidecars import Sidecar, split_tags
+
+
+def to_metadata(caption: Any, tags: Any, record: Mapping[str, Any]) -> str | None:
+    """The column's value for one object.
+
+    Args:
+        caption: a text; other things are none.
+        tags: a list of texts, or a text with commas.
+        record: everything else that is said of it; empty values are left out. What is not JSON becomes text.
+
+    Returns:
+        JSON, None if nothing is said.
+    """
+    said: dict[str, Any] = {}
+    if isinstance(caption, str) and caption.strip():
+        said["caption"] = caption.replace("\r\n", "\n").strip()
+    words = split_tags(tags) if isinstance(tags, str) else [t.strip() for t in tags or () if isinstance(t, str)]
+    if words:
+        said["tags"] = list(dict.fromkeys(w for w in words if w))
+    rest = {key: value for key, value in record.items() if value is not None and value != ""}
+    if rest:
+        said["record"] = rest
+    # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
+    return dump_json(parse_json(json.dumps(said, default=str))) if said else None
+
+
+def add_listed(side: Sidecar, metadata: str | None) -> Sidecar:
+    """What the files beside an object say, completed by what the list says."""
+    if metadata is None:
+        return side
+    said = json.loads(metadata)
+    return Sidecar(
+        caption=side.caption or said.get("caption"),
+        tags=tuple(dict.fromkeys((*side.tags, *said.get("tags", ())))),
+        sidecar=side.sidecar or (dump_json(said["record"]) if "record" in said else None),
+        problems=side.problems,
+    )

@@ -1,0 +1,42 @@
+"""How tables and numbers are shown in the Dagster UI.
+
+Belongs here: Arrow schemas and small tables as Dagster metadata values. Does not belong here: pictures (``pictures.py``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+COLUMN_SCHEMA = "dagster/column_schema"
+ROW_COUNT = "dagster/row_count"
+
+
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
+    """An Arrow schema as the UI shows it: names, types (``list<string>``), and the descriptions of the field metadata."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                f.name,
+                str(f.type).replace("item: ", ""),
+                description=(f.metadata or {}).get(b"description", b"").decode() or None,
+            )
+            for f in schema
+        ]
+    )
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Rows of one shape as a Markdown table; “none” without rows."""
+    if not rows:
+        return dg.MetadataValue.md("none")
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(row[name]) for name in head) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
