@@ -32,7 +32,10 @@ class Image:
 
     @cached_property
     def gray(self) -> NDArray[np.uint8]:
-        """``uint8 [H, W]`` luma by BT.601, bit-equal to OpenCV's ``COLOR_RGB2GRAY``; computed once for all metrics."""
+        """``uint8 [H, W]`` luma by BT.601, bit-equal to OpenCV's ``COLOR_RGB2GRAY``; computed once for all metrics.
+
+        A metric that makes the same levels on its way may set them.
+        """
         import cv2
 
         return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]

@@ -71,7 +71,9 @@ class Metric:
         if (self.compute is None) == (self.model is None):
             raise ValueError(f"metric {self.name!r}: give either compute or model, not both or neither")
         if (self.model is None) != (self.from_outputs is None):
-            raise ValueError(f"metric {self.name!r}: from_outputs belongs to a model metric, and a model metric needs it")
+            raise ValueError(
+                f"metric {self.name!r}: from_outputs belongs to a model metric, and a model metric needs it"
+            )
         taken = [c.name for c in self.columns if c.name in RESERVED] + sorted(
             {c.name for c in self.columns if [x.name for x in self.columns].count(c.name) > 1}
         )
@@ -99,11 +101,15 @@ def metric_schema(columns: Sequence[Column]) -> pa.Schema:
     described = [pa.field(c.name, c.type, metadata={"description": c.description}) for c in columns]
     return pa.schema(
         [
-            pa.field("sample_id", pa.string(), metadata={"description": "first 32 hex digits of the SHA-256 of the bytes"}),
+            pa.field(
+                "sample_id", pa.string(), metadata={"description": "first 32 hex digits of the SHA-256 of the bytes"}
+            ),
             pa.field("status", pa.string(), metadata={"description": "ok | failed"}),
             pa.field("reason", pa.string(), metadata={"description": "why it failed, null when ok"}),
             *described,
-            pa.field("metric_version", pa.string(), metadata={"description": "hash of code version, parameters and model"}),
+            pa.field(
+                "metric_version", pa.string(), metadata={"description": "hash of code version, parameters and model"}
+            ),
             pa.field(
                 "computed_at", pa.timestamp("us", tz="UTC"), metadata={"description": "when this row was computed, UTC"}
             ),

@@ -1,0 +1,124 @@
+"""The Dagster door of metrics: one multi-asset a dataset, so that whatever metrics are asked for share one decode.
+
+Belongs here: declaring the tables and what people see of them. The work is done by ``build.py``.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from arot_assets.automation import shard_condition
+from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.reach import reaching
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.registry import get_metric
+from resources.models import ModelError, Models
+from resources.storage import Storage, StorageError
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+GPU_POOL = "gpu"
+
+
+def metric_key(dataset: str, metric: str) -> dg.AssetKey:
+    """The asset key of a metric table."""
+    return dg.AssetKey([dataset, metric])
+
+
+def metric_assets(declaration: ImageDatasetDeclaration) -> list[dg.AssetsDefinition]:
+    """The metric tables of one dataset; none when it declares no metric."""
+    metrics = [get_metric(name) for name in declaration.metrics]
+    return [_multi_asset(declaration, metrics)] if metrics else []
+
+
+def _spec(declaration: ImageDatasetDeclaration, metric: Metric, version: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=metric_key(declaration.name, metric.name),
+        deps=[samples_key(declaration.name)],
+        group_name=declaration.name,
+        kinds={"parquet", "pytorch"} if metric.model else {"parquet", "opencv"},
+        owners=declaration.owners,
+        description=metric.description,
+        metadata={COLUMN_SCHEMA: column_schema(metric.schema()), "model": metric.model or "none"},
+        code_version=version,
+        partitions_def=shard_partitions(declaration.name),
+        automation_condition=shard_condition(),
+        skippable=True,
+    )
+
+
+def _multi_asset(declaration: ImageDatasetDeclaration, metrics: Sequence[Metric]) -> dg.AssetsDefinition:
+    dataset = declaration.name
+    versions = metric_versions(metrics, Models())
+
+    @dg.multi_asset(
+        name=f"{dataset}_metrics",
+        specs=[_spec(declaration, m, versions[m.name]) for m in metrics],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+        pool=GPU_POOL if any(m.model for m in metrics) else None,
+    )
+    def tables_of_metrics(
+        context: dg.AssetExecutionContext,
+        config: RetryConfig,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
+    ) -> Iterator[dg.MaterializeResult]:
+        wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        for shard in context.partition_keys:
+            try:
+                results = build_metrics(
+                    reaching(storage, declaration),
+                    tables,
+                    models,
+                    dataset,
+                    shard,
+                    wanted,
+                    max_megapixels=declaration.max_megapixels,
+                    retry=config.retry,
+                )
+            except (StorageError, ModelError) as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
+            for metric in wanted:
+                result = results[metric.name]
+                context.log.info(
+                    f"{dataset}/{metric.name} {shard}: {result.rows} rows, {result.computed} computed, "
+                    f"{result.kept} kept, {result.copied} copied, {sum(result.failures.values())} failed"
+                )
+                context.add_asset_metadata(
+                    metadata=_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
+                    asset_key=metric_key(dataset, metric.name),
+                    partition_key=shard,
+                )
+        warehouse.refresh()
+        for metric in wanted:
+            yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+
+    return tables_of_metrics
+
+
+def _shard_metadata(
+    tables: Tables, dataset: str, shard: str, metric: Metric, version: str, result: MetricResult
+) -> dict[str, dg.MetadataValue]:
+    from arot_assets.metrics.report import histogram_sheet, shown_columns
+
+    metadata: dict[str, dg.MetadataValue] = {
+        ROW_COUNT: dg.MetadataValue.int(result.rows),
+        "computed": dg.MetadataValue.int(result.computed),
+        "kept": dg.MetadataValue.int(result.kept),
+        "copied by content": dg.MetadataValue.int(result.copied),
+        "failed, by reason": markdown_table(
+            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
+        ),
+    }
+    rows = tables.read("datasets", dataset, metric.name, f"{shard}.parquet", columns=shown_columns(metric))
+    sheet = histogram_sheet(rows, metric)
+    if sheet is not None:
+        metadata["histograms"] = dg.MetadataValue.md(sheet)
+    metadata["metric_version"] = dg.MetadataValue.text(version)
+    return metadata

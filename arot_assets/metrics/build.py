@@ -1,0 +1,273 @@
+"""Filling metric tables: find the rows that are missing, compute only those, write each table in one step.
+
+Belongs here: row-level increments of one shard. Does not belong here: how an image is measured (``one_pass.py``), Dagster.
+
+A row is current when its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows
+are first looked for in other shards (a renamed or moved file has its content there already), then computed. Every
+``FLUSH_SECONDS`` what is done so far is written, so that a killed run loses little. A footer tells a complete table.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.datasets.inventory import INVENTORY
+from arot_assets.datasets.reach import reader
+from arot_assets.datasets.samples import SAMPLES
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.progress import track
+from arot_assets.reasons import meant
+from resources.storage import Storage
+from resources.tables import Tables
+
+if TYPE_CHECKING:
+    from resources.models import Models
+
+FLUSH_SECONDS = 60.0
+ROWS_AT_ONCE = 512
+"""Rows kept as Python objects, before they become a part of a table: those are several times as large."""
+
+
+@dataclass
+class MetricResult:
+    """What became of one metric in one shard.
+
+    Attributes:
+        rows: rows of the table: one for each ok sample.
+        computed: rows measured now.
+        copied: rows found in other shards, by content.
+        kept: rows that were current already.
+        failures: reason -> rows.
+    """
+
+    rows: int = 0
+    computed: int = 0
+    copied: int = 0
+    kept: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Growing:
+    """A metric table of a shard while it is being filled."""
+
+    metric: Metric
+    version: str
+    parts: list[pa.Table] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    computed: list[dict[str, Any]] = field(default_factory=list)
+    result: MetricResult = field(default_factory=MetricResult)
+
+    def take(self, part: pa.Table) -> int:
+        """Add the rows of samples that are not there yet; gives how many."""
+        fresh = part.filter(pc.invert(pc.is_in(part["sample_id"], value_set=pa.array(list(self.done), pa.string()))))
+        if fresh.num_rows:
+            self.parts.append(fresh)
+            self.done.update(fresh["sample_id"].to_pylist())
+        return int(fresh.num_rows)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row that was computed, of a sample that is not there yet."""
+        self.computed.append(row)
+        self.result.computed += 1
+        if len(self.computed) >= ROWS_AT_ONCE:
+            self.pack()
+
+    def pack(self) -> None:
+        """Make a part of the computed rows."""
+        if self.computed:
+            self.parts.append(pa.Table.from_pylist(self.computed, schema=self.metric.schema()))
+            self.done.update(row["sample_id"] for row in self.computed)
+            self.computed.clear()
+
+
+def metric_versions(metrics: Iterable[Metric], models: "Models") -> dict[str, str]:
+    """The version that current rows of each metric carry; loads no model."""
+    return {m.name: m.metric_version(models.fingerprint(m.model) if m.model else "") for m in metrics}
+
+
+def is_current(tables: Tables, dataset: str, metric: str, shard: str, version: str) -> bool:
+    """Whether a shard's table is complete and of this version; reads two footers and no row."""
+    samples = tables.footer_if_any("datasets", dataset, SAMPLES, f"{shard}.parquet")
+    table = tables.footer_if_any("datasets", dataset, metric, f"{shard}.parquet")
+    return (
+        samples is not None
+        and table is not None
+        and table.get("metric_version") == version
+        and table.get("samples_digest") == samples["samples_digest"]
+    )
+
+
+def build_metrics(
+    storage: Storage,
+    tables: Tables,
+    models: "Models",
+    dataset: str,
+    shard: str,
+    metrics: Sequence[Metric],
+    *,
+    max_megapixels: float,
+    retry: str | None = None,
+) -> dict[str, MetricResult]:
+    """Bring the tables of some metrics up to date for one shard, in one pass over the images that need it.
+
+    Args:
+        storage: reaches the images.
+        tables: the lake.
+        models: loads what model metrics need, when the first image needs it.
+        dataset: the dataset's name.
+        shard: the shard's name; its samples must be there.
+        metrics: what to measure.
+        max_megapixels: limit of the decoder.
+        retry: None keeps failed rows; otherwise failed rows whose reason contains this text are computed again.
+
+    Returns:
+        metric name -> what became of it.
+
+    Raises:
+        StorageError: the store cannot be written; what was there stays.
+        ModelError: a model cannot be loaded.
+    """
+    columns = ["sample_id", "uri", "status", "width", "height"]
+    samples = tables.read("datasets", dataset, SAMPLES, f"{shard}.parquet", columns=columns)
+    ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
+    uris = {row["sample_id"]: row["uri"] for row in ok}
+    versions = metric_versions(metrics, models)
+    growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry) for m in metrics}
+    todo = [
+        Item(row["sample_id"], row["uri"], needed, row["width"] * row["height"])
+        for row in ok
+        if (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
+    ]
+    digest = tables.footer("datasets", dataset, SAMPLES, f"{shard}.parquet")["samples_digest"]
+    if todo:
+        _fill(storage, tables, models, dataset, shard, growing, todo, max_megapixels, list(uris))
+    for one in growing.values():
+        _write(tables, dataset, shard, one, list(uris), {"samples_digest": digest})
+    return {name: one.result for name, one in growing.items()}
+
+
+def _start(
+    tables: Tables, dataset: str, shard: str, metric: Metric, version: str, uris: Mapping[str, str], retry: str | None
+) -> _Growing:
+    """What is current already: this shard's own rows, then rows of the same content in other shards."""
+    ids = pa.array(list(uris), pa.string())
+    one = _Growing(metric, version)
+
+    def usable(table: pa.Table) -> pa.Table:
+        keep = pc.and_(pc.equal(table["metric_version"], version), pc.is_in(table["sample_id"], value_set=ids))
+        if retry is not None:
+            failed = pc.equal(table["status"], "failed").to_pylist()
+            again = [f and meant(retry, r or "") for f, r in zip(failed, table["reason"].to_pylist(), strict=True)]
+            keep = pc.and_(keep, pc.invert(pa.array(again, pa.bool_())))
+        return table.filter(keep)
+
+    parts = ("datasets", dataset, metric.name, f"{shard}.parquet")
+    if tables.exists(*parts):
+        own = tables.read(*parts)
+        if own.schema.names == metric.schema().names:
+            one.result.kept = one.take(usable(own))
+    missing = [s for s in uris if s not in one.done]
+    for other in _shards_that_had(tables, dataset, shard, missing, metric.name):
+        found = tables.read("datasets", dataset, metric.name, f"{other}.parquet")
+        if found.schema.names == metric.schema().names:
+            one.result.copied += one.take(usable(found))
+    return one
+
+
+def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence[str], metric: str) -> list[str]:
+    """Other shards in which some of these contents were samples once, and which have a table of the metric.
+
+    An ``ok`` sample can be in another shard only through an object that left, so without one nothing is searched.
+    """
+    from resources.warehouse.connection import open_duckdb
+    from resources.warehouse.views import files, literal
+
+    candidates = set(tables.shards(dataset, metric)) - {shard}
+    if not missing or not candidates:
+        return []
+    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, INVENTORY))})"
+    with open_duckdb(tables) as con:
+        left = [
+            s for (s,) in con.execute(f"select distinct shard from {inventory} where state <> 'present'").fetchall()
+        ]
+        if not candidates & set(left):
+            return []
+        con.register("mine", pa.table({"sample_id": pa.array(list(missing), pa.string())}))
+        rows = con.execute(
+            f"""select distinct shard from {files(tables, dataset, SAMPLES)} semi join mine using (sample_id)
+            where status = 'ok' and shard in (select unnest(?))""",
+            [left],
+        ).fetchall()
+    return sorted({s for (s,) in rows} & candidates)
+
+
+def _fill(
+    storage: Storage,
+    tables: Tables,
+    models: "Models",
+    dataset: str,
+    shard: str,
+    growing: Mapping[str, _Growing],
+    todo: Sequence[Item],
+    max_megapixels: float,
+    order: Sequence[str],
+) -> None:
+    needed = {name: growing[name].metric for item in todo for name in item.metrics}
+    loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
+    read = reader(storage, {item.uri: item.sample_id for item in todo})
+    flushed = time.monotonic()
+    cells_left = {item.sample_id: len(item.metrics) for item in todo}
+    with track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance:
+        for cell in one_pass(todo, needed, read, loaded, max_megapixels=max_megapixels):
+            one = growing[cell.metric]
+            failed = isinstance(cell.result, Failure)
+            row: dict[str, Any] = (
+                {"reason": cell.result.reason} if isinstance(cell.result, Failure) else dict(cell.result)
+            )
+            one.add(
+                row
+                | {
+                    "sample_id": cell.sample_id,
+                    "status": "failed" if failed else "ok",
+                    "metric_version": one.version,
+                    "computed_at": datetime.now(UTC),
+                }
+            )
+            cells_left[cell.sample_id] -= 1
+            if cells_left[cell.sample_id] == 0:
+                advance(1)
+            if time.monotonic() - flushed >= FLUSH_SECONDS:
+                for part in growing.values():
+                    _write(tables, dataset, shard, part, order, {})
+                flushed = time.monotonic()
+
+
+def _write(
+    tables: Tables, dataset: str, shard: str, one: _Growing, order: Sequence[str], footer: Mapping[str, str]
+) -> None:
+    """Write what there is, in the order of the samples; a footer with ``samples_digest`` marks a complete table."""
+    schema = one.metric.schema()
+    one.pack()
+    table = pa.concat_tables([part.cast(schema) for part in one.parts] or [schema.empty_table()])
+    position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=table["sample_id"])
+    table = table.take(position).combine_chunks()
+    one.parts = [table]
+    reasons = Counter(table.filter(pc.equal(table["status"], "failed"))["reason"].to_pylist())
+    one.result.rows = table.num_rows
+    one.result.failures = dict(reasons)
+    tables.write(
+        table,
+        "datasets",
+        dataset,
+        one.metric.name,
+        f"{shard}.parquet",
+        footer={"metric_version": one.version, "failed": str(sum(reasons.values())), **footer},
+    )

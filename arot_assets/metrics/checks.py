@@ -1,0 +1,80 @@
+"""Checks of metric tables: conservation (blocking) and value ranges.
+
+Belongs here: one check a rule and table, answered by SQL over what is in the store.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from arot_assets.datasets.checks import conservation_result
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.metadata import markdown_table
+from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.registry import get_metric
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+from resources.warehouse.views import files, quote
+
+
+def metric_checks(declaration: ImageDatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
+    """The checks of every metric table of a dataset."""
+    for name in declaration.metrics:
+        yield conservation_check(declaration.name, name)
+        metric = get_metric(name)
+        if any(c.low is not None or c.high is not None for c in metric.columns):
+            yield _values_in_range(declaration.name, metric)
+
+
+def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
+    """Exactly one row for every ok sample, in every shard that has been worked on."""
+
+    @dg.asset_check(
+        asset=metric_key(dataset, table),
+        name="conservation",
+        blocking=True,
+        description="Exactly one row for every ok sample of every shard that has been worked on.",
+    )
+    def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, table)) or "''"
+        expected = f"select sample_id, shard from {files(tables, dataset, 'samples')} where status = 'ok' and shard in ({done})"
+        found = f"select sample_id, parse_filename(filename, true) as shard from {files(tables, dataset, table, named=True)}"
+        return conservation_result(warehouse, expected, found, ("sample_id", "shard"))
+
+    return conservation
+
+
+def _values_in_range(dataset: str, metric: Metric) -> dg.AssetChecksDefinition:
+    bounded = [c for c in metric.columns if c.low is not None or c.high is not None]
+
+    @dg.asset_check(
+        asset=metric_key(dataset, metric.name),
+        name="values_in_range",
+        description="Every value of an ok row is a number within the range that its column documents.",
+    )
+    def values_in_range(
+        warehouse: dg.ResourceParam[Warehouse], tables: dg.ResourceParam[Tables]
+    ) -> dg.AssetCheckResult:
+        counts = []
+        for column in bounded:
+            name = quote(column.name)
+            rules = [f"{name} is null", f"isnan({name}::double)"]
+            rules += [f"{name} < {column.low!r}"] if column.low is not None else []
+            rules += [f"{name} > {column.high!r}"] if column.high is not None else []
+            counts.append(f"count(*) filter ({' or '.join(rules)})")
+        with warehouse.connect_bare() as con:
+            row = con.execute(
+                f"select {', '.join(counts)} from {files(tables, dataset, metric.name)} where status = 'ok'"
+            ).fetchone()
+        assert row is not None
+        bad = [
+            {"column": c.name, "allowed": f"{c.low} to {c.high}", "rows outside": n}
+            for c, n in zip(bounded, row, strict=True)
+            if n
+        ]
+        return dg.AssetCheckResult(
+            passed=not bad, severity=dg.AssetCheckSeverity.WARN, metadata={"columns": markdown_table(bad)}
+        )
+
+    return values_in_range

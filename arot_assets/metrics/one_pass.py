@@ -1,0 +1,194 @@
+"""The one-decode pass: each image is fetched and decoded once, and every metric asked for sees the same pixels.
+
+Belongs here: the way of one image through fetch, identity check, decode, measurements and models, with threads and
+bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
+
+The way: threads read, hash, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
+their thread. The caller's thread takes the results in order and feeds the models in batches. A failure is a row.
+The first image is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arot_assets.metrics.memory import PixelBudget
+from arot_assets.metrics.metric import Metric, Row
+from arot_assets.parallel import ordered_map
+from resources.memory import return_freed_memory
+from resources.models.entry import ModelError
+from resources.storage import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from resources.models import ImageModel
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample to measure.
+
+    Attributes:
+        sample_id: what its bytes must hash to.
+        uri: where they are.
+        metrics: names of the metrics that this sample still needs.
+        pixels: width x height, for the memory it will take.
+    """
+
+    sample_id: str
+    uri: str
+    metrics: frozenset[str]
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A measurement that could not be made, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One cell of the pass: what a metric says of a sample."""
+
+    sample_id: str
+    metric: str
+    result: Row | Failure
+
+
+@dataclass
+class _Prepared:
+    item: Item
+    results: dict[str, Row | Failure]
+    inputs: "dict[str, np.ndarray]"
+    decoded: bool
+
+
+def one_pass(
+    items: Sequence[Item],
+    metrics: Mapping[str, Metric],
+    read: Callable[[str], bytes],
+    models: "Mapping[str, ImageModel]",
+    *,
+    max_megapixels: float,
+    batch_size: int = 32,
+    threads: int | None = None,
+) -> Iterator[Measured]:
+    """Measure samples.
+
+    Args:
+        items: in the order in which results are wanted.
+        metrics: by name; at least those that the items ask for.
+        read: ``uri -> bytes``; may raise, then all metrics of that sample fail with its message.
+        models: loaded models by their catalogue key; at least those that the metrics name.
+        max_megapixels: limit of the decoder.
+        batch_size: images a model is given at once.
+        threads: workers; default all cores of the process.
+
+    Yields:
+        Exactly one ``Measured`` for each metric of each item. Image metrics come in the order of the items; so do those of
+        each model, delayed by up to a batch.
+    """
+    return_freed_memory()
+    waiting: dict[str, list[tuple[Item, np.ndarray]]] = {name: [] for name, m in metrics.items() if m.model}
+
+    def measured(prepared: _Prepared) -> Iterator[Measured]:
+        for name, result in prepared.results.items():
+            yield Measured(prepared.item.sample_id, name, result)
+        for name, tensor in prepared.inputs.items():
+            waiting[name].append((prepared.item, tensor))
+            if len(waiting[name]) >= batch_size:
+                yield from _infer(metrics[name], waiting[name], models)
+                waiting[name] = []
+
+    left = iter(items)
+    for item in left:
+        alone = _prepare(item, metrics, read, models, max_megapixels)
+        yield from measured(alone)
+        if alone.decoded:
+            break
+    budget = PixelBudget()
+
+    def prepare(item: Item) -> _Prepared:
+        with budget.hold(item.pixels):
+            return _prepare(item, metrics, read, models, max_megapixels)
+
+    for prepared in ordered_map(prepare, left, threads):
+        yield from measured(prepared)
+    for name, rest in waiting.items():
+        if rest:
+            yield from _infer(metrics[name], rest, models)
+
+
+def _prepare(
+    item: Item,
+    metrics: Mapping[str, Metric],
+    read: Callable[[str], bytes],
+    models: "Mapping[str, ImageModel]",
+    max_megapixels: float,
+) -> _Prepared:
+    from arot_assets.datasets.decode import DecodeError, decode
+    from arot_assets.metrics.image import Image
+
+    def all_failed(reason: str) -> _Prepared:
+        return _Prepared(item, dict.fromkeys(sorted(item.metrics), Failure(reason)), {}, decoded=False)
+
+    try:
+        data = read(item.uri)
+    except Exception as error:  # whatever a file system raises is this row's reason, not the end of the run
+        return all_failed(f"unreadable: {error.reason if isinstance(error, StorageError) else error}")
+    if hashlib.sha256(data).hexdigest()[:32] != item.sample_id:
+        return all_failed("changed since it was listed: run the inventory again")
+    try:
+        image = Image(decode(data, max_megapixels=max_megapixels))
+    except DecodeError as error:
+        return all_failed(f"{error.status}: {error.reason}")
+    results: dict[str, Row | Failure] = {}
+    inputs: dict[str, Any] = {}
+    # models first: they need no gray levels, which the image keeps from the first metric that does
+    for name in sorted(item.metrics, key=lambda name: (metrics[name].model is None, name)):
+        metric = metrics[name]
+        try:
+            if metric.compute is not None:
+                results[name] = _whole(metric, metric.compute(image))
+            elif metric.model is not None:
+                inputs[name] = models[metric.model].preprocess(image.rgb)
+        except Exception as error:  # a metric that fails on one image fails one row
+            results[name] = Failure(f"{type(error).__name__}: {error}")
+    return _Prepared(item, results, inputs, decoded=True)
+
+
+def _whole(metric: Metric, row: Row) -> Row | Failure:
+    """The row if it has the declared columns, each of them and no other: a slip of the pen must not become nulls."""
+    declared = {column.name for column in metric.columns}
+    if row.keys() == declared:
+        return row
+    missing, unknown = sorted(declared - row.keys()), sorted(row.keys() - declared)
+    return Failure(
+        f"metric {metric.name!r} must give the columns it declares: missing {missing}, not declared {unknown}"
+    )
+
+
+def _infer(
+    metric: Metric, batch: "Sequence[tuple[Item, np.ndarray]]", models: "Mapping[str, ImageModel]"
+) -> Iterator[Measured]:
+    """Rows of one batch; when it fails as a whole, each image alone, so that a bad one fails by itself."""
+    assert metric.model is not None and metric.from_outputs is not None
+    try:
+        outputs = models[metric.model].predict([tensor for _, tensor in batch])
+        rows: list[Row | Failure] = [_whole(metric, row) for row in metric.from_outputs(outputs)]
+        if len(rows) != len(batch):
+            raise ValueError(f"metric {metric.name!r} made {len(rows)} rows of {len(batch)} images")
+    except ModelError:  # the model itself cannot be used: that ends the run, it is no fault of an image
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            for one in batch:
+                yield from _infer(metric, [one], models)
+            return
+        rows = [Failure(f"{type(error).__name__}: {error}")]
+    for (item, _), row in zip(batch, rows, strict=True):
+        yield Measured(item.sample_id, metric.name, row)

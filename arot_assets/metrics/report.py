@@ -1,0 +1,25 @@
+"""What people look at in a shard of a metric: one small histogram a column.
+
+Belongs here: choosing what is shown. Does not belong here: drawing (``pictures.py``), Dagster.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.metrics.metric import Metric
+
+
+def shown_columns(metric: Metric) -> list[str]:
+    """What ``histogram_sheet`` looks at: the status and the numeric columns, but neither hashes nor vectors."""
+    numeric = [c for c in metric.columns if pa.types.is_floating(c.type) or pa.types.is_integer(c.type)]
+    return ["status", *(c.name for c in numeric if not pa.types.is_uint64(c.type))]
+
+
+def histogram_sheet(table: pa.Table, metric: Metric) -> str | None:
+    """Histograms of ``shown_columns`` over the ok rows, as Markdown with an inline picture; None without any."""
+    from arot_assets.pictures import data_uri, histograms
+
+    ok = table.filter(pc.equal(table["status"], "ok"))
+    shown = {name: ok[name].drop_null().to_numpy().astype("float64") for name in shown_columns(metric)[1:]}
+    shown = {name: values for name, values in shown.items() if len(values)}
+    return f"![histograms]({data_uri(histograms(shown))})" if shown else None
