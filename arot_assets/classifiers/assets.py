@@ -1,0 +1,282 @@
+"""The Dagster door of classifiers: labels, split and head, and the scores as a sharded metric table.
+
+Belongs here: declaring the assets and what people see of them. The work is done by the other modules of the room.
+
+When they run: ``labels``, ``split`` and ``head`` follow what they are made from, as soon as there is any of it, and are
+quick when nothing changed. A shard's scores follow its embeddings, and the head only when another one was promoted (its data
+version): a training that finds nothing to do starts no scoring.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from arot_assets.automation import WHOLE, shard_condition
+from arot_assets.classifiers import labels as label_tables
+from arot_assets.classifiers import split as splits
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.head import HeadError
+from arot_assets.classifiers.inputs import PHASH, classifier_is_current, dataset_root, with_hashes
+from arot_assets.classifiers.promotion import ROOT, current
+from arot_assets.classifiers.scores import score_columns
+from arot_assets.classifiers.scoring import ScoreResult, promoted_head, score_shard
+from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.metric import metric_schema
+from resources.storage import Storage, StorageError
+from resources.tables import Tables
+from resources.tables.tables import TablesError
+from resources.warehouse import Warehouse
+
+__all__ = ["classifier_assets", "classifier_is_current", "unpartitioned_keys"]
+
+GROUP = "classifiers"
+LABELS, SPLIT, HEAD = "labels", "split", "head"
+_Condition = dg.AutomationCondition
+
+
+def unpartitioned_keys(name: str) -> list[dg.AssetKey]:
+    """The asset keys of a classifier's labels, split and head, in the order of the work."""
+    return [dg.AssetKey([ROOT, name, part]) for part in (LABELS, SPLIT, HEAD)]
+
+
+def classifier_assets(
+    declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    """Labels, split, head and scores of one classifier.
+
+    Args:
+        declaration: what the user declared.
+        partitions_def: the shards of its dataset.
+    """
+    return [_labels(declaration), _split(declaration), _head(declaration), _scores(declaration, partitions_def)]
+
+
+def _condition(sharded: Sequence[dg.AssetKey], whole: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
+    """``WHOLE``, once there is something to work on: some shard of each sharded input, and the other inputs."""
+    condition: dg.AutomationCondition = WHOLE
+    for key in (*sharded, *whole):
+        # split and head may follow labels within one run
+        there = _Condition.any_deps_match(~_Condition.missing() | _Condition.will_be_requested())
+        condition = condition & there.allow(dg.AssetSelection.assets(key)).with_label(
+            f"there is some {key.to_user_string()}"
+        )
+    return condition
+
+
+def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
+    name, dataset = declaration.name, declaration.dataset
+    deps = _label_sources(declaration)
+
+    @dg.asset(
+        key=unpartitioned_keys(name)[0],
+        deps=deps,
+        group_name=GROUP,
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description=f"Which sample belongs to which class. {declaration.description}",
+        metadata={COLUMN_SCHEMA: column_schema(label_tables.SCHEMA)},
+        automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
+    )
+    def labels(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+        try:
+            with warehouse.connect() as con:
+                table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
+            digest = label_tables.labels_digest(table)
+            tables.write(table, ROOT, name, "labels.parquet", footer={"labels_digest": digest})
+        except (label_tables.LabelError, StorageError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        counts = table["label"].value_counts().to_pylist()
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(digest),
+            metadata={
+                ROW_COUNT: table.num_rows,
+                "classes": markdown_table(
+                    [{"class": c["values"], "samples": c["counts"]} for c in sorted(counts, key=lambda c: -c["counts"])]
+                ),
+            },
+        )
+
+    return labels
+
+
+def _label_sources(declaration: ClassifierDeclaration) -> list[dg.AssetKey]:
+    """What the labels are read from: the samples, or the tables of the query."""
+    query = declaration.labels.from_sql
+    if query is None:
+        return [samples_key(declaration.dataset)]
+    keys = {
+        dg.AssetKey(["models", table])
+        if schema == "main"
+        else samples_key(schema)
+        if table == "wide"
+        else dg.AssetKey([schema, table])
+        for schema, table in label_tables.query_tables(query)
+    }
+    return sorted(keys)
+
+
+def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
+    name, dataset = declaration.name, declaration.dataset
+    labels_key, key, _ = unpartitioned_keys(name)
+
+    @dg.asset(
+        key=key,
+        deps=[labels_key, metric_key(dataset, PHASH)],
+        group_name=GROUP,
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description="Train, val and test: near-duplicates stay together, every class has its share in each.",
+        metadata={COLUMN_SCHEMA: column_schema(splits.SCHEMA)},
+        automation_condition=_condition([metric_key(dataset, PHASH)], [labels_key]),
+    )
+    def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+        try:
+            labels = tables.read(ROOT, name, "labels.parquet")
+            with warehouse.connect() as con:
+                hashed = with_hashes(con, dataset, labels)
+            table = splits.make_split(
+                hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split
+            )
+            tables.write(table, ROOT, name, "split.parquet")
+        except (label_tables.LabelError, TablesError, StorageError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        groups = len(set(table["group_id"].to_pylist()))
+        return dg.MaterializeResult(
+            metadata={
+                ROW_COUNT: table.num_rows,
+                "groups of near-duplicates": groups,
+                "samples in a group with others": table.num_rows - _singles(table["group_id"].to_pylist()),
+                "groups with more than one label": len(splits.disputed_groups(table)),
+                "samples": markdown_table(splits.split_counts(table)),
+            }
+        )
+
+    return split
+
+
+def _singles(group_ids: list[str]) -> int:
+    counts: dict[str, int] = {}
+    for group_id in group_ids:
+        counts[group_id] = counts.get(group_id, 0) + 1
+    return sum(1 for n in counts.values() if n == 1)
+
+
+def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
+    name, dataset = declaration.name, declaration.dataset
+    _, split_key, key = unpartitioned_keys(name)
+    embedding = metric_key(dataset, declaration.embedding)
+
+    @dg.asset(
+        key=key,
+        deps=[split_key, embedding],
+        group_name=GROUP,
+        kinds={"pytorch"},
+        owners=declaration.owners,
+        description=f"A linear head on `{dataset}.{declaration.embedding}`, measured on the test share; "
+        "promoted when it reaches " + " and ".join(f"{k} {v:g}" for k, v in declaration.promote_if.items()) + ".",
+        automation_condition=_condition([embedding], [split_key]),
+    )
+    def head(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        from arot_assets.classifiers.training import train
+
+        try:
+            result = train(declaration, tables.read(ROOT, name, "split.parquet"), storage, tables, warehouse)
+        except (label_tables.LabelError, HeadError, TablesError, StorageError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        promoted = current(tables, name)
+        version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
+        if result.evaluation is None:
+            context.log.info(f"{name}: nothing to do, head {result.pointer.digest} was trained from the same inputs")
+            return dg.MaterializeResult(
+                data_version=version, metadata={"nothing to do": True, "head": result.pointer.digest}
+            )
+        if result.pointer.missed:
+            kept = f"head {promoted.digest} goes on scoring" if promoted else "there is no other head to score with"
+            context.log.warning(
+                f"{name}: head {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
+                "Look at the worst mistakes, correct or add labels, or lower promote_if"
+            )
+        evaluation = result.evaluation
+        metadata: dict[str, dg.MetadataValue | str | float | int] = {
+            "head": result.pointer.digest,
+            "promoted": result.pointer.missed or "yes",
+            "accuracy": round(evaluation.accuracy.value, 4),
+            "macro F1": round(evaluation.macro_f1.value, 4),
+            "with 95 % intervals": f"accuracy {evaluation.accuracy}, macro F1 {evaluation.macro_f1}",
+            "confusion": markdown_table(evaluation.confusion_rows()),
+            "classes": markdown_table(evaluation.per_class()),
+            "samples of each split": markdown_table([dict(result.rows or {})]),
+            "L2": result.l2,
+            "report": dg.MetadataValue.path(tables.uri(ROOT, name, result.pointer.digest, "report.html")),
+        }
+        if result.sheet is not None:
+            from arot_assets.pictures import data_uri
+
+            metadata["worst mistakes"] = dg.MetadataValue.md(f"![worst mistakes]({data_uri(result.sheet)})")
+        return dg.MaterializeResult(data_version=version, metadata=metadata)
+
+    return head
+
+
+def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:
+    name, dataset = declaration.name, declaration.dataset
+    head_key = unpartitioned_keys(name)[2]
+    schema = metric_schema(score_columns(sorted(declaration.labels.classes or [])))
+    another_head = (
+        _Condition.any_deps_match(_Condition.data_version_changed())
+        .allow(dg.AssetSelection.assets(head_key))
+        .with_label("another head was promoted")
+    )
+
+    @dg.asset(
+        key=metric_key(dataset, name),
+        deps=[metric_key(dataset, declaration.embedding), head_key],
+        group_name=GROUP,  # not the dataset's: groups then follow one another in the graph
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description=f"Scores of the classifier `{name}` for every sample, from stored embeddings. {declaration.description}",
+        metadata={COLUMN_SCHEMA: column_schema(schema)},
+        partitions_def=partitions_def,
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+        automation_condition=shard_condition(head_key, another=another_head),
+    )
+    def scores(
+        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult:
+        try:
+            head, why_no_head = promoted_head(tables, name)
+            for shard in context.partition_keys:
+                result = score_shard(tables, declaration, shard, head, why_no_head)
+                context.log.info(
+                    f"{dataset}/{name} {shard}: {result.rows} rows, {'scored' if result.computed else 'current'}"
+                )
+                context.add_asset_metadata(
+                    metadata=_shard_metadata(result), asset_key=metric_key(dataset, name), partition_key=shard
+                )
+        except (HeadError, TablesError, StorageError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        warehouse.refresh()
+        return dg.MaterializeResult(metadata={"head": head.digest() if head else why_no_head})
+
+    return scores
+
+
+def _shard_metadata(result: ScoreResult) -> dict[str, dg.MetadataValue]:
+    if not result.computed:
+        return {ROW_COUNT: dg.MetadataValue.int(result.rows), "nothing to do": dg.MetadataValue.bool(True)}
+    return {
+        ROW_COUNT: dg.MetadataValue.int(result.rows),
+        "labels": markdown_table(
+            [{"label": k, "rows": v} for k, v in sorted(result.labels.items(), key=lambda i: -i[1])]
+        ),
+        "failed, by reason": markdown_table(
+            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
+        ),
+    }

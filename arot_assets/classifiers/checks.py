@@ -1,0 +1,57 @@
+"""Checks of classifiers: the gate, the split, and conservation of the scores.
+
+Belongs here: one check a rule. Does not belong here: the rules themselves where another module has them.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from arot_assets.classifiers.assets import unpartitioned_keys
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.promotion import ROOT, latest
+from arot_assets.classifiers.split import leaking_groups
+from arot_assets.metrics.checks import conservation_check
+from resources.tables import Tables
+
+
+def classifier_checks(declaration: ClassifierDeclaration) -> Iterator[dg.AssetChecksDefinition]:
+    """The checks of one classifier."""
+    yield _split_does_not_leak(declaration.name)
+    yield _good_enough(declaration)
+    yield conservation_check(declaration.dataset, declaration.name)
+
+
+def _split_does_not_leak(name: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=unpartitioned_keys(name)[1],
+        name="no_leak",
+        blocking=True,
+        description="No group of near-duplicates is in more than one split.",
+    )
+    def no_leak(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
+        leaking = leaking_groups(tables.read(ROOT, name, "split.parquet", columns=["group_id", "split"]))
+        return dg.AssetCheckResult(
+            passed=not leaking, metadata={"groups in two splits": len(leaking), "for example": ", ".join(leaking[:5])}
+        )
+
+    return no_leak
+
+
+def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition:
+    name = declaration.name
+
+    @dg.asset_check(
+        asset=unpartitioned_keys(name)[2],
+        name="good_enough",
+        description="The head trained last reaches promote_if: "
+        + (", ".join(f"{k} >= {v:g}" for k, v in declaration.promote_if.items()) or "anything"),
+    )
+    def good_enough(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
+        last = latest(tables, name)
+        missed = last.missed if last else "no head was trained"
+        return dg.AssetCheckResult(
+            passed=not missed, severity=dg.AssetCheckSeverity.WARN, description=missed or "promoted"
+        )
+
+    return good_enough

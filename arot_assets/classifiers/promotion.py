@@ -1,0 +1,98 @@
+"""Where heads lie, which one was trained last, and which one scores.
+
+Belongs here: the layout below ``classifiers/<name>/`` and the gate. Does not belong here: fitting and measuring.
+
+    classifiers/<name>/<head digest>/head.safetensors, head.json, report.html
+    classifiers/<name>/latest.json      the head that was trained last, and from what
+    classifiers/<name>/current.json     the promoted head: its scores are the table
+
+The two pointers are written last, each in one step, so they always point at whole heads. A head that misses the gate is
+kept for study, but the one promoted before goes on scoring.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from arot_assets.classifiers.evaluation import Evaluation
+from arot_assets.classifiers.head import Head, from_files, to_files
+from resources.tables import Tables
+
+ROOT = "classifiers"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What ``latest.json`` and ``current.json`` say.
+
+    Attributes:
+        digest: the head's folder.
+        inputs: digest of all that it was trained from: labels, split, embeddings, settings.
+        classes: names of its classes.
+        missed: why it was not promoted, empty if it was.
+    """
+
+    digest: str
+    inputs: str
+    classes: tuple[str, ...]
+    missed: str = ""
+
+
+def gate(evaluation: Evaluation, promote_if: Mapping[str, float]) -> str:
+    """Why a head must not score, empty when it may."""
+    figures = {"accuracy": evaluation.accuracy.value, "macro_f1": evaluation.macro_f1.value}
+    return "; ".join(
+        f"{name} {figures[name]:.3f} is below {least:g}" for name, least in promote_if.items() if figures[name] < least
+    )
+
+
+def store_head(tables: Tables, name: str, head: Head, report: bytes, inputs: str, missed: str) -> Pointer:
+    """Write a head, then the pointers.
+
+    Args:
+        tables: the lake.
+        name: the classifier's.
+        head: what to keep.
+        report: an HTML page.
+        inputs: see ``Pointer``.
+        missed: from ``gate``; a head that misses is not promoted.
+    """
+    digest = head.digest()
+    tensors, about = to_files(head)
+    tables.write_bytes(tensors, ROOT, name, digest, "head.safetensors")
+    tables.write_bytes(about, ROOT, name, digest, "head.json")
+    tables.write_bytes(report, ROOT, name, digest, "report.html")
+    pointer = Pointer(digest, inputs, head.classes, missed)
+    data = json.dumps(asdict(pointer), indent=2).encode()
+    if not missed:
+        tables.write_bytes(data, ROOT, name, "current.json")
+    tables.write_bytes(data, ROOT, name, "latest.json")
+    return pointer
+
+
+def latest(tables: Tables, name: str) -> Pointer | None:
+    """The head trained last, None before the first."""
+    return _pointer(tables, name, "latest.json")
+
+
+def current(tables: Tables, name: str) -> Pointer | None:
+    """The promoted head, None without one."""
+    return _pointer(tables, name, "current.json")
+
+
+def load_head(tables: Tables, name: str, digest: str) -> Head:
+    """Read a head by its digest.
+
+    Raises:
+        HeadError: the files are not a head.
+    """
+    return from_files(
+        tables.read_bytes(ROOT, name, digest, "head.safetensors"), tables.read_bytes(ROOT, name, digest, "head.json")
+    )
+
+
+def _pointer(tables: Tables, name: str, file: str) -> Pointer | None:
+    if not tables.exists(ROOT, name, file):
+        return None
+    facts = json.loads(tables.read_bytes(ROOT, name, file))
+    return Pointer(facts["digest"], facts["inputs"], tuple(facts["classes"]), facts["missed"])

@@ -1,0 +1,108 @@
+"""Scoring shards: read the embeddings, write the scores, skip what is current.
+
+Belongs here: one shard from file to file, and telling whether it is current.
+Does not belong here: the rows (``scores.py``), Dagster.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow.compute as pc
+
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.head import Head
+from arot_assets.classifiers.promotion import current, latest, load_head
+from arot_assets.classifiers.scores import VECTOR, score_table, score_version
+from resources.tables import Tables
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What became of one shard.
+
+    Attributes:
+        rows: rows of the table, equal to those of the embedding table.
+        computed: whether they were written now; False when the file was current.
+        labels: label -> rows that have it.
+        failures: reason -> rows.
+    """
+
+    rows: int
+    computed: bool
+    labels: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
+def promoted_head(tables: Tables, name: str) -> tuple[Head | None, str]:
+    """The head that scores; or None, and why there is none.
+
+    Raises:
+        HeadError: its files are damaged.
+    """
+    pointer = current(tables, name)
+    if pointer is not None:
+        return load_head(tables, name, pointer.digest), ""
+    last = latest(tables, name)
+    return None, f"no promoted head: {last.missed}" if last else "no promoted head: none was trained"
+
+
+def wanted_version(tables: Tables, name: str, embedding_version: str) -> str:
+    """The version that current scores over this version of the embedding have."""
+    pointer = current(tables, name)
+    return score_version(name, pointer.digest if pointer else "", embedding_version)
+
+
+def scores_are_current(tables: Tables, declaration: ClassifierDeclaration, shard: str) -> bool:
+    """Whether a shard's scores fit its embeddings and the promoted head; reads two footers and no row."""
+    footer = tables.footer_if_any("datasets", declaration.dataset, declaration.name, f"{shard}.parquet")
+    wanted = wanted_footer(tables, declaration, shard)
+    return footer is not None and wanted is not None and all(footer.get(key) == value for key, value in wanted.items())
+
+
+def score_shard(
+    tables: Tables, declaration: ClassifierDeclaration, shard: str, head: Head | None, why_no_head: str
+) -> ScoreResult:
+    """Bring one shard's scores up to date. Reads no image.
+
+    Args:
+        tables: the lake.
+        declaration: the classifier.
+        shard: its embeddings must be there.
+        head: from ``promoted_head``.
+        why_no_head: from ``promoted_head``: the reason that every row fails with when there is no head.
+
+    Raises:
+        TablesError: the shard has no embeddings.
+        StorageError: the store cannot be written; what was there stays.
+    """
+    dataset, name = declaration.dataset, declaration.name
+    place = ("datasets", dataset, name, f"{shard}.parquet")
+    if scores_are_current(tables, declaration, shard):
+        return ScoreResult(tables.num_rows(*place), computed=False)
+    source = ("datasets", dataset, declaration.embedding, f"{shard}.parquet")
+    embedding = tables.read(*source, columns=["sample_id", "status", "reason", "metric_version", VECTOR])
+    last = latest(tables, name)
+    classes = head.classes if head else last.classes if last else tuple(declaration.labels.classes or ())
+    table = score_table(embedding, head, why_no_head, name, classes)
+    reasons = Counter(table.filter(pc.equal(table["status"], "failed"))["reason"].to_pylist())
+    footer = {"failed": str(reasons.total()), **(wanted_footer(tables, declaration, shard) or {})}
+    tables.write(table, *place, footer=footer)
+    labels = Counter(table["label"].drop_null().to_pylist())
+    return ScoreResult(table.num_rows, True, dict(labels), dict(reasons))
+
+
+def wanted_footer(tables: Tables, declaration: ClassifierDeclaration, shard: str) -> dict[str, str] | None:
+    """What the footer of current scores says; None when the embedding table is missing or not complete.
+
+    The number of failed embeddings is part of it: a retry changes rows, but neither the version nor the samples.
+    """
+    source = ("datasets", declaration.dataset, declaration.embedding, f"{shard}.parquet")
+    embedding = tables.footer_if_any(*source)
+    if embedding is None or "samples_digest" not in embedding:
+        return None
+    return {
+        "metric_version": wanted_version(tables, declaration.name, embedding["metric_version"]),
+        "samples_digest": embedding["samples_digest"],
+        "embedding_failed": embedding.get("failed", "0"),
+    }

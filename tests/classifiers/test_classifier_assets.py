@@ -1,0 +1,232 @@
+"""A classifier in Dagster, on real pictures: labels to scores, skipping, retraining, conservation, no image read."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from arot_assets.classifiers.assets import classifier_assets, classifier_is_current, unpartitioned_keys
+from arot_assets.classifiers.checks import classifier_checks
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.promotion import latest
+from arot_assets.classifiers.scoring import scores_are_current
+from arot_assets.datasets.assets import dataset_assets, shard_partitions
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.metrics.assets import metric_assets
+from resources.defaults import Resources
+from tests.conftest import EXAMPLES
+
+KINDS = ("photo", "illustration")
+
+
+class World:
+    """A dataset of two folders, its classifier, and the Dagster instance that works on them."""
+
+    def __init__(self, resources: Resources, source: Path, **classifier: object) -> None:
+        self.resources, self.source = resources, source
+        self.dataset = ImageDatasetDeclaration(
+            name="d", source=str(source), metrics=["phash", "embedding"], shard_size=20, settle_seconds=0
+        )
+        fields = {"name": "kind", "dataset": "d", "labels": {"from_folder": 1}, "promote_if": {"accuracy": 0.6}}
+        self.classifier = ClassifierDeclaration.model_validate(fields | classifier)
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    def run(self, keys: Sequence[dg.AssetKey], sharded: bool = False) -> dg.ExecuteInProcessResult:
+        """Materialize assets with their checks, over all shards."""
+        declaration = self.classifier
+        shards = sorted(self.instance.get_dynamic_partitions("d_shards"))
+        span = (
+            {"dagster/asset_partition_range_start": shards[0], "dagster/asset_partition_range_end": shards[-1]}
+            if sharded
+            else None
+        )
+        return dg.materialize(
+            [
+                *dataset_assets(self.dataset),
+                *metric_assets(self.dataset),
+                *classifier_assets(declaration, shard_partitions("d")),
+                *classifier_checks(declaration),
+            ],
+            resources=vars(self.resources),
+            instance=self.instance,
+            selection=dg.AssetSelection.assets(*keys),
+            tags=span,
+        )
+
+    def ingest(self) -> None:
+        """Inventory, samples, metrics."""
+        self.run([dg.AssetKey(["d", "inventory"])])
+        self.run([dg.AssetKey(["d", "samples"])], sharded=True)
+        self.run([dg.AssetKey(["d", "phash"]), dg.AssetKey(["d", "embedding"])], sharded=True)
+
+    def train(self) -> dict[str, dg.MetadataValue]:
+        """Labels, split, head; gives the head's metadata."""
+        for key in unpartitioned_keys("kind"):
+            result = self.run([key])
+            assert result.success and all(e.passed for e in result.get_asset_check_evaluations())
+        (event,) = result.asset_materializations_for_node("classifiers__kind__head")
+        return dict(event.metadata)
+
+    def score(self) -> dg.ExecuteInProcessResult:
+        """The scores of all shards."""
+        return self.run([dg.AssetKey(["d", "kind"])], sharded=True)
+
+    def sql(self, query: str) -> list[tuple]:
+        """Rows of a query over the catalogue's views."""
+        with self.resources.warehouse.connect() as con:
+            return con.execute(query).fetchall()
+
+
+def copy(kind: str, names: slice, folder: Path) -> None:
+    """Some real pictures of one kind."""
+    for picture in sorted(p for p in (EXAMPLES / kind).rglob("*") if p.suffix in (".jpg", ".png"))[names]:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, folder / kind / picture.name)
+
+
+@pytest.fixture
+def world(resources: Resources, tmp_path: Path) -> World:
+    for kind in KINDS:
+        copy(kind, slice(0, 26), tmp_path / "pictures")
+    world = World(resources, tmp_path / "pictures")
+    world.ingest()
+    return world
+
+
+def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
+    assert not classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    metadata = world.train()
+    assert metadata["promoted"].value == "yes" and metadata["accuracy"].value >= 0.6
+    assert "illustration" in str(metadata["confusion"].value)
+    assert Path(str(metadata["report"].value)).read_bytes().startswith(b"<!doctype html>")
+    assert classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    assert "nothing to do" in world.train()
+
+    shutil.rmtree(world.source)  # scores need no picture
+    result = world.score()
+    assert all(e.passed for e in result.get_asset_check_evaluations())
+    rows = world.sql(
+        "select split_part(uri, '/', -2), label, kind.status from d.samples left join d.kind using (sample_id)"
+    )
+    assert len(rows) == 52 and {status for *_, status in rows} == {"ok"}
+    assert sum(folder == label for folder, label, _ in rows) >= 44
+    shards = world.resources.tables.shards("d", "kind")
+    assert shards and all(scores_are_current(world.resources.tables, world.classifier, s) for s in shards)
+    written = world.sql("select max(computed_at) from d.kind")
+    world.score()
+    assert world.sql("select max(computed_at) from d.kind") == written
+
+
+def test_new_labels_retrain_and_new_samples_get_scores(world: World) -> None:
+    world.train()
+    world.score()
+    first = latest(world.resources.tables, "kind")
+    for kind in KINDS:
+        copy(kind, slice(26, 32), world.source)
+    world.ingest()
+    assert not classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    world.train()
+    second = latest(world.resources.tables, "kind")
+    assert first is not None and second is not None and second.digest != first.digest
+    assert not any(
+        scores_are_current(world.resources.tables, world.classifier, s)
+        for s in world.resources.tables.shards("d", "kind")
+    )
+    world.score()
+    assert world.sql("select count(*), count(distinct metric_version) from d.kind where status = 'ok'") == [(64, 1)]
+
+
+def test_another_head_over_the_same_samples_makes_scores_outdated(world: World) -> None:
+    world.train()
+    world.score()
+    before = world.sql("select sample_id, metric_version from d.kind order by 1")
+    world.classifier = replace_l2(world.classifier)
+    world.train()
+    shards = world.resources.tables.shards("d", "kind")
+    assert not any(scores_are_current(world.resources.tables, world.classifier, shard) for shard in shards)
+    world.score()
+    after = world.sql("select sample_id, metric_version from d.kind order by 1")
+    assert [i for i, _ in after] == [i for i, _ in before]
+    assert {v for _, v in after}.isdisjoint({v for _, v in before})
+    footers = [world.resources.tables.footer("datasets", "d", "kind", f"{shard}.parquet") for shard in shards]
+    assert {footer["metric_version"] for footer in footers} == {v for _, v in after}
+
+
+def test_a_head_below_the_gate_warns_and_every_row_says_why(world: World) -> None:
+    strict = World(world.resources, world.source, promote_if={"accuracy": 1.0}, l2=[1e6])
+    strict.instance = world.instance
+    for key in unpartitioned_keys("kind"):
+        result = strict.run([key])
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN and "is below 1" in str(check.description)
+    assert strict.score().success
+    (row,) = strict.sql("select count(*), min(status), min(reason) from d.kind")
+    assert row[:2] == (52, "failed") and row[2].startswith("no promoted head: accuracy")
+
+
+def test_labels_can_come_from_sql_and_depend_on_what_the_query_reads(world: World) -> None:
+    query = "select sample_id, case when height > 300 then 'tall' else 'low' end as label from d.samples join d.phash using (sample_id) where samples.status = 'ok'"
+    sql = World(world.resources, world.source, labels={"from_sql": query}, promote_if={})
+    sql.instance = world.instance
+    sql.train()
+    assert dict(sql.sql("select label, count(*) > 0 from d.kind group by 1") if sql.score().success else []) != {}
+    labels, *_ = classifier_assets(sql.classifier, shard_partitions("d"))
+    assert labels.asset_deps[labels.key] == {dg.AssetKey(["d", "samples"]), dg.AssetKey(["d", "phash"])}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            {"from_folder": 1, "classes": ["photo", "anime"]},
+            "no sample is labelled anime; labels found: illustration, photo",
+        ),
+        ({"from_folder": 5}, "needs two classes or more, found: none"),
+        ({"from_sql": "select 1 as x"}, r"must return sample_id and label"),
+        ({"from_sql": "select sample_id, uri as label from d.sample"}, "labels cannot be read"),
+        (
+            {
+                "from_sql": "from (select sample_id, 'a' as label from d.samples union all select sample_id, 'b' from d.samples)"
+            },
+            "has two labels",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_used_fail_with_a_reason(world: World, labels: dict, message: str) -> None:
+    bad = World(world.resources, world.source, labels=labels)
+    with pytest.raises(dg.Failure, match=message):
+        bad.instance = world.instance
+        bad.run([unpartitioned_keys("kind")[0]])
+
+
+def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
+    """Scores are asked for when another head was promoted, not when training found nothing to do."""
+    assets = classifier_assets(world.classifier, shard_partitions("d"))
+    rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset)]
+    defs = dg.Definitions(assets=[*assets, *rest], resources=vars(world.resources))
+    world.train()
+    world.score()
+
+    def requested(cursor: object = None) -> tuple[set[dg.AssetKey], object]:
+        result = dg.evaluate_automation_conditions(
+            defs, world.instance, dg.AssetSelection.assets(dg.AssetKey(["d", "kind"])), cursor=cursor
+        )
+        return ({dg.AssetKey(["d", "kind"])} if result.total_requested else set()), result.cursor
+
+    _, cursor = requested()
+    found, cursor = requested(cursor)
+    assert found == set()
+    world.run([unpartitioned_keys("kind")[2]])
+    found, cursor = requested(cursor)
+    assert found == set()
+    world.classifier = replace_l2(world.classifier)
+    world.run([unpartitioned_keys("kind")[2]])
+    found, _ = requested(cursor)
+    assert found == {dg.AssetKey(["d", "kind"])}
+
+
+def replace_l2(declaration: ClassifierDeclaration) -> ClassifierDeclaration:
+    """The same classifier with another penalty: another head."""
+    return declaration.model_copy(update={"l2": [0.3]})
