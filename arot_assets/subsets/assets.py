@@ -1,0 +1,113 @@
+"""SQL models as Dagster assets.
+
+Belongs here: the declaration of one asset for each stored model, and what a person sees of it in the UI.
+Does not belong here: building a model (``runner.py``); tests as asset checks (``checks.py``).
+
+The graph comes from the SQL: ``source('demo', 'cv2')`` is a dependency on the asset ``demo/cv2``, ``ref('clean')`` on
+``models/clean``. Nothing is parsed by sqlglot and no database is opened until a model is built.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from arot_assets.automation import WHOLE
+from arot_assets.subsets.model import Model
+from arot_assets.subsets.project import Project
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+MODELS = "models"
+GROUP = "models"
+SUBSET_TAG = "arot/subset"
+
+
+def model_key(name: str) -> dg.AssetKey:
+    """The asset of a SQL model."""
+    return dg.AssetKey([MODELS, name])
+
+
+def sql_model_assets(project: Project) -> list[dg.AssetsDefinition]:
+    """One asset for each stored model of a project, upstream first.
+
+    The assets need the resources ``tables`` and ``warehouse``.
+    """
+    return [_asset(project, model) for model in project.models.values() if model.is_stored]
+
+
+def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
+    refs, sources = project.inputs(model.name)
+    owner = model.config.meta.get("owner")
+    owners = [owner] if isinstance(owner, str) else list(owner or ())
+    tags = {SUBSET_TAG: ""} if model.is_subset else {}
+
+    @dg.asset(
+        key=model_key(model.name),
+        deps=[*map(model_key, refs), *(_source_key(project, s) for s in sources)],
+        description=_description(project, model),
+        group_name=GROUP,
+        kinds={"duckdb", "sql"},
+        owners=owners,
+        tags={**tags, **{f"dbt/{t}": "" for t in model.config.tags if t != "subset"}},
+        metadata={"file": dg.MetadataValue.text(_relative(project, model.path))},
+        automation_condition=WHOLE,
+    )
+    def build(context: dg.AssetExecutionContext, tables: Tables, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+        from arot_assets.subsets.errors import ProjectError
+        from arot_assets.subsets.runner import build_model
+
+        try:
+            result = build_model(project, model.name, warehouse, tables)
+        except ProjectError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        context.log.info(
+            f"{model.name}: {result.rows:,} rows, "
+            + (f"built in {result.seconds:.2f} s" if result.built else "current already, nothing to do")
+        )
+        return dg.MaterializeResult(metadata=_metadata(result))
+
+    return build
+
+
+def _metadata(result: Any) -> dict[str, Any]:
+    """What the UI shows of a build: rows, columns with lineage, the waterfall, the SQL."""
+    columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in result.columns]
+    lineage = {
+        c.name: [dg.TableColumnDep(asset_key=_table_key(u.schema, u.table), column_name=u.column) for u in c.upstream]
+        for c in result.columns
+    }
+    metadata: dict[str, Any] = {
+        "dagster/row_count": result.rows,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+    }
+    if result.waterfall is not None:
+        total = result.waterfall.total
+        metadata["kept_share"] = round(result.waterfall.kept / total, 4) if total else 0.0
+        metadata["waterfall"] = dg.MetadataValue.md(result.waterfall.to_markdown())
+    if result.lineage_problem is not None:
+        metadata["lineage_problem"] = result.lineage_problem
+    metadata["built"] = result.built
+    metadata["seconds"] = round(result.seconds, 3)
+    metadata["sql"] = dg.MetadataValue.md(f"```sql\n{result.sql.strip()}\n```")
+    return metadata
+
+
+def _description(project: Project, model: Model) -> str:
+    parts = [model.description] if model.description else []
+    parts.append(f"SQL: `{_relative(project, model.path)}`")
+    return "\n\n".join(parts)
+
+
+def _relative(project: Project, path: Path) -> str:
+    return path.relative_to(project.folder.parent).as_posix()
+
+
+def _source_key(project: Project, source: tuple[str, str]) -> dg.AssetKey:
+    found = project.source(*source)
+    return dg.AssetKey([found.schema, found.identifier])
+
+
+def _table_key(schema: str, table: str) -> dg.AssetKey:
+    return model_key(table) if schema == "main" else dg.AssetKey([schema, table])

@@ -1,0 +1,206 @@
+"""What is known of a model before a row is stored: columns, types, descriptions, lineage, waterfall.
+
+Belongs here: asking DuckDB and sqlglot about a compiled model, and wording DuckDB's complaints about it.
+Does not belong here: writing it (``runner.py``).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arot_assets.subsets.errors import ProjectError
+from arot_assets.subsets.lineage import Relation, UpstreamColumn, column_lineage
+from arot_assets.subsets.model import Model
+from arot_assets.subsets.predicates import parse, split
+from arot_assets.subsets.project import MODELS_SCHEMA, WIDE, Project
+from arot_assets.subsets.waterfall import Waterfall, compute_waterfall
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A column of a built model.
+
+    Attributes:
+        name: as in SQL.
+        type: DuckDB's name for the type.
+        description: schema.yml's, or that of the upstream column which it passes on under the same name; else empty.
+        upstream: the columns that it is made of.
+    """
+
+    name: str
+    type: str
+    description: str
+    upstream: tuple[UpstreamColumn, ...]
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """What is known of a stored model.
+
+    Attributes:
+        name: the model.
+        built: False if it was current, so that nothing was done.
+        rows: number of rows.
+        columns: in order.
+        waterfall: of a subset, None for other models.
+        lineage_problem: why ``upstream`` of the columns is empty, None if it is not.
+        sql: the compiled SQL.
+        digest: of SQL and inputs.
+        seconds: what the build took.
+    """
+
+    name: str
+    built: bool
+    rows: int
+    columns: tuple[ModelColumn, ...]
+    waterfall: Waterfall | None
+    lineage_problem: str | None
+    sql: str
+    digest: str
+    seconds: float
+
+
+def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection") -> dict[Relation, dict[str, str]]:
+    """The columns of each table that a model's SQL names, with their descriptions.
+
+    Raises:
+        ProjectError: one is not there yet; the message says what to run.
+    """
+    found: dict[Relation, dict[str, str]] = {}
+    for schema, table, column, comment in con.execute(
+        """select schema_name, table_name, column_name, coalesce(comment, '') from duckdb_columns()
+        where database_name = current_database() order by column_index"""
+    ).fetchall():
+        found.setdefault((schema, table), {})[column] = comment
+    needed: dict[Relation, dict[str, str]] = {}
+    for relation, remedy in _relations(project, model):
+        if relation not in found:
+            raise ProjectError(
+                f"model '{model.name}' reads {'.'.join(relation)}, which is not there yet; {remedy}", model.path
+            )
+        needed[relation] = found[relation]
+    return needed
+
+
+def run_derived(con: "duckdb.DuckDBPyConnection", model: Model, sql: str) -> "duckdb.DuckDBPyConnection":
+    """Execute SQL that was made of a model's.
+
+    Raises:
+        ProjectError: DuckDB refuses it.
+    """
+    import duckdb
+
+    try:
+        return con.execute(sql)
+    except duckdb.Error as error:
+        raise sql_error(model, error) from error
+
+
+def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection") -> ModelResult:
+    """Everything about a model that needs no file of its own: columns, lineage and, for a subset, the waterfall.
+
+    Raises:
+        ProjectError: an input is not there, or the SQL does not parse or run.
+    """
+    import duckdb
+
+    model = project.model(name)
+    sql = project.compile(name)
+    parse(sql, model)
+    inputs = check_inputs(project, model, con)
+    try:
+        described = con.execute(f"describe {sql}").fetchall()
+    except duckdb.Error as error:
+        raise sql_error(model, error, sql) from error
+    outputs = [str(row[0]) for row in described]
+    _check_columns(model, outputs)
+    lineage = column_lineage(sql, outputs, {r: list(c) for r, c in inputs.items()})
+    upstream = {c: lineage.columns.get(c, ()) for c in outputs}
+    columns = tuple(
+        ModelColumn(
+            column,
+            str(row[1]),
+            _description(model, column, upstream[column], inputs),
+            tuple(dict.fromkeys(_behind_wide(u) for u in upstream[column])),
+        )
+        for column, row in zip(outputs, described, strict=True)
+    )
+    waterfall = None
+    if model.is_subset:
+        selection = split(sql, model)
+        try:
+            waterfall = compute_waterfall(con, selection)
+        except duckdb.Error as error:
+            raise sql_error(model, error) from error
+    rows = waterfall.kept if waterfall else 0
+    return ModelResult(name, False, rows, columns, waterfall, lineage.problem, sql, "", 0.0)
+
+
+def _check_columns(model: Model, outputs: Sequence[str]) -> None:
+    twice = sorted({c for c in outputs if outputs.count(c) > 1})
+    if twice:
+        raise ProjectError(f"model '{model.name}' has two columns '{twice[0]}'; name one of them with AS", model.path)
+    if model.is_subset and "sample_id" not in outputs:
+        raise ProjectError(
+            f"subset '{model.name}' selects samples but has no column sample_id; add it to the SELECT", model.path
+        )
+    unknown = [c for c in model.docs.columns if c not in outputs]
+    if unknown:
+        raise ProjectError(
+            f"column '{unknown[0]}' is described, but model '{model.name}' has no such column; its columns: "
+            f"{', '.join(outputs)}",
+            model.docs.path,
+            model.docs.line,
+        )
+
+
+def _relations(project: Project, model: Model) -> list[tuple[Relation, str]]:
+    """The tables that a model's SQL names, through ephemeral models, each with what to do when it is missing."""
+    found: list[tuple[Relation, str]] = []
+    for ref in model.refs:
+        if project.models[ref].is_stored:
+            found.append(((MODELS_SCHEMA, ref), f"build model '{ref}' first"))
+        else:
+            found += _relations(project, project.models[ref])
+    for key in model.sources:
+        source = project.source(*key)
+        remedy = f"materialize {source.schema}/{source.identifier}, or: arot run {source.schema}"
+        found.append(((source.schema, source.identifier), remedy))
+    return found
+
+
+def _description(
+    model: Model, column: str, upstream: Sequence[UpstreamColumn], inputs: dict[Relation, dict[str, str]]
+) -> str:
+    if column in model.docs.columns and model.docs.columns[column].description:
+        return model.docs.columns[column].description
+    same = [inputs.get((u.schema, u.table), {}).get(u.column, "") for u in upstream if u.column == column]
+    return next((text for text in same if text), "") if len(same) == len(upstream) else ""
+
+
+def _behind_wide(column: UpstreamColumn) -> UpstreamColumn:
+    """``wide.metric__column`` is ``metric.column``; what has no prefix comes from ``samples``."""
+    if column.table != WIDE:
+        return column
+    table, separator, name = column.column.partition("__")
+    if not separator:
+        return UpstreamColumn(column.schema, "samples", column.column)
+    return UpstreamColumn(column.schema, table, name)
+
+
+def sql_error(model: Model, error: Exception, sql: str | None = None) -> ProjectError:
+    """DuckDB's complaint, without its picture of the SQL.
+
+    Args:
+        model: the model to blame.
+        error: what DuckDB raised.
+        sql: the compiled model if that is what ran, so that its lines are the file's; None for SQL made of it.
+    """
+    text = str(error).split("\n\nLINE ")[0]
+    found = re.search(r"LINE (\d+):", str(error))
+    line = model.line_of(sql, int(found.group(1))) if found and sql is not None else None
+    return ProjectError(f"model '{model.name}' does not run: {text}", model.path, line)

@@ -1,0 +1,79 @@
+"""When a stored model is current: a digest of its SQL and of everything that it reads.
+
+Belongs here: the digest. Does not belong here: what is done about a stale model (``runner.py``).
+
+A dataset's table is told by the names, sizes and times of its files, so no row is read; an upstream model by the digest in
+its own footer. Objects that left the source are hidden by the dataset's views without any file of samples being touched, so
+the set of them counts too.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from arot_assets.subsets.project import Project
+from resources.storage.storage import TEMPORARY_PREFIX
+from resources.tables import Tables
+
+if TYPE_CHECKING:
+    import duckdb
+
+DIGEST = "digest"
+FORMAT = "1"
+"""Change it when what is stored for a model changes: every model is then built again."""
+
+
+def model_file(name: str) -> tuple[str, str]:
+    """Where a model is, in parts below the store."""
+    return "models", f"{name}.parquet"
+
+
+def stored_digest(tables: Tables, name: str) -> str | None:
+    """The digest in a stored model's footer, None when it was never built."""
+    footer = tables.footer_if_any(*model_file(name))
+    return None if footer is None else footer.get(DIGEST)
+
+
+def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.DuckDBPyConnection") -> str:
+    """The digest (32 hex digits) that a model built now would carry.
+
+    Args:
+        project: the SQL project.
+        name: a stored model.
+        tables: the lake.
+        con: a connection with the views of the catalogue.
+    """
+    model = project.model(name)
+    refs, sources = project.inputs(name)
+    read = [project.source(*s) for s in sources]
+    parts = [
+        FORMAT,
+        project.compile(name),
+        sorted(model.config.tags),
+        [model.description, sorted((c.name, c.description) for c in model.docs.columns.values())],
+        [[r, stored_digest(tables, r)] for r in refs],
+        [[s.schema, s.identifier, _files(tables, s.schema, s.identifier)] for s in read],
+        [[schema, _hidden(con, schema)] for schema in sorted({s.schema for s in read})],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, int, float]]:
+    """Path, size in bytes and time of each file of a table; empty when there is no table yet."""
+    single = f"{table}.parquet"
+    uri = tables.uri("datasets", dataset, single if tables.exists("datasets", dataset, single) else table)
+    if not tables.storage.exists(uri):
+        return []
+    found = tables.storage.ls(uri, exts=(".parquet",))
+    return sorted((o.uri, o.size, o.mtime) for o in found if f"/{TEMPORARY_PREFIX}" not in o.uri)
+
+
+def _hidden(con: "duckdb.DuckDBPyConnection", dataset: str) -> list[int]:
+    """How many objects left the source of a dataset, and a hash of which; empty without an inventory."""
+    known = "select 1 from duckdb_views() where schema_name = ? and view_name = 'inventory'"
+    if con.execute(known, [dataset]).fetchone() is None:
+        return []
+    row = con.execute(
+        f"""select count(*), bit_xor(hash(uri, shard)) from "{dataset}".inventory where state <> 'present'"""
+    ).fetchone()
+    return [int(v or 0) for v in row or ()]

@@ -1,0 +1,288 @@
+"""Why one sample is in a subset, or not.
+
+Belongs here: finding the sample, and holding each predicate against its own values.
+Does not belong here: counting over all samples (``waterfall.py``), printing to a terminal (the command line).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arot_assets.subsets.describe import check_inputs, run_derived
+from arot_assets.subsets.errors import ProjectError
+from arot_assets.subsets.model import Model
+from arot_assets.subsets.predicates import Predicate, Selection, split
+from arot_assets.subsets.project import MODELS_SCHEMA, Project
+
+if TYPE_CHECKING:
+    import duckdb
+
+SHORTEST_PREFIX = 4
+MOST_SHOWN = 10
+LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One predicate, held against one sample.
+
+    Attributes:
+        text: the predicate as written.
+        label: its comment, None without one.
+        values: the sample's own values of the columns that the predicate mentions.
+        inside: whether it lets the sample in (null counts as no); None if it could not be judged: QUALIFY looks only at samples
+            that passed WHERE.
+    """
+
+    text: str
+    label: str | None
+    values: dict[str, Any]
+    inside: bool | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One sample's way through one subset, and through the subsets before it.
+
+    Attributes:
+        model: the subset.
+        sample_id: the sample.
+        uri: where its file is.
+        selected: whether the subset holds it.
+        reached: whether the sample is among the rows that the subset looks at. If not, an upstream table lacks it.
+        verdicts: of each predicate, in order; empty if not reached.
+        upstream: the same for every subset that this one refs.
+        missing_from: tables read by this subset that have no row for the sample.
+        notes: what else is worth knowing.
+    """
+
+    model: str
+    sample_id: str
+    uri: str
+    selected: bool
+    reached: bool
+    verdicts: tuple[Verdict, ...]
+    upstream: tuple["Explanation", ...]
+    missing_from: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dropped_by(self) -> tuple[str, str] | None:
+        """(model, predicate) that dropped it first, looking upstream first; None if selected or no predicate did."""
+        for before in self.upstream:
+            if before.dropped_by is not None:
+                return before.dropped_by
+        return next(((self.model, v.text) for v in self.verdicts if not v.inside), None)
+
+    def to_markdown(self) -> str:
+        """A heading and a table for each subset, upstream first."""
+        parts = [before.to_markdown() for before in self.upstream]
+        lines = [f"**{self.model}**: {'in' if self.selected else 'out'} (`{self.sample_id}`, {self.uri})", ""]
+        if self.verdicts:
+            lines += ["| | predicate | this sample |", "|---|---|---|"]
+        for verdict in self.verdicts:
+            mark = {True: "in", False: "**out**", None: "–"}[verdict.inside]
+            text = f"`{' '.join(verdict.text.split())}`" + (f" ({verdict.label})" if verdict.label else "")
+            values = ", ".join(f"{k} = {show(v)}" for k, v in verdict.values.items())
+            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in (mark, text, values)) + " |")
+        if not self.reached:
+            missing = ", ".join(self.missing_from) or "its tables (joined)"
+            lines.append(f"Not among the rows that {self.model} looks at: no row in {missing}.")
+        lines += [f"Note: {note}" for note in self.notes]
+        return "\n\n".join([*parts, "\n".join(lines)])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sample found by what a person typed."""
+
+    dataset: str
+    sample_id: str
+    uri: str
+    notes: tuple[str, ...]
+
+
+def explain(project: Project, model: str, sample: str, con: "duckdb.DuckDBPyConnection") -> Explanation:
+    """Hold a sample against every predicate of a subset and of the subsets upstream.
+
+    Args:
+        project: the SQL project.
+        model: a model tagged ``subset``.
+        sample: the beginning of a sample_id (4 or more hex digits), a uri, or a file name.
+        con: a connection with the views of the catalogue (``Warehouse.connect()``).
+
+    Raises:
+        ProjectError: no such subset or sample, more than one sample, or a table is not there yet.
+    """
+    target = project.model(model)
+    if not target.is_subset:
+        subsets = ", ".join(m.name for m in project.models.values() if m.is_subset) or "none"
+        raise ProjectError(
+            f"model '{model}' is no subset (it has no tag 'subset'), so nothing is dropped. Subsets: {subsets}"
+        )
+    found = find_sample(con, _datasets(project, target), sample)
+    return _explain(project, target, found, con, found.notes)
+
+
+def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sample: str) -> Found:
+    """The one sample that ``sample`` means: a sample_id or its beginning, a uri, a file name or the end of a path.
+
+    Raises:
+        ProjectError: there is none, or there are several.
+    """
+    is_prefix = len(sample) >= SHORTEST_PREFIX and all(c in "0123456789abcdef" for c in sample.lower())
+    rows: list[tuple[str, str | None, str, str, str | None]] = []
+    for dataset in datasets:
+        rows += con.execute(
+            f"""select '{dataset}', sample_id, uri, status, duplicate_of from "{dataset}".samples
+            where uri = $1 or ends_with(uri, '/' || $1) or ($2 and starts_with(sample_id, lower($1)))
+            order by (status = 'ok') desc, uri""",
+            [sample, is_prefix],
+        ).fetchall()
+    exact = [r for r in rows if sample in (r[1], r[2])]
+    rows = exact or rows
+    if not rows:
+        raise ProjectError(
+            f"no sample '{sample}' in {', '.join(datasets)}; give {SHORTEST_PREFIX} or more digits of a sample_id, a uri or a "
+            'file name (arot sql "select sample_id, uri from …samples" lists them)'
+        )
+    identities = {(r[0], r[1] or r[2]) for r in rows}
+    if len(identities) > 1:
+        shown = "; ".join(f"{r[1] or '(unread)'} {r[2]}" for r in rows[:MOST_SHOWN])
+        more = f" and {len(rows) - MOST_SHOWN} more" if len(rows) > MOST_SHOWN else ""
+        raise ProjectError(
+            f"'{sample}' means {len(identities)} samples: {shown}{more}; give more of the sample_id or the uri"
+        )
+    dataset, sample_id, uri, status, duplicate_of = rows[0]
+    notes: tuple[str, ...] = ()
+    if status == "duplicate":
+        notes = (f"{uri} has the same bytes as {duplicate_of}; a sample is its content, so both share its fate",)
+    if sample_id is None:
+        raise ProjectError(f"{uri} could not be read (status {status}), so it has no sample_id and is in no subset")
+    return Found(dataset, sample_id, uri, notes)
+
+
+def show(value: Any) -> str:
+    """A value in one short piece."""
+    text = f"{value:.6g}" if isinstance(value, float) else "null" if value is None else repr(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def _datasets(project: Project, model: Model) -> list[str]:
+    """Schemas of the sources that a model reads, directly or through others."""
+    found = [project.source(*s).schema for s in model.sources]
+    for ref in model.refs:
+        found += _datasets(project, project.models[ref])
+    return list(dict.fromkeys(found))
+
+
+def _subsets_before(project: Project, model: Model) -> list[Model]:
+    """The nearest subsets upstream, seen through models that are none."""
+    found: list[Model] = []
+    for name in model.refs:
+        before = project.models[name]
+        found += [before] if before.is_subset else _subsets_before(project, before)
+    return list({m.name: m for m in found}.values())
+
+
+def _explain(
+    project: Project, model: Model, found: Found, con: "duckdb.DuckDBPyConnection", notes: tuple[str, ...] = ()
+) -> Explanation:
+    upstream = tuple(_explain(project, m, found, con) for m in _subsets_before(project, model))
+    inputs = check_inputs(project, model, con)
+    selection = split(project.compile(model.name), model)
+    row = _values(selection, model, found.sample_id, con)
+    verdicts: tuple[Verdict, ...] = ()
+    if row is not None:
+        verdicts = tuple(
+            Verdict(p.text, p.label, {c: row[f"v{i}_{j}"] for j, c in enumerate(p.columns)}, row[f"p{i}"])
+            for i, p in enumerate(selection.predicates)
+        )
+        if selection.qualify is not None:
+            verdicts += (_qualify(selection, selection.qualify, model, found.sample_id, con, row, verdicts),)
+    selected = row is not None and all(v.inside for v in verdicts)
+    missing = [] if row is not None else _missing_from(con, inputs, found.sample_id)
+    return Explanation(
+        model=model.name,
+        sample_id=found.sample_id,
+        uri=found.uri,
+        selected=selected,
+        reached=row is not None,
+        verdicts=verdicts,
+        upstream=upstream,
+        missing_from=tuple(missing),
+        notes=(*notes, *_stale(con, model, found.sample_id, selected)),
+    )
+
+
+def _value_columns(selection: Selection) -> list[str]:
+    return [
+        f'{column} as "__arot_v{i}_{j}"'
+        for i, predicate in enumerate(selection.all_predicates)
+        for j, column in enumerate(predicate.columns)
+    ]
+
+
+def _values(
+    selection: Selection, model: Model, sample_id: str, con: "duckdb.DuckDBPyConnection"
+) -> dict[str, Any] | None:
+    """Predicates and values of one sample; of its rows (a join may make several) the one that comes furthest."""
+    passes = [f'(\n{p.text}\n) is true as "__arot_p{i}"' for i, p in enumerate(selection.predicates)]
+    columns = [*passes, *_value_columns(selection)]
+    furthest = ", ".join(f'"__arot_p{i}" desc' for i in range(len(passes)))
+    order = f"order by {furthest}" if furthest else ""
+    shown = "columns('^__arot_')" if columns else "1"
+    sql = f"""select {shown} from (\n{selection.probe(columns)}\n)
+        where sample_id = '{sample_id}' {order} limit 1"""
+    result = run_derived(con, model, sql)
+    names = [d[0].removeprefix("__arot_") for d in result.description or ()]
+    row = result.fetchone()
+    return None if row is None else dict(zip(names, row, strict=True))
+
+
+def _qualify(
+    selection: Selection,
+    predicate: Predicate,
+    model: Model,
+    sample_id: str,
+    con: "duckdb.DuckDBPyConnection",
+    row: dict[str, Any],
+    before: Sequence[Verdict],
+) -> Verdict:
+    """QUALIFY's verdict: its windows are over all rows that passed WHERE, so it is judged there."""
+    i = len(selection.predicates)
+    values = {c: row[f"v{i}_{j}"] for j, c in enumerate(predicate.columns)}
+    if not all(v.inside for v in before):
+        return Verdict(predicate.text, predicate.label, values, None)
+    probe = selection.probe([f'(\n{predicate.text}\n) is true as "__arot_q"'], where=True)
+    sql = f"""select bool_or("__arot_q") from (\n{probe}\n) where sample_id = '{sample_id}'"""
+    judged = run_derived(con, model, sql).fetchone()
+    return Verdict(predicate.text, predicate.label, values, bool(judged and judged[0]))
+
+
+def _missing_from(
+    con: "duckdb.DuckDBPyConnection", inputs: dict[tuple[str, str], dict[str, str]], sample_id: str
+) -> list[str]:
+    missing = []
+    for (schema, table), columns in inputs.items():
+        if "sample_id" in columns:
+            query = f'select 1 from "{schema}"."{table}" where sample_id = ? limit 1'
+            if con.execute(query, [sample_id]).fetchone() is None:
+                missing.append(table if schema == MODELS_SCHEMA else f"{schema}.{table}")
+    return missing
+
+
+def _stale(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str, selected: bool) -> list[str]:
+    """A note when the stored subset says otherwise than its SQL does now."""
+    if not model.is_stored:
+        return []
+    exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
+    if con.execute(exists, [model.name]).fetchone() is None:
+        return [f"{model.name} has not been built yet; this is what its SQL says"]
+    query = f'select 1 from "{MODELS_SCHEMA}"."{model.name}" where sample_id = ? limit 1'
+    stored = con.execute(query, [sample_id]).fetchone() is not None
+    if stored == selected:
+        return []
+    return [
+        f"the stored {model.name} says {'in' if stored else 'out'}: it is older than its SQL or inputs; build it again"
+    ]

@@ -1,0 +1,157 @@
+"""The SQL project: its models, and what ref, source, var and config answer in them.
+
+Belongs here: ``Project``, compiling a model, and what a model reads.
+Does not belong here: reading the folder (``load.py``), Jinja itself (``render.py``), running SQL (``runner.py``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from arot_assets.subsets.errors import ProjectError, did_you_mean
+from arot_assets.subsets.model import Model
+from arot_assets.subsets.render import Relation, Templates
+from arot_assets.subsets.schema_file import DataTest, SourceTable
+
+MODELS_SCHEMA = "main"
+WIDE = "wide"
+
+
+@dataclass
+class Captured:
+    """What a template asked for while it was rendered."""
+
+    refs: list[str] = field(default_factory=list)
+    sources: list[tuple[str, str]] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A SQL project, loaded by ``load_project``.
+
+    Attributes:
+        folder: where dbt_project.yml is.
+        name: the project's name.
+        vars: values for ``var()``.
+        models: enabled models by name, upstream before downstream.
+        disabled: models switched off by ``enabled: false``, and where they are.
+        sources: declared source tables by (source, table).
+        singular_tests: tests that are SQL files of their own.
+        templates: the Jinja side.
+    """
+
+    folder: Path
+    name: str
+    vars: Mapping[str, Any]
+    models: Mapping[str, Model]
+    disabled: Mapping[str, Path]
+    sources: Mapping[tuple[str, str], SourceTable]
+    singular_tests: tuple[DataTest, ...]
+    templates: Templates
+
+    def model(self, name: str) -> Model:
+        """The model of this name.
+
+        Raises:
+            ProjectError: there is none, or it is disabled.
+        """
+        if name in self.disabled:
+            raise ProjectError(f"model '{name}' is disabled; set enabled: true for {self.disabled[name]} to use it")
+        if name not in self.models:
+            raise ProjectError(f"no model '{name}' in {self.folder}.{did_you_mean(name, self.models)}")
+        return self.models[name]
+
+    def source(self, source: str, table: str) -> SourceTable:
+        """The declared table.
+
+        Raises:
+            ProjectError: it is not declared.
+        """
+        if (source, table) in self.sources:
+            return self.sources[source, table]
+        names = {s for s, _ in self.sources}
+        if source not in names:
+            raise ProjectError(f"unknown source '{source}'; declare it in a schema .yml.{did_you_mean(source, names)}")
+        tables = [t for s, t in self.sources if s == source]
+        raise ProjectError(f"source '{source}' has no table '{table}' declared.{did_you_mean(table, tables)}")
+
+    def compile(self, name: str) -> str:
+        """The SQL of a model for DuckDB, with sources as ``"schema"."table"`` and refs as ``"main"."model"``.
+
+        Line n of it is line n of the file, unless a loop or a macro writes lines of its own.
+        """
+        model = self.model(name)
+        return self.templates.render(model.path, model.text, self.functions(Captured(), model)).rstrip().rstrip(";")
+
+    def inputs(self, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+        """Stored models and source tables that a model's SQL reads, seen through ephemeral models and ``wide``.
+
+        ``wide`` joins every table of its dataset, so it stands for each other table declared beside it.
+        """
+        refs: list[str] = []
+        sources: list[tuple[str, str]] = []
+        model = self.model(name)
+        for ref in model.refs:
+            if self.models[ref].is_stored:
+                refs.append(ref)
+            else:
+                more_refs, more_sources = self.inputs(ref)
+                refs += more_refs
+                sources += more_sources
+        for source, table in model.sources:
+            if table == WIDE:
+                sources += [(s, t) for s, t in self.sources if s == source and t not in (WIDE, "inventory")]
+            else:
+                sources.append((source, table))
+        return tuple(dict.fromkeys(refs)), tuple(dict.fromkeys(sources))
+
+    def functions(self, captured: Captured, model: Model | None = None, follow: bool = True) -> dict[str, Any]:
+        """What a template may call: ref, source, var, config, this. Calls are noted in ``captured``.
+
+        Args:
+            captured: where calls are noted.
+            model: the model that is rendered, None for a test.
+            follow: paste ephemeral models in. False while loading, when they may lead in a circle.
+        """
+
+        def ref(*names: str) -> str:
+            if len(names) == 2 and names[0] != self.name:
+                raise ProjectError(f"ref('{names[0]}', …): no packages here; the project is '{self.name}'")
+            if len(names) not in (1, 2):
+                raise ProjectError("ref() takes a model's name")
+            target = self.model(names[-1])
+            captured.refs.append(target.name)
+            if target.is_stored or not follow:
+                return Relation(MODELS_SCHEMA, target.name)
+            return f"(\n{self.compile(target.name)}\n)"
+
+        def source(source_name: str, table: str) -> str:
+            found = self.source(source_name, table)
+            captured.sources.append((source_name, table))
+            return Relation(found.schema, found.identifier)
+
+        def var(name: str, default: Any = ...) -> Any:
+            if name in self.vars:
+                return self.vars[name]
+            if default is ...:
+                raise ProjectError(f"unknown var '{name}'; give it in dbt_project.yml.{did_you_mean(name, self.vars)}")
+            return default
+
+        def config(**values: Any) -> str:
+            captured.config.update(values)
+            return ""
+
+        functions: dict[str, Any] = {"ref": ref, "source": source, "var": var, "config": config}
+        if model is not None:
+            functions["this"] = Relation(MODELS_SCHEMA, model.name)
+        return functions
+
+    @cached_property
+    def tests(self) -> tuple[DataTest, ...]:
+        """Every data test: of models in their order, of sources, singular."""
+        declared = [t for m in self.models.values() for t in m.docs.tests]
+        declared += [t for s in self.sources.values() for t in s.docs.tests]
+        return (*declared, *self.singular_tests)

@@ -1,0 +1,199 @@
+"""Building SQL models: compile, count, write one Parquet file, remember what it was made of.
+
+Belongs here: building one model or all that are stale, and what a build tells (``ModelResult``).
+Does not belong here: Dagster (``assets.py``), tests of the result (``tests.py``).
+
+What a build found out is kept in the file's footer, so a current model can show its waterfall and lineage without being
+built again.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model, sql_error
+from arot_assets.subsets.digest import DIGEST, current_digest, model_file, stored_digest
+from arot_assets.subsets.errors import ProjectError
+from arot_assets.subsets.lineage import UpstreamColumn
+from arot_assets.subsets.project import Project
+from arot_assets.subsets.waterfall import Waterfall
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+RESULT = "result"
+
+
+def build_model(project: Project, name: str, warehouse: Warehouse, tables: Tables, force: bool = False) -> ModelResult:
+    """Build one model unless it is current, and refresh the catalogue.
+
+    Args:
+        project: the SQL project.
+        name: a stored model; what it refs must have been built.
+        warehouse: DuckDB over the store.
+        tables: the store; the model becomes ``models/<name>.parquet``.
+        force: build it even if it is current.
+
+    Raises:
+        ProjectError: no such model, an input that is not there, SQL that does not run; the old file stays.
+        StorageError: the store cannot be written; the old file stays.
+    """
+    with warehouse.connect() as con:
+        result = _build(project, name, con, tables, force)
+    if result.built:
+        warehouse.refresh()
+    return result
+
+
+def build_all(
+    project: Project,
+    warehouse: Warehouse,
+    tables: Tables,
+    names: Sequence[str] | None = None,
+    force: bool = False,
+    on_model: Callable[[ModelResult], None] | None = None,
+) -> list[ModelResult]:
+    """Build every model that is not current, upstream first.
+
+    Args:
+        project: the SQL project.
+        warehouse: DuckDB over the store.
+        tables: the store.
+        names: these models and all that they ref; None for all.
+        force: build current ones too.
+        on_model: called after each model, for progress.
+
+    Raises:
+        ProjectError, StorageError: as ``build_model``; models before the failing one are kept.
+    """
+    wanted = _with_upstream(project, names) if names is not None else set(project.models)
+    results: list[ModelResult] = []
+    with warehouse.connect() as con:
+        try:
+            for model in project.models.values():
+                if model.name in wanted and model.is_stored:
+                    results.append(_build(project, model.name, con, tables, force))
+                    if on_model is not None:
+                        on_model(results[-1])
+        finally:
+            if any(r.built for r in results):
+                warehouse.refresh()
+    return results
+
+
+def stale_models(project: Project, tables: Tables, warehouse: Warehouse) -> list[str]:
+    """Models that a build would write now, upstream first: not current, or below one that is not.
+
+    A model that waits for a table which is not there yet is left out; ``waiting_models`` names it.
+    """
+    with warehouse.connect() as con:
+        waiting = _waiting(project, con)
+        stale: list[str] = []
+        for name, model in project.models.items():
+            if not model.is_stored or name in waiting:
+                continue
+            refs, _ = project.inputs(name)
+            if set(refs) & set(stale) or stored_digest(tables, name) != current_digest(project, name, tables, con):
+                stale.append(name)
+    return stale
+
+
+def waiting_models(project: Project, warehouse: Warehouse) -> dict[str, list[str]]:
+    """Models that cannot be built yet, with the tables (``schema.table``) that they wait for."""
+    with warehouse.connect() as con:
+        return _waiting(project, con)
+
+
+def load_result(project: Project, name: str, tables: Tables) -> ModelResult | None:
+    """What the last build of a model found out; None if it was never built. Reads no row."""
+    model = project.model(name)
+    footer = tables.footer_if_any(*model_file(model.name))
+    if footer is None or RESULT not in footer:
+        return None
+    values: dict[str, Any] = json.loads(footer[RESULT])
+    return ModelResult(
+        name=name,
+        built=False,
+        rows=tables.num_rows(*model_file(name)),
+        columns=tuple(
+            ModelColumn(c["name"], c["type"], c["description"], tuple(UpstreamColumn(**u) for u in c["upstream"]))
+            for c in values["columns"]
+        ),
+        waterfall=Waterfall.from_dict(values["waterfall"]) if values["waterfall"] else None,
+        lineage_problem=values["lineage_problem"],
+        sql=values["sql"],
+        digest=footer[DIGEST],
+        seconds=values["seconds"],
+    )
+
+
+def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables: Tables, force: bool) -> ModelResult:
+    model = project.model(name)
+    if not model.is_stored:
+        raise ProjectError(f"model '{name}' is ephemeral: it lives in the models that ref it", model.path)
+    digest = current_digest(project, name, tables, con)
+    if not force and stored_digest(tables, name) == digest:
+        current = load_result(project, name, tables)
+        if current is not None:
+            return current
+    started = time.perf_counter()
+    result = replace(describe_model(project, name, con), built=True, digest=digest)
+    kept = {
+        "columns": [asdict(c) for c in result.columns],
+        "waterfall": result.waterfall.to_dict() if result.waterfall else None,
+        "lineage_problem": result.lineage_problem,
+        "sql": result.sql,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    import duckdb
+
+    try:
+        rows = tables.write_query(
+            con,
+            result.sql,
+            *model_file(name),
+            footer={DIGEST: digest, RESULT: json.dumps(kept)},
+            descriptions={c.name: c.description for c in result.columns if c.description},
+        )
+    except duckdb.Error as error:
+        raise sql_error(model, error, result.sql) from error
+    _show(con, tables, name)
+    return replace(result, rows=rows, seconds=time.perf_counter() - started)
+
+
+def _waiting(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, list[str]]:
+    known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
+    waiting: dict[str, list[str]] = {}
+    for name, model in project.models.items():
+        read = [project.source(*s) for s in model.sources]
+        missing = [f"{s.schema}.{s.identifier}" for s in read if (s.schema, s.identifier) not in known]
+        for ref in model.refs:
+            missing += waiting.get(ref, [])
+        if missing:
+            waiting[name] = list(dict.fromkeys(missing))
+    return waiting
+
+
+def _with_upstream(project: Project, names: Sequence[str]) -> set[str]:
+    wanted: set[str] = set()
+    queue = [project.model(n).name for n in names]
+    while queue:
+        name = queue.pop()
+        if name not in wanted:
+            wanted.add(name)
+            queue += project.models[name].refs
+    return wanted
+
+
+def _show(con: "duckdb.DuckDBPyConnection", tables: Tables, name: str) -> None:
+    """Give a connection the view of a model that was just written, for the models after it."""
+    from resources.warehouse.views import model_views
+
+    for view in model_views(tables):
+        if view.name == name:
+            for statement in view.statements():
+                con.execute(statement)
