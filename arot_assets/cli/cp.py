@@ -1,0 +1,139 @@
+"""`arot cp`: copy objects between any two schemes."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from resources.storage import Storage
+    from resources.storage.transfer import SyncResult
+
+
+@click.command(name="cp", short_help="copy objects between any two schemes")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("target")
+@click.option("-r", "--recursive", is_flag=True, help="copy all that is below SOURCE to below TARGET")
+@click.option("-j", "--jobs", default=16, show_default=True, type=click.IntRange(1), help="objects under way at a time")
+def command(sources: tuple[str, ...], target: str, recursive: bool, jobs: int) -> None:
+    """Copy each SOURCE to TARGET. Within S3 no byte comes here; an object arrives whole or not at all.
+
+    TARGET is a folder when it ends with / or is one; several sources need one. With -r, what is below SOURCE lands
+    below TARGET under the same relative names; what is there already and is the same is not copied again. Exit status 1
+    if anything could not be copied; all else is in place.
+
+    \b
+    Examples:
+      arot cp s3://bucket/a.jpg .
+      arot cp *.jpg s3://bucket/cats/
+      arot cp -r s3://bucket/cats ~/cats
+      arot cp https://example.org/a.jpg s3://bucket/a.jpg
+    """
+    from resources.defaults import default_resources
+
+    storage = default_resources().storage
+    if recursive:
+        if len(sources) != 1:
+            raise click.UsageError("-r takes one SOURCE: two folders may hold the same names")
+        run_sync(storage, "copying", sources[0], target, jobs=jobs)
+        return
+    pairs = targets_of(storage, sources, target)
+    report_failures(_copy(storage, pairs, jobs))
+    click.echo(f"{len(pairs):,} copied")
+
+
+def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> list[tuple[str, str]]:
+    """Where each source goes.
+
+    Raises:
+        click.UsageError: a folder is needed, a source is one, or two sources would be one object.
+    """
+    from resources.storage.objects import is_local, join, local_path
+
+    folder = target.endswith("/") or target in (".", "..") or is_folder(storage, target)
+    if len(sources) > 1 and not folder:
+        raise click.UsageError(f"several objects need a folder; '{target}' is none: end it with /")
+    pairs: dict[str, str] = {}
+    for source in sources:
+        if is_folder(storage, source):
+            raise click.UsageError(f"'{source}' is a folder; copy it with -r")
+        if not folder:
+            place = target
+        else:
+            name = (local_path(source) if is_local(source) else source.split("?")[0]).rsplit("/", 1)[-1]
+            place = join(target, name)
+        if place in pairs:
+            raise click.UsageError(
+                f"'{pairs[place]}' and '{source}' would both be '{place}'; copy one under another name"
+            )
+        pairs[place] = source
+    return [(source, place) for place, source in pairs.items()]
+
+
+def is_folder(storage: "Storage", uri: str) -> bool:
+    """Whether something is below this place; what a server cannot list is no folder."""
+    import os
+
+    from resources.storage.objects import StorageError, is_local, local_path, scheme_of
+
+    if is_local(uri):
+        return os.path.isdir(local_path(uri))
+    if scheme_of(uri) in ("http", "https"):
+        return False
+    try:
+        storage.stat(uri)
+    except StorageError as error:
+        if error.kind == "denied":
+            raise
+        return bool(storage.names(uri))
+    return uri.endswith("/")
+
+
+def run_sync(
+    storage: "Storage",
+    title: str,
+    source: str,
+    target: str,
+    *,
+    exts: set[str] | None = None,
+    delete: bool = False,
+    jobs: int = 16,
+) -> "SyncResult":
+    """``Storage.sync`` with a bar, a line that says what was done, and a truthful exit status."""
+    from arot_assets.cli.bars import reporter
+
+    with reporter()(title, None) as advance:
+        result = storage.sync(source, target, exts=exts, delete=delete, threads=jobs, on_progress=advance)
+    done = f"{result.copied:,} copied ({result.bytes:,} bytes), {result.unchanged:,} unchanged"
+    click.echo(done + (f", {result.deleted:,} deleted" if delete else ""))
+    report_failures([(lost.uri, lost.reason) for lost in result.failed])
+    return result
+
+
+def report_failures(failed: list[tuple[str, str]]) -> None:
+    """Name what could not be done.
+
+    Raises:
+        click.ClickException: there is any.
+    """
+    for uri, reason in failed:
+        click.echo(f"{uri}: {reason}", err=True)
+    if failed:
+        raise click.ClickException(f"{len(failed):,} could not be done; try again, what is done is kept")
+
+
+def _copy(storage: "Storage", pairs: list[tuple[str, str]], jobs: int) -> list[tuple[str, str]]:
+    """Copy; gives what could not be copied, with the reason."""
+    from arot_assets.cli.bars import reporter
+    from resources.storage.results import load_many
+
+    places = dict(pairs)
+
+    def copy(source: str) -> None:
+        storage.copy(source, places[source])
+
+    if len(pairs) == 1:
+        copy(pairs[0][0])
+        return []
+    with reporter()("copying", len(pairs)) as advance:
+        results = load_many(list(places), copy, workers=jobs, retries=0, progress=advance)
+    return [(r.uri, r.error.reason) for r in results if r.error is not None]

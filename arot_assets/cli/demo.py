@@ -1,0 +1,75 @@
+"""`arot demo`: the whole job on the example images, then a summary and what to try next."""
+
+import time
+
+import click
+
+from arot_assets.cli.work import Work
+from arot_assets.declarations import ImageDataset
+
+DATASET = "demo"
+TRY = (
+    "select status, reason, count(*) from demo.samples group by all order by 3 desc",
+    "select uri, round(sharpness, 1) as sharp from demo.samples join demo.cv2 using (sample_id) order by 2 limit 5",
+    "select label, count(*), round(avg(confidence), 2) as sure from demo.style group by 1 order by 2 desc",
+    "select uri, p_anime from demo.samples join demo.style using (sample_id) where label <> 'anime' order by 2 desc limit 5",
+    "select tag, samples from tag_counts limit 10",
+)
+
+
+@click.command(name="demo", short_help="the whole demo on examples/, then a summary")
+def command() -> None:
+    """Materialize the dataset `demo` (examples/images) through the whole graph, and show what came of it.
+
+    Inventory, samples, three metric tables, a trained classifier and its scores, SQL models and subsets. A second run finds
+    everything done and says so. `arot ui` opens the results in Dagster.
+    """
+    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.session import open_work
+    from arot_assets.progress import reporting
+
+    started = time.monotonic()
+    with open_work() as work, reporting(reporter()):
+        declared = work.declared.dataset(DATASET)
+        work.bring_up_to_date(declared)
+    seconds = time.monotonic() - started
+    if work.done:
+        click.secho(f"\nDone in {seconds:.0f} s:", bold=True)
+        for line in work.done:
+            click.echo(f"  {line}")
+    else:
+        click.secho(
+            f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
+        )
+    _summary(work, declared)
+
+
+def _summary(work: Work, declared: ImageDataset) -> None:
+    from arot_assets.status import failures_by_reason
+    from arot_assets.subsets.runner import load_result
+
+    status = work.status(declared)
+    click.secho("\nRows (what went in came out):", bold=True)
+    click.echo(f"  {'demo.inventory':<18} {sum(status.objects.values()):>6,} objects")
+    for table in status.tables.values():
+        click.echo(f"  {DATASET + '.' + table.name:<18} {table.rows:>6,} rows, {table.failed} failed")
+    click.secho("\nNot usable, by reason:", bold=True)
+    for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
+        click.echo(f"  {rows:>4}  {reason}")
+    for name, model in work.project.models.items():
+        result = load_result(work.project, name, work.resources.tables) if model.is_subset else None
+        if result is None or result.waterfall is None:
+            continue
+        waterfall = result.waterfall
+        click.secho(f"\nSubset {name}: {waterfall.kept:,} of {waterfall.total:,} kept", bold=True)
+        for step in waterfall.steps:
+            label = step.label or " ".join(step.text.split())
+            click.echo(f"  -{step.removed_in_order:<5,} {label}  (alone: {step.removed_alone:,})")
+    click.secho("\nTry:", bold=True)
+    for query in TRY:
+        click.echo(f'  arot sql "{query}"')
+    click.echo("  arot explain clean chelsea.png")
+    click.echo("  arot ui            (or: make ui)")
+    click.echo(
+        f"\nTables: {work.resources.tables.root}; any DuckDB client opens {work.resources.warehouse.catalog_path}"
+    )

@@ -1,0 +1,187 @@
+"""`arot doctor`: what is installed, reachable and configured, and what to do about what is not."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+PACKAGES = (
+    "dagster",
+    "dagster-webserver",
+    "duckdb",
+    "duckdb-extension-httpfs",
+    "pyarrow",
+    "torch",
+    "torchvision",
+    "timm",
+)
+LITTLE_SPACE = 2e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: ``ok``, ``note`` or ``problem``.
+        what: the thing.
+        text: how it is.
+        remedy: what to do, empty when all is well.
+    """
+
+    level: str
+    what: str
+    text: str
+    remedy: str = ""
+
+
+@click.command(name="doctor", short_help="what is installed, reachable and configured")
+def command() -> None:
+    """Look at everything that arot needs, and say what to do about what is missing. Exit status 1 if something is."""
+    problems = 0
+    for finding in findings():
+        mark, colour = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "problem": ("BAD ", "red")}[finding.level]
+        click.echo(f"{click.style(mark, fg=colour)}  {finding.what:<24} {finding.text}")
+        if finding.remedy:
+            click.echo(f"      {'':<24} -> {finding.remedy}")
+        problems += finding.level == "problem"
+    if problems:
+        raise click.ClickException(f"{problems} problem{'s' if problems > 1 else ''}")
+
+
+def findings() -> Iterator[Finding]:
+    """All that is looked at, in the order in which things depend on each other."""
+    yield _python()
+    yield from _packages()
+    yield _machine()
+    yield from _store()
+    yield from _declared()
+    yield from _endpoints()
+    yield from _models()
+    yield _webhook()
+
+
+def _python() -> Finding:
+    version = ".".join(str(n) for n in sys.version_info[:3])
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("problem", "python", version, "use Python 3.11 to 3.13")
+    return Finding("ok", "python", f"{version}, {sys.executable}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding("ok", name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("problem", name, "not installed", "run `make install`")
+
+
+def _machine() -> Finding:
+    from arot_assets.parallel import THREADS_VARIABLE, default_threads
+
+    return Finding("ok", "cores", f"{default_threads()} threads decode (${THREADS_VARIABLE} sets another number)")
+
+
+def _store() -> Iterator[Finding]:
+    from resources.defaults import default_resources
+    from resources.storage.storage import is_local
+    from resources.tables import STORE_VARIABLE
+
+    root = default_resources().tables.root
+    said = f"${STORE_VARIABLE}" if os.environ.get(STORE_VARIABLE) else "default"
+    if not is_local(root):
+        yield Finding("ok", "store", f"{root} ({said})")
+        return
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"arot")
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        yield Finding(
+            "problem", "store", f"{root}: {error.strerror}", f"point {STORE_VARIABLE} to a folder you may write"
+        )
+        return
+    level, remedy = ("note", "free some space") if free < LITTLE_SPACE else ("ok", "")
+    yield Finding(level, "store", f"{root} ({said}), {free / 1e9:,.0f} GB free", remedy)
+
+
+def _declared() -> Iterator[Finding]:
+    from arot_assets.cli.launch import prepare_home
+    from arot_assets.declarations import DeclarationError, load_declarations
+    from arot_assets.subsets.errors import ProjectError
+    from arot_assets.subsets.load import load_project
+    from resources.tables import PROJECT_ROOT
+
+    yield Finding("ok", "dagster home", str(prepare_home()))
+    try:
+        declared = load_declarations()
+    except DeclarationError as error:
+        yield Finding("problem", "declarations", str(error), "mend that line")
+        return
+    for name, dataset in declared.datasets.items():
+        yield _source(name, dataset.root)
+    try:
+        project = load_project(PROJECT_ROOT / "dbt_like_sql")
+        yield Finding("ok", "SQL models", ", ".join(project.models))
+    except ProjectError as error:
+        yield Finding("problem", "SQL models", str(error), "mend that line")
+
+
+def _source(name: str, root: str) -> Finding:
+    from resources.defaults import default_resources
+    from resources.storage import StorageError
+
+    if root.startswith("s3://"):
+        return Finding("ok", f"dataset {name}", f"{root}: see S3")
+    try:
+        there = default_resources().storage.exists(root)
+    except StorageError as error:
+        return Finding("problem", f"dataset {name}", str(error), "mend that, or change `source`")
+    if there:
+        return Finding("ok", f"dataset {name}", root)
+    return Finding("problem", f"dataset {name}", f"{root} is not there", "mount it, or change `source`")
+
+
+def _endpoints() -> Iterator[Finding]:
+    from arot_assets.cli.endpoints import endpoints
+    from arot_assets.declarations import DeclarationError, load_declarations
+    from resources.defaults import default_resources
+
+    resources = default_resources()
+    try:
+        roots = [dataset.root for dataset in load_declarations().datasets.values()]
+    except DeclarationError:  # told by ``_declared``
+        roots = []
+    yield from endpoints(resources.storage.s3, resources.tables.root, roots)
+
+
+def _models() -> Iterator[Finding]:
+    from resources.models import ModelError, Models
+    from resources.models.models import resolve_device
+
+    try:
+        yield Finding("ok", "device", resolve_device(Models().device))
+    except (ModelError, ImportError) as error:
+        yield Finding("problem", "device", str(error), "run `make install`")
+    for row in Models().describe():
+        if row["available"]:
+            yield Finding("ok", f"model {row['name']}", f"{row['bytes'] / 1e6:,.0f} MB, {row['licence']}")
+        else:
+            yield Finding(
+                "note", f"model {row['name']}", "weights not here", "they come with its first use, or `make install`"
+            )
+
+
+def _webhook() -> Finding:
+    from sensors.failure import WEBHOOK_VARIABLE
+
+    if os.environ.get(WEBHOOK_VARIABLE):
+        return Finding("ok", "webhook", f"${WEBHOOK_VARIABLE} is set: failed runs are posted")
+    return Finding("note", "webhook", f"${WEBHOOK_VARIABLE} is not set: failed runs are only logged")

@@ -1,0 +1,53 @@
+"""`arot explain`: why a sample is in a subset, or not."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from arot_assets.subsets.explain import Explanation
+
+MARKS = {True: ("in ", "green"), False: ("out", "red"), None: ("?  ", "yellow")}
+
+
+@click.command(name="explain", short_help="why a sample is in a subset, or not")
+@click.argument("model")
+@click.argument("sample")
+def command(model: str, sample: str) -> None:
+    """Show each predicate of the subset MODEL with the values of one SAMPLE, and whether it lets it in.
+
+    SAMPLE is the beginning of a sample_id, a uri, or a file name. Subsets that MODEL builds on are shown first.
+
+    \b
+    Example:
+      arot explain clean chelsea.png
+    """
+    from arot_assets.subsets.explain import explain
+    from arot_assets.subsets.load import load_project
+    from resources.defaults import default_resources
+    from resources.tables import PROJECT_ROOT
+
+    project = load_project(PROJECT_ROOT / "dbt_like_sql")
+    with default_resources().warehouse.connect() as con:
+        explanation = explain(project, model, sample, con)
+    click.echo(f"{explanation.sample_id}  {explanation.uri}")
+    _show(explanation)
+
+
+def _show(explanation: "Explanation") -> None:
+    from arot_assets.subsets.explain import show
+
+    for before in explanation.upstream:
+        _show(before)
+    mark, colour = MARKS[explanation.selected]
+    click.echo(f"\n{click.style(explanation.model, bold=True)}: {click.style(mark.strip(), fg=colour)}")
+    for verdict in explanation.verdicts:
+        mark, colour = MARKS[verdict.inside]
+        values = ", ".join(f"{name} = {show(value)}" for name, value in verdict.values.items())
+        label = f"  ({verdict.label})" if verdict.label else ""
+        click.echo(f"  {click.style(mark, fg=colour)}  {' '.join(verdict.text.split())}{label}\n       {values}")
+    if not explanation.reached:
+        missing = ", ".join(explanation.missing_from) or "its tables (joined)"
+        click.echo(f"  not among the rows that {explanation.model} looks at: no row in {missing}")
+    for note in explanation.notes:
+        click.echo(f"  note: {note}")

@@ -1,0 +1,189 @@
+"""Dagster runs started from the command line, in this process, recorded where the UI looks.
+
+Belongs here: the instance, running a set of assets for a set of shards, tidying up after killed runs.
+Does not belong here: which assets and shards (``run.py``).
+"""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from arot_assets.datasets.assets import shard_partitions
+from resources.tables import PROJECT_ROOT
+
+PROCESS_TAG = "arot/process"
+SERVER_TAG = ".dagster/grpc_info"
+"""Written by Dagster's own launcher: the code server of `arot ui` whose child the run is."""
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a Dagster run ended.
+
+    Attributes:
+        run_id: for the UI.
+        problems: one line for each failed step or blocking check; empty on success.
+    """
+
+    run_id: str
+    problems: tuple[str, ...]
+
+
+def prepare_home() -> Path:
+    """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project, with this project's ``dagster.yaml`` in it."""
+    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT_ROOT / ".arot" / "dagster")
+    home.mkdir(parents=True, exist_ok=True)
+    ours, theirs = PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml"
+    if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
+        shutil.copyfile(ours, theirs)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance that the UI shows."""
+    prepare_home()
+    return dg.DagsterInstance.get()
+
+
+def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs whose command line or `arot ui` was killed as failed.
+
+    The UI would show them as running for ever, and automation would wait for them.
+    """
+    closed = []
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=states)):
+        process, server = run.tags.get(PROCESS_TAG), run.tags.get(SERVER_TAG)
+        command_died = process and process.startswith(f"{os.uname().nodename}:") and not _alive(process)
+        if command_died or (server and not _answers(server)):
+            instance.report_run_failed(run, message="the command that ran it was killed; run it again")
+            # the killed process could not give its places in pools back; the next run would wait for them for ever
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            closed.append(run.run_id)
+    return closed
+
+
+def materialize(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    keys: Sequence[dg.AssetKey],
+    dataset: str | None = None,
+    shards: Sequence[str] = (),
+    retry: str | None = None,
+) -> RunOutcome:
+    """Run some assets, with their checks, as one Dagster run for each contiguous range of shards.
+
+    Args:
+        definitions: all of the project's definitions.
+        instance: where the runs are recorded.
+        keys: the assets; all partitioned by the shards of ``dataset``, or none of them.
+        dataset: whose shards; None for unpartitioned assets.
+        shards: which; ignored for unpartitioned assets.
+        retry: passed to the sharded tables, see ``RetryConfig``.
+
+    Returns:
+        The outcome of the first failed run, else of the last.
+    """
+    job = definitions.resolve_implicit_global_asset_job_def()
+    outcome = RunOutcome("", ())
+    for tags in _ranges(instance, dataset, shards):
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=list(keys),
+            tags={**tags, PROCESS_TAG: _this_process()},
+            run_config=_run_config(definitions, keys, retry),
+            raise_on_error=False,
+        )
+        outcome = RunOutcome(result.run_id, tuple(_problems(result)))
+        if not result.success:
+            return RunOutcome(result.run_id, outcome.problems or ("the run failed; see it in the UI",))
+    return outcome
+
+
+def failed_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, groups: Collection[str]) -> list[str]:
+    """One line for each check whose last evaluation failed as an error, whichever run that was in.
+
+    Args:
+        definitions: all of the project's definitions.
+        instance: where evaluations are recorded.
+        groups: first parts of the asset keys that count.
+    """
+    lines = []
+    for key in sorted(definitions.resolve_asset_graph().asset_check_keys):
+        record = instance.get_latest_asset_check_evaluation_record(key) if key.asset_key.path[0] in groups else None
+        event = record.event.dagster_event if record is not None and record.event is not None else None
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            lines += _check_problem(event.asset_check_evaluation_data)
+    return lines
+
+
+def _check_problem(check: dg.AssetCheckEvaluation) -> list[str]:
+    if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
+        return []
+    return [f"check {check.asset_key.to_user_string()}:{check.check_name} failed: {check.description or 'see the UI'}"]
+
+
+def _ranges(instance: dg.DagsterInstance, dataset: str | None, shards: Sequence[str]) -> Iterator[dict[str, str]]:
+    if dataset is None:
+        yield {}
+        return
+    known = instance.get_dynamic_partitions(str(shard_partitions(dataset).name))
+    position = {shard: n for n, shard in enumerate(known)}
+    numbered = enumerate(sorted(shards, key=position.__getitem__))
+    for _, group in groupby(numbered, key=lambda pair: position[pair[1]] - pair[0]):
+        together = [shard for _, shard in group]
+        yield {RANGE_START: together[0], RANGE_END: together[-1]}
+
+
+def _run_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], retry: str | None) -> dict[str, Any]:
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if retry is not None:
+        graph = definitions.resolve_asset_graph()
+        names = {definitions.resolve_assets_def(key).op.name for key in keys if graph.get(key).is_partitioned}
+        config["ops"] = {name: {"config": {"retry": retry}} for name in names}
+    return config
+
+
+def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            cause = data.error.cause or data.error if data.error else None
+            yield f"{event.step_key}: {told or (cause.message.strip() if cause else 'failed')}"
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            yield from _check_problem(event.asset_check_evaluation_data)
+
+
+def _answers(server: str) -> bool:
+    """Whether a code server on this machine is there; one that is reached otherwise than by a socket file counts as there."""
+    path = json.loads(server).get("socket")
+    if path is None:
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def _this_process() -> str:
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process.rsplit(":", 1)[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

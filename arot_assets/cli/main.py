@@ -1,0 +1,88 @@
+"""`arot`: the group of all commands, and how errors reach a person.
+
+Belongs here: the list of commands. A command is imported only when it is called, so that each starts quickly.
+"""
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "demo": "the whole demo on examples/, then a summary and what to try next",
+    "new": "declare a dataset: writes its defs.yaml",
+    "run": "inventory, samples, metrics, classifiers, SQL models: all missing work, and only that",
+    "status": "shards and tables: done, missing, failed by reason",
+    "retry": "compute failed rows again",
+    "sql": "ask the tables in SQL",
+    "explain": "why a sample is in a subset, or not",
+    "models": "the model catalogue",
+    "ls": "list objects on any scheme",
+    "cat": "write objects to the terminal or a pipe",
+    "peek": "what a file holds, without fetching it whole",
+    "cp": "copy objects between any two schemes",
+    "sync": "make a folder like another one",
+    "rm": "delete objects on any scheme",
+    "doctor": "what is installed, reachable and configured, and what to do about what is not",
+    "ui": "open Dagster on the results",
+}
+"""Command -> short help. The module of a command is ``arot_assets.cli.<command>``, its function ``command``."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and shows expected errors as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which a new user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of this name, imported now."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"arot_assets.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run; an error that a person can act on is one line and exit status 1, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if not {c.__name__ for c in type(error).__mro__} & set(EXPECTED):
+                raise
+            click.secho(f"Error: {error}", err=True, fg="red")
+            ctx.exit(1)
+
+
+EXPECTED = (
+    "DeclarationError",
+    "ProjectError",
+    "StorageError",
+    "TablesError",
+    "InventoryError",
+    "ModelError",
+    "SettingError",
+)
+"""Errors whose message names the thing, the cause and the remedy."""
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="arot")
+def main() -> None:
+    """Training data for image and video generators, as assets.
+
+    \b
+    A first hour:
+      arot demo                                  see it work on the example images
+      arot new image-dataset cats ~/pictures     declare a dataset of your own
+      arot run cats                              do all missing work, and only that
+      arot sql "select * from cats.wide limit 5" ask
+      arot ui                                    watch and launch in the browser
+
+    Tables are Parquet files below $AROT_STORE (default .arot/store in the project); catalog.duckdb there opens read-only in
+    any DuckDB client. Every command tells its exit status truly: 0 is success.
+    """

@@ -1,0 +1,22 @@
+"""`arot models`: the model catalogue."""
+
+import click
+
+
+@click.command(name="models", short_help="the model catalogue")
+def command() -> None:
+    """What can be computed from pixels by a model: licence, size, outputs, and whether the weights are here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from resources.defaults import default_resources
+
+    shown = Table("model", "id and revision", "licence", "parameters", "input", "outputs", "weights here")
+    for row in default_resources().models.describe():
+        size = f"yes, {row['bytes'] / 1e6:,.0f} MB" if row["available"] else "no"
+        outputs = "\n".join(f"{name}: {text}" for name, text in row["outputs"].items())
+        parameters = f"{row['parameters'] / 1e6:,.1f} M"
+        shown.add_row(
+            row["name"], f"{row['id']}\n{row['revision']}", row["licence"], parameters, row["input"], outputs, size
+        )
+    Console(width=max(Console().width, 140)).print(shown)

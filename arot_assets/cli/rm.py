@@ -1,0 +1,95 @@
+"""`arot rm`: delete objects, on any scheme."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from resources.storage import Storage
+
+JOBS = 16
+
+
+@click.command(name="rm", short_help="delete objects on any scheme")
+@click.argument("uris", nargs=-1, required=True, metavar="URI...")
+@click.option("-r", "--recursive", is_flag=True, help="delete folders with all that is below them")
+@click.option("-y", "--yes", is_flag=True, help="do not ask")
+def command(uris: tuple[str, ...], recursive: bool, yes: bool) -> None:
+    """Delete each URI. Says what goes, and asks, when it is more than one object.
+
+    Exit status 1 if something is not there or could not be deleted.
+
+    \b
+    Examples:
+      arot rm s3://bucket/a.jpg
+      arot rm -r s3://bucket/old
+      arot rm -r --yes /tmp/scratch
+    """
+    from arot_assets.cli.cp import is_folder, report_failures
+    from resources.defaults import default_resources
+    from resources.storage.objects import is_local, local_path
+
+    storage = default_resources().storage
+    links = [uri for uri in uris if is_local(uri) and os.path.islink(local_path(uri))]
+    folders = [uri for uri in uris if uri not in links and is_folder(storage, uri)]
+    if folders and not recursive:
+        raise click.UsageError(f"'{folders[0]}' is a folder; delete it with -r")
+    found: dict[str, int] = {}
+    for uri in uris:
+        if uri in links:  # the link goes, what it leads to stays
+            found[local_path(uri)] = 0
+        elif uri in folders:
+            _refuse_home(uri)
+            found.update((info.uri, info.size) for info in storage.ls(uri))
+        else:
+            info = storage.stat(uri)
+            found[info.uri] = info.size
+    if len(found) > 1 and not yes:
+        _ask(f"Delete {len(found):,} objects, {sum(found.values()):,} bytes, at {', '.join(uris)}?")
+    report_failures(_delete(storage, list(found)))
+    for uri in folders:
+        _remove_empty(uri)
+    click.echo(f"{len(found):,} deleted")
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{question} Nobody is here to answer: say --yes")
+    click.confirm(question, abort=True)
+
+
+def _delete(storage: "Storage", uris: list[str]) -> list[tuple[str, str]]:
+    """Delete; gives what could not be deleted, with the reason."""
+    from arot_assets.cli.bars import reporter
+    from resources.storage.results import load_many
+
+    if len(uris) == 1:
+        storage.delete(uris[0])
+        return []
+    with reporter()("deleting", len(uris)) as advance:
+        results = load_many(uris, storage.delete, workers=JOBS, retries=0, progress=advance)
+    return [(r.uri, r.error.reason) for r in results if r.error is not None]
+
+
+def _refuse_home(uri: str) -> None:
+    from resources.storage.objects import is_local, local_path
+
+    if is_local(uri) and Path(local_path(uri)) in (Path("/"), Path.home(), *Path.home().parents):
+        raise click.ClickException(f"'{uri}' is not deleted: it holds your home folder or the whole disk")
+
+
+def _remove_empty(uri: str) -> None:
+    """Remove the folders that are left of a local folder, with the links in them; a link's target stays."""
+    from resources.storage.objects import explain, is_local, local_path
+
+    if not is_local(uri):
+        return
+    path = local_path(uri)
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise explain(uri, "delete", error) from error

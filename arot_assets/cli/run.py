@@ -1,0 +1,49 @@
+"""`arot run`: all missing work of a dataset, and only that."""
+
+import time
+
+import click
+
+
+@click.command(name="run", short_help="all missing work, and only that")
+@click.argument("dataset")
+@click.option("--metrics", help="only these metric tables, by comma; classifiers and SQL models are left out")
+def command(dataset: str, metrics: str | None) -> None:
+    """Bring DATASET up to date: inventory, samples, metrics, classifiers, SQL models.
+
+    Only what is missing is computed: new and changed files, new metrics and versions, new labels, changed SQL. Each step is
+    a run of the Dagster instance that `arot ui` shows. Stop it at any time and start it again: finished work stays.
+
+    \b
+    Examples:
+      arot run demo
+      arot run demo --metrics cv2,phash
+    """
+    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.session import open_work
+    from arot_assets.progress import reporting
+
+    started = time.monotonic()
+    with open_work() as work, reporting(reporter()):
+        declared = work.declared.dataset(dataset)
+        wanted = [m.strip() for m in metrics.split(",")] if metrics else None
+        for name in wanted or ():
+            if name not in declared.metrics:
+                raise click.ClickException(
+                    f"'{name}' is no metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
+                )
+        status = work.bring_up_to_date(declared, wanted)
+    for line in work.done:
+        click.echo(f"  {line}")
+    seconds = time.monotonic() - started
+    if not work.done:
+        click.echo(
+            f"{dataset}: nothing to do, all {sum(status.objects.values()):,} objects are up to date ({seconds:.1f} s)"
+        )
+    else:
+        click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
+    for table in status.tables.values():
+        if table.failed:
+            click.echo(
+                f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed; `arot status {dataset}` says why"
+            )

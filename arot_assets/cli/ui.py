@@ -1,0 +1,39 @@
+"""`arot ui`: Dagster's web page and daemon on the same instance that `arot run` records in."""
+
+import os
+import shutil
+import socket
+import sys
+
+import click
+
+
+@click.command(name="ui", short_help="open Dagster on the results")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets others in: there is no password")
+@click.option("--port", default=3000, show_default=True)
+@click.option(
+    "--look-every",
+    type=click.IntRange(min=5),
+    envvar="AROT_SENSOR_SECONDS",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="how often sensors look, at least 5; default: sources every 30, automation every 15",
+)
+def command(host: str, port: int, look_every: int | None) -> None:
+    """Start Dagster's UI with its daemon (sensors, automation, run queue). Stop it with Ctrl-C."""
+    from arot_assets.cli.launch import close_killed_runs, open_instance, prepare_home
+
+    home = prepare_home()
+    with socket.socket() as probe:
+        if probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) == 0:
+            raise click.ClickException(f"port {port} is in use; choose another with --port")
+    with open_instance() as instance:
+        for run_id in close_killed_runs(instance):
+            click.echo(
+                f"run {run_id} was killed before it ended and counts as failed now; `arot run` takes its work up"
+            )
+    if look_every is not None:
+        os.environ["AROT_SENSOR_SECONDS"] = str(look_every)
+    program = shutil.which("dagster", path=os.path.dirname(sys.executable)) or "dagster"
+    click.echo(f"Dagster on http://{host}:{port}, results of {home}")
+    os.execv(program, [program, "dev", "-m", "arot_assets.definitions", "--host", host, "--port", str(port)])

@@ -1,0 +1,67 @@
+"""YAML -> assets: one component class for each kind of declaration, so that ``dg`` knows and checks them.
+
+Belongs here: calling the rooms' factories. Does not belong here: any logic, and the declared fields (the rooms'
+``declaration.py``).
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from arot_assets import declarations
+from arot_assets.classifiers.assets import classifier_assets
+from arot_assets.classifiers.checks import classifier_checks
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.datasets.assets import dataset_assets, shard_partitions
+from arot_assets.datasets.checks import dataset_checks
+from arot_assets.metrics.assets import metric_assets
+from arot_assets.metrics.checks import metric_checks
+
+
+class ImageDataset(dg.Component):
+    """A folder of images as a dataset: inventory, samples and metric tables."""
+
+    def __init__(self, declaration: declarations.ImageDataset) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What ``attributes`` may hold."""
+        return declarations.ImageDataset
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "ImageDataset":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of this dataset."""
+        return dg.Definitions(
+            assets=[*dataset_assets(self.declaration), *metric_assets(self.declaration)],
+            asset_checks=[*dataset_checks(self.declaration), *metric_checks(self.declaration)],
+        )
+
+
+class Classifier(dg.Component):
+    """A small classifier on stored embeddings: labels, split, head, and its scores as a metric table."""
+
+    def __init__(self, declaration: ClassifierDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What ``attributes`` may hold."""
+        return ClassifierDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Classifier":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of this classifier."""
+        partitions = shard_partitions(self.declaration.dataset)
+        return dg.Definitions(
+            assets=classifier_assets(self.declaration, partitions), asset_checks=[*classifier_checks(self.declaration)]
+        )

@@ -1,0 +1,53 @@
+"""The one place where everything is assembled into ``defs``.
+
+Belongs here: assembling. Every Dagster process imports this module, so it stays light: no torch, cv2 or pandas.
+"""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+
+from arot_assets.declarations import load_declarations
+from arot_assets.subsets.assets import sql_model_assets
+from arot_assets.subsets.checks import sql_model_checks
+from arot_assets.subsets.load import load_project
+from resources.defaults import default_resources
+from sensors.automation import automation
+from sensors.failure import run_failure
+from sensors.source import source_sensor
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+SQL_FOLDER = PROJECT_ROOT / "dbt_like_sql"
+
+
+# Dagster warns of its own use of checks; users can do nothing about it
+warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dagster\.")
+
+
+def build_definitions() -> dg.Definitions:
+    """Declarations of ``defs/``, SQL models, sensors and resources.
+
+    Raises:
+        DeclarationError: a ``defs.yaml`` is wrong; names file and line.
+        ProjectError: the SQL project is wrong; names file and line.
+    """
+    declared = load_declarations()  # first, for one clear error instead of a traceback through the component loader
+    project = load_project(SQL_FOLDER)
+    resources = default_resources()
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(project_root=PROJECT_ROOT),
+        dg.Definitions(
+            assets=sql_model_assets(project),
+            asset_checks=sql_model_checks(project),
+            sensors=[automation, run_failure, *(source_sensor(d) for d in declared.datasets.values())],
+            resources=vars(resources),
+            executor=dg.in_process_executor,  # one process a run: models load once
+        ),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return build_definitions()

@@ -1,0 +1,13 @@
+"""The sensor that evaluates automation conditions; Dagster's own default is stopped, this one runs."""
+
+import dagster as dg
+
+from sensors.interval import seconds_between_looks
+
+automation = dg.AutomationConditionSensorDefinition(
+    name="automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=seconds_between_looks(15),
+    description="Starts what inventories, new labels and new code versions make necessary.",
+)

@@ -1,0 +1,103 @@
+"""Source sensors: notice that a source changed, and request its inventory.
+
+Belongs here: looking at the source cheaply and saying that it differs. What follows is started by automation conditions.
+"""
+
+import hashlib
+import json
+import time
+
+import dagster as dg
+
+from arot_assets.datasets.assets import inventory_key
+from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, list_source, plan, read_inventory, source_signature
+from resources.storage import Storage, StorageError
+from resources.tables import Tables
+from sensors import s3_prefix
+from sensors.change import Change
+from sensors.interval import seconds_between_looks
+
+LOOK_EVERY_SECONDS = 30
+ASK_AGAIN_SECONDS = 600.0
+"""How long to wait before asking again for the same change, whose inventory did not come (it failed, or waits)."""
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def source_sensor(declaration: ImageDatasetDeclaration) -> dg.SensorDefinition:
+    """The sensor ``<dataset>_source``: on by default, looks every ``LOOK_EVERY_SECONDS`` or ``$AROT_SENSOR_SECONDS``."""
+    dataset = declaration.name
+
+    @dg.sensor(
+        name=f"{dataset}_source",
+        target=dg.AssetSelection.assets(inventory_key(dataset)),
+        minimum_interval_seconds=seconds_between_looks(LOOK_EVERY_SECONDS),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Requests the inventory when `{declaration.source}` has new, changed or missing objects.",
+    )
+    def source(
+        context: dg.SensorEvaluationContext, storage: dg.ResourceParam[Storage], tables: dg.ResourceParam[Tables]
+    ) -> dg.SensorResult:
+        seen = json.loads(context.cursor or "{}")
+        try:
+            if declaration.on_s3:
+                found = s3_prefix.look(storage, tables, declaration, seen.get("after", ""))
+                change, seen["after"] = found.change, found.after
+            else:
+                change = describe_change(storage, tables, declaration)
+        except StorageError as error:
+            return dg.SensorResult(skip_reason=str(error))
+        if change is None:
+            return dg.SensorResult(skip_reason="nothing changed at the source", cursor=json.dumps(seen))
+        if _is_under_way(context.instance, inventory_key(dataset)):
+            return dg.SensorResult(skip_reason=f"{change.text}: an inventory is under way")
+        now = time.time()
+        if seen.get("signature") == change.signature and now - seen["asked"] < ASK_AGAIN_SECONDS:
+            return dg.SensorResult(skip_reason=f"{change.text}: asked for already", cursor=json.dumps(seen))
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=f"{change.signature}-{int(now)}",
+                    asset_selection=[inventory_key(dataset)],
+                    tags={"arot/change": change.text},
+                )
+            ],
+            cursor=json.dumps({**seen, "signature": change.signature, "asked": now}),
+        )
+
+    return source
+
+
+def _is_under_way(instance: dg.DagsterInstance, inventory: dg.AssetKey) -> bool:
+    """Whether a run that makes the inventory waits or runs: it will see the change, or the next look will."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    return any(inventory in (run.asset_selection or ()) for run in runs)
+
+
+def describe_change(storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration) -> Change | None:
+    """How the source differs from the inventory; None if it does not.
+
+    Raises:
+        StorageError: the source cannot be listed.
+    """
+    from datetime import UTC, datetime
+
+    signature = source_signature(storage, declaration)
+    footer = tables.footer_if_any("datasets", declaration.name, INVENTORY) or {}
+    if signature and footer.get(SIGNATURE) == signature:
+        return None
+    # settled or not is for the inventory to find out: a tick must not wait
+    listing = list_source(storage, declaration.model_copy(update={"settle_seconds": 0.0}))
+    previous = read_inventory(tables, declaration.name)
+    found = plan(previous, listing.objects, (), datetime.now(UTC), declaration.shard_size)
+    if not found.differs:
+        return None
+    listed = listing.objects.select(["uri", "size", "mtime"]).to_pylist()
+    digest = hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
+    return Change(digest, f"{found.new} new, {found.changed} changed, {found.gone} gone")

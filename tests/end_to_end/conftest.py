@@ -1,0 +1,123 @@
+"""A copy of the project with declarations of its own, driven as a user drives it: by commands, in processes of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources.defaults import Resources
+from resources.models import Models
+from resources.storage import Storage
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+from tests.conftest import EXAMPLES, REPOSITORY
+
+COPIED = ("arot_assets", "resources", "sensors", "dbt_like_sql")
+
+
+class Project:
+    """A project of its own in a temporary folder.
+
+    Attributes:
+        root: where it is.
+        source: a folder for images, declared as dataset ``demo`` in shards of 40.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source = root / "examples" / "images"
+        for folder in COPIED:
+            # numba's compiled kernels lie in __pycache__ and stay valid when times are kept
+            shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs"))
+        for file in ("pyproject.toml", "dagster.yaml"):
+            shutil.copy2(REPOSITORY / file, root / file)
+        shutil.rmtree(root / "arot_assets" / "defs" / "datasets")
+        self.source.mkdir(parents=True)
+        self.declare_dataset("demo", metrics=["cv2", "phash", "embedding"], source="examples/images")
+
+    def declare_dataset(self, name: str, **attributes: Any) -> Path:
+        """Write a dataset's defs.yaml."""
+        import yaml
+
+        fields = {"name": name, "source": str(self.source), "shard_size": 40, "settle_seconds": 0.2, **attributes}
+        path = self.root / "arot_assets" / "defs" / "datasets" / name / "defs.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({"type": "arot_assets.components.ImageDataset", "attributes": fields}))
+        return path
+
+    def add_examples(self, per_class: int, skip: int = 0) -> list[Path]:
+        """Copy some example images with their sidecars: so many photos, illustrations and anime pictures."""
+        added = []
+        for style in ("photo", "illustration", "anime"):
+            files = sorted((EXAMPLES / style).rglob("*"))
+            pictures = [p for p in files if p.suffix in (".jpg", ".png", ".webp")]
+            # spread over the folders, so that classes are varied
+            for picture in pictures[skip :: max(1, len(pictures) // per_class)][:per_class]:
+                for file in picture.parent.glob(f"{picture.stem}.*"):
+                    target = self.source / file.relative_to(EXAMPLES)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, target)
+                added.append(self.source / picture.relative_to(EXAMPLES))
+        return added
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a command in this project."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_"))}
+        return {**kept, "PYTHONPATH": str(self.root), "COLUMNS": "160", **more}
+
+    def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+        """Start ``arot …``."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "arot_assets.cli", *arguments],
+            cwd=self.root,
+            env=self.environment(**more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def arot(self, *arguments: str, status: int = 0, **more: str) -> str:
+        """Run ``arot …`` to its end; gives what it printed, and fails on another exit status."""
+        process = self.start(*arguments, **more)
+        output, _ = process.communicate(timeout=280)
+        assert process.returncode == status, f"arot {' '.join(arguments)}: exit status {process.returncode}\n{output}"
+        return output
+
+    @property
+    def resources(self) -> Resources:
+        """Resources over this project's store."""
+        storage = Storage()
+        tables = Tables(store=str(self.root / ".arot" / "store"), storage=storage)
+        return Resources(storage, tables, Warehouse(tables=tables), Models(device="cpu"))
+
+    def sql(self, query: str) -> list[Any]:
+        """Rows of a query over this project's catalogue."""
+        with self.resources.warehouse.connect() as con:
+            return con.execute(query).fetchall()
+
+    def contents(self, tables: Sequence[str]) -> Mapping[str, list[Any]]:
+        """Every row of some tables of ``demo``, without the columns that hold the time of work."""
+        return {
+            table: self.sql(
+                f"select columns(c -> c not in ('computed_at', 'ingested_at', 'first_seen', 'last_seen', 'uri', 'sidecars', "
+                f"'duplicate_of', 'mtime', 'sidecar_mtime')) from demo.{table} order by all"
+            )
+            for table in tables
+        }
+
+
+@pytest.fixture
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """Makes projects, each in a folder of its own."""
+    return lambda: Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def project(make_project: Callable[[], Project]) -> Project:
+    """One project."""
+    return make_project()

@@ -1,0 +1,75 @@
+"""Killed, out of space, not writable: work that was done stays, nothing is half written, the end is the same."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.end_to_end.conftest import Project
+
+TABLES = ("samples", "cv2", "phash", "embedding", "style")
+
+
+def test_killed_at_any_moment_the_tables_end_up_the_same(make_project: Callable[[], Project]) -> None:
+    calm, killed = make_project(), make_project()
+    for project in (calm, killed):
+        project.add_examples(14)
+        project.declare_dataset("demo", source="examples/images", metrics=["cv2", "phash", "embedding"], shard_size=9)
+    calm.arot("run", "demo")
+    store = killed.root / ".arot" / "store"
+    for moment in range(5):
+        process = killed.start("run", "demo")
+        # once the process works, each time a little later: in samples, in metrics, in training, in models
+        files = sum(1 for _ in store.rglob("*.parquet"))
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if sum(1 for _ in store.rglob("*.parquet")) > files + moment:
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for file in store.rglob("*.parquet"):
+            if not file.name.startswith("."):
+                pq.read_table(file)  # every table is whole
+    output = killed.arot("run", "demo")
+    assert "was killed before it ended" in output or "up to date" in output
+    assert killed.contents(TABLES) == calm.contents(TABLES)
+    assert "nothing to do" in killed.arot("run", "demo")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """A file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_full_disk_is_a_clear_error_and_no_half_file(project: Project, small_disk: Path) -> None:
+    project.add_examples(3)
+    filler = small_disk / "filler"
+    filler.write_bytes(os.urandom(1024 * 1020))
+    store = small_disk / "store"
+    output = project.arot("run", "demo", status=1, AROT_STORE=str(store))
+    assert "No space left on device" in output and "free some space" in output and "Traceback" not in output
+    assert not [p for p in store.rglob("*") if p.is_file()]
+    filler.unlink()
+    shutil.rmtree(project.root / "arot_assets/defs/classifiers")
+    assert "up to date" in project.arot("run", "demo", "--metrics", "phash", AROT_STORE=str(store))
+
+
+def test_read_only_store_is_a_clear_error(project: Project, small_disk: Path) -> None:
+    project.add_examples(3)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    output = project.arot("run", "demo", status=1, AROT_STORE=str(small_disk / "store"))
+    assert "Read-only file system" in output and "AROT_STORE" in output and "Traceback" not in output

@@ -1,0 +1,114 @@
+"""The whole lake on S3, source included: the same tables as on a disk, whatever is killed, and no half object."""
+
+import io
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from resources.defaults import Resources
+from resources.models import Models
+from resources.storage import Storage
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+from tests.end_to_end.conftest import Project
+from tests.servers.swift import Swift
+
+TABLES = ("samples", "cv2", "phash")
+
+
+@pytest.fixture(autouse=True)
+def at_swift(swift: Swift, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client of this process and of the commands finds the test server."""
+    for name, value in swift.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def on_s3(store: str) -> Resources:
+    """Resources over a store on S3."""
+    storage = Storage()
+    tables = Tables(store=store, storage=storage)
+    return Resources(storage, tables, Warehouse(tables=tables), Models(device="cpu"))
+
+
+def contents(resources: Resources) -> Mapping[str, list[Any]]:
+    """Every row, without times and places."""
+    left_out = "'computed_at', 'ingested_at', 'uri', 'sidecars', 'duplicate_of', 'mtime', 'sidecar_mtime'"
+    with resources.warehouse.connect() as con:
+        return {
+            t: con.execute(f"select columns(c -> c not in ({left_out})) from demo.{t} order by all").fetchall()
+            for t in TABLES
+        }
+
+
+def parquet_files(swift: Swift, bucket: str) -> dict[str, bytes]:
+    """Every Parquet object below the store, read by another client than ours."""
+    s3 = swift.client()
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="lake/")
+    keys = [o["Key"] for page in pages for o in page.get("Contents", ())]
+    return {k: s3.get_object(Bucket=bucket, Key=k)["Body"].read() for k in keys if k.endswith(".parquet")}
+
+
+def prepare(project: Project, bucket: str, images: int) -> None:
+    """Examples on S3, declared as the source, in shards of nine."""
+    project.add_examples(images)
+    storage = Storage()
+    assert not storage.sync(str(project.source), f"s3://{bucket}/pictures").failed
+    project.declare_dataset("demo", source=f"s3://{bucket}/pictures", metrics=["cv2", "phash"], shard_size=9)
+    for classifier in (project.root / "arot_assets/defs/classifiers").glob("*/defs.yaml"):
+        classifier.unlink()
+
+
+def test_run_on_s3_gives_the_tables_of_a_run_on_disk(project: Project, bucket: str) -> None:
+    prepare(project, bucket, 5)
+    store = f"s3://{bucket}/lake"
+    project.arot("run", "demo", AROT_STORE=store)
+    assert "nothing to do" in project.arot("run", "demo", AROT_STORE=store)
+    project.arot("run", "demo")
+    with project.resources.warehouse.connect() as con:
+        assert con.execute("select count(*) from demo.samples where status = 'ok'").fetchone() != (0,)
+    assert contents(on_s3(store)) == contents(project.resources)
+    assert not (project.root / ".arot" / "store" / "s3:").exists()
+    for text in (project.root / ".arot").rglob("*"):
+        if text.is_file() and text.stat().st_size < 50_000_000:
+            assert b"testsecret" not in text.read_bytes(), f"{text} holds the secret"
+
+
+def test_killed_at_any_moment_the_tables_on_s3_end_up_the_same(
+    make_project: Callable[[], Project], bucket: str, swift: Swift, tmp_path: Path
+) -> None:
+    project = make_project()
+    prepare(project, bucket, 12)
+    store = f"s3://{bucket}/lake"
+    for moment in range(4):
+        process = project.start("run", "demo", AROT_STORE=store)
+        before = len(parquet_files(swift, bucket))
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(parquet_files(swift, bucket)) > before + moment:
+                break
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        for key, data in parquet_files(swift, bucket).items():
+            pq.read_table(io.BytesIO(data))  # every object is whole
+            assert key.startswith("lake/")
+    project.arot("run", "demo", AROT_STORE=store)
+    project.arot("run", "demo")  # the same work on a disk
+    assert contents(on_s3(store)) == contents(project.resources)
+
+
+def test_missing_bucket_and_wrong_secret_are_one_clear_error(project: Project, bucket: str) -> None:
+    prepare(project, bucket, 1)
+    missing = project.arot("run", "demo", status=1, AROT_STORE="s3://no-such-bucket-here/lake")
+    assert "NoSuchBucket" in missing and "Traceback" not in missing
+    wrong = project.arot(
+        "run", "demo", status=1, AROT_STORE=f"s3://{bucket}/lake", AWS_SECRET_ACCESS_KEY="not-the-secret"
+    )
+    assert "SignatureDoesNotMatch" in wrong and "AWS_PROFILE" in wrong and "Traceback" not in wrong
+    assert "not-the-secret" not in wrong
