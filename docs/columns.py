@@ -1,0 +1,100 @@
+"""Writes docs/columns.md: every column of every table, from the code that makes it.
+
+    python docs/columns.py           writes the page
+    python docs/columns.py --print   prints it
+
+Belongs here: laying out what the code says of its columns. What a column means is said in the code alone.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from arot_assets.classifiers.scores import score_columns
+from arot_assets.datasets import inventory, samples
+from arot_assets.datasets.probe import NOTES
+from arot_assets.datasets.sidecars import BAD_SIDECAR
+from arot_assets.metrics.metric import Column, metric_schema
+from arot_assets.metrics.registry import get_metric, known_metrics
+
+PAGE = Path(__file__).with_name("columns.md")
+INTRODUCTION = """\
+# Tables and columns
+
+This page is written by `python docs/columns.py` from the code; do not edit it.
+
+Each dataset is a schema in DuckDB. The tables below are of the dataset `demo`. The same descriptions stand in the Parquet
+files, in the Dagster UI and in the catalogue:
+
+```console
+$ arot sql "select column_name, comment from duckdb_columns() \\
+    where schema_name = 'demo' and table_name = 'phash' and column_name = 'mirrored'"
+│ mirrored │ the same hash of the picture flipped left to right │
+```
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    return "\n".join(_parts())
+
+
+def _parts() -> Iterator[str]:
+    yield INTRODUCTION
+    yield "## demo.inventory\n\nEvery object seen at the source, present or gone.\n"
+    yield _fields(inventory.SCHEMA)
+    yield "## demo.samples\n\nOne row for each object, whatever became of it.\n"
+    yield _fields(samples.SCHEMA)
+    yield "`notes` holds:\n"
+    notes = {**NOTES, BAD_SIDECAR: "a caption, tag or JSON file beside it can't be read and is ignored"}
+    yield "\n".join(["| note | meaning |", "|---|---|", *(f"| `{k}` | {_cell(v)} |" for k, v in notes.items())]) + "\n"
+    yield "## Every metric table\n\nOne row for each `ok` sample. Each metric table has these columns, and its own:\n"
+    yield _fields(metric_schema(()))
+    for name in sorted(known_metrics()):
+        metric = get_metric(name)
+        yield f"## demo.{name}\n\n{metric.description} Version {metric.version}.\n"
+        yield _columns(metric.columns)
+    yield (
+        "## Scores of a classifier\n\nThe table has the classifier's name; here `demo.style` of the demo. It has the columns "
+        "of a metric table, and:\n"
+    )
+    yield _columns(score_columns(["anime", "illustration", "photo"]))
+    yield (
+        "## demo.wide\n\n`samples` with the columns of every metric beside it, named `metric__column`: `cv2__brightness`, "
+        "`style__label`. Samples that a metric has no row for have nulls there.\n"
+    )
+
+
+def _fields(schema: pa.Schema) -> str:
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    for field in schema:
+        text = (field.metadata or {}).get(b"description", b"").decode()
+        lines.append(f"| `{field.name}` | {_type(field.type)} | {_cell(text)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    lines = ["| column | type | allowed | meaning |", "|---|---|---|---|"]
+    for column in columns:
+        bounds = (column.low, column.high)
+        allowed = "" if bounds == (None, None) else " to ".join("any" if b is None else f"{b:,.10g}" for b in bounds)
+        lines.append(f"| `{column.name}` | {_type(column.type)} | {allowed} | {_cell(column.description)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(kind: pa.DataType) -> str:
+    name = {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
+    return _cell(name.replace("halffloat", "float16").replace("element: ", "").replace("item: ", ""))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv[1:]:
+        sys.stdout.write(page())
+    else:
+        PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,183 @@
+"""The documentation is followed literally: every snippet of README.md and docs/ in a project, page by page."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
+from tests.end_to_end.conftest import Project
+
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+pytestmark = pytest.mark.timeout(900)  # a page is many commands, each a process of its own
+
+INSTEAD = {
+    "make test": "make --dry-run test",  # these tests are part of it
+    "make ui": "make --dry-run ui",  # a server that runs until it is stopped; tests/end_to_end starts the real one
+    "arot ui": "arot ui --help",
+}
+"""Commands that cannot be run to their end here, and what is run in their place."""
+
+
+class Reader:
+    """A person with a fresh checkout on which `make demo` has been run, who follows one page after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = Project(folder / "project")
+        self.root = self.project.root
+        self._snapshot = folder / "snapshot"
+        shutil.rmtree(self.root / "examples")
+        for name in ("examples", "docs", "arot_assets/defs"):
+            shutil.copytree(REPOSITORY / name, self.root / name, dirs_exist_ok=True)
+        for name in ("Makefile", "constraints.txt", "tests/__init__.py", "tests/metrics/__init__.py"):
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, self.root / name)
+        self._install()
+        self._state = folder / "state"
+        self._start_shell()
+        self.first = self.shell("make demo")
+        shutil.copytree(self.root, self._snapshot, symlinks=True)
+
+    def _install(self) -> None:
+        """A ``.venv`` as `make` leaves it; it is this interpreter's environment."""
+        environment = self.root / ".venv"
+        environment.mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            if (Path(sys.prefix) / name).exists():
+                (environment / name).symlink_to(Path(sys.prefix) / name)
+        (environment / ".installed").touch()
+
+    def start_again(self) -> None:
+        """The project as it was after `make demo`, at the same place: uris must not change."""
+        shutil.rmtree(self.root)
+        shutil.copytree(self._snapshot, self.root, symlinks=True)
+        self._start_shell()
+
+    def _start_shell(self) -> None:
+        """A new terminal, in the project, with its environment activated."""
+        self.folder = str(self.root)
+        self.environment = self.project.environment(PATH=f"{self.root}/.venv/bin:{os.environ['PATH']}")
+
+    def shell(self, command: str, fails: bool = False) -> str:
+        """Type a command line; gives what it prints, and fails on another exit status than expected.
+
+        Variables and the folder last to the next command, as in a terminal.
+        """
+        remember = f"trap 'env -0 > {self._state}' EXIT\n"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", remember + command],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=280,
+        )
+        assert (done.returncode != 0) == fails, f"$ {command}: exit status {done.returncode}\n{done.stdout}"
+        variables = self._state.read_text().rstrip("\0").split("\0")
+        self.environment = dict(variable.split("=", 1) for variable in variables)
+        self.folder = self.environment["PWD"]
+        return done.stdout
+
+    def follow(self, snippet: Snippet) -> None:
+        """Do what a snippet says, and see that it comes out as shown."""
+        if snippet.path is not None:
+            file = self.root / snippet.path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(snippet.text, encoding="utf-8")
+        elif snippet.kind == "console":
+            for command in commands(snippet):
+                instead = INSTEAD.get(command.text)
+                done = self.first if command.text == "make demo" else None  # it has been run to get here
+                printed = done or self.shell(instead or command.text, command.fails)
+                missing = None if instead else missing_line(command.output, printed)
+                assert missing is None, (
+                    f"{snippet.place}: $ {command.text}\ndoes not print:\n{missing}\nbut:\n{printed}"
+                )
+        elif snippet.kind == "diff":
+            change = self.root / "change.diff"
+            change.write_text(snippet.text, encoding="utf-8")
+            self.shell("git apply --recount --unidiff-zero change.diff && rm change.diff")
+        elif snippet.kind == "python":
+            script = self.root / "snippet.py"
+            script.write_text(snippet.text, encoding="utf-8")
+            self.shell("python snippet.py && rm snippet.py")
+        elif snippet.kind == "sql":
+            assert self.project.sql(snippet.text), f"{snippet.place}: the query gives no row"
+        elif snippet.kind == "yaml":
+            _declare(self.root, snippet)
+
+
+def _declare(root: Path, snippet: Snippet) -> None:
+    """Read a declaration as the project would, beside what is declared already."""
+    from arot_assets.declarations import load_declarations
+
+    folder = root / "declared"
+    shutil.copytree(root / "arot_assets" / "defs", folder / "defs")
+    (folder / "defs.yaml").write_text(snippet.text, encoding="utf-8")
+    try:
+        load_declarations(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """One reader for all pages: `make demo` is run once."""
+    return Reader(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_snippet_of_the_page_does_what_the_page_says(reader: Reader, page: Path) -> None:
+    found = list(snippets(page))
+    reader.start_again()
+    for snippet in found:
+        assert snippet.kind in KINDS, (
+            f"{snippet.place}: a snippet of kind {snippet.kind!r} is run by nothing; use {KINDS}"
+        )
+        if NETWORK not in snippet.flags:
+            reader.follow(snippet)
+
+
+@pytest.mark.parametrize(
+    "snippet", [s for p in PAGES for s in snippets(p) if NETWORK in s.flags], ids=lambda snippet: snippet.place
+)
+def test_snippets_that_need_a_network_say_so_in_the_page(snippet: Snippet) -> None:
+    before = snippet.page.read_text(encoding="utf-8").splitlines()[: snippet.line]
+    assert any("network" in line for line in before[-8:-1]), f"{snippet.place}: say above it that it needs a network"
+    pytest.skip(f"{snippet.place} talks to a server that is not here")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_and_pictures_lead_to_files_of_the_project(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in t]
+    broken = [t for t in targets if t and not (page.parent / t).exists()]
+    assert not broken, f"{page.name} links to what is not there: {broken}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_and_commands_named_in_the_text_exist(page: Path) -> None:
+    from arot_assets.cli.main import COMMANDS
+
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    saved = {s.path for s in snippets(page)}
+    named = re.findall(r"`((?:arot_assets|resources|sensors|dbt_like_sql|examples|tests|docs|bench)/[\w./-]*)`", text)
+    missing = [n for n in named if n not in saved and not (REPOSITORY / n).exists()]
+    missing = [n for n in missing if not re.search(r"[A-Z]{3}", n)]  # NAME, DIGEST: whatever yours is called
+    assert not missing, f"{page.name} names files that are not there: {missing}"
+    unknown = set(re.findall(r"`arot ([a-z]+)", text)) - set(COMMANDS)
+    assert not unknown, f"{page.name} names commands that are not there: {unknown}"
+
+
+def test_page_of_columns_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/columns.py", "--print"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    written = (REPOSITORY / "docs" / "columns.md").read_text(encoding="utf-8")
+    assert written == done.stdout, "run `python docs/columns.py`"
