@@ -1,0 +1,192 @@
+"""How much memory does a run take? `arot run` over a folder of images, from listing to tables, watched from outside.
+
+Belongs here: the runs, the watching and the report. Does not belong here: the copy of the project (``scale_project.py``).
+Imports the standard library only: a child's peak memory starts from what its parent holds.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import results
+from scale_project import copy_project
+
+METRICS = "cv2, phash, embedding"
+LIMIT_MB = 1200
+EVERY_SECONDS = 0.1
+PARTS = 4
+EPILOG = f"""
+what is measured, for each shard size in a fresh copy of the project:
+  peak         VmHWM of the `arot run` process at its end: libraries, model, compiler, pixels; the limit is {LIMIT_MB} MB
+  own          the most of it that is the process's own (RssAnon); the rest are pages of libraries, which the kernel can drop
+  quarters     median of the resident memory in each quarter of the time that images are measured: equal if nothing grows
+
+The first run of a copy compiles the image kernels: that counts. Pages of libraries that another process maps as well are not
+dropped, so with a second PyTorch process of the same environment (`arot ui` that has run a model, tests) the peak is up to
+300 MB higher; the script says so when it sees one.
+
+examples:
+  python bench/memory.py                                    the example images, a minute; adds a section to bench/RESULTS.md
+  python bench/memory.py ~/Pictures --shard-sizes 5000,200
+  AROT_MEMORY_MB=800 python bench/memory.py ~/Pictures --no-record
+"""
+
+
+@dataclass
+class Sample:
+    """One look at the process, memory in bytes."""
+
+    seconds: float
+    resident: int
+    own: int
+    peak: int
+
+
+@dataclass
+class Watched:
+    """A run that has ended."""
+
+    shard_size: int
+    seconds: float
+    samples: list[Sample]
+    measuring_from: float
+    output: list[str]
+
+
+def look(pid: int, seconds: float) -> Sample | None:
+    """What the kernel says of a process; None when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (x.partition(":") for x in lines) if "kB" in rest}
+    return Sample(seconds, found["VmRSS"], found["RssAnon"], found["VmHWM"]) if "VmRSS" in found else None
+
+
+def torch_elsewhere() -> int:
+    """Other processes that have PyTorch loaded, from this environment."""
+    count = 0
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            count += f"{sys.prefix}/" in (text := maps.read_text()) and "libtorch_cpu" in text
+        except OSError:  # it ended, or it belongs to somebody else
+            continue
+    return count
+
+
+def watch(project: Path, shard_size: int) -> Watched:
+    """Run `arot run demo` in a project."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_")) or k == "AROT_MEMORY_MB"}
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "arot_assets.cli", "run", "demo"],
+        cwd=project,
+        env={**kept, "PYTHONPATH": str(project)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    output: list[str] = []
+    begun: list[float] = []
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line.rstrip())
+            if METRICS.split(", ")[-1] in line and not begun:  # the title of the first pass over images
+                begun.append(time.monotonic() - started)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    samples = []
+    while process.poll() is None:
+        sample = look(process.pid, time.monotonic() - started)
+        samples += [sample] if sample else []
+        time.sleep(EVERY_SECONDS)
+    listener.join()
+    if process.returncode or not begun:
+        raise SystemExit("\n".join([*output, f"`arot run` ended with status {process.returncode}: see above"]))
+    return Watched(shard_size, time.monotonic() - started, samples, begun[0], output)
+
+
+def row(run: Watched) -> str:
+    """One line of the table."""
+    images = [s for s in run.samples if s.seconds >= run.measuring_from]
+    size = max(1, len(images) // PARTS)
+    quarters = [statistics.median(s.resident for s in images[k * size : (k + 1) * size or None]) for k in range(PARTS)]
+    peak, own = run.samples[-1].peak, max(s.own for s in run.samples)
+    middle = " / ".join(f"{q / 1e6:,.0f}" for q in quarters)
+    whole = f"**{peak / 1e6:,.0f}** ({peak / 2**20:,.0f} MiB)"
+    return f"| {run.shard_size:,} | {whole} | {own / 1e6:,.0f} | {middle} | {run.seconds:,.0f} |"
+
+
+def report(source: Path, runs: list[Watched], crowd: int) -> str:
+    """The section for RESULTS.md."""
+    limit = os.environ.get("AROT_MEMORY_MB")
+    lines = [
+        f"`python bench/memory.py`: `arot run` with {METRICS} over {images_in(source)}, VmHWM of the process, "
+        f"limit {LIMIT_MB:,} MB{f', AROT_MEMORY_MB={limit}' if limit else ''}; MB are 10^6 bytes. "
+        + (f"{crowd} other processes had PyTorch loaded: too high. " if crowd else "")
+        + "Each run starts from nothing: it lists, compiles the kernels, loads the model.",
+        "",
+        "| shard size | peak, MB | own memory, MB | resident in the quarters of the pass, MB | seconds |",
+        "|---|---|---|---|---|",
+        *(row(run) for run in runs),
+    ]
+    return "\n".join(lines)
+
+
+def images_in(source: Path) -> str:
+    """How many files, and of which size."""
+    sizes = [p.stat().st_size for p in source.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")]
+    return f"{len(sizes):,} images ({sum(sizes) / 1e6:,.0f} MB) in `{source.name}`"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    examples = Path(__file__).parents[1] / "examples" / "images"
+    parser.add_argument(
+        "images", nargs="?", type=Path, default=examples, help="folder of images (default: the examples)"
+    )
+    parser.add_argument("--shard-sizes", default="5000", help="one run for each, comma separated (default 5000)")
+    parser.add_argument("--no-record", action="store_true", help="print only, leave bench/RESULTS.md alone")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    source = options.images.resolve()
+    if not source.is_dir():
+        raise SystemExit(f"no folder {source}")
+    crowd, runs = 0, []
+    for size in map(int, options.shard_sizes.split(",")):
+        with tempfile.TemporaryDirectory(prefix="arot-memory-") as folder:
+            project = Path(folder)
+            copy_project(project, source, "demo")
+            shutil.rmtree(project / "dbt_like_sql" / "models")
+            (project / "arot_assets" / "defs" / "datasets" / "demo" / "defs.yaml").write_text(
+                "type: arot_assets.components.ImageDataset\n"
+                f"attributes: {{name: demo, source: '{source}', metrics: [{METRICS}], shard_size: {size}, settle_seconds: 0}}\n"
+            )
+            print(f"shards of {size:,}: {source}", flush=True)
+            crowd = max(crowd, torch_elsewhere())
+            runs.append(watch(project, size))
+        print(row(runs[-1]), flush=True)
+    text = report(source, runs, crowd)
+    print("\n" + text)
+    if not options.no_record:
+        print(f"added to {results.append('Memory of a run', text)}")
+
+
+if __name__ == "__main__":
+    main()
