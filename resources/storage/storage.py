@@ -18,6 +18,7 @@ from resources.storage import transfer
 from resources.storage.backend import Backend
 from resources.storage.generic import GenericBackend
 from resources.storage.http_settings import HttpSettings
+from resources.storage.hub_settings import HubSettings
 from resources.storage.local import LocalBackend
 from resources.storage.objects import (
     LIST_BATCH,
@@ -34,6 +35,8 @@ from resources.storage.objects import (
 from resources.storage.s3_settings import S3Settings
 
 if TYPE_CHECKING:
+    from resources.storage.http import HttpBackend
+    from resources.storage.hub import HubBackend
     from resources.storage.s3 import S3Backend
 
 __all__ = [
@@ -54,6 +57,7 @@ S3 = "s3"
 
 S3_SCHEMES = ("s3", "s3a")
 HTTP_SCHEMES = ("http", "https")
+HUB = "hf"
 
 
 class Storage(dg.ConfigurableResource):
@@ -62,10 +66,12 @@ class Storage(dg.ConfigurableResource):
     Attributes:
         s3: how S3 is reached; what it leaves open, the environment says.
         http: how web servers are asked, and what is refused.
+        hub: where the Hugging Face Hub is.
     """
 
     s3: S3Settings = S3Settings()
     http: HttpSettings = HttpSettings()
+    hub: HubSettings = HubSettings()
     _backends: dict[str, Backend] = PrivateAttr(default_factory=dict)
 
     def ls(
@@ -264,6 +270,22 @@ class Storage(dg.ConfigurableResource):
         assert isinstance(backend, S3Backend)
         return backend
 
+    def http_backend(self) -> "HttpBackend":
+        """The backend of ``http://`` and ``https://``, for what only the web has."""
+        from resources.storage.http import HttpBackend
+
+        backend = self._backend("http://")
+        assert isinstance(backend, HttpBackend)
+        return backend
+
+    def hub_backend(self) -> "HubBackend":
+        """The backend of ``hf://``, for what only the Hub can do."""
+        from resources.storage.hub import HubBackend
+
+        backend = self._backend("hf://")
+        assert isinstance(backend, HubBackend)
+        return backend
+
     def _backend(self, uri: str) -> Backend:
         scheme = scheme_of(uri)
         if scheme == "https":
@@ -283,4 +305,8 @@ class Storage(dg.ConfigurableResource):
             from resources.storage.http import HttpBackend
 
             return HttpBackend(self.http)
+        if scheme == HUB:
+            from resources.storage.hub import HubBackend
+
+            return HubBackend(self.hub)
         return GenericBackend(uri)

@@ -166,8 +166,9 @@ def sync(
 ) -> SyncResult:
     """Make a folder like another one: copy what is missing or differs, and if asked delete what is too much.
 
-    An object is the same when its size is, and its time (a local copy keeps the source's) or its etag (within S3), or when
-    the copy is younger than what it was made of.
+    An object is the same when its size is, and its time (a local copy keeps the source's) or its etag (within S3; the Hub's
+    is compared with the content of local files), or when the copy is younger than what it was made of. Where nothing tells,
+    it is copied again. To the Hub all files go in one commit, or some thousands of them in each.
 
     Args:
         storage: reaches both.
@@ -184,6 +185,10 @@ def sync(
     Raises:
         StorageError: one of the folders cannot be listed; what was copied until then stays.
     """
+    if scheme_of(target) == "hf":
+        from resources.storage.hub_transfer import sync_to_hub
+
+        return sync_to_hub(storage, source, target, exts, delete, on_progress)
     result = SyncResult()
     have = _listing(storage, target)
     seen: set[str] = set()
@@ -276,9 +281,17 @@ def _current(source: ObjectInfo, target: ObjectInfo) -> bool:
         for e, u in zip(plain, (source.uri, target.uri), strict=True)
     ):
         return source.etag == target.etag
+    if source.mtime == 0.0:  # nobody tells when it changed: only its content does
+        return is_local(target.uri) and scheme_of(source.uri) == "hf" and _same_as_hub(source, target)
     if is_local(target.uri) and not is_local(source.uri):
-        return abs(source.mtime - target.mtime) <= SAME_SECONDS or (source.mtime == 0.0)
+        return abs(source.mtime - target.mtime) <= SAME_SECONDS
     return target.mtime >= source.mtime - SAME_SECONDS
+
+
+def _same_as_hub(source: ObjectInfo, target: ObjectInfo) -> bool:
+    from resources.storage.hub_transfer import same_content
+
+    return same_content(Path(local_path(target.uri)), source.etag)
 
 
 def _same(source: str, target: str) -> bool:

@@ -1,0 +1,35 @@
+"""How the Hugging Face Hub is reached: its address, and whose token is sent.
+
+Belongs here: the settings. Does not belong here: any request (``hub_client.py``).
+
+The token is found where ``huggingface_hub`` looks for it, ``HF_TOKEN`` or the login of this machine, each time that it is
+needed. It is never kept in a field, so that no configuration that Dagster stores can hold it.
+"""
+
+import os
+
+import dagster as dg
+
+ENDPOINT_VARIABLE = "HF_ENDPOINT"
+
+
+class HubSettings(dg.Config):
+    """Where the Hub is.
+
+    Attributes:
+        endpoint: another server than huggingface.co; empty for ``$HF_ENDPOINT``.
+    """
+
+    endpoint: str = ""
+
+    def address(self) -> str:
+        """The server's address, without a slash at its end."""
+        from huggingface_hub import constants
+
+        return (self.endpoint or os.environ.get(ENDPOINT_VARIABLE) or constants.ENDPOINT).rstrip("/")
+
+    def token(self) -> str | None:
+        """The user's token, None without one."""
+        from huggingface_hub import get_token
+
+        return get_token()

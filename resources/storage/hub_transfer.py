@@ -1,0 +1,143 @@
+"""Bringing a folder of the Hub up to date with another folder: few commits instead of one a file.
+
+Belongs here: what differs, by content, and how much goes into one commit. Does not belong here: the commit itself
+(``hub_client.py``), data sets with a card (``arot_assets.exports``).
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resources.storage.hub_address import parse
+from resources.storage.hub_client import Content
+from resources.storage.objects import ObjectInfo, StorageError, is_local, local_path
+from resources.storage.targets import root_prefix, target_of
+from resources.storage.transfer import Lost, SyncResult, download
+
+if TYPE_CHECKING:
+    from resources.storage.storage import Storage
+
+COMMIT_FILES = 5000
+COMMIT_BYTES = 10_000_000_000
+"""A commit takes as many files, and as many bytes: they lie on this machine's disk until it is made."""
+CHUNK_BYTES = 1024 * 1024
+
+
+def same_content(path: Path, etag: str | None) -> bool:
+    """Whether a local file is what the Hub has.
+
+    Args:
+        path: the file.
+        etag: of the Hub's file: SHA-256 of what LFS keeps, the blob id of Git of the rest.
+    """
+    if etag is None or len(etag) not in (40, 64):
+        return False
+    digest = hashlib.sha256() if len(etag) == 64 else hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest() == etag
+
+
+def sync_to_hub(
+    storage: "Storage",
+    source: str,
+    target: str,
+    exts: Collection[str] | None,
+    delete: bool,
+    on_progress: Callable[[int], None] | None,
+) -> SyncResult:
+    """See ``transfer.sync``. Files that are there with the same content are not sent.
+
+    Raises:
+        StorageError: one of the folders cannot be listed, or a commit not made; earlier commits stay.
+    """
+    hub = storage.hub_backend()
+    result = SyncResult()
+    have = _listing(storage, target)
+    seen: set[str] = set()
+    told = on_progress or (lambda _: None)
+    with tempfile.TemporaryDirectory(prefix="arot-hub-") as folder:
+        for batch in _batches(_wanted(storage, source, target, exts, result, seen)):
+            additions: dict[str, Content] = {}
+            for number, (info, name) in enumerate(batch):
+                known = have.get(name)
+                try:
+                    path = _at_hand(storage, info, Path(folder) / str(number))
+                    if known is not None and known.size == path.stat().st_size and same_content(path, known.etag):
+                        result.unchanged += 1
+                        told(1)
+                    else:
+                        additions[name] = path
+                except StorageError as error:
+                    result.failed.append(Lost(info.uri, error.reason))
+                    told(1)
+            if additions:
+                hub.commit(target, f"Upload {len(additions)} files", lambda _, these=additions: (these, ()))  # type: ignore[misc]
+                result.copied += len(additions)
+                result.bytes += sum(p.stat().st_size for p in additions.values() if isinstance(p, Path))
+                told(len(additions))
+    if delete and not result.failed:
+        too_much = [name for name in have if name not in seen]
+        if too_much:
+
+            def gone(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
+                there = _listing(storage, parse(target).at(head).uri)
+                return {}, [name for name in too_much if name in there]
+
+            hub.commit(target, f"Delete {len(too_much)} files", gone)
+            result.deleted = len(too_much)
+    return result
+
+
+def _wanted(
+    storage: "Storage",
+    source: str,
+    target: str,
+    exts: Collection[str] | None,
+    result: SyncResult,
+    seen: set[str],
+) -> Iterator[tuple[ObjectInfo, str]]:
+    prefix = root_prefix(source)
+    for info in storage.ls(source, exts):
+        name = info.uri.removeprefix(prefix) if info.uri.startswith(prefix) else info.uri.rsplit("/", 1)[-1]
+        try:
+            target_of(target, name)
+        except StorageError as error:
+            result.failed.append(Lost(info.uri, error.reason))
+            continue
+        seen.add(name)
+        yield info, name
+
+
+def _batches(items: Iterator[tuple[ObjectInfo, str]]) -> Iterator[list[tuple[ObjectInfo, str]]]:
+    batch: list[tuple[ObjectInfo, str]] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += item[0].size
+        if len(batch) >= COMMIT_FILES or size >= COMMIT_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _at_hand(storage: "Storage", info: ObjectInfo, place: Path) -> Path:
+    if is_local(info.uri):
+        return Path(local_path(info.uri))
+    download(storage, info.uri, place, info)
+    return place
+
+
+def _listing(storage: "Storage", target: str) -> dict[str, ObjectInfo]:
+    """What the folder has, by name below it; nothing when only the folder is not there."""
+    prefix = root_prefix(target)
+    try:
+        return {i.uri.removeprefix(prefix): i for i in storage.ls(target) if i.uri.startswith(prefix)}
+    except StorageError as error:
+        if error.kind != "not_found" or not storage.exists(parse(target).repo_uri):
+            raise
+        return {}
