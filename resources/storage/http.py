@@ -72,6 +72,14 @@ class HttpBackend:
         except HttpFailure as failure:
             raise failure.told(uri, "read") from None
 
+    def read_with_opt_out(self, uri: str) -> tuple[bytes, str | None]:
+        """The object, and the directive (``noai``) with which its server forbids training on it, None without."""
+        try:
+            answer = self.client.get(uri)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+        return answer.data, answer.opt_out
+
     def read_unless(self, uri: str, etag: str | None, mtime: float = 0.0) -> tuple[ObjectInfo, bytes] | None:
         """The object if it is another than the one known; None if it is the same (one request either way).
 

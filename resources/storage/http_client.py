@@ -46,15 +46,17 @@ class _Host:
 
 @dataclass
 class _Budget:
-    """What one object may still cost.
+    """What one object may still cost, and what was said of it.
 
     Attributes:
         seconds: of exchanges with servers.
         failures: tries in a row that brought nothing.
+        opt_out: the directive of a server, or of one that redirected, that forbids training.
     """
 
     seconds: float
     failures: int = 0
+    opt_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ class Answer:
         headers: of the last answer.
         data: the bytes; empty for a HEAD request and for 304.
         total: size of the whole object, None when the server does not tell.
+        opt_out: the directive that forbids training on it, None without; only where that is not a failure.
     """
 
     status: int
     headers: Mapping[str, str]
     data: bytes = b""
     total: int | None = None
+    opt_out: str | None = None
 
 
 class HttpClient:
@@ -111,7 +115,7 @@ class HttpClient:
 
         def once(budget: _Budget) -> Answer:
             status, headers = self._exchange("GET", uri, transfer.headers, transfer.take, budget)
-            return Answer(status, headers, transfer.result(), transfer.total)
+            return Answer(status, headers, transfer.result(), transfer.total, budget.opt_out)
 
         return self._persist(once, lambda: transfer.most)
 
@@ -154,7 +158,7 @@ class HttpClient:
             with self._slot(url) as host:
                 began = time.monotonic()
                 try:
-                    result, location = self._request(method, url, headers, take, host, budget.seconds)
+                    result, location = self._request(method, url, headers, take, host, budget)
                 finally:
                     budget.seconds -= time.monotonic() - began
             if location is None:
@@ -174,10 +178,10 @@ class HttpClient:
         headers: Mapping[str, str],
         take: Callable[[BaseHTTPResponse], T],
         host: _Host,
-        seconds: float,
+        budget: _Budget,
     ) -> tuple[T | None, str | None]:
         """One request to one server: what ``take`` makes of the answer, or where it redirects to."""
-        watch = Watch(self.settings, seconds)
+        watch = Watch(self.settings, budget.seconds)
         response: BaseHTTPResponse | None = None
         try:
             with watched(watch):
@@ -196,7 +200,7 @@ class HttpClient:
                     preload_content=False,
                     decode_content=False,
                 )
-                self._check_opt_out(response)
+                budget.opt_out = self._opt_out(response) or budget.opt_out
                 if response.status in REDIRECTS and response.headers.get("Location"):
                     return None, response.headers["Location"]
                 return take(response), None
@@ -211,11 +215,11 @@ class HttpClient:
                 with watched(watch):
                     _finish(response)
 
-    def _check_opt_out(self, response: BaseHTTPResponse) -> None:
-        if self.settings.honour_opt_out and response.status < 400:
-            directive = rules.opt_out(response.headers.getlist("X-Robots-Tag"))
-            if directive:
-                raise HttpFailure("opt_out", f"the server says `X-Robots-Tag: {directive}`")
+    def _opt_out(self, response: BaseHTTPResponse) -> str | None:
+        directive = rules.opt_out(response.headers.getlist("X-Robots-Tag")) if response.status < 400 else None
+        if directive and self.settings.honour_opt_out:
+            raise HttpFailure("opt_out", f"the server says `X-Robots-Tag: {directive}`")
+        return directive
 
     @contextmanager
     def _slot(self, url: str) -> Iterator[_Host]:

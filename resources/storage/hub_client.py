@@ -10,9 +10,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from resources.storage.hub_address import MAIN, HubAddress
 from resources.storage.hub_errors import explain_hub, may_pass, status_of
@@ -20,15 +20,15 @@ from resources.storage.hub_settings import HubSettings
 from resources.storage.objects import StorageError
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 T = TypeVar("T")
-Content = bytes | Path
-"""What a file is to hold: bytes, or a local file."""
+Content: TypeAlias = "bytes | Path | CommitOperationAdd"
+"""What a file is to hold: bytes, a local file, or what ``preupload`` has uploaded."""
 
 ATTEMPTS = 7
-COMMIT_ATTEMPTS = 4
+COMMIT_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
@@ -46,6 +46,7 @@ class HubClient:
     def __init__(self, settings: HubSettings | None = None) -> None:
         self.settings = settings or HubSettings()
         self._apis: dict[tuple[str, str | None], HfApi] = {}
+        self._turns: dict[str, threading.Lock] = {}
         self._making = threading.Lock()
 
     def api(self) -> "HfApi":
@@ -173,6 +174,17 @@ class HubClient:
 
     # ---------------------------------------------------------------- writing
 
+    def require_token(self, address: HubAddress) -> None:
+        """Nothing can be written without a token.
+
+        Raises:
+            StorageError: there is none on this machine.
+        """
+        from huggingface_hub.errors import LocalTokenNotFoundError
+
+        if self.settings.token() is None:
+            raise self.told(address, "write", LocalTokenNotFoundError())
+
     def ensure_repo(self, address: HubAddress, private: bool = True) -> bool:
         """Make a repository if it is not there; whether it was made now. One that is there keeps its visibility.
 
@@ -185,7 +197,7 @@ class HubClient:
         except StorageError as error:
             if error.kind != "not_found":
                 raise
-        self._signed_in(address)
+        self.require_token(address)
         self._ask(
             address,
             "create",
@@ -198,6 +210,55 @@ class HubClient:
             ),
         )
         return True
+
+    def is_private(self, address: HubAddress) -> bool:
+        """Whether only its owners see a repository.
+
+        Raises:
+            StorageError: there is none, or this token may not see it.
+        """
+        info = self._ask(
+            address,
+            "look up",
+            lambda: self.api().repo_info(address.repo, repo_type=address.kind, timeout=SILENCE_SECONDS),
+        )
+        return bool(info.private)
+
+    def ensure_branch(self, address: HubAddress) -> bool:
+        """Make the branch of an address, from the main one, if it is not there; whether it was made now.
+
+        Raises:
+            StorageError: no right to it, or a name that the Hub refuses.
+        """
+        branch = address.revision
+        if branch is None or self.has(address):
+            return False
+        self._ask(
+            address,
+            "create",
+            lambda: self.api().create_branch(address.repo, branch=branch, repo_type=address.kind, exist_ok=True),
+        )
+        return True
+
+    def preupload(self, address: HubAddress, additions: "Sequence[CommitOperationAdd]") -> None:
+        """Upload the content of files ahead of the commit that is to hold them. Nobody sees it before that commit.
+
+        Args:
+            address: the repository and its branch.
+            additions: the files; the content of those that LFS keeps is taken out of them (``b""``), so that it may leave
+                this machine. Give them to ``commit`` as they are.
+
+        Raises:
+            StorageError: no right to write, or the Hub cannot be reached.
+        """
+        with _no_bars():
+            self._ask(
+                address,
+                "write",
+                lambda: self.api().preupload_lfs_files(
+                    address.repo, additions, repo_type=address.kind, revision=address.revision
+                ),
+            )
 
     def commit(
         self,
@@ -223,13 +284,25 @@ class HubClient:
         Raises:
             StorageError: no token, no right, a name that the Hub refuses, or others commit again and again.
         """
-        self._signed_in(address)
+        self.require_token(address)
         branch = HubAddress(address.kind, address.repo, address.revision)
         if branch.commit:
             raise StorageError(
                 f"cannot write to '{address.uri}': a commit never changes; name a branch, or leave the @… away",
                 kind="invalid",
             )
+        with self._making:
+            turn = self._turns.setdefault(branch.repo_uri, threading.Lock())
+        with turn:  # of this process one after the other: each would make those of the others start again
+            return self._commit(branch, message, changes, description)
+
+    def _commit(
+        self,
+        branch: HubAddress,
+        message: str,
+        changes: Callable[[str], tuple[Mapping[str, Content], Sequence[str]]],
+        description: str,
+    ) -> tuple[str, bool]:
         for attempt in range(COMMIT_ATTEMPTS):
             head = str(self.pinned(branch, "write").revision)
             additions, deletions = changes(head)
@@ -253,7 +326,7 @@ class HubClient:
                 # 412: the branch moved on, perhaps by this very commit, whose answer was lost: what is left is seen anew
                 moved = status_of(error) == 412 and attempt + 1 < COMMIT_ATTEMPTS
                 if not moved and not (attempt + 1 < COMMIT_ATTEMPTS and self._wait(error, attempt)):
-                    raise self.told(address, "write", error) from None
+                    raise self.told(branch, "write", error) from None
         raise AssertionError("the last attempt returns or raises")
 
     # ---------------------------------------------------------------- failures
@@ -261,12 +334,6 @@ class HubClient:
     def told(self, address: HubAddress, action: str, error: BaseException) -> StorageError:
         """The error that a caller sees."""
         return explain_hub(address, action, error, self.settings.token() is not None)
-
-    def _signed_in(self, address: HubAddress) -> None:
-        from huggingface_hub.errors import LocalTokenNotFoundError
-
-        if self.settings.token() is None:
-            raise self.told(address, "write", LocalTokenNotFoundError())
 
     def _ask(self, address: HubAddress, action: str, request: Callable[[], T]) -> T:
         """One request, tried again as long as that may help."""
@@ -300,8 +367,26 @@ class HubClient:
             session.timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
 
 
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the bars that ``huggingface_hub`` draws: the caller tells its progress itself."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
 def _operations(additions: Mapping[str, Content], deletions: Sequence[str]) -> list[Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    made: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]
+    made: list[Any] = [
+        content if isinstance(content, CommitOperationAdd) else CommitOperationAdd(path, content)
+        for path, content in additions.items()
+    ]
     return [*made, *(CommitOperationDelete(path, is_folder=False) for path in deletions)]

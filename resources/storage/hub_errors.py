@@ -81,6 +81,8 @@ def _meaning(address: HubAddress, error: BaseException, signed_in: bool) -> tupl
         return ("dns" if dns else "refused"), "the Hub cannot be reached", "check the network, and HF_ENDPOINT"
     if isinstance(error, errors.OfflineModeIsEnabled):
         return "refused", "HF_HUB_OFFLINE forbids it", "unset HF_HUB_OFFLINE"
+    if isinstance(error, ValueError) and str(error).startswith("Invalid metadata in README.md"):
+        return "rejected", " ".join(str(error).split()), "correct the first lines of the README.md"
     if isinstance(error, httpx2.TransportError):
         return "reset", "the connection broke again and again", "start again later"
     return "", f"{type(error).__name__}", "see the cause"

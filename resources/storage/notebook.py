@@ -26,7 +26,8 @@ from resources.storage import gallery as sheets
 from resources.storage import labels as picks
 from resources.storage.formats import encode, format_of, parse
 from resources.storage.frames import as_arrow, convert, default_library, to_df
-from resources.storage.objects import StorageError, is_local, local_path
+from resources.storage.hub_dataset import is_dataset, load_dataset, save_dataset
+from resources.storage.objects import StorageError, absolute
 from resources.storage.peek import Peek, peek_uri, peek_value
 from resources.storage.pictures import EXTENSIONS
 from resources.storage.results import Loaded, load_many
@@ -83,7 +84,9 @@ def loads(
     safetensors                             name -> array                      ``torch``
     ======================================  =================================  =====================================
 
-    Texts and arrays may be packed (``.csv.gz``).
+    Texts and arrays may be packed (``.csv.gz``). ``hf://owner/repo`` without a path is a data set of the Hub, as a table;
+    its options are ``split``, ``revision``, ``config``, ``columns``, and ``streaming`` for its rows one by one. What lies in
+    a tar or in a Parquet file of pictures has an address too: ``a.tar!/b.jpg``, ``a.parquet!/row/0/image``.
 
     Args:
         uri: where.
@@ -98,6 +101,8 @@ def loads(
         TypeError: an option that this kind of file has not.
     """
     where, using = _address(uri), storage or default_storage()
+    if is_dataset(where):
+        return load_dataset(using, where, as_, **options)
     kind, _ = format_of(where, extension)
     if kind.ranged:
         with using.open(where) as file:
@@ -118,7 +123,8 @@ def saves(
 
     Tables (pandas, Polars, Arrow) and lists of dictionaries go to csv, tsv, parquet, json and jsonl; texts and lists of
     lines to txt and md; dictionaries and lists to json, yaml, toml; PIL images and ``uint8`` arrays to images; arrays to
-    npy; dictionaries of arrays or tensors to safetensors.
+    npy; dictionaries of arrays or tensors to safetensors. A table saved to ``hf://owner/repo`` without a path is a split of
+    a data set of the Hub, private if it is new; its options are ``split``, ``private`` and ``message``.
 
     Args:
         data: the value.
@@ -137,6 +143,8 @@ def saves(
         TypeError: an option that this kind of file has not.
     """
     where = _address(uri)
+    if is_dataset(where):
+        return save_dataset(storage or default_storage(), data, where, create_only=create_only, **options)
     encoded = encode(data, where, extension, options)
     (storage or default_storage()).write(where, encoded, create_only)
     return where
@@ -416,8 +424,8 @@ def _address(uri: Address) -> str:
 
 def _place(uri: str) -> str:
     """A name for a local copy of an object that no other object has."""
-    if is_local(uri):
-        return f"file{local_path(uri)}"
+    if "://" not in absolute(uri):
+        return f"file{absolute(uri)}"
     path, mark, query = uri.replace("://", "/", 1).partition("?")
     if not mark:
         return path
@@ -427,7 +435,7 @@ def _place(uri: str) -> str:
 
 
 def _below(root: str, uri: str) -> str:
-    top = (local_path(root) if is_local(root) else root).rstrip("/")
+    top = absolute(root).rstrip("/")
     if uri == top:
         return uri.rsplit("/", 1)[-1]
     if not uri.startswith(f"{top}/"):

@@ -7,6 +7,8 @@ import os
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from resources.storage.member_address import member_uri, parse_member
+
 TEMPORARY_PREFIX = ".arot-tmp-"
 """Names that begin so are half-written files; no listing shows them."""
 
@@ -61,6 +63,8 @@ REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
     (PermissionError, "denied", "give this user the right to it, or set the credentials of its scheme"),
     (TimeoutError, "timeout", "see that its server is up and reachable, then try again"),
 )
+MEMBERS = "!"
+"""In place of a scheme: what lies in an archive, on whatever scheme that is."""
 LIST_BATCH = 5000
 """Objects that a listing hands on, and reports, at a time."""
 
@@ -80,18 +84,28 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
 
 
 def scheme_of(uri: str) -> str:
-    """The scheme of a URI in lower case; ``file`` for a local path."""
+    """The scheme of a URI in lower case; ``file`` for a local path, ``MEMBERS`` for what lies in an archive."""
+    if parse_member(uri) is not None:
+        return MEMBERS
     return uri.split("://", 1)[0].lower() if "://" in uri else "file"
 
 
 def is_local(uri: str) -> bool:
-    """Whether a URI is a path of this machine: no scheme, or ``file://``."""
-    return "://" not in uri or uri.startswith("file://")
+    """Whether a URI is a path of this machine: no scheme, or ``file://``; what lies in an archive is none."""
+    return ("://" not in uri or uri.startswith("file://")) and parse_member(uri) is None
 
 
 def local_path(uri: str) -> str:
     """The absolute path behind a local URI; ``~`` is expanded."""
     return os.path.abspath(os.path.expanduser(uri.removeprefix("file://")))
+
+
+def absolute(uri: str) -> str:
+    """The URI as listings write it: of local files, and of what lies in local archives, with the whole path."""
+    member = parse_member(uri)
+    if member is not None:
+        return member_uri(absolute(member.archive), member.name)
+    return local_path(uri) if is_local(uri) else uri
 
 
 def join(root: str, *parts: str) -> str:

@@ -20,6 +20,7 @@ from typing import IO, NamedTuple
 from urllib.parse import unquote_plus
 
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
+from resources.storage.s3_conditions import create, read_version, there_already
 from resources.storage.s3_errors import error_of_code
 from resources.storage.s3_parts import (
     COPIED_PART_BYTES,
@@ -172,26 +173,36 @@ class S3Backend:
             return b""
         return answer.body[start:end] if headers and answer.status == 200 else answer.body
 
+    def read_version(self, uri: str, etag: str) -> bytes:
+        """The object if it still has this etag.
+
+        Raises:
+            StorageError: ``changed`` if it has another.
+        """
+        return read_version(self.requests, uri, *split(uri), etag, {}, (200,)).body
+
     def open(self, uri: str) -> IO[bytes]:
         """See ``Backend``; what is read belongs to one version of the object, or fails."""
         bucket, key = split(uri)
         return io.BufferedReader(S3Reader(self.requests, uri, bucket, key), BUFFER_BYTES)
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """See ``Backend``. ``create_only`` is kept by the server: of two writers one gets an error."""
+        """See ``Backend``. ``create_only`` is kept by the server, see ``s3_conditions.create``."""
         bucket, key = split(uri)
-        condition = {"IfNoneMatch": "*"} if create_only else {}
         if len(data) > PART_BYTES * 4:
             upload_parts(self.requests, uri, bucket, key, len(data), from_bytes(data), create_only)
             return
+        if not create_only:
+            self.requests.call("put_object", uri, "write", Bucket=bucket, Key=key, Body=data)
+            return
         try:
-            self.requests.call("put_object", uri, "write", Bucket=bucket, Key=key, Body=data, **condition)
+            create(self.requests, "put_object", uri, bucket, key, Body=data)
         except Refused as refused:
             if refused.status != 412:
                 raise
             etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
             if not (refused.repeated and self.stat(uri).etag == etag):  # it may be ours: its answer was lost
-                raise StorageError(f"'{uri}' is there already, and was to be created only", kind="exists") from None
+                raise there_already(uri) from None
 
     def delete(self, uri: str) -> None:
         """See ``Backend``."""
@@ -215,9 +226,15 @@ class S3Backend:
         """Put a large file in parts."""
         upload_parts(self.requests, uri, *split(uri), size, from_file(path))
 
-    def download(self, uri: str, path: Path) -> int:
-        """Bring an object into a file, large ones in parts side by side, all of one version; gives its bytes."""
-        return download_parts(S3Reader(self.requests, uri, *split(uri)), path)
+    def download(self, uri: str, path: Path, etag: str = "") -> int:
+        """Bring an object into a file, large ones in parts side by side, all of one version; gives its bytes.
+
+        Args:
+            uri: the object.
+            path: the file.
+            etag: of the version that is wanted; empty for the one that is there.
+        """
+        return download_parts(S3Reader(self.requests, uri, *split(uri), etag), path)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
         """Give up uploads below a root that began so long ago; gives how many: none where that is not allowed."""

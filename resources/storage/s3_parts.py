@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.storage.objects import StorageError
+from resources.storage.s3_conditions import create, etag_of, there_already
 
 if TYPE_CHECKING:
     from resources.storage.s3_reader import S3Reader
@@ -191,31 +192,23 @@ def _in_parts(
         raise
     whole = hashlib.md5(b"".join(digest for _, digest in sent), usedforsecurity=False).hexdigest()
     parts = [{"PartNumber": n, "ETag": etag} for n, (etag, _) in enumerate(sent, 1)]
+    told = {"UploadId": upload, "MultipartUpload": {"Parts": parts}}
     try:
-        requests.call(
-            "complete_multipart_upload",
-            uri,
-            "write",
-            Bucket=bucket,
-            Key=key,
-            UploadId=upload,
-            MultipartUpload={"Parts": parts},
-            **({"IfNoneMatch": "*"} if create_only else {}),
-        )
+        if create_only:
+            create(requests, "complete_multipart_upload", uri, bucket, key, **told)
+        else:
+            requests.call("complete_multipart_upload", uri, "write", Bucket=bucket, Key=key, **told)
     except Refused as refused:
-        if refused.repeated and _etag(requests, uri, bucket, key) == f"{whole}-{len(parts)}":
+        if refused.repeated and etag_of(requests, uri, bucket, key) == f"{whole}-{len(parts)}":
             return  # an earlier try completed it, and its answer was lost
         _abort(requests, uri, bucket, key, upload)
         if refused.status == 412:
-            raise StorageError(f"'{uri}' is there already, and was to be created only", kind="exists") from None
+            raise there_already(uri) from None
         raise
-
-
-def _etag(requests: "S3Requests", uri: str, bucket: str, key: str) -> str:
-    with suppress(StorageError):
-        answer = requests.get(bucket, key, uri=uri, action="look up", method="HEAD", expected=(200,))
-        return answer.headers.get("etag", "").strip('"')
-    return ""
+    except StorageError as error:
+        if error.kind == "exists":
+            _abort(requests, uri, bucket, key, upload)
+        raise
 
 
 def _abort(requests: "S3Requests", uri: str, bucket: str, key: str, upload: str) -> None:

@@ -7,7 +7,7 @@ their index there, and a small object is whole.
 import io
 from typing import TYPE_CHECKING
 
-from resources.storage.objects import StorageError
+from resources.storage.s3_conditions import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
@@ -27,19 +27,19 @@ class S3Reader(io.RawIOBase):
         requests: the connection.
         uri: of the object, for errors.
         bucket, key: where it is.
+        etag: of the version that is wanted, without quotes; empty for the one that is there.
 
     Raises:
         StorageError: it cannot be read; while reading, also that it changed since it was opened.
     """
 
-    def __init__(self, requests: "S3Requests", uri: str, bucket: str, key: str) -> None:
+    def __init__(self, requests: "S3Requests", uri: str, bucket: str, key: str, etag: str = "") -> None:
         self._requests, self._uri, self._bucket, self._key = requests, uri, bucket, key
         self._position = 0
-        answer = requests.get(
-            bucket, key, headers={"Range": f"bytes=-{TAIL_BYTES}"}, uri=uri, action="read", expected=(200, 206, 416)
-        )
+        tail = {"Range": f"bytes=-{TAIL_BYTES}"}
+        answer = read_version(requests, uri, bucket, key, etag, tail, (200, 206, 416))
         self._tail = answer.body if answer.status != 416 else b""  # 416: the object is empty
-        self._etag = answer.headers.get("etag", "")
+        self._etag = answer.headers.get("etag", "").strip('"')
         total = answer.headers.get("content-range", "").rpartition("/")[2]
         self.size = int(total) if answer.status == 206 and total.isdecimal() else len(self._tail)
 
@@ -86,10 +86,6 @@ class S3Reader(io.RawIOBase):
         if start >= tail:
             return self._tail[start - tail : end - tail]
         stop = min(end, tail)
-        headers = {"Range": f"bytes={start}-{stop - 1}", **({"If-Match": self._etag} if self._etag else {})}
-        answer = self._requests.get(
-            self._bucket, self._key, headers=headers, uri=self._uri, action="read", expected=(206,)
-        )
-        if self._etag and answer.headers.get("etag", self._etag) != self._etag:
-            raise StorageError(f"cannot read '{self._uri}': it changed meanwhile; start again", kind="changed")
+        part = {"Range": f"bytes={start}-{stop - 1}"}
+        answer = read_version(self._requests, self._uri, self._bucket, self._key, self._etag, part, (206,))
         return answer.body + self._tail[: max(0, end - tail)]

@@ -8,6 +8,7 @@ A URI without a scheme is a local path.
 
 import os
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,7 @@ from resources.storage.hub_settings import HubSettings
 from resources.storage.local import LocalBackend
 from resources.storage.objects import (
     LIST_BATCH,
+    MEMBERS,
     TEMPORARY_PREFIX,
     ObjectColumns,
     ObjectInfo,
@@ -37,6 +39,7 @@ from resources.storage.s3_settings import S3Settings
 if TYPE_CHECKING:
     from resources.storage.http import HttpBackend
     from resources.storage.hub import HubBackend
+    from resources.storage.members import MembersBackend
     from resources.storage.s3 import S3Backend
 
 __all__ = [
@@ -58,6 +61,8 @@ S3 = "s3"
 S3_SCHEMES = ("s3", "s3a")
 HTTP_SCHEMES = ("http", "https")
 HUB = "hf"
+VERSIONS = 5
+"""Times that an object may change between a look at it and its bytes, before it is given up."""
 
 
 class Storage(dg.ConfigurableResource):
@@ -183,7 +188,7 @@ class Storage(dg.ConfigurableResource):
         if http == self.http:
             return self
         other = self.model_copy(update={"http": http})
-        other._backends = {scheme: b for scheme, b in self._backends.items() if scheme not in HTTP_SCHEMES}
+        other._backends = {scheme: b for scheme, b in self._backends.items() if scheme not in (*HTTP_SCHEMES, MEMBERS)}
         return other
 
     def copy(self, source: str, target: str) -> None:  # type: ignore[override]  # BaseModel's is superseded by model_copy
@@ -211,9 +216,19 @@ class Storage(dg.ConfigurableResource):
         delete: bool = False,
         threads: int = transfer.THREADS,
         on_progress: Callable[[int], None] | None = None,
+        dry_run: Callable[[str, str], None] | None = None,
     ) -> transfer.SyncResult:
         """Make a folder like another one, see ``transfer.sync``; objects that could not be copied are in its result."""
-        return transfer.sync(self, source, target, exts=exts, delete=delete, threads=threads, on_progress=on_progress)
+        return transfer.sync(
+            self,
+            source,
+            target,
+            exts=exts,
+            delete=delete,
+            threads=threads,
+            on_progress=on_progress,
+            dry_run=dry_run,
+        )
 
     def upload(self, path: str | Path, uri: str) -> None:
         """Put a local file somewhere, large ones in parts.
@@ -244,7 +259,14 @@ class Storage(dg.ConfigurableResource):
         from resources.storage.cache import Cache, default_bytes, default_folder
 
         cache = Cache(default_folder(), default_bytes())
-        return cache.fetch(info, lambda target: transfer.download(self, uri, target, info))
+        for _ in range(VERSIONS - 1):
+            try:
+                return cache.fetch(info, partial(transfer.download, self, uri, known=info, exact=True))
+            except StorageError as error:
+                if error.kind != "changed":
+                    raise
+            info = self.stat(uri)
+        return cache.fetch(info, partial(transfer.download, self, uri, known=info, exact=True))
 
     def presign(self, uri: str, seconds: int = 3600) -> str:
         """An address with which anybody may read an object of S3 for so long. It is a secret: do not store it.
@@ -268,6 +290,14 @@ class Storage(dg.ConfigurableResource):
 
         backend = self._backend("s3://")
         assert isinstance(backend, S3Backend)
+        return backend
+
+    def members_backend(self) -> "MembersBackend":
+        """The backend of what lies in archives, for what only archives have."""
+        from resources.storage.members import MembersBackend
+
+        backend = self._backend("x.tar!/")
+        assert isinstance(backend, MembersBackend)
         return backend
 
     def http_backend(self) -> "HttpBackend":
@@ -297,6 +327,10 @@ class Storage(dg.ConfigurableResource):
     def _make_backend(self, scheme: str, uri: str) -> Backend:
         if scheme == "file":
             return LocalBackend()
+        if scheme == MEMBERS:
+            from resources.storage.members import MembersBackend
+
+            return MembersBackend(self)
         if scheme == S3:
             from resources.storage.s3 import S3Backend
 

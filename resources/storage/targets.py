@@ -6,7 +6,7 @@ Belongs here: turning a name of a listing, an archive or a hub into a place belo
 import os
 import re
 
-from resources.storage.objects import StorageError, is_local, local_path
+from resources.storage.objects import StorageError, absolute, is_local, local_path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_NAME = 255
@@ -15,8 +15,7 @@ LONGEST_NAME = 255
 
 def root_prefix(root: str) -> str:
     """What the URIs of all objects below a root begin with."""
-    whole = local_path(root) if is_local(root) else root
-    return whole.rstrip("/") + "/"
+    return absolute(root).rstrip("/") + "/"
 
 
 def target_of(root: str, name: str) -> str:

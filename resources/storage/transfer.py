@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -110,22 +111,34 @@ def upload(storage: "Storage", path: Path, target: str) -> int:
     return size
 
 
-def download(storage: "Storage", source: str, path: Path, known: ObjectInfo | None = None) -> int:
+def download(storage: "Storage", source: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
     """Bring an object here; gives its bytes. Its time of change is kept where the scheme tells one before the bytes.
 
+    Args:
+        storage: reaches it.
+        source: the object.
+        path: the file.
+        known: what is known of the object already.
+        exact: take the version that ``known`` is about, and no other.
+
     Raises:
-        StorageError: it cannot be read, or the file not be written; what was there stays.
+        StorageError: it cannot be read, or the file not be written; what was there stays. ``changed`` if ``exact`` and there
+            is another version.
     """
+    etag = known.etag if exact and known is not None and known.etag and scheme_of(source) == "s3" else ""
 
     def fill(temporary: Path) -> int:
         if known is not None and known.size <= SMALL_BYTES:
-            size = temporary.write_bytes(storage.read_bytes(source))
+            data = storage.s3_backend().read_version(source, etag) if etag else storage.read_bytes(source)
+            size = temporary.write_bytes(data)
         elif scheme_of(source) == "s3":
-            size = storage.s3_backend().download(source, temporary)
+            size = storage.s3_backend().download(source, temporary, etag)
         else:
             with storage.open(source) as reader, temporary.open("wb") as writer:
                 shutil.copyfileobj(reader, writer, CHUNK_BYTES)
                 size = writer.tell()
+        if exact and not etag and storage.stat(source) != known:
+            raise StorageError(f"cannot read '{source}': it changed meanwhile; start again", kind="changed")
         if known is not None and known.mtime:
             os.utime(temporary, (known.mtime, known.mtime))
         return size
@@ -163,6 +176,7 @@ def sync(
     delete: bool = False,
     threads: int = THREADS,
     on_progress: Callable[[int], None] | None = None,
+    dry_run: Callable[[str, str], None] | None = None,
 ) -> SyncResult:
     """Make a folder like another one: copy what is missing or differs, and if asked delete what is too much.
 
@@ -178,9 +192,10 @@ def sync(
         delete: remove objects of the target that the source does not have; not done if a name of the source was refused.
         threads: objects under way at a time.
         on_progress: called with the number of objects done since the last call.
+        dry_run: do nothing, but call this with ``copy`` or ``delete`` and the URI in the target.
 
     Returns:
-        What was done. Objects that could not be copied are named there: look at ``failed``.
+        What was done, or would be. Objects that could not be copied are named there: look at ``failed``.
 
     Raises:
         StorageError: one of the folders cannot be listed; what was copied until then stays.
@@ -223,13 +238,24 @@ def sync(
         if on_progress is not None:
             on_progress(1)
 
-    _each(wanted(), lambda item: copy(storage, item[0].uri, item[1], item[0]), done, threads)
+    if dry_run is not None:
+        threads = 1  # what would be done is told in the order of the listing
+    _each(wanted(), partial(_bring, storage, dry_run), done, threads)
     if delete and complete:
-        _delete(storage, [info.uri for name, info in have.items() if name not in seen], result, threads)
+        remove = storage.delete if dry_run is None else partial(dry_run, "delete")
+        _delete(remove, [info.uri for name, info in have.items() if name not in seen], result, threads)
     return result
 
 
-def _delete(storage: "Storage", uris: list[str], result: SyncResult, threads: int) -> None:
+def _bring(storage: "Storage", dry_run: Callable[[str, str], None] | None, item: tuple[ObjectInfo, str]) -> int:
+    info, place = item
+    if dry_run is None:
+        return copy(storage, info.uri, place, info)
+    dry_run("copy", place)
+    return info.size
+
+
+def _delete(delete: Callable[[str], None], uris: list[str], result: SyncResult, threads: int) -> None:
     def done(uri: str, future: "Future[int]") -> None:
         try:
             result.deleted += future.result()
@@ -237,7 +263,7 @@ def _delete(storage: "Storage", uris: list[str], result: SyncResult, threads: in
             result.failed.append(Lost(uri, error.reason))
 
     def remove(uri: str) -> int:
-        storage.delete(uri)
+        delete(uri)
         return 1
 
     _each(iter(uris), remove, done, threads)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from resources.storage import Storage, StorageError
 from resources.storage import notebook as nb
 from tests.conftest import DATA, REPOSITORY
 from tests.servers.http import Reply, WebServer, throttled
+from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 
 FAULTS = DATA / "faults"
@@ -28,16 +30,23 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AROT_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture(params=["local", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["local", "s3", "hf"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty place on each scheme that can be written."""
     if request.param == "local":
         (tmp_path / "place").mkdir()
-        return str(tmp_path / "place")
+        yield str(tmp_path / "place")
+        return
+    if request.param == "hf":
+        server: Hub = request.getfixturevalue("hub")
+        server.create("owner/repo")
+        with server.as_default(tmp_path / "home", server.token):
+            yield "hf://datasets/owner/repo/place"
+        return
     swift: Swift = request.getfixturevalue("swift")
     for name, value in swift.environment().items():
         monkeypatch.setenv(name, value)
-    return f"s3://{request.getfixturevalue('bucket')}/place"
+    yield f"s3://{request.getfixturevalue('bucket')}/place"
 
 
 @pytest.fixture

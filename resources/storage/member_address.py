@@ -1,0 +1,62 @@
+"""Addresses of what lies in an archive: ``<archive>!/<member>``.
+
+Belongs here: taking such an address apart. Does not belong here: opening archives (``members.py``).
+
+``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/17/image`` the bytes of a cell of a Parquet file:
+row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is.
+"""
+
+import os
+import re
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+MARK = "!/"
+ARCHIVE = re.compile(r"\.(tar|parquet)!(?:/|$)", re.IGNORECASE)
+ROW = re.compile(r"row/(\d{1,15})/([^/]+)")
+EXTENSIONS = (".tar", ".parquet")
+
+
+class MemberAddress(NamedTuple):
+    """A place in an archive.
+
+    Attributes:
+        archive: its URI.
+        kind: ``tar`` or ``parquet``.
+        name: of the member; empty for all of the archive.
+    """
+
+    archive: str
+    kind: str
+    name: str
+
+
+def parse_member(uri: str) -> MemberAddress | None:
+    """The archive and the name in it; None if the URI is no such address."""
+    if "!" not in uri:
+        return None
+    match = ARCHIVE.search(uri)
+    if match is None or ("://" not in uri and os.path.lexists(uri)):  # a folder can be called "x.tar!" too
+        return None
+    return MemberAddress(uri[: match.end(1)], match[1].lower(), uri[match.end() :])
+
+
+def is_archive(uri: str) -> bool:
+    """Whether a name is that of an archive whose members have addresses."""
+    return uri.lower().endswith(EXTENSIONS)
+
+
+def member_uri(archive: str, name: str) -> str:
+    """The address of a file in a tar."""
+    return f"{archive}{MARK}{name}"
+
+
+def cell_uri(archive: str, row: int, column: str) -> str:
+    """The address of a cell of a Parquet file."""
+    return f"{archive}{MARK}row/{row}/{quote(column, safe='')}"
+
+
+def parse_cell(name: str) -> tuple[int, str] | None:
+    """Row and column of a member's name, None if it is none of a Parquet file."""
+    match = ROW.fullmatch(name)
+    return (int(match[1]), unquote(match[2])) if match else None
