@@ -11,7 +11,9 @@ import dagster as dg
 
 from arot_assets.datasets.assets import inventory_key
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, list_source, plan, read_inventory, source_signature
+from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare, read_inventory
+from arot_assets.datasets.listing import list_source
+from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage, StorageError
 from resources.tables import Tables
 from sensors import s3_prefix
@@ -46,7 +48,7 @@ def source_sensor(declaration: ImageDatasetDeclaration) -> dg.SensorDefinition:
     ) -> dg.SensorResult:
         seen = json.loads(context.cursor or "{}")
         try:
-            if declaration.on_s3:
+            if declaration.on_s3 and not declaration.opens_archives:
                 found = s3_prefix.look(storage, tables, declaration, seen.get("after", ""))
                 change, seen["after"] = found.change, found.after
             else:
@@ -86,18 +88,22 @@ def describe_change(storage: Storage, tables: Tables, declaration: ImageDatasetD
     Raises:
         StorageError: the source cannot be listed.
     """
-    from datetime import UTC, datetime
-
-    signature = source_signature(storage, declaration)
+    pinned = pin(storage, declaration)
     footer = tables.footer_if_any("datasets", declaration.name, INVENTORY) or {}
-    if signature and footer.get(SIGNATURE) == signature:
+    if pinned.signature and footer.get(SIGNATURE) == pinned.signature:
         return None
+    if pinned.signature and declaration.opens_archives:  # a tick must not open archives
+        commit = f"commit {pinned.commit[:8]}" if pinned.commit else "other archives"
+        return Change(pinned.signature, f"{commit} at the source")
     # settled or not is for the inventory to find out: a tick must not wait
     listing = list_source(storage, declaration.model_copy(update={"settle_seconds": 0.0}))
     previous = read_inventory(tables, declaration.name)
-    found = plan(previous, listing.objects, (), datetime.now(UTC), declaration.shard_size)
-    if not found.differs:
+    if declaration.is_url_list:
+        listing = carry(previous, listing)
+    found = compare(previous, listing.objects)
+    new, changed, gone = len(found.new), len(found.changed), len(found.gone)
+    if not (new or changed or gone):
         return None
     listed = listing.objects.select(["uri", "size", "mtime"]).to_pylist()
     digest = hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
-    return Change(digest, f"{found.new} new, {found.changed} changed, {found.gone} gone")
+    return Change(digest, f"{new} new, {changed} changed, {gone} gone")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from resources.storage.hub_address import is_hub
 from resources.warehouse.views import literal, quote
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ class LabelError(Exception):
     """Labels that cannot be used; the message says which, why and what to do."""
 
 
+COMMIT = r"^(hf://[a-z]+/[^/@]+/[^/@]+)@[0-9a-f]{40}"
+WITHOUT_COMMIT = r"\1"
+"""Objects of the Hub are each named at the commit that first showed them so."""
+
+
 def folder_query(dataset: str, root: str, depth: int) -> str:
     """SQL: the ``depth``-th folder below the source is the label; samples that lie less deep have none.
 
@@ -38,10 +44,11 @@ def folder_query(dataset: str, root: str, depth: int) -> str:
         depth: 1 is the first folder below ``root``.
     """
     prefix = root.rstrip("/") + "/"
+    place = f"regexp_replace(uri, {literal(COMMIT)}, {literal(WITHOUT_COMMIT)})" if is_hub(root) else "uri"
     return f"""
         select sample_id, folders[{depth}] as label from (
-            select sample_id, string_split(substr(uri, {len(prefix) + 1}), '/') as folders
-            from {quote(dataset)}.samples where status = 'ok' and starts_with(uri, {literal(prefix)})
+            select sample_id, string_split(substr({place}, {len(prefix) + 1}), '/') as folders
+            from {quote(dataset)}.samples where status = 'ok' and starts_with({place}, {literal(prefix)})
         ) where len(folders) > {depth}"""
 
 

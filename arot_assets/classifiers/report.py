@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.head import Head
+from arot_assets.datasets.reach import reader
 from resources.storage import Storage, StorageError
 
 TILE = 120
@@ -27,17 +28,18 @@ def mistake_sheet(storage: Storage, evaluation: Evaluation, uris: Mapping[str, s
     """A JPEG of the test samples that the head is most confidently wrong about; None without any.
 
     Args:
-        storage: reaches the pictures.
+        storage: reaches the pictures that this machine has not kept, under the rules of their dataset.
         evaluation: holds the mistakes.
         uris: sample id -> uri; a picture that has left since is not shown.
     """
     from arot_assets.datasets.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet
 
+    read = reader(storage, {uri: sample_id for sample_id, uri in uris.items()})
     pictures, texts = [], []
     for mistake in evaluation.mistakes[:SHOWN]:
         try:
-            pictures.append(thumbnail(storage.read_bytes(uris[mistake.sample_id]), TILE))
+            pictures.append(thumbnail(read(uris[mistake.sample_id]), TILE))
         except (KeyError, StorageError, DecodeError):
             continue
         texts.append(f"is {mistake.label}\nsaid {mistake.predicted} {mistake.confidence:.2f}\n{mistake.sample_id[:16]}")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.evaluation import Evaluation, evaluate
 from arot_assets.classifiers.head import Head, fit_head
-from arot_assets.classifiers.inputs import read_vectors, usable_inputs
+from arot_assets.classifiers.inputs import dataset_storage, read_vectors, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import Pointer, gate, latest, store_head
 from arot_assets.classifiers.report import html_report, mistake_sheet
@@ -104,7 +104,8 @@ def train(
         "created_at": datetime.now(UTC).isoformat(),
     }
     head = Head(bare.classes, bare.weight, bare.bias, bare.embedding, bare.embedding_version, info)
-    sheet = mistake_sheet(storage, evaluation, _uris(warehouse, declaration.dataset, evaluation))
+    reached = dataset_storage(storage, tables, declaration.dataset)
+    sheet = mistake_sheet(reached, evaluation, _uris(warehouse, declaration.dataset, evaluation))
     pointer = store_head(tables, name, head, html_report(head, evaluation, sheet, missed), usable.digest, missed)
     return Training(pointer, evaluation, fit.l2, rows, sheet)
 

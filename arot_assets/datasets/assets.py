@@ -79,10 +79,13 @@ def _inventory(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
             context.log.warning(f"{len(listing.unsettled)} files are still growing and wait for the next listing")
         if len(shards) > inventories.WARN_SHARDS:
             context.log.warning(f"{len(shards):,} shards are more than Dagster handles well; raise shard_size")
+        footer = tables.footer_if_any("datasets", dataset, inventories.INVENTORY) or {}
+        commit = {"commit": footer[inventories.COMMIT]} if footer.get(inventories.COMMIT) else {}
         states = plan.inventory["state"].value_counts().to_pylist()
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: plan.inventory.num_rows,
+                **commit,
                 "new": plan.new,
                 "changed": plan.changed,
                 "gone": plan.gone,

@@ -4,13 +4,15 @@ Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here
 rooms (``arot_assets.declarations``).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from resources.storage.http_rules import carries_secret
-from resources.storage.objects import scheme_of
+from resources.storage.hub_address import is_hub, parse
+from resources.storage.objects import StorageError, scheme_of
 from resources.storage.storage import is_local
 from resources.tables.tables import PROJECT_ROOT
 
@@ -31,6 +33,9 @@ class UrlList(BaseModel):
     column: Annotated[str, Field(description="the column of the URLs; default url, uri, image_url or the like")] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
+    revalidate: Annotated[
+        bool, Field(description="each inventory asks the servers whether they have other pictures at these addresses")
+    ] = False
     honour_opt_out: Annotated[
         bool, Field(description="do not take what `X-Robots-Tag: noai` or `noimageai` of its server forbids")
     ] = True
@@ -44,6 +49,19 @@ class UrlList(BaseModel):
     read_seconds: Annotated[float, Field(gt=0, description="silence of a server that is put up with")] = 30.0
 
 
+class Archives(BaseModel):
+    """How tar and Parquet files of a source are opened: what lies in them are the objects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include: Annotated[
+        list[str],
+        Field(description="only archives whose path below the source matches one of these, e.g. data/train-*"),
+    ] = []
+    caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
+    tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
+
+
 class ImageDatasetDeclaration(BaseModel):
     """An image dataset: where its files are, and what is measured."""
 
@@ -51,7 +69,11 @@ class ImageDatasetDeclaration(BaseModel):
 
     name: Annotated[str, Field(pattern=NAME, description="schema in SQL and prefix of the assets, e.g. demo")]
     source: Annotated[
-        str, Field(min_length=1, description="a folder or a list of URLs; relative paths start at the project")
+        str,
+        Field(
+            min_length=1,
+            description="a folder, s3://… or hf://… of images, or a list of URLs; relative paths start at the project",
+        ),
     ]
     metrics: Annotated[list[str], Field(description="metric tables to keep")] = [
         "cv2",
@@ -67,6 +89,9 @@ class ImageDatasetDeclaration(BaseModel):
         float, Field(ge=0, description="a file younger than this is looked at twice: it may still be growing")
     ] = 2.0
     urls: Annotated[UrlList | None, Field(description="how a list of URLs is read and fetched")] = None
+    archives: Annotated[
+        Archives | None, Field(description="open tar and Parquet files; `{}` for folders and S3, always so for hf://")
+    ] = None
     allow_empty: Annotated[bool, Field(description="accept that every object vanished from the source")] = False
 
     @field_validator("name")
@@ -81,6 +106,11 @@ class ImageDatasetDeclaration(BaseModel):
     def _without_secret(cls, source: str) -> str:
         if source.startswith(("http://", "https://")) and carries_secret(source):
             raise ValueError("a password or signature in the address would end up in tables and logs")
+        if is_hub(source):
+            try:
+                parse(source)
+            except StorageError as error:
+                raise ValueError(str(error)) from error
         return source
 
     @model_validator(mode="after")
@@ -92,11 +122,23 @@ class ImageDatasetDeclaration(BaseModel):
     @property
     def is_url_list(self) -> bool:
         """Whether the source is a file of URLs, not a folder."""
-        return not self.source.startswith("hf://") and self.source.lower().endswith(LIST_EXTENSIONS)
+        return not self.opens_archives and self.source.lower().endswith(LIST_EXTENSIONS)
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the source is a repository of the Hugging Face Hub."""
+        return is_hub(self.source)
+
+    @property
+    def opens_archives(self) -> bool:
+        """Whether tar and Parquet files are taken for what lies in them."""
+        return self.archives is not None or self.on_hub
 
     @property
     def root(self) -> str:
-        """The source as a URI: relative folders are meant from the project."""
+        """The source as a URI: relative folders are meant from the project; one of the Hub is without its revision."""
+        if self.on_hub:
+            return replace(parse(self.source), revision=None).uri
         if is_local(self.source):
             return str((PROJECT_ROOT / Path(self.source.removeprefix("file://")).expanduser()).absolute())
         return self.source.rstrip("/")

@@ -11,7 +11,7 @@ again too, so that it becomes a sample of its own; its measurements are found by
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -21,13 +21,21 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.listing import LISTED, STAMP, Listing, list_source
-from arot_assets.datasets.reach import reaching
+from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage
 from resources.tables import Tables
 
 INVENTORY = "inventory.parquet"
 SIGNATURE = "source_signature"
-"""Key of the footer: what ``source_signature`` said before the listing, empty if nothing."""
+"""Key of the footer: what ``sources.pinned`` said before the listing, empty if nothing."""
+COMMIT = "commit"
+"""Key of the footer: the commit of the Hub that was listed, empty elsewhere."""
+ARCHIVES = "archives"
+"""Key of the footer: what the declaration says under ``archives`` (JSON), empty without."""
+REVALIDATED = "revalidated"
+"""Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
+RULES = "urls"
+"""Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
 WARN_SHARDS = 10_000
 Rows = NDArray[np.int64]
 
@@ -230,6 +238,23 @@ def orphaned_duplicates(tables: Tables, dataset: str, previous: pa.Table | None,
     return [uri for (uri,) in rows]
 
 
+def carry(previous: pa.Table | None, listing: Listing) -> Listing:
+    """A listing of URLs with size, time and etag as the inventory knows them, so that only the list is compared.
+
+    Args:
+        previous: the inventory so far, None at first.
+        listing: of a list, which tells none of them.
+    """
+    if previous is None:
+        return listing
+    present = previous.filter(pc.equal(previous["state"], "present"))
+    objects = listing.objects
+    rows = pc.index_in(objects["uri"], value_set=present["uri"].combine_chunks())
+    for name in ("size", "mtime", "etag"):
+        objects = objects.set_column(LISTED.get_field_index(name), LISTED.field(name), present[name].take(rows))
+    return replace(listing, objects=objects)
+
+
 def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     """The inventory as it was last written, None before the first. Columns that it does not have yet are null."""
     parts = ("datasets", dataset, INVENTORY)
@@ -242,19 +267,6 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     return found.select(SCHEMA.names)
 
 
-def source_signature(storage: Storage, declaration: ImageDatasetDeclaration) -> str | None:
-    """A text that is another whenever the source may show another thing, had cheaply; None when only listing tells.
-
-    Raises:
-        StorageError: the source cannot be reached.
-    """
-    if declaration.is_url_list:
-        from arot_assets.datasets.sources.url_list import list_signature
-
-        return list_signature(reaching(storage, declaration), declaration)
-    return None
-
-
 def take_inventory(
     storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, now: datetime
 ) -> tuple[Plan, Listing]:
@@ -265,8 +277,12 @@ def take_inventory(
         InventoryError: every object of a known source vanished at once (an unmounted disk looks like that).
     """
     previous = read_inventory(tables, declaration.name)
-    signature = source_signature(storage, declaration)
-    listing = list_source(storage, declaration)
+    parts = ("datasets", declaration.name, INVENTORY)
+    footer = tables.footer_if_any(*parts)
+    pinned = pin(storage, declaration)
+    rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
+    reused = previous if (footer or {}).get(ARCHIVES, "") == rules else None
+    listing = list_source(storage, declaration, pinned.root, reused)
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
         what = f"{known:,} objects are known of it" if known else "nothing is there to work on"
@@ -274,13 +290,22 @@ def take_inventory(
             f"{declaration.name}: source '{declaration.source}' shows no image, but {what}; is the disk mounted, is the "
             "path right? Set `allow_empty: true` in its defs.yaml if this is meant"
         )
+    if declaration.is_url_list:
+        listing = carry(previous, listing)
+    asked = declaration.urls is not None and declaration.urls.revalidate
+    if asked:
+        from arot_assets.datasets.sources.revalidation import revalidate
+
+        again = bool((footer or {}).get(REVALIDATED))
+        previous, listing = revalidate(storage, declaration, previous, listing, again)
     difference = compare(previous, listing.objects)
     orphans = orphaned_duplicates(tables, declaration.name, previous, difference)
     result = plan(previous, listing.objects, orphans, now, declaration.shard_size, difference)
-    parts = ("datasets", declaration.name, INVENTORY)
-    footer = tables.footer_if_any(*parts)
     if footer is None or result.differs:
         change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
         footer = {"changed_at": now.isoformat(), "change": change}
-    tables.write(result.inventory, *parts, footer={**footer, "root": declaration.root, SIGNATURE: signature or ""})
+    footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
+    footer |= {COMMIT: pinned.commit, ARCHIVES: rules}
+    footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
+    tables.write(result.inventory, *parts, footer=footer)
     return result, listing

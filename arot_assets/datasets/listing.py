@@ -8,7 +8,8 @@ several times the memory, and more time for the garbage collector than for the f
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
 from arot_assets.progress import track
 from resources.storage import Storage
+from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.storage.objects import ObjectColumns, is_local
 
 IMAGE_EXTENSIONS = frozenset(
@@ -31,6 +33,7 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
 
+PROBLEMS_SHOWN = 10
 FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
 """What storage tells of objects (``ObjectColumns``)."""
 
@@ -65,8 +68,16 @@ class Listing:
     problems: tuple[str, ...] = ()
 
 
-def list_source(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing:
+def list_source(
+    storage: Storage, declaration: ImageDatasetDeclaration, root: str = "", previous: pa.Table | None = None
+) -> Listing:
     """List a source: image objects, with their sidecars attached.
+
+    Args:
+        storage: reaches it.
+        declaration: the dataset.
+        root: what is listed, if another than the declaration says: the Hub at a commit (``sources.pinned``).
+        previous: the inventory so far: what it knows of archives that are as they were is taken over.
 
     Raises:
         StorageError: the source, or a folder in it, cannot be listed.
@@ -75,12 +86,46 @@ def list_source(storage: Storage, declaration: ImageDatasetDeclaration) -> Listi
         from arot_assets.datasets.sources.url_list import list_urls
 
         return list_urls(reaching(storage, declaration), declaration)
+    where = root or declaration.root
     with track(f"{declaration.name}: listing {declaration.source}") as advance:
-        found = found_table(storage.ls_columns(declaration.root, on_progress=advance))
+        found = found_table(storage.ls_columns(where, on_progress=advance))
     growing = []
-    if is_local(declaration.root):  # elsewhere an object appears whole
+    if is_local(where):  # elsewhere an object appears whole
         growing = _growing(storage, found, declaration.settle_seconds)
+    if declaration.opens_archives:
+        return _opened(storage, declaration, where, found.filter(_others(found, growing)), previous, growing)
     return listing_of(found, growing)
+
+
+def _opened(
+    storage: Storage,
+    declaration: ImageDatasetDeclaration,
+    root: str,
+    found: pa.Table,
+    previous: pa.Table | None,
+    growing: Sequence[str],
+) -> Listing:
+    """The listing of a source whose archives are opened."""
+    from arot_assets.datasets.sources.archives import look_inside, split_archives
+
+    metadata: dict[str, str] = {}
+    problems: list[str] = []
+    ignored: Counter[str] = Counter()
+    if declaration.on_hub:
+        from arot_assets.datasets.sources.hub import open_repository
+
+        repository = open_repository(storage, declaration, found, previous)
+        found, metadata, problems = repository.files, repository.metadata, repository.problems
+        ignored += repository.ignored
+    archives, others = split_archives(found)
+    inside = look_inside(storage, declaration, root, archives, previous)
+    listing = listing_of(pa.concat_tables([others, *inside.objects]), metadata=metadata | inside.metadata)
+    return Listing(
+        pa.concat_tables([listing.objects, inside.known]),
+        dict(ignored + inside.ignored + Counter(listing.ignored)),
+        tuple(growing),
+        tuple([*problems, *inside.problems][:PROBLEMS_SHOWN]),
+    )
 
 
 def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
@@ -91,12 +136,13 @@ def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
     return pa.Table.from_batches(batches, schema=FOUND)
 
 
-def listing_of(found: pa.Table, growing: Sequence[str] = ()) -> Listing:
+def listing_of(found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None) -> Listing:
     """Images with the sidecars beside them, of all that was found.
 
     Args:
         found: schema ``FOUND``.
         growing: uris to leave for the next listing.
+        metadata: uri -> what a list says of it.
     """
     extension = extensions(found["uri"])
     is_image = _is_image(extension)
@@ -104,12 +150,17 @@ def listing_of(found: pa.Table, growing: Sequence[str] = ()) -> Listing:
     others = extension.filter(pc.invert(pc.or_(is_image, is_sidecar))).value_counts().to_pylist()
     images = found.filter(is_image)
     if growing:
-        images = images.filter(pc.invert(pc.is_in(images["uri"], value_set=pa.array(growing))))
+        images = images.filter(_others(images, growing))
     return Listing(
-        _with_sidecars(images, found.filter(is_sidecar)),
+        _with_sidecars(images, found.filter(is_sidecar), metadata or {}),
         {other["values"]: other["counts"] for other in others},
         tuple(growing),
     )
+
+
+def _others(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
+    """Which objects are not among these."""
+    return pc.invert(pc.is_in(found["uri"], value_set=pa.array(uris, pa.string())))
 
 
 def _is_image(extension: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -134,7 +185,9 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
     """Look twice at images that changed a moment ago; gives those that still change."""
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
-    young = recent.filter(_is_image(extensions(recent["uri"]))).to_pylist()
+    extension = extensions(recent["uri"])
+    taken = pc.or_(_is_image(extension), pc.is_in(extension, value_set=pa.array(ARCHIVE_EXTENSIONS)))
+    young = recent.filter(taken).to_pylist()
     if not young or seconds == 0:
         return []
     time.sleep(min(seconds, max(0.0, max(i["mtime"] for i in young) + seconds - time.time())))
@@ -145,7 +198,7 @@ def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
     return sorted(i["uri"] for i in young if changed(**i))
 
 
-def _with_sidecars(images: pa.Table, beside: pa.Table) -> pa.Table:
+def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
     """Schema ``LISTED``: for each image also the uris of its sidecars, and when the last of them changed."""
     rows = images.num_rows
     mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
@@ -157,9 +210,12 @@ def _with_sidecars(images: pa.Table, beside: pa.Table) -> pa.Table:
     else:
         sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
         times = pa.nulls(rows, STAMP)
-    changed = pa.array(_microseconds(images)).cast(STAMP)
-    metadata = pa.nulls(rows, pa.string())
-    return pa.table([images["uri"], images["size"], changed, images["etag"], sidecars, times, metadata], schema=LISTED)
+    microseconds = _microseconds(images)
+    changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: nobody tells
+    said = pa.nulls(rows, pa.string())
+    if metadata:
+        said = pa.array([metadata.get(uri) for uri in images["uri"].to_pylist()], pa.string())
+    return pa.table([images["uri"], images["size"], changed, images["etag"], sidecars, times, said], schema=LISTED)
 
 
 def _microseconds(found: pa.Table) -> NDArray[np.int64]:

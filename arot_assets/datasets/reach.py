@@ -2,8 +2,8 @@
 
 Belongs here: what lies between a dataset and ``Storage``. Does not belong here: how a scheme is reached (``resources``).
 
-What was fetched from the web is kept in the cache of this machine under its URL and the hash of its bytes, so the metric
-tables are made of the bytes that the sample row describes, even if the server has others by then.
+What was fetched from the web or the Hub is kept in the cache of this machine under its URL and the hash of its bytes, so the
+metric tables are made of the bytes that the sample row describes, even if the server has others by then.
 """
 
 from collections import deque
@@ -12,20 +12,29 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
 from resources.storage import ObjectInfo, Storage, StorageError
+from resources.storage.member_address import parse_member
 
 if TYPE_CHECKING:
     from resources.storage.cache import Cache
 
 T = TypeVar("T", bound=Mapping[str, Any])
 WEB = ("http://", "https://")
+FAR = (*WEB, "hf://")
+"""Where a second request for the same bytes is not wanted."""
+OPTED_OUT = "opt_out"
+"""The note of an object that was taken although its server forbids training on it."""
 MEGABYTE = 1_000_000
 
 
 def reaching(storage: Storage, declaration: ImageDatasetDeclaration) -> Storage:
     """The storage under the rules for the web that the declaration has."""
-    said = declaration.urls
+    return under(storage, declaration.urls)
+
+
+def under(storage: Storage, said: UrlList | None) -> Storage:
+    """The storage under these rules for the web; None changes nothing."""
     if said is None:
         return storage
     return storage.with_http(
@@ -43,9 +52,21 @@ def reaching(storage: Storage, declaration: ImageDatasetDeclaration) -> Storage:
     )
 
 
+def fetch(storage: Storage, uri: str) -> tuple[bytes, list[str]]:
+    """The bytes of an object, and what is worth knowing of how they came: ``OPTED_OUT`` or nothing.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if not uri.startswith(WEB):
+        return storage.read_bytes(uri), []
+    data, directive = storage.http_backend().read_with_opt_out(uri)
+    return data, [OPTED_OUT] if directive else []
+
+
 def keep(uri: str, sample_id: str, data: bytes) -> None:
-    """Keep the bytes of an object of the web for the metrics; objects of other schemes can be read again."""
-    if not uri.startswith(WEB) or not data:
+    """Keep the bytes of an object of the web or the Hub for the metrics; those of other schemes can be read again."""
+    if not _is_kept(uri) or not data:
         return
     with suppress(StorageError):  # a cache that cannot be written costs a second download, nothing else
         _cache().put(_kept(uri, sample_id), data)
@@ -60,7 +81,7 @@ def reader(storage: Storage, sample_ids: Mapping[str, str]) -> Callable[[str], b
     """
 
     def read(uri: str) -> bytes:
-        if uri.startswith(WEB):
+        if _is_kept(uri):
             data = _cache().get(_kept(uri, sample_ids[uri]))
             if data is not None:
                 return data
@@ -81,6 +102,10 @@ def spread(objects: Sequence[T]) -> Iterator[T]:
         yield queue.popleft()
         if queue:
             turn.append(queue)
+
+
+def _is_kept(uri: str) -> bool:
+    return uri.startswith(FAR) and parse_member(uri) is None  # archives are kept, or read by parts, themselves
 
 
 def _kept(uri: str, sample_id: str) -> ObjectInfo:

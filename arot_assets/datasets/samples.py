@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.inventory import INVENTORY
-from arot_assets.datasets.reach import keep, reaching, spread
+from arot_assets.datasets.reach import fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
 from arot_assets.parallel import fetching_threads, ordered_map
@@ -79,8 +79,9 @@ class SamplesResult:
 
 
 def samples_version(declaration: ImageDatasetDeclaration) -> str:
-    """What a row depends on beside the bytes: the code and the limit in megapixels."""
-    return f"{CODE_VERSION}/{declaration.max_megapixels:g}"
+    """What a row depends on beside the bytes: the code, the limit in megapixels, and whether an opt-out is honoured."""
+    taken = declaration.urls is not None and not declaration.urls.honour_opt_out
+    return f"{CODE_VERSION}/{declaration.max_megapixels:g}{'/opt_out' if taken else ''}"
 
 
 def samples_digest(sample_ids: Iterable[str]) -> str:
@@ -107,7 +108,7 @@ def read_sample(
 
     row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
     try:
-        data = storage.read_bytes(uri)
+        data, known = fetch(storage, uri)
     except StorageError as error:
         return row | {"status": "unreadable", "reason": error.reason}
     beside, lost = _read_sidecars(storage, sidecars)
@@ -120,7 +121,7 @@ def read_sample(
         "sha256": sha256,
         "status": found.status,
         "reason": found.reason,
-        "notes": list(dict.fromkeys([*found.notes, *side.problems, *lost])),
+        "notes": list(dict.fromkeys([*found.notes, *known, *side.problems, *lost])),
         "bytes": len(data),
         "format": found.format,
         "mode": found.mode,

@@ -131,7 +131,7 @@ def test_what_is_no_url_is_counted_and_told(make_dataset: MakeDataset, tmp_path:
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "txt", "parquet"])
 def test_file_that_is_no_list_is_one_error(make_dataset: MakeDataset, tmp_path: Path, kind: str) -> None:
     (tmp_path / f"l.{kind}").write_bytes(PHOTOS[0].read_bytes())
-    with pytest.raises(StorageError, match=r"as a list of URLs|no column"):
+    with pytest.raises(StorageError, match=r"as a list|no column"):
         make_dataset(tmp_path / f"l.{kind}").inventory()
     with pytest.raises(StorageError, match="No such file"):
         make_dataset(tmp_path / f"missing.{kind}").inventory()
@@ -270,9 +270,20 @@ def test_opt_out_is_ignored_only_if_the_declaration_says_so(
     make_dataset: MakeDataset, web: WebServer, tmp_path: Path
 ) -> None:
     uri = web.serve("/a.jpg", FAILING["opt_out"])
-    dataset = make_dataset(lines(tmp_path / "l.txt", uri), urls={**ALLOWED, "honour_opt_out": False})
+    free = web.serve("/b.jpg", Reply(body=PHOTOS[1].read_bytes()))
+    moved = web.serve("/c.jpg", Reply(302, headers={"Location": "/d.jpg", "X-Robots-Tag": "noimageai"}))
+    web.serve("/d.jpg", Reply(body=PHOTOS[2].read_bytes()))
+    path = lines(tmp_path / "l.txt", uri, free, moved)
+    dataset = make_dataset(path, urls={**ALLOWED, "honour_opt_out": False})
     dataset.run()
-    assert dataset.sql("select status from d.samples") == [("ok",)]
+    rows = dataset.sql("select status, notes from d.samples order by uri")
+    assert rows == [("ok", ["opt_out"]), ("ok", []), ("ok", ["opt_out"])], "and the row says that it was forbidden"
+    make_dataset(path, urls=ALLOWED).run()
+    assert [s for (s,) in dataset.sql("select status from d.samples order by uri")] == [
+        "unreadable",
+        "ok",
+        "unreadable",
+    ]
 
 
 def test_html_page_in_place_of_a_picture_is_corrupt_and_says_so(

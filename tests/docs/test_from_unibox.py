@@ -1,7 +1,7 @@
 """Each row of the table in docs/from-unibox.md is run on every scheme that it names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +12,17 @@ from PIL import Image
 from resources.storage import Storage
 from resources.storage import notebook as nb
 from tests.conftest import EXAMPLES, REPOSITORY
+from tests.resources.test_members import write_tar
 from tests.servers.http import Reply, WebServer
+from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 
 PAGE = REPOSITORY / "docs" / "from-unibox.md"
 ROW = re.compile(r"^\| (?P<theirs>.+?) \| `(?P<ours>[^|]+)` \| (?P<schemes>[\w, ]+) \|$", re.MULTILINE)
 PHOTO = EXAMPLES / "photo" / "sea"
 FRAME = pd.DataFrame({"n": [1, 2], "word": ["a", "b"]})
+PACKED = ("table.parquet", "pack.tar")
+HOUSEKEEPING = (".gitattributes",)
 DATA = {"x": {"a": 1}, "y": {"a": 2}}
 
 
@@ -57,19 +61,31 @@ def files() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A place with files on the scheme that a row names."""
     monkeypatch.setenv("AROT_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     nb.saves(FRAME, tmp_path / "table.parquet", storage=Storage())
-    prepared = files() | {"table.parquet": (tmp_path / "table.parquet").read_bytes()}
+    write_tar(tmp_path / "pack.tar", {"b.jpg": files()["images/a.jpg"]})
+    packed = {name: (tmp_path / name).read_bytes() for name in PACKED}
+    prepared = files() | packed
     scheme = request.param
     if scheme == "HTTP":
         monkeypatch.setenv("AROT_HTTP_ALLOW_PRIVATE", "1")
         web: WebServer = request.getfixturevalue("web")
         for name, data in prepared.items():
             web.serve(f"/{name}", Reply(body=data))
-        return web.endpoint
+        yield web.endpoint
+        return
+    if scheme == "Hub":
+        server: Hub = request.getfixturevalue("hub")
+        server.commit(server.create("owner/place"), prepared)
+        tables = server.create("owner/repo")
+        splits = {f"data/{s}-00000-of-00001.parquet": packed["table.parquet"] for s in ("train", "test")}
+        tables.tags["v1"] = server.commit(tables, splits).id
+        with server.as_default(tmp_path / "home", server.token):
+            yield "hf://datasets/owner/place"
+        return
     if scheme == "S3":
         swift: Swift = request.getfixturevalue("swift")
         for name, value in swift.environment().items():
@@ -80,7 +96,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         root = str(tmp_path / "place")
     for name, data in prepared.items():
         nb.default_storage().write(f"{root}/{name}", data)
-    return root
+    yield root
 
 
 def saved(back: Any) -> Callable[[Any, str], bool]:
@@ -114,7 +130,9 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     'nb.saves(data, "s3://bucket/new.toml")': saved(DATA),
     'nb.saves(image, "s3://bucket/new.png")': lambda r, p: nb.loads(r).getpixel((0, 0)) == (1, 2, 3),
     'nb.ls("s3://bucket", exts=[".jpg"])': lambda r, p: r == [at(p, name) for name in IMAGES],
-    'nb.ls("s3://bucket", relative=True)': lambda r, p: r == sorted([*files(), "table.parquet"]),
+    'nb.ls("s3://bucket", relative=True)': lambda r, p: (
+        r == sorted([*files(), *PACKED, *(HOUSEKEEPING if p.startswith("hf") else ())])
+    ),
     'nb.ls("s3://bucket", exts=nb.IMAGES)': lambda r, p: r == [at(p, name) for name in IMAGES],
     'nb.ls(["s3://bucket/images", "s3://bucket/more"])': lambda r, p: r == [at(p, name) for name in IMAGES],
     "[r.value for r in nb.concurrent_loads(uris, workers=8) if r.ok]": lambda r, p: (
@@ -134,6 +152,13 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     ),
     'nb.label_gallery(uris, ["good", "bad"])': lambda r, p: len(r.tiles) == 3 and "good" in r._repr_html_(),
     'nb.read_labels("s3://bucket/labels.csv")': lambda r, p: r.to_dict("list") == {"uri": ["x"], "label": ["good"]},
+    'nb.loads("hf://owner/repo")': lambda r, p: r.equals(FRAME),
+    'nb.loads("hf://owner/repo", split="test", revision="v1")': lambda r, p: r.equals(FRAME),
+    'next(iter(nb.loads("hf://owner/repo", streaming=True)))': lambda r, p: r == {"n": 1, "word": "a"},
+    'nb.saves(df, "hf://owner/repo", split="train", private=True)': lambda r, p: (
+        r.startswith("hf://datasets/owner/repo@") and nb.loads(r).equals(FRAME)
+    ),
+    'nb.loads("s3://bucket/pack.tar!/b.jpg")': lambda r, p: r.format == "JPEG",
     'nb.presigns("s3://bucket/data.json", seconds=60)': lambda r, p: r.startswith("http") and "Signature" in r,
     'nb.default_storage().stat("s3://bucket/data.json")': lambda r, p: r.size == 8,
     'nb.default_storage().exists("s3://bucket/data.json")': lambda r, p: r is True,

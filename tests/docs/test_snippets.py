@@ -12,6 +12,9 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
 from tests.end_to_end.conftest import Project
+from tests.resources.test_members import write_parquet
+from tests.servers.hub import Hub
+from tests.servers.swift import Swift
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 pytestmark = pytest.mark.timeout(900)  # a page is many commands, each a process of its own
@@ -132,10 +135,46 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader(tmp_path_factory.mktemp("reader"))
 
 
+def _with_hub(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
+    """The Hub of the tests has a data set ``owner/cats``, and the reader a token of its owner."""
+    hub: Hub = request.getfixturevalue("hub")
+    photos = sorted((REPOSITORY / "examples" / "images" / "photo" / "sea").glob("*.jpg"))
+    write_parquet(folder / "cats.parquet", [p.read_bytes() for p in photos])
+    hub.commit(hub.create("owner/cats"), {CATS: (folder / "cats.parquet").read_bytes()})
+    reader.environment |= hub.environment(folder / "home", hub.token) | {"AROT_CACHE": str(folder / "cache")}
+
+
+def _with_s3(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
+    """The S3 server of the tests has a bucket ``my-bucket`` with photos, and the reader a profile ``data``."""
+    swift: Swift = request.getfixturevalue("swift")
+    client = swift.client()
+    client.create_bucket(Bucket="my-bucket")
+    for photo in sorted((REPOSITORY / "examples" / "images" / "photo" / "sea").glob("*.jpg")):
+        client.upload_file(str(photo), "my-bucket", f"photos/{photo.name}")
+    profile = {
+        "endpoint_url": swift.endpoint,
+        "region": swift.region,
+        "aws_access_key_id": swift.access_key,
+        "aws_secret_access_key": swift.secret_key,
+    }
+    lines = [f"{name} = {value}" for name, value in profile.items()]
+    (folder / "aws").write_text("\n".join(["[profile data]", *lines]) + "\n")
+    reader.environment |= {"AWS_CONFIG_FILE": str(folder / "aws"), "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+SERVERS = {"with-hub": _with_hub, "with-s3": _with_s3}
+"""Flag of a snippet -> what its page needs."""
+CATS = "data/train-00000-of-00001.parquet"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_snippet_of_the_page_does_what_the_page_says(reader: Reader, page: Path) -> None:
+def test_every_snippet_of_the_page_does_what_the_page_says(
+    reader: Reader, page: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     found = list(snippets(page))
     reader.start_again()
+    for flag in {flag for snippet in found for flag in snippet.flags} & set(SERVERS):
+        SERVERS[flag](reader, request, tmp_path)
     for snippet in found:
         assert snippet.kind in KINDS, (
             f"{snippet.place}: a snippet of kind {snippet.kind!r} is run by nothing; use {KINDS}"

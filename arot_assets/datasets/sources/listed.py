@@ -7,11 +7,24 @@ another thing than before has changed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from arot_assets.datasets.jsontext import dump_json, parse_json
 from arot_assets.datasets.sidecars import Sidecar, split_tags
+
+CAPTION_COLUMNS = ("caption", "text", "alt")
+TAGS_COLUMNS = ("tags",)
+"""Usual names, the first that is there is taken; upper and lower case do not matter."""
+
+
+def choose(columns: Iterable[str], named: str, usual: Sequence[str]) -> str | None:
+    """The column that is named, or else the first of the usual ones that is there; None if there is none."""
+    there = list(columns)
+    if named:
+        return named if named in there else None
+    lower = {name.lower(): name for name in reversed(there)}
+    return next((lower[name] for name in usual if name in lower), None)
 
 
 def to_metadata(caption: Any, tags: Any, record: Mapping[str, Any]) -> str | None:

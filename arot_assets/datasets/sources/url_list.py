@@ -13,7 +13,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
 from arot_assets.datasets.listing import LISTED, Listing
-from arot_assets.datasets.sources.listed import to_metadata
+from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
 from resources.storage.http_rules import carries_secret, request_url
 
 URL_COLUMNS = ("url", "uri", "image_url", "image_uri", "img_url", "link")
-CAPTION_COLUMNS = ("caption", "text", "alt")
-TAGS_COLUMNS = ("tags",)
 BATCH = 5000
 PROBLEMS_SHOWN = 10
 LONGEST_FIELD = 16 * 1024 * 1024
@@ -60,7 +58,7 @@ def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing
     metadata: list[str | None] = []
     with track(f"{declaration.name}: reading {declaration.source}") as advance:
         columns: _Columns | None = None
-        for number, row in _rows(storage, root):
+        for number, row in read_rows(storage, root):
             uri = None
             if row is None:
                 why: str | None = UNREADABLE
@@ -115,9 +113,9 @@ class _Columns:
     """
 
     def __init__(self, row: Mapping[str, Any], said: UrlList, root: str) -> None:
-        self._url = _choose(row, said.column, URL_COLUMNS)
-        self._caption = _choose(row, said.caption_column, CAPTION_COLUMNS)
-        self._tags = _choose(row, said.tags_column, TAGS_COLUMNS)
+        self._url = choose(row, said.column, URL_COLUMNS)
+        self._caption = choose(row, said.caption_column, CAPTION_COLUMNS)
+        self._tags = choose(row, said.tags_column, TAGS_COLUMNS)
         known = ", ".join(row)
         for key, name, found in (
             ("column", said.column or "url", self._url),
@@ -139,13 +137,6 @@ class _Columns:
         return to_metadata(row.get(self._caption or ""), row.get(self._tags or ""), rest)
 
 
-def _choose(row: Mapping[str, Any], named: str, usual: Sequence[str]) -> str | None:
-    if named:
-        return named if named in row else None
-    lower = {name.lower(): name for name in reversed(list(row))}
-    return next((lower[name] for name in usual if name in lower), None)
-
-
 def _not_taken(uri: str) -> str | None:
     try:
         if carries_secret(uri):
@@ -156,8 +147,8 @@ def _not_taken(uri: str) -> str | None:
     return None
 
 
-def _rows(storage: Storage, root: str) -> Iterator[Row]:
-    """All rows of a list.
+def read_rows(storage: Storage, root: str) -> Iterator[Row]:
+    """All rows of a list, without what columns of bytes hold.
 
     Raises:
         StorageError: it is not there, or not what its name says.
@@ -177,9 +168,7 @@ def _rows(storage: Storage, root: str) -> Iterator[Row]:
             else:
                 yield from _csv_rows(text, "\t" if extension == "tsv" else ",")
         except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
-            raise StorageError(
-                f"cannot read '{root}' as a list of URLs: {error}; is it {extension} in UTF-8?"
-            ) from error
+            raise StorageError(f"cannot read '{root}' as a list: {error}; is it {extension} in UTF-8?") from error
 
 
 def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
@@ -212,20 +201,15 @@ def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
 def _parquet_rows(file: Any) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
+    from resources.storage.parquet_members import holds_bytes
+
     table = pq.ParquetFile(file)
-    names = [field.name for field in table.schema_arrow if not _is_binary(field.type)]
+    names = [field.name for field in table.schema_arrow if not holds_bytes(field.type)]
     number = 0
     for batch in table.iter_batches(batch_size=BATCH, columns=names):
         for row in batch.to_pylist():
             number += 1
             yield number, row
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    """Whether a column holds bytes, such as embedded pictures: they are no metadata."""
-    if pa.types.is_nested(kind):
-        return any(_is_binary(kind.field(n).type) for n in range(kind.num_fields))
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def _settled(storage: Storage, declaration: ImageDatasetDeclaration) -> None:

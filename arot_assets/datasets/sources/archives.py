@@ -1,0 +1,195 @@
+"""Tar and Parquet files of a source, opened: what lies in them are the objects.
+
+Belongs here: which archives are opened, which are known already, and what Parquet columns say of pictures. Does not belong
+here: opening them (``resources.storage.members``).
+
+An archive that is as it was is not opened again: its rows are those of the inventory. One that cannot be opened, or only in
+part, is an object too, ``<archive>!/``, whose sample says why; so nothing in it is lost in silence.
+"""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
+from arot_assets.datasets.listing import FOUND, LISTED, STAMP
+from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
+from arot_assets.parallel import ordered_map
+from arot_assets.progress import track
+from resources.storage import Storage, StorageError
+from resources.storage.member_address import EXTENSIONS, cell_uri, member_uri
+from resources.storage.members import Opened, broken, members_of
+from resources.storage.objects import is_local
+
+OPENING_THREADS = 4
+"""Archives that are brought here at a time; each may be gigabytes."""
+BATCH = 5000
+NO_PICTURES = "Parquet file without a column of pictures"
+NOT_INCLUDED = "archive that `include` leaves out"
+INSIDE = r"!/.*$"
+"""What follows the archive in the URI of a member."""
+
+
+@dataclass
+class Inside:
+    """What archives hold.
+
+    Attributes:
+        objects: new members, schema ``FOUND``.
+        metadata: uri -> what the archive says of it.
+        known: rows of archives that are as they were, schema ``LISTED``.
+        problems: what a person should know of archives that could not be opened.
+        ignored: cause -> archives that were not opened.
+    """
+
+    objects: list[pa.Table] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    known: pa.Table = field(default_factory=LISTED.empty_table)
+    problems: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def split_archives(found: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Archives, and all other objects, of a listing of schema ``FOUND``."""
+    lower = pc.utf8_lower(found["uri"])
+    which = pc.or_(*(pc.ends_with(lower, extension) for extension in EXTENSIONS))
+    return found.filter(which), found.filter(pc.invert(which))
+
+
+def look_inside(
+    storage: Storage, declaration: ImageDatasetDeclaration, root: str, archives: pa.Table, previous: pa.Table | None
+) -> Inside:
+    """What archives of a source hold.
+
+    Args:
+        storage: reaches them.
+        declaration: the dataset.
+        root: of the listing.
+        archives: schema ``FOUND``.
+        previous: the inventory so far; None if nothing of it may be taken over.
+    """
+    rules = declaration.archives or Archives()
+    result = Inside()
+    wanted = archives.filter(_included(archives["uri"], root, rules.include))
+    if wanted.num_rows < archives.num_rows:
+        result.ignored[NOT_INCLUDED] = archives.num_rows - wanted.num_rows
+    result.known, fresh = _known(previous, wanted)
+    if not fresh:
+        return result
+    threads = None if is_local(root) else OPENING_THREADS
+    with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
+        for objects, metadata, problem in ordered_map(lambda uri: _read(storage, uri, rules), fresh, threads):
+            advance(1)
+            result.objects.append(objects)
+            result.metadata.update(metadata)
+            if problem:
+                result.problems.append(problem)
+            elif not objects.num_rows:
+                result.ignored[NO_PICTURES] += 1
+    return result
+
+
+def _included(uris: pa.ChunkedArray, root: str, patterns: list[str]) -> pa.Array:
+    prefix = root.rstrip("/") + "/"
+    names = (uri.removeprefix(prefix) for uri in uris.to_pylist())
+    return pa.array([not patterns or any(fnmatch.fnmatchcase(n, p) for p in patterns) for n in names], pa.bool_())
+
+
+def _known(previous: pa.Table | None, archives: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Rows of the archives that are as they were, and the uris of the others."""
+    if previous is None or not archives.num_rows:
+        return LISTED.empty_table(), archives["uri"].to_pylist()
+    present = previous.filter(pc.equal(previous["state"], "present")).select(LISTED.names)
+    present = present.filter(pc.match_substring_regex(present["uri"], r"(?i)\.(tar|parquet)!/."))
+    holder = pc.replace_substring_regex(present["uri"], INSIDE, "")
+    times = pc.cast(pc.multiply(archives["mtime"], 1e6), pa.int64(), safe=False).cast(STAMP)
+    now = dict(
+        zip(archives["uri"].to_pylist(), zip(archives["etag"].to_pylist(), times.to_pylist(), strict=True), strict=True)
+    )
+    then = dict(
+        zip(
+            holder.to_pylist(), zip(present["etag"].to_pylist(), present["mtime"].to_pylist(), strict=True), strict=True
+        )
+    )
+    same = {uri for uri, (etag, mtime) in now.items() if uri in then and _same(then[uri], (etag, mtime))}
+    kept = present.filter(pc.is_in(holder, value_set=pa.array(sorted(same), pa.string())))
+    return kept, [uri for uri in now if uri not in same]
+
+
+def _same(then: tuple[Any, Any], now: tuple[Any, Any]) -> bool:
+    """By the etag where there is one, else by the time."""
+    return bool(then[0] == now[0]) if now[0] is not None else bool(then == now)
+
+
+def _read(storage: Storage, uri: str, rules: Archives) -> tuple[pa.Table, dict[str, str], str]:
+    """The members of one archive, what it says of them, and what is wrong with it."""
+    from resources.storage.tar_members import TarMembers
+
+    try:
+        opened = storage.members_backend().opened(uri)
+        metadata: dict[str, str] = {}
+        if isinstance(opened.content, TarMembers):
+            objects = _table(opened, sizes=True)
+            if opened.content.problem is None:
+                return objects, {}, ""
+            error = broken(uri, opened.content.problem)
+        else:
+            metadata = dict(_said(opened, rules))
+            return _table(opened, sizes=False), metadata, ""
+    except StorageError as failed:
+        if failed.kind == "invalid":  # the declaration is at fault, not the archive
+            raise
+        objects, metadata, error = FOUND.empty_table(), {}, failed
+    whole = pa.table([[member_uri(uri, "")], [None], [0.0], [None]], schema=FOUND)
+    return pa.concat_tables([objects, whole]), metadata, str(error)
+
+
+def _table(opened: Opened, sizes: bool) -> pa.Table:
+    infos = list(members_of(opened))
+    size = [i.size if sizes else None for i in infos]
+    columns = [[i.uri for i in infos], size, [i.mtime for i in infos], [i.etag for i in infos]]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, FOUND, strict=True)], schema=FOUND)
+
+
+def _said(opened: Opened, rules: Archives) -> Iterator[tuple[str, str]]:
+    """What the other columns of a Parquet file say of its pictures."""
+    import pyarrow as pa
+
+    content: Any = opened.content
+    columns = content.other_columns()
+    if not columns or not content.columns:
+        return
+    caption = choose(columns, rules.caption_column, CAPTION_COLUMNS)
+    tags = choose(columns, rules.tags_column, TAGS_COLUMNS)
+    for key, name, which in (
+        ("caption_column", rules.caption_column, caption),
+        ("tags_column", rules.tags_column, tags),
+    ):
+        if name and which is None:
+            raise StorageError(
+                f"'{opened.info.uri}' has no column {name!r}, but {', '.join(columns)}; name the right one: "
+                f"`archives: {{{key}: …}}` in its defs.yaml",
+                kind="invalid",
+            )
+    try:
+        row = 0
+        for batch in content.batches(columns, BATCH):
+            for one in batch.to_pylist():
+                text = metadata_of(one, caption, tags)
+                if text is not None:
+                    for column in content.columns:
+                        yield cell_uri(opened.info.uri, row, column), text
+                row += 1
+    except (pa.ArrowException, OSError) as error:
+        raise broken(opened.info.uri, str(error)) from error
+
+
+def metadata_of(row: Mapping[str, Any], caption: str | None, tags: str | None) -> str | None:
+    """What a row says of a picture, see ``listed.to_metadata``."""
+    rest = {k: v for k, v in row.items() if k not in (caption, tags)}
+    return to_metadata(row.get(caption or ""), row.get(tags or ""), rest)
