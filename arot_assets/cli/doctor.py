@@ -126,7 +126,7 @@ def _declared() -> Iterator[Finding]:
         yield Finding("problem", "declarations", str(error), "mend that line")
         return
     for name, dataset in declared.datasets.items():
-        yield _source(name, dataset.root)
+        yield _source(name, dataset.source if dataset.on_hub else dataset.root)
     try:
         project = load_project(PROJECT_ROOT / "dbt_like_sql")
         yield Finding("ok", "SQL models", ", ".join(project.models))
@@ -137,11 +137,16 @@ def _declared() -> Iterator[Finding]:
 def _source(name: str, root: str) -> Finding:
     from resources.defaults import default_resources
     from resources.storage import StorageError
+    from resources.storage.hub_address import is_hub, parse
 
     if root.startswith("s3://"):
         return Finding("ok", f"dataset {name}", f"{root}: see S3")
+    storage = default_resources().storage
     try:
-        there = default_resources().storage.exists(root)
+        if is_hub(root):
+            commit = storage.hub_backend().client.pinned(parse(root)).revision
+            return Finding("ok", f"dataset {name}", f"{root}, commit {commit}")
+        there = storage.exists(root)
     except StorageError as error:
         return Finding("problem", f"dataset {name}", str(error), "mend that, or change `source`")
     if there:

@@ -9,6 +9,7 @@ what Git LFS keeps, the blob id of Git (40 digits) of the rest. The Hub tells no
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeGuard
 
 from resources.storage.hub_address import parse
@@ -97,6 +98,24 @@ class HubBackend:
         if info.size <= WHOLE_BYTES:
             return io.BytesIO(self.client.get(address))
         return ranged(lambda start, end: self.client.get(address, start, end), info.size)
+
+    def download(self, uri: str, path: Path) -> int:
+        """Write a file of the Hub to one of this machine, all of one commit; gives its bytes.
+
+        Raises:
+            StorageError: it is not there, or cannot be read.
+            OSError: the file cannot be written.
+        """
+        return self.client.download(self.client.pinned(parse(uri), "read"), path)
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Put a local file there, in a commit of its own.
+
+        Raises:
+            StorageError: as ``write``.
+        """
+        address = parse(uri)
+        self.client.commit(address, f"Write {address.path}", lambda _: ({address.path: path}, ()))
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
         """See ``Backend``; each call is a commit of its own: ``commit`` writes many files in one."""

@@ -31,6 +31,7 @@ ATTEMPTS = 7
 COMMIT_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
+CHUNK_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
 """Of a server that is put up with; ``huggingface_hub`` itself waits for ever."""
@@ -159,6 +160,51 @@ class HubClient:
             return data[start:end] if ranged and answer.status_code == 200 else data
 
         return self._ask(address, "read", once)
+
+    def download(self, address: HubAddress, path: Path) -> int:
+        """Write a file of the Hub to one of this machine as its bytes come; gives their number.
+
+        A connection that breaks is taken up where it broke. Name a commit: a branch may move on in between.
+
+        Raises:
+            StorageError: it is not there, or cannot be read.
+            OSError: the file cannot be written.
+        """
+        from huggingface_hub import get_session
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+        headers = build_hf_headers(token=self.settings.token() or False, library_name="arot")
+        headers["Accept-Encoding"] = "identity"
+        attempt = 0
+        with path.open("wb") as file:
+            while True:
+                before = file.tell()
+                try:
+                    self._patient()
+                    part = {"Range": f"bytes={before}-"} if before else {}
+                    with get_session().stream("GET", self.url(address), headers=headers | part) as answer:
+                        if before and answer.status_code == 416:  # all of it had come
+                            return before
+                        hf_raise_for_status(answer)
+                        if before and answer.status_code == 200:  # the server gives no ranges
+                            file.seek(0)
+                            file.truncate()
+                        for chunk in answer.iter_bytes(CHUNK_BYTES):
+                            file.write(chunk)
+                    return file.tell()
+                except OSError as error:
+                    if not hasattr(error, "response"):  # the disk, not the Hub
+                        raise
+                    attempt = self._next(address, error, attempt, file.tell() > before)
+                except Exception as error:
+                    attempt = self._next(address, error, attempt, file.tell() > before)
+
+    def _next(self, address: HubAddress, error: Exception, attempt: int, got_on: bool) -> int:
+        """The number of the next attempt; one that brought bytes does not count."""
+        attempt = 0 if got_on else attempt
+        if not self._wait(error, attempt):
+            raise self.told(address, "read", error) from None
+        return attempt + 1
 
     def url(self, address: HubAddress) -> str:
         """Where a file can be downloaded; the address says who may, not the URL."""

@@ -104,6 +104,8 @@ def upload(storage: "Storage", path: Path, target: str) -> int:
         size = path.stat().st_size
         if size > SMALL_BYTES and scheme_of(target) == "s3":
             storage.s3_backend().upload(path, target, size)
+        elif size > SMALL_BYTES and scheme_of(target) == "hf":
+            storage.hub_backend().upload(path, target)
         else:
             storage.write(target, path.read_bytes())
     except OSError as error:
@@ -133,6 +135,8 @@ def download(storage: "Storage", source: str, path: Path, known: ObjectInfo | No
             size = temporary.write_bytes(data)
         elif scheme_of(source) == "s3":
             size = storage.s3_backend().download(source, temporary, etag)
+        elif scheme_of(source) == "hf":
+            size = storage.hub_backend().download(source, temporary)
         else:
             with storage.open(source) as reader, temporary.open("wb") as writer:
                 shutil.copyfileobj(reader, writer, CHUNK_BYTES)

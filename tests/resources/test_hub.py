@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.storage import Storage, StorageError, hub_client
+from resources.storage import Storage, StorageError, hub_client, transfer
 from resources.storage.hub_address import HubAddress, parse
 from tests.servers.faults import FaultProxy, Faults
 from tests.servers.hub import Hub
@@ -275,6 +275,22 @@ def test_everything_arrives_through_a_network_that_breaks(hub: Hub, pictures: Re
     for name, data in many.items():
         assert (tmp_path / "down" / name.removeprefix("many/")).read_bytes() == data
     assert {i.etag for i in Storage().ls(f"{REPO}/up")} == {i.etag for i in Storage().ls(f"{REPO}/many")}
+
+
+def test_large_files_stream_both_ways_and_resume_where_they_broke(
+    hub: Hub, pictures: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "SMALL_BYTES", 100_000)
+    (tmp_path / "large.bin").write_bytes(os.urandom(3_000_000))
+    storage = Storage()
+    storage.upload(tmp_path / "large.bin", f"{REPO}/large.bin")
+    with FaultProxy(hub.endpoint, Faults(reset=0.5, half=0.5, at_most=3), seed=2) as proxy:
+        through = Storage(hub={"endpoint": proxy.endpoint})  # type: ignore[arg-type]
+        got = through.download(f"{REPO}/large.bin")
+        assert got.read_bytes() == (tmp_path / "large.bin").read_bytes() and proxy.injected
+    with pytest.raises(StorageError, match="no such file"):
+        storage.copy(f"{REPO}/none.bin", str(tmp_path / "none.bin"))
+    assert not (tmp_path / "none.bin").exists()
 
 
 def test_a_commit_whose_answer_was_lost_is_not_made_twice(hub: Hub, pictures: Repository) -> None:
