@@ -6,6 +6,7 @@ Belongs here: the backend of these schemes. Does not belong here: how a server i
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from typing import IO
 
 from resources.storage import http_rules as rules
@@ -13,8 +14,8 @@ from resources.storage.http_client import Answer, HttpClient
 from resources.storage.http_failures import HttpFailure
 from resources.storage.http_settings import HttpSettings
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
+from resources.storage.ranges import ranged
 
-READ_AHEAD = 1024 * 1024
 NO_HEAD = ("rejected", "denied", "server_error")
 """Kinds of failure after which a server that minds ``HEAD`` only is asked for one byte instead."""
 
@@ -104,7 +105,7 @@ class HttpBackend:
         try:
             first = self.client.get(uri, 0, 1)
             if first.status == 206 and first.total is not None:
-                return io.BufferedReader(_Parts(self.client, uri, _info(uri, first)), READ_AHEAD)
+                return ranged(partial(self._part, uri, _info(uri, first)), first.total)
             return io.BytesIO(self.client.get(uri).data)
         except HttpFailure as failure:
             raise failure.told(uri, "read") from None
@@ -116,6 +117,16 @@ class HttpBackend:
     def delete(self, uri: str) -> None:
         """Not possible: raises ``StorageError``."""
         raise self._read_only(uri, "delete")
+
+    def _part(self, uri: str, known: ObjectInfo, start: int, end: int) -> bytes:
+        """Bytes of the object that is known, and of no other that came to its place."""
+        try:
+            answer = self.client.get(uri, start, end)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+        if _info(uri, answer)[1:] != known[1:]:
+            raise StorageError(f"cannot read '{rules.redacted(uri)}': it changed while it was read; read it again")
+        return answer.data
 
     def _look(self, uri: str) -> Answer:
         try:
@@ -137,45 +148,3 @@ def _info(uri: str, answer: Answer) -> ObjectInfo:
     return ObjectInfo(
         uri, answer.total or 0, rules.http_date(answer.headers.get("Last-Modified")), rules.etag(answer.headers)
     )
-
-
-class _Parts(io.RawIOBase):
-    """A seekable reader that asks for the parts that are read."""
-
-    def __init__(self, client: HttpClient, uri: str, info: ObjectInfo) -> None:
-        self._client = client
-        self._info = info
-        self._uri = uri
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        end = min(self._position + len(buffer), self._info.size)
-        if end <= self._position:
-            return 0
-        try:
-            answer = self._client.get(self._uri, self._position, end)
-        except HttpFailure as failure:
-            raise failure.told(self._uri, "read") from None
-        if _info(self._uri, answer)[1:] != self._info[1:]:
-            raise StorageError(
-                f"cannot read '{rules.redacted(self._uri)}': it changed while it was read; read it again"
-            )
-        buffer[: len(answer.data)] = answer.data
-        self._position = end
-        return len(answer.data)

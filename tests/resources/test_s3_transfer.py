@@ -393,15 +393,15 @@ def broken(swift: Swift) -> Iterator[FaultProxy]:
         yield proxy
 
 
-def test_a_thousand_objects_arrive_through_faults(root: str, broken: FaultProxy, tmp_path: Path) -> None:
-    files = make_files(tmp_path / "here", 1000, size=20_000)
+def test_two_thousand_objects_arrive_through_faults(root: str, broken: FaultProxy, tmp_path: Path) -> None:
+    files = make_files(tmp_path / "here", 2000, size=20_000)
     storage = Storage(s3=S3Settings(endpoint=broken.endpoint))
     up = storage.sync(str(tmp_path / "here"), f"{root}/x")
-    assert (up.copied, up.failed) == (1000, [])
+    assert (up.copied, up.failed) == (2000, [])
     down = storage.sync(f"{root}/x", str(tmp_path / "back"))
-    assert (down.copied, down.failed) == (1000, [])
+    assert (down.copied, down.failed) == (2000, [])
     assert on_disk(tmp_path / "back") == files
-    assert sum(broken.injected.values()) > 300
+    assert sum(broken.injected.values()) > 600
 
 
 def test_what_cannot_be_had_is_a_row_with_its_reason(root: str, swift: Swift, tmp_path: Path) -> None:
