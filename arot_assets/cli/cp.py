@@ -97,10 +97,19 @@ def run_sync(
     exts: set[str] | None = None,
     delete: bool = False,
     jobs: int = 16,
+    dry_run: bool = False,
 ) -> "SyncResult":
     """``Storage.sync`` with a bar, a line that says what was done, and a truthful exit status."""
     from arot_assets.cli.bars import reporter
 
+    if dry_run:
+        result = storage.sync(
+            source, target, exts=exts, delete=delete, dry_run=lambda *what: click.echo(" ".join(what))
+        )
+        would = f"dry run: {result.copied:,} to copy ({result.bytes:,} bytes), {result.unchanged:,} unchanged"
+        click.echo(would + (f", {result.deleted:,} to delete" if delete else ""))
+        report_failures([(lost.uri, lost.reason) for lost in result.failed])
+        return result
     with reporter()(title, None) as advance:
         result = storage.sync(source, target, exts=exts, delete=delete, threads=jobs, on_progress=advance)
     done = f"{result.copied:,} copied ({result.bytes:,} bytes), {result.unchanged:,} unchanged"

@@ -109,6 +109,22 @@ def test_cp_recursive_and_sync_bring_the_same_tree(root: str, tmp_path: Path) ->
     assert "Error" in arot("sync", f"{root}/missing", tmp_path / "two", status=1).output
 
 
+def test_dry_run_of_sync_says_what_would_be_done_and_does_nothing(root: str, tmp_path: Path) -> None:
+    arot("sync", root, tmp_path / "one")
+    (tmp_path / "one" / "deep" / "b.txt").write_text("changed, so it is smaller")
+    (tmp_path / "one" / "more.txt").write_text("x")
+    output = arot("sync", "--dry-run", "--delete", root, tmp_path / "one").output
+    assert output.splitlines() == [
+        f"copy {tmp_path}/one/deep/b.txt",
+        f"delete {tmp_path}/one/more.txt",
+        "dry run: 1 to copy (1,000 bytes), 2 unchanged, 1 to delete",
+    ]
+    assert (tmp_path / "one" / "deep" / "b.txt").read_text().startswith("changed")
+    assert (tmp_path / "one" / "more.txt").exists()
+    assert "delete" not in arot("sync", "-n", root, tmp_path / "one").output
+    assert "3 to copy" in arot("sync", "-n", root, tmp_path / "two").output and not (tmp_path / "two").exists()
+
+
 def test_what_could_not_be_copied_is_named_and_the_exit_status_says_so(tmp_path: Path, s3: Swift, bucket: str) -> None:
     client = s3.client()
     for key in ("t/good.txt", "t/../../evil.txt"):
