@@ -92,10 +92,9 @@ def failures_by_reason(resources: Resources, dataset: str, table: str) -> list[t
         return []
     with resources.warehouse.connect_bare() as con:
         return con.execute(
-            f"""select status || ': ' || regexp_replace(coalesce(reason, ''), ?, '…', 'g'), count(*)
+            f"""select status || ': ' || regexp_replace(coalesce(reason, ''), {literal(OBJECT)}, '…', 'g'), count(*)
             from {files(resources.tables, dataset, table)}
-            where status not in ('ok', 'duplicate') group by 1 order by 2 desc, 1""",
-            [OBJECT],
+            where status not in ('ok', 'duplicate') group by 1 order by 2 desc, 1"""
         ).fetchall()
 
 

@@ -15,10 +15,14 @@ def command(dataset: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from arot_assets.cli.session import check_metrics
+    from arot_assets.cli.metric_files import check_metrics
     from arot_assets.declarations import load_declarations
     from arot_assets.status import dataset_status, failures_by_reason
+    from arot_assets.subsets.digest import model_file
+    from arot_assets.subsets.leftovers import leftover_models
+    from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
+    from resources.tables import PROJECT_ROOT
 
     declared = load_declarations()
     check_metrics(declared)
@@ -46,3 +50,8 @@ def command(dataset: str | None) -> None:
                         console.print(f"  {table.name}: {rows:,} x {reason}", markup=False, highlight=False)
         if not status.objects or any(t.missing for t in status.tables.values()):
             click.echo(f"`arot run {name}` does the missing work")
+    for name in leftover_models(load_project(PROJECT_ROOT / "dbt_like_sql"), resources.tables):
+        click.echo(
+            f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
+            f"`arot rm {resources.tables.uri(*model_file(name))}` in any case"
+        )

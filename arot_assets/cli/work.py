@@ -21,6 +21,8 @@ from arot_assets.datasets.samples import SAMPLES
 from arot_assets.declarations import Declarations, ImageDataset
 from arot_assets.metrics.assets import metric_key
 from arot_assets.status import DatasetStatus, dataset_status
+from arot_assets.subsets.assets import model_key
+from arot_assets.subsets.leftovers import leftover_models, remove_models
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import stale_models
 from resources.defaults import Resources
@@ -63,6 +65,7 @@ class Work:
         if metrics is None:
             self.train_and_score(dataset)
             self.build_models()
+            self.remove_models()
             self._complain_of_checks(dataset)
         return self.status(dataset)
 
@@ -104,8 +107,16 @@ class Work:
         """SQL models whose inputs or text changed, and whose inputs are there."""
         stale = stale_models(self.project, self.resources.tables, self.resources.warehouse)
         if stale:
-            self._step([dg.AssetKey(["models", name]) for name in stale])
+            self._step([model_key(name) for name in stale])
             self.done.append(f"SQL models: {', '.join(stale)}")
+
+    def remove_models(self) -> None:
+        """Tables of SQL models that are declared no more, if this Dagster instance built them: others are somebody else's."""
+        names = leftover_models(self.project, self.resources.tables)
+        ours = [n for n in names if self.instance.get_latest_materialization_event(model_key(n)) is not None]
+        if ours:
+            remove_models(ours, self.resources.tables, self.resources.warehouse)
+            self.done.append(f"SQL models removed, since they are declared no more: {', '.join(ours)}")
 
     def _complain_of_checks(self, dataset: ImageDataset) -> None:
         """A check that failed in an earlier run is still true when there is nothing to do now."""

@@ -95,6 +95,17 @@ def test_status_counts_shards_rows_and_failures(done: Project) -> None:
     assert "2 of 2" in text and "no end marker" in text
 
 
+def test_status_loads_nothing_that_only_runs_need(done: Project) -> None:
+    code = (
+        "import sys\nfrom arot_assets.cli import main\nmain(['status', 'demo'], standalone_mode=False)\n"
+        "print([m for m in ('arot_assets.cli.work', 'arot_assets.definitions', 'pandas', 'torch') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=done.root, env=done.environment(), capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
 def test_explain_shows_each_predicate_with_the_sample_s_own_values(done: Project) -> None:
     ((name,),) = done.sql(
         "select parse_filename(uri) from demo.samples where status = 'ok' and uri like '%/photo/%' order by uri limit 1"
@@ -115,6 +126,22 @@ def test_new_declares_and_run_works(done: Project) -> None:
         assert "declared already" in done.arot("new", "image-dataset", "faults", str(DATA), status=1)
     finally:
         shutil.rmtree(path.parent)
+
+
+def test_table_of_a_deleted_model_goes_if_it_was_built_here(done: Project) -> None:
+    model = done.root / "dbt_like_sql" / "models" / "short_lived.sql"
+    model.write_text("select count(*) as n from {{ ref('clean') }}\n")
+    done.arot("run", "demo")
+    tables = done.resources.tables
+    footer = tables.footer("models", "short_lived.parquet")
+    tables.write(tables.read("models", "short_lived.parquet"), "models", "colleague_s.parquet", footer=footer)
+    model.unlink()
+    told = done.arot("status")
+    assert "models/short_lived.parquet is of a SQL model that is declared no more" in told and "arot rm " in told
+    assert "SQL models removed, since they are declared no more: short_lived\n" in done.arot("run", "demo")
+    assert not tables.exists("models", "short_lived.parquet")
+    assert tables.exists("models", "colleague_s.parquet"), "what another checkout built stays"
+    tables.storage.delete(tables.uri("models", "colleague_s.parquet"))
 
 
 def test_failed_check_stays_a_failure_until_it_is_mended(done: Project) -> None:

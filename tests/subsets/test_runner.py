@@ -1,6 +1,7 @@
 """Models are written whole, only when something changed, and never half."""
 
 import json
+from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
@@ -88,6 +89,24 @@ def test_listing_that_found_nothing_new_rebuilds_nothing(write_project, demo: Ta
     build_all(project, warehouse, demo)
     demo.write(demo.read("datasets", "demo", "inventory.parquet"), "datasets", "demo", "inventory.parquet")
     assert built(build_all(project, warehouse, demo)) == []
+
+
+def test_inventory_as_a_source_is_stale_only_when_objects_changed(write_project, demo: Tables, warehouse: Warehouse):
+    files = {
+        "models/sources.yml": "sources:\n  - name: demo\n    tables: [{name: inventory}]\n",
+        "models/listed.sql": "select uri, size from {{ source('demo', 'inventory') }}",
+    }
+    project = load_project(write_project(files))
+    parts = ("datasets", "demo", "inventory.parquet")
+    inventory = demo.read(*parts)
+    demo.write(inventory, *parts, footer={"changed_at": "2026-01-01"})
+    build_all(project, warehouse, demo)
+    seen = pa.array([datetime(2026, 2, 1, tzinfo=UTC)] * inventory.num_rows, INVENTORY_SCHEMA.field("last_seen").type)
+    again = inventory.set_column(INVENTORY_SCHEMA.get_field_index("last_seen"), "last_seen", seen)
+    demo.write(again, *parts, footer={"changed_at": "2026-01-01"})
+    assert stale_models(project, demo, warehouse) == []
+    demo.write(again, *parts, footer={"changed_at": "2026-02-01"})
+    assert stale_models(project, demo, warehouse) == ["listed"]
 
 
 def test_named_model_is_built_with_what_it_refs(write_project, demo: Tables, warehouse: Warehouse):
