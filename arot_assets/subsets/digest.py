@@ -11,6 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.subsets.project import Project
 from resources.storage.storage import TEMPORARY_PREFIX
 from resources.tables import Tables
@@ -58,9 +59,16 @@ def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.Duc
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, int, float]]:
-    """Path, size in bytes and time of each file of a table; empty when there is no table yet."""
+def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | tuple[str, int, float]]:
+    """Path, size in bytes and time of each file of a table; empty when there is no table yet.
+
+    An inventory is written with each look at the source, be it only for ``last_seen``: it is told by when it changed.
+    """
     single = f"{table}.parquet"
+    if single == INVENTORY:
+        changed = (tables.footer_if_any("datasets", dataset, single) or {}).get("changed_at")
+        if changed is not None:
+            return [(tables.uri("datasets", dataset, single), changed)]
     uri = tables.uri("datasets", dataset, single if tables.exists("datasets", dataset, single) else table)
     if not tables.storage.exists(uri):
         return []
