@@ -1,7 +1,7 @@
 """The real thing, as a person meets it in the browser: one launch, and everything else comes by itself.
 
-`arot ui` runs on a project with two declared datasets, one of them with a source that is not there. The tests share it: they
-look at what came, they do not start work of their own. Sensors look every five seconds (AROT_SENSOR_SECONDS).
+`arot ui` runs on a project with two declared datasets, one of them with a source that is not there, and with one SQL model
+that does not run. The tests share it: they look at what came, they do not start work of their own. Sensors look every five seconds (AROT_SENSOR_SECONDS).
 """
 
 import base64
@@ -78,6 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
     project = Project(tmp_path_factory.mktemp("ui"))
     project.declare_dataset("demo", source="examples/images", metrics=[*METRICS], owners=["team:data"], shard_size=100)
     project.declare_dataset("lost", source="/nowhere/at/all", metrics=["phash"])
+    (project.root / "dbt_like_sql" / "models" / "broken.sql").write_text("select cast('many' as integer) as n\n")
     with dagster_server(project, AROT_SENSOR_SECONDS="5", AROT_WEBHOOK_URL=webhook.url) as running:
         project.add_examples(16)
         running.launch("demo/inventory")
@@ -114,7 +115,8 @@ def test_nothing_is_done_twice_and_nothing_goes_on_for_ever(server: DagsterServe
     for asset in WHOLE:
         assert len(server.materializations(asset)) == 1, asset
     failed = {asset for run in server.runs() if run["status"] != "SUCCESS" for asset in run["assets"]}
-    assert failed == {"lost/inventory"}
+    assert failed == {"lost/inventory", "models/broken"}
+    assert all(sum(asset in run["assets"] for run in server.runs()) == 1 for asset in failed)
     assert not [t for s in ("automation", "demo_source", "run_failure") for t in server.ticks(s) if t["error"]]
 
 
@@ -182,16 +184,22 @@ def test_every_check_has_run_and_passed(server: DagsterServer) -> None:
 def test_missing_source_is_told_by_its_sensor_and_posted_to_the_webhook(
     server: DagsterServer, webhook: Webhook
 ) -> None:
-    server.wait("a post", lambda: webhook.posts, PATIENCE)
-    (post,) = webhook.posts
-    (failed,) = [run for run in server.runs() if run["assets"] == {"lost/inventory"}]
-    assert failed["status"] == "FAILURE" and post["run_id"] == failed["runId"]
+    _, post = _failure(server, webhook, "lost/inventory")
     assert "lost/inventory failed" in post["text"] and "cannot list '/nowhere/at/all'" in post["text"]
     skips = {tick["skipReason"] for tick in server.ticks("lost_source")}
     assert any("cannot list '/nowhere/at/all'" in (reason or "") for reason in skips)
     logged = [e["message"] for t in server.ticks("run_failure") for e in t["logEvents"]["events"]]
     assert post["text"] in logged
     assert "c0ffee" not in server.log.read_text() and not any("c0ffee" in message for message in logged)
+
+
+def test_model_that_does_not_run_is_told_with_its_file_and_holds_nothing_else_back(
+    server: DagsterServer, webhook: Webhook
+) -> None:
+    _, post = _failure(server, webhook, "models/broken")
+    assert "models/broken failed" in post["text"] and "models/broken.sql:1: model 'broken' does not run" in post["text"]
+    assert "Could not convert string 'many'" in post["text"]
+    assert not server.materializations("models/broken")
 
 
 @dataclass(frozen=True)
@@ -260,6 +268,15 @@ def test_models_follow_new_samples(server: DagsterServer, update: Update) -> Non
     server.wait("a waterfall of all samples", lambda: _waterfall_starts_with(server, total), PATIENCE)
     ((kept,),) = server.project.sql("select count(*) from clean")
     assert server.metadata("models/clean")["dagster/row_count"] == kept
+
+
+def _failure(server: DagsterServer, webhook: Webhook, asset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The only run of an asset, which failed, and what was posted of it."""
+    (run,) = [run for run in server.runs() if run["assets"] == {asset}]
+    assert run["status"] == "FAILURE"
+    server.wait("a post", lambda: any(p["run_id"] == run["runId"] for p in webhook.posts), PATIENCE)
+    (post,) = [p for p in webhook.posts if p["run_id"] == run["runId"]]
+    return run, post
 
 
 def _waterfall_starts_with(server: DagsterServer, rows: int) -> bool:
