@@ -190,7 +190,7 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
                 pictures = picture_columns(file.schema_arrow)
                 for batch in file.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns)):
                     for row in batch.to_pylist():
-                        yield row | {c: _picture(row[c], f"{uri}!/row/{number}/{c}") for c in pictures if c in row}
+                        yield row | {c: _picture(row[c], f"{uri}!/row/{number:07}/{c}") for c in pictures if c in row}
                         number += 1
         except pa.ArrowException as error:
             raise StorageError(

@@ -2,8 +2,9 @@
 
 Belongs here: taking such an address apart. Does not belong here: opening archives (``members.py``).
 
-``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/17/image`` the bytes of a cell of a Parquet file:
-row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is.
+``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/0000017/image`` the bytes of a cell of a Parquet file:
+row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is. The number has
+seven digits or more, so that the order of names is that of rows; ``row/17/image`` is understood too.
 """
 
 import os
@@ -53,7 +54,7 @@ def member_uri(archive: str, name: str) -> str:
 
 def cell_uri(archive: str, row: int, column: str) -> str:
     """The address of a cell of a Parquet file."""
-    return f"{archive}{MARK}row/{row}/{quote(column, safe='')}"
+    return f"{archive}{MARK}row/{row:07}/{quote(column, safe='')}"
 
 
 def parse_cell(name: str) -> tuple[int, str] | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from resources.storage.member_address import MemberAddress, cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.member_address import MARK, MemberAddress, cell_uri, member_uri, parse_cell, parse_member
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, absolute, is_local
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ def broken(archive: str, problem: str) -> StorageError:
 def _address(uri: str) -> MemberAddress:
     address = parse_member(absolute(uri))
     assert address is not None, uri
-    return address
+    cell = parse_cell(address.name) if address.kind == "parquet" else None
+    return address if cell is None else address._replace(name=cell_uri("", *cell).removeprefix(MARK))
 
 
 def _missing(uri: str) -> StorageError:

@@ -86,7 +86,7 @@ def loads(
 
     Texts and arrays may be packed (``.csv.gz``). ``hf://owner/repo`` without a path is a data set of the Hub, as a table;
     its options are ``split``, ``revision``, ``config``, ``columns``, and ``streaming`` for its rows one by one. What lies in
-    a tar or in a Parquet file of pictures has an address too: ``a.tar!/b.jpg``, ``a.parquet!/row/0/image``.
+    a tar or in a Parquet file of pictures has an address too: ``a.tar!/b.jpg``, ``a.parquet!/row/0000000/image``.
 
     Args:
         uri: where.

@@ -70,7 +70,7 @@ def test_folders_parquet_and_tars_are_rows_with_captions(make_dataset: MakeDatas
     head = repository.branches["main"]
     assert present(dataset) == dict.fromkeys(
         [
-            *(f"data/train-00000.parquet!/row/{n}/image" for n in range(6)),
+            *(f"data/train-00000.parquet!/row/{n:07}/image" for n in range(6)),
             "folder/cats/1.jpg",
             "folder/dogs/1.jpg",
             "tars/0000.tar!/0001.jpg",
@@ -127,7 +127,7 @@ def test_new_commit_costs_only_what_changed(
     assert (plan.new, plan.changed, plan.gone, plan.unchanged) == (2, 0, 1, 9)
     assert not any("0000.tar" in r or "train-00000" in r for r in hub.requests if "/resolve/" in r)
     commits = present(dataset)
-    assert commits["folder/dogs/1.jpg"] == commits["data/train-00001.parquet!/row/0/image"] == new
+    assert commits["folder/dogs/1.jpg"] == commits["data/train-00001.parquet!/row/0000000/image"] == new
     assert {c for p, c in commits.items() if p != "folder/dogs/1.jpg" and "00001.parquet" not in p} == {old}
     assert sum(dataset.samples().values()) == 2
     assert dataset.metrics("cv2")["cv2"].computed == 2
@@ -203,11 +203,11 @@ def test_broken_archives_are_rows_with_a_reason_and_the_rest_arrives(
         "a.tar1.jpg": "ok",
         "a.tar": "unreadable",
         "": "unreadable",
-        "row/0/image": "unreadable",
-        "row/1/image": "ok",
+        "row/0000000/image": "unreadable",
+        "row/0000001/image": "ok",
     }
     assert "cut short in '2.jpg'" in rows["a.tar"][1] and "b.parquet" in rows[""][1]
-    assert "cell is empty" in rows["row/0/image"][1]
+    assert "cell is empty" in rows["row/0000000/image"][1]
     assert not dataset.inventory().new
 
 

@@ -97,7 +97,7 @@ def test_tar_is_listed_read_and_copied_out(tar: Path, tmp_path: Path) -> None:
 
 def test_member_that_is_not_there_and_what_cannot_be_done(tar: Path) -> None:
     storage = Storage()
-    for name in ("cat/none.jpg", "link", "folder", "../0001.tar", "/etc/passwd", "row/0/image"):
+    for name in ("cat/none.jpg", "link", "folder", "../0001.tar", "/etc/passwd", "row/0000000/image"):
         with pytest.raises(StorageError) as caught:
             storage.read_bytes(f"{tar}!/{name}")
         assert caught.value.kind == "not_found"
@@ -139,12 +139,16 @@ def test_pictures_of_a_parquet_file_row_by_row(tmp_path: Path) -> None:
     write_parquet(place, [p.read_bytes() for p in PICTURES[:5]] + [None])
     storage = Storage()
     listed = [i.uri for i in storage.ls(f"{place}!/")]
-    assert listed == [f"{place}!/row/{n}/image" for n in range(6)]
+    assert listed == [f"{place}!/row/{n:07}/image" for n in range(6)]
     for n, picture in enumerate(PICTURES[:5]):
         assert storage.read_bytes(listed[n]) == picture.read_bytes()
     assert storage.stat(listed[0]).size == PICTURES[0].stat().st_size
     with pytest.raises(StorageError, match="cell is empty"):
         storage.read_bytes(listed[5])
+    assert (
+        storage.exists(f"{place}!/row/3/image")
+        and storage.read_bytes(f"{place}!/row/3/image") == PICTURES[3].read_bytes()
+    )
     for name in ("row/6/image", "row/0/caption", "row/0/other", "image"):
         with pytest.raises(StorageError, match="there is no"):
             storage.read_bytes(f"{place}!/{name}")
@@ -153,7 +157,7 @@ def test_pictures_of_a_parquet_file_row_by_row(tmp_path: Path) -> None:
 def test_columns_of_plain_bytes_are_found_by_mark_or_by_name(tmp_path: Path) -> None:
     place = tmp_path / "t.parquet"
     pq.write_table(pa.table({"jpg": [b"1"], "weights": [b"2"], "n": [1]}), place)
-    assert [i.uri for i in Storage().ls(f"{place}!/")] == [f"{place}!/row/0/jpg"]
+    assert [i.uri for i in Storage().ls(f"{place}!/")] == [f"{place}!/row/0000000/jpg"]
 
 
 def test_changed_archive_is_read_anew(tar: Path) -> None:
