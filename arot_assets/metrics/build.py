@@ -9,7 +9,8 @@ are first looked for in other shards (a renamed or moved file has its content th
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from arot_assets.datasets.ahead import ReadAhead
 from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.datasets.reach import reader
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.parallel import fetching_threads
 from arot_assets.progress import track
 from arot_assets.reasons import meant
 from resources.storage import Storage
+from resources.storage.objects import is_local
 from resources.tables import Tables
 
 if TYPE_CHECKING:
@@ -222,10 +226,12 @@ def _fill(
 ) -> None:
     needed = {name: growing[name].metric for item in todo for name in item.metrics}
     loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
-    read = reader(storage, {item.uri: item.sample_id for item in todo})
     flushed = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
-    with track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance:
+    with (
+        track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
+        _reading(storage, todo) as read,
+    ):
         for cell in one_pass(todo, needed, read, loaded, max_megapixels=max_megapixels):
             one = growing[cell.metric]
             failed = isinstance(cell.result, Failure)
@@ -248,6 +254,13 @@ def _fill(
                 for part in growing.values():
                     _write(tables, dataset, shard, part, order, {})
                 flushed = time.monotonic()
+
+
+def _reading(storage: Storage, todo: Sequence[Item]) -> AbstractContextManager[Callable[[str], bytes]]:
+    """What gives the bytes of these samples: those of a far source are fetched ahead."""
+    read = reader(storage, {item.uri: item.sample_id for item in todo})
+    threads = fetching_threads(any(not is_local(item.uri) for item in todo))
+    return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 
 
 def _write(

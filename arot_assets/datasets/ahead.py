@@ -1,0 +1,70 @@
+"""Fetching what will be read soon: the decoder of a far source must not wait for its server.
+
+Belongs here: the read-ahead. Does not belong here: how objects are reached (``reach.py``), decoding.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+HELD_BYTES = 256 * 1024 * 1024
+"""Bytes that have come and were not taken yet; above it nothing more is asked for."""
+WINDOW_PER_THREAD = 2
+
+
+class ReadAhead:
+    """``uri -> bytes`` that fetches the next objects meanwhile; use as a context manager. Safe in threads.
+
+    Args:
+        read: gives the bytes of an object; what it raises is raised when that object is asked for.
+        uris: in the order in which they will be asked for, each once. Others are read when they are asked for.
+        threads: fetching at a time.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], uris: Iterable[str], threads: int) -> None:
+        self._read = read
+        self._left = deque(uris)
+        self._window = threads * WINDOW_PER_THREAD
+        self._coming: dict[str, Future[bytes]] = {}
+        self._held = 0
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="arot-ahead")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __call__(self, uri: str) -> bytes:
+        """The bytes of an object."""
+        with self._lock:
+            self._ask()
+            coming = self._coming.pop(uri, None)
+        if coming is None:
+            return self._read(uri)
+        try:
+            data = coming.result()
+        finally:
+            with self._lock:
+                if not coming.cancelled() and coming.exception() is None:
+                    self._held -= len(coming.result())
+                self._ask()
+        return data
+
+    def _ask(self) -> None:
+        """Ask for more, as long as there is room; with the lock held."""
+        while self._left and len(self._coming) < self._window and self._held < HELD_BYTES:
+            uri = self._left.popleft()
+            self._coming[uri] = self._pool.submit(self._fetch, uri)
+
+    def _fetch(self, uri: str) -> bytes:
+        data = self._read(uri)
+        with self._lock:
+            self._held += len(data)
+        return data
