@@ -43,6 +43,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
       arot sql "select status, reason, count(*) from demo.samples group by all"
       arot sql "select uri, brightness from demo.samples join demo.cv2 using (sample_id) order by 2 limit 5"
       arot sql "select * from clean" -o parquet --out clean.parquet
+      arot sql "select count(*) from 's3://bucket/table.parquet'"
       arot sql "show all tables"
     """
     import duckdb
@@ -53,7 +54,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         raise click.UsageError("parquet is not for a terminal: name a file with --out")
     text = query if query is not None else Path(str(path)).read_text(encoding="utf-8")
     resources = default_resources()
-    with resources.warehouse.connect() as con:
+    with resources.warehouse.connect(text) as con:
         try:
             relation = con.sql(text)
         except duckdb.Error as error:

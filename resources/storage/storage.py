@@ -58,7 +58,6 @@ __all__ = [
 T = TypeVar("T")
 S3 = "s3"
 
-S3_SCHEMES = ("s3", "s3a")
 HTTP_SCHEMES = ("http", "https")
 HUB = "hf"
 VERSIONS = 5

@@ -46,18 +46,25 @@ def open_duckdb(
         con.execute("set parquet_metadata_cache = true")
         con.execute("set enable_progress_bar = false")
         if not is_local(tables.root):
-            _reach_s3(con, tables.root, tables.storage)
+            if scheme_of(tables.root) != "s3":
+                raise StorageError(
+                    f"DuckDB cannot read a store at '{tables.root}'; point AROT_STORE to a folder or to s3://"
+                )
+            reach_s3(con, tables.storage)
     except BaseException:
         con.close()
         raise
     return con
 
 
-def _reach_s3(con: "duckdb.DuckDBPyConnection", root: str, storage: "Storage") -> None:
+def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
+    """Let a connection read ``s3://``, with the endpoint and the credentials of the storage.
+
+    Raises:
+        StorageError: there are no credentials.
+    """
     from duckdb_extensions import import_extension
 
-    if scheme_of(root) != "s3":
-        raise StorageError(f"DuckDB cannot read a store at '{root}'; point AROT_STORE to a folder or to s3://")
     with _installing:
         import_extension("httpfs", con=con)
     con.execute("load httpfs")

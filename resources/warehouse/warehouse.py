@@ -13,7 +13,7 @@ import dagster as dg
 
 from resources.storage.storage import explain, is_local
 from resources.tables.tables import PROJECT_ROOT, Tables
-from resources.warehouse.connection import open_duckdb
+from resources.warehouse.connection import open_duckdb, reach_s3
 from resources.warehouse.views import View, dataset_views, model_views, quote
 
 if TYPE_CHECKING:
@@ -39,13 +39,25 @@ class Warehouse(dg.ConfigurableResource):
         root = self.tables.root
         return Path(root) / CATALOG if is_local(root) else PROJECT_ROOT / ".arot" / CATALOG
 
-    def connect(self) -> "duckdb.DuckDBPyConnection":
+    def connect(self, query: str = "") -> "duckdb.DuckDBPyConnection":
         """A new in-memory connection with every view of the catalogue as the store is now.
 
         Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
+
+        Args:
+            query: what will be asked; if it names files on S3, they can be reached though the store is on this machine.
+
+        Raises:
+            StorageError: no credentials for S3.
         """
         con = self._open(":memory:")
-        _create(con, self._views(con))
+        try:
+            if "s3://" in query and is_local(self.tables.root):
+                reach_s3(con, self.tables.storage)
+            _create(con, self._views(con))
+        except BaseException:
+            con.close()
+            raise
         return con
 
     def connect_bare(self) -> "duckdb.DuckDBPyConnection":

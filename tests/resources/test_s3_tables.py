@@ -135,3 +135,13 @@ def test_no_file_of_this_machine_holds_the_secret(
     with warehouse.connect() as con:
         assert con.execute("select count(*) from m").fetchone() == (6,)
         assert "testsecret" not in str(con.execute("from duckdb_secrets()").fetchall())
+
+
+def test_query_over_tables_of_this_machine_may_name_files_on_s3(
+    make_tables: Callable[..., Tables], tmp_path: Path
+) -> None:
+    far = make_tables()
+    far.write(rows(2), "t.parquet")
+    query = f"select count(*) from '{far.uri('t.parquet')}'"
+    with Warehouse(tables=Tables(store=str(tmp_path), storage=far.storage)).connect(query) as con:
+        assert con.execute(query).fetchone() == (6,)
