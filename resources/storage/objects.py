@@ -4,6 +4,7 @@ Belongs here: the words that every backend and its users share. Does not belong 
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -106,6 +107,13 @@ def absolute(uri: str) -> str:
     if member is not None:
         return member_uri(absolute(member.archive), member.name)
     return local_path(uri) if is_local(uri) else uri
+
+
+def outermost(roots: Iterable[str]) -> list[str]:
+    """Those roots that are not below another one, each once."""
+    whole = {absolute(root).rstrip("/"): root for root in roots}
+    above = {one: (one[:n] for n, c in enumerate(one) if c == "/") for one in whole}
+    return [root for one, root in whole.items() if not any(folder in whole for folder in above[one])]
 
 
 def join(root: str, *parts: str) -> str:

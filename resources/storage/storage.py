@@ -32,6 +32,7 @@ from resources.storage.objects import (
     is_local,
     join,
     local_path,
+    outermost,
     scheme_of,
 )
 from resources.storage.s3_settings import S3Settings
@@ -79,14 +80,17 @@ class Storage(dg.ConfigurableResource):
     _backends: dict[str, Backend] = PrivateAttr(default_factory=dict)
 
     def ls(
-        self, root: str, exts: Collection[str] | None = None, on_progress: Callable[[int], None] | None = None
+        self,
+        root: str | Collection[str],
+        exts: Collection[str] | None = None,
+        on_progress: Callable[[int], None] | None = None,
     ) -> Iterator[ObjectInfo]:
-        """Every object below a root, recursively, in no particular order.
+        """Every object below a root, or below several, recursively, in no particular order.
 
         Hidden files are listed; symbolic links to files are followed, to folders not (they may loop).
 
         Args:
-            root: a folder, or one object.
+            root: a folder, or one object; or several of them, of any schemes. What is below two of them is listed once.
             exts: keep only these extensions (``{".jpg"}``, compared without case); None keeps all.
             on_progress: called now and then with the number of objects seen since the last call.
 
@@ -94,10 +98,11 @@ class Storage(dg.ConfigurableResource):
             StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
         """
         wanted = None if exts is None else {e.lower() for e in exts}
-        for columns in self.ls_columns(root, on_progress):
-            for info in map(ObjectInfo, *columns):
-                if wanted is None or os.path.splitext(info.uri)[1].lower() in wanted:
-                    yield info
+        for one in [root] if isinstance(root, str) else outermost(root):
+            for columns in self.ls_columns(one, on_progress):
+                for info in map(ObjectInfo, *columns):
+                    if wanted is None or os.path.splitext(info.uri)[1].lower() in wanted:
+                        yield info
 
     def ls_columns(self, root: str, on_progress: Callable[[int], None] | None = None) -> Iterator[ObjectColumns]:
         """The same as ``ls``, some thousands of objects at a time: for sources with millions of them.

@@ -349,3 +349,13 @@ def test_declaration_is_checked() -> None:
         declare("https://example.org/l.csv?X-Amz-Signature=abc")
     with pytest.raises(ValueError, match="honor_opt_out"):
         declare("l.csv", urls={"honor_opt_out": False})
+
+
+def test_signed_addresses_in_other_columns_are_not_kept(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    signed = "https://one.example/t.jpg?size=2&X-Amz-Signature=abcdef0123"
+    line = {"url": URLS[0], "thumb": signed, "more": {"links": [signed, "https://u:pass@one.example/"]}, "n": 1}
+    dataset = make_dataset(lines(tmp_path / "l.jsonl", json.dumps(line)))
+    dataset.inventory()
+    (record,) = [said["record"] for said in listed(dataset).values()]
+    assert record["thumb"] == "https://one.example/t.jpg?size=2&X-Amz-Signature=…" and record["n"] == 1
+    assert "abcdef0123" not in json.dumps(record) and "pass" not in json.dumps(record)

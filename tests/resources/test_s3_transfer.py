@@ -75,6 +75,14 @@ def test_prefix_is_a_folder_and_listing_is_recursive(tree: str) -> None:
     }
 
 
+def test_several_roots_of_any_schemes_are_listed_at_once_and_nothing_twice(tree: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    roots = [f"{tree}/data/sub", f"{tree}/data/", str(tmp_path), f"{tree}/data2", f"{tree}/data"]
+    found = [o.uri for o in Storage().ls(roots)]
+    wanted = [f"{tree}/{k}" for k in KEYS if k.startswith(("data/", "data2/"))]
+    assert sorted(found) == sorted([*wanted, str(tmp_path / "x.jpg")])
+
+
 def test_same_tree_lists_the_same_on_s3_and_on_disk(tree: str, tmp_path: Path) -> None:
     storage = Storage()
     storage.sync(tree, str(tmp_path / "copy"))

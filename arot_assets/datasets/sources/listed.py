@@ -12,6 +12,7 @@ from typing import Any
 
 from arot_assets.datasets.jsontext import dump_json, parse_json
 from arot_assets.datasets.sidecars import Sidecar, split_tags
+from resources.storage.http_rules import redacted
 
 CAPTION_COLUMNS = ("caption", "text", "alt")
 TAGS_COLUMNS = ("tags",)
@@ -33,7 +34,8 @@ def to_metadata(caption: Any, tags: Any, record: Mapping[str, Any]) -> str | Non
     Args:
         caption: a text; other things are none.
         tags: a list of texts, or a text with commas.
-        record: everything else that is said of it; empty values are left out. What is not JSON becomes text.
+        record: everything else that is said of it; empty values are left out. What is not JSON becomes text, and addresses
+            lose their passwords and signatures.
 
     Returns:
         JSON, None if nothing is said.
@@ -44,11 +46,20 @@ def to_metadata(caption: Any, tags: Any, record: Mapping[str, Any]) -> str | Non
     words = split_tags(tags) if isinstance(tags, str) else [t.strip() for t in tags or () if isinstance(t, str)]
     if words:
         said["tags"] = list(dict.fromkeys(w for w in words if w))
-    rest = {key: value for key, value in record.items() if value is not None and value != ""}
+    rest = {key: without_secrets(value) for key, value in record.items() if value is not None and value != ""}
     if rest:
         said["record"] = rest
     # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
     return dump_json(parse_json(json.dumps(said, default=str))) if said else None
+
+
+def without_secrets(value: Any) -> Any:
+    """A value in which no address carries a password or a signature: such are never stored."""
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: without_secrets(inner) for key, inner in value.items()}
+    return [without_secrets(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def add_listed(side: Sidecar, metadata: str | None) -> Sidecar:
