@@ -15,6 +15,8 @@ from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.checks import dataset_checks
+from arot_assets.exports.assets import export_assets
+from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.checks import metric_checks
 
@@ -65,3 +67,24 @@ class Classifier(dg.Component):
         return dg.Definitions(
             assets=classifier_assets(self.declaration, partitions), asset_checks=[*classifier_checks(self.declaration)]
         )
+
+
+class HubDataset(dg.Component):
+    """A subset as a data set of the Hugging Face Hub, published when a person asks for it."""
+
+    def __init__(self, declaration: HubDatasetDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What ``attributes`` may hold."""
+        return HubDatasetDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "HubDataset":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset of this export."""
+        return dg.Definitions(assets=export_assets(self.declaration))

@@ -4,7 +4,7 @@ Belongs here: the kinds of declarations, and errors that name file and line. Doe
 leads to (``components.py`` and the rooms' ``assets.py``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,9 +12,11 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.registry import known_metrics
 from arot_assets.subsets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.yaml_lines import Where, YamlFile, read_yaml
+from resources.storage.hub_address import MAIN
 
 DEFS = Path(__file__).parent / "defs"
 FILE = "defs.yaml"
@@ -43,20 +45,25 @@ class ImageDataset(ImageDatasetDeclaration):
 KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.ImageDataset": ImageDataset,
     "arot_assets.components.Classifier": ClassifierDeclaration,
+    "arot_assets.components.HubDataset": HubDatasetDeclaration,
 }
 
 
 class Declarations:
-    """What is declared: datasets and classifiers by name.
+    """What is declared: datasets, classifiers and exports by name.
 
     Attributes:
         datasets: name -> declaration.
         classifiers: name -> declaration.
+        exports: name -> declaration.
+        files: name -> the file that declares it, for errors.
     """
 
     def __init__(self) -> None:
         self.datasets: dict[str, ImageDataset] = {}
         self.classifiers: dict[str, ClassifierDeclaration] = {}
+        self.exports: dict[str, HubDatasetDeclaration] = {}
+        self.files: dict[str, YamlFile] = {}
 
     def dataset(self, name: str) -> ImageDataset:
         """The dataset of this name.
@@ -72,17 +79,46 @@ class Declarations:
             )
         return self.datasets[name]
 
+    def export(self, name: str) -> HubDatasetDeclaration:
+        """The export of this name.
+
+        Raises:
+            DeclarationError: not declared.
+        """
+        if name not in self.exports:
+            raise DeclarationError(
+                f"no export '{name}'.{did_you_mean(name, self.exports)} "
+                f"`arot new hub-dataset {name} SUBSET OWNER/REPO` declares it"
+            )
+        return self.exports[name]
+
+    def check_subsets(self, subsets: Collection[str]) -> None:
+        """Hold the exports to the SQL project.
+
+        Args:
+            subsets: names of the models that are tagged ``subset``.
+
+        Raises:
+            DeclarationError: an export of something else; names file and line.
+        """
+        for name, export in self.exports.items():
+            if export.subset not in subsets:
+                raise _error(
+                    self.files[name],
+                    ("attributes", "subset"),
+                    f"no SQL model '{export.subset}' is tagged `subset`.{did_you_mean(export.subset, subsets)}",
+                )
+
 
 def load_declarations(folder: Path = DEFS) -> Declarations:
     """Read every ``defs.yaml`` below a folder.
 
     Raises:
         DeclarationError: not YAML, an unknown type or key, a wrong value, a name declared twice, a classifier of a
-            dataset or metric that is not declared.
+            dataset or metric that is not declared, two exports to one branch.
     """
     found = Declarations()
     places: dict[str, Path] = {}
-    files: dict[str, YamlFile] = {}
     for path in sorted(folder.rglob(FILE)):
         try:
             file = read_yaml(path)
@@ -92,13 +128,16 @@ def load_declarations(folder: Path = DEFS) -> Declarations:
         name = str(declaration.name)  # type: ignore[attr-defined]
         if name in places:
             raise DeclarationError(f"{path}:1: '{name}' is declared in {places[name]} already; choose another name")
-        places[name], files[name] = path, file
+        places[name], found.files[name] = path, file
         if isinstance(declaration, ImageDataset):
             found.datasets[name] = declaration
         elif isinstance(declaration, ClassifierDeclaration):
             found.classifiers[name] = declaration
+        elif isinstance(declaration, HubDatasetDeclaration):
+            found.exports[name] = declaration
     for name, classifier in found.classifiers.items():
-        _check_classifier(classifier, found, files[name])
+        _check_classifier(classifier, found, found.files[name])
+    _check_exports(found)
     return found
 
 
@@ -113,6 +152,18 @@ def _check_classifier(classifier: ClassifierDeclaration, found: Declarations, fi
                 file,
                 ("attributes", "embedding"),
                 f"classifier '{classifier.name}' needs the metric '{needed}': add it to the metrics of '{dataset.name}'",
+            )
+
+
+def _check_exports(found: Declarations) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for name, export in found.exports.items():
+        other = taken.setdefault((export.repo, export.revision or MAIN), name)
+        if other != name:
+            raise _error(
+                found.files[name],
+                ("attributes", "repo"),
+                f"'{export.repo}' is what export '{other}' publishes to; give each a repo or a revision of its own",
             )
 
 
@@ -137,7 +188,9 @@ def _parse(file: YamlFile) -> BaseModel:
     try:
         return kind.model_validate(value.get("attributes") or {})
     except ValidationError as error:
-        first: Mapping[str, Any] = error.errors()[0]
+        found = error.errors()
+        # a key that is misspelt is missing too; the misspelling is what helps
+        first: Mapping[str, Any] = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
         where: Where = ("attributes", *first["loc"])
         key = str(first["loc"][-1]) if first["loc"] else "attributes"
         if first["type"] == "extra_forbidden":

@@ -34,6 +34,7 @@ def build_definitions() -> dg.Definitions:
     """
     declared = load_declarations()  # first, for one clear error instead of a traceback through the component loader
     project = load_project(SQL_FOLDER)
+    declared.check_subsets(project.subsets)
     resources = default_resources()
     return dg.Definitions.merge(
         dg.load_from_defs_folder(project_root=PROJECT_ROOT),

@@ -9,10 +9,11 @@ import click
 
 COMMANDS = {
     "demo": "the whole demo on examples/, then a summary and what to try next",
-    "new": "declare a dataset: writes its defs.yaml",
+    "new": "declare a dataset or an export: writes its defs.yaml",
     "run": "inventory, samples, metrics, classifiers, SQL models: all missing work, and only that",
     "status": "shards and tables: done, missing, failed by reason",
     "retry": "compute failed rows again",
+    "publish": "a subset as a data set of the Hugging Face Hub",
     "sql": "ask the tables in SQL",
     "explain": "why a sample is in a subset, or not",
     "models": "the model catalogue",
@@ -60,6 +61,7 @@ class LazyGroup(click.Group):
 
 EXPECTED = (
     "DeclarationError",
+    "ExportError",
     "ProjectError",
     "StorageError",
     "TablesError",

@@ -1,15 +1,20 @@
-"""`arot new`: declare a dataset by writing its defs.yaml."""
+"""`arot new`: declare a dataset or an export by writing its defs.yaml."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
-from arot_assets.declarations import DEFS, FILE, ImageDataset, load_declarations
+from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.subsets.errors import did_you_mean
 
 
-@click.group(name="new", short_help="declare a dataset: writes its defs.yaml")
+@click.group(name="new", short_help="declare a dataset or an export: writes its defs.yaml")
 def command() -> None:
     """Declare something new. The file that is written is yours to edit."""
 
@@ -29,11 +34,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
     Example:
       arot new image-dataset cats ~/pictures/cats --metrics cv2,phash
     """
-    from pydantic import ValidationError
-
-    declared = load_declarations()
-    if name in declared.datasets or name in declared.classifiers:
-        raise click.ClickException(f"'{name}' is declared already; edit its {FILE}, or choose another name")
+    _require_new(load_declarations(), name)
     folder = Path(source).expanduser()
     is_list = folder.is_file() and source.lower().endswith(LIST_EXTENSIONS)
     if "://" not in source and not folder.is_dir() and not is_list:
@@ -46,16 +47,55 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
         "metrics": [m.strip() for m in metrics.split(",") if m.strip()],
         "shard_size": shard_size,
     }
+    path = _declare("datasets", ImageDataset, attributes)
+    click.echo(f"wrote {path}\nnext: arot run {name}")
+
+
+@command.command("hub-dataset")
+@click.argument("name")
+@click.argument("subset")
+@click.argument("repo")
+@click.option("--license", "licence", required=True, help="as the Hub names it: cc-by-4.0, mit, other …")
+@click.option("--layout", default="parquet", show_default=True, help="parquet, or folder: image files")
+def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) -> None:
+    """Declare the SQL model SUBSET as the data set REPO (owner/name) of the Hugging Face Hub.
+
+    Writes arot_assets/defs/exports/NAME/defs.yaml. Nothing is published before `arot publish NAME`.
+
+    \b
+    Example:
+      arot new hub-dataset clean_photos clean my-team/clean-photos --license cc-by-4.0
+    """
+    from arot_assets.subsets.load import load_project
+    from resources.tables import PROJECT_ROOT
+
+    declared = load_declarations()
+    _require_new(declared, name)
+    subsets = load_project(PROJECT_ROOT / "dbt_like_sql").subsets
+    if subset not in subsets:
+        raise click.ClickException(f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, subsets)}")
+    attributes = {"name": name, "subset": subset, "repo": repo, "layout": layout, "license": licence}
+    path = _declare("exports", HubDatasetDeclaration, attributes)
+    click.echo(f"wrote {path}\nnext: arot publish {name} --dry-run")
+
+
+def _require_new(declared: Declarations, name: str) -> None:
+    if name in declared.files:
+        raise click.ClickException(f"'{name}' is declared already; edit its {FILE}, or choose another name")
+
+
+def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) -> Path:
+    """Write a declaration, if its values are right; gives its file."""
     try:
-        ImageDataset.model_validate(attributes)
+        kind.model_validate(attributes)
     except ValidationError as error:
         first = error.errors()[0]
         text = str(first["msg"]).removeprefix("Value error, ")
         raise click.ClickException(
             f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {first['input']!r})"
         ) from error
-    path = DEFS / "datasets" / name / FILE
+    path = DEFS / folder / str(attributes["name"]) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = {"type": "arot_assets.components.ImageDataset", "attributes": attributes}
+    body = {"type": next(name for name, known in KINDS.items() if known is kind), "attributes": dict(attributes)}
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    click.echo(f"wrote {path}\nnext: arot run {name}")
+    return path

@@ -149,6 +149,11 @@ class Project:
             functions["this"] = Relation(MODELS_SCHEMA, model.name)
         return functions
 
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """The names of the models that are tagged ``subset`` and have a table, upstream first."""
+        return tuple(name for name, model in self.models.items() if model.is_subset and model.is_stored)
+
     @cached_property
     def tests(self) -> tuple[DataTest, ...]:
         """Every data test: of models in their order, of sources, singular."""

@@ -112,7 +112,7 @@ def absolute(uri: str) -> str:
 def outermost(roots: Iterable[str]) -> list[str]:
     """Those roots that are not below another one, each once."""
     whole = {absolute(root).rstrip("/"): root for root in roots}
-    above = {one: (one[:n] for n, c in enumerate(one) if c == "/") for one in whole}
+    above = {one: [one[:n] for n, c in enumerate(one) if c == "/"] for one in whole}
     return [root for one, root in whole.items() if not any(folder in whole for folder in above[one])]
 
 

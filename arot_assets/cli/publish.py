@@ -1,0 +1,68 @@
+"""`arot publish`: a subset as a data set of the Hugging Face Hub."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from arot_assets.cli.work import Work
+    from arot_assets.exports.declaration import HubDatasetDeclaration
+    from arot_assets.exports.publish import Preview
+
+
+@click.command(name="publish", short_help="a subset as a data set of the Hugging Face Hub")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="say what would be written; reads no picture, writes nothing")
+def command(name: str, dry_run: bool) -> None:
+    """Publish the export NAME: the rows of its subset with their pictures and a card, in one commit.
+
+    arot_assets/defs/exports/NAME/defs.yaml declares it: which subset, which repository, Parquet files or image files. A
+    repository that is not there is made, private. What did not change is not published again, and no picture is read then.
+    The pictures' bytes are the original ones; if one cannot be read any more, nothing is published and the error names it.
+
+    It needs a token that may write: set HF_TOKEN, or run `hf auth login`.
+
+    \b
+    Examples:
+      arot publish clean_photos --dry-run
+      arot publish clean_photos
+    """
+    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.session import open_work
+    from arot_assets.progress import reporting
+
+    with open_work() as work, reporting(reporter()):
+        declaration = work.declared.export(name)
+        if dry_run:
+            from arot_assets.exports.publish import preview
+
+            _show(name, preview(declaration, work.project, work.resources))
+            return
+        work.resources.storage.hub_backend().client.require_token(declaration.address)
+        facts = _publish(work, declaration)
+    said = "published:" if facts["changed"] else "nothing to do, they are there already:"
+    click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")
+    if facts["left out"]:
+        click.echo(f"  {facts['left out']:,} rows left out: their picture could not be read")
+
+
+def _show(name: str, found: "Preview") -> None:
+    files = f"{found.files:,} file{'s' if found.files > 1 else ''}"
+    click.echo(f"{name}: {found.rows:,} rows, {found.picture_bytes:,} bytes of pictures, {files}")
+    click.echo(f"  columns: {', '.join(found.columns)}")
+    click.echo(f"  {found.outcome}")
+
+
+def _publish(work: "Work", declaration: "HubDatasetDeclaration") -> dict[str, Any]:
+    """Run the asset where the UI looks; gives what the run recorded of it."""
+    from arot_assets.cli.launch import materialize
+    from arot_assets.exports.assets import export_key
+
+    key = export_key(declaration.name)
+    outcome = materialize(work.definitions(), work.instance, [key])
+    event = work.instance.get_latest_materialization_event(key)
+    found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
+    if outcome.problems or found is None:
+        lines = "\n  ".join(outcome.problems) or "nothing was recorded"
+        raise click.ClickException(f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`)")
+    return {name: value.value for name, value in found.metadata.items()}

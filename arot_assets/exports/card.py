@@ -1,0 +1,191 @@
+"""The card of a published data set: ``README.md`` with what the Hub, the library ``datasets`` and people want to know.
+
+Belongs here: its text, and laying it into a card that people have edited. Does not belong here: finding the facts
+(``rows.py``, ``lineage.py``).
+
+Nothing in it changes unless the data, the SQL or the declaration does. What is ours stands between two comments; the rest of
+the page is its owner's, and so are all entries of the first lines that we do not need.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.features import card_feature, type_name
+from arot_assets.exports.lineage import Lineage, column_texts
+from arot_assets.exports.parquet import IMAGE_COLUMN, file_schema
+from arot_assets.exports.rows import Rows
+
+BEGIN = "<!-- arot: begin. What stands before the line 'arot: end' is written anew by `arot publish`. -->"
+END = "<!-- arot: end -->"
+BLOCK = re.compile(r"<!-- arot: begin.*?<!-- arot: end -->", re.DOTALL)
+FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+CONFIG = "default"
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+LARGEST = "n>1B"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was published of the rows.
+
+    Attributes:
+        rows: rows with their pictures.
+        picture_bytes: of these pictures.
+        left_out: rows whose picture could not be read.
+        captions: rows of the subset that have a caption.
+    """
+
+    rows: int
+    picture_bytes: int
+    left_out: int
+    captions: int
+
+
+def data_files(layout: str, split: str) -> str:
+    """The pattern of the files that are data."""
+    return f"data/{split}-*-of-*.parquet" if layout == "parquet" else f"{split}/**"
+
+
+def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts) -> dict[str, Any]:
+    """The first lines of the card: what programs read."""
+    features = [{"name": f.name, **card_feature(f.type)} for f in file_schema(rows.schema)]
+    size = counts.picture_bytes + rows.value_bytes
+    split = {"name": declaration.split, "num_bytes": size, "num_examples": counts.rows}
+    return {
+        "license": declaration.license,
+        "task_categories": ["text-to-image" if 2 * counts.captions > rows.count else "unconditional-image-generation"],
+        "size_categories": [next((name for most, name in SIZES if counts.rows < most), LARGEST)],
+        "configs": [
+            {
+                "config_name": CONFIG,
+                "data_files": [{"split": declaration.split, "path": data_files(declaration.layout, declaration.split)}],
+            }
+        ],
+        "dataset_info": {"config_name": CONFIG, "features": features, "splits": [split], "dataset_size": size},
+    }
+
+
+def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, counts: Counts) -> str:
+    """What people read, between its two comments."""
+    parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
+    parts += [_table(("", ""), _count_rows(counts)), _use(declaration)]
+    parts += ["## Columns", _table(("column", "type", "meaning"), _column_rows(rows.schema, lineage))]
+    parts += ["## Selection", "Samples that each condition removes, in order and alone."]
+    for model in lineage.models:
+        if model.waterfall is not None:
+            parts += [f"### {model.name}", model.waterfall.to_markdown()]
+    parts += ["## Lineage", _table(("dataset", "source", "commit"), [_source_row(s) for s in lineage.sources])]
+    if lineage.tables:
+        made = [(f"`{t.name}`", ", ".join(t.versions), t.made_by) for t in lineage.tables]
+        parts.append(_table(("metric table", "version", "made by"), made))
+    parts += [f"SQL of `{m.name}`:\n\n````sql\n{m.sql.strip()}\n````" for m in lineage.models]
+    parts += ["## Licence", f"`{declaration.license}`"]
+    text = "\n\n".join(part for part in parts if part).replace("<!--", "&lt;!--")
+    for folder, shown in lineage.folders.items():
+        text = text.replace(folder, shown)
+    return f"{BEGIN}\n\n{text}\n\n{END}"
+
+
+def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
+    """A card with our part written anew; everything else in it stays.
+
+    Args:
+        old: the card so far, empty without one.
+        front: from ``front_matter``.
+        ours: from ``block``.
+        repo: whose card it is, for errors.
+
+    Raises:
+        ExportError: its first lines are no YAML.
+    """
+    found = FRONT.match(old)
+    try:
+        theirs = (yaml.safe_load(found[1]) if found else None) or {}
+        if not isinstance(theirs, dict):
+            raise yaml.YAMLError("not a mapping of keys")
+    except yaml.YAMLError as error:
+        raise ExportError(
+            f"the first lines of README.md in '{repo}' are no YAML ({' '.join(str(error).split())}); correct them on the Hub"
+        ) from error
+    wanted = _combined(theirs, front)
+    head = (
+        found[0]
+        if found and wanted == theirs
+        else f"---\n{yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)}---\n"
+    )
+    body = old[found.end() :] if found else old
+    if BLOCK.search(body):
+        return head + BLOCK.sub(lambda _: ours, body, count=1)
+    above = f"{body.rstrip()}\n\n" if body.strip() else "\n"
+    return f"{head}{above}{ours}\n"
+
+
+def _combined(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of people with ours: other configurations and a task that they chose stay."""
+    result = {**theirs, **ours}
+    if "task_categories" in theirs:
+        result["task_categories"] = theirs["task_categories"]
+    for key in ("configs", "dataset_info"):
+        there = theirs.get(key)
+        others = (
+            [e for e in there if isinstance(e, dict) and e.get("config_name", CONFIG) != CONFIG]
+            if isinstance(there, list)
+            else []
+        )
+        if others:
+            mine = ours[key] if isinstance(ours[key], list) else [ours[key]]
+            result[key] = [*mine, *others]
+    return result
+
+
+def _use(declaration: HubDatasetDeclaration) -> str:
+    revision = f', revision="{declaration.revision}"' if declaration.revision else ""
+    return (
+        f"```python\nfrom datasets import load_dataset\n\n"
+        f'dataset = load_dataset("{declaration.repo}", split="{declaration.split}"{revision})\n```'
+    )
+
+
+def _count_rows(counts: Counts) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("rows", f"{counts.rows:,}"),
+        ("bytes of pictures", f"{counts.picture_bytes:,}"),
+    ]
+    if counts.left_out:
+        rows.append(("rows left out: their picture could not be read any more", f"{counts.left_out:,}"))
+    return rows
+
+
+def _column_rows(schema: pa.Schema, lineage: Lineage) -> list[Sequence[str]]:
+    texts = column_texts(lineage)
+    image = (f"`{IMAGE_COLUMN}`", "image", "the original bytes of the file")
+    return [image, *((f"`{f.name}`", type_name(f.type), texts.get(f.name, "")) for f in schema)]
+
+
+def _source_row(source: Any) -> Sequence[str]:
+    return (f"`{source.dataset}`", f"`{source.address}`", source.commit)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,82 @@
+"""Columns as the library ``datasets`` knows them: types that it can hold, and its description of them.
+
+Belongs here: Arrow types -> plain Arrow types -> features, for file schemas (JSON) and for cards (YAML).
+Does not belong here: which columns there are (``rows.py``).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from arot_assets.exports.errors import ExportError
+
+NAMES = {
+    "halffloat": "float16",
+    "float": "float32",
+    "double": "float64",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
+"""Arrow's names of types that ``datasets`` calls otherwise."""
+IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+"""How a picture lies in a Parquet file of ``datasets``."""
+
+
+def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
+    """The nearest type that ``datasets`` holds and Parquet gives back as it was.
+
+    Raises:
+        ExportError: there is none (maps, unions).
+    """
+    if pa.types.is_list(kind):
+        return pa.list_(plain_type(kind.value_type, column))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, plain_type(f.type, column)) for f in kind])
+    if pa.types.is_nested(kind):
+        raise ExportError(
+            f"column '{column}' is a {kind}, which the library datasets cannot hold; turn it into text, a list or a struct "
+            "in SQL, or name the other `columns`"
+        )
+    return kind
+
+
+def feature(kind: pa.DataType) -> dict[str, Any]:
+    """A plain type as ``datasets`` describes it in the metadata of a file."""
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return {"feature": feature(kind.value_type), "_type": "List"}
+    if pa.types.is_struct(kind):
+        return {f.name: feature(f.type) for f in kind}
+    return {"dtype": NAMES.get(str(kind), str(kind)), "_type": "Value"}
+
+
+def card_feature(kind: pa.DataType) -> dict[str, Any]:
+    """A plain type as ``datasets`` describes it in a card, without the name of its column."""
+    if kind == IMAGE:
+        return {"dtype": "image"}
+    if pa.types.is_list(kind):
+        inner = card_feature(kind.value_type)
+        return {"list": next(iter(inner.values())) if list(inner) in (["dtype"], ["struct"]) else inner}
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": f.name, **card_feature(f.type)} for f in kind]}
+    return {"dtype": NAMES.get(str(kind), str(kind))}
+
+
+def type_name(kind: pa.DataType) -> str:
+    """A plain type in a word or two, for people."""
+    if kind == IMAGE:
+        return "image"
+    if pa.types.is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{f.name}: {type_name(f.type)}' for f in kind)}>"
+    return NAMES.get(str(kind), str(kind))
+
+
+def file_metadata(schema: pa.Schema) -> Mapping[str, str]:
+    """What the schema of a file says to ``datasets``."""
+    features = {f.name: feature(f.type) for f in schema}
+    return {"huggingface": json.dumps({"info": {"features": features}})}

@@ -1,0 +1,153 @@
+"""Where a subset comes from: its models, datasets, metric tables with their versions, and the models behind them.
+
+Belongs here: looking that up. Does not belong here: how a card shows it (``card.py``).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from arot_assets.classifiers.inputs import dataset_root
+from arot_assets.classifiers.promotion import ROOT, current, load_head
+from arot_assets.datasets.inventory import COMMIT, INVENTORY
+from arot_assets.datasets.samples import SAMPLES
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.rows import Rows, added_descriptions, shown_source
+from arot_assets.metrics.registry import get_metric, known_metrics
+from arot_assets.subsets.describe import ModelColumn, ModelResult
+from arot_assets.subsets.project import WIDE, Project
+from arot_assets.subsets.runner import load_result, stale_models, waiting_models
+from resources.models.catalogue import find_entry
+from resources.storage.objects import is_local
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset behind a subset.
+
+    Attributes:
+        dataset: its name.
+        address: where its objects are, as others may see it.
+        commit: of the repository that it is, empty for other sources.
+    """
+
+    dataset: str
+    address: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A metric table behind a subset.
+
+    Attributes:
+        name: ``dataset.table``.
+        versions: ``metric_version`` of its rows.
+        made_by: the model and its revision, empty for code alone.
+    """
+
+    name: str
+    versions: tuple[str, ...]
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Everything behind a subset.
+
+    Attributes:
+        models: the SQL models, upstream first; the last is the subset.
+        sources: datasets.
+        tables: metric tables.
+        folders: local folder -> what may be said of it.
+    """
+
+    models: tuple[ModelResult, ...]
+    sources: tuple[Source, ...]
+    tables: tuple[Table, ...]
+    folders: dict[str, str]
+
+    @property
+    def subset(self) -> ModelResult:
+        """The subset itself."""
+        return self.models[-1]
+
+
+def require_current(project: Project, subset: str, tables: Tables, warehouse: Warehouse) -> None:
+    """What is published is what the SQL says now.
+
+    Raises:
+        ExportError: the subset is not built, or older than what it is made of.
+        ProjectError: there is no such model.
+    """
+    model = project.model(subset)
+    if not model.is_subset:
+        raise ExportError(f"model '{subset}' is no subset; give it the tag: config(tags=['subset'])")
+    waiting = waiting_models(project, warehouse).get(subset)
+    if waiting:
+        raise ExportError(f"subset '{subset}' waits for {', '.join(waiting)}; `arot run` of that dataset makes them")
+    if subset in stale_models(project, tables, warehouse):
+        raise ExportError(f"subset '{subset}' is not built, or out of date; `arot run` of its dataset builds it")
+
+
+def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
+    """Look up what a built subset comes from."""
+    models = tuple(r for n in _with_upstream(project, subset) if (r := load_result(project, n, tables)) is not None)
+    roots = {d: dataset_root(tables, d) for d in rows.datasets}
+    footers = {d: tables.footer("datasets", d, INVENTORY) for d in rows.datasets}
+    sources = tuple(Source(d, shown_source(root), footers[d].get(COMMIT, "")) for d, root in roots.items())
+    read = {
+        (found.schema, found.identifier)
+        for model in models
+        for found in (project.source(*s) for s in project.inputs(model.name)[1])
+    }
+    metrics = sorted(t for t in read if t[1] not in (SAMPLES, WIDE, "inventory"))
+    folders = {root: shown_source(root) for root in roots.values() if is_local(root)}
+    return Lineage(models, sources, tuple(_table(tables, *t) for t in metrics), folders)
+
+
+def column_texts(lineage: Lineage) -> dict[str, str]:
+    """What each column means that can be published."""
+    own = {c.name: _text(c) for c in lineage.subset.columns}
+    return {**added_descriptions(), **own}
+
+
+def _text(column: ModelColumn) -> str:
+    is_uri = any((u.table, u.column) == (SAMPLES, "uri") for u in column.upstream)
+    return f"{column.description}, below its source" if is_uri and column.description else column.description
+
+
+def _with_upstream(project: Project, name: str) -> Iterator[str]:
+    seen: set[str] = set()
+
+    def visit(model: str) -> Iterator[str]:
+        if model not in seen:
+            seen.add(model)
+            for ref in project.inputs(model)[0]:
+                yield from visit(ref)
+            yield model
+
+    return visit(name)
+
+
+def _table(tables: Tables, dataset: str, table: str) -> Table:
+    heads = tables.heads(dataset, table).values()
+    versions = tuple(sorted({h.footer.get("metric_version", "") for h in heads} - {""}))
+    return Table(f"{dataset}.{table}", versions, _made_by(tables, table))
+
+
+def _made_by(tables: Tables, table: str) -> str:
+    if table in tables.list(ROOT):
+        pointer = current(tables, table)
+        if pointer is None:
+            return "no promoted head"
+        head = load_head(tables, table, pointer.digest)
+        return f"classifier head {pointer.digest}, on {head.embedding} {head.embedding_version}"
+    if table not in known_metrics():
+        return ""
+    model = get_metric(table).model
+    if model is None:
+        return "code, no model"
+    entry = find_entry(model)
+    return f"{entry.id}, revision {entry.revision}, {entry.licence}"

@@ -1,0 +1,115 @@
+"""The original bytes of pictures, proven to be those that were measured.
+
+Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what becomes of them.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from arot_assets.datasets.reach import reader
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.rows import PICTURE, PICTURE_COLUMNS
+from arot_assets.parallel import ordered_map
+from resources.storage import Storage, StorageError
+
+MANY = 100
+"""So many pictures that cannot be read are enough: the rest is not tried."""
+SHOWN = 3
+EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
+"""File names of formats; the others are called as the format is."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A picture that cannot be published.
+
+    Attributes:
+        sample_id: the sample.
+        uri: where it was, None if no dataset has it any more.
+        reason: what is wrong.
+    """
+
+    sample_id: str
+    uri: str | None
+    reason: str
+
+
+def file_name(sample_id: str, kind: str) -> str:
+    """The name of a picture's file: from its content, never from the source.
+
+    Args:
+        sample_id: 32 hex digits.
+        kind: the format that was found in the file.
+    """
+    return f"{sample_id}.{EXTENSIONS.get(kind, kind.lower())}"
+
+
+def read_original(storages: Mapping[str, Storage], row: Mapping[str, Any]) -> bytes | Gone:
+    """The bytes of one sample.
+
+    Args:
+        storages: dataset -> what reaches its objects, under its rules.
+        row: ``sample_id`` and ``PICTURE_COLUMNS``.
+    """
+    sample_id, uri = row["sample_id"], row["uri"]
+    if uri is None:
+        return Gone(sample_id, None, "no dataset has this sample any more")
+    try:
+        data = reader(storages[row["dataset"]], {uri: sample_id})(uri)
+    except StorageError as error:
+        return Gone(sample_id, uri, error.reason)
+    if hashlib.sha256(data).hexdigest() != row["sha256"]:
+        return Gone(sample_id, uri, "its bytes are others now")
+    return data
+
+
+def read_groups(
+    groups: Iterator[pa.RecordBatch], read: Callable[[Mapping[str, Any]], Any], threads: int | None
+) -> Iterator[tuple[pa.RecordBatch, list[Any]]]:
+    """Row groups with what ``read`` gives for each of their rows; the rows of the next ones are read meanwhile.
+
+    Args:
+        groups: batches of ``Rows.sql``, none of them empty.
+        read: called in threads.
+        threads: None for the default.
+    """
+    begun: deque[pa.RecordBatch] = deque()
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        for group in groups:
+            begun.append(group)
+            yield from picture_rows(group)
+
+    results = ordered_map(read, rows(), threads)
+    for first in results:
+        group = begun.popleft()
+        yield group, [first, *islice(results, group.num_rows - 1)]
+
+
+def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
+    """``sample_id`` and ``PICTURE_COLUMNS`` of each row."""
+    columns = {n: group[PICTURE + n].to_pylist() for n in PICTURE_COLUMNS}
+    columns["sample_id"] = group["sample_id"].to_pylist()
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def listed(gone: list[Gone]) -> str:
+    """The first few pictures that are gone, with their reasons."""
+    shown = "; ".join(f"{g.uri or g.sample_id}: {g.reason}" for g in gone[:SHOWN])
+    return f"{shown}; …" if len(gone) > SHOWN else shown
+
+
+def stop(name: str, gone: list[Gone]) -> ExportError:
+    """The error for pictures that are not there as they were."""
+    count = f"at least {len(gone)}" if len(gone) >= MANY else str(len(gone))
+    noun = "picture" if count == "1" else "pictures"
+    return ExportError(
+        f"exports/{name}: {count} {noun} cannot be read as they were, nothing was published: {listed(gone)}. Run the dataset "
+        "again so that the subset leaves them out, or set `on_missing: skip`"
+    )

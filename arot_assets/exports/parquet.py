@@ -1,0 +1,115 @@
+"""The layout ``parquet``: files that hold the pictures and their values.
+
+Belongs here: names, row groups and options of the files. Does not belong here: where rows come from, the commit.
+
+The same rows give the same bytes. Chunks are cut by content, so that a store that knows the chunks of the last version
+(Xet, behind the Hub) is sent only what is new. Pictures are compressed already and are stored as they are.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from arot_assets.exports.features import IMAGE, file_metadata
+from arot_assets.exports.originals import file_name
+from arot_assets.exports.rows import PICTURE, Rows
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
+
+IMAGE_COLUMN = "image"
+COMPRESSION = "zstd"
+
+Stream = Iterator[tuple[pa.RecordBatch, Sequence[Any]]]
+"""Row groups with what was read for each row: bytes, or None where nothing needed to be read."""
+
+
+def file_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a file: the picture first, features in the metadata."""
+    whole = pa.schema([pa.field(IMAGE_COLUMN, IMAGE), *schema])
+    return whole.with_metadata(dict(file_metadata(whole)))
+
+
+def file_names(split: str, count: int) -> list[str]:
+    """The names of so many files, as ``datasets`` writes them."""
+    return [f"data/{split}-{n:05d}-of-{count:05d}.parquet" for n in range(count)]
+
+
+def write_parquet(
+    rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
+) -> "dict[str, CommitOperationAdd]":
+    """Write and send file after file; each leaves this machine before the next is begun.
+
+    Args:
+        rows: the plan.
+        split: the split's name.
+        stream: one item for each row group of the plan, with the bytes of its pictures.
+        folder: an empty folder.
+        send: uploads the content of files.
+
+    Returns:
+        Path -> what the commit is to hold.
+    """
+    import pyarrow.parquet as pq
+
+    schema = file_schema(rows.schema)
+    done: dict[str, CommitOperationAdd] = {}
+    for name, cut in zip(file_names(split, len(rows.cuts)), rows.cuts, strict=True):
+        path = folder / name.rpartition("/")[2]
+        with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
+            for _ in cut:
+                group, pictures = next(stream)
+                if group.num_rows:
+                    writer.write_batch(with_image(group, pictures, schema), row_group_size=group.num_rows)
+        done[name] = sent(name, path, send)
+        path.unlink()
+    for _ in stream:
+        raise AssertionError("the plan has a place for every row group")
+    return done
+
+
+def sent(name: str, path: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]") -> "CommitOperationAdd":
+    """Send a local file; gives what the commit is to hold. The file is not needed any more.
+
+    Args:
+        name: its path in the repository.
+        path: the file.
+        send: uploads its content, if the repository keeps such files in LFS.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    addition = CommitOperationAdd(name, path)
+    send([addition])
+    if addition.path_or_fileobj == b"":
+        return addition
+    return CommitOperationAdd(name, path.read_bytes())  # a file of Git itself travels with the commit
+
+
+def with_image(group: pa.RecordBatch, pictures: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
+    """A row group with its pictures."""
+    formats, ids = group[PICTURE + "format"].to_pylist(), group["sample_id"].to_pylist()
+    names = [file_name(i, f) for i, f in zip(ids, formats, strict=True)]
+    fields = [pa.array(pictures, pa.binary()), pa.array(names, pa.string())]
+    image = pa.StructArray.from_arrays(fields, fields=list(IMAGE))
+    return pa.RecordBatch.from_arrays([image, *(group[n] for n in schema.names[1:])], schema=schema)
+
+
+def _options(schema: pa.Schema) -> Mapping[str, Any]:
+    leaves = [leaf for f in schema for leaf in _leaves(f.name, f.type)]
+    bare = f"{IMAGE_COLUMN}.bytes"
+    return {
+        "compression": {leaf: "none" if leaf == bare else COMPRESSION for leaf in leaves},
+        "use_dictionary": [leaf for leaf in leaves if leaf != bare],
+        "write_page_index": True,
+        "use_content_defined_chunking": True,
+    }
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    if pa.types.is_struct(kind):
+        return [leaf for f in kind for leaf in _leaves(f"{path}.{f.name}", f.type)]
+    if pa.types.is_list(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    return [path]

@@ -1,0 +1,76 @@
+"""One publication: what is published, what it is made from, and what it works with.
+
+Belongs here: gathering all that the tables know, before any picture is read. Does not belong here: the work (``publish.py``).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arot_assets.classifiers.inputs import dataset_storage
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.folder import check_count
+from arot_assets.exports.lineage import Lineage, require_current, trace
+from arot_assets.exports.rows import Rows, plan_rows
+from arot_assets.subsets.project import Project
+from resources.defaults import Resources
+from resources.storage import Storage
+from resources.warehouse.views import quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from resources.storage.hub_client import HubClient
+
+CAPTION = "caption"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a publication goes by.
+
+    Attributes:
+        declaration: what the user declared.
+        resources: the lake, and what reaches pictures and the Hub.
+        con: an open connection with the views of the catalogue.
+        rows: what is published.
+        lineage: what it is made from.
+        captions: rows that have a caption.
+    """
+
+    declaration: HubDatasetDeclaration
+    resources: Resources
+    con: "duckdb.DuckDBPyConnection"
+    rows: Rows
+    lineage: Lineage
+    captions: int
+
+    @property
+    def client(self) -> "HubClient":
+        """What asks the Hub."""
+        return self.resources.storage.hub_backend().client
+
+    def storages(self) -> dict[str, Storage]:
+        """Dataset -> what reaches its objects, under its rules."""
+        storage, tables = self.resources.storage, self.resources.tables
+        return {d: dataset_storage(storage, tables, d) for d in self.rows.datasets}
+
+
+def make_plan(
+    declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: "duckdb.DuckDBPyConnection"
+) -> Plan:
+    """Look at the subset and all behind it; reads no picture and asks nobody.
+
+    Raises:
+        ExportError: it cannot be published: not built, out of date, a column or a sample that is not right.
+        ProjectError: there is no such subset.
+    """
+    require_current(project, declaration.subset, resources.tables, resources.warehouse)
+    rows = plan_rows(declaration, project, resources.tables, con)
+    if declaration.layout == "folder":
+        check_count(declaration.name, rows.count)
+    captions = 0
+    if CAPTION in rows.schema.names:
+        found = con.execute(f"select count({quote(CAPTION)}) from ({rows.sql})").fetchone()
+        captions = int(found[0]) if found else 0
+    lineage = trace(rows, project, declaration.subset, resources.tables)
+    return Plan(declaration, resources, con, rows, lineage, captions)

@@ -1,0 +1,241 @@
+"""Publishing: the rows of a subset, their pictures and a card become one commit, or none if nothing changed.
+
+Belongs here: the order of the work, and what counts as unchanged. Does not belong here: rows (``rows.py``), reading and
+uploading (``upload.py``), the card, requests.
+
+Contents are uploaded file by file, and nobody sees them before the commit at the end: killed at any moment, the repository is
+as it was. With the digest of the last publication no picture is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from arot_assets.exports.card import Counts, block, front_matter, merge
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.folder import known_pictures, place
+from arot_assets.exports.originals import Gone, picture_rows, read_original
+from arot_assets.exports.plan import Plan, make_plan
+from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
+from arot_assets.exports.rows import batch_schema, read_batches
+from arot_assets.exports.upload import Uploaded, upload
+from arot_assets.subsets.project import Project
+from resources.defaults import Resources
+from resources.storage.hub_address import MAIN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from resources.storage.hub_client import Content
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a publication would do.
+
+    Attributes:
+        rows: rows of the subset.
+        picture_bytes: of all pictures.
+        columns: names of the columns, the picture first.
+        files: number of files with data.
+        outcome: what would become of the repository, in words.
+    """
+
+    rows: int
+    picture_bytes: int
+    columns: tuple[str, ...]
+    files: int
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publication did.
+
+    Attributes:
+        rows: rows that the repository has now.
+        picture_bytes: of their pictures.
+        left_out: rows whose picture could not be read, by ``on_missing: skip``.
+        commit: the commit that holds them.
+        url: of the commit, for people.
+        changed: False if the repository was as it should be already.
+        digest: of the data.
+        schema: the published columns beside the picture.
+        pictures: thumbnails, RGB uint8 [h, w, 3] each; none if no picture was read.
+    """
+
+    rows: int
+    picture_bytes: int
+    left_out: int
+    commit: str
+    url: str
+    changed: bool
+    digest: str
+    schema: pa.Schema
+    pictures: "list[NDArray[Any]]"
+
+
+def preview(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Preview:
+    """What ``publish`` would do now; reads no picture and writes nothing.
+
+    Raises:
+        ExportError, ProjectError, StorageError: as ``publish``, except that no token is needed.
+    """
+    with resources.warehouse.connect() as con:
+        plan = make_plan(declaration, project, resources, con)
+        outcome = _outcome(plan)
+    rows = plan.rows
+    files = len(rows.cuts) if declaration.layout == "parquet" else rows.count + 1
+    return Preview(rows.count, rows.picture_bytes, ("image", *rows.schema.names), files, outcome)
+
+
+def publish(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Published:
+    """Bring the repository to what the subset says now, in one commit.
+
+    Args:
+        declaration: what, and where to.
+        project: the SQL project that has the subset.
+        resources: the lake with the subset, and what reaches its pictures and the Hub.
+
+    Raises:
+        ExportError: the subset cannot be published, or pictures are not there as they were; nothing was committed.
+        ProjectError: there is no such subset.
+        StorageError: no token, no right to the repository, or the Hub cannot be reached; nothing was committed.
+    """
+    resources.storage.hub_backend().client.require_token(declaration.address)
+    with resources.warehouse.connect() as con:
+        plan = make_plan(declaration, project, resources, con)
+        remote = _prepare(plan)
+        state, done = remote.state, Uploaded()
+        if state is None or not _is_current(plan, remote):
+            done = upload(plan, remote)
+            state = _new_state(plan, done)
+        counts = Counts(
+            plan.rows.count - len(state.left_out),
+            plan.rows.picture_bytes - state.left_out_bytes,
+            len(state.left_out),
+            plan.captions,
+        )
+        commit, changed = _commit(plan, remote, state, done, counts)
+    return Published(
+        counts.rows,
+        counts.picture_bytes,
+        counts.left_out,
+        commit,
+        f"{plan.client.settings.address()}/datasets/{declaration.repo}/commit/{commit}",
+        changed,
+        state.data,
+        plan.rows.schema,
+        done.pictures,
+    )
+
+
+def _prepare(plan: Plan) -> Remote:
+    """The repository as it is; it and its branch are made if they are not there, and may be written to."""
+    from huggingface_hub import CommitOperationAdd
+
+    declaration, client = plan.declaration, plan.client
+    if not client.ensure_repo(declaration.address, declaration.private):
+        _check_visibility(plan)
+    # uploads nothing, but is refused without the right to write
+    client.preupload(declaration.address.at(MAIN), [CommitOperationAdd(STATE, b"{}")])
+    client.ensure_branch(declaration.address)
+    remote = look(client, declaration.address)
+    check_foreign(remote, declaration)
+    return remote
+
+
+def _check_visibility(plan: Plan) -> None:
+    declaration = plan.declaration
+    if declaration.private and not plan.client.is_private(declaration.address):
+        raise ExportError(
+            f"exports/{declaration.name}: '{declaration.repo}' is public; say `private: false` if that is meant, or make it "
+            "private in its settings on the Hub"
+        )
+
+
+def _is_current(plan: Plan, remote: Remote) -> bool:
+    """Whether the repository has these rows already, and no picture that was left out has come back."""
+    state, declaration = remote.state, plan.declaration
+    if state is None or state.data != plan.rows.digest or not remote.is_whole():
+        return False
+    if state.left_out and declaration.on_missing == "stop":
+        return False
+    if declaration.layout == "parquet" and not state.left_out:
+        return True
+    left_out, storages = set(state.left_out), plan.storages()
+    known = known_pictures(declaration.split, remote.files) if declaration.layout == "folder" else lambda _: True
+    return all(
+        isinstance(read_original(storages, row), Gone) if row["sample_id"] in left_out else known(row)
+        for batch in read_batches(plan.con, plan.rows.sql, batch_schema(plan.rows))
+        for row in picture_rows(batch)
+    )
+
+
+def _new_state(plan: Plan, done: Uploaded) -> State:
+    declaration = plan.declaration
+    tables = {p: op.upload_info.sha256.hex() for p, op in done.files.items() if p.endswith(".parquet")}
+    return State(
+        data=plan.rows.digest,
+        layout=declaration.layout,
+        split=declaration.split,
+        files=tables,
+        left_out=sorted(g.sample_id for g in done.gone),
+        left_out_bytes=done.gone_bytes,
+    )
+
+
+def _commit(plan: Plan, remote: Remote, state: State, done: Uploaded, counts: Counts) -> tuple[str, bool]:
+    declaration, client = plan.declaration, plan.client
+    front = front_matter(declaration, plan.rows, counts)
+    ours = block(declaration, plan.rows, plan.lineage, counts)
+    wanted = _paths(plan, state) if done.files else None
+
+    def changes(head: str) -> "tuple[Mapping[str, Content], Sequence[str]]":
+        now = remote if remote.head == head else look(client, declaration.address.at(head))
+        if not done.files and (now.state != state or not now.is_whole()):
+            raise ExportError(
+                f"exports/{declaration.name}: others changed '{declaration.repo}' meanwhile; publish again"
+            )
+        additions: dict[str, Content] = {**done.files}  # what is there already makes no commit
+        if now.state != state:
+            additions[STATE] = state.to_json()
+        text = merge(now.card, front, ours, declaration.repo)
+        if text != now.card:
+            additions[CARD] = text.encode()
+        return additions, sorted(now.published() - wanted) if wanted is not None else ()
+
+    return client.commit(declaration.address, f"Publish {declaration.name}: {counts.rows:,} rows", changes)
+
+
+def _paths(plan: Plan, state: State) -> set[str]:
+    """Every file of ours that the repository is to have."""
+    wanted = set(state.files)
+    if plan.declaration.layout == "folder":
+        left_out = set(state.left_out)
+        for batch in read_batches(plan.con, plan.rows.sql, batch_schema(plan.rows)):
+            rows = [r for r in picture_rows(batch) if r["sample_id"] not in left_out]
+            wanted |= {f"{state.split}/{place(r['sample_id'], r['format'])}" for r in rows}
+    return wanted
+
+
+def _outcome(plan: Plan) -> str:
+    """What would become of the repository, in words."""
+    declaration, client = plan.declaration, plan.client
+    place_of = f"'{declaration.repo}'" + (f", branch '{declaration.revision}'," if declaration.revision else "")
+    if client.settings.token() is None:
+        return "the Hub was not asked: no token is known here (set HF_TOKEN, or run `hf auth login`)"
+    if not client.has(declaration.address.at(MAIN)):
+        return f"{place_of} is not there; it would be made, {'private' if declaration.private else 'public'}"
+    _check_visibility(plan)
+    if not client.has(declaration.address):
+        return f"{place_of} is not there; the branch would be made"
+    remote = look(client, declaration.address)
+    check_foreign(remote, declaration)
+    if remote.state is None:
+        return f"{place_of} has no such data yet: one commit"
+    same = remote.state.data == plan.rows.digest and remote.is_whole()
+    return f"{place_of} has {'these rows already' if same else 'other rows: one commit'}"

@@ -1,0 +1,133 @@
+"""What the repository of an export holds: which files are ours, of which data, and whether they are whole.
+
+Belongs here: reading the state that the last publication left (``arot.json``) and telling ours from what people added.
+Does not belong here: requests (``resources.storage.hub_client``), the card's text (``card.py``).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.errors import ExportError
+from resources.storage.hub_address import HubAddress
+
+if TYPE_CHECKING:
+    from resources.storage.hub_client import HubClient
+
+STATE = "arot.json"
+CARD = "README.md"
+STATE_FORMAT = 1
+PATTERNS = {
+    "parquet": r"data/{split}-\d{{5}}-of-\d{{5}}\.parquet",
+    "folder": r"{split}/(?:metadata\.parquet|[0-9a-f]{{2}}/[0-9a-f]{{32}}\.[a-z0-9]+)",
+}
+"""Names of the files of each layout: no other file is ever deleted."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What was published last.
+
+    Attributes:
+        data: digest of the rows.
+        layout: ``parquet`` or ``folder``.
+        split: the split's name.
+        files: path -> SHA-256 of the files that hold values.
+        left_out: samples whose pictures could not be read.
+        left_out_bytes: of these pictures.
+    """
+
+    data: str
+    layout: str
+    split: str
+    files: Mapping[str, str]
+    left_out: list[str] = field(default_factory=list)
+    left_out_bytes: int = 0
+
+    def to_json(self) -> bytes:
+        """The file of it; the same state gives the same bytes."""
+        return (json.dumps({"format": STATE_FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "State | None":
+        """The reverse of ``to_json``; None for a file that is none, or of another format."""
+        try:
+            values = json.loads(data)
+            return cls(**values) if values.pop("format") == STATE_FORMAT else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A repository at one commit.
+
+    Attributes:
+        head: the commit.
+        files: path -> SHA-256 of what LFS keeps, None for other files.
+        state: what was published last, None before the first time.
+        card: the text of ``README.md``, empty without one.
+    """
+
+    head: str
+    files: Mapping[str, str | None]
+    state: State | None
+    card: str
+
+    def ours(self, layout: str, split: str) -> set[str]:
+        """The files that are named as those of a layout."""
+        pattern = re.compile(PATTERNS[layout].format(split=re.escape(split)))
+        return {path for path in self.files if pattern.fullmatch(path)}
+
+    def published(self) -> set[str]:
+        """The files of the last publication, and none that people added."""
+        return self.ours(self.state.layout, self.state.split) if self.state is not None else set()
+
+    def is_whole(self) -> bool:
+        """Whether the files that hold values are there as they were published."""
+        return self.state is not None and all(
+            path in self.files and self.files[path] in (sha256, None) for path, sha256 in self.state.files.items()
+        )
+
+
+def look(client: "HubClient", address: HubAddress) -> Remote:
+    """What a repository holds.
+
+    Args:
+        client: asks the Hub.
+        address: the repository at a branch or commit.
+
+    Raises:
+        StorageError: it is not there, or cannot be seen.
+    """
+    from huggingface_hub.hf_api import RepoFile
+
+    pinned = client.pinned(address)
+    files = {
+        one.path: one.lfs.sha256 if one.lfs is not None else None
+        for one in client.tree(pinned)
+        if isinstance(one, RepoFile)
+    }
+
+    def content(path: str) -> bytes:
+        return client.get(pinned.child(path)) if path in files else b""
+
+    state = State.from_json(content(STATE)) if STATE in files else None
+    return Remote(str(pinned.revision), files, state, content(CARD).decode("utf-8", errors="replace"))
+
+
+def check_foreign(remote: Remote, declaration: HubDatasetDeclaration) -> None:
+    """Before the first publication: nothing may lie where our files go.
+
+    Raises:
+        ExportError: somebody else's data does.
+    """
+    there = sorted(remote.ours(declaration.layout, declaration.split))
+    if remote.state is None and there:
+        raise ExportError(
+            f"exports/{declaration.name}: '{declaration.repo}' holds {len(there):,} files that were not published from here "
+            f"({there[0]} …); delete them on the Hub, or name another repo, revision or split"
+        )

@@ -1,0 +1,267 @@
+"""The rows that a declaration publishes: their values, where their pictures are, and how they are cut into files.
+
+Belongs here: the query over the subset and its samples, the checks of it, the digest, the cuts. Does not belong here: reading
+pictures (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
+
+Rows are in the order of ``sample_id``: it comes from content, so the order is the same on every machine, and shuffled.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from arot_assets.classifiers.inputs import dataset_root
+from arot_assets.datasets.samples import SCHEMA as SAMPLES_SCHEMA
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.digest import ColumnsDigest
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.features import plain_type, type_name
+from arot_assets.subsets.errors import did_you_mean
+from arot_assets.subsets.project import Project
+from resources.storage.objects import is_local
+from resources.tables import Tables
+from resources.warehouse.views import literal, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+FORMAT = "1"
+"""Change it when the same values are written to other files: every export is then published again."""
+BATCH_ROWS = 1000
+GROUP_ROWS = 100
+GROUP_BYTES = 100_000_000
+"""A row group of a file with pictures: what the viewer of the Hub reads at once, and what is held in memory here."""
+MEGABYTE = 1_000_000
+PICTURE = "arot:"
+"""Names of the columns that tell of the picture begin so; they are not published."""
+PICTURE_COLUMNS = ("uri", "dataset", "sha256", "format", "bytes")
+ADDED = ("caption", "tags")
+RESERVED = ("image", "file_name", "file_names")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is to be published.
+
+    Attributes:
+        sql: a query with ``schema``'s columns and those of the picture, in the order of ``sample_id``.
+        schema: the published columns beside the picture, of plain types.
+        datasets: names of the datasets that the samples come from.
+        digest: of values, pictures and layout; with the same digest the same files are written.
+        count: number of rows.
+        picture_bytes: of all pictures.
+        value_bytes: of all values.
+        cuts: for each file the numbers of rows of its row groups.
+    """
+
+    sql: str
+    schema: pa.Schema
+    datasets: tuple[str, ...]
+    digest: str
+    count: int
+    picture_bytes: int
+    value_bytes: int
+    cuts: tuple[tuple[int, ...], ...]
+
+
+def read_batches(con: "duckdb.DuckDBPyConnection", sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of a query in batches, cast to a schema."""
+    for batch in con.execute(sql).to_arrow_reader(BATCH_ROWS):
+        yield batch.cast(schema)
+
+
+def plan_rows(
+    declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: "duckdb.DuckDBPyConnection"
+) -> Rows:
+    """Look at all rows once; reads no picture.
+
+    Args:
+        declaration: what to publish.
+        project: the SQL project.
+        tables: the lake.
+        con: a connection with the views of the catalogue.
+
+    Raises:
+        ExportError: a column that is not there or cannot be published, a sample twice, no row at all.
+    """
+    datasets = source_datasets(project, declaration.subset)
+    known = {s for (s,) in con.execute("select schema_name from duckdb_views() where view_name = 'samples'").fetchall()}
+    datasets = tuple(d for d in datasets if d in known)
+    if not datasets:
+        raise ExportError(f"subset '{declaration.subset}' reads the samples of no dataset, so it has no pictures")
+    sql = _query(declaration, tables, con, datasets)
+    _check_ids(declaration, con)
+    found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
+    whole = pa.schema([pa.field(f.name, plain_type(f.type, f.name)) for f in found])
+    schema = pa.schema([f for f in whole if not f.name.startswith(PICTURE)])
+    digest, count, sizes = _digest(read_batches(con, sql, whole))
+    if not count:
+        raise ExportError(f"subset '{declaration.subset}' has no row; loosen its conditions before you publish it")
+    cuts = _cuts(sizes, digest.size // count, declaration)
+    return Rows(
+        sql,
+        schema,
+        datasets,
+        values_digest(digest, declaration, cuts, whole),
+        count,
+        int(sizes.sum()),
+        digest.size,
+        cuts,
+    )
+
+
+def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
+    """The datasets that a subset reads, through the models that it refs, sorted."""
+    refs, sources = project.inputs(subset)
+    found = {project.source(*s).schema for s in sources}
+    return tuple(sorted(found.union(*(source_datasets(project, r) for r in refs))))
+
+
+def batch_schema(rows: Rows) -> pa.Schema:
+    """The schema of the batches of ``rows.sql``: the published columns, then those of the picture."""
+    text = [pa.field(PICTURE + n, pa.int64() if n == "bytes" else pa.string()) for n in PICTURE_COLUMNS]
+    return pa.schema([*rows.schema, *text])
+
+
+def regrouped(batches: Iterator[pa.RecordBatch], sizes: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """The same rows in groups of these sizes; a last one has what is left."""
+    waiting: list[pa.RecordBatch] = []
+    for size in sizes:
+        while sum(b.num_rows for b in waiting) < size:
+            batch = next(batches, None)
+            if batch is None:
+                break
+            waiting.append(batch)
+        if not waiting:
+            return
+        table = pa.Table.from_batches(waiting)
+        (group,) = table.slice(0, size).combine_chunks().to_batches()
+        waiting = table.slice(size).to_batches()
+        yield group
+
+
+def _query(
+    declaration: HubDatasetDeclaration, tables: Tables, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str]
+) -> str:
+    subset = quote(declaration.subset)
+    own = {str(r[0]): str(r[1]) for r in con.execute(f"describe main.{subset}").fetchall()}
+    offered = {**{name: f"m.{quote(name)}" for name in own}, **{n: f"s.{n}" for n in ADDED if n not in own}}
+    chosen = list(offered) if declaration.columns is None else ["sample_id", *declaration.columns]
+    chosen = list(dict.fromkeys(chosen))
+    for name in chosen:
+        if name not in offered:
+            raise ExportError(
+                f"exports/{declaration.name}: subset '{declaration.subset}' has no column '{name}'."
+                f"{did_you_mean(name, offered)}"
+            )
+        taken = name in RESERVED or (declaration.layout == "folder" and name.endswith(("_file_name", "_file_names")))
+        if taken or name.startswith(PICTURE):
+            raise ExportError(
+                f"exports/{declaration.name}: a column must not be called '{name}': that is the picture's. Give it another "
+                "name in SQL, or name the other `columns`"
+            )
+    roots = [dataset_root(tables, d) for d in datasets]
+    described = {**own, "caption": own.get("caption", "VARCHAR"), "tags": own.get("tags", "VARCHAR[]")}
+    columns = [f"{_below(offered[n], described[n], roots)} as {quote(n)}" for n in chosen]
+    columns += [f"s.{n} as {quote(PICTURE + n)}" for n in PICTURE_COLUMNS]
+    samples = " union all by name ".join(
+        f"select sample_id, {literal(d)} as dataset, uri, sha256, format, bytes, caption, tags from {quote(d)}.samples "
+        "where status = 'ok'"
+        for d in datasets
+    )
+    return f"""select {", ".join(columns)}
+        from main.{subset} m left join (
+            select * from ({samples}) qualify row_number() over (partition by sample_id order by dataset, uri) = 1
+        ) s on m.sample_id = s.sample_id
+        order by m.sample_id"""
+
+
+def _below(expression: str, kind: str, roots: Sequence[str]) -> str:
+    """A column without the address of its dataset's source: a folder of this machine means nothing to others."""
+    if kind not in ("VARCHAR", "VARCHAR[]"):
+        return expression
+    text = "x" if kind == "VARCHAR[]" else expression
+    for root in roots:
+        text = f"replace({text}, {literal(root.rstrip('/') + '/')}, '')"
+    return f"list_transform({expression}, lambda x: {text})" if kind == "VARCHAR[]" else text
+
+
+def _check_ids(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection") -> None:
+    subset = quote(declaration.subset)
+    counted = con.execute(f"select count(*), count(sample_id), count(distinct sample_id) from main.{subset}").fetchone()
+    rows, with_id, distinct = counted or (0, 0, 0)
+    if with_id < rows:
+        raise ExportError(
+            f"{rows - with_id:,} rows of subset '{declaration.subset}' have no sample_id; select only rows with "
+            "`samples.status = 'ok'`"
+        )
+    if distinct < rows:
+        raise ExportError(
+            f"subset '{declaration.subset}' has {rows - distinct:,} rows whose sample it has already; one row a sample can "
+            "be published, see that its joins do not multiply rows"
+        )
+
+
+def _digest(batches: Iterator[pa.RecordBatch]) -> tuple[ColumnsDigest, int, np.ndarray]:
+    digest, sizes = ColumnsDigest(), [np.zeros(0, np.int64)]
+    for batch in batches:
+        sizes.append(batch[PICTURE + "bytes"].fill_null(0).to_numpy(zero_copy_only=False))
+        digest.add(hashed(batch))
+    whole = np.concatenate(sizes)
+    return digest, len(whole), whole
+
+
+def values_digest(
+    digest: ColumnsDigest, declaration: HubDatasetDeclaration, cuts: Sequence[Sequence[int]], schema: pa.Schema
+) -> str:
+    """The digest of an export, of the digest of all its rows.
+
+    Args:
+        digest: fed with ``hashed`` batches.
+        declaration: says how they are laid out.
+        cuts: as in ``Rows``.
+        schema: of the batches.
+    """
+    types = [(f.name, type_name(f.type)) for f in schema]
+    return digest.hexdigest(FORMAT, declaration.layout, declaration.split, repr(cuts), repr(types))
+
+
+def hashed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns that count: a picture is told by its content, not by where it lies."""
+    return batch.drop_columns([PICTURE + "uri", PICTURE + "dataset", PICTURE + "bytes"])
+
+
+def _cuts(sizes: np.ndarray, row_bytes: int, declaration: HubDatasetDeclaration) -> tuple[tuple[int, ...], ...]:
+    """Row groups of at most ``GROUP_ROWS`` rows and ``GROUP_BYTES``, files of about the declared size."""
+    limit = declaration.shard_megabytes * MEGABYTE if declaration.layout == "parquet" else float("inf")
+    files: list[list[int]] = [[]]
+    file_bytes = group_bytes = group_rows = 0
+    for size in sizes.tolist():
+        size += row_bytes
+        if group_rows and (group_rows == GROUP_ROWS or group_bytes + size > GROUP_BYTES):
+            files[-1].append(group_rows)
+            group_rows = group_bytes = 0
+        if (group_rows or files[-1]) and file_bytes + size > limit:
+            files[-1] += [group_rows] if group_rows else []
+            files.append([])
+            file_bytes = group_rows = group_bytes = 0
+        group_rows += 1
+        group_bytes += size
+        file_bytes += size
+    files[-1].append(group_rows)
+    return tuple(tuple(f) for f in files)
+
+
+def added_descriptions() -> dict[str, str]:
+    """What the columns mean that are added to those of the subset."""
+    return {n: SAMPLES_SCHEMA.field(n).metadata[b"description"].decode() for n in ADDED}
+
+
+def shown_source(root: str) -> str:
+    """The address of a source as others may see it: of a folder of this machine its name, of a web address no query."""
+    if is_local(root):
+        return root.rstrip("/").rsplit("/", 1)[-1]
+    return root.partition("?")[0].partition("#")[0]

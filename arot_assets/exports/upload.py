@@ -1,0 +1,133 @@
+"""Reading every picture and uploading all contents; nothing is committed here.
+
+Belongs here: the stream of row groups with their pictures, and what becomes of pictures that are gone. Does not belong here:
+the files (``parquet.py``, ``folder.py``), the commit (``publish.py``).
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from arot_assets.classifiers.inputs import dataset_root
+from arot_assets.exports.digest import ColumnsDigest
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.folder import known_pictures, write_folder
+from arot_assets.exports.originals import MANY, Gone, listed, read_groups, read_original, stop
+from arot_assets.exports.parquet import Stream, write_parquet
+from arot_assets.exports.plan import Plan
+from arot_assets.exports.repository import Remote
+from arot_assets.exports.rows import PICTURE, batch_schema, hashed, read_batches, regrouped, values_digest
+from arot_assets.parallel import fetching_threads
+from arot_assets.progress import log, track
+from resources.storage.objects import is_local
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
+    from numpy.typing import NDArray
+
+SHEET_IMAGES = 24
+TILE = 96
+"""Longest side of a picture of the contact sheet, in pixels."""
+
+
+@dataclass
+class Uploaded:
+    """What came of reading and uploading.
+
+    Attributes:
+        files: path -> what the commit is to hold.
+        gone: pictures that could not be read.
+        gone_bytes: what they had.
+        pictures: thumbnails of some, RGB uint8 [h, w, 3].
+    """
+
+    files: "dict[str, CommitOperationAdd]" = field(default_factory=dict)
+    gone: list[Gone] = field(default_factory=list)
+    gone_bytes: int = 0
+    pictures: "list[NDArray[Any]]" = field(default_factory=list)
+
+
+def upload(plan: Plan, remote: Remote) -> Uploaded:
+    """Read every picture that the repository does not have, and upload all contents.
+
+    Args:
+        plan: what to publish.
+        remote: the repository as it is.
+
+    Raises:
+        ExportError: pictures are gone and that is not allowed, or the subset was built anew meanwhile.
+        StorageError: the Hub cannot be reached.
+    """
+    declaration, client, done = plan.declaration, plan.client, Uploaded()
+
+    def send(additions: "Sequence[CommitOperationAdd]") -> None:
+        client.preupload(declaration.address, additions)
+
+    write = write_parquet if declaration.layout == "parquet" else write_folder
+    with tempfile.TemporaryDirectory(prefix="arot-export-") as folder:
+        done.files = write(plan.rows, declaration.split, _stream(plan, remote, done), Path(folder), send)
+    if done.gone:
+        log.warning("exports/%s: left out: %s", declaration.name, listed(done.gone))
+    return done
+
+
+def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
+    """Row groups with their pictures, those that are gone taken out. Where that is not allowed, the rest is only read, so
+    that the error at the end tells how many are gone."""
+    declaration, rows = plan.declaration, plan.rows
+    storages, seen, schema = plan.storages(), ColumnsDigest(), batch_schema(rows)
+    known = known_pictures(declaration.split, remote.files)
+    far = not all(is_local(dataset_root(plan.resources.tables, d)) for d in rows.datasets)
+
+    def read(row: Mapping[str, Any]) -> bytes | Gone | None:
+        there = declaration.layout == "folder" and known(row)
+        return None if there else read_original(storages, row)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in read_batches(plan.con, rows.sql, schema):
+            seen.add(hashed(batch))
+            yield batch
+
+    groups = regrouped(batches(), [n for cut in rows.cuts for n in cut])
+    read_rows = 0
+    with track(f"exports/{declaration.name}", rows.count) as advance:
+        for group, found in read_groups(groups, read, fetching_threads(far)):
+            _note_gone(done, group, found)
+            _add_thumbnails(done, found, read_rows, rows.count)
+            read_rows += len(found)
+            advance(len(found))
+            if not done.gone or declaration.on_missing == "skip":
+                kept = [n for n, one in enumerate(found) if not isinstance(one, Gone)]
+                yield group.take(pa.array(kept, pa.int64())), [found[n] for n in kept]
+            elif len(done.gone) >= MANY:
+                break
+    if done.gone and (declaration.on_missing == "stop" or len(done.gone) == rows.count):
+        raise stop(declaration.name, done.gone)
+    if read_rows != rows.count or values_digest(seen, declaration, rows.cuts, schema) != rows.digest:
+        raise ExportError(
+            f"exports/{declaration.name}: the subset was built anew while it was being published; publish it again"
+        )
+
+
+def _note_gone(done: Uploaded, group: pa.RecordBatch, found: Sequence[Any]) -> None:
+    for one, size in zip(found, group[PICTURE + "bytes"].fill_null(0).to_pylist(), strict=True):
+        if isinstance(one, Gone):
+            done.gone.append(one)
+            done.gone_bytes += size
+
+
+def _add_thumbnails(done: Uploaded, found: Sequence[Any], before: int, count: int) -> None:
+    """Some pictures for people to look at, spread evenly over all rows."""
+    from arot_assets.datasets.decode import DecodeError, thumbnail
+
+    step = max(1, -(-count // SHEET_IMAGES))
+    for number, data in enumerate(found, before):
+        if number % step == 0 and isinstance(data, bytes):
+            try:
+                done.pictures.append(thumbnail(data, TILE))
+            except DecodeError:
+                continue

@@ -1,0 +1,81 @@
+"""Declaring an export: what is wrong is told with file and line, before anything runs."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from arot_assets.declarations import DeclarationError, load_declarations
+from arot_assets.exports.assets import export_assets, export_key
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.subsets.assets import model_key
+
+TEXT = """type: arot_assets.components.HubDataset
+
+attributes:
+  name: photos
+  subset: clean
+  repo: my-team/photos
+  license: cc-by-4.0
+"""
+SUBSETS = ("clean", "clean_photos")
+
+
+def write(folder: Path, text: str = TEXT, name: str = "photos") -> Path:
+    path = folder / "exports" / name / "defs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_right_declaration_is_found_by_its_name(tmp_path: Path) -> None:
+    write(tmp_path)
+    declared = load_declarations(tmp_path)
+    declared.check_subsets(SUBSETS)
+    export = declared.export("photos")
+    assert export.private and export.layout == "parquet" and export.on_missing == "stop" and export.split == "train"
+    assert export.address.uri == "hf://datasets/my-team/photos"
+    with pytest.raises(DeclarationError, match=r"no export 'fotos'. Did you mean 'photos'\?"):
+        declared.export("fotos")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "place", "message"),
+    [
+        ("subset: clean", "subset: claen", 5, r"no SQL model 'claen' is tagged `subset`. Did you mean 'clean'\?"),
+        ("repo: my-team/photos", "repo: photos", 6, "write owner/name"),
+        ("repo: my-team/photos", "repo: my-team/photos@v2", 6, "a branch is the field `revision`"),
+        ("license: cc-by-4.0", "license: cc-by-40", 7, "the Hub knows no such licence; did you mean cc-by-4.0"),
+        ("license: cc-by-4.0", "licence: mit", 7, r"unknown key 'licence'. Did you mean 'license'\?"),
+        ("license: cc-by-4.0", "layout: parquet", 3, "'license' is missing: identifier of the licence"),
+        ("license: cc-by-4.0", "license: mit\n  layout: zip", 8, "'layout': Input should be 'parquet' or 'folder'"),
+        ("license: cc-by-4.0", f"license: mit\n  revision: {'0' * 39}a", 8, "name a branch; a commit never changes"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_the_remedy(
+    tmp_path: Path, line: str, instead: str, place: int, message: str
+) -> None:
+    path = write(tmp_path, TEXT.replace(line, instead))
+    with pytest.raises(DeclarationError, match=message) as told:
+        load_declarations(tmp_path).check_subsets(SUBSETS)
+    assert str(told.value).startswith(f"{path}:{place}: ")
+
+
+def test_two_exports_to_one_branch_would_overwrite_each_other(tmp_path: Path) -> None:
+    write(tmp_path)
+    path = write(tmp_path, TEXT.replace("name: photos", "name: more"), "qmore")
+    with pytest.raises(DeclarationError, match="is what export 'photos' publishes to") as told:
+        load_declarations(tmp_path)
+    assert str(told.value).startswith(f"{path}:6: ")
+    path.write_text(TEXT.replace("name: photos", "name: more") + "  revision: v2\n")
+    assert set(load_declarations(tmp_path).exports) == {"photos", "more"}
+
+
+def test_the_asset_follows_its_subset_and_starts_by_itself_never() -> None:
+    declaration = HubDatasetDeclaration(name="photos", subset="clean", repo="my-team/photos", license="mit")
+    (asset,) = export_assets(declaration)
+    spec = asset.get_asset_spec()
+    assert asset.key == export_key("photos") == dg.AssetKey(["exports", "photos"])
+    assert [d.asset_key for d in spec.deps] == [model_key("clean")]
+    assert spec.automation_condition is None and spec.kinds == {"huggingface"}
+    assert "my-team/photos" in (spec.description or "")
