@@ -18,7 +18,17 @@ from resources.tables.tables import PROJECT_ROOT
 
 NAME = r"^[a-z][a-z0-9_]*$"
 SHARD_SIZE = 5000
-RESERVED_NAMES = ("main", "models", "information_schema", "pg_catalog", "temp", "system", "catalog", "classifiers", "exports")
+RESERVED_NAMES = (
+    "main",
+    "models",
+    "information_schema",
+    "pg_catalog",
+    "temp",
+    "system",
+    "catalog",
+    "classifiers",
+    "exports",
+)
 
 
 LIST_EXTENSIONS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
