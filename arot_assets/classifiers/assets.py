@@ -192,11 +192,8 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
-        if result.evaluation is None:
+        if not result.trained:
             context.log.info(f"{name}: nothing to do, head {result.pointer.digest} was trained from the same inputs")
-            return dg.MaterializeResult(
-                data_version=version, metadata={"nothing to do": True, "head": result.pointer.digest}
-            )
         if result.pointer.missed:
             kept = f"head {promoted.digest} goes on scoring" if promoted else "there is no other head to score with"
             context.log.warning(
@@ -205,6 +202,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             )
         evaluation = result.evaluation
         metadata: dict[str, dg.MetadataValue | str | float | int] = {
+            **({} if result.trained else {"nothing to do": True}),
             "head": result.pointer.digest,
             "promoted": result.pointer.missed or "yes",
             "accuracy": round(evaluation.accuracy.value, 4),
@@ -212,7 +210,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             "with 95 % intervals": f"accuracy {evaluation.accuracy}, macro F1 {evaluation.macro_f1}",
             "confusion": markdown_table(evaluation.confusion_rows()),
             "classes": markdown_table(evaluation.per_class()),
-            "samples of each split": markdown_table([dict(result.rows or {})]),
+            "samples of each split": markdown_table([dict(result.rows)]),
             "L2": result.l2,
             "report": dg.MetadataValue.path(tables.uri(ROOT, name, result.pointer.digest, "report.html")),
         }

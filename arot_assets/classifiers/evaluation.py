@@ -4,7 +4,7 @@ Belongs here: figures, their uncertainty, the worst mistakes. Does not belong he
 (``report.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,24 @@ class Evaluation:
             "per_class": self.per_class(),
             "confusion": self.confusion.tolist(),
         }
+
+    @classmethod
+    def from_json(cls, classes: Sequence[str], kept: Mapping[str, Any]) -> "Evaluation":
+        """What ``as_json`` gave, without the mistakes: those are in the report."""
+
+        def column(name: str) -> NDArray[np.float64]:
+            return np.array([row[name] for row in kept["per_class"]], np.float64)
+
+        return cls(
+            tuple(classes),
+            np.array(kept["confusion"], np.int64),
+            Figure(*kept["accuracy"]),
+            Figure(*kept["macro_f1"]),
+            column("precision"),
+            column("recall"),
+            column("F1"),
+            (),
+        )
 
 
 def evaluate(

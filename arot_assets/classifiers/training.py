@@ -17,7 +17,7 @@ from arot_assets.classifiers.evaluation import Evaluation, evaluate
 from arot_assets.classifiers.head import Head, fit_head
 from arot_assets.classifiers.inputs import dataset_storage, read_vectors, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
-from arot_assets.classifiers.promotion import Pointer, gate, latest, store_head
+from arot_assets.classifiers.promotion import Pointer, gate, latest, load_head, store_head
 from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.progress import track
@@ -33,17 +33,19 @@ class Training:
 
     Attributes:
         pointer: the head that is now the latest.
-        evaluation: on the test share; None when nothing was done.
+        evaluation: on the test share.
         l2: the chosen penalty.
         rows: split -> samples used.
         sheet: a JPEG of the worst mistakes, None without mistakes.
+        trained: False if it was there already, made from the same inputs; its sheet is in its report.
     """
 
     pointer: Pointer
-    evaluation: Evaluation | None = None
-    l2: float = 0.0
-    rows: Mapping[str, int] | None = None
+    evaluation: Evaluation
+    l2: float
+    rows: Mapping[str, int]
     sheet: bytes | None = None
+    trained: bool = True
 
 
 def train(
@@ -60,7 +62,9 @@ def train(
         usable = usable_inputs(con, declaration, split)
     before = latest(tables, name)
     if before is not None and before.inputs == usable.digest:
-        return Training(before)
+        known = load_head(tables, name, before.digest)
+        evaluation = Evaluation.from_json(known.classes, known.info["test"])
+        return Training(before, evaluation, known.info["l2"], known.info["samples"], trained=False)
     label_of = dict(zip(split["sample_id"].to_pylist(), split["label"].to_pylist(), strict=True))
     sample_ids, matrix = read_vectors(tables, declaration, usable.embedding_version, list(label_of))
     classes = sorted(set(label_of.values()))

@@ -102,7 +102,9 @@ def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
     assert "illustration" in str(metadata["confusion"].value)
     assert Path(str(metadata["report"].value)).read_bytes().startswith(b"<!doctype html>")
     assert classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
-    assert "nothing to do" in world.train()
+    again = world.train()
+    assert "nothing to do" in again
+    assert all(again[k] == metadata[k] for k in ("promoted", "accuracy", "confusion", "with 95 % intervals", "L2"))
 
     shutil.rmtree(world.source)  # scores need no picture
     result = world.score()

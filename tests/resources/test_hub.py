@@ -164,25 +164,26 @@ def test_what_is_not_there_is_told_with_its_remedy(pictures: Repository, uri: st
 
 
 def test_tokens_missing_wrong_and_of_others(hub: Hub, pictures: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = Storage()
     hub.create("owner/secret", private=True)
     hub.create("owner/gated", gated=True)
-    monkeypatch.setenv("HF_TOKEN", hub.other_token)
-    with pytest.raises(StorageError, match="this token may not see it"):
-        list(storage.ls("hf://datasets/owner/secret"))
-    with pytest.raises(StorageError, match="accept its terms"):
-        storage.read_bytes("hf://datasets/owner/gated/.gitattributes")
-    with pytest.raises(StorageError, match="no right"):
-        storage.write(f"{REPO}/new.txt", b"1")
-    monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
-    with pytest.raises(StorageError, match="does not know this token") as wrong:
-        storage.read_bytes(f"{REPO}/a.JPG")
-    monkeypatch.delenv("HF_TOKEN")
-    assert storage.read_bytes(f"{REPO}/a.JPG") == FILES["a.JPG"]  # public
-    with pytest.raises(StorageError, match="HF_TOKEN") as none:
-        storage.write(f"{REPO}/new.txt", b"1")
-    for error in (wrong, none):
-        assert error.value.kind == "denied" and "hf_" not in str(error.value)
+    storage = Storage()
+    with monkeypatch.context() as token:  # undone before the variables of the whole test are
+        token.setenv("HF_TOKEN", hub.other_token)
+        with pytest.raises(StorageError, match="this token may not see it"):
+            list(storage.ls("hf://datasets/owner/secret"))
+        with pytest.raises(StorageError, match="accept its terms"):
+            storage.read_bytes("hf://datasets/owner/gated/.gitattributes")
+        with pytest.raises(StorageError, match="no right"):
+            storage.write(f"{REPO}/new.txt", b"1")
+        token.setenv("HF_TOKEN", "hf_wrongwrongwrong")
+        with pytest.raises(StorageError, match="does not know this token") as wrong:
+            storage.read_bytes(f"{REPO}/a.JPG")
+        token.delenv("HF_TOKEN")
+        assert storage.read_bytes(f"{REPO}/a.JPG") == FILES["a.JPG"]  # public
+        with pytest.raises(StorageError, match="HF_TOKEN") as none:
+            storage.write(f"{REPO}/new.txt", b"1")
+        for error in (wrong, none):
+            assert error.value.kind == "denied" and "hf_" not in str(error.value)
 
 
 def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Repository) -> None:

@@ -133,7 +133,8 @@ def test_public_stays_public_and_public_can_be_asked_for(hub: Hub, repository: R
 
 
 def test_without_a_token_saving_is_one_clear_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(StorageError, match="HF_TOKEN") as caught:
-        nb.saves({"n": [1]}, "hf://owner/new")
+    with monkeypatch.context() as without:  # undone before the variables of the whole test are
+        without.delenv("HF_TOKEN")
+        with pytest.raises(StorageError, match="HF_TOKEN") as caught:
+            nb.saves({"n": [1]}, "hf://owner/new")
     assert caught.value.kind == "denied" and ("dataset", "owner/new") not in hub.repositories
