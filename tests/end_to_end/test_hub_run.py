@@ -56,25 +56,23 @@ def test_killed_and_started_again_it_ends_with_every_row_and_the_token_is_nowher
             assert hub.token.encode() not in data and hub.signature.encode() not in data, f"{file} holds a secret"
 
 
-def test_what_the_hub_does_not_give_is_a_row_and_is_retried(hub: Hub, project: Project, on_hub: dict[str, str]) -> None:
-    lost = hub.contents.path(
-        hub.commit(hub.repositories["dataset", "owner/pictures"], {}).files["folder/" + PHOTOS[30].name].content_id
-    )
+def test_through_a_network_that_breaks_only_what_the_hub_lost_is_missing_and_it_is_retried(
+    hub: Hub, project: Project, on_hub: dict[str, str]
+) -> None:
+    repository = hub.repositories["dataset", "owner/pictures"]
+    name = f"folder/{PHOTOS[30].name}"
+    lost = hub.contents.path(repository.commits[repository.branches["main"]].files[name].content_id)
     kept = lost.read_bytes()
     lost.unlink()
-    project.arot("run", "demo", **on_hub)
-    ((reason,),) = [project.sql("select reason from demo.samples where status = 'unreadable'")[0]]
-    assert PHOTOS[30].name in reason and hub.signature not in reason
-    lost.write_bytes(kept)
-    project.arot("retry", "demo", "--reason", "unreadable", **on_hub)
-    assert project.sql("select count(*) from demo.cv2 where status = 'ok'") == [(36,)]
-
-
-def test_a_network_that_breaks_loses_nothing(hub: Hub, project: Project, on_hub: dict[str, str]) -> None:
     faults = Faults(refuse=0.03, error=0.03, reset=0.05, half=0.05, at_most=3)
     with FaultProxy(hub.endpoint, faults, seed=5) as proxy:
         project.arot("run", "demo", **on_hub | {"HF_ENDPOINT": proxy.endpoint})
         assert sum(proxy.injected.values()) > 3
+    assert project.sql("select count(*) from demo.cv2 where status = 'ok'") == [(35,)]
+    ((reason,),) = project.sql("select reason from demo.samples where status = 'unreadable'")
+    assert PHOTOS[30].name in reason and hub.signature not in reason
+    lost.write_bytes(kept)
+    project.arot("retry", "demo", "--reason", "unreadable", **on_hub)
     assert project.sql("select count(*) from demo.cv2 where status = 'ok'") == [(36,)]
 
 

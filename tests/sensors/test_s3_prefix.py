@@ -1,6 +1,7 @@
 """The sensor of a prefix on S3: every change is seen within a round, by few requests."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,17 +15,22 @@ from tests.servers.swift import Swift
 
 
 @pytest.fixture
-def far(make_dataset: Callable[..., Dataset], swift: Swift, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+def far(
+    make_dataset: Callable[..., Dataset], swift: Swift, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Dataset:
     """A dataset over thirty objects on S3, of which a look takes eight; its inventory is taken."""
     for name, value in swift.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("resources.storage.s3.PAGE", 4)
     monkeypatch.setattr(s3_prefix, "WINDOW", 8)
     root = f"s3://{bucket}/pictures"
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for i in range(30):
-        Storage().write(f"{root}/{i:03}.jpg", b"%d" % i)
+        (folder / f"{i:03}.jpg").write_bytes(b"%d" % i)
         if i % 5 == 0:
-            Storage().write(f"{root}/{i:03}.txt", b"a caption")
+            (folder / f"{i:03}.txt").write_bytes(b"a caption")
+    Storage().sync(str(folder), root)
     dataset = make_dataset(root)  # type: ignore[arg-type]
     dataset.inventory()
     return dataset
