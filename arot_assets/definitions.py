@@ -37,7 +37,8 @@ def build_definitions() -> dg.Definitions:
     declared.check_subsets(project.subsets)
     resources = default_resources()
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(project_root=PROJECT_ROOT),
+        # not `load_from_defs_folder`: it also describes every component of every installed package, for most of a second
+        dg.ComponentTree.for_project(path_within_project=PROJECT_ROOT).build_defs("."),
         dg.Definitions(
             assets=sql_model_assets(project),
             asset_checks=sql_model_checks(project),

@@ -24,6 +24,14 @@ DATA = REPOSITORY / "tests" / "data"
 EXAMPLES = REPOSITORY / "examples" / "images"
 
 
+LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture
 def resources(tmp_path: Path) -> Resources:
     """Resources over an empty store."""

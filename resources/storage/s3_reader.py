@@ -4,20 +4,18 @@ Belongs here: the reader. The first request brings the object's end, its size an
 their index there, and a small object is whole.
 """
 
-import io
 from typing import TYPE_CHECKING
 
+from resources.storage.ranges import RangeReader
 from resources.storage.s3_conditions import read_version
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer  # type: ignore[attr-defined]
-
     from resources.storage.s3_requests import S3Requests
 
 TAIL_BYTES = 128 * 1024
 
 
-class S3Reader(io.RawIOBase):
+class S3Reader(RangeReader):
     """See the module. Not safe in threads but for ``read_range``.
 
     Attributes:
@@ -35,50 +33,12 @@ class S3Reader(io.RawIOBase):
 
     def __init__(self, requests: "S3Requests", uri: str, bucket: str, key: str, etag: str = "") -> None:
         self._requests, self._uri, self._bucket, self._key = requests, uri, bucket, key
-        self._position = 0
         tail = {"Range": f"bytes=-{TAIL_BYTES}"}
         answer = read_version(requests, uri, bucket, key, etag, tail, (200, 206, 416))
         self._tail = answer.body if answer.status != 416 else b""  # 416: the object is empty
         self._etag = answer.headers.get("etag", "").strip('"')
         total = answer.headers.get("content-range", "").rpartition("/")[2]
-        self.size = int(total) if answer.status == 206 and total.isdecimal() else len(self._tail)
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; asks nothing of the server."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: "Buffer") -> int:
-        """One request for all that the buffer takes, none for what is in the object's end."""
-        view = memoryview(buffer).cast("B")
-        end = min(self._position + len(view), self.size)
-        if end <= self._position:
-            return 0
-        data = self.read_range(self._position, end)
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        """What is left, by one request."""
-        data = self.read_range(self._position, self.size) if self._position < self.size else b""
-        self._position += len(data)
-        return data
+        super().__init__(self.read_range, int(total) if answer.status == 206 and total.isdecimal() else len(self._tail))
 
     def read_range(self, start: int, end: int) -> bytes:
         """Bytes ``start`` to ``end`` (not included), both within the object; safe in threads."""

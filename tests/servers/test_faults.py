@@ -96,7 +96,7 @@ def test_nothing_listens_while_it_is_down(page: WebServer) -> None:
 def test_s3_through_faults_arrives_whole_with_retries(swift: Swift, bucket: str) -> None:
     direct = swift.client()
     contents = {f"k/{i}": os.urandom(20_000) for i in range(40)}
-    with FaultProxy(swift.endpoint, Faults(refuse=0.03, error=0.05, lost=0.05, reset=0.05, at_most=2), seed=3) as proxy:
+    with FaultProxy(swift.endpoint, Faults(refuse=0.1, error=0.1, lost=0.1, reset=0.1, at_most=2), seed=3) as proxy:
         s3 = swift.client(endpoint=proxy.endpoint, retries={"max_attempts": 6, "mode": "standard"})
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda kv: s3.put_object(Bucket=bucket, Key=kv[0], Body=kv[1]), contents.items()))
