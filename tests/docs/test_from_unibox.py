@@ -95,7 +95,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         assert scheme == "local"
         root = str(tmp_path / "place")
     for name, data in prepared.items():
-        nb.default_storage().write(f"{root}/{name}", data)
+        (tmp_path / "prepared" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "prepared" / name).write_bytes(data)
+    assert not nb.default_storage().sync(str(tmp_path / "prepared"), root).failed
     yield root
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -83,6 +84,7 @@ def test_killed_at_any_moment_the_tables_on_s3_end_up_the_same(
 ) -> None:
     project = make_project()
     prepare(project, bucket, 8)
+    shutil.rmtree(project.root / "dbt_like_sql" / "models")  # SQL models are killed in test_interruptions.py
     store = f"s3://{bucket}/lake"
     s3 = swift.client()
     for moment in range(4):
