@@ -21,8 +21,9 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SQL_FOLDER = PROJECT_ROOT / "dbt_like_sql"
 
 
-# Dagster warns of its own use of checks; users can do nothing about it
-warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dagster\.")
+# Dagster warns of its own use of checks and of its loader; users can do nothing about it
+for category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=category, module=r"dagster\.")
 
 
 def build_definitions() -> dg.Definitions:

@@ -34,6 +34,7 @@ def test_demo_runs_the_whole_graph_and_says_what_came_of_it(done: Project) -> No
         "arot sql",
     ):
         assert part in text, text
+    assert "Warning" not in text, text
     ((samples, ok),) = done.sql("select count(*), count(*) filter (status = 'ok') from demo.samples")
     assert samples == 49 and ok == 48
     for table in ("cv2", "phash", "embedding", "style"):
