@@ -25,7 +25,7 @@ def command() -> None:
 @click.option("--metrics", default="cv2,phash,embedding", show_default=True, help="metric tables to keep, by comma")
 @click.option("--shard-size", default=5000, show_default=True, help="objects in a shard (one Dagster partition)")
 def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None:
-    """Declare the images below SOURCE (a folder), or those that it lists (a file of URLs), as the dataset NAME.
+    """Declare the images below SOURCE (a folder, s3://… or hf://…), or those that it lists (a file of URLs), as the dataset NAME.
 
     Writes arot_assets/defs/datasets/NAME/defs.yaml. Then `arot run NAME` does the work, and the Dagster UI shows the assets
     after “Reload definitions”.
@@ -33,6 +33,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
     \b
     Example:
       arot new image-dataset cats ~/pictures/cats --metrics cv2,phash
+      arot new image-dataset cats hf://datasets/owner/cats
     """
     _require_new(load_declarations(), name)
     folder = Path(source).expanduser()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from resources.storage.hub_address import MAIN, HubAddress
-from resources.storage.hub_errors import explain_hub, may_pass, status_of
+from resources.storage.hub_errors import explain_hub, may_pass, reached, status_of
 from resources.storage.hub_settings import HubSettings
 from resources.storage.objects import StorageError
 
@@ -28,6 +28,8 @@ Content: TypeAlias = "bytes | Path | CommitOperationAdd"
 """What a file is to hold: bytes, a local file, or what ``preupload`` has uploaded."""
 
 ATTEMPTS = 7
+UNREACHED_ATTEMPTS = 4
+"""Where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
 COMMIT_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
@@ -394,7 +396,8 @@ class HubClient:
 
     def _wait(self, error: Exception, attempt: int) -> bool:
         """Wait before the next attempt; False if there is to be none."""
-        if attempt + 1 >= ATTEMPTS or not may_pass(error):
+        most = ATTEMPTS if reached(error) else UNREACHED_ATTEMPTS
+        if attempt + 1 >= most or not may_pass(error):
             return False
         seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.5, 1.0)
         headers: Any = getattr(getattr(error, "response", None), "headers", {})

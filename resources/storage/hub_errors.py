@@ -26,6 +26,13 @@ def may_pass(error: BaseException) -> bool:
     return status_of(error) in AGAIN
 
 
+def reached(error: BaseException) -> bool:
+    """Whether there was a connection at all."""
+    import httpx2
+
+    return not isinstance(error, httpx2.ConnectError)
+
+
 def explain_hub(address: HubAddress, action: str, error: BaseException, signed_in: bool) -> StorageError:
     """The error for what went wrong.
 

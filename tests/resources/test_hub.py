@@ -186,6 +186,12 @@ def test_tokens_missing_wrong_and_of_others(hub: Hub, pictures: Repository, monk
             assert error.value.kind == "denied" and "hf_" not in str(error.value)
 
 
+def test_where_nobody_listens_is_told_after_a_few_tries() -> None:
+    with pytest.raises(StorageError, match=r"cannot be reached; check the network, and HF_ENDPOINT") as caught:
+        list(Storage(hub={"endpoint": "http://127.0.0.1:9"}).ls(REPO))  # type: ignore[arg-type]
+    assert caught.value.kind == "refused"
+
+
 def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Repository) -> None:
     storage = Storage()
     before = len(pictures.commits)
