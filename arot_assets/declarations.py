@@ -16,6 +16,7 @@ from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.registry import known_metrics
 from arot_assets.subsets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.yaml_lines import Where, YamlFile, read_yaml
+from resources.storage.http_rules import redacted
 from resources.storage.hub_address import MAIN
 
 DEFS = Path(__file__).parent / "defs"
@@ -74,7 +75,7 @@ class Declarations:
         if name not in self.datasets:
             declared = ", ".join(sorted(self.datasets)) or "none"
             raise DeclarationError(
-                f"no dataset '{name}';{did_you_mean(name, self.datasets)} declared: {declared}. "
+                f"no dataset '{name}';{did_you_mean(name, self.datasets) or f' declared: {declared}.'} "
                 f"`arot new image-dataset {name} SOURCE` declares it"
             )
         return self.datasets[name]
@@ -201,8 +202,13 @@ def _parse(file: YamlFile) -> BaseModel:
             raise _error(file, ("attributes",), f"'{key}' is missing: {kind.model_fields[key].description}") from error
         text = str(first["msg"]).removeprefix("Value error, ")
         raise _error(
-            file, where, f"'{'.'.join(str(x) for x in first['loc'])}': {text} (got {first['input']!r})"
+            file, where, f"'{'.'.join(str(x) for x in first['loc'])}': {text} (got {shown(first['input'])})"
         ) from error
+
+
+def shown(value: object) -> str:
+    """A value as an error may show it: an address without its password and signature."""
+    return repr(redacted(value) if isinstance(value, str) and "://" in value else value)
 
 
 def _known_keys(kind: type[BaseModel], where: Sequence[str | int]) -> list[str]:

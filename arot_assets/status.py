@@ -18,7 +18,7 @@ from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.registry import get_metric
 from arot_assets.reasons import OBJECT
 from resources.defaults import Resources
-from resources.warehouse.views import files, literal
+from resources.warehouse.views import literal, quote
 
 
 @dataclass
@@ -27,16 +27,18 @@ class TableStatus:
 
     Attributes:
         name: ``samples``, a metric's or a classifier's name.
-        rows: rows in complete, current shards.
+        rows: rows in complete, current shards, of objects that are present.
         failed: rows among them that failed (of samples: not ok, duplicates apart).
         missing: shards without a complete table of the current version, in order.
-        done: number of the others.
+        failing: shards with failed rows, also of objects that left, in order.
+        done: number of shards that are not missing.
     """
 
     name: str
     rows: int = 0
     failed: int = 0
     missing: list[str] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)
     done: int = 0
 
 
@@ -75,7 +77,9 @@ def dataset_status(
         statuses = Counter(json.loads(footer["statuses"]))
         result[SAMPLES].done += 1
         result[SAMPLES].rows += sum(statuses.values())
-        result[SAMPLES].failed += sum(statuses[s] for s in FAILED)
+        failed = sum(statuses[s] for s in FAILED)
+        result[SAMPLES].failed += failed
+        result[SAMPLES].failing += [shard] if failed else []
     for name, version in metric_versions([get_metric(m) for m in dataset.metrics], resources.models).items():
         wanted = {shard: {"metric_version": version, "samples_digest": digest} for shard, digest in digests.items()}
         result[name] = _metric_status(resources, dataset.name, name, wanted, shards)
@@ -83,19 +87,34 @@ def dataset_status(
         if classifier.dataset == dataset.name:
             scores = {shard: wanted_footer(tables, classifier, shard) for shard in digests}
             result[name] = _metric_status(resources, dataset.name, name, scores, shards)
+    if objects.keys() - {"present"}:
+        _count_present(resources, dataset.name, result)
     return DatasetStatus(dataset.name, objects, tuple(shards), result)
 
 
 def failures_by_reason(resources: Resources, dataset: str, table: str) -> list[tuple[str, int]]:
-    """Rows of a table that failed, by reason without the object's name, most frequent first."""
+    """Rows of present objects that failed, by reason without the object's name, most frequent first."""
     if not resources.tables.shards(dataset, table):
         return []
-    with resources.warehouse.connect_bare() as con:
+    with resources.warehouse.connect() as con:
         return con.execute(
             f"""select status || ': ' || regexp_replace(coalesce(reason, ''), {literal(OBJECT)}, '…', 'g'), count(*)
-            from {files(resources.tables, dataset, table)}
+            from {quote(dataset)}.{quote(table)}
             where status not in ('ok', 'duplicate') group by 1 order by 2 desc, 1"""
         ).fetchall()
+
+
+def _count_present(resources: Resources, dataset: str, tables: Mapping[str, TableStatus]) -> None:
+    """Rows of objects that left, or were replaced, are in the files still, but in no view and in no count."""
+    with resources.warehouse.connect() as con:
+        for name, status in tables.items():
+            if not status.done:
+                continue
+            counted = con.execute(
+                f"""select count(*), count(*) filter (status not in ('ok', 'duplicate'))
+                from {quote(dataset)}.{quote(name)}"""
+            ).fetchone()
+            status.rows, status.failed = counted or (0, 0)
 
 
 def _metric_status(
@@ -111,7 +130,9 @@ def _metric_status(
             continue
         status.done += 1
         status.rows += head.num_rows
-        status.failed += int(head.footer.get("failed", "0"))
+        failed = int(head.footer.get("failed", "0"))
+        status.failed += failed
+        status.failing += [shard] if failed else []
     return status
 
 

@@ -13,7 +13,14 @@ from arot_assets.cli.doctor import Finding
 from resources.storage import StorageError
 from resources.storage.s3_settings import ANONYMOUS_VARIABLE, S3Session, S3Settings
 
-S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", ANONYMOUS_VARIABLE)
+S3_VARIABLES = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_PROFILE",
+    ANONYMOUS_VARIABLE,
+)
 S3_REMEDIES = {
     "SignatureDoesNotMatch": "the secret is wrong: set AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "InvalidAccessKeyId": "the server knows no such key: set AWS_ACCESS_KEY_ID, or AWS_PROFILE, of this endpoint",

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
-from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations
+from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.subsets.errors import did_you_mean
 
@@ -93,7 +93,7 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
         first = error.errors()[0]
         text = str(first["msg"]).removeprefix("Value error, ")
         raise click.ClickException(
-            f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {first['input']!r})"
+            f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {shown(first['input'])})"
         ) from error
     path = DEFS / folder / str(attributes["name"]) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)

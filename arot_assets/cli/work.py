@@ -16,7 +16,7 @@ import dagster as dg
 from arot_assets.classifiers.assets import classifier_is_current, unpartitioned_keys
 from arot_assets.cli.launch import RunOutcome, failed_checks, materialize
 from arot_assets.datasets.assets import inventory_key, samples_key
-from arot_assets.datasets.inventory import INVENTORY
+from arot_assets.datasets.inventory import INVENTORY, NOT_TAKEN
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.declarations import Declarations, ImageDataset
 from arot_assets.metrics.assets import metric_key
@@ -60,7 +60,8 @@ class Work:
         self._step([inventory_key(dataset.name)])
         after = self.resources.tables.footer("datasets", dataset.name, INVENTORY)
         if before.get("changed_at") != after.get("changed_at"):
-            self.done.append(f"{dataset.name}/inventory: {after['change']}")
+            left = f"; not taken: {after[NOT_TAKEN]}" if after.get(NOT_TAKEN) else ""
+            self.done.append(f"{dataset.name}/inventory: {after['change']}{left}")
         self.fill_shards(dataset, None, metrics)
         if metrics is None:
             self.train_and_score(dataset)
@@ -77,15 +78,15 @@ class Work:
         """Samples and metric tables: the shards that miss any, or with ``retry`` those that have failed rows."""
         status = self.status(dataset)
         samples = status.tables[SAMPLES]
-        shards = samples.missing if retry is None else list(status.shards) if samples.failed else []
+        shards = samples.missing if retry is None else samples.failing
         if shards:
             self._step([samples_key(dataset.name)], dataset.name, shards, retry)
             self.done.append(f"{dataset.name}/samples: {_shards(shards)}")
         status = self.status(dataset)
         wanted = [m for m in dataset.metrics if metrics is None or m in metrics]
-        again = [m for m in wanted if retry is not None and status.tables[m].failed]
+        tables = {m: status.tables[m] for m in wanted}
         for names, shards in _together(
-            {m: list(status.shards) if m in again else status.tables[m].missing for m in wanted}
+            {m: sorted({*t.missing, *(t.failing if retry is not None else ())}) for m, t in tables.items()}
         ):
             self._step([metric_key(dataset.name, m) for m in names], dataset.name, shards, retry)
             self.done.append(f"{dataset.name}: {', '.join(names)}: {_shards(shards)}")

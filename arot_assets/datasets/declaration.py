@@ -123,6 +123,11 @@ class ImageDatasetDeclaration(BaseModel):
                 raise ValueError(str(error)) from error
         return source
 
+    @field_validator("archives", mode="before")
+    @classmethod
+    def _named_is_on(cls, archives: object) -> object:
+        return {} if archives is None else archives  # `archives:` with nothing behind it
+
     @model_validator(mode="after")
     def _urls_of_a_list(self) -> Self:
         if self.urls is not None and not self.is_url_list:

@@ -32,6 +32,8 @@ COMMIT = "commit"
 """Key of the footer: the commit of the Hub that was listed, empty elsewhere."""
 ARCHIVES = "archives"
 """Key of the footer: what the declaration says under ``archives`` (JSON), empty without."""
+NOT_TAKEN = "not_taken"
+"""Key of the footer: what ``not_taken`` said of the listing."""
 REVALIDATED = "revalidated"
 """Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
 RULES = "urls"
@@ -255,6 +257,12 @@ def carry(previous: pa.Table | None, listing: Listing) -> Listing:
     return replace(listing, objects=objects)
 
 
+def not_taken(listing: Listing) -> str:
+    """What a source shows beside its images, by extension or cause, in words; empty if nothing."""
+    counts = sorted(listing.ignored.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} x {what}" for what, count in counts)
+
+
 def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     """The inventory as it was last written, None before the first. Columns that it does not have yet are null."""
     parts = ("datasets", dataset, INVENTORY)
@@ -285,10 +293,15 @@ def take_inventory(
     listing = list_source(storage, declaration, pinned.root, reused)
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
-        what = f"{known:,} objects are known of it" if known else "nothing is there to work on"
+        what = f", but {known:,} objects are known of it" if known else ""
+        left = f", only what was not taken: {not_taken(listing)}" if listing.ignored else ""
+        packed = not declaration.opens_archives and {".tar", ".parquet"} & listing.ignored.keys()
+        remedy = (
+            "set `archives: {}` in its defs.yaml to open them" if packed else "is the disk mounted, is the path right?"
+        )
         raise InventoryError(
-            f"{declaration.name}: source '{declaration.source}' shows no image, but {what}; is the disk mounted, is the "
-            "path right? Set `allow_empty: true` in its defs.yaml if this is meant"
+            f"{declaration.name}: source '{declaration.source}' shows no image{what}{left}; {remedy} Set `allow_empty: true` "
+            "if this is meant"
         )
     if declaration.is_url_list:
         listing = carry(previous, listing)
@@ -305,7 +318,7 @@ def take_inventory(
         change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
         footer = {"changed_at": now.isoformat(), "change": change}
     footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
-    footer |= {COMMIT: pinned.commit, ARCHIVES: rules}
+    footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
     tables.write(result.inventory, *parts, footer=footer)
     return result, listing

@@ -162,10 +162,15 @@ def build_samples(
         StorageError: the store cannot be written; what was there stays.
     """
     dataset = declaration.name
-    inventory = tables.read("datasets", dataset, INVENTORY, columns=["uri", "sidecars", "metadata", "shard"])
+    inventory = tables.read("datasets", dataset, INVENTORY, columns=["uri", "sidecars", "metadata", "shard", "state"])
     objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
     version = samples_version(declaration)
-    known = {row["uri"]: row for row in _rows_so_far(tables, dataset, shard, version) if not _again(row, retry)}
+    here = {o["uri"] for o in objects if o["state"] == "present"}
+    known = {
+        row["uri"]: row
+        for row in _rows_so_far(tables, dataset, shard, version)
+        if row["uri"] not in here or not _again(row, retry)
+    }
     missing = [o for o in objects if o["uri"] not in known]
     source = reaching(storage, declaration)
     rows = dict(known)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from resources.storage.hub_address import MAIN, HubAddress
-from resources.storage.hub_errors import explain_hub, may_pass, reached, status_of
+from resources.storage.hub_errors import explain_hub, may_pass, reached, silent, status_of
 from resources.storage.hub_settings import HubSettings
 from resources.storage.objects import StorageError
 
@@ -30,12 +30,14 @@ Content: TypeAlias = "bytes | Path | CommitOperationAdd"
 ATTEMPTS = 7
 UNREACHED_ATTEMPTS = 4
 """Where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
+SILENT_ATTEMPTS = 2
+"""Where somebody listens and says nothing."""
 COMMIT_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 CHUNK_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 30.0
 """Of a server that is put up with; ``huggingface_hub`` itself waits for ever."""
 
 
@@ -396,7 +398,7 @@ class HubClient:
 
     def _wait(self, error: Exception, attempt: int) -> bool:
         """Wait before the next attempt; False if there is to be none."""
-        most = ATTEMPTS if reached(error) else UNREACHED_ATTEMPTS
+        most = SILENT_ATTEMPTS if silent(error) else ATTEMPTS if reached(error) else UNREACHED_ATTEMPTS
         if attempt + 1 >= most or not may_pass(error):
             return False
         seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.5, 1.0)

@@ -33,6 +33,13 @@ def reached(error: BaseException) -> bool:
     return not isinstance(error, httpx2.ConnectError)
 
 
+def silent(error: BaseException) -> bool:
+    """Whether a server that was reached said nothing in time."""
+    import httpx2
+
+    return isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
+
+
 def explain_hub(address: HubAddress, action: str, error: BaseException, signed_in: bool) -> StorageError:
     """The error for what went wrong.
 

@@ -10,6 +10,8 @@ import os
 
 import dagster as dg
 
+from resources.storage.objects import StorageError
+
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 
 
@@ -23,10 +25,17 @@ class HubSettings(dg.Config):
     endpoint: str = ""
 
     def address(self) -> str:
-        """The server's address, without a slash at its end."""
+        """The server's address, without a slash at its end.
+
+        Raises:
+            StorageError: what is said is no address.
+        """
         from huggingface_hub import constants
 
-        return (self.endpoint or os.environ.get(ENDPOINT_VARIABLE) or constants.ENDPOINT).rstrip("/")
+        said = (self.endpoint or os.environ.get(ENDPOINT_VARIABLE) or constants.ENDPOINT).rstrip("/")
+        if not said.startswith(("http://", "https://")):
+            raise StorageError(f"{ENDPOINT_VARIABLE}={said!r}: must begin with https:// or http://", kind="invalid")
+        return said
 
     def token(self) -> str | None:
         """The user's token, None without one."""

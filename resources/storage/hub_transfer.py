@@ -7,14 +7,15 @@ Belongs here: what differs, by content, and how much goes into one commit. Does 
 import hashlib
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.storage.hub_address import parse
 from resources.storage.hub_client import Content
-from resources.storage.objects import ObjectInfo, StorageError, is_local, local_path
+from resources.storage.objects import ObjectInfo, StorageError, explain, is_local, local_path
 from resources.storage.targets import root_prefix, target_of
-from resources.storage.transfer import Lost, SyncResult, download
+from resources.storage.transfer import Lost, SyncResult, check_not_emptied, download
 
 if TYPE_CHECKING:
     from resources.storage.storage import Storage
@@ -48,48 +49,95 @@ def sync_to_hub(
     exts: Collection[str] | None,
     delete: bool,
     on_progress: Callable[[int], None] | None,
+    dry_run: Callable[[str, str], None] | None = None,
 ) -> SyncResult:
     """See ``transfer.sync``. Files that are there with the same content are not sent.
 
     Raises:
         StorageError: one of the folders cannot be listed, or a commit not made; earlier commits stay.
     """
-    hub = storage.hub_backend()
     result = SyncResult()
     have = _listing(storage, target)
     seen: set[str] = set()
     told = on_progress or (lambda _: None)
-    with tempfile.TemporaryDirectory(prefix="arot-hub-") as folder:
-        for batch in _batches(_wanted(storage, source, target, exts, result, seen)):
-            additions: dict[str, Content] = {}
-            for number, (info, name) in enumerate(batch):
-                known = have.get(name)
-                try:
-                    path = _at_hand(storage, info, Path(folder) / str(number))
-                    if known is not None and known.size == path.stat().st_size and same_content(path, known.etag):
-                        result.unchanged += 1
-                        told(1)
-                    else:
-                        additions[name] = path
-                except StorageError as error:
-                    result.failed.append(Lost(info.uri, error.reason))
-                    told(1)
-            if additions:
-                hub.commit(target, f"Upload {len(additions)} files", lambda _, these=additions: (these, ()))  # type: ignore[misc]
-                result.copied += len(additions)
-                result.bytes += sum(p.stat().st_size for p in additions.values() if isinstance(p, Path))
-                told(len(additions))
+    for batch in _batches(_wanted(storage, source, target, exts, result, seen)):
+        with tempfile.TemporaryDirectory(prefix="arot-hub-") as folder:
+            additions = _differing(storage, batch, have, Path(folder), result, dry_run is None)
+            if dry_run is not None:
+                for name in additions:
+                    dry_run("copy", root_prefix(target) + name)
+            elif additions:
+                storage.hub_backend().commit(target, f"Upload {len(additions)} files", partial(_all_of, additions))
+            result.copied += len(additions)
+            result.bytes += sum(p.stat().st_size for p in additions.values() if isinstance(p, Path) and p.exists())
+            told(len(batch))
     if delete and not result.failed:
-        too_much = [name for name in have if name not in seen]
-        if too_much:
-
-            def gone(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
-                there = _listing(storage, parse(target).at(head).uri)
-                return {}, [name for name in too_much if name in there]
-
-            hub.commit(target, f"Delete {len(too_much)} files", gone)
-            result.deleted = len(too_much)
+        check_not_emptied(source, target, len(have), bool(seen))
+        _delete(storage, target, [name for name in have if name not in seen], result, dry_run)
     return result
+
+
+def _differing(
+    storage: "Storage",
+    batch: list[tuple[ObjectInfo, str]],
+    have: Mapping[str, ObjectInfo],
+    folder: Path,
+    result: SyncResult,
+    fetch: bool,
+) -> dict[str, Content]:
+    """Files of a batch that the target has not, or other than they are: name -> local file.
+
+    Args:
+        storage: reaches them.
+        batch: with their names in the target.
+        have: what the target has.
+        folder: where those of other machines are put.
+        result: gets what is unchanged or cannot be had.
+        fetch: bring those of other machines here; if not, they count as different.
+    """
+    additions: dict[str, Content] = {}
+    for number, (info, name) in enumerate(batch):
+        known = have.get(name)
+        if not fetch and not is_local(info.uri):
+            additions[name] = folder / str(number)
+            continue
+        try:
+            path = _at_hand(storage, info, folder / str(number))
+            if known is not None and known.size == path.stat().st_size and same_content(path, known.etag):
+                result.unchanged += 1
+            else:
+                additions[name] = path
+        except StorageError as error:
+            result.failed.append(Lost(info.uri, error.reason))
+        except OSError as error:  # it left since it was listed
+            result.failed.append(Lost(info.uri, explain(info.uri, "read", error).reason))
+    return additions
+
+
+def _all_of(additions: dict[str, Content], _: str) -> tuple[Mapping[str, Content], Sequence[str]]:
+    return additions, ()
+
+
+def _delete(
+    storage: "Storage",
+    target: str,
+    names: list[str],
+    result: SyncResult,
+    dry_run: Callable[[str, str], None] | None,
+) -> None:
+    if not names:
+        return
+
+    def gone(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
+        there = _listing(storage, parse(target).at(head).uri)
+        return {}, [name for name in names if name in there]
+
+    if dry_run is None:
+        storage.hub_backend().commit(target, f"Delete {len(names)} files", gone)
+    else:
+        for name in names:
+            dry_run("delete", root_prefix(target) + name)
+    result.deleted = len(names)
 
 
 def _wanted(

@@ -181,6 +181,8 @@ def concurrent_loads(
     def load(uri: str) -> Any:
         return loads(uri, as_=as_, extension=extension, storage=using, **options)
 
+    if isinstance(uris, str | os.PathLike):
+        raise TypeError(f"several URIs are expected, not one: [{os.fspath(uris)!r}], or loads()")
     addresses = [_address(uri) for uri in uris]
     return load_many(addresses, load, workers=workers, retries=retries, progress=progress)
 

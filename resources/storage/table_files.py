@@ -39,7 +39,11 @@ def read_csv(
         quoted_strings_can_be_null=False,
     )
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    return convert(csv.read_csv(file, parse_options=parsing, convert_options=conversion), as_)
+    table = csv.read_csv(file, parse_options=parsing, convert_options=conversion)
+    odd = [field.name for field in table.schema if pa.types.is_binary(field.type) and field.name not in (types or {})]
+    if odd:
+        raise ValueError(f"column {odd[0]!r} is not in UTF-8; save the file as UTF-8")
+    return convert(table, as_)
 
 
 def read_tsv(

@@ -204,10 +204,19 @@ def sync(
     Raises:
         StorageError: one of the folders cannot be listed; what was copied until then stays.
     """
+    if root_prefix(target).startswith(root_prefix(source)):
+        raise StorageError(
+            f"cannot sync '{source}' to '{target}': that is inside of it; choose another place", kind="invalid"
+        )
+    if delete and root_prefix(source).startswith(root_prefix(target)):
+        raise StorageError(
+            f"cannot sync '{source}' to '{target}' and delete the rest: the source lies in it and would go; choose another place",
+            kind="invalid",
+        )
     if scheme_of(target) == "hf":
         from resources.storage.hub_transfer import sync_to_hub
 
-        return sync_to_hub(storage, source, target, exts, delete, on_progress)
+        return sync_to_hub(storage, source, target, exts, delete, on_progress, dry_run)
     result = SyncResult()
     have = _listing(storage, target)
     seen: set[str] = set()
@@ -246,6 +255,7 @@ def sync(
         threads = 1  # what would be done is told in the order of the listing
     _each(wanted(), partial(_bring, storage, dry_run), done, threads)
     if delete and complete:
+        check_not_emptied(source, target, len(have), bool(seen))
         remove = storage.delete if dry_run is None else partial(dry_run, "delete")
         _delete(remove, [info.uri for name, info in have.items() if name not in seen], result, threads)
     return result
@@ -257,6 +267,20 @@ def _bring(storage: "Storage", dry_run: Callable[[str, str], None] | None, item:
         return copy(storage, info.uri, place, info)
     dry_run("copy", place)
     return info.size
+
+
+def check_not_emptied(source: str, target: str, there: int, seen: bool) -> None:
+    """A source that shows nothing is more likely a disk that is not mounted than a wish to delete everything.
+
+    Raises:
+        StorageError: the target has objects, and the source none.
+    """
+    if there and not seen:
+        raise StorageError(
+            f"'{source}' shows nothing, so all {there:,} objects of '{target}' would go; nothing was deleted: is the disk "
+            "mounted, is the path right? `arot rm -r` empties a folder",
+            kind="invalid",
+        )
 
 
 def _delete(delete: Callable[[str], None], uris: list[str], result: SyncResult, threads: int) -> None:

@@ -208,7 +208,7 @@ def test_broken_archives_are_rows_with_a_reason_and_the_rest_arrives(
     }
     assert "cut short in '2.jpg'" in rows["a.tar"][1] and "b.parquet" in rows[""][1]
     assert "cell is empty" in rows["row/0000000/image"][1]
-    assert not dataset.inventory().new
+    assert not dataset.inventory().differs
 
 
 def test_archives_of_a_folder_are_opened_only_if_it_says_so(make_dataset: MakeDataset, tmp_path: Path) -> None:

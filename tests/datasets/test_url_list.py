@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.datasets.inventory import SCHEMA, read_inventory
+from arot_assets.datasets.inventory import SCHEMA, InventoryError, read_inventory
 from arot_assets.datasets.reach import spread
-from arot_assets.declarations import ImageDataset
+from arot_assets.declarations import DeclarationError, ImageDataset, load_declarations
 from arot_assets.reasons import meant
-from arot_assets.status import failures_by_reason
+from arot_assets.status import dataset_status, failures_by_reason
 from resources.storage import StorageError
 from resources.storage.http_settings import HttpSettings
 from sensors.source import describe_change
@@ -359,3 +359,35 @@ def test_signed_addresses_in_other_columns_are_not_kept(make_dataset: MakeDatase
     (record,) = [said["record"] for said in listed(dataset).values()]
     assert record["thumb"] == "https://one.example/t.jpg?size=2&X-Amz-Signature=…" and record["n"] == 1
     assert "abcdef0123" not in json.dumps(record) and "pass" not in json.dumps(record)
+
+
+def test_what_left_the_list_is_in_no_count_and_is_not_fetched_again(
+    make_dataset: MakeDataset, web: WebServer, tmp_path: Path
+) -> None:
+    path = lines(tmp_path / "l.jsonl", *(json.dumps({"url": f"{web.endpoint}/{n}.jpg", "text": "a"}) for n in range(3)))
+    dataset = make_dataset(path, urls=ALLOWED, metrics=["phash"])
+    dataset.run("phash")
+    lines(path, *(json.dumps({"url": f"{web.endpoint}/{n}.jpg", "text": "b"}) for n in range(2)))
+    dataset.run("phash")
+    status = dataset_status(dataset.resources, dataset.declaration, {})
+    assert (status.tables["samples"].rows, status.tables["samples"].failed) == (2, 2)
+    assert failures_by_reason(dataset.resources, "d", "samples")[0][1] == 2
+    web.requests.clear()
+    assert sum(dataset.samples(retry="not_found").values()) == 2
+    assert len({r.path for r in web.requests}) == 2
+
+
+def test_folder_of_archives_says_how_they_are_opened(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    (tmp_path / "0000.tar").write_bytes(b"x")
+    with pytest.raises(InventoryError, match=r"1 x \.tar; set `archives: {}`"):
+        make_dataset(tmp_path).inventory()
+    assert make_dataset(tmp_path, name="e", archives=None).declaration.opens_archives
+
+
+def test_error_about_a_secret_does_not_show_it(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: arot_assets.components.ImageDataset\nattributes:\n  name: s\n  source: http://u:hunter2@h/l.csv?token=abc\n"
+    )
+    with pytest.raises(DeclarationError, match="a password or signature") as caught:
+        load_declarations(tmp_path)
+    assert "hunter2" not in str(caught.value) and "token=abc" not in str(caught.value)

@@ -231,6 +231,10 @@ def test_folder_goes_up_in_one_commit_and_comes_back(hub: Hub, pictures: Reposit
     (folder / "sub" / "b.bin").write_bytes(os.urandom(30_000))
     (folder / "a.txt").write_text("a")
     before = len(pictures.commits)
+    said: list[tuple[str, str]] = []
+    storage.sync(str(folder), f"{REPO}/up", dry_run=lambda *what: said.append(what))
+    assert sorted(said) == [("copy", f"{REPO}/up/a.txt"), ("copy", f"{REPO}/up/sub/b.bin")]
+    assert len(pictures.commits) == before
     done = storage.sync(str(folder), f"{REPO}/up")
     assert (done.copied, done.failed, len(pictures.commits)) == (2, [], before + 1)
     again = storage.sync(str(folder), f"{REPO}/up")

@@ -463,3 +463,14 @@ def test_storage_can_be_given(tmp_path: Path) -> None:
     storage = Storage()
     uri = nb.saves([1], tmp_path / "a.json", storage=storage)
     assert nb.loads(uri, storage=storage) == [1] and nb.ls(tmp_path, "json", storage=storage) == [uri]
+
+
+def test_table_that_is_not_utf_8_is_an_error_and_no_bytes(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes("name,n\nä,1\n".encode("latin-1"))
+    with pytest.raises(StorageError, match="column 'name' is not in UTF-8"):
+        nb.loads(tmp_path / "l.csv")
+
+
+def test_one_uri_is_not_taken_for_many() -> None:
+    with pytest.raises(TypeError, match="several URIs are expected"):
+        nb.concurrent_loads("one/path.jpg")

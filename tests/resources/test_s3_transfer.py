@@ -444,6 +444,20 @@ def test_write_whose_answer_is_lost_is_no_conflict_with_itself(root: str, swift:
         Storage().write(f"{root}/once", b"mine", create_only=True)
 
 
+def test_sync_never_copies_a_folder_into_itself_or_empties_a_target_for_nothing(root: str, tmp_path: Path) -> None:
+    make_files(tmp_path / "here", 3)
+    (tmp_path / "empty").mkdir()
+    storage = Storage()
+    storage.sync(str(tmp_path / "here"), f"{root}/x")
+    with pytest.raises(StorageError, match="inside of it"):
+        storage.sync(str(tmp_path / "here"), str(tmp_path / "here" / "sub"))
+    with pytest.raises(StorageError, match="the source lies in it"):
+        storage.sync(str(tmp_path / "here" / "f0"), str(tmp_path / "here"), delete=True)
+    with pytest.raises(StorageError, match="shows nothing, so all 3 objects"):
+        storage.sync(str(tmp_path / "empty"), f"{root}/x", delete=True)
+    assert count(storage, root) == 3 and len(on_disk(tmp_path / "here")) == 3
+
+
 def test_killed_sync_leaves_no_half_file_and_ends_the_same(root: str, tmp_path: Path) -> None:
     files = make_files(tmp_path / "here", 60, size=60_000)
     storage = Storage()

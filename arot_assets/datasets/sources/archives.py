@@ -82,8 +82,11 @@ def look_inside(
     if not fresh:
         return result
     threads = None if is_local(root) else OPENING_THREADS
+    unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
     with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
-        for objects, metadata, problem in ordered_map(lambda uri: _read(storage, uri, rules), fresh, threads):
+        for objects, metadata, problem in ordered_map(
+            lambda one: _read(storage, one, rules), unknown.to_pylist(), threads
+        ):
             advance(1)
             result.objects.append(objects)
             result.metadata.update(metadata)
@@ -105,7 +108,7 @@ def _known(previous: pa.Table | None, archives: pa.Table) -> tuple[pa.Table, lis
     if previous is None or not archives.num_rows:
         return LISTED.empty_table(), archives["uri"].to_pylist()
     present = previous.filter(pc.equal(previous["state"], "present")).select(LISTED.names)
-    present = present.filter(pc.match_substring_regex(present["uri"], r"(?i)\.(tar|parquet)!/."))
+    present = present.filter(pc.match_substring_regex(present["uri"], r"(?i)\.(tar|parquet)!/"))
     holder = pc.replace_substring_regex(present["uri"], INSIDE, "")
     times = pc.cast(pc.multiply(archives["mtime"], 1e6), pa.int64(), safe=False).cast(STAMP)
     now = dict(
@@ -126,10 +129,14 @@ def _same(then: tuple[Any, Any], now: tuple[Any, Any]) -> bool:
     return bool(then[0] == now[0]) if now[0] is not None else bool(then == now)
 
 
-def _read(storage: Storage, uri: str, rules: Archives) -> tuple[pa.Table, dict[str, str], str]:
-    """The members of one archive, what it says of them, and what is wrong with it."""
+def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tuple[pa.Table, dict[str, str], str]:
+    """The members of one archive, what it says of them, and what is wrong with it.
+
+    What is broken is so until it changes; what could not be had may be there the next time, so nothing is said of its state.
+    """
     from resources.storage.tar_members import TarMembers
 
+    uri = archive["uri"]
     try:
         opened = storage.members_backend().opened(uri)
         metadata: dict[str, str] = {}
@@ -145,7 +152,8 @@ def _read(storage: Storage, uri: str, rules: Archives) -> tuple[pa.Table, dict[s
         if failed.kind == "invalid":  # the declaration is at fault, not the archive
             raise
         objects, metadata, error = FOUND.empty_table(), {}, failed
-    whole = pa.table([[member_uri(uri, "")], [None], [0.0], [None]], schema=FOUND)
+    mtime, etag = (archive["mtime"], archive["etag"]) if error.kind == "format" else (0.0, None)
+    whole = pa.table([[member_uri(uri, "")], [None], [mtime], [etag]], schema=FOUND)
     return pa.concat_tables([objects, whole]), metadata, str(error)
 
 
