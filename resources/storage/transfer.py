@@ -204,15 +204,7 @@ def sync(
     Raises:
         StorageError: one of the folders cannot be listed; what was copied until then stays.
     """
-    if root_prefix(target).startswith(root_prefix(source)):
-        raise StorageError(
-            f"cannot sync '{source}' to '{target}': that is inside of it; choose another place", kind="invalid"
-        )
-    if delete and root_prefix(source).startswith(root_prefix(target)):
-        raise StorageError(
-            f"cannot sync '{source}' to '{target}' and delete the rest: the source lies in it and would go; choose another place",
-            kind="invalid",
-        )
+    _check_apart(source, target, delete)
     if scheme_of(target) == "hf":
         from resources.storage.hub_transfer import sync_to_hub
 
@@ -267,6 +259,23 @@ def _bring(storage: "Storage", dry_run: Callable[[str, str], None] | None, item:
         return copy(storage, info.uri, place, info)
     dry_run("copy", place)
     return info.size
+
+
+def _check_apart(source: str, target: str, delete: bool) -> None:
+    """A folder is not copied into itself, nor deleted with what lies around it.
+
+    Raises:
+        StorageError: one of the two lies in the other.
+    """
+    if root_prefix(target).startswith(root_prefix(source)):
+        raise StorageError(
+            f"cannot sync '{source}' to '{target}': that is inside of it; choose another place", kind="invalid"
+        )
+    if delete and root_prefix(source).startswith(root_prefix(target)):
+        raise StorageError(
+            f"cannot sync '{source}' to '{target}' and delete the rest: the source lies in it and would go; choose another place",
+            kind="invalid",
+        )
 
 
 def check_not_emptied(source: str, target: str, there: int, seen: bool) -> None:
