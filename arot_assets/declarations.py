@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.registry import known_metrics
-from arot_assets.subsets.errors import ProjectError, did_you_mean
-from arot_assets.subsets.yaml_lines import Where, YamlFile, read_yaml
-from resources.storage.http_rules import redacted
-from resources.storage.hub_address import MAIN
+from arot_assets.yaml_lines import Where, YamlFile, read_yaml
+from resources.storage.http.rules import redacted
+from resources.storage.hub.address import MAIN
 
 DEFS = Path(__file__).parent / "defs"
 FILE = "defs.yaml"

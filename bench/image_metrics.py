@@ -19,8 +19,8 @@ from pathlib import Path
 from photo_sets import ABOUT, photo_set
 from results import append
 
-from arot_assets.datasets.decode import decode
-from arot_assets.datasets.probe import probe
+from arot_assets.media.image.decode import decode
+from arot_assets.media.image.probe import probe
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
 from arot_assets.metrics.registry import get_metric

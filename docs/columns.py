@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from arot_assets.classifiers.scores import score_columns
 from arot_assets.datasets import inventory, samples
-from arot_assets.datasets.probe import NOTES
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import BAD_SIDECAR
+from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from resources.models import Models
 from resources.storage import Storage
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.settings import S3Settings
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 

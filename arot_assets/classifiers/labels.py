@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from resources.storage.hub_address import is_hub
+from resources.storage.hub.address import is_hub
 from resources.warehouse.views import literal, quote
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def mistake_sheet(storage: Storage, evaluation: Evaluation, uris: Mapping[str, s
         evaluation: holds the mistakes.
         uris: sample id -> uri; a picture that has left since is not shown.
     """
-    from arot_assets.datasets.decode import DecodeError, thumbnail
+    from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet
 
     read = reader(storage, {uri: sample_id for sample_id, uri in uris.items()})

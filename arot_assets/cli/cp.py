@@ -133,7 +133,7 @@ def report_failures(failed: list[tuple[str, str]]) -> None:
 def _copy(storage: "Storage", pairs: list[tuple[str, str]], jobs: int) -> list[tuple[str, str]]:
     """Copy; gives what could not be copied, with the reason."""
     from arot_assets.cli.bars import reporter
-    from resources.storage.results import load_many
+    from resources.notebook.results import load_many
 
     places = dict(pairs)
 

@@ -115,7 +115,7 @@ def _store() -> Iterator[Finding]:
 def _declared() -> Iterator[Finding]:
     from arot_assets.cli.launch import prepare_home
     from arot_assets.declarations import DeclarationError, load_declarations
-    from arot_assets.subsets.errors import ProjectError
+    from arot_assets.errors import ProjectError
     from arot_assets.subsets.load import load_project
     from resources.tables import PROJECT_ROOT
 
@@ -137,7 +137,7 @@ def _declared() -> Iterator[Finding]:
 def _source(name: str, root: str) -> Finding:
     from resources.defaults import default_resources
     from resources.storage import StorageError
-    from resources.storage.hub_address import is_hub, parse
+    from resources.storage.hub.address import is_hub, parse
 
     if root.startswith("s3://"):
         return Finding("ok", f"dataset {name}", f"{root}: see S3")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from arot_assets.cli.doctor import Finding
 from resources.storage import StorageError
-from resources.storage.s3_settings import ANONYMOUS_VARIABLE, S3Session, S3Settings
+from resources.storage.s3.settings import ANONYMOUS_VARIABLE, S3Session, S3Settings
 
 S3_VARIABLES = (
     "AWS_ENDPOINT_URL_S3",

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
 from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
+from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
-from arot_assets.subsets.errors import did_you_mean
 
 
 @click.group(name="new", short_help="declare a dataset or an export: writes its defs.yaml")

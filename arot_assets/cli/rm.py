@@ -65,7 +65,7 @@ def _ask(question: str) -> None:
 def _delete(storage: "Storage", uris: list[str]) -> list[tuple[str, str]]:
     """Delete; gives what could not be deleted, with the reason."""
     from arot_assets.cli.bars import reporter
-    from resources.storage.results import load_many
+    from resources.notebook.results import load_many
 
     if len(uris) == 1:
         storage.delete(uris[0])

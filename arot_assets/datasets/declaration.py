@@ -10,8 +10,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from resources.storage.http_rules import carries_secret
-from resources.storage.hub_address import is_hub, parse
+from resources.storage.http.rules import carries_secret
+from resources.storage.hub.address import is_hub, parse
 from resources.storage.objects import StorageError, scheme_of
 from resources.storage.storage import is_local
 from resources.tables.tables import PROJECT_ROOT

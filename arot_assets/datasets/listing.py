@@ -24,7 +24,7 @@ from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
 from arot_assets.progress import track
 from resources.storage import Storage
-from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
+from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.storage.objects import ObjectColumns, is_local
 
 IMAGE_EXTENSIONS = frozenset(

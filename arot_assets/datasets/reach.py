@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
 from resources.storage import ObjectInfo, Storage, StorageError
-from resources.storage.member_address import parse_member
+from resources.storage.members.address import parse_member
 
 if TYPE_CHECKING:
     from resources.storage.cache import Cache

@@ -42,7 +42,7 @@ def _general(row: dict[str, Any]) -> str:
 
 def sample_sheet(storage: Storage, samples: pa.Table) -> str | None:
     """A contact sheet of ok samples spread evenly over the shard, as Markdown with an inline JPEG; None without any."""
-    from arot_assets.datasets.decode import DecodeError, thumbnail
+    from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet, data_uri
 
     ok = samples.filter(pc.equal(samples["status"], "ok"))

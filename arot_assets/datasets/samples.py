@@ -104,7 +104,7 @@ def read_sample(
     Returns:
         The columns of ``SCHEMA`` that depend on the object alone.
     """
-    from arot_assets.datasets.probe import probe
+    from arot_assets.media.image.probe import probe
 
     row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
     try:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arot_assets.datasets.jsontext import dump_json, parse_json, storable_text
+from arot_assets.jsontext import dump_json, parse_json, storable_text
 
 EXTENSIONS = ("caption", "txt", "json")
 """Extensions of sidecars, in lower case; upper case is found too."""

@@ -7,11 +7,11 @@ It has no automation condition: publishing is a person's act, by `arot publish` 
 
 import dagster as dg
 
+from arot_assets.errors import ProjectError
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
 from arot_assets.subsets.assets import model_key
-from arot_assets.subsets.errors import ProjectError
 from arot_assets.subsets.load import load_project
 from resources.defaults import Resources
 from resources.models import Models

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from resources.storage.hub_address import HubAddress, parse
+from resources.storage.hub.address import HubAddress, parse
 from resources.storage.objects import StorageError
 
 NAME = r"^[a-z][a-z0-9_]*$"

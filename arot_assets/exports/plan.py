@@ -19,7 +19,7 @@ from resources.warehouse.views import quote
 if TYPE_CHECKING:
     import duckdb
 
-    from resources.storage.hub_client import HubClient
+    from resources.storage.hub.client import HubClient
 
 CAPTION = "caption"
 

@@ -24,12 +24,12 @@ from arot_assets.exports.rows import batch_schema, read_batches
 from arot_assets.exports.upload import Uploaded, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
-from resources.storage.hub_address import MAIN
+from resources.storage.hub.address import MAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from resources.storage.hub_client import Content
+    from resources.storage.hub.client import Content
 
 
 @dataclass(frozen=True)

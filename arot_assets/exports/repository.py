@@ -1,7 +1,7 @@
 """What the repository of an export holds: which files are ours, of which data, and whether they are whole.
 
 Belongs here: reading the state that the last publication left (``arot.json``) and telling ours from what people added.
-Does not belong here: requests (``resources.storage.hub_client``), the card's text (``card.py``).
+Does not belong here: requests (``resources.storage.hub.client``), the card's text (``card.py``).
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
-from resources.storage.hub_address import HubAddress
+from resources.storage.hub.address import HubAddress
 
 if TYPE_CHECKING:
-    from resources.storage.hub_client import HubClient
+    from resources.storage.hub.client import HubClient
 
 STATE = "arot.json"
 CARD = "README.md"

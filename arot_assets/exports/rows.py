@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from arot_assets.classifiers.inputs import dataset_root
 from arot_assets.datasets.samples import SCHEMA as SAMPLES_SCHEMA
+from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import plain_type, type_name
-from arot_assets.subsets.errors import did_you_mean
 from arot_assets.subsets.project import Project
 from resources.storage.objects import is_local
 from resources.tables import Tables

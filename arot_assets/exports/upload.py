@@ -122,7 +122,7 @@ def _note_gone(done: Uploaded, group: pa.RecordBatch, found: Sequence[Any]) -> N
 
 def _add_thumbnails(done: Uploaded, found: Sequence[Any], before: int, count: int) -> None:
     """Some pictures for people to look at, spread evenly over all rows."""
-    from arot_assets.datasets.decode import DecodeError, thumbnail
+    from arot_assets.media.image.decode import DecodeError, thumbnail
 
     step = max(1, -(-count // SHEET_IMAGES))
     for number, data in enumerate(found, before):

@@ -16,7 +16,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import numpy as np
 
-    from arot_assets.metrics.image import Image
+    from arot_assets.media.image.view import Image
 
 Row = Mapping[str, Any]
 

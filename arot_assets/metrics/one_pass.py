@@ -130,8 +130,8 @@ def _prepare(
     models: "Mapping[str, ImageModel]",
     max_megapixels: float,
 ) -> _Prepared:
-    from arot_assets.datasets.decode import DecodeError, decode
-    from arot_assets.metrics.image import Image
+    from arot_assets.media.image.decode import DecodeError, decode
+    from arot_assets.media.image.view import Image
 
     def all_failed(reason: str) -> _Prepared:
         return _Prepared(item, dict.fromkeys(sorted(item.metrics), Failure(reason)), {}, decoded=False)

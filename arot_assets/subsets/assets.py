@@ -54,7 +54,7 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         automation_condition=WHOLE,
     )
     def build(context: dg.AssetExecutionContext, tables: Tables, warehouse: Warehouse) -> dg.MaterializeResult[None]:
-        from arot_assets.subsets.errors import ProjectError
+        from arot_assets.errors import ProjectError
         from arot_assets.subsets.runner import build_model
 
         try:

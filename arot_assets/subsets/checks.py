@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.assets import model_key
-from arot_assets.subsets.errors import ProjectError
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.schema_file import DataTest
 from arot_assets.subsets.tests import describe_test, run_test

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.lineage import Relation, UpstreamColumn, column_lineage
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import parse, split

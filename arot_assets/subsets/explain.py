@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import check_inputs, run_derived
-from arot_assets.subsets.errors import ProjectError
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import Predicate, Selection, split
 from arot_assets.subsets.project import MODELS_SCHEMA, Project

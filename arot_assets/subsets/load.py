@@ -14,12 +14,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from arot_assets.subsets.errors import ProjectError, did_you_mean
+from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.model import Complain, Model, ModelConfig
 from arot_assets.subsets.project import Captured, Project
 from arot_assets.subsets.render import TEST_PREFIX, Templates
 from arot_assets.subsets.schema_file import CONFIG_KEYS, DataTest, SourceTable, TableDocs, read_schema_file
-from arot_assets.subsets.yaml_lines import YamlFile, read_yaml
+from arot_assets.yaml_lines import YamlFile, read_yaml
 
 PROJECT_KEYS = (
     "name",

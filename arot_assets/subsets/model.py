@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arot_assets.subsets.errors import ProjectError, did_you_mean
+from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.schema_file import CONFIG_KEYS, TableDocs
 
 MATERIALIZATIONS = ("table", "view", "ephemeral")

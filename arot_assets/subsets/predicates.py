@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.model import Model
 
 if TYPE_CHECKING:

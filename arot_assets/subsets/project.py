@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from arot_assets.subsets.errors import ProjectError, did_you_mean
+from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.render import Relation, Templates
 from arot_assets.subsets.schema_file import DataTest, SourceTable

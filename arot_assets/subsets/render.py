@@ -20,7 +20,7 @@ import jinja2.parser
 from jinja2.ext import Extension
 from jinja2.sandbox import SandboxedEnvironment
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 TEST_PREFIX = "test_"

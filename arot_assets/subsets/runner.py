@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model, sql_error
 from arot_assets.subsets.digest import DIGEST, current_digest, model_file, stored_digest
-from arot_assets.subsets.errors import ProjectError
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.waterfall import Waterfall

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from arot_assets.subsets.errors import ProjectError, did_you_mean
-from arot_assets.subsets.yaml_lines import Where, YamlFile, read_yaml
+from arot_assets.errors import ProjectError, did_you_mean
+from arot_assets.yaml_lines import Where, YamlFile, read_yaml
 
 Severity = Literal["error", "warn"]
 

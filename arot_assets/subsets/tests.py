@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
 from arot_assets.subsets.render import Relation
 from arot_assets.subsets.schema_file import DataTest, Severity

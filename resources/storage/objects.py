@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from resources.storage.member_address import member_uri, parse_member
+from resources.storage.members.address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
 """Names that begin so are half-written files; no listing shows them."""

@@ -18,8 +18,8 @@ from pydantic import PrivateAttr
 from resources.storage import transfer
 from resources.storage.backend import Backend
 from resources.storage.generic import GenericBackend
-from resources.storage.http_settings import HttpSettings
-from resources.storage.hub_settings import HubSettings
+from resources.storage.http.settings import HttpSettings
+from resources.storage.hub.settings import HubSettings
 from resources.storage.local import LocalBackend
 from resources.storage.objects import (
     LIST_BATCH,
@@ -35,13 +35,13 @@ from resources.storage.objects import (
     outermost,
     scheme_of,
 )
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.settings import S3Settings
 
 if TYPE_CHECKING:
-    from resources.storage.http import HttpBackend
-    from resources.storage.hub import HubBackend
-    from resources.storage.members import MembersBackend
-    from resources.storage.s3 import S3Backend
+    from resources.storage.http.backend import HttpBackend
+    from resources.storage.hub.backend import HubBackend
+    from resources.storage.members.backend import MembersBackend
+    from resources.storage.s3.backend import S3Backend
 
 __all__ = [
     "LIST_BATCH",
@@ -290,7 +290,7 @@ class Storage(dg.ConfigurableResource):
 
     def s3_backend(self) -> "S3Backend":
         """The backend of ``s3://``, for what only S3 can do."""
-        from resources.storage.s3 import S3Backend
+        from resources.storage.s3.backend import S3Backend
 
         backend = self._backend("s3://")
         assert isinstance(backend, S3Backend)
@@ -298,7 +298,7 @@ class Storage(dg.ConfigurableResource):
 
     def members_backend(self) -> "MembersBackend":
         """The backend of what lies in archives, for what only archives have."""
-        from resources.storage.members import MembersBackend
+        from resources.storage.members.backend import MembersBackend
 
         backend = self._backend("x.tar!/")
         assert isinstance(backend, MembersBackend)
@@ -306,7 +306,7 @@ class Storage(dg.ConfigurableResource):
 
     def http_backend(self) -> "HttpBackend":
         """The backend of ``http://`` and ``https://``, for what only the web has."""
-        from resources.storage.http import HttpBackend
+        from resources.storage.http.backend import HttpBackend
 
         backend = self._backend("http://")
         assert isinstance(backend, HttpBackend)
@@ -314,7 +314,7 @@ class Storage(dg.ConfigurableResource):
 
     def hub_backend(self) -> "HubBackend":
         """The backend of ``hf://``, for what only the Hub can do."""
-        from resources.storage.hub import HubBackend
+        from resources.storage.hub.backend import HubBackend
 
         backend = self._backend("hf://")
         assert isinstance(backend, HubBackend)
@@ -332,19 +332,19 @@ class Storage(dg.ConfigurableResource):
         if scheme == "file":
             return LocalBackend()
         if scheme == MEMBERS:
-            from resources.storage.members import MembersBackend
+            from resources.storage.members.backend import MembersBackend
 
             return MembersBackend(self)
         if scheme == S3:
-            from resources.storage.s3 import S3Backend
+            from resources.storage.s3.backend import S3Backend
 
             return S3Backend(self.s3)
         if scheme in HTTP_SCHEMES:
-            from resources.storage.http import HttpBackend
+            from resources.storage.http.backend import HttpBackend
 
             return HttpBackend(self.http)
         if scheme == HUB:
-            from resources.storage.hub import HubBackend
+            from resources.storage.hub.backend import HubBackend
 
             return HubBackend(self.hub)
         return GenericBackend(uri)

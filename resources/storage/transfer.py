@@ -206,7 +206,7 @@ def sync(
     """
     _check_apart(source, target, delete)
     if scheme_of(target) == "hf":
-        from resources.storage.hub_transfer import sync_to_hub
+        from resources.storage.hub.transfer import sync_to_hub
 
         return sync_to_hub(storage, source, target, exts, delete, on_progress, dry_run)
     result = SyncResult()
@@ -352,7 +352,7 @@ def _current(source: ObjectInfo, target: ObjectInfo) -> bool:
 
 
 def _same_as_hub(source: ObjectInfo, target: ObjectInfo) -> bool:
-    from resources.storage.hub_transfer import same_content
+    from resources.storage.hub.transfer import same_content
 
     return same_content(Path(local_path(target.uri)), source.etag)
 

@@ -12,7 +12,8 @@ import pytest
 from arot_assets.classifiers.labels import folder_query
 from arot_assets.datasets.inventory import COMMIT
 from arot_assets.declarations import ImageDataset
-from resources.storage import StorageError, hub_client
+from resources.storage import StorageError
+from resources.storage.hub import client as hub_client
 from sensors.source import describe_change, source_sensor
 from tests.conftest import EXAMPLES, Dataset
 from tests.resources.test_members import PICTURES, write_parquet, write_tar

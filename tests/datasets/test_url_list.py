@@ -18,7 +18,7 @@ from arot_assets.declarations import DeclarationError, ImageDataset, load_declar
 from arot_assets.reasons import meant
 from arot_assets.status import dataset_status, failures_by_reason
 from resources.storage import StorageError
-from resources.storage.http_settings import HttpSettings
+from resources.storage.http.settings import HttpSettings
 from sensors.source import describe_change
 from tests.conftest import EXAMPLES, Dataset
 from tests.servers.faults import FaultProxy, Faults
@@ -247,7 +247,7 @@ def kinds(dataset: Dataset) -> dict[str, str]:
 def test_every_failure_is_a_row_with_its_kind_and_retried_by_it(
     make_dataset: MakeDataset, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.storage.http_connections.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("resources.storage.http.connections.is_public", lambda address: address == "127.0.0.1")
     uris = [web.serve(f"/{name}.jpg", reply) for name, reply in FAILING.items()]
     uris += [web.serve("/about-timeout.jpg", Reply(410)), web.serve("/ok.jpg", Reply(body=PHOTOS[1].read_bytes()))]
     settings = {"attempts": 1, "read_seconds": 1.0}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from resources.notebook import notebook as nb
 from resources.storage import Storage
-from resources.storage import notebook as nb
 from tests.conftest import EXAMPLES, REPOSITORY
 from tests.resources.test_members import write_tar
 from tests.servers.http import Reply, WebServer

@@ -12,7 +12,7 @@ from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
 from resources.defaults import Resources
-from resources.storage import hub_client
+from resources.storage.hub import client as hub_client
 from tests.conftest import Dataset
 from tests.servers.hub import Hub
 from tests.servers.hub_repositories import Repository

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arot_assets.errors import ProjectError
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.publish import preview
 from arot_assets.exports.rows import regrouped, source_datasets
-from arot_assets.subsets.errors import ProjectError
 from tests.conftest import Dataset
 from tests.exports.conftest import SUBSET, Exporter
 

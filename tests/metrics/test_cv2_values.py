@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.feature import local_binary_pattern
 
-from arot_assets.datasets.decode import decode
+from arot_assets.media.image.decode import decode
+from arot_assets.media.image.view import Image
 from arot_assets.metrics.catalogue.cv2 import cv2
-from arot_assets.metrics.image import Image
 
 DEGRADED = Path(__file__).parents[1] / "data" / "degraded"
 PHOTOS = sorted(DEGRADED.glob("*__original.jpg"))

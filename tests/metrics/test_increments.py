@@ -15,7 +15,7 @@ from tests.conftest import Dataset
 @pytest.fixture
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each image that is decoded."""
-    from arot_assets.datasets import decode as module
+    from arot_assets.media.image import decode as module
 
     counted: list[int] = []
     real = module.decode

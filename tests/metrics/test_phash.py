@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from arot_assets.datasets.decode import decode
+from arot_assets.media.image.decode import decode
+from arot_assets.media.image.view import Image
 from arot_assets.metrics.catalogue.phash import phash
-from arot_assets.metrics.image import Image
 
 NEAR = Path(__file__).parents[1] / "data" / "near_duplicates"
 ORIGINALS = sorted(NEAR.glob("*__original.*"))

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.storage import Storage, StorageError
-from resources.storage.http import HttpBackend
-from resources.storage.http_settings import HttpSettings
+from resources.storage.http.backend import HttpBackend
+from resources.storage.http.settings import HttpSettings
 from tests.servers.http import Reply, WebServer, redirect, throttled
 
 BODY = os.urandom(300_000)
@@ -312,7 +312,7 @@ def test_environment_allows_private_addresses(web: WebServer, monkeypatch: pytes
 
 def test_public_host_cannot_redirect_to_a_private_one(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     # 127.0.0.1 plays the public server: no other can be had in a test
-    monkeypatch.setattr("resources.storage.http_connections.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("resources.storage.http.connections.is_public", lambda address: address == "127.0.0.1")
     web.serve("/secret", Reply(body=b"credentials"))
     uri = web.serve("/a", redirect(f"http://127.0.0.2:{web.port}/secret"))
     assert kind_of(uri, allow_private=False) == "private_address"

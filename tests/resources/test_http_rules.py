@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.storage import http_rules as rules
+from resources.storage.http import rules
 
 SEGMENTS = st.text(st.characters(exclude_characters="/?#\\", exclude_categories=("Cs", "Cc", "Z")), max_size=12)
 

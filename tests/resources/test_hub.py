@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.storage import Storage, StorageError, hub_client, transfer
-from resources.storage.hub_address import HubAddress, parse
+from resources.storage import Storage, StorageError, transfer
+from resources.storage.hub import client as hub_client
+from resources.storage.hub.address import HubAddress, parse
 from tests.servers.faults import FaultProxy, Faults
 from tests.servers.hub import Hub
 from tests.servers.hub_repositories import Repository

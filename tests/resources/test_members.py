@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resources.notebook import notebook as nb
 from resources.storage import Storage, StorageError
-from resources.storage import notebook as nb
-from resources.storage.member_address import cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.members.address import cell_uri, member_uri, parse_cell, parse_member
 from tests.conftest import EXAMPLES
 from tests.servers.hub import Hub
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from resources.storage import Storage, StorageError
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.settings import S3Settings
 from tests.resources.test_s3_transfer import at_swift, root  # noqa: F401  # at_swift: of this test
 from tests.servers.http import Reply, WebServer
 from tests.servers.loopback import Exchange, LoopbackServer
@@ -66,7 +66,7 @@ def replacing(storage: Storage, uri: str, *versions: bytes) -> None:
 def test_create_only_replaces_nothing_where_the_server_knows_no_conditions(
     root: str, old: Unconditional, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("resources.storage.s3.PART_BYTES", 2 * 1024 * 1024)
+    monkeypatch.setattr("resources.storage.s3.backend.PART_BYTES", 2 * 1024 * 1024)
     storage = Storage(s3=S3Settings(endpoint=old.endpoint))
     storage.write(f"{root}/once", b"1" * size, create_only=True)
     with pytest.raises(StorageError, match="is there already") as error:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from resources.storage import Storage, StorageError
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.settings import S3Settings
 from resources.tables import Tables, TablesError
 from resources.warehouse import Warehouse
 from resources.warehouse.connection import open_duckdb

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.storage import ObjectInfo, Storage, StorageError
-from resources.storage.s3 import parse_page
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.backend import parse_page
+from resources.storage.s3.settings import S3Settings
 from resources.storage.targets import target_of
 from tests.conftest import REPOSITORY
 from tests.servers.faults import FaultProxy, Faults
@@ -111,7 +111,7 @@ def test_a_listing_of_several_pages_is_whole(swift: Swift, bucket: str, monkeypa
     keys = [f"p/{i:03}" for i in range(25)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: swift.client().put_object(Bucket=bucket, Key=k, Body=b""), keys))
-    monkeypatch.setattr("resources.storage.s3.PAGE", 7)
+    monkeypatch.setattr("resources.storage.s3.backend.PAGE", 7)
     storage = Storage()
     assert [o.uri for o in storage.ls(f"s3://{bucket}/p")] == [f"s3://{bucket}/{k}" for k in keys]
     assert storage.names(f"s3://{bucket}/p") == [k[2:] for k in keys]
@@ -174,7 +174,7 @@ def test_reader_never_mixes_two_versions(root: str) -> None:
 
 
 def test_large_object_travels_in_parts(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.storage.s3_parts.PART_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr("resources.storage.s3.parts.PART_BYTES", 5 * 1024 * 1024)
     monkeypatch.setattr("resources.storage.transfer.SMALL_BYTES", 1024 * 1024)
     whole = os.urandom(12_000_001)
     (tmp_path / "up").write_bytes(whole)
@@ -209,7 +209,7 @@ def test_presigned_address_works_without_credentials(tree: str) -> None:
 
 
 def test_errors_name_the_cause_and_no_secret(tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.storage.s3_requests.LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("resources.storage.s3.requests.LONGEST_WAIT_SECONDS", 0.05)
 
     def told(uri: str, settings: S3Settings | None = None) -> StorageError:
         storage = Storage(s3=settings or S3Settings())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resources.storage import Storage
-from resources.storage.s3_settings import S3Settings
+from resources.storage.s3.settings import S3Settings
 from sensors import s3_prefix
 from tests.conftest import Dataset
 from tests.servers.faults import FaultProxy, Faults
@@ -21,7 +21,7 @@ def far(
     """A dataset over thirty objects on S3, of which a look takes eight; its inventory is taken."""
     for name, value in swift.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("resources.storage.s3.PAGE", 4)
+    monkeypatch.setattr("resources.storage.s3.backend.PAGE", 4)
     monkeypatch.setattr(s3_prefix, "WINDOW", 8)
     root = f"s3://{bucket}/pictures"
     folder = tmp_path / "pictures"

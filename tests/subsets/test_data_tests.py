@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.tests import TestResult, compile_test, describe_test, run_test

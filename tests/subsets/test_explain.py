@@ -2,7 +2,7 @@
 
 import pytest
 
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.explain import Explanation, explain
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project

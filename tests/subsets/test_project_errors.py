@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import describe_model
-from arot_assets.subsets.errors import ProjectError
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.tests import compile_test

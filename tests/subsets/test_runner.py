@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from arot_assets.datasets.inventory import SCHEMA as INVENTORY_SCHEMA
-from arot_assets.subsets.errors import ProjectError
+from arot_assets.errors import ProjectError
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all, build_model, load_result, stale_models, waiting_models

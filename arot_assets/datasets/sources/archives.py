@@ -1,7 +1,7 @@
 """Tar and Parquet files of a source, opened: what lies in them are the objects.
 
 Belongs here: which archives are opened, which are known already, and what Parquet columns say of pictures. Does not belong
-here: opening them (``resources.storage.members``).
+here: opening them (``resources.storage.members.backend``).
 
 An archive that is as it was is not opened again: its rows are those of the inventory. One that cannot be opened, or only in
 part, is an object too, ``<archive>!/``, whose sample says why; so nothing in it is lost in silence.
@@ -22,8 +22,8 @@ from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, c
 from arot_assets.parallel import ordered_map
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
-from resources.storage.member_address import EXTENSIONS, cell_uri, member_uri
-from resources.storage.members import Opened, broken, members_of
+from resources.storage.members.address import EXTENSIONS, cell_uri, member_uri
+from resources.storage.members.backend import Opened, broken, members_of
 from resources.storage.objects import is_local
 
 OPENING_THREADS = 4
@@ -134,7 +134,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
 
     What is broken is so until it changes; what could not be had may be there the next time, so nothing is said of its state.
     """
-    from resources.storage.tar_members import TarMembers
+    from resources.storage.members.tar import TarMembers
 
     uri = archive["uri"]
     try:

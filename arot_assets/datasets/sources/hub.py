@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face Hub as a source: image folders, pictures in Parquet, WebDataset tars.
 
 Belongs here: listing a repository at a commit, and the ``metadata`` files of image folders. Does not belong here: archives
-(``archives.py``), asking the Hub (``resources.storage.hub``).
+(``archives.py``), asking the Hub (``resources.storage.hub.backend``).
 
 The URI of an object names the commit at which it was first seen as it is. A new commit therefore changes only the rows of
 files whose content changed, and every row can be read again as it was, whatever the branch is at.
@@ -19,7 +19,7 @@ from arot_assets.datasets.sources.archives import metadata_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose
 from arot_assets.datasets.sources.url_list import read_rows
 from resources.storage import Storage, StorageError
-from resources.storage.hub_address import parse
+from resources.storage.hub.address import parse
 
 HOUSEKEEPING = r"(?i)/(\.[^/]*|readme[^/]*|licen[cs]e[^/]*|notice[^/]*)$"
 """Files that every repository has, and that are no objects."""

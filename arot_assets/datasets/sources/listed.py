@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from arot_assets.datasets.jsontext import dump_json, parse_json
 from arot_assets.datasets.sidecars import Sidecar, split_tags
-from resources.storage.http_rules import redacted
+from arot_assets.jsontext import dump_json, parse_json
+from resources.storage.http.rules import redacted
 
 CAPTION_COLUMNS = ("caption", "text", "alt")
 TAGS_COLUMNS = ("tags",)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.reach import reaching
 from resources.storage import Storage
-from resources.storage.hub_address import parse
+from resources.storage.hub.address import parse
 
 
 class Pinned(NamedTuple):

@@ -26,7 +26,7 @@ from arot_assets.datasets.listing import LISTED, Listing
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
-from resources.storage.http_rules import carries_secret, request_url
+from resources.storage.http.rules import carries_secret, request_url
 
 URL_COLUMNS = ("url", "uri", "image_url", "image_uri", "img_url", "link")
 BATCH = 5000
@@ -201,7 +201,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
 def _parquet_rows(file: Any) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
-    from resources.storage.parquet_members import holds_bytes
+    from resources.storage.members.parquet import holds_bytes
 
     table = pq.ParquetFile(file)
     names = [field.name for field in table.schema_arrow if not holds_bytes(field.type)]

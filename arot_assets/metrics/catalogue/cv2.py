@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from arot_assets.metrics.image import Image
+from arot_assets.media.image.view import Image
 from arot_assets.metrics.metric import Column, Row, image_metric
 
 if TYPE_CHECKING:

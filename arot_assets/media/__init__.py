@@ -1,0 +1,1 @@
+"""What a file shows: one folder for each medium, behind one plug."""

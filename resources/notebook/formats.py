@@ -1,0 +1,148 @@
+"""What the bytes of a file mean to a person: the kinds of files, by extension.
+
+Belongs here: which extension means what, options and errors that all kinds share. Does not belong here: each kind's reader
+and writer (``table_files.py``, ``text_files.py``, ``array_files.py``, ``pictures.py``), reaching files (``storage.py``).
+
+A ``.gz`` behind the extension of a text or an array is unpacked and packed.
+"""
+
+import gzip
+import inspect
+import io
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from resources.notebook import array_files as arrays
+from resources.notebook import pictures
+from resources.notebook import table_files as tables
+from resources.notebook import text_files as texts
+from resources.notebook.frames import TABLES, default_library
+from resources.storage.objects import StorageError
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        name: what people call it.
+        extensions: in lower case, with the dot.
+        read: ``(file, as_, **options)`` to a value.
+        write: ``(value, **options)`` to bytes.
+        kinds: what ``as_`` may say; the first is the default.
+        packs: whether ``.gz`` may follow.
+        ranged: whether ``read`` takes only the parts that it needs of a big file.
+    """
+
+    name: str
+    extensions: tuple[str, ...]
+    read: Callable[..., Any]
+    write: Callable[..., bytes]
+    kinds: tuple[str, ...]
+    packs: bool = False
+    ranged: bool = False
+
+
+FORMATS = (
+    Format("CSV", (".csv",), tables.read_csv, tables.write_csv, TABLES, packs=True),
+    Format("TSV", (".tsv",), tables.read_tsv, tables.write_tsv, TABLES, packs=True),
+    Format("Parquet", (".cdc.parquet",), tables.read_parquet, tables.write_chunked_parquet, TABLES, ranged=True),
+    Format("Parquet", (".parquet", ".pq"), tables.read_parquet, tables.write_parquet, TABLES, ranged=True),
+    Format("JSON lines", (".jsonl", ".ndjson"), texts.read_jsonl, texts.write_jsonl, ("values", *TABLES), packs=True),
+    Format("JSON", (".json",), texts.read_json, texts.write_json, ("value", *TABLES), packs=True),
+    Format("text", (".txt", ".md"), texts.read_text, texts.write_text, ("lines", "text"), packs=True),
+    Format("YAML", (".yaml", ".yml"), texts.read_yaml, texts.write_yaml, ("value",), packs=True),
+    Format("TOML", (".toml",), texts.read_toml, texts.write_toml, ("value",), packs=True),
+    Format("NumPy", (".npy",), arrays.read_npy, arrays.write_npy, ("numpy",), packs=True),
+    Format("safetensors", (".safetensors",), arrays.read_safetensors, arrays.write_safetensors, ("numpy", "torch")),
+    Format("image", pictures.EXTENSIONS, pictures.read_image, pictures.write_image, ("pil", "numpy")),
+)
+
+
+def format_of(uri: str, extension: str | None = None) -> tuple[Format, bool]:
+    """The kind of file behind a URI, and whether it is packed with gzip.
+
+    Args:
+        uri: its extension counts, in any case; behind ``http(s)://`` a query does not.
+        extension: take it for one with this extension, whatever its name (``csv``, ``.json.gz``).
+
+    Raises:
+        StorageError: no such kind is known.
+    """
+    if extension is not None:
+        name = "." + extension.lower().lstrip(".")
+    else:
+        path = urlsplit(uri).path if uri.lower().startswith(("http://", "https://")) else uri
+        name = path.rstrip("/").rsplit("/", 1)[-1].lower()
+    packed = name.endswith(".gz")
+    bare = name.removesuffix(".gz")
+    for one in FORMATS:
+        if bare.endswith(one.extensions) and (one.packs or not packed):
+            return one, packed
+    known = " ".join(sorted(e for f in FORMATS for e in f.extensions))
+    raise StorageError(f"'{uri}' has no extension that is known; name one with extension=, of {known}", kind="format")
+
+
+def parse(file: IO[bytes], uri: str, extension: str | None, as_: str | None, options: Mapping[str, Any]) -> Any:
+    """The value that a file holds.
+
+    Raises:
+        StorageError: the bytes are not what the extension says; its kind is ``format``.
+        TypeError: an option, or an ``as_``, that this kind of file has not.
+    """
+    kind, packed = format_of(uri, extension)
+    if as_ is not None and as_ not in kind.kinds:
+        raise TypeError(f"{kind.name} gives as_={' or '.join(map(repr, kind.kinds))}, not {as_!r}")
+    _check_options(kind, kind.read, options)
+    wanted = as_ or (default_library() if kind.kinds == TABLES else kind.kinds[0])
+    try:
+        return kind.read(io.BytesIO(gzip.decompress(file.read())) if packed else file, wanted, **options)
+    except StorageError:
+        raise
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise StorageError(f"cannot unpack '{uri}': {error}; it is cut short, or no gzip", kind="format") from error
+    except Exception as error:  # each parser has errors of its own; all say that the bytes are wrong
+        raise StorageError(
+            f"cannot read '{uri}' as {kind.name}: {str(error) or type(error).__name__}; see that the file is whole, or "
+            "name its true kind with extension=",
+            kind="format",
+        ) from error
+
+
+def encode(data: Any, uri: str, extension: str | None, options: Mapping[str, Any]) -> bytes:
+    """A value as the bytes of a file.
+
+    Raises:
+        StorageError: the value cannot be written so; its kind is ``format``.
+        TypeError: an option that this kind of file has not.
+    """
+    kind, packed = format_of(uri, extension)
+    _check_options(kind, kind.write, options)
+    try:
+        if kind.write is pictures.write_image:
+            raw = pictures.write_image(data, pictures.codec(uri, extension), **options)
+        else:
+            raw = kind.write(data, **options)
+    except StorageError:
+        raise
+    except Exception as error:  # as in ``parse``
+        raise StorageError(
+            f"cannot write a {type(data).__name__} to '{uri}' as {kind.name}: {str(error) or type(error).__name__}",
+            kind="format",
+        ) from error
+    return gzip.compress(raw, mtime=0) if packed else raw
+
+
+def _check_options(kind: Format, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    if function is tables.write_chunked_parquet:
+        function = tables.write_parquet
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{kind.name} has no option '{name}'" + (f"; it has {', '.join(known)}" if known else ""))

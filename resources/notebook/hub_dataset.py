@@ -1,0 +1,253 @@
+"""A data set of the Hugging Face Hub as a table, and a table as a data set: ``hf://owner/repo`` without a path.
+
+Belongs here: which files are which split, reading them whole or row by row, writing a split. Does not belong here: files with a
+path (``notebook.py`` reads them by their extension), pictures as assets (``arot_assets.datasets``), publishing with a card
+(``arot_assets.exports``).
+
+Which files belong to a split is said by the card (``configs``), or else by their names, as ``datasets`` has it: a part of the
+path that is called ``train``, ``validation`` (``valid``, ``val``, ``dev``) or ``test`` (``eval``); all others are ``train``.
+"""
+
+import fnmatch
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from resources.notebook.formats import format_of, parse
+from resources.notebook.frames import convert, default_library
+from resources.storage.hub.address import HubAddress, is_hub
+from resources.storage.hub.address import parse as parse_address
+from resources.storage.hub.client import Content
+from resources.storage.objects import StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from resources.storage.storage import Storage
+
+DEFAULT = "default"
+TRAIN = "train"
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+TABLE_FILES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
+"""Kinds of files, of which a data set is taken to consist of the first that it has."""
+CARD = "README.md"
+BATCH = 1000
+
+
+def is_dataset(uri: str) -> bool:
+    """Whether a URI is a repository of the Hub without a path: a data set as a whole."""
+    return is_hub(uri) and not parse_address(uri).path
+
+
+def load_dataset(
+    storage: "Storage",
+    uri: str,
+    as_: str | None = None,
+    *,
+    split: str | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    columns: Sequence[str] | None = None,
+    streaming: bool = False,
+) -> Any:
+    """A split of a data set as one table, or its rows one by one.
+
+    Args:
+        storage: reaches the Hub.
+        uri: ``hf://owner/repo``, with ``@revision`` or not.
+        as_: the library of the table.
+        split: the only one, or else ``train``, if None.
+        revision: the same as ``@revision``.
+        config: of a data set with several.
+        columns: only these.
+        streaming: an iterator of dictionaries instead, in which pictures are PIL images; files are fetched as it goes on.
+
+    Raises:
+        StorageError: there is no such data set, split or config, or it holds no tables.
+    """
+    address = parse_address(uri)
+    if revision is not None:
+        if address.revision not in (None, revision):
+            raise StorageError(f"'{uri}' names a revision, and revision={revision!r} another: name one", kind="invalid")
+        address = address.at(revision)
+    hub = storage.hub_backend()
+    pinned = hub.client.pinned(address, "read")
+    files = split_files(storage, pinned, split, config)
+    if streaming:
+        return _rows(storage, files, columns)
+    import pyarrow as pa
+
+    tables = [_table(storage, file, columns) for file in files]
+    return convert(pa.concat_tables(tables, promote_options="permissive"), as_ or default_library())
+
+
+def split_files(storage: "Storage", address: HubAddress, split: str | None, config: str | None) -> list[str]:
+    """URIs of the files of a split, in their order.
+
+    Raises:
+        StorageError: there is no such config or split, or the data set holds no tables.
+    """
+    names = sorted(i.uri.removeprefix(f"{address.uri}/") for i in storage.ls(address.uri))
+    configs = _of_card(storage, address, names) or _of_names(names)
+    if not configs:
+        raise StorageError(
+            f"'{address.uri}' holds no tables ({' '.join(TABLE_FILES)}); `arot ls` lists its files, and one of its pictures "
+            "is loaded by its path",
+            kind="not_found",
+        )
+    chosen = config or (DEFAULT if DEFAULT in configs else next(iter(configs)) if len(configs) == 1 else None)
+    if chosen not in configs:
+        asked = f"no config {config!r}" if config else "several configs"
+        raise StorageError(
+            f"'{address.uri}' has {asked}; name one with config=, of {', '.join(configs)}", kind="not_found"
+        )
+    splits = configs[chosen]
+    wanted = split or (next(iter(splits)) if len(splits) == 1 else TRAIN)
+    if wanted not in splits:
+        asked = f"no split {split!r}" if split else "no split train"
+        raise StorageError(
+            f"'{address.uri}' has {asked}; name one with split=, of {', '.join(splits)}", kind="not_found"
+        )
+    return [address.child(name).uri for name in splits[wanted]]
+
+
+def _of_card(storage: "Storage", address: HubAddress, names: list[str]) -> dict[str, dict[str, list[str]]]:
+    """Config -> split -> files, as the card says; nothing if it does not."""
+    import yaml
+
+    if CARD not in names:
+        return {}
+    text = storage.read_bytes(address.child(CARD).uri).decode("utf-8", "replace")
+    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+    try:
+        said = yaml.safe_load(front[1]) if front else None
+    except yaml.YAMLError:  # a card that cannot be read says nothing
+        return {}
+    configs: dict[str, dict[str, list[str]]] = {}
+    entries = said.get("configs") if isinstance(said, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict) or "data_files" not in entry:
+            continue
+        files = entry["data_files"]
+        if not (isinstance(files, list) and files and isinstance(files[0], dict)):
+            files = [{"split": TRAIN, "path": files}]
+        splits = {str(one.get("split", TRAIN)): _matching(names, one.get("path")) for one in files}
+        configs[str(entry.get("config_name", DEFAULT))] = {s: found for s, found in splits.items() if found}
+    return {name: splits for name, splits in configs.items() if splits}
+
+
+def _matching(names: list[str], patterns: Any) -> list[str]:
+    wanted = [patterns] if isinstance(patterns, str) else [p for p in patterns or () if isinstance(p, str)]
+    found = [
+        n for p in wanted for n in names if fnmatch.fnmatchcase(n, p) or fnmatch.fnmatchcase(n, p.replace("**/", ""))
+    ]
+    return [n for n in dict.fromkeys(found) if n.lower().endswith(TABLE_FILES)]
+
+
+def _of_names(names: list[str]) -> dict[str, dict[str, list[str]]]:
+    """The same, from the names of the files."""
+    for extension in TABLE_FILES:
+        files = [n for n in names if n.lower().endswith(extension) and not n.startswith(".")]
+        splits: dict[str, list[str]] = {}
+        for name in files:
+            words = re.split(r"[^a-z0-9]+", name.lower())
+            split = next((s for s, usual in SPLITS.items() if any(w in usual for w in words)), TRAIN)
+            splits.setdefault(split, []).append(name)
+        if splits:
+            return {DEFAULT: splits}
+    return {}
+
+
+def _table(storage: "Storage", uri: str, columns: Sequence[str] | None) -> "pa.Table":
+    kind, _ = format_of(uri)
+    options = {"columns": list(columns)} if columns is not None and kind.name in ("CSV", "TSV", "Parquet") else {}
+    if kind.ranged:
+        with storage.open(uri) as file:
+            return parse(file, uri, None, "arrow", options)
+    table = parse(io.BytesIO(storage.read_bytes(uri)), uri, None, "arrow", options)
+    return table.select(columns) if columns is not None else table
+
+
+def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from resources.storage.members.parquet import picture_columns
+
+    for uri in files:
+        number = 0
+        if not uri.lower().endswith(".parquet"):
+            yield from _table(storage, uri, columns).to_pylist()
+            continue
+        try:
+            with storage.open(uri) as reader:
+                file = pq.ParquetFile(reader)
+                pictures = picture_columns(file.schema_arrow)
+                for batch in file.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns)):
+                    for row in batch.to_pylist():
+                        yield row | {c: _picture(row[c], f"{uri}!/row/{number:07}/{c}") for c in pictures if c in row}
+                        number += 1
+        except pa.ArrowException as error:
+            raise StorageError(
+                f"cannot read '{uri}' as Parquet: {error}; see that it is whole", kind="format"
+            ) from error
+
+
+def _picture(cell: Any, uri: str) -> Any:
+    data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    return cell if not isinstance(data, bytes) else parse(io.BytesIO(data), uri, ".jpg", "pil", {})
+
+
+def save_dataset(
+    storage: "Storage",
+    data: Any,
+    uri: str,
+    *,
+    split: str = TRAIN,
+    private: bool = True,
+    message: str = "",
+    create_only: bool = False,
+    **options: Any,
+) -> str:
+    """Write a table as a split of a data set, in one commit; no commit if it is there as it is to be.
+
+    Args:
+        storage: reaches the Hub.
+        data: a table, a list of dictionaries, or a dictionary of lists.
+        uri: ``hf://owner/repo``, with ``@branch`` or not.
+        split: whose files are replaced.
+        private: for a repository that is not there yet.
+        message: of the commit.
+        create_only: fail if the split is there already.
+        options: of Parquet; it is cut by content unless said otherwise, so that the Hub takes only what changed.
+
+    Returns:
+        The URI with the commit.
+
+    Raises:
+        StorageError: no token, no right to it, or nothing that is a table.
+    """
+    from resources.notebook.formats import encode
+
+    if not re.fullmatch(r"\w+(\.\w+)*", split):
+        raise StorageError(f"{split!r} cannot be a split: use letters, digits, underscores and dots", kind="invalid")
+    address = parse_address(uri)
+    encoded = encode(data, "split.cdc.parquet", None, options)
+    hub = storage.hub_backend()
+    hub.client.ensure_repo(address, private)
+    name = f"data/{split}-00000-of-00001.parquet"
+
+    def changes(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
+        listed = (i.uri.removeprefix(f"{address.at(head).uri}/") for i in storage.ls(address.at(head).uri))
+        there = [n for n in listed if re.fullmatch(rf"data/{re.escape(split)}-\d+-of-\d+\.parquet", n)]
+        if there and create_only:
+            raise StorageError(f"'{uri}' has the split {split} already, and it was to be created only", kind="exists")
+        return {name: encoded}, [n for n in there if n != name]
+
+    commit, _ = hub.client.commit(address, message or f"Write the split {split}", changes)
+    return address.at(commit).uri

@@ -1,0 +1,1 @@
+"""Web servers: the backend of ``http://`` and ``https://``, and its manners."""

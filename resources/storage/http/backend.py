@@ -1,0 +1,150 @@
+"""Objects on web servers: ``http://`` and ``https://``, read only.
+
+Belongs here: the backend of these schemes. Does not belong here: how a server is asked (``http_client.py``), lists of URLs
+(``arot_assets.datasets.sources.url_list``).
+"""
+
+import io
+from collections.abc import Iterator
+from functools import partial
+from typing import IO
+
+from resources.storage.http import rules
+from resources.storage.http.client import Answer, HttpClient
+from resources.storage.http.failures import HttpFailure
+from resources.storage.http.settings import HttpSettings
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
+from resources.storage.ranges import ranged
+
+NO_HEAD = ("rejected", "denied", "server_error")
+"""Kinds of failure after which a server that minds ``HEAD`` only is asked for one byte instead."""
+
+
+class HttpBackend:
+    """See ``Backend``. A web server lists nothing, so only single objects can be had.
+
+    Args:
+        settings: politeness, patience, and what is refused.
+    """
+
+    def __init__(self, settings: HttpSettings | None = None) -> None:
+        self.client = HttpClient(settings or HttpSettings())
+
+    def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
+        """See ``Backend``; the one object that the root is."""
+        if root.endswith("/"):
+            raise StorageError(
+                f"cannot list '{rules.redacted(root)}': web servers list nothing; name one object, or give a list of URLs"
+            )
+        one = self.stat(root)
+        yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+
+    def stat(self, uri: str) -> ObjectInfo:
+        """See ``Backend``; the size is 0 where the server does not tell it."""
+        try:
+            return _info(uri, self._look(uri))
+        except HttpFailure as failure:
+            raise failure.told(uri, "look up") from None
+
+    def exists(self, uri: str) -> bool:
+        """See ``Backend``.
+
+        Raises:
+            StorageError: the server does not say whether it is there.
+        """
+        try:
+            self._look(uri)
+        except HttpFailure as failure:
+            if failure.kind == "not_found":
+                return False
+            raise failure.told(uri, "look up") from None
+        return True
+
+    def names(self, uri: str) -> list[str]:
+        """See ``Backend``; a web server tells none."""
+        return []
+
+    def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Backend``."""
+        if end is not None and end <= start:
+            return b""
+        try:
+            return self.client.get(uri, start, end).data
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+
+    def read_with_opt_out(self, uri: str) -> tuple[bytes, str | None]:
+        """The object, and the directive (``noai``) with which its server forbids training on it, None without."""
+        try:
+            answer = self.client.get(uri)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+        return answer.data, answer.opt_out
+
+    def read_unless(self, uri: str, etag: str | None, mtime: float = 0.0) -> tuple[ObjectInfo, bytes] | None:
+        """The object if it is another than the one known; None if it is the same (one request either way).
+
+        Args:
+            uri: the object.
+            etag: the known one's, None without.
+            mtime: the known one's time of change, taken where there is no etag; 0.0 without.
+        """
+        known = {}
+        if etag:
+            known["If-None-Match"] = rules.quoted_etag(etag)
+        elif mtime:
+            known["If-Modified-Since"] = rules.date_header(mtime)
+        try:
+            answer = self.client.get(uri, known=known)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+        return None if answer.status == 304 else (_info(uri, answer), answer.data)
+
+    def open(self, uri: str) -> IO[bytes]:
+        """See ``Backend``; parts are fetched as they are read, if the server gives parts."""
+        try:
+            first = self.client.get(uri, 0, 1)
+            if first.status == 206 and first.total is not None:
+                return ranged(partial(self._part, uri, _info(uri, first)), first.total)
+            return io.BytesIO(self.client.get(uri).data)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+
+    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise self._read_only(uri, "write")
+
+    def delete(self, uri: str) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise self._read_only(uri, "delete")
+
+    def _part(self, uri: str, known: ObjectInfo, start: int, end: int) -> bytes:
+        """Bytes of the object that is known, and of no other that came to its place."""
+        try:
+            answer = self.client.get(uri, start, end)
+        except HttpFailure as failure:
+            raise failure.told(uri, "read") from None
+        if _info(uri, answer)[1:] != known[1:]:
+            raise StorageError(f"cannot read '{rules.redacted(uri)}': it changed while it was read; read it again")
+        return answer.data
+
+    def _look(self, uri: str) -> Answer:
+        try:
+            answer = self.client.head(uri)
+            if answer.total is not None:
+                return answer
+        except HttpFailure as failure:
+            if failure.kind not in NO_HEAD:
+                raise
+        return self.client.get(uri, 0, 1)
+
+    def _read_only(self, uri: str, action: str) -> StorageError:
+        return StorageError(
+            f"cannot {action} '{rules.redacted(uri)}': web addresses can only be read; use a folder, s3:// or hf://"
+        )
+
+
+def _info(uri: str, answer: Answer) -> ObjectInfo:
+    return ObjectInfo(
+        uri, answer.total or 0, rules.http_date(answer.headers.get("Last-Modified")), rules.etag(answer.headers)
+    )

@@ -1,0 +1,128 @@
+"""How a web request fails, in words: the kind, the cause, the remedy.
+
+Belongs here: naming failures. Does not belong here: deciding how often one is tried again (``http_client.py``).
+"""
+
+import http.client
+import socket
+import ssl
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from resources.storage.http.connections import PrivateAddress, Watch
+from resources.storage.http.rules import redacted, retry_after
+from resources.storage.http.settings import ALLOW_PRIVATE_VARIABLE
+from resources.storage.objects import StorageError
+
+REMEDIES = {
+    "dns": "check the spelling of the host, and the name server of this machine",
+    "refused": "see that the server is up and that no firewall is between",
+    "reset": "the server or something on the way breaks connections; try again later",
+    "timeout": "try again later, or with more patience (`total_seconds`, `read_seconds`)",
+    "not_found": "take it off the list, or correct the address",
+    "denied": "the server wants a login or a right that is not given",
+    "too_large": "raise the limit (`max_bytes`) if it is meant",
+    "opt_out": "its owner does not want it used for training",
+    "throttled": "try again later, or ask less at a time (`per_host`)",
+    "server_error": "the server is at fault; try again later",
+    "tls": "see that the certificate is valid; SSL_CERT_FILE names further authorities",
+    "redirects": "use the address where the object really is",
+    "private_address": f"allow it with `allow_private: true` or {ALLOW_PRIVATE_VARIABLE}=1 if it is meant",
+    "truncated": "try again later; the server's copy may be broken",
+    "rejected": "open the address in a browser",
+    "invalid": "correct the address",
+}
+"""What may be done, by kind. These are the kinds that rows are found by (``arot retry --reason``)."""
+
+RETRY_STATUSES = {408: "timeout", 421: "server_error", 425: "throttled", 429: "throttled"}
+NEVER_BETTER = (501, 505, 511)
+
+
+class HttpFailure(Exception):
+    """One try that failed.
+
+    Attributes:
+        kind: a key of ``REMEDIES``.
+        cause: in words, without the address.
+        again: whether another try may bring more.
+        wait: seconds that the server asks to wait first, None if it does not say.
+    """
+
+    def __init__(self, kind: str, cause: str, *, again: bool = False, wait: float | None = None) -> None:
+        super().__init__(cause)
+        self.kind = kind
+        self.cause = cause
+        self.again = again
+        self.wait = wait
+
+    def told(self, uri: str, action: str) -> StorageError:
+        """The error that a caller sees; it shows no secret of the address."""
+        return StorageError(f"cannot {action} '{redacted(uri)}': {self.cause}; {REMEDIES[self.kind]}", kind=self.kind)
+
+
+def failed_status(status: int, asked_to_wait: str | None) -> HttpFailure:
+    """What an answer with a status of 400 or more, or one that makes no sense, means."""
+    wait = retry_after(asked_to_wait)
+    said = f"HTTP {status} {http.client.responses.get(status, '')}".strip()
+    if wait is not None:
+        said += f", asking to wait {wait:.3g} s"
+    if status in (404, 410):
+        return HttpFailure("not_found", said)
+    if status in (401, 402, 403, 407, 451):
+        return HttpFailure("denied", said)
+    if status == 413:
+        return HttpFailure("too_large", said)
+    if status in RETRY_STATUSES:
+        return HttpFailure(RETRY_STATUSES[status], said, again=True, wait=wait)
+    if status >= 500:
+        kind = "throttled" if status == 503 and wait is not None else "server_error"
+        return HttpFailure(kind, said, again=status not in NEVER_BETTER, wait=wait)
+    return HttpFailure("rejected", said)
+
+
+def failed_exchange(error: BaseException, watch: Watch, began: bool) -> HttpFailure:
+    """What an error of urllib3 means.
+
+    Args:
+        error: the error.
+        watch: the watch of that exchange, which may have ended it.
+        began: whether the body had begun to come.
+    """
+    if isinstance(error, PrivateAddress):
+        return HttpFailure("private_address", f"the host is {error}, which is no public address")
+    if isinstance(error, NameResolutionError):
+        cause = error.__cause__
+        passing = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
+        return HttpFailure("dns", f"no address of the host: {_words(cause)}", again=passing)
+    if isinstance(error, LocationValueError):
+        return HttpFailure("invalid", "that is no address")
+    if isinstance(error, NewConnectionError):
+        return HttpFailure("refused", f"no connection: {_words(error.__cause__)}", again=True)
+    if isinstance(error, ConnectTimeoutError):
+        return HttpFailure("timeout", watch.verdict or "no connection came about in time", again=True)
+    if isinstance(error, ReadTimeoutError | TimeoutError):
+        return HttpFailure("timeout", watch.verdict or "the server fell silent", again=True)
+    if isinstance(error, SSLError | ssl.SSLError):
+        inner = error.args[0] if error.args else error
+        certificate = isinstance(inner, ssl.SSLCertVerificationError)
+        cause_text = inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else _words(inner)
+        return HttpFailure("tls", f"no safe connection: {cause_text}", again=not certificate)
+    if isinstance(error, ProtocolError | OSError | HTTPError | http.client.HTTPException):
+        if began:
+            return HttpFailure("truncated", "the connection broke amid the body", again=True)
+        return HttpFailure("reset", "the connection broke before an answer came", again=True)
+    raise error
+
+
+def _words(error: object) -> str:
+    """An operating system's error without its number and without addresses."""
+    return str(getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__)

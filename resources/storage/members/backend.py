@@ -1,0 +1,250 @@
+"""What lies in archives, as objects of their own: files in a tar, pictures in the rows of a Parquet file; read only.
+
+Belongs here: the backend of ``<archive>!/<member>``, over any scheme that the archive is on. Does not belong here: the kinds of
+archives (``tar_members.py``, ``parquet_members.py``), addresses (``member_address.py``).
+
+A tar is brought to this machine whole, into the cache of objects; of a Parquet file only what is asked for comes. An archive
+that is open is asked now and then whether it changed. Etag and time of a member are those of its archive.
+"""
+
+import io
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from resources.storage.members.address import MARK, MemberAddress, cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, absolute, is_local
+
+if TYPE_CHECKING:
+    from resources.storage.members.parquet import ParquetMembers
+    from resources.storage.members.tar import TarMembers
+    from resources.storage.storage import Storage
+
+OPEN_ARCHIVES = 8
+SURE_SECONDS = 30.0
+"""An open archive is taken as it was for so long, before its etag is asked for again."""
+PAGE = 5000
+
+
+@dataclass
+class Opened:
+    """An archive that is open.
+
+    Attributes:
+        info: what it was when it was opened.
+        content: its reader.
+        asked: when it was last known to be so, monotonic seconds.
+    """
+
+    info: ObjectInfo
+    content: "TarMembers | ParquetMembers"
+    asked: float = field(default_factory=time.monotonic)
+
+
+class MembersBackend:
+    """See ``Backend``.
+
+    Args:
+        storage: reaches the archives.
+    """
+
+    def __init__(self, storage: "Storage") -> None:
+        self._storage = storage
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._opening: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
+        """See ``Backend``."""
+        address = _address(root)
+        opened = self.opened(address.archive)
+        problem = getattr(opened.content, "problem", None)
+        if problem:
+            raise broken(address.archive, problem)
+        name = address.name.rstrip("/")
+        infos = []
+        for info in members_of(opened):
+            inner = info.uri[len(address.archive) + 2 :]
+            if not name or inner == name or inner.startswith(f"{name}/"):
+                infos.append(info)
+            if len(infos) == PAGE:
+                yield _columns(infos)
+                infos = []
+        if name and not infos:
+            raise _missing(root)
+        yield _columns(infos)
+
+    def stat(self, uri: str) -> ObjectInfo:
+        """See ``Backend``; the size of a Parquet cell is found by reading it."""
+        address = _address(uri)
+        opened = self.opened(address.archive)
+        return opened.info._replace(uri=uri, size=self._size(opened, address))
+
+    def exists(self, uri: str) -> bool:
+        """See ``Backend``."""
+        address = _address(uri)
+        if not self._storage.exists(address.archive):
+            return False
+        try:
+            next(self.ls_columns(uri), None)
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            return False
+        return True
+
+    def names(self, uri: str) -> list[str]:
+        """See ``Backend``."""
+        address = _address(uri)
+        prefix = member_uri(address.archive, f"{address.name.rstrip('/')}/" if address.name else "")
+        inner = (
+            i.uri.removeprefix(prefix) for i in members_of(self.opened(address.archive)) if i.uri.startswith(prefix)
+        )
+        return list(dict.fromkeys(name.partition("/")[0] for name in inner))
+
+    def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Backend``."""
+        from resources.storage.members.tar import TarMembers
+
+        address = _address(uri)
+        opened = self.opened(address.archive)
+        problem = getattr(opened.content, "problem", None)
+        if problem and not address.name:
+            raise broken(address.archive, problem)
+        if isinstance(opened.content, TarMembers):
+            data = opened.content.read(address.name, start, end)
+            if data is None:
+                raise _missing(uri)
+            return data
+        return self._cell(opened, address)[start:end]
+
+    def open(self, uri: str) -> IO[bytes]:
+        """See ``Backend``."""
+        return io.BytesIO(self.read(uri))
+
+    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise _read_only(uri, "write")
+
+    def delete(self, uri: str) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise _read_only(uri, "delete")
+
+    def opened(self, archive: str) -> Opened:
+        """An archive, open.
+
+        Raises:
+            StorageError: it is not there, cannot be brought here, or is none (kind ``format``).
+        """
+        with self._lock:
+            lock = self._opening.setdefault(archive, threading.Lock())
+        with lock:
+            known = self._opened.get(archive)
+            if known is not None and self._still(known):
+                return known
+            made = self._open(archive)
+            with self._lock:
+                self._opened[archive] = made
+                self._opened.move_to_end(archive)
+                while len(self._opened) > OPEN_ARCHIVES:
+                    gone, _ = self._opened.popitem(last=False)
+                    self._opening.pop(gone, None)
+            return made
+
+    def _still(self, known: Opened) -> bool:
+        if not is_local(known.info.uri) and time.monotonic() - known.asked < SURE_SECONDS:
+            return True
+        known.asked = time.monotonic()
+        return self._storage.stat(known.info.uri)[1:] == known.info[1:]
+
+    def _open(self, archive: str) -> Opened:
+        import pyarrow as pa
+
+        from resources.storage.members.parquet import ParquetMembers
+        from resources.storage.members.tar import TarMembers
+
+        info = self._storage.stat(archive)
+        try:
+            if archive.lower().endswith(".tar"):
+                return Opened(info, TarMembers(self._storage.download(archive)))
+            return Opened(info, ParquetMembers(self._storage.open(archive)))
+        except pa.ArrowException as error:
+            raise broken(archive, str(error)) from error
+        except OSError as error:
+            raise broken(archive, error.strerror or str(error)) from error
+
+    def _size(self, opened: Opened, address: MemberAddress) -> int:
+        from resources.storage.members.tar import TarMembers
+
+        if not isinstance(opened.content, TarMembers):
+            return len(self._cell(opened, address))
+        member = opened.content.files.get(address.name)
+        if member is None:
+            raise _missing(member_uri(address.archive, address.name))
+        return member.size
+
+    def _cell(self, opened: Opened, address: MemberAddress) -> bytes:
+        import pyarrow as pa
+
+        from resources.storage.members.parquet import ParquetMembers
+
+        uri = member_uri(address.archive, address.name)
+        place = parse_cell(address.name)
+        if place is None:
+            raise _missing(uri)
+        assert isinstance(opened.content, ParquetMembers)
+        try:
+            data = opened.content.cell(*place)
+        except KeyError:
+            raise _missing(uri) from None
+        except (pa.ArrowException, OSError) as error:
+            raise broken(address.archive, str(error)) from error
+        if data is None:
+            raise StorageError(f"cannot read '{uri}': the cell is empty; the row has no picture", kind="not_found")
+        return data
+
+
+def members_of(opened: Opened) -> Iterator[ObjectInfo]:
+    """What an open archive holds; the size of a Parquet cell is not known before it is read: 0."""
+    from resources.storage.members.tar import TarMembers
+
+    archive = opened.info
+    if isinstance(opened.content, TarMembers):
+        for name, member in opened.content.files.items():
+            yield archive._replace(uri=member_uri(archive.uri, name), size=member.size)
+        return
+    for row in range(opened.content.rows):
+        for column in opened.content.columns:
+            yield archive._replace(uri=cell_uri(archive.uri, row, column), size=0)
+
+
+def broken(archive: str, problem: str) -> StorageError:
+    """The error for an archive that cannot be read as what its name says."""
+    first = problem.strip().splitlines()[0] if problem.strip() else "it cannot be read"
+    return StorageError(
+        f"cannot open '{archive}': {first}; see that it is whole, and what its name says", kind="format"
+    )
+
+
+def _address(uri: str) -> MemberAddress:
+    address = parse_member(absolute(uri))
+    assert address is not None, uri
+    cell = parse_cell(address.name) if address.kind == "parquet" else None
+    return address if cell is None else address._replace(name=cell_uri("", *cell).removeprefix(MARK))
+
+
+def _missing(uri: str) -> StorageError:
+    return StorageError(f"there is no '{uri}'; `arot ls` lists what the archive holds", kind="not_found")
+
+
+def _read_only(uri: str, action: str) -> StorageError:
+    return StorageError(f"cannot {action} '{uri}': what lies in an archive can only be read; copy it out first")
+
+
+def _columns(infos: list[ObjectInfo]) -> ObjectColumns:
+    return ObjectColumns(
+        [i.uri for i in infos], [i.size for i in infos], [i.mtime for i in infos], [i.etag for i in infos]
+    )

@@ -1,0 +1,1 @@
+"""Amazon S3 and whatever speaks its protocol: the backend of ``s3://``."""

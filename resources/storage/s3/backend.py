@@ -1,0 +1,323 @@
+"""Amazon S3 and servers that speak its protocol.
+
+Belongs here: the objects of a bucket as ``Backend`` wants them. Does not belong here: credentials (``s3_settings.py``),
+signing and repeating (``s3_requests.py``), large objects in parts (``s3_parts.py``), the errors' words (``s3_errors.py``).
+
+A URI is ``s3://bucket/key``, the key as it is: nothing is unquoted, ``?`` and ``#`` belong to it. What ends with ``/`` is a
+folder's marker and no object.
+"""
+
+import hashlib
+import io
+import threading
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO, NamedTuple
+from urllib.parse import unquote_plus
+
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
+from resources.storage.s3.conditions import create, read_version, there_already
+from resources.storage.s3.errors import error_of_code
+from resources.storage.s3.parts import (
+    COPIED_PART_BYTES,
+    PART_BYTES,
+    abort_old,
+    copy_parts,
+    download_parts,
+    from_bytes,
+    from_file,
+    upload_parts,
+)
+from resources.storage.s3.reader import S3Reader
+from resources.storage.s3.requests import Answer, Refused, S3Requests
+from resources.storage.s3.settings import S3Session, S3Settings
+
+PAGE = 1000
+"""Objects that S3 lists at a time, at most."""
+BUFFER_BYTES = 1024 * 1024
+
+
+class Page(NamedTuple):
+    """A part of a listing.
+
+    Attributes:
+        objects: those of this page, without markers of folders.
+        folders: names of folders, when a delimiter was given, without the slash at their end.
+        token: what the next page is asked for with, None after the last.
+    """
+
+    objects: ObjectColumns
+    folders: list[str]
+    token: str | None
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and key.
+
+    Raises:
+        StorageError: there is no bucket in it.
+    """
+    bucket, _, key = uri.split("://", 1)[1].partition("/")
+    if not bucket:
+        raise StorageError(f"'{uri}' names no bucket; write s3://bucket/key", kind="not_found")
+    return bucket, key
+
+
+class S3Backend:
+    """See ``Backend``.
+
+    Args:
+        settings: where S3 is and who asks.
+    """
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._made: S3Requests | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> S3Requests:
+        """The connection, made at the first use."""
+        if self._made is None:
+            with self._lock:
+                if self._made is None:
+                    self._made = S3Requests(S3Session(self._settings))
+        return self._made
+
+    def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
+        """See ``Backend``; one request for a thousand objects, the next one under way while these are worked on."""
+        bucket, key = split(root)
+        prefix = f"{key.rstrip('/')}/" if key else ""
+        found = False
+        for page in self._pages(root, bucket, {"prefix": prefix}):
+            found = found or bool(page.objects.uri)
+            yield page.objects
+        if prefix and not found:
+            try:
+                one = self.stat(f"s3://{bucket}/{key}")
+            except StorageError as error:
+                if error.kind != "not_found":
+                    raise
+                if not self._is_folder(root, bucket, prefix):
+                    raise StorageError(
+                        f"cannot list '{root}': there is no object there or below it; check the spelling; keys mind upper "
+                        "and lower case",
+                        kind="not_found",
+                    ) from None
+                return
+            yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+
+    def ls_after(self, root: str, after: str) -> Iterator[ObjectColumns]:
+        """Objects below a root whose key comes behind that of the URI ``after``, in the order of their keys' bytes."""
+        bucket, key = split(root)
+        query = {"prefix": f"{key.rstrip('/')}/" if key else ""}
+        if after:
+            query["start-after"] = split(after)[1]
+        for page in self._pages(root, bucket, query):
+            yield page.objects
+
+    def stat(self, uri: str) -> ObjectInfo:
+        """See ``Backend``."""
+        bucket, key = split(uri)
+        if not key or key.endswith("/"):
+            raise error_of_code(uri, "look up", "NoSuchKey", 404)
+        answer = self.requests.get(bucket, key, uri=uri, action="look up", method="HEAD", expected=(200,))
+        return info_of(uri, answer)
+
+    def exists(self, uri: str) -> bool:
+        """See ``Backend``."""
+        bucket, key = split(uri)
+        try:
+            if key and not key.endswith("/"):
+                self.stat(uri)
+                return True
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+        try:
+            return self._is_folder(uri, bucket, f"{key.rstrip('/')}/" if key else "")
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            return False
+
+    def names(self, uri: str) -> list[str]:
+        """See ``Backend``."""
+        bucket, key = split(uri)
+        prefix = f"{key.rstrip('/')}/" if key else ""
+        names: list[str] = []
+        try:
+            for page in self._pages(uri, bucket, {"prefix": prefix, "delimiter": "/"}):
+                names += [found.rsplit("/", 1)[-1] for found in (*page.folders, *page.objects.uri)]
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+        return names
+
+    def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Backend``."""
+        bucket, key = split(uri)
+        headers = {}
+        if start or end is not None:
+            if end is not None and end <= start:
+                return b""
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        answer = self.requests.get(
+            bucket, key, headers=headers, uri=uri, action="read", expected=(200, 206, 416) if headers else (200,)
+        )
+        if answer.status == 416:  # a range behind the end is empty, as it is in a local file
+            return b""
+        return answer.body[start:end] if headers and answer.status == 200 else answer.body
+
+    def read_version(self, uri: str, etag: str) -> bytes:
+        """The object if it still has this etag.
+
+        Raises:
+            StorageError: ``changed`` if it has another.
+        """
+        return read_version(self.requests, uri, *split(uri), etag, {}, (200,)).body
+
+    def open(self, uri: str) -> IO[bytes]:
+        """See ``Backend``; what is read belongs to one version of the object, or fails."""
+        bucket, key = split(uri)
+        return io.BufferedReader(S3Reader(self.requests, uri, bucket, key), BUFFER_BYTES)
+
+    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
+        """See ``Backend``. ``create_only`` is kept by the server, see ``s3_conditions.create``."""
+        bucket, key = split(uri)
+        if len(data) > PART_BYTES * 4:
+            upload_parts(self.requests, uri, bucket, key, len(data), from_bytes(data), create_only)
+            return
+        if not create_only:
+            self.requests.call("put_object", uri, "write", Bucket=bucket, Key=key, Body=data)
+            return
+        try:
+            create(self.requests, "put_object", uri, bucket, key, Body=data)
+        except Refused as refused:
+            if refused.status != 412:
+                raise
+            etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if not (refused.repeated and self.stat(uri).etag == etag):  # it may be ours: its answer was lost
+                raise there_already(uri) from None
+
+    def delete(self, uri: str) -> None:
+        """See ``Backend``."""
+        bucket, key = split(uri)
+        try:
+            self.requests.call("delete_object", uri, "delete", Bucket=bucket, Key=key)
+        except Refused as refused:
+            if refused.code != "NoSuchKey":
+                raise
+
+    def copy(self, source: str, target: str, size: int) -> None:
+        """Copy an object of so many bytes within the server; no byte comes here."""
+        bucket, key = split(target)
+        place = dict(zip(("Bucket", "Key"), split(source), strict=True))
+        if size > COPIED_PART_BYTES:
+            copy_parts(self.requests, target, bucket, key, size, place)
+            return
+        self.requests.call("copy_object", target, "write", Bucket=bucket, Key=key, CopySource=place)
+
+    def upload(self, path: Path, uri: str, size: int) -> None:
+        """Put a large file in parts."""
+        upload_parts(self.requests, uri, *split(uri), size, from_file(path))
+
+    def download(self, uri: str, path: Path, etag: str = "") -> int:
+        """Bring an object into a file, large ones in parts side by side, all of one version; gives its bytes.
+
+        Args:
+            uri: the object.
+            path: the file.
+            etag: of the version that is wanted; empty for the one that is there.
+        """
+        return download_parts(S3Reader(self.requests, uri, *split(uri), etag), path)
+
+    def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
+        """Give up uploads below a root that began so long ago; gives how many: none where that is not allowed."""
+        bucket, key = split(root)
+        try:
+            return abort_old(self.requests, root, bucket, f"{key.rstrip('/')}/" if key else "", older_than_seconds)
+        except Refused as refused:
+            if refused.kind != "denied" and refused.status != 501:  # a right of its own, which readers need not have
+                raise
+            return 0
+
+    def presign(self, uri: str, seconds: int) -> str:
+        """An address with which anybody may read the object for so many seconds."""
+        return self.requests.presigned(*split(uri), seconds)
+
+    def _is_folder(self, uri: str, bucket: str, prefix: str) -> bool:
+        page = self._page(uri, bucket, {"prefix": prefix, "max-keys": "1"}, None)
+        return not prefix or bool(page.objects.uri or page.folders)
+
+    def _pages(self, uri: str, bucket: str, query: dict[str, str]) -> Iterator[Page]:
+        with ThreadPoolExecutor(1, thread_name_prefix="arot-listing") as ahead:
+            page = self._page(uri, bucket, query, None)
+            while page.token is not None:
+                following = ahead.submit(self._page, uri, bucket, query, page.token)
+                yield page
+                page = following.result()
+            yield page
+
+    def _page(self, uri: str, bucket: str, query: dict[str, str], token: str | None) -> Page:
+        asked = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), **query}
+        if token is not None:
+            asked["continuation-token"] = token
+        answer = self.requests.get(bucket, query=asked, uri=uri, action="list", expected=(200,))
+        try:
+            return parse_page(answer.body, f"s3://{bucket}/", "max-keys" in query)
+        except (ElementTree.ParseError, KeyError, ValueError) as error:
+            raise StorageError(
+                f"cannot list '{uri}': the answer is no listing of S3 ({type(error).__name__}); check AWS_ENDPOINT_URL_S3"
+            ) from error
+
+
+def parse_page(body: bytes, root: str, folders_are_objects: bool = False) -> Page:
+    """A page of ``ListObjectsV2`` (XML, keys quoted as in a URL).
+
+    Args:
+        body: the answer.
+        root: ``s3://bucket/``.
+        folders_are_objects: show a marker of a folder among ``folders``.
+    """
+    uris: list[str] = []
+    sizes: list[int] = []
+    mtimes: list[float] = []
+    etags: list[str | None] = []
+    folders: list[str] = []
+    token = None
+    for element in ElementTree.fromstring(body):
+        tag = element.tag.rsplit("}", 1)[-1]
+        if tag == "Contents":
+            fields = {child.tag.rsplit("}", 1)[-1]: child.text or "" for child in element}
+            key = fields["Key"]
+            if "%" in key or "+" in key:
+                key = unquote_plus(key)
+            if key.endswith("/"):
+                if folders_are_objects:
+                    folders.append(f"{root}{key}".rstrip("/"))
+                continue
+            uris.append(root + key)
+            sizes.append(int(fields["Size"]))
+            mtimes.append(datetime.fromisoformat(fields["LastModified"]).timestamp())
+            etags.append(fields.get("ETag", "").strip('"') or None)
+        elif tag == "CommonPrefixes":
+            folders.append(unquote_plus(element[0].text or "").rstrip("/"))
+        elif tag == "NextContinuationToken":
+            token = element.text
+    return Page(ObjectColumns(uris, sizes, mtimes, etags), folders, token)
+
+
+def info_of(uri: str, answer: Answer) -> ObjectInfo:
+    """What the headers of an answer tell of an object."""
+    changed = answer.headers.get("last-modified")
+    return ObjectInfo(
+        uri,
+        int(answer.headers.get("content-length", 0)),
+        parsedate_to_datetime(changed).timestamp() if changed else 0.0,
+        answer.headers.get("etag", "").strip('"') or None,
+    )

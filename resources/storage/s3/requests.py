@@ -1,0 +1,318 @@
+"""Signed GET and HEAD requests, straight to the connection: what is done a million times.
+
+Belongs here: signing (AWS Signature Version 4), sending, repeating. Does not belong here: what is asked for (``s3.py``).
+
+A request through boto3 costs about a millisecond of Python before a byte moves. Reading and listing spare most of it here:
+boto3 is asked once for each bucket where it is and for which region requests are signed. What is not a plain answer (a
+redirect to another region) goes back to boto3.
+
+The signature is described at https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+import hashlib
+import hmac
+import random
+import re
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+from resources.storage.objects import StorageError
+from resources.storage.s3.errors import (
+    HOPELESS,
+    REPEATED,
+    REPEATED_CODES,
+    code_of,
+    error_of_code,
+    error_of_connection,
+    said_by,
+)
+from resources.storage.s3.settings import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, Access, S3Session
+
+T = TypeVar("T")
+
+NO_BODY = hashlib.sha256(b"").hexdigest()
+SAFE = "-._~/"
+FIRST_WAIT_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 8.0
+HOPELESS_ATTEMPTS = 6
+"""Tries where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
+
+
+class Place(NamedTuple):
+    """Where a bucket is.
+
+    Attributes:
+        origin: ``https://host:port``.
+        host: the ``Host`` header.
+        path: what stands before ``/key``.
+        region: what requests are signed for; None when they are not signed.
+    """
+
+    origin: str
+    host: str
+    path: str
+    region: str | None
+
+
+class Answer(NamedTuple):
+    """Status, headers and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def wait_before(attempt: int, asked: str | None = None) -> float:
+    """Seconds to wait before try number ``attempt`` + 1: doubled each time, spread at random, or what the server asked."""
+    if asked and asked.isdecimal():
+        return min(float(asked), LONGEST_WAIT_SECONDS)
+    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * (0.5 + random.random())
+
+
+class S3Requests:
+    """Requests of one session; safe in threads.
+
+    Attributes:
+        session: whose requests these are.
+        attempts: tries of one request.
+        endpoint: ``scheme://host:port`` of the server, without anything secret.
+    """
+
+    def __init__(self, session: S3Session) -> None:
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
+
+        self.session = session
+        self._client = session.client()
+        self.attempts = session.resource.max_attempts
+        self.endpoint = _origin(self._client.meta.endpoint_url)
+        self._http = URLLib3Session(
+            verify=session.ca_bundle,
+            proxies=get_environ_proxies(self.endpoint),
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            max_pool_connections=CONNECTIONS,
+        )
+        self._places: dict[str, Place | None] = {}
+        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._lock = threading.Lock()
+
+    def get(
+        self,
+        bucket: str,
+        key: str = "",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        uri: str,
+        action: str,
+        method: str = "GET",
+        expected: tuple[int, ...] = (200, 206),
+    ) -> Answer:
+        """Ask for an object, or with an empty key for the bucket; repeats what may succeed when repeated.
+
+        Args:
+            bucket: its name.
+            key: the object.
+            query: parameters.
+            headers: more headers.
+            uri, action: for errors.
+            method: ``GET`` or ``HEAD``.
+            expected: statuses that are answers; any other is an error.
+
+        Raises:
+            StorageError: refused, or not reachable after all tries.
+        """
+        from botocore.exceptions import BotoCoreError
+
+        place = self._place(bucket, uri, action)
+        target = _target(place, key)
+        parameters = "&".join(
+            f"{quote(k, safe='-._~')}={quote(v, safe='-._~')}" for k, v in sorted((query or {}).items())
+        )
+        redirected = False
+        attempt = 0
+        while True:
+            answer: Answer | None = None
+            failure: Exception | None = None
+            try:
+                answer = self._send(method, place, target, parameters, headers or {})
+            except (BotoCoreError, OSError) as error:
+                failure = error
+            attempt += 1
+            if answer is not None:
+                if answer.status in expected:
+                    return answer
+                if answer.status in (301, 307, 400) and not redirected and self._moved(bucket):
+                    redirected, place = True, self._place(bucket, uri, action)
+                    target = _target(place, key)
+                    continue
+                code = _code(answer.body)
+                if answer.status not in REPEATED and code not in REPEATED_CODES:
+                    raise error_of_code(uri, action, code, answer.status)
+            if attempt >= self.attempts or (
+                failure is not None and _hopeless(failure) and attempt >= HOPELESS_ATTEMPTS
+            ):
+                if failure is not None:
+                    raise error_of_connection(uri, action, failure, self.endpoint) from failure
+                assert answer is not None
+                raise error_of_code(uri, action, _code(answer.body), answer.status)
+            time.sleep(wait_before(attempt, answer.headers.get("retry-after") if answer else None))
+
+    def call(self, operation: str, uri: str, action: str, **arguments: Any) -> dict[str, Any]:
+        """Any other operation, by boto3, repeated like the others.
+
+        Raises:
+            Refused: the server's answer is an error.
+            StorageError: not reachable after all tries.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+                return answer
+            except ClientError as error:
+                code, status = code_of(error)
+                if (status not in REPEATED and code not in REPEATED_CODES) or attempt >= self.attempts:
+                    told = error_of_code(uri, action, code, status)
+                    raise Refused(told, code, status, attempt > 1) from None
+                time.sleep(wait_before(attempt))
+            except NoCredentialsError:
+                self.session.access()  # tells what to do
+                raise
+            except (BotoCoreError, OSError) as error:
+                if attempt >= self.attempts or (_hopeless(error) and attempt >= HOPELESS_ATTEMPTS):
+                    raise error_of_connection(uri, action, error, self.endpoint) from error
+                time.sleep(wait_before(attempt))
+
+    def presigned(self, bucket: str, key: str, seconds: int) -> str:
+        """An address with which anybody may GET an object for so many seconds."""
+        self.session.access()
+        url: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
+        )
+        return url
+
+    def _send(self, method: str, place: Place, target: str, parameters: str, headers: Mapping[str, str]) -> Answer:
+        from botocore.awsrequest import AWSPreparedRequest, HeadersDict
+
+        sent = HeadersDict({**headers, "Host": place.host, "User-Agent": "arot", "Accept-Encoding": "identity"})
+        if place.region is not None:
+            access = self.session.access()
+            if access is not None:
+                for name, value in self._signed(access, place, method, target, parameters).items():
+                    sent[name] = value
+        url = f"{place.origin}{target}{'?' + parameters if parameters else ''}"
+        answer = self._http.send(AWSPreparedRequest(method, url, sent, b"", False))
+        told = {k.lower(): v for k, v in answer.headers.items()}
+        length = told.get("content-length", "")
+        if method != "HEAD" and length.isdecimal() and len(answer.content) != int(length):
+            raise ConnectionError(f"Connection broken: {len(answer.content)} of {length} bytes came")
+        return Answer(answer.status_code, told, answer.content)
+
+    def _signed(self, access: Access, place: Place, method: str, target: str, parameters: str) -> dict[str, str]:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        day = stamp[:8]
+        region = place.region or ""
+        headers = {"x-amz-content-sha256": NO_BODY, "x-amz-date": stamp}
+        if access.token:
+            headers["x-amz-security-token"] = access.token
+        names = ";".join(("host", *headers))
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        canonical = f"{method}\n{target}\n{parameters}\nhost:{place.host}\n{lines}\n{names}\n{NO_BODY}"
+        scope = f"{day}/{region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.new(self._key(access.secret_key, day, region), text.encode(), hashlib.sha256).hexdigest()
+        headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={access.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+        )
+        return headers
+
+    def _key(self, secret: str, day: str, region: str) -> bytes:
+        found = self._keys.get((secret, day, region))
+        if found is None:
+            found = f"AWS4{secret}".encode()
+            for part in (day, region, "s3", "aws4_request"):
+                found = hmac.new(found, part.encode(), hashlib.sha256).digest()
+            self._keys = {(secret, day, region): found}
+        return found
+
+    def _place(self, bucket: str, uri: str, action: str) -> Place:
+        place = self._places.get(bucket)
+        if place is None:
+            with self._lock:
+                place = self._places[bucket] = self._ask_place(bucket, uri, action)
+        return place
+
+    def _ask_place(self, bucket: str, uri: str, action: str) -> Place:
+        from botocore.exceptions import BotoCoreError
+
+        self.session.access()  # an error of ours if there are none
+        try:
+            url = self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+        except BotoCoreError as error:
+            raise error_of_code(uri, action, "InvalidBucketName", 0) from error
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        scope = query.get("X-Amz-Credential", [""])[0].split("/")
+        return Place(
+            f"{parts.scheme}://{parts.netloc}",
+            parts.netloc,
+            parts.path.removesuffix("/k"),
+            scope[-3] if len(scope) >= 5 else None,
+        )
+
+    def _moved(self, bucket: str) -> bool:
+        """Let boto3 look where a bucket is; whether it is elsewhere than was thought."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        before = self._places.pop(bucket, None)
+        try:
+            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)  # follows a redirect and remembers it
+        except (ClientError, BotoCoreError):
+            return False
+        return self._place(bucket, f"s3://{bucket}", "find") != before
+
+
+class Refused(StorageError):
+    """An answer of the server that is an error.
+
+    Attributes:
+        code: S3's word for it.
+        status: of HTTP.
+        repeated: an earlier try may have been done without our seeing its answer.
+    """
+
+    def __init__(self, told: StorageError, code: str, status: int, repeated: bool) -> None:
+        super().__init__(str(told), kind=told.kind)
+        self.code = code
+        self.status = status
+        self.repeated = repeated
+
+
+def _target(place: Place, key: str) -> str:
+    """The path of a request, quoted; that of the bucket with an empty key."""
+    return place.path + quote(f"/{key}", safe=SAFE) if key else place.path or "/"
+
+
+def _hopeless(error: Exception) -> bool:
+    """Whether more tries hardly help: no such host, nobody listens, a certificate that is not trusted."""
+    text = said_by(error)
+    return any(sign in text for sign in HOPELESS)
+
+
+def _code(body: bytes) -> str:
+    found = re.search(rb"<Code>([^<]*)</Code>", body)
+    return found.group(1).decode("utf-8", "replace") if found else ""
+
+
+def _origin(url: str) -> str:
+    """An address without a name, a password or a path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
