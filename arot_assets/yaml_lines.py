@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from arot_assets.errors import ProjectError, did_you_mean
+
+MERGE = "tag:yaml.org,2002:merge"
+MOST_VALUES = 200_000
+"""More than any declaration has; a guard against aliases of aliases."""
 
 Where = tuple[str | int, ...]
 """The way to a value: keys and list positions from the top of the file."""
@@ -80,39 +85,141 @@ class YamlFile:
 def read_yaml(path: Path) -> YamlFile:
     """Read one YAML document.
 
+    Merge keys (``<<``) and aliases are followed. Every way in which a file can be no YAML, or YAML of other things than
+    mappings, lists and plain scalars, is one error at its line.
+
     Raises:
-        ProjectError: not there, not YAML, or a key given twice.
+        ProjectError: not there, not YAML, a key given twice, or a value that no plain Python value stands for.
     """
-    file = YamlFile(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}; check the path", path) from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"is not UTF-8 text: {error}; save it as UTF-8", path) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+    file = YamlFile(path)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            reader = _Reader(file)
+            reader.refuse_keys_given_twice(node)  # before merging: what is merged may be given again
+            file.value = reader.value(node, ())
+    except ReaderError as error:
         raise ProjectError(
-            f"not valid YAML: {error.problem or error.context}; check indentation, colons and quotes",
+            f"character {chr(error.character)!r} may not stand in YAML; delete it, or write it as an escape in double quotes",
             path,
-            mark.line + 1 if mark else None,
+            text.count("\n", 0, error.position) + 1,
         ) from error
-    if node is not None:
-        file.value = _plain(file, node, ())
+    except yaml.MarkedYAMLError as error:
+        raise _not_valid(path, error) from error
+    except RecursionError as error:
+        raise ProjectError("brackets or lists are nested too deep to read; write them flat", path, 1) from error
     return file
 
 
-def _plain(file: YamlFile, node: yaml.Node, where: Where) -> Any:
-    file.lines.setdefault(where, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
+class _Reader:
+    """Turns the nodes of one file into values, and notes their lines."""
+
+    def __init__(self, file: YamlFile) -> None:
+        self.file = file
+        self._constructor = yaml.SafeLoader("")
+        self._open: list[yaml.Node] = []
+        self._values = 0
+
+    def refuse_keys_given_twice(self, root: yaml.Node) -> None:
+        """Look at every mapping as it is written.
+
+        Raises:
+            ProjectError: one has a key twice, or a key that is no scalar.
+        """
+        seen: set[int] = set()
+        todo = [root]
+        while todo:
+            node = todo.pop()
+            if id(node) in seen or isinstance(node, yaml.ScalarNode):
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                todo += reversed(node.value)
+                continue
+            own: set[Any] = set()
+            for key_node, _ in node.value:
+                key = MERGE if key_node.tag == MERGE else self._key(key_node)
+                if key in own:
+                    raise self._error(key_node, f"key '{key_node.value}' is given twice; keep one")
+                own.add(key)
+            todo += [value for _, value in reversed(node.value)]
+
+    def value(self, node: yaml.Node, where: Where) -> Any:
+        """The plain value of a node.
+
+        Raises:
+            ProjectError: it has none, or contains itself.
+        """
+        line = node.start_mark.line + 1
+        self.file.lines.setdefault(where, line)
+        self._values += 1
+        if self._values > MOST_VALUES:  # aliases of aliases grow a file of a few lines without bound
+            raise self._error(node, f"more than {MOST_VALUES:,} values, aliases followed; write fewer")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if any(node is outer for outer in self._open):
+            raise self._error(node, "an alias (*) stands inside what it is an alias of; write the value out")
+        if node.tag not in (
+            yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
+            yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG,
+        ):
+            raise self._error(node, f"unknown tag '{_shown(node.tag)}'; remove it")
+        self._open.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, where)
+            return [self.value(item, (*where, i)) for i, item in enumerate(node.value)]
+        finally:
+            self._open.pop()
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[Any, Any]:
+        self._constructor.flatten_mapping(node)  # merged keys first: a key of its own wins
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = yaml.SafeLoader("").construct_object(key_node)
-            if key in result:
-                raise ProjectError(f"key '{key}' is given twice; keep one", file.path, key_node.start_mark.line + 1)
-            file.lines[(*where, key)] = key_node.start_mark.line + 1
-            result[key] = _plain(file, value_node, (*where, key))
+            key = self._key(key_node)
+            self.file.lines[(*where, key)] = key_node.start_mark.line + 1
+            result[key] = self.value(value_node, (*where, key))
         return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(file, item, (*where, i)) for i, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+
+    def _key(self, node: yaml.Node) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._error(node, "a key must be a word, not a list or a mapping; a text with {{ … }} needs quotes")
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self._constructor.construct_object(node)
+        except yaml.constructor.ConstructorError as error:
+            if "could not determine a constructor" not in (error.problem or ""):
+                raise
+            raise self._error(
+                node, f"unknown tag '{_shown(node.tag)}'; remove it, or put the value in quotes"
+            ) from error
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+            # what PyYAML lets through from Python: a date that no calendar has, `!!bool maybe`
+            raise self._error(
+                node, f"{node.value!r} is no {_shown(node.tag)}; put it in quotes if it is text"
+            ) from error
+
+    def _error(self, node: yaml.Node, message: str) -> ProjectError:
+        return ProjectError(message, self.file.path, node.start_mark.line + 1)
+
+
+def _not_valid(path: Path, error: yaml.MarkedYAMLError) -> ProjectError:
+    mark = error.problem_mark or error.context_mark
+    return ProjectError(
+        f"not valid YAML: {error.problem or error.context}; check indentation, colons and quotes",
+        path,
+        mark.line + 1 if mark else None,
+    )
+
+
+def _shown(tag: str) -> str:
+    """A tag as people write it: ``!secret``, ``timestamp``."""
+    return tag.removeprefix("tag:yaml.org,2002:")
