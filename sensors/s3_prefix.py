@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.inventory import INVENTORY, SCHEMA, Difference, compare, read_inventory
-from arot_assets.datasets.listing import found_table, listing_of
+from arot_assets.datasets.objects import found_table, listing_of
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
 from resources.tables import Tables

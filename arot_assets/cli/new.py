@@ -12,6 +12,7 @@ from arot_assets.datasets.declaration import LIST_EXTENSIONS
 from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from resources.storage.objects import absolute
 
 
 @click.group(name="new", short_help="declare a dataset or an export: writes its defs.yaml")
@@ -44,7 +45,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
         )
     attributes = {
         "name": name,
-        "source": source if "://" in source else str(folder.absolute()),
+        "source": source if "://" in source else absolute(source),
         "metrics": [m.strip() for m in metrics.split(",") if m.strip()],
         "shard_size": shard_size,
     }

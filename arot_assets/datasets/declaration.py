@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from resources.storage.http.rules import carries_secret
 from resources.storage.hub.address import is_hub, parse
-from resources.storage.objects import StorageError, scheme_of
-from resources.storage.storage import is_local
+from resources.storage.objects import StorageError, absolute, is_local, scheme_of
 from resources.tables.tables import PROJECT_ROOT
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -151,11 +150,13 @@ class ImageDatasetDeclaration(BaseModel):
 
     @property
     def root(self) -> str:
-        """The source as a URI: relative folders are meant from the project; one of the Hub is without its revision."""
+        """The source as a URI, just as listings write it (``absolute``): relative folders are meant from the project, and one
+        of the Hub is without its revision.
+        """
         if self.on_hub:
             return replace(parse(self.source), revision=None).uri
         if is_local(self.source):
-            return str((PROJECT_ROOT / Path(self.source.removeprefix("file://")).expanduser()).absolute())
+            return absolute(str(PROJECT_ROOT / Path(self.source.removeprefix("file://")).expanduser()))
         return self.source.rstrip("/")
 
     @property

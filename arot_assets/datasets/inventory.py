@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.listing import LISTED, STAMP, Listing, list_source
+from arot_assets.datasets.listing import list_source
+from arot_assets.datasets.objects import LISTED, STAMP, Listing
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage
 from resources.tables import Tables

@@ -1,71 +1,27 @@
-"""Listing: every object that a source shows now, with the sidecars beside it.
+"""Listing: every object that a source shows now.
 
-Belongs here: which objects are taken, files that still grow, attaching sidecars. Does not belong here: what was there before
-and shards (``inventory.py``), what is in the objects (``samples.py``).
-
-Objects go into Arrow columns as they come: a source has millions of them, and as a Python object each they would cost
-several times the memory, and more time for the garbage collector than for the files.
+Belongs here: looking at a source of any kind, files that still grow. Does not belong here: which objects are taken
+(``objects.py``), lists and archives (``sources``), what was there before and shards (``inventory.py``).
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.objects import PROBLEMS_SHOWN, Listing, extensions, found_table, is_image, listing_of, without
 from arot_assets.datasets.reach import reaching
-from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
-from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
+from arot_assets.datasets.sources.archives import look_inside, split_archives
+from arot_assets.datasets.sources.hub import open_repository
+from arot_assets.datasets.sources.url_list import list_urls
 from arot_assets.progress import track
 from resources.storage import Storage
 from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.storage.objects import ObjectColumns, is_local
-
-IMAGE_EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .jxl .jp2 .j2k .svg .ico "
-    ".tga .ppm .pgm .pbm .pnm .psd .exr .hdr .dng .cr2 .nef .arw".split()
-)
-"""Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
-
-PROBLEMS_SHOWN = 10
-FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
-"""What storage tells of objects (``ObjectColumns``)."""
-
-STAMP = pa.timestamp("us", tz="UTC")
-LISTED = pa.schema(
-    [
-        pa.field("uri", pa.string(), metadata={"description": "where the object is"}),
-        pa.field("size", pa.int64(), metadata={"description": "bytes"}),
-        pa.field("mtime", STAMP, metadata={"description": "time of its last change, UTC"}),
-        pa.field("etag", pa.string(), metadata={"description": "content tag of the server, null for local files"}),
-        pa.field("sidecars", pa.list_(pa.string()), metadata={"description": "caption, tag and JSON files beside it"}),
-        pa.field("sidecar_mtime", STAMP, metadata={"description": "last change of its sidecars, UTC"}),
-        pa.field("metadata", pa.string(), metadata={"description": "what a list says of it (JSON), null for folders"}),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a source shows now.
-
-    Attributes:
-        objects: schema ``LISTED``, one row an object, in no particular order.
-        ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
-        unsettled: files left for the next listing, because they were still growing.
-        problems: what a person should know of entries that were not taken; the first few.
-    """
-
-    objects: pa.Table
-    ignored: dict[str, int] = field(default_factory=dict)
-    unsettled: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 def list_source(
@@ -83,18 +39,37 @@ def list_source(
         StorageError: the source, or a folder in it, cannot be listed.
     """
     if declaration.is_url_list:
-        from arot_assets.datasets.sources.url_list import list_urls
-
         return list_urls(reaching(storage, declaration), declaration)
     where = root or declaration.root
+    skipped: list[tuple[str, str]] = []
+
+    def noting(listed: Iterable[ObjectColumns]) -> Iterator[ObjectColumns]:
+        for columns in listed:
+            skipped.extend(columns.skipped)
+            yield columns
+
     with track(f"{declaration.name}: listing {declaration.source}") as advance:
-        found = found_table(storage.ls_columns(where, on_progress=advance))
+        found = found_table(noting(storage.ls_columns(where, on_progress=advance)))
     growing = []
     if is_local(where):  # elsewhere an object appears whole
         growing = _growing(storage, found, declaration.settle_seconds)
     if declaration.opens_archives:
-        return _opened(storage, declaration, where, found.filter(_others(found, growing)), previous, growing)
-    return listing_of(found, growing)
+        listing = _opened(storage, declaration, where, found.filter(without(found, growing)), previous, growing)
+    else:
+        listing = listing_of(found, growing)
+    return _with_skipped(listing, skipped)
+
+
+def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listing:
+    """The listing with entries that are no files: each counted, and the first ones named."""
+    if not skipped:
+        return listing
+    problems = [f"{what}: {uri}" for uri, what in sorted(skipped)]
+    return replace(
+        listing,
+        ignored=dict(Counter(listing.ignored) + Counter(what for _, what in skipped)),
+        problems=tuple([*listing.problems, *problems][:PROBLEMS_SHOWN]),
+    )
 
 
 def _opened(
@@ -106,14 +81,10 @@ def _opened(
     growing: Sequence[str],
 ) -> Listing:
     """The listing of a source whose archives are opened."""
-    from arot_assets.datasets.sources.archives import look_inside, split_archives
-
     metadata: dict[str, str] = {}
     problems: list[str] = []
     ignored: Counter[str] = Counter()
     if declaration.on_hub:
-        from arot_assets.datasets.sources.hub import open_repository
-
         repository = open_repository(storage, declaration, found, previous)
         found, metadata, problems = repository.files, repository.metadata, repository.problems
         ignored += repository.ignored
@@ -128,65 +99,11 @@ def _opened(
     )
 
 
-def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
-    """What storage tells of objects, as one table of schema ``FOUND``."""
-    batches = [
-        pa.record_batch([_column(getattr(some, f.name), f.type) for f in FOUND], schema=FOUND) for some in columns
-    ]
-    return pa.Table.from_batches(batches, schema=FOUND)
-
-
-def listing_of(found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None) -> Listing:
-    """Images with the sidecars beside them, of all that was found.
-
-    Args:
-        found: schema ``FOUND``.
-        growing: uris to leave for the next listing.
-        metadata: uri -> what a list says of it.
-    """
-    extension = extensions(found["uri"])
-    is_image = _is_image(extension)
-    is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
-    others = extension.filter(pc.invert(pc.or_(is_image, is_sidecar))).value_counts().to_pylist()
-    images = found.filter(is_image)
-    if growing:
-        images = images.filter(_others(images, growing))
-    return Listing(
-        _with_sidecars(images, found.filter(is_sidecar), metadata or {}),
-        {other["values"]: other["counts"] for other in others},
-        tuple(growing),
-    )
-
-
-def _others(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
-    """Which objects are not among these."""
-    return pc.invert(pc.is_in(found["uri"], value_set=pa.array(uris, pa.string())))
-
-
-def _is_image(extension: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.is_in(extension, value_set=pa.array(["", *IMAGE_EXTENSIONS]))  # without one the content decides
-
-
-def extensions(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What ``os.path.splitext`` calls the extension, in lower case: ``.jpg``; empty without one."""
-    match = pc.extract_regex(uris, r"(?:^|/)\.*[^/.][^/]*(?P<extension>\.[^./]*)$")
-    return pc.fill_null(pc.utf8_lower(pc.struct_field(match, "extension")), "")
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    try:
-        return pa.array(values, kind)
-    except UnicodeEncodeError:  # a name that is not UTF-8 gets a row too; it will say that the object cannot be read
-        return pa.array(
-            [v.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for v in values], kind
-        )
-
-
 def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
     """Look twice at images that changed a moment ago; gives those that still change."""
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
     extension = extensions(recent["uri"])
-    taken = pc.or_(_is_image(extension), pc.is_in(extension, value_set=pa.array(ARCHIVE_EXTENSIONS)))
+    taken = pc.or_(is_image(extension), pc.is_in(extension, value_set=pa.array(ARCHIVE_EXTENSIONS)))
     young = recent.filter(taken).to_pylist()
     if not young or seconds == 0:
         return []
@@ -196,28 +113,3 @@ def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
         return not storage.exists(uri) or storage.stat(uri)[1:3] != (size, mtime)
 
     return sorted(i["uri"] for i in young if changed(**i))
-
-
-def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
-    """Schema ``LISTED``: for each image also the uris of its sidecars, and when the last of them changed."""
-    rows = images.num_rows
-    mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
-    stems = sidecar_stems(mtimes)
-    if stems:
-        found = [sorted(sidecars_of(uri, stems).values()) for uri in images["uri"].to_pylist()]
-        sidecars = pa.array(found, pa.list_(pa.string()))
-        times = pa.array([max((mtimes[uri] for uri in uris), default=None) for uris in found], pa.int64()).cast(STAMP)
-    else:
-        sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
-        times = pa.nulls(rows, STAMP)
-    microseconds = _microseconds(images)
-    changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: nobody tells
-    said = pa.nulls(rows, pa.string())
-    if metadata:
-        said = pa.array([metadata.get(uri) for uri in images["uri"].to_pylist()], pa.string())
-    return pa.table([images["uri"], images["size"], changed, images["etag"], sidecars, times, said], schema=LISTED)
-
-
-def _microseconds(found: pa.Table) -> NDArray[np.int64]:
-    """Modification times since the epoch."""
-    return (found["mtime"].to_numpy() * 1e6).astype(np.int64)

@@ -4,6 +4,7 @@ Belongs here: the direct way to local files: one ``stat`` an entry, writes that 
 """
 
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +22,14 @@ from resources.storage.objects import (
 )
 
 T = TypeVar("T")
+LINKED_FOLDER = "link to a folder, which is not followed; declare that folder itself"
+KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 class LocalBackend:
-    """See ``Backend``. Hidden files are listed; symbolic links to files are followed, to folders not (they may loop)."""
+    """See ``Backend``. Hidden files are listed; symbolic links to files are followed, to folders not (they may loop): those
+    are among ``ObjectColumns.skipped``, as are pipes, sockets and devices.
+    """
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
         """See ``Backend``."""
@@ -142,9 +147,8 @@ def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
     nothing but text and numbers is kept of a file: both together halve the time of a listing.
     """
     prefix = folder if folder.endswith("/") else f"{folder}/"
-    uris: list[str] = []
-    sizes: list[int] = []
-    mtimes: list[float] = []
+    batch = ObjectColumns([], [], [], [])
+    skipped: list[tuple[str, str]] = []
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with os.scandir(handle) as entries:
@@ -152,17 +156,40 @@ def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(prefix + name)
-                elif entry.is_file() and not name.startswith(TEMPORARY_PREFIX):
-                    try:
-                        found = entry.stat()
-                    except FileNotFoundError:  # deleted or renamed since the folder was read
-                        continue
-                    uris.append(prefix + name)
-                    sizes.append(found.st_size)
-                    mtimes.append(found.st_mtime)
-                    if len(uris) == LIST_BATCH:
-                        yield ObjectColumns(uris, sizes, mtimes, [None] * len(uris))
-                        uris, sizes, mtimes = [], [], []
+                    continue
+                if name.startswith(TEMPORARY_PREFIX):
+                    continue
+                found = _look(entry)
+                if isinstance(found, str):
+                    skipped.append((prefix + name, found))
+                elif found is not None:
+                    batch.uri.append(prefix + name)
+                    batch.size.append(found[0])
+                    batch.mtime.append(found[1])
+                    batch.etag.append(None)
+                    if len(batch.uri) == LIST_BATCH:
+                        yield batch
+                        batch = ObjectColumns([], [], [], [])
     finally:
         os.close(handle)
-    yield ObjectColumns(uris, sizes, mtimes, [None] * len(uris))
+    yield batch._replace(skipped=skipped)
+
+
+def _look(entry: "os.DirEntry[str]") -> tuple[int, float] | str | None:
+    """Size and time of a file; what another entry is, in words; None of one that left since the folder was read.
+
+    A link that leads nowhere, in a circle, or to where this user may not look is a file of which nothing is known: whoever
+    reads it is told why it cannot be.
+    """
+    link = entry.is_symlink()
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return (0, 0.0) if link else None
+    except OSError:
+        if link:
+            return 0, 0.0
+        raise
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size, found.st_mtime
+    return LINKED_FOLDER if stat.S_ISDIR(found.st_mode) else KINDS.get(stat.S_IFMT(found.st_mode), "special file")

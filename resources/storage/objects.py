@@ -4,7 +4,7 @@ Belongs here: the words that every backend and its users share. Does not belong 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -31,12 +31,21 @@ class ObjectInfo(NamedTuple):
 
 
 class ObjectColumns(NamedTuple):
-    """Many objects of a listing, column by column: element n of each list belongs to one object, see ``ObjectInfo``."""
+    """Many objects of a listing, column by column: element n of each list belongs to one object, see ``ObjectInfo``.
+
+    Attributes:
+        skipped: entries that are no objects and were passed over: the uri of each, and what it is in two or three words.
+    """
 
     uri: list[str]
     size: list[int]
     mtime: list[float]
     etag: list[str | None]
+    skipped: Sequence[tuple[str, str]] = ()
+
+    def infos(self) -> Iterator[ObjectInfo]:
+        """The objects one by one."""
+        return map(ObjectInfo, self.uri, self.size, self.mtime, self.etag)
 
 
 class StorageError(Exception):
@@ -81,6 +90,11 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
     if isinstance(error, OSError) and error.errno == READ_ONLY:
         remedy = "the file system is read-only; point AROT_STORE to a place that can be written"
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if is_local(uri) and os.path.islink(local_path(uri)):
+        cause = f"link to '{os.readlink(local_path(uri))}': {cause}"
+        remedy = (
+            "mend the link, or bring what it stands for (`git annex get`, `dvc pull`, a download that was cut short)"
+        )
     return StorageError(f"cannot {action} '{uri}': {cause}; {remedy}", kind=kind)
 
 

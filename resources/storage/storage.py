@@ -87,7 +87,8 @@ class Storage(dg.ConfigurableResource):
     ) -> Iterator[ObjectInfo]:
         """Every object below a root, or below several, recursively, in no particular order.
 
-        Hidden files are listed; symbolic links to files are followed, to folders not (they may loop).
+        Hidden files are listed; symbolic links to files are followed, to folders not (they may loop). A link that leads
+        nowhere is listed, with size and time 0; reading it tells why.
 
         Args:
             root: a folder, or one object; or several of them, of any schemes. What is below two of them is listed once.
@@ -100,7 +101,7 @@ class Storage(dg.ConfigurableResource):
         wanted = None if exts is None else {e.lower() for e in exts}
         for one in [root] if isinstance(root, str) else outermost(root):
             for columns in self.ls_columns(one, on_progress):
-                for info in map(ObjectInfo, *columns):
+                for info in columns.infos():
                     if wanted is None or os.path.splitext(info.uri)[1].lower() in wanted:
                         yield info
 
@@ -114,21 +115,22 @@ class Storage(dg.ConfigurableResource):
         Raises:
             StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
         """
-        columns = ObjectColumns([], [], [], [])
+        columns, skipped = ObjectColumns([], [], [], []), list[tuple[str, str]]()
         for some in self._backend(root).ls_columns(root):
             columns.uri.extend(some.uri)
             columns.size.extend(some.size)
             columns.mtime.extend(some.mtime)
             columns.etag.extend(some.etag)
+            skipped.extend(some.skipped)
             if len(columns.uri) >= LIST_BATCH:
                 if on_progress is not None:
                     on_progress(len(columns.uri))
-                yield columns
-                columns = ObjectColumns([], [], [], [])
-        if columns.uri:
+                yield columns._replace(skipped=skipped)
+                columns, skipped = ObjectColumns([], [], [], []), []
+        if columns.uri or skipped:
             if on_progress is not None:
                 on_progress(len(columns.uri))
-            yield columns
+            yield columns._replace(skipped=skipped)
 
     def stat(self, uri: str) -> ObjectInfo:
         """Size, modification time and etag of one object.

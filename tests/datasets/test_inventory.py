@@ -182,6 +182,18 @@ def test_present_rows_are_always_the_last_listing_and_shards_never_change(
         members = now
 
 
+def test_root_is_written_as_the_uris_of_its_listing_are(make_dataset, source: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Whoever takes the root off a uri must find it there, however the source was written."""
+    monkeypatch.chdir(source / "sea")
+    monkeypatch.setenv("HOME", str(source))
+    for written in (f"{source}/sea/../", f"{source}//sea/..", f"file://{source}/./sea/..", "~", f"{source}/"):
+        dataset = make_dataset(written, name="d")
+        dataset.inventory()
+        root = dataset.resources.tables.footer("datasets", "d", "inventory.parquet")["root"]
+        assert root == str(source)
+        assert all(uri.startswith(f"{source}/") for (uri,) in dataset.sql("select uri from d.inventory")), written
+
+
 def test_relative_source_starts_at_the_project() -> None:
     assert ImageDataset(name="x", source="examples/images").root.endswith("/examples/images")
     assert Path(ImageDataset(name="x", source="examples/images").root).is_dir()

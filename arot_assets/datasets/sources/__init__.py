@@ -1,1 +1,1 @@
-"""Sources that are no folder: lists of URLs, datasets of a hub. Each is listed as ``listing.Listing``, like a folder is."""
+"""Sources that are no folder: lists of URLs, datasets of a hub. Each is listed as ``objects.Listing``, like a folder is."""

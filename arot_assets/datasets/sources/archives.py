@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
-from arot_assets.datasets.listing import FOUND, LISTED, STAMP
+from arot_assets.datasets.objects import FOUND, LISTED, STAMP
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.parallel import ordered_map
 from arot_assets.progress import track

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
-from arot_assets.datasets.listing import FOUND
+from arot_assets.datasets.objects import FOUND
 from arot_assets.datasets.sources.archives import metadata_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose
 from arot_assets.datasets.sources.url_list import read_rows

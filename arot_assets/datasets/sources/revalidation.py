@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.listing import LISTED, Listing
+from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.reach import reaching, spread
 from arot_assets.parallel import fetching_threads, ordered_map
 from arot_assets.progress import track

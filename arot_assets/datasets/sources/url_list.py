@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
-from arot_assets.datasets.listing import LISTED, Listing
+from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError

@@ -1,0 +1,141 @@
+"""What a listing is made of: the objects that are taken, with the sidecars beside them.
+
+Belongs here: which objects are taken, the columns of a listing, attaching sidecars. Does not belong here: looking at a source
+(``listing.py``), what was there before and shards (``inventory.py``), what is in the objects (``samples.py``).
+
+Objects go into Arrow columns as they come: a source has millions of them, and as a Python object each they would cost
+several times the memory, and more time for the garbage collector than for the files.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
+from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
+from resources.storage.objects import ObjectColumns
+
+IMAGE_EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .jxl .jp2 .j2k .svg .ico "
+    ".tga .ppm .pgm .pbm .pnm .psd .exr .hdr .dng .cr2 .nef .arw".split()
+)
+"""Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
+
+PROBLEMS_SHOWN = 10
+FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
+"""What storage tells of objects (``ObjectColumns``)."""
+
+STAMP = pa.timestamp("us", tz="UTC")
+LISTED = pa.schema(
+    [
+        pa.field("uri", pa.string(), metadata={"description": "where the object is"}),
+        pa.field("size", pa.int64(), metadata={"description": "bytes"}),
+        pa.field("mtime", STAMP, metadata={"description": "time of its last change, UTC"}),
+        pa.field("etag", pa.string(), metadata={"description": "content tag of the server, null for local files"}),
+        pa.field("sidecars", pa.list_(pa.string()), metadata={"description": "caption, tag and JSON files beside it"}),
+        pa.field("sidecar_mtime", STAMP, metadata={"description": "last change of its sidecars, UTC"}),
+        pa.field("metadata", pa.string(), metadata={"description": "what a list says of it (JSON), null for folders"}),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source shows now.
+
+    Attributes:
+        objects: schema ``LISTED``, one row an object, in no particular order.
+        ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
+        unsettled: files left for the next listing, because they were still growing.
+        problems: what a person should know of entries that were not taken; the first few.
+    """
+
+    objects: pa.Table
+    ignored: dict[str, int] = field(default_factory=dict)
+    unsettled: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
+    """What storage tells of objects, as one table of schema ``FOUND``."""
+    batches = [
+        pa.record_batch([_column(getattr(some, f.name), f.type) for f in FOUND], schema=FOUND) for some in columns
+    ]
+    return pa.Table.from_batches(batches, schema=FOUND)
+
+
+def listing_of(found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None) -> Listing:
+    """Images with the sidecars beside them, of all that was found.
+
+    Args:
+        found: schema ``FOUND``.
+        growing: uris to leave for the next listing.
+        metadata: uri -> what a list says of it.
+    """
+    extension = extensions(found["uri"])
+    taken = is_image(extension)
+    is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
+    others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()
+    images = found.filter(taken)
+    if growing:
+        images = images.filter(without(images, growing))
+    return Listing(
+        _with_sidecars(images, found.filter(is_sidecar), metadata or {}),
+        {other["values"]: other["counts"] for other in others},
+        tuple(growing),
+    )
+
+
+def without(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
+    """Which objects are not among these."""
+    return pc.invert(pc.is_in(found["uri"], value_set=pa.array(uris, pa.string())))
+
+
+def is_image(extension: pa.ChunkedArray) -> pa.ChunkedArray:
+    """By the extension: which objects are taken."""
+    return pc.is_in(extension, value_set=pa.array(["", *IMAGE_EXTENSIONS]))  # without one the content decides
+
+
+def extensions(uris: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What ``os.path.splitext`` calls the extension, in lower case: ``.jpg``; empty without one."""
+    match = pc.extract_regex(uris, r"(?:^|/)\.*[^/.][^/]*(?P<extension>\.[^./]*)$")
+    return pc.fill_null(pc.utf8_lower(pc.struct_field(match, "extension")), "")
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:  # a name that is not UTF-8 gets a row too; it will say that the object cannot be read
+        return pa.array(
+            [v.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for v in values], kind
+        )
+
+
+def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+    """Schema ``LISTED``: for each image also the uris of its sidecars, and when the last of them changed."""
+    rows = images.num_rows
+    mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
+    stems = sidecar_stems(mtimes)
+    if stems:
+        found = [sorted(sidecars_of(uri, stems).values()) for uri in images["uri"].to_pylist()]
+        sidecars = pa.array(found, pa.list_(pa.string()))
+        times = pa.array([max((mtimes[uri] for uri in uris), default=None) for uris in found], pa.int64()).cast(STAMP)
+    else:
+        sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
+        times = pa.nulls(rows, STAMP)
+    microseconds = _microseconds(images)
+    changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: nobody tells
+    said = pa.nulls(rows, pa.string())
+    if metadata:
+        said = pa.array([metadata.get(uri) for uri in images["uri"].to_pylist()], pa.string())
+    return pa.table([images["uri"], images["size"], changed, images["etag"], sidecars, times, said], schema=LISTED)
+
+
+def _microseconds(found: pa.Table) -> NDArray[np.int64]:
+    """Modification times since the epoch."""
+    return (found["mtime"].to_numpy() * 1e6).astype(np.int64)
