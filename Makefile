@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test ui lint install bench clean help
+.PHONY: demo test check ui lint docs install bench clean help
 
 help:
 	@echo "make demo   run the whole job on examples/ and show what came of it"
 	@echo "make ui     open Dagster on the results (http://127.0.0.1:3000)"
 	@echo "make test   all tests"
-	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make check  the linters and the fast tests: no servers, no browser"
+	@echo "make lint   ruff, mypy, import-linter, deptry"
+	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  the benchmarks (minutes)"
 
 install: $(STAMP)
@@ -31,15 +33,22 @@ ui: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile
 
+check: lint
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry -q .
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
 
 bench: $(STAMP)
 	$(BIN)/python bench/image_metrics.py
 	$(BIN)/python bench/scale.py
 
 clean:
-	rm -rf .arot dbt_like_sql/target
+	rm -rf .arot site dbt_like_sql/target

@@ -22,7 +22,7 @@ def execute(**environment: str) -> Any:
     """The notebook after all its cells have run in a new kernel; an error of a cell is one of ours."""
     notebook: Any = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
+        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment})
     return notebook

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from tests.end_to_end.conftest import Project
 from tests.resources.test_members import write_parquet
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
+from tests.waiting import run
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
-pytestmark = pytest.mark.timeout(900)  # a page is many commands, each a process of its own
 
 INSTEAD = {
     "make test": "make --dry-run test",  # these tests are part of it
@@ -72,14 +71,10 @@ class Reader:
         Variables and the folder last to the next command, as in a terminal.
         """
         remember = f"trap 'env -0 > {self._state}' EXIT\n"
-        done = subprocess.run(
+        done = run(
             ["bash", "-euo", "pipefail", "-c", remember + command],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=280,
         )
         assert (done.returncode != 0) == fails, f"$ {command}: exit status {done.returncode}\n{done.stdout}"
         variables = self._state.read_text().rstrip("\0").split("\0")
@@ -215,8 +210,7 @@ def test_files_and_commands_named_in_the_text_exist(page: Path) -> None:
 
 
 def test_page_of_columns_is_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, "docs/columns.py", "--print"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    done = run([sys.executable, "docs/columns.py", "--print"], cwd=REPOSITORY)
+    assert done.returncode == 0, done.stdout
     written = (REPOSITORY / "docs" / "columns.md").read_text(encoding="utf-8")
     assert written == done.stdout, "run `python docs/columns.py`"

@@ -16,6 +16,7 @@ from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import EXAMPLES, REPOSITORY
+from tests.waiting import finish
 
 COPIED = ("arot_assets", "resources", "sensors", "dbt_like_sql")
 
@@ -84,7 +85,7 @@ class Project:
     def arot(self, *arguments: str, status: int = 0, **more: str) -> str:
         """Run ``arot …`` to its end; gives what it printed, and fails on another exit status."""
         process = self.start(*arguments, **more)
-        output, _ = process.communicate(timeout=280)
+        output = finish(process)
         assert process.returncode == status, f"arot {' '.join(arguments)}: exit status {process.returncode}\n{output}"
         return output
 

@@ -9,18 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.end_to_end.conftest import Project
+from tests.waiting import until, work_of
+
+T = TypeVar("T")
 
 REPOSITORY = {"repositoryLocationName": "arot_assets.definitions", "repositoryName": "__repository__"}
-START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
@@ -28,6 +29,8 @@ LAUNCH = """mutation ($params: ExecutionParams!) { launchPipelineExecution(execu
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 RUNS = """{ runsOrError { ... on Runs { results { runId status creationTime startTime endTime
   assetSelection { path } tags { key value } } } } }"""
+PROGRESS = """{ runsOrError { ... on Runs { results { runId status stats { ... on RunStatsSnapshot {
+  stepsSucceeded stepsFailed materializations expectations } } } } } }"""
 MATERIALIZATIONS = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
   assetMaterializations(limit: 100) { runId partition metadataEntries { label description __typename
     ... on IntMetadataEntry { intValue } ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text }
@@ -121,19 +124,21 @@ class DagsterServer:
         found: list[dict[str, Any]] = state["ticks"]
         return found
 
-    def wait(self, what: str, condition: Callable[[], Any], seconds: float) -> Any:
+    def wait(self, what: str, condition: Callable[[], T]) -> T:
         """Poll until a condition gives something true, and give it.
 
         Raises:
-            AssertionError: it did not come in time; tells the runs and the end of the log.
+            AssertionError: no run began, went on or ended for a while; tells the runs and the end of the log.
         """
-        deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            if time.monotonic() > deadline:
-                runs = "\n".join(f"{r['runId'][:8]} {r['status']:8} {sorted(r['assets'])}" for r in self.runs())
-                raise AssertionError(f"{what}: not within {seconds:.0f} s\n{runs}\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.25)
-        return found
+
+        def runs() -> str:
+            return "\n".join(f"{r['runId'][:8]} {r['status']:8} {sorted(r['assets'])}" for r in self.runs())
+
+        return until(what, condition, self._moves, poll=0.25, told=lambda: f"{runs()}\n{self.log.read_text()[-3000:]}")
+
+    def _moves(self) -> Any:
+        """What changes while runs go on: their states and the number of their events; ticks that find nothing do not."""
+        return self.graphql(PROGRESS)
 
 
 def _value(entry: Mapping[str, Any]) -> Any:
@@ -171,15 +176,16 @@ def dagster_server(project: Project, **environment: str) -> Iterator[DagsterServ
 
 
 def _wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    def loaded() -> bool:
         try:
             server.ticks("automation")
-            return
         except (OSError, RuntimeError, KeyError) as error:
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None:
                 raise AssertionError(f"arot ui did not start: {error}\n{server.log.read_text()[-3000:]}") from error
-        time.sleep(0.25)
+            return False
+        return True
+
+    until("arot ui", loaded, work_of(process.pid), poll=0.25, told=lambda: server.log.read_text()[-3000:])
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,9 +1,6 @@
 """A data set of the Hub through the commands: the same tables as from a folder, whatever is killed, and the token nowhere."""
 
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from tests.end_to_end.conftest import Project
 from tests.resources.test_members import write_parquet, write_tar
 from tests.servers.faults import FaultProxy, Faults
 from tests.servers.hub import Hub
+from tests.waiting import kill_when
 
 PHOTOS = sorted((EXAMPLES / "photo").rglob("*.jpg"))[:36]
 ROOT = "hf://datasets/owner/pictures"
@@ -38,13 +36,7 @@ def test_killed_and_started_again_it_ends_with_every_row_and_the_token_is_nowher
 ) -> None:
     for moment in (1, 3):
         process = project.start("run", "demo", **on_hub)
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(list((project.root / ".arot/store").rglob("*.parquet"))) > moment:
-                break
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill_when(process, lambda: len(list((project.root / ".arot/store").rglob("*.parquet"))) > moment)  # noqa: B023
     project.arot("run", "demo", **on_hub)
     assert project.sql("select count(*), count(distinct sample_id) from demo.cv2 where status = 'ok'") == [(36, 36)]
     hub.requests.clear()

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.end_to_end.conftest import Project
+from tests.waiting import finish, kill_when
 
 TABLES = ("samples", "cv2", "phash", "embedding", "style")
 
@@ -27,18 +26,12 @@ def test_killed_at_any_moment_the_tables_end_up_the_same(make_project: Callable[
         process = killed.start("run", "demo")
         # once the process works, each time a little later: in samples, in metrics, in training, in models
         files = sum(1 for _ in store.rglob("*.parquet"))
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if sum(1 for _ in store.rglob("*.parquet")) > files + moment:
-                break
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        kill_when(process, lambda: sum(1 for _ in store.rglob("*.parquet")) > files + moment)  # noqa: B023  # called at once
         for file in store.rglob("*.parquet"):
             if not file.name.startswith("."):
                 pq.read_table(file)  # every table is whole
     output = killed.arot("run", "demo")
-    told, _ = alone.communicate()
+    told = finish(alone)
     assert alone.returncode == 0, told
     assert "was killed before it ended" in output or "up to date" in output
     assert killed.contents(TABLES) == calm.contents(TABLES)

@@ -1,10 +1,7 @@
 """The whole lake on S3, source included: the same tables as on a disk, whatever is killed, and no half object."""
 
 import io
-import os
 import shutil
-import signal
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.end_to_end.conftest import Project
 from tests.servers.swift import Swift
+from tests.waiting import kill_when
 
 TABLES = ("samples", "cv2", "phash")
 
@@ -90,13 +88,7 @@ def test_killed_at_any_moment_the_tables_on_s3_end_up_the_same(
     for moment in range(4):
         process = project.start("run", "demo", AROT_STORE=store)
         before = len(parquet_keys(s3, bucket))
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(parquet_keys(s3, bucket)) > before + moment:
-                break
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill_when(process, lambda: len(parquet_keys(s3, bucket)) > before + moment)  # noqa: B023  # called at once
         for key in parquet_keys(s3, bucket):
             pq.read_table(io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))  # every object is whole
     project.arot("run", "demo", AROT_STORE=store)

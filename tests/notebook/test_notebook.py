@@ -64,9 +64,7 @@ def run_python(code: str, *, without: tuple[str, ...] = ()) -> str:
         "_find = importlib.util.find_spec\n"
         f"importlib.util.find_spec = lambda name, *a: None if name in {without!r} else _find(name, *a)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", hide + block + code], cwd=REPOSITORY, text=True, capture_output=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", hide + block + code], cwd=REPOSITORY, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -14,14 +14,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.waiting import until, work_of
+
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 60.0
 PIPELINE = (
     "catch_errors cache sign_anonymous one_at_a_time listing_formats bulk s3api tempauth copy slo dlo versioned_writes "
     "symlink proxy-logging proxy-server"
@@ -226,12 +227,17 @@ class Swift:
 
     def _wait(self, ports: dict[str, int]) -> None:
         assert self._process is not None
-        end = time.monotonic() + START_SECONDS
+        process = self._process
+
+        def logs() -> str:
+            return "\n".join(p.read_text()[-2000:] for p in sorted(self.folder.glob("*.log")))
+
+        def listens(port: int) -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"Swift did not start on {ports}:\n{logs()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
         for port in ports.values():
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                if self._process.poll() is not None or time.monotonic() > end:
-                    logs = "\n".join(p.read_text()[-2000:] for p in sorted(self.folder.glob("*.log")))
-                    raise RuntimeError(f"Swift did not start on {ports}:\n{logs}")
-                time.sleep(0.05)
+            until(f"Swift on port {port}", partial(listens, port), work_of(process.pid), told=logs)

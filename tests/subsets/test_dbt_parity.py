@@ -14,6 +14,7 @@ from arot_assets.subsets.runner import build_all
 from arot_assets.subsets.tests import run_test
 from resources.tables import Tables
 from resources.warehouse import Warehouse
+from tests.waiting import run
 
 DBT = Path(sys.executable).with_name("dbt")
 
@@ -38,7 +39,7 @@ def dbt_build(project: Project, catalog: Path, folder: Path) -> subprocess.Compl
         folder,
     ]
     command = [str(DBT), "--no-use-colors", "build", *map(str, places)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    return run(command, env=environment)
 
 
 def test_dbt_and_our_runner_agree_on_every_row_and_every_test(
