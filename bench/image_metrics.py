@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from arot_assets.parallel import ordered_map
 ROOT = Path(__file__).parents[1]
 PEER = ["procslib==0.7.1", "unibox==0.12.0", "scikit-image", "requests", "opencv-python", "pandas"]
 EPILOG = """
-what is timed, in images a second, medians of interleaved rounds:
+what is timed, in images a second, medians of interleaved rounds; the ratio to decode-only is given of CPU time too, which
+other work on the machine hardly changes:
   decode-only  read the file and decode it: what no metric can be faster than
   ours         read, SHA-256, header probe, one decode, the metrics cv2 (20 columns) and phash (one_pass, the real pass)
   procslib     its cv2 metrics (8 columns), in an environment of its own that the first run installs
@@ -45,6 +47,24 @@ examples:
 
 The machine should be idle. Compare ratios inside one run, not rates between runs.
 """
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a round took, in seconds: on the clock, and of CPU in all threads (None where it is not known)."""
+
+    wall: float
+    cpu: float | None = None
+
+
+class Watch:
+    """Starts when it is made."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def spent(self) -> Spent:
+        return Spent(time.perf_counter() - self.wall, time.process_time() - self.cpu)
 
 
 class Procslib:
@@ -72,7 +92,7 @@ class Procslib:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def seconds(self, files: list[Path]) -> float:
+    def seconds(self, files: list[Path]) -> Spent:
         """Time of ``infer_many``, pool of processes included, as its users call it."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([str(f) for f in files]) + "\n")
@@ -80,7 +100,7 @@ class Procslib:
         answer = json.loads(self._answer())
         if answer["failed"] or answer["rows"] != len(files):
             raise SystemExit(f"procslib failed on {answer['failed']} of {len(files)} files: not comparable")
-        return float(answer["seconds"])
+        return Spent(float(answer["seconds"]))
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -94,30 +114,30 @@ def read_and_probe(uri: str) -> bytes:
     return data
 
 
-def decode_seconds(files: list[Path], threads: int) -> float:
-    started = time.perf_counter()
+def decode_seconds(files: list[Path], threads: int) -> Spent:
+    watch = Watch()
     for _ in ordered_map(lambda f: decode(f.read_bytes()).shape, files, threads):
         pass
-    return time.perf_counter() - started
+    return watch.spent()
 
 
-def our_seconds(files: list[Path], metrics: dict[str, Metric], threads: int) -> float:
+def our_seconds(files: list[Path], metrics: dict[str, Metric], threads: int) -> Spent:
     ids = {f: hashlib.sha256(f.read_bytes()).hexdigest()[:32] for f in set(files)}
     items = [Item(ids[f], str(f), frozenset(metrics), pixels=0) for f in files]
-    started = time.perf_counter()
+    watch = Watch()
     rows = list(one_pass(items, metrics, read_and_probe, {}, max_megapixels=250, threads=threads))
-    seconds = time.perf_counter() - started
+    spent = watch.spent()
     failed = [r.result.reason for r in rows if isinstance(r.result, Failure)]
     if failed or len(rows) != len(files) * len(metrics):
         raise SystemExit(f"ours failed on {len(failed)} rows: {failed[:1]}")
-    return seconds
+    return spent
 
 
-def measure(files: list[Path], rounds: int, threads: int, repeat: int, peer: Procslib | None) -> dict[str, list[float]]:
-    """Images/s of each contender in each round. The two fast ones read the files ``repeat`` times a round."""
+def measure(files: list[Path], rounds: int, threads: int, repeat: int, peer: Procslib | None) -> dict[str, list[Spent]]:
+    """Seconds an image of each contender in each round. The two fast ones read the files ``repeat`` times a round."""
     metrics = {name: get_metric(name) for name in ("cv2", "phash")}
     many = files * repeat
-    contenders: dict[str, tuple[int, Callable[[], float]]] = {
+    contenders: dict[str, tuple[int, Callable[[], Spent]]] = {
         "decode-only": (len(many), lambda: decode_seconds(many, threads)),
         "ours": (len(many), lambda: our_seconds(many, metrics, threads)),
     }
@@ -125,37 +145,44 @@ def measure(files: list[Path], rounds: int, threads: int, repeat: int, peer: Pro
         contenders["procslib"] = (len(files), lambda: peer.seconds(files))
     decode_seconds(files, threads)  # files into the page cache, decoders loaded
     our_seconds(files[:2], metrics, threads)  # kernels compiled or loaded
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    found: dict[str, list[Spent]] = {name: [] for name in contenders}
     for number in range(1, rounds + 1):
         for name, (count, run) in contenders.items():
-            rates[name].append(count / run())
-        print(f"  round {number}/{rounds}: " + ", ".join(f"{n} {r[-1]:.1f}/s" for n, r in rates.items()), flush=True)
-    return rates
+            all_of_them = run()
+            found[name].append(Spent(all_of_them.wall / count, all_of_them.cpu and all_of_them.cpu / count))
+        rates = ", ".join(f"{name} {1 / spent[-1].wall:.1f}/s" for name, spent in found.items())
+        print(f"  round {number}/{rounds}: {rates}", flush=True)
+    return found
 
 
-def report(results: dict[str, dict[str, list[float]]], threads: int, rounds: int, load: float) -> str:
+def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int, load: float) -> str:
     """Medians over the rounds; a ratio is the median of the rounds' own ratios, so that a busy round counts but once."""
     lines = [
         f"{threads} threads on as many cores; numba {version('numba')}, OpenCV {version('opencv-python')}, "
         f"simplejpeg {version('simplejpeg')}; images/s, medians of {rounds} interleaved rounds, files in the page cache; "
         f"load average {load:.1f} before the start.",
         "",
-        "| set | decode-only | ours: SHA-256, probe, decode, cv2, phash | procslib 0.7.1 cv2 | ours / decode | ours / procslib |",
-        "|---|---|---|---|---|---|",
+        "| set | decode-only | ours: SHA-256, probe, decode, cv2, phash | procslib 0.7.1 cv2 | ours / decode | of CPU time | ours / procslib |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, rates in results.items():
-
-        def ratio(base: str, rates: dict[str, list[float]] = rates) -> float:
-            return statistics.median(a / b for a, b in zip(rates["ours"], rates[base], strict=True))
-
-        decoded, ours = statistics.median(rates["decode-only"]), statistics.median(rates["ours"])
+    for name, found in results.items():
+        ours, decoded = found["ours"], found["decode-only"]
+        wall = statistics.median(d.wall / o.wall for d, o in zip(decoded, ours, strict=True))
+        cpu = statistics.median((d.cpu or 0) / (o.cpu or 1) for d, o in zip(decoded, ours, strict=True))
         theirs, times = "–", "–"
-        if "procslib" in rates:
-            theirs, times = f"{statistics.median(rates['procslib']):.2f}", f"{ratio('procslib'):.1f} x"
+        if "procslib" in found:
+            theirs = f"{_rate(found['procslib']):.2f}"
+            ratio = statistics.median(p.wall / o.wall for p, o in zip(found["procslib"], ours, strict=True))
+            times = f"{ratio:.1f} x"
         lines.append(
-            f"| {name}: {ABOUT[name]} | {decoded:.1f} | {ours:.1f} | {theirs} | {ratio('decode-only'):.0%} | {times} |"
+            f"| {name}: {ABOUT[name]} | {_rate(decoded):.1f} | {_rate(ours):.1f} | {theirs} | {wall:.0%} | {cpu:.0%} | {times} |"
         )
     return "\n".join(lines)
+
+
+def _rate(spent: list[Spent]) -> float:
+    """Images a second, the median of the rounds."""
+    return statistics.median(1 / s.wall for s in spent)
 
 
 def arguments() -> argparse.Namespace:

@@ -11,7 +11,8 @@ values fit. After a change here delete ``__pycache__``: numba can't see that com
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import extending, types
+from numba import extending, njit, types
+from numpy import int16
 
 intrinsic: Any = extending.intrinsic  # untyped: it turns a code generator into a function of numba
 
@@ -31,7 +32,7 @@ def _same_width(method: str) -> Any:
 
 
 add, sub, mul = _same_width("add"), _same_width("sub"), _same_width("mul")
-bit_or, bit_xor = _same_width("or_"), _same_width("xor")
+bit_and, bit_or, bit_xor = _same_width("and_"), _same_width("or_"), _same_width("xor")
 shift_left, shift_right, shift_right_signed = _same_width("shl"), _same_width("lshr"), _same_width("ashr")
 
 
@@ -65,3 +66,15 @@ def high_half(_context: Any, a: Any, b: Any) -> Any:
         return builder.trunc(builder.ashr(product, wide(16)), ir.IntType(16))
 
     return a(a, b), generate
+
+
+@njit(**OPTIONS)
+def exceeds(a: int16, b: int16) -> int16:
+    """A mask: all 16 bits when ``a > b``, else none. Both must be less than 2^15 apart."""
+    return shift_right_signed(sub(b, a), int16(15))
+
+
+@njit(**OPTIONS)
+def choose(mask: int16, a: int16, b: int16) -> int16:
+    """``a`` where the mask has its bits, else ``b``."""
+    return bit_xor(b, bit_and(mask, bit_xor(a, b)))
