@@ -162,7 +162,8 @@ def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int
         f"simplejpeg {version('simplejpeg')}; images/s, medians of {rounds} interleaved rounds, files in the page cache; "
         f"load average {load:.1f} before the start.",
         "",
-        "| set | decode-only | ours: SHA-256, probe, decode, cv2, phash | procslib 0.7.1 cv2 | ours / decode | of CPU time | ours / procslib |",
+        "| set | decode-only | ours: SHA-256, probe, decode, cv2, phash | procslib 0.7.1 cv2 "
+        "| ours / decode | of CPU time | ours / procslib |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in results.items():
