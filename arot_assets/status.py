@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.scoring import wanted_footer
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.datasets.samples import FAILED, SAMPLES, samples_version
 from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.registry import get_metric
 from arot_assets.reasons import OBJECT
 from resources.defaults import Resources
-from resources.warehouse.views import literal, quote
+from resources.tables import INVENTORY, TableRef
+from resources.warehouse.views import files, literal, quote
 
 
 @dataclass
@@ -137,10 +137,9 @@ def _metric_status(
 
 
 def _inventory(resources: Resources, dataset: str) -> tuple[dict[str, int], list[str]]:
-    parts = ("datasets", dataset, INVENTORY)
-    if not resources.tables.exists(*parts):
+    if not resources.tables.exists(TableRef(dataset, INVENTORY)):
         return {}, []
-    source = f"read_parquet({literal(resources.tables.uri(*parts))})"
+    source = files(resources.tables, dataset, INVENTORY)
     with resources.warehouse.connect_bare() as con:
         rows = con.execute(f"select state, shard, count(*) from {source} group by all order by all").fetchall()
     states: Counter[str] = Counter()

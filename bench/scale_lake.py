@@ -22,7 +22,7 @@ from arot_assets.datasets.declaration import SHARD_SIZE, ImageDatasetDeclaration
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import INVENTORY, TableRef, Tables
 
 DATASET = "scale"
 DECLARED = ("cv2", "phash")
@@ -73,7 +73,7 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
     for name, value in (("first_seen", past), ("last_seen", past), ("state", "present")):
         whole = whole.append_column(name, pa.repeat(value, rows))
     footer = {"changed_at": past.as_py().isoformat(), "change": f"{rows:,} new", "root": declaration.root}
-    tables.write(whole.cast(inventory.SCHEMA), "datasets", DATASET, inventory.INVENTORY, footer=footer)
+    tables.write(whole.cast(inventory.SCHEMA), TableRef(DATASET, INVENTORY), footer=footer)
     random = np.random.default_rng(0)
     for number, shard in enumerate(shards):
         part = listed.slice(number * SHARD_SIZE, SHARD_SIZE)
@@ -90,11 +90,11 @@ def make_departed(store: Path, of: Path) -> None:
         if table.is_dir():
             (store / "datasets" / DATASET / table.name).symlink_to(table)
     tables = Tables(store=str(of), storage=Storage())
-    whole = tables.read("datasets", DATASET, inventory.INVENTORY)
+    whole = tables.read(TableRef(DATASET, INVENTORY))
     left = pa.array(np.arange(whole.num_rows) % 100 == 99)
     state = pc.if_else(left, "gone", "present")
     whole = whole.set_column(whole.schema.get_field_index("state"), inventory.SCHEMA.field("state"), state)
-    Tables(store=str(store), storage=Storage()).write(whole, "datasets", DATASET, inventory.INVENTORY)
+    Tables(store=str(store), storage=Storage()).write(whole, TableRef(DATASET, INVENTORY))
 
 
 def listing(source: Path, rows: int) -> pa.Table:
@@ -169,7 +169,7 @@ def _write_samples(
     table = _table(values, samples.SCHEMA)
     ids = table["sample_id"].filter(pc.equal(table["status"], "ok")).combine_chunks()
     footer["samples_digest"] = samples.samples_digest(ids.to_pylist())
-    tables.write(table, "datasets", DATASET, samples.SAMPLES, f"{shard}.parquet", footer=footer)
+    tables.write(table, TableRef(DATASET, samples.SAMPLES, shard), footer=footer)
     return ids
 
 
@@ -189,7 +189,7 @@ def _write_metric(
     }
     footer = {"metric_version": version, "failed": "0", "samples_digest": digest}
     table = _table(values, metric_schema(columns))
-    tables.write(table, "datasets", DATASET, name, f"{shard}.parquet", footer=footer)
+    tables.write(table, TableRef(DATASET, name, shard), footer=footer)
 
 
 def _values(column: Column, rows: int, random: np.random.Generator) -> np.ndarray:

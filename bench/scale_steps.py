@@ -17,12 +17,13 @@ from scale_lake import DATASET, DECLARED, SYNTHETIC, TIME, listing, make_departe
 from arot_assets.datasets import inventory
 from arot_assets.datasets.declaration import SHARD_SIZE
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import INVENTORY, StoreFile, TableRef, Tables
 from resources.warehouse import Warehouse
 
 NOW = datetime.fromtimestamp(TIME + 86_400, UTC)
 PICTURES = 8
-LISTINGS = {"same": "listing-same.parquet", "mixed": "listing-mixed.parquet"}
+LISTINGS = {"same": StoreFile("listing-same.parquet"), "mixed": StoreFile("listing-mixed.parquet")}
+SCRATCH = StoreFile("scratch/inventory.parquet")
 FILTERS = {"width": "s.width >= 1024", "cv2": "cv2.brightness between 50 and 200", "aesthetic": "aesthetic.score > 6"}
 WIDE_FILTERS = "width >= 1024 and cv2__brightness between 50 and 200 and aesthetic__score > 6"
 Times = list[tuple[float, float]]
@@ -65,9 +66,9 @@ def read_inventory(tables: Tables, rows: int, repeat: int) -> Timed:
 
 def write_inventory(tables: Tables, rows: int, repeat: int) -> Timed:
     """The whole inventory back to disk, synced."""
-    table = tables.read("datasets", DATASET, inventory.INVENTORY)
-    seconds = _times(lambda: tables.write(table, "scratch", "inventory.parquet"), repeat)
-    return seconds, f"{Path(tables.uri('scratch', 'inventory.parquet')).stat().st_size / 2**20:.0f} MiB"
+    table = tables.read(TableRef(DATASET, INVENTORY))
+    seconds = _times(lambda: tables.write(table, SCRATCH), repeat)
+    return seconds, f"{Path(tables.uri(SCRATCH)).stat().st_size / 2**20:.0f} MiB"
 
 
 def plan_same(tables: Tables, rows: int, repeat: int) -> Timed:
@@ -128,7 +129,7 @@ STEPS: dict[str, Callable[[Tables, int, int], Timed]] = {
 
 
 def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.Plan, Times]:
-    previous = tables.read("datasets", DATASET, inventory.INVENTORY)
+    previous = tables.read(TableRef(DATASET, INVENTORY))
     listed = tables.read(LISTINGS[which])
     found: list[inventory.Plan] = []
 

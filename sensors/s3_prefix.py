@@ -20,7 +20,7 @@ from arot_assets.datasets.inventory import INVENTORY, SCHEMA, Difference, compar
 from arot_assets.datasets.objects import found_table, listing_of
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from sensors.change import Change
 
 WINDOW = 10_000
@@ -113,8 +113,8 @@ def _difference(present: pa.Table, window: pa.Table, after: str, last: str) -> t
 
 def _present(storage: Storage, tables: Tables, dataset: str) -> pa.Table:
     """The inventory's present rows; read again when it was written again."""
-    uri = tables.uri("datasets", dataset, INVENTORY)
-    if not tables.exists("datasets", dataset, INVENTORY):
+    uri = tables.uri(TableRef(dataset, INVENTORY))
+    if not tables.exists(TableRef(dataset, INVENTORY)):
         return SCHEMA.empty_table()
     stamp = storage.stat(uri)
     known = _known.get(uri)

@@ -15,7 +15,7 @@ from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare,
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage, StorageError
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from sensors import s3_prefix
 from sensors.change import Change
 from sensors.interval import seconds_between_looks
@@ -89,7 +89,7 @@ def describe_change(storage: Storage, tables: Tables, declaration: ImageDatasetD
         StorageError: the source cannot be listed.
     """
     pinned = pin(storage, declaration)
-    footer = tables.footer_if_any("datasets", declaration.name, INVENTORY) or {}
+    footer = tables.footer_if_any(TableRef(declaration.name, INVENTORY)) or {}
     if pinned.signature and footer.get(SIGNATURE) == pinned.signature:
         return None
     if pinned.signature and declaration.opens_archives:  # a tick must not open archives

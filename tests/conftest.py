@@ -15,7 +15,7 @@ from arot_assets.metrics.registry import get_metric
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
 
@@ -92,7 +92,7 @@ class Dataset:
     def shards(self) -> list[str]:
         """All shards of the inventory."""
         return sorted(
-            set(self.resources.tables.read("datasets", self.declaration.name, "inventory.parquet")["shard"].to_pylist())
+            set(self.resources.tables.read(TableRef(self.declaration.name, "inventory"))["shard"].to_pylist())
         )
 
     def run(self, *metrics: str) -> None:

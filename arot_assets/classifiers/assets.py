@@ -17,7 +17,7 @@ from arot_assets.classifiers import split as splits
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.head import HeadError
 from arot_assets.classifiers.inputs import PHASH, classifier_is_current, dataset_root, with_hashes
-from arot_assets.classifiers.promotion import ROOT, current
+from arot_assets.classifiers.promotion import ROOT, classifier_file, current
 from arot_assets.classifiers.scores import score_columns
 from arot_assets.classifiers.scoring import ScoreResult, promoted_head, score_shard
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
@@ -84,7 +84,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             with warehouse.connect() as con:
                 table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             digest = label_tables.labels_digest(table)
-            tables.write(table, ROOT, name, "labels.parquet", footer={"labels_digest": digest})
+            tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
         except (label_tables.LabelError, StorageError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         counts = table["label"].value_counts().to_pylist()
@@ -133,13 +133,13 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     )
     def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
         try:
-            labels = tables.read(ROOT, name, "labels.parquet")
+            labels = tables.read(classifier_file(name, "labels.parquet"))
             with warehouse.connect() as con:
                 hashed = with_hashes(con, dataset, labels)
             table = splits.make_split(
                 hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split
             )
-            tables.write(table, ROOT, name, "split.parquet")
+            tables.write(table, classifier_file(name, "split.parquet"))
         except (label_tables.LabelError, TablesError, StorageError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         groups = len(set(table["group_id"].to_pylist()))
@@ -187,7 +187,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         from arot_assets.classifiers.training import train
 
         try:
-            result = train(declaration, tables.read(ROOT, name, "split.parquet"), storage, tables, warehouse)
+            result = train(declaration, tables.read(classifier_file(name, "split.parquet")), storage, tables, warehouse)
         except (label_tables.LabelError, HeadError, TablesError, StorageError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = current(tables, name)
@@ -212,7 +212,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             "classes": markdown_table(evaluation.per_class()),
             "samples of each split": markdown_table([dict(result.rows)]),
             "L2": result.l2,
-            "report": dg.MetadataValue.path(tables.uri(ROOT, name, result.pointer.digest, "report.html")),
+            "report": dg.MetadataValue.path(tables.uri(classifier_file(name, result.pointer.digest, "report.html"))),
         }
         if result.sheet is not None:
             from arot_assets.pictures import data_uri

@@ -9,7 +9,7 @@ import dagster as dg
 
 from arot_assets.classifiers.assets import unpartitioned_keys
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.promotion import ROOT, latest
+from arot_assets.classifiers.promotion import classifier_file, latest
 from arot_assets.classifiers.split import leaking_groups
 from arot_assets.metrics.checks import conservation_check
 from resources.tables import Tables
@@ -30,7 +30,7 @@ def _split_does_not_leak(name: str) -> dg.AssetChecksDefinition:
         description="No group of near-duplicates is in more than one split.",
     )
     def no_leak(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
-        leaking = leaking_groups(tables.read(ROOT, name, "split.parquet", columns=["group_id", "split"]))
+        leaking = leaking_groups(tables.read(classifier_file(name, "split.parquet"), columns=["group_id", "split"]))
         return dg.AssetCheckResult(
             passed=not leaking, metadata={"groups in two splits": len(leaking), "for example": ", ".join(leaking[:5])}
         )

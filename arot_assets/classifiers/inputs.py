@@ -23,7 +23,7 @@ from arot_assets.datasets.declaration import UrlList
 from arot_assets.datasets.inventory import INVENTORY, RULES
 from arot_assets.datasets.reach import under
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import quote
 
@@ -54,7 +54,7 @@ def dataset_root(tables: Tables, dataset: str) -> str:
     Raises:
         LabelError: there is no inventory yet.
     """
-    footer = tables.footer_if_any("datasets", dataset, INVENTORY)
+    footer = tables.footer_if_any(TableRef(dataset, INVENTORY))
     if footer is None or "root" not in footer:
         raise LabelError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
     return footer["root"]
@@ -62,7 +62,7 @@ def dataset_root(tables: Tables, dataset: str) -> str:
 
 def dataset_storage(storage: Storage, tables: Tables, dataset: str) -> Storage:
     """The storage under the rules for the web that a dataset had at its last inventory."""
-    rules = (tables.footer_if_any("datasets", dataset, INVENTORY) or {}).get(RULES)
+    rules = (tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}).get(RULES)
     return under(storage, UrlList.model_validate_json(rules)) if rules else storage
 
 
@@ -140,7 +140,7 @@ def read_vectors(
     parts: list[NDArray[Any]] = []
     for shard in tables.shards(declaration.dataset, declaration.embedding):
         table = tables.read(
-            *("datasets", declaration.dataset, declaration.embedding, f"{shard}.parquet"),
+            TableRef(declaration.dataset, declaration.embedding, shard),
             columns=["sample_id", "status", "metric_version", VECTOR],
         )
         keep = pc.and_(pc.equal(table["status"], "ok"), pc.equal(table["metric_version"], version))

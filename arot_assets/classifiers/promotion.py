@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.head import Head, from_files, to_files
-from resources.tables import Tables
+from resources.tables import StoreFile, Tables
 
 ROOT = "classifiers"
 
@@ -36,6 +36,11 @@ class Pointer:
     inputs: str
     classes: tuple[str, ...]
     missed: str = ""
+
+
+def classifier_file(name: str, *below: str) -> StoreFile:
+    """A file of a classifier in the store."""
+    return StoreFile("/".join([ROOT, name, *below]))
 
 
 def gate(evaluation: Evaluation, promote_if: Mapping[str, float]) -> str:
@@ -59,14 +64,14 @@ def store_head(tables: Tables, name: str, head: Head, report: bytes, inputs: str
     """
     digest = head.digest()
     tensors, about = to_files(head)
-    tables.write_bytes(tensors, ROOT, name, digest, "head.safetensors")
-    tables.write_bytes(about, ROOT, name, digest, "head.json")
-    tables.write_bytes(report, ROOT, name, digest, "report.html")
+    tables.write_bytes(tensors, classifier_file(name, digest, "head.safetensors"))
+    tables.write_bytes(about, classifier_file(name, digest, "head.json"))
+    tables.write_bytes(report, classifier_file(name, digest, "report.html"))
     pointer = Pointer(digest, inputs, head.classes, missed)
     data = json.dumps(asdict(pointer), indent=2).encode()
     if not missed:
-        tables.write_bytes(data, ROOT, name, "current.json")
-    tables.write_bytes(data, ROOT, name, "latest.json")
+        tables.write_bytes(data, classifier_file(name, "current.json"))
+    tables.write_bytes(data, classifier_file(name, "latest.json"))
     return pointer
 
 
@@ -87,12 +92,14 @@ def load_head(tables: Tables, name: str, digest: str) -> Head:
         HeadError: the files are not a head.
     """
     return from_files(
-        tables.read_bytes(ROOT, name, digest, "head.safetensors"), tables.read_bytes(ROOT, name, digest, "head.json")
+        tables.read_bytes(classifier_file(name, digest, "head.safetensors")),
+        tables.read_bytes(classifier_file(name, digest, "head.json")),
     )
 
 
 def _pointer(tables: Tables, name: str, file: str) -> Pointer | None:
-    if not tables.exists(ROOT, name, file):
+    place = classifier_file(name, file)
+    if not tables.exists(place):
         return None
-    facts = json.loads(tables.read_bytes(ROOT, name, file))
+    facts = json.loads(tables.read_bytes(place))
     return Pointer(facts["digest"], facts["inputs"], tuple(facts["classes"]), facts["missed"])

@@ -14,7 +14,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.head import Head
 from arot_assets.classifiers.promotion import current, latest, load_head
 from arot_assets.classifiers.scores import VECTOR, score_table, score_version
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def wanted_version(tables: Tables, name: str, embedding_version: str) -> str:
 
 def scores_are_current(tables: Tables, declaration: ClassifierDeclaration, shard: str) -> bool:
     """Whether a shard's scores fit its embeddings and the promoted head; reads two footers and no row."""
-    footer = tables.footer_if_any("datasets", declaration.dataset, declaration.name, f"{shard}.parquet")
+    footer = tables.footer_if_any(TableRef(declaration.dataset, declaration.name, shard))
     wanted = wanted_footer(tables, declaration, shard)
     return footer is not None and wanted is not None and all(footer.get(key) == value for key, value in wanted.items())
 
@@ -77,17 +77,17 @@ def score_shard(
         StorageError: the store cannot be written; what was there stays.
     """
     dataset, name = declaration.dataset, declaration.name
-    place = ("datasets", dataset, name, f"{shard}.parquet")
+    ref = TableRef(dataset, name, shard)
     if scores_are_current(tables, declaration, shard):
-        return ScoreResult(tables.num_rows(*place), computed=False)
-    source = ("datasets", dataset, declaration.embedding, f"{shard}.parquet")
-    embedding = tables.read(*source, columns=["sample_id", "status", "reason", "metric_version", VECTOR])
+        return ScoreResult(tables.num_rows(ref), computed=False)
+    source = TableRef(dataset, declaration.embedding, shard)
+    embedding = tables.read(source, columns=["sample_id", "status", "reason", "metric_version", VECTOR])
     last = latest(tables, name)
     classes = head.classes if head else last.classes if last else tuple(declaration.labels.classes or ())
     table = score_table(embedding, head, why_no_head, name, classes)
     reasons = Counter(table.filter(pc.equal(table["status"], "failed"))["reason"].to_pylist())
     footer = {"failed": str(reasons.total()), **(wanted_footer(tables, declaration, shard) or {})}
-    tables.write(table, *place, footer=footer)
+    tables.write(table, ref, footer=footer)
     labels = Counter(table["label"].drop_null().to_pylist())
     return ScoreResult(table.num_rows, True, dict(labels), dict(reasons))
 
@@ -97,8 +97,8 @@ def wanted_footer(tables: Tables, declaration: ClassifierDeclaration, shard: str
 
     The number of failed embeddings is part of it: a retry changes rows, but neither the version nor the samples.
     """
-    source = ("datasets", declaration.dataset, declaration.embedding, f"{shard}.parquet")
-    embedding = tables.footer_if_any(*source)
+    source = TableRef(declaration.dataset, declaration.embedding, shard)
+    embedding = tables.footer_if_any(source)
     if embedding is None or "samples_digest" not in embedding:
         return None
     return {

@@ -18,11 +18,10 @@ def command(dataset: str | None) -> None:
     from arot_assets.cli.metric_files import check_metrics
     from arot_assets.declarations import load_declarations
     from arot_assets.status import dataset_status, failures_by_reason
-    from arot_assets.subsets.digest import model_file
     from arot_assets.subsets.leftovers import leftover_models
     from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
-    from resources.tables import PROJECT_ROOT
+    from resources.tables import PROJECT_ROOT, ModelRef
 
     declared = load_declarations()
     check_metrics(declared)
@@ -53,5 +52,5 @@ def command(dataset: str | None) -> None:
     for name in leftover_models(load_project(PROJECT_ROOT / "dbt_like_sql"), resources.tables):
         click.echo(
             f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
-            f"`arot rm {resources.tables.uri(*model_file(name))}` in any case"
+            f"`arot rm {resources.tables.uri(ModelRef(name))}` in any case"
         )

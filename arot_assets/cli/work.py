@@ -26,6 +26,7 @@ from arot_assets.subsets.leftovers import leftover_models, remove_models
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import stale_models
 from resources.defaults import Resources
+from resources.tables import TableRef
 
 
 @dataclass
@@ -56,9 +57,9 @@ class Work:
         Raises:
             click.ClickException: a step failed; what was done before stays.
         """
-        before = self.resources.tables.footer_if_any("datasets", dataset.name, INVENTORY) or {}
+        before = self.resources.tables.footer_if_any(TableRef(dataset.name, INVENTORY)) or {}
         self._step([inventory_key(dataset.name)])
-        after = self.resources.tables.footer("datasets", dataset.name, INVENTORY)
+        after = self.resources.tables.footer(TableRef(dataset.name, INVENTORY))
         if before.get("changed_at") != after.get("changed_at"):
             left = f"; not taken: {after[NOT_TAKEN]}" if after.get(NOT_TAKEN) else ""
             self.done.append(f"{dataset.name}/inventory: {after['change']}{left}")

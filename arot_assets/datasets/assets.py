@@ -15,7 +15,7 @@ from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.reach import reaching
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from resources.storage import Storage, StorageError
-from resources.tables import Tables
+from resources.tables import INVENTORY, TableRef, Tables
 from resources.warehouse import Warehouse
 
 SHARDS_PER_RUN = 50
@@ -79,7 +79,7 @@ def _inventory(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
             context.log.warning(f"{len(listing.unsettled)} files are still growing and wait for the next listing")
         if len(shards) > inventories.WARN_SHARDS:
             context.log.warning(f"{len(shards):,} shards are more than Dagster handles well; raise shard_size")
-        footer = tables.footer_if_any("datasets", dataset, inventories.INVENTORY) or {}
+        footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
         commit = {"commit": footer[inventories.COMMIT]} if footer.get(inventories.COMMIT) else {}
         states = plan.inventory["state"].value_counts().to_pylist()
         return dg.MaterializeResult(
@@ -161,7 +161,7 @@ def shard_metadata(
     """What people see of a shard: counts, failures by reason, a few of its pictures."""
     from arot_assets.datasets.report import failure_table, sample_sheet
 
-    table = tables.read("datasets", dataset, sample_rows.SAMPLES, f"{shard}.parquet")
+    table = tables.read(TableRef(dataset, sample_rows.SAMPLES, shard))
     metadata: dict[str, dg.MetadataValue] = {
         ROW_COUNT: dg.MetadataValue.int(result.rows),
         "read now": dg.MetadataValue.int(result.read),

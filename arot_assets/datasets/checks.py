@@ -9,12 +9,11 @@ import dagster as dg
 
 from arot_assets.datasets.assets import samples_key
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metadata import markdown_table
-from resources.tables import Tables
+from resources.tables import INVENTORY, Tables
 from resources.warehouse import Warehouse
-from resources.warehouse.views import files, literal
+from resources.warehouse.views import files
 
 EXAMPLES = 10
 
@@ -33,8 +32,7 @@ def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
     )
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, SAMPLES)) or "''"
-        inventory = literal(tables.uri("datasets", dataset, INVENTORY))
-        expected = f"select uri, shard from read_parquet({inventory}) where shard in ({done})"
+        expected = f"select uri, shard from {files(tables, dataset, INVENTORY)} where shard in ({done})"
         found = f"select uri, shard from {files(tables, dataset, SAMPLES)}"
         return conservation_result(warehouse, expected, found, ("uri", "shard"))
 

@@ -24,9 +24,8 @@ from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import LISTED, STAMP, Listing
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 
-INVENTORY = "inventory.parquet"
 SIGNATURE = "source_signature"
 """Key of the footer: what ``sources.pinned`` said before the listing, empty if nothing."""
 COMMIT = "commit"
@@ -224,7 +223,7 @@ def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Tabl
 def orphaned_duplicates(tables: Tables, dataset: str, previous: pa.Table | None, difference: Difference) -> list[str]:
     """Uris of present duplicates whose original (``duplicate_of``) left the source or changed."""
     left = np.concatenate([difference.gone, difference.rewritten])
-    if previous is None or not len(left) or not tables.shards(dataset, "samples"):
+    if previous is None or not len(left) or not tables.shards(dataset, SAMPLES):
         return []
     from resources.warehouse.connection import open_duckdb
     from resources.warehouse.views import files
@@ -232,7 +231,7 @@ def orphaned_duplicates(tables: Tables, dataset: str, previous: pa.Table | None,
     with open_duckdb(tables) as con:
         con.register("left_", previous.select(["uri"]).take(pa.array(left)))
         copies = con.execute(
-            f"""select uri, shard from {files(tables, dataset, "samples")}
+            f"""select uri, shard from {files(tables, dataset, SAMPLES)}
             where status = 'duplicate' and duplicate_of in (select uri from left_)"""
         ).to_arrow_table()
         con.register("copies", copies)
@@ -266,10 +265,10 @@ def not_taken(listing: Listing) -> str:
 
 def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     """The inventory as it was last written, None before the first. Columns that it does not have yet are null."""
-    parts = ("datasets", dataset, INVENTORY)
-    if not tables.exists(*parts):
+    ref = TableRef(dataset, INVENTORY)
+    if not tables.exists(ref):
         return None
-    found = tables.read(*parts)
+    found = tables.read(ref)
     for field_ in SCHEMA:
         if field_.name not in found.schema.names:
             found = found.append_column(field_, pa.nulls(found.num_rows, field_.type))
@@ -286,8 +285,8 @@ def take_inventory(
         InventoryError: every object of a known source vanished at once (an unmounted disk looks like that).
     """
     previous = read_inventory(tables, declaration.name)
-    parts = ("datasets", declaration.name, INVENTORY)
-    footer = tables.footer_if_any(*parts)
+    ref = TableRef(declaration.name, INVENTORY)
+    footer = tables.footer_if_any(ref)
     pinned = pin(storage, declaration)
     rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
     reused = previous if (footer or {}).get(ARCHIVES, "") == rules else None
@@ -321,5 +320,5 @@ def take_inventory(
     footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
-    tables.write(result.inventory, *parts, footer=footer)
+    tables.write(result.inventory, ref, footer=footer)
     return result, listing

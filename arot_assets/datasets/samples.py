@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.datasets.reach import fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
@@ -27,7 +26,7 @@ from arot_assets.progress import track
 from arot_assets.reasons import meant
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local
-from resources.tables import Tables
+from resources.tables import INVENTORY, TableRef, Tables
 
 SAMPLES = "samples"
 CODE_VERSION = "1"
@@ -162,7 +161,7 @@ def build_samples(
         StorageError: the store cannot be written; what was there stays.
     """
     dataset = declaration.name
-    inventory = tables.read("datasets", dataset, INVENTORY, columns=["uri", "sidecars", "metadata", "shard", "state"])
+    inventory = tables.read(TableRef(dataset, INVENTORY), columns=["uri", "sidecars", "metadata", "shard", "state"])
     objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
     version = samples_version(declaration)
     here = {o["uri"] for o in objects if o["state"] == "present"}
@@ -192,10 +191,7 @@ def build_samples(
     statuses = Counter(r["status"] for r in ordered)
     tables.write(
         pa.Table.from_pylist(ordered, schema=SCHEMA),
-        "datasets",
-        dataset,
-        SAMPLES,
-        f"{shard}.parquet",
+        TableRef(dataset, SAMPLES, shard),
         footer={
             "samples_version": version,
             "samples_digest": samples_digest(r["sample_id"] for r in ordered if r["status"] == "ok"),
@@ -206,11 +202,11 @@ def build_samples(
 
 
 def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> list[dict[str, Any]]:
-    parts = ("datasets", dataset, SAMPLES, f"{shard}.parquet")
-    footer = tables.footer_if_any(*parts)
+    ref = TableRef(dataset, SAMPLES, shard)
+    footer = tables.footer_if_any(ref)
     rows: list[dict[str, Any]] = []
     if footer is not None and footer.get("samples_version") == version:
-        rows = tables.read(*parts).to_pylist()
+        rows = tables.read(ref).to_pylist()
     return rows
 
 
@@ -221,11 +217,10 @@ def _again(row: Mapping[str, Any], retry: str | None) -> bool:
 def originals_elsewhere(tables: Tables, dataset: str, shard: str, sample_ids: Sequence[str | None]) -> dict[str, str]:
     """For each of these samples that another shard keeps as ``ok`` at a present object: that object's uri."""
     from resources.warehouse.connection import open_duckdb
-    from resources.warehouse.views import files, literal
+    from resources.warehouse.views import departed, files
 
     if not [s for s in tables.shards(dataset, SAMPLES) if s != shard]:
         return {}
-    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, INVENTORY))})"
     with open_duckdb(tables) as con:
         con.register("mine", pa.table({"sample_id": pa.array([s for s in sample_ids if s], pa.string())}))
         return dict(
@@ -233,7 +228,7 @@ def originals_elsewhere(tables: Tables, dataset: str, shard: str, sample_ids: Se
                 f"""
                 select s.sample_id, min(s.uri) from {files(tables, dataset, SAMPLES)} s
                 semi join mine using (sample_id)
-                anti join (select uri, shard from {inventory} where state <> 'present') l
+                anti join ({departed(tables, dataset)}) l
                     on s.uri = l.uri and s.shard = l.shard
                 where s.status = 'ok' and s.shard <> ? group by 1
                 """,

@@ -18,7 +18,7 @@ from arot_assets.subsets.project import WIDE, Project
 from arot_assets.subsets.runner import load_result, stale_models, waiting_models
 from resources.models.catalogue import find_entry
 from resources.storage.objects import is_local
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
 
@@ -95,7 +95,7 @@ def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
     """Look up what a built subset comes from."""
     models = tuple(r for n in _with_upstream(project, subset) if (r := load_result(project, n, tables)) is not None)
     roots = {d: dataset_root(tables, d) for d in rows.datasets}
-    footers = {d: tables.footer("datasets", d, INVENTORY) for d in rows.datasets}
+    footers = {d: tables.footer(TableRef(d, INVENTORY)) for d in rows.datasets}
     sources = tuple(Source(d, shown_source(root), footers[d].get(COMMIT, "")) for d, root in roots.items())
     read = {
         (found.schema, found.identifier)

@@ -17,7 +17,7 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from resources.models import ModelError, Models
 from resources.storage import Storage, StorageError
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
 GPU_POOL = "gpu"
@@ -116,7 +116,7 @@ def _shard_metadata(
             [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
         ),
     }
-    rows = tables.read("datasets", dataset, metric.name, f"{shard}.parquet", columns=shown_columns(metric))
+    rows = tables.read(TableRef(dataset, metric.name, shard), columns=shown_columns(metric))
     sheet = histogram_sheet(rows, metric)
     if sheet is not None:
         metadata["histograms"] = dg.MetadataValue.md(sheet)

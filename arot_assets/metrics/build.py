@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.ahead import ReadAhead
-from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.datasets.reach import reader
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metrics.metric import Metric
@@ -29,7 +28,7 @@ from arot_assets.progress import track
 from arot_assets.reasons import meant
 from resources.storage import Storage
 from resources.storage.objects import is_local
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 
 if TYPE_CHECKING:
     from resources.models import Models
@@ -99,8 +98,8 @@ def metric_versions(metrics: Iterable[Metric], models: "Models") -> dict[str, st
 
 def is_current(tables: Tables, dataset: str, metric: str, shard: str, version: str) -> bool:
     """Whether a shard's table is complete and of this version; reads two footers and no row."""
-    samples = tables.footer_if_any("datasets", dataset, SAMPLES, f"{shard}.parquet")
-    table = tables.footer_if_any("datasets", dataset, metric, f"{shard}.parquet")
+    samples = tables.footer_if_any(TableRef(dataset, SAMPLES, shard))
+    table = tables.footer_if_any(TableRef(dataset, metric, shard))
     return (
         samples is not None
         and table is not None
@@ -140,7 +139,7 @@ def build_metrics(
         ModelError: a model cannot be loaded.
     """
     columns = ["sample_id", "uri", "status", "width", "height"]
-    samples = tables.read("datasets", dataset, SAMPLES, f"{shard}.parquet", columns=columns)
+    samples = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
     ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
     uris = {row["sample_id"]: row["uri"] for row in ok}
     versions = metric_versions(metrics, models)
@@ -150,7 +149,7 @@ def build_metrics(
         for row in ok
         if (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
     ]
-    digest = tables.footer("datasets", dataset, SAMPLES, f"{shard}.parquet")["samples_digest"]
+    digest = tables.footer(TableRef(dataset, SAMPLES, shard))["samples_digest"]
     if todo:
         _fill(storage, tables, models, dataset, shard, growing, todo, max_megapixels, list(uris))
     for one in growing.values():
@@ -173,14 +172,14 @@ def _start(
             keep = pc.and_(keep, pc.invert(pa.array(again, pa.bool_())))
         return table.filter(keep)
 
-    parts = ("datasets", dataset, metric.name, f"{shard}.parquet")
-    if tables.exists(*parts):
-        own = tables.read(*parts)
+    ref = TableRef(dataset, metric.name, shard)
+    if tables.exists(ref):
+        own = tables.read(ref)
         if own.schema.names == metric.schema().names:
             one.result.kept = one.take(usable(own))
     missing = [s for s in uris if s not in one.done]
     for other in _shards_that_had(tables, dataset, shard, missing, metric.name):
-        found = tables.read("datasets", dataset, metric.name, f"{other}.parquet")
+        found = tables.read(TableRef(dataset, metric.name, other))
         if found.schema.names == metric.schema().names:
             one.result.copied += one.take(usable(found))
     return one
@@ -192,16 +191,13 @@ def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence
     An ``ok`` sample can be in another shard only through an object that left, so without one nothing is searched.
     """
     from resources.warehouse.connection import open_duckdb
-    from resources.warehouse.views import files, literal
+    from resources.warehouse.views import departed, files
 
     candidates = set(tables.shards(dataset, metric)) - {shard}
     if not missing or not candidates:
         return []
-    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, INVENTORY))})"
     with open_duckdb(tables) as con:
-        left = [
-            s for (s,) in con.execute(f"select distinct shard from {inventory} where state <> 'present'").fetchall()
-        ]
+        left = [s for (s,) in con.execute(f"select distinct shard from ({departed(tables, dataset)})").fetchall()]
         if not candidates & set(left):
             return []
         con.register("mine", pa.table({"sample_id": pa.array(list(missing), pa.string())}))
@@ -278,9 +274,6 @@ def _write(
     one.result.failures = dict(reasons)
     tables.write(
         table,
-        "datasets",
-        dataset,
-        one.metric.name,
-        f"{shard}.parquet",
+        TableRef(dataset, one.metric.name, shard),
         footer={"metric_version": one.version, "failed": str(sum(reasons.values())), **footer},
     )

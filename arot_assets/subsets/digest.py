@@ -11,10 +11,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from arot_assets.datasets.inventory import INVENTORY
 from arot_assets.subsets.project import Project
 from resources.storage.storage import TEMPORARY_PREFIX
-from resources.tables import Tables
+from resources.tables import INVENTORY, ModelRef, TableRef, Tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,14 +23,9 @@ FORMAT = "1"
 """Change it when what is stored for a model changes: every model is then built again."""
 
 
-def model_file(name: str) -> tuple[str, str]:
-    """Where a model is, in parts below the store."""
-    return "models", f"{name}.parquet"
-
-
 def stored_digest(tables: Tables, name: str) -> str | None:
     """The digest in a stored model's footer, None when it was never built."""
-    footer = tables.footer_if_any(*model_file(name))
+    footer = tables.footer_if_any(ModelRef(name))
     return None if footer is None else footer.get(DIGEST)
 
 
@@ -64,12 +58,12 @@ def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | t
 
     An inventory is written with each look at the source, be it only for ``last_seen``: it is told by when it changed.
     """
-    single = f"{table}.parquet"
-    if single == INVENTORY:
-        changed = (tables.footer_if_any("datasets", dataset, single) or {}).get("changed_at")
+    ref = TableRef(dataset, table)
+    if table == INVENTORY:
+        changed = (tables.footer_if_any(ref) or {}).get("changed_at")
         if changed is not None:
-            return [(tables.uri("datasets", dataset, single), changed)]
-    uri = tables.uri("datasets", dataset, single if tables.exists("datasets", dataset, single) else table)
+            return [(tables.uri(ref), changed)]
+    uri = tables.uri(ref) if tables.exists(ref) else tables.folder(ref)
     if not tables.storage.exists(uri):
         return []
     found = tables.storage.ls(uri, exts=(".parquet",))

@@ -6,9 +6,9 @@ the project, and a model that one does not have is another's.
 
 from collections.abc import Sequence
 
-from arot_assets.subsets.digest import DIGEST, model_file
+from arot_assets.subsets.digest import DIGEST
 from arot_assets.subsets.project import Project
-from resources.tables import Tables
+from resources.tables import ModelRef, Tables
 from resources.tables.tables import TablesError
 from resources.warehouse import Warehouse
 
@@ -27,12 +27,12 @@ def remove_models(names: Sequence[str], tables: Tables, warehouse: Warehouse) ->
         StorageError: one cannot be deleted, or the catalogue not be written.
     """
     for name in names:
-        tables.storage.delete(tables.uri(*model_file(name)))
+        tables.storage.delete(tables.uri(ModelRef(name)))
     warehouse.refresh()
 
 
 def _is_ours(tables: Tables, name: str) -> bool:
     try:
-        return DIGEST in (tables.footer_if_any(*model_file(name)) or {})
+        return DIGEST in (tables.footer_if_any(ModelRef(name)) or {})
     except TablesError:  # no Parquet: somebody else put it there
         return False

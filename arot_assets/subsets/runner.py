@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model, sql_error
-from arot_assets.subsets.digest import DIGEST, current_digest, model_file, stored_digest
+from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.waterfall import Waterfall
-from resources.tables import Tables
+from resources.tables import ModelRef, Tables
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -111,14 +111,14 @@ def waiting_models(project: Project, warehouse: Warehouse) -> dict[str, list[str
 def load_result(project: Project, name: str, tables: Tables) -> ModelResult | None:
     """What the last build of a model found out; None if it was never built. Reads no row."""
     model = project.model(name)
-    footer = tables.footer_if_any(*model_file(model.name))
+    footer = tables.footer_if_any(ModelRef(model.name))
     if footer is None or RESULT not in footer:
         return None
     values: dict[str, Any] = json.loads(footer[RESULT])
     return ModelResult(
         name=name,
         built=False,
-        rows=tables.num_rows(*model_file(name)),
+        rows=tables.num_rows(ModelRef(name)),
         columns=tuple(
             ModelColumn(c["name"], c["type"], c["description"], tuple(UpstreamColumn(**u) for u in c["upstream"]))
             for c in values["columns"]
@@ -155,7 +155,7 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
         rows = tables.write_query(
             con,
             result.sql,
-            *model_file(name),
+            ModelRef(name),
             footer={DIGEST: digest, RESULT: json.dumps(kept)},
             descriptions={c.name: c.description for c in result.columns if c.description},
         )

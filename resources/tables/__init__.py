@@ -1,5 +1,18 @@
 """The lake: Parquet files below AROT_STORE, written in one step each."""
 
+from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
 from resources.tables.tables import PROJECT_ROOT, STORE_VARIABLE, Tables, TablesError, default_store
 
-__all__ = ["PROJECT_ROOT", "STORE_VARIABLE", "Tables", "TablesError", "default_store"]
+__all__ = [
+    "INVENTORY",
+    "PROJECT_ROOT",
+    "SAMPLES",
+    "STORE_VARIABLE",
+    "WIDE",
+    "ModelRef",
+    "StoreFile",
+    "TableRef",
+    "Tables",
+    "TablesError",
+    "default_store",
+]

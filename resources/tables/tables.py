@@ -3,7 +3,7 @@
 Belongs here: reading and writing Parquet files and their footers, and where the store is.
 Does not belong here: which tables exist (``arot_assets``), SQL over them (``resources.warehouse``).
 
-A path is given in parts below the store: ``tables.read("datasets", "demo", "samples", "00000.parquet")``.
+Where a table is, ``refs.py`` knows: ``tables.read(TableRef("demo", "samples", "00000"))``.
 The footer of a Parquet file holds a few strings of ours (versions, digests), so that a reader can tell whether a file
 is current without reading a row.
 """
@@ -21,6 +21,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
+from resources.tables.refs import DATASETS, MODELS, SUFFIX, Place, TableRef
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,17 +75,21 @@ class Tables(dg.ConfigurableResource):
         root = self.store or default_store()
         return local_path(root) if is_local(root) else root.rstrip("/")
 
-    def uri(self, *parts: str) -> str:
-        """The URI of a path below the store."""
-        return join(self.root, *parts)
+    def uri(self, place: Place) -> str:
+        """The URI of a file of the store."""
+        return join(self.root, place.path)
 
-    def exists(self, *parts: str) -> bool:
-        """Whether a file or folder is there."""
-        return self.storage.exists(self.uri(*parts))
+    def folder(self, ref: TableRef) -> str:
+        """The URI of the folder of a table's shards."""
+        return join(self.root, ref.folder)
 
-    def list(self, *parts: str) -> list[str]:
+    def exists(self, place: Place) -> bool:
+        """Whether a file is there."""
+        return self.storage.exists(self.uri(place))
+
+    def list(self, folder: str) -> list[str]:
         """Names in a folder of the store, sorted; empty when it is not there. Half-written files are not shown."""
-        uri = self.uri(*parts)
+        uri = join(self.root, folder)
         if is_local(uri):
             try:
                 names = os.listdir(uri)
@@ -94,17 +99,28 @@ class Tables(dg.ConfigurableResource):
             names = self.storage.names(uri)
         return sorted(n for n in names if not n.startswith(TEMPORARY_PREFIX))
 
+    def datasets(self) -> "builtins.list[str]":
+        """The datasets that have any table, declared or not, sorted."""
+        return self.list(DATASETS)
+
+    def of(self, dataset: str) -> "builtins.list[str]":
+        """The tables of a dataset, sorted: those with a folder of shards, and the inventory."""
+        return [n.removesuffix(SUFFIX) for n in self.list(f"{DATASETS}/{dataset}")]
+
+    def models(self) -> "builtins.list[str]":
+        """The SQL models that have a table, sorted."""
+        return [n.removesuffix(SUFFIX) for n in self.list(MODELS) if n.endswith(SUFFIX)]
+
     def shards(self, dataset: str, table: str) -> "builtins.list[str]":
         """The shards of a table that have a file, sorted."""
-        suffix = ".parquet"
-        return [n.removesuffix(suffix) for n in self.list("datasets", dataset, table) if n.endswith(suffix)]
+        return [n.removesuffix(SUFFIX) for n in self.list(TableRef(dataset, table).folder) if n.endswith(SUFFIX)]
 
-    def write(self, table: "pa.Table", *parts: str, footer: Mapping[str, str] | None = None) -> None:
+    def write(self, table: "pa.Table", place: Place, footer: Mapping[str, str] | None = None) -> None:
         """Write a table in one step, zstd-compressed.
 
         Args:
             table: the rows; field metadata (descriptions) is kept.
-            parts: where, below the store.
+            place: where.
             footer: strings to keep in the file's footer.
 
         Raises:
@@ -115,7 +131,7 @@ class Tables(dg.ConfigurableResource):
 
         ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in (footer or {}).items()}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **ours})
-        uri = self.uri(*parts)
+        uri = self.uri(place)
 
         def fill(sink: Any) -> None:
             rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
@@ -133,7 +149,7 @@ class Tables(dg.ConfigurableResource):
         self,
         con: "duckdb.DuckDBPyConnection",
         sql: str,
-        *parts: str,
+        place: Place,
         footer: Mapping[str, str] | None = None,
         descriptions: Mapping[str, str] | None = None,
     ) -> int:
@@ -142,7 +158,7 @@ class Tables(dg.ConfigurableResource):
         Args:
             con: a connection on which ``sql`` runs.
             sql: one SELECT.
-            parts: where, below the store.
+            place: where.
             footer: strings to keep in the file's footer.
             descriptions: column name -> text, kept in the field metadata.
 
@@ -174,7 +190,7 @@ class Tables(dg.ConfigurableResource):
                     rows += batch.num_rows
             return rows
 
-        uri = self.uri(*parts)
+        uri = self.uri(place)
         if is_local(uri):
             return self.storage.write_local(uri, fill)
         with tempfile.TemporaryDirectory(prefix="arot-query-") as folder:
@@ -183,7 +199,7 @@ class Tables(dg.ConfigurableResource):
             self.storage.upload(path, uri)
         return rows
 
-    def read(self, *parts: str, columns: Sequence[str] | None = None) -> "pa.Table":
+    def read(self, place: Place, columns: Sequence[str] | None = None) -> "pa.Table":
         """The whole table, or some of its columns.
 
         Raises:
@@ -195,50 +211,50 @@ class Tables(dg.ConfigurableResource):
 
         for attempt in range(READ_ATTEMPTS):
             try:
-                if columns is None and not is_local(self.uri(*parts)):  # all of it: one request
-                    with self._told(*parts):
-                        data = self.read_bytes(*parts)
+                if columns is None and not is_local(self.uri(place)):  # all of it: one request
+                    with self._told(place):
+                        data = self.read_bytes(place)
                         return pq.read_table(pa.BufferReader(data))
-                with self._parquet(*parts) as file:
+                with self._parquet(place) as file:
                     return file.read(columns=list(columns) if columns is not None else None)
             except StorageError as error:
                 if error.kind != "changed" or attempt + 1 == READ_ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def footer(self, *parts: str) -> dict[str, str]:
+    def footer(self, place: Place) -> dict[str, str]:
         """The strings kept in a file's footer; reads no row.
 
         Raises:
             TablesError: there is no such table, or the file is not Parquet.
         """
-        return dict(self._head(*parts).footer)
+        return dict(self._head(place).footer)
 
-    def footer_if_any(self, *parts: str) -> dict[str, str] | None:
+    def footer_if_any(self, place: Place) -> dict[str, str] | None:
         """The footer's strings, None when there is no such file."""
         try:
-            return self.footer(*parts)
+            return self.footer(place)
         except TablesError as error:
             if isinstance(error.__cause__, FileNotFoundError | StorageError):
                 return None
             raise
 
-    def descriptions(self, *parts: str) -> dict[str, str]:
+    def descriptions(self, place: Place) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
-        with self._parquet(*parts) as file:
+        with self._parquet(place) as file:
             return {f.name: (f.metadata or {}).get(b"description", b"").decode() for f in file.schema_arrow}
 
-    def num_rows(self, *parts: str) -> int:
+    def num_rows(self, place: Place) -> int:
         """Rows of a table; reads no row."""
-        return self._head(*parts).num_rows
+        return self._head(place).num_rows
 
-    def write_bytes(self, data: bytes, *parts: str) -> None:
+    def write_bytes(self, data: bytes, place: Place) -> None:
         """Put any file below the store in one step (reports, checkpoints)."""
-        self.storage.write(self.uri(*parts), data)
+        self.storage.write(self.uri(place), data)
 
-    def read_bytes(self, *parts: str) -> bytes:
+    def read_bytes(self, place: Place) -> bytes:
         """Any file below the store."""
-        return self.storage.read_bytes(self.uri(*parts))
+        return self.storage.read_bytes(self.uri(place))
 
     def heads(self, dataset: str, table: str) -> dict[str, Head]:
         """Shard -> what its file tells, for a whole table at once: far from here, many are asked for at a time.
@@ -247,11 +263,11 @@ class Tables(dg.ConfigurableResource):
             TablesError: a file is not Parquet.
             StorageError: the store cannot be reached.
         """
-        folder = self.uri("datasets", dataset, table)
+        folder = self.folder(TableRef(dataset, table))
         if is_local(folder):
-            return {s: self._head("datasets", dataset, table, f"{s}.parquet") for s in self.shards(dataset, table)}
+            return {s: self._head(TableRef(dataset, table, s)) for s in self.shards(dataset, table)}
         try:
-            found = list(self.storage.ls(folder, {".parquet"}))
+            found = list(self.storage.ls(folder, {SUFFIX}))
         except StorageError as error:
             if error.kind != "not_found":
                 raise
@@ -259,19 +275,20 @@ class Tables(dg.ConfigurableResource):
 
         def head(info: ObjectInfo) -> tuple[str, Head]:
             name = info.uri.rsplit("/", 1)[-1]
-            return name.removesuffix(".parquet"), self._head("datasets", dataset, table, name, identity=info[1:])
+            shard = name.removesuffix(SUFFIX)
+            return shard, self._head(TableRef(dataset, table, shard), identity=info[1:])
 
         with ThreadPoolExecutor(FAR_THREADS, thread_name_prefix="arot-heads") as pool:
             return dict(sorted(pool.map(head, found)))
 
-    def _head(self, *parts: str, identity: tuple[object, ...] | None = None) -> Head:
+    def _head(self, place: Place, identity: tuple[object, ...] | None = None) -> Head:
         """What a file tells without reading a row. It is opened again only when it is another one than before.
 
         Args:
-            parts: where, below the store.
+            place: where.
             identity: what tells an object elsewhere from others of its name; a local file is looked at.
         """
-        uri = self.uri(*parts)
+        uri = self.uri(place)
         if is_local(uri):
             with suppress(OSError):  # what is wrong with the file, opening it will tell
                 found = os.stat(uri)
@@ -279,7 +296,7 @@ class Tables(dg.ConfigurableResource):
         known = self._heads.get(uri)
         if known is not None and identity is not None and known[0] == identity:
             return known[1]
-        with self._parquet(*parts) as file:
+        with self._parquet(place) as file:
             found_footer = file.metadata.metadata or {}
             ours = {
                 k.removeprefix(FOOTER_PREFIX).decode(): v.decode()
@@ -291,19 +308,19 @@ class Tables(dg.ConfigurableResource):
             self._heads[uri] = (identity, head)
         return head
 
-    def _parquet(self, *parts: str) -> Any:
+    def _parquet(self, place: Place) -> Any:
         import pyarrow.parquet as pq
 
-        uri = self.uri(*parts)
-        with self._told(*parts):
+        uri = self.uri(place)
+        with self._told(place):
             return pq.ParquetFile(uri if is_local(uri) else self.storage.open(uri))
 
     @contextmanager
-    def _told(self, *parts: str) -> Iterator[None]:
+    def _told(self, place: Place) -> Iterator[None]:
         """Errors of reading a table, in words of tables; a store that cannot be reached is not a table that is missing."""
         import pyarrow as pa
 
-        uri = self.uri(*parts)
+        uri = self.uri(place)
         try:
             yield
         except StorageError as error:

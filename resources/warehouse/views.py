@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, WIDE, ModelRef, TableRef
 from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
     import duckdb
 
-SAMPLES = "samples"
-INVENTORY = "inventory"
-WIDE = "wide"
 SHARED = ("sample_id", "metric_version", "computed_at")
 """Columns of a metric table that ``wide`` leaves out."""
 
@@ -47,16 +45,16 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
         tables: the lake.
         dataset: the dataset's name, which is its schema's too.
     """
-    names = tables.list("datasets", dataset)
-    if f"{INVENTORY}.parquet" not in names:
+    names = tables.of(dataset)
+    if INVENTORY not in names:
         return
-    inventory = f"read_parquet({literal(tables.uri('datasets', dataset, f'{INVENTORY}.parquet'))})"
-    left = f"select uri, shard from {inventory} where state <> 'present'"
+    inventory = files(tables, dataset, INVENTORY)
+    left = departed(tables, dataset)
     yield View(
         dataset,
         INVENTORY,
         f"select * from {inventory}",
-        tables.descriptions("datasets", dataset, f"{INVENTORY}.parquet"),
+        tables.descriptions(TableRef(dataset, INVENTORY)),
     )
     if SAMPLES not in names or not tables.shards(dataset, SAMPLES):
         return
@@ -71,7 +69,7 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
         on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
     joined, columns = [], [f"{quote(SAMPLES)}.*"]
     for metric in names:
-        if metric in (SAMPLES, f"{INVENTORY}.parquet") or not tables.shards(dataset, metric):
+        if metric in (SAMPLES, INVENTORY) or not tables.shards(dataset, metric):
             continue
         found = files(tables, dataset, metric)
         query = f"select * from {found}"
@@ -93,18 +91,30 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
 
 def model_views(tables: Tables) -> Iterator[View]:
     """One view in schema ``main`` for each SQL model that has been built."""
-    for name in tables.list("models"):
-        if name.endswith(".parquet"):
-            source = f"read_parquet({literal(tables.uri('models', name))})"
-            yield View(
-                "main", name.removesuffix(".parquet"), f"select * from {source}", tables.descriptions("models", name)
-            )
+    for name in tables.models():
+        source = f"read_parquet({literal(tables.uri(ModelRef(name)))})"
+        yield View("main", name, f"select * from {source}", tables.descriptions(ModelRef(name)))
 
 
 def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
-    """The table function that reads every shard of a table; a shard that comes later is seen at once."""
-    pattern = tables.uri("datasets", dataset, table).replace("[", "[[]") + "/*.parquet"
+    """The table function that reads a whole table of a dataset; a shard that comes later is seen at once.
+
+    Args:
+        tables: the lake.
+        dataset: whose table.
+        table: its name; the inventory is one file.
+        named: add the column ``filename``.
+    """
+    ref = TableRef(dataset, table)
+    if table == INVENTORY:
+        return f"read_parquet({literal(tables.uri(ref))})"
+    pattern = tables.folder(ref).replace("[", "[[]") + f"/*{SUFFIX}"
     return f"read_parquet({literal(pattern)}, union_by_name = true{', filename = true' if named else ''})"
+
+
+def departed(tables: Tables, dataset: str) -> str:
+    """The query for the objects whose rows no view shows: ``uri``, ``shard`` of all that left the source."""
+    return f"select uri, shard from {files(tables, dataset, INVENTORY)} where state <> 'present'"
 
 
 def quote(identifier: str) -> str:
@@ -118,4 +128,4 @@ def literal(text: str) -> str:
 
 
 def _newest(tables: Tables, dataset: str, table: str) -> dict[str, str]:
-    return tables.descriptions("datasets", dataset, table, f"{tables.shards(dataset, table)[-1]}.parquet")
+    return tables.descriptions(TableRef(dataset, table, f"{tables.shards(dataset, table)[-1]}"))

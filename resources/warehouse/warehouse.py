@@ -87,7 +87,7 @@ class Warehouse(dg.ConfigurableResource):
         return open_duckdb(self.tables, database, self.memory_limit)
 
     def _views(self, con: "duckdb.DuckDBPyConnection") -> Iterator[View]:
-        for dataset in self.tables.list("datasets"):
+        for dataset in self.tables.datasets():
             yield from dataset_views(con, self.tables, dataset)
         yield from model_views(self.tables)
 

@@ -16,6 +16,7 @@ from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
 from resources.defaults import Resources
+from resources.tables import TableRef
 from tests.conftest import EXAMPLES
 
 KINDS = ("photo", "illustration")
@@ -152,7 +153,7 @@ def test_another_head_over_the_same_samples_makes_scores_outdated(world: World) 
     after = world.sql("select sample_id, metric_version from d.kind order by 1")
     assert [i for i, _ in after] == [i for i, _ in before]
     assert {v for _, v in after}.isdisjoint({v for _, v in before})
-    footers = [world.resources.tables.footer("datasets", "d", "kind", f"{shard}.parquet") for shard in shards]
+    footers = [world.resources.tables.footer(TableRef("d", "kind", shard)) for shard in shards]
     assert {footer["metric_version"] for footer in footers} == {v for _, v in after}
 
 

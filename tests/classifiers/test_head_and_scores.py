@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.evaluation import evaluate
 from arot_assets.classifiers.head import Head, HeadError, fit_head, from_files, to_files
-from arot_assets.classifiers.promotion import current, gate, latest, load_head, store_head
+from arot_assets.classifiers.promotion import classifier_file, current, gate, latest, load_head, store_head
 from arot_assets.classifiers.report import html_report
 from arot_assets.classifiers.scores import score_columns, score_table, score_version
 from arot_assets.metrics.metric import Column, metric_schema
@@ -198,7 +198,7 @@ def test_a_head_that_misses_the_gate_is_kept_and_the_old_one_scores(resources: R
     assert promoted is not None and promoted.digest == HEAD.digest()
     assert last is not None and (last.digest, last.missed) == (worse.digest(), missed)
     np.testing.assert_array_equal(load_head(resources.tables, "style", last.digest).weight, worse.weight)
-    page = resources.tables.read_bytes("classifiers", "style", worse.digest(), "report.html").decode()
+    page = resources.tables.read_bytes(classifier_file("style", worse.digest(), "report.html")).decode()
     assert "Not promoted: accuracy 0.600 is below 0.8" in page
 
 

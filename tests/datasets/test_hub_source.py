@@ -14,6 +14,7 @@ from arot_assets.datasets.inventory import COMMIT
 from arot_assets.declarations import ImageDataset
 from resources.storage import StorageError
 from resources.storage.hub import client as hub_client
+from resources.tables import TableRef
 from sensors.source import describe_change, source_sensor
 from tests.conftest import EXAMPLES, Dataset
 from tests.resources.test_members import PICTURES, write_parquet, write_tar
@@ -79,7 +80,7 @@ def test_folders_parquet_and_tars_are_rows_with_captions(make_dataset: MakeDatas
         ],
         head,
     )
-    footer = dataset.resources.tables.footer("datasets", "d", "inventory.parquet")
+    footer = dataset.resources.tables.footer(TableRef("d", "inventory"))
     assert footer[COMMIT] == head and footer["root"] == ROOT
     dataset.samples()
     dataset.metrics("cv2")

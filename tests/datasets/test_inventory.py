@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from arot_assets.datasets.inventory import LISTED, InventoryError, list_source, plan
 from arot_assets.declarations import ImageDataset
 from resources.storage import Storage, StorageError
+from resources.tables import TableRef
 from tests.conftest import DATA, Dataset
 
 
@@ -189,7 +190,7 @@ def test_root_is_written_as_the_uris_of_its_listing_are(make_dataset, source: Pa
     for written in (f"{source}/sea/../", f"{source}//sea/..", f"file://{source}/./sea/..", "~", f"{source}/"):
         dataset = make_dataset(written, name="d")
         dataset.inventory()
-        root = dataset.resources.tables.footer("datasets", "d", "inventory.parquet")["root"]
+        root = dataset.resources.tables.footer(TableRef("d", "inventory"))["root"]
         assert root == str(source)
         assert all(uri.startswith(f"{source}/") for (uri,) in dataset.sql("select uri from d.inventory")), written
 

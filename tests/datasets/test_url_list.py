@@ -19,6 +19,7 @@ from arot_assets.reasons import meant
 from arot_assets.status import dataset_status, failures_by_reason
 from resources.storage import StorageError
 from resources.storage.http.settings import HttpSettings
+from resources.tables import TableRef
 from sensors.source import describe_change
 from tests.conftest import EXAMPLES, Dataset
 from tests.servers.faults import FaultProxy, Faults
@@ -150,9 +151,9 @@ def test_other_words_in_the_list_change_an_object(make_dataset: MakeDataset, tmp
 
 def test_inventory_without_the_column_is_still_read(dataset: Dataset) -> None:
     dataset.inventory()
-    parts = ("datasets", "d", "inventory.parquet")
+    parts = TableRef("d", "inventory")
     tables = dataset.resources.tables
-    tables.write(tables.read(*parts).drop_columns("metadata"), *parts)
+    tables.write(tables.read(parts).drop_columns("metadata"), parts)
     found = read_inventory(tables, "d")
     assert found is not None and found.schema.names == SCHEMA.names
     assert sum(dataset.samples().values()) == 12

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.tables import ModelRef
 from tests.conftest import DATA, REPOSITORY
 from tests.end_to_end.conftest import Project
 
@@ -134,15 +135,15 @@ def test_table_of_a_deleted_model_goes_if_it_was_built_here(done: Project) -> No
     model.write_text("select count(*) as n from {{ ref('clean') }}\n")
     done.arot("run", "demo")
     tables = done.resources.tables
-    footer = tables.footer("models", "short_lived.parquet")
-    tables.write(tables.read("models", "short_lived.parquet"), "models", "colleague_s.parquet", footer=footer)
+    footer = tables.footer(ModelRef("short_lived"))
+    tables.write(tables.read(ModelRef("short_lived")), ModelRef("colleague_s"), footer=footer)
     model.unlink()
     told = done.arot("status")
     assert "models/short_lived.parquet is of a SQL model that is declared no more" in told and "arot rm " in told
     assert "SQL models removed, since they are declared no more: short_lived\n" in done.arot("run", "demo")
-    assert not tables.exists("models", "short_lived.parquet")
-    assert tables.exists("models", "colleague_s.parquet"), "what another checkout built stays"
-    tables.storage.delete(tables.uri("models", "colleague_s.parquet"))
+    assert not tables.exists(ModelRef("short_lived"))
+    assert tables.exists(ModelRef("colleague_s")), "what another checkout built stays"
+    tables.storage.delete(tables.uri(ModelRef("colleague_s")))
 
 
 def test_failed_check_stays_a_failure_until_it_is_mended(done: Project) -> None:

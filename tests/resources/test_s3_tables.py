@@ -9,7 +9,7 @@ import pytest
 
 from resources.storage import Storage, StorageError
 from resources.storage.s3.settings import S3Settings
-from resources.tables import Tables, TablesError
+from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError
 from resources.warehouse import Warehouse
 from resources.warehouse.connection import open_duckdb
 from tests.servers.faults import FaultProxy, Faults
@@ -33,21 +33,32 @@ def rows(number: int) -> pa.Table:
 def fill(tables: Tables, shards: int) -> None:
     """A table ``d.m`` in so many shards."""
     for i in range(shards):
-        tables.write(rows(i + 1), "datasets", "d", "m", f"{i:05}.parquet", footer={"n": str(i)})
+        tables.write(rows(i + 1), TableRef("d", "m", f"{i:05}"), footer={"n": str(i)})
 
 
 def test_what_is_written_is_read(make_tables: Callable[..., Tables]) -> None:
     tables = make_tables()
-    assert tables.footer_if_any("t.parquet") is None and not tables.exists("t.parquet")
+    assert tables.footer_if_any(StoreFile("t.parquet")) is None and not tables.exists(StoreFile("t.parquet"))
     with pytest.raises(TablesError, match="materialize the asset"):
-        tables.read("t.parquet")
-    tables.write(rows(4), "t.parquet", footer={"a": "1"})
-    assert tables.read("t.parquet") == rows(4).replace_schema_metadata(tables.read("t.parquet").schema.metadata)
-    assert tables.read("t.parquet", columns=["n"]).column_names == ["n"]
-    assert (tables.footer("t.parquet"), tables.num_rows("t.parquet"), tables.list()) == ({"a": "1"}, 12, ["t.parquet"])
+        tables.read(StoreFile("t.parquet"))
+    tables.write(rows(4), StoreFile("t.parquet"), footer={"a": "1"})
+    assert tables.read(StoreFile("t.parquet")) == rows(4).replace_schema_metadata(
+        tables.read(StoreFile("t.parquet")).schema.metadata
+    )
+    assert tables.read(StoreFile("t.parquet"), columns=["n"]).column_names == ["n"]
+    assert (tables.footer(StoreFile("t.parquet")), tables.num_rows(StoreFile("t.parquet")), tables.list("")) == (
+        {"a": "1"},
+        12,
+        ["t.parquet"],
+    )
     with open_duckdb(tables) as con:
-        assert tables.write_query(con, f"select * from '{tables.uri('t.parquet')}' where n = 4", "u.parquet") == 12
-        assert con.execute(f"select count(*) from '{tables.uri('u.parquet')}'").fetchone() == (12,)
+        assert (
+            tables.write_query(
+                con, f"select * from '{tables.uri(StoreFile('t.parquet'))}' where n = 4", StoreFile("u.parquet")
+            )
+            == 12
+        )
+        assert con.execute(f"select count(*) from '{tables.uri(StoreFile('u.parquet'))}'").fetchone() == (12,)
 
 
 def test_store_that_cannot_be_reached_is_not_a_table_that_is_missing(
@@ -55,7 +66,7 @@ def test_store_that_cannot_be_reached_is_not_a_table_that_is_missing(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageError, match="SignatureDoesNotMatch"):
-        make_tables().footer_if_any("t.parquet")
+        make_tables().footer_if_any(StoreFile("t.parquet"))
 
 
 def test_heads_are_asked_for_once_and_again_when_the_file_is_another(
@@ -70,7 +81,7 @@ def test_heads_are_asked_for_once_and_again_when_the_file_is_another(
         ]
         before = proxy.requests
         assert tables.heads("d", "m") == first and proxy.requests == before + 1
-        tables.write(rows(1), "datasets", "d", "m", "00003.parquet", footer={"n": "new"})
+        tables.write(rows(1), TableRef("d", "m", "00003"), footer={"n": "new"})
         assert tables.heads("d", "m")["00003"].footer == {"n": "new"}
         assert tables.heads("d", "none") == {}
 
@@ -83,7 +94,7 @@ def test_sql_reads_in_place_through_faults(make_tables: Callable[..., Tables], s
         for _ in range(5):
             with open_duckdb(tables) as con:
                 found = con.execute(
-                    f"select count(*), sum(n) from read_parquet('{tables.uri('datasets', 'd', 'm')}/*.parquet', union_by_name = true)"
+                    f"select count(*), sum(n) from read_parquet('{tables.folder(TableRef('d', 'm'))}/*.parquet', union_by_name = true)"
                 ).fetchone()
             assert found == (3 * 210, 3 * sum((i + 1) ** 2 for i in range(20)))
         assert sum(proxy.injected.values()) > 5
@@ -91,20 +102,20 @@ def test_sql_reads_in_place_through_faults(make_tables: Callable[..., Tables], s
 
 def test_a_file_replaced_while_it_is_read_is_the_old_or_the_new_one(make_tables: Callable[..., Tables]) -> None:
     tables, other = make_tables(), make_tables()
-    tables.write(rows(20_000), "t.parquet")
+    tables.write(rows(20_000), StoreFile("t.parquet"))
     stop = threading.Event()
 
     def write() -> None:
         number = 20_000
         while not stop.is_set():
             number = 41_000 - number
-            other.write(rows(number), "t.parquet")
+            other.write(rows(number), StoreFile("t.parquet"))
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for i in range(12):
-            found = tables.read("t.parquet", columns=["n"] if i % 2 else None)["n"]
+            found = tables.read(StoreFile("t.parquet"), columns=["n"] if i % 2 else None)["n"]
             assert len(set(found.to_pylist())) == 1 and len(found) == 3 * found[0].as_py()
     finally:
         stop.set()
@@ -115,8 +126,10 @@ def test_a_replaced_file_is_seen_by_the_next_query(make_tables: Callable[..., Ta
     tables = make_tables()
     with open_duckdb(tables) as con:
         for number in (3, 4, 5):
-            tables.write(rows(number), "t.parquet")
-            found = con.execute(f"select count(*), max(n) from read_parquet('{tables.uri('t.parquet')}')").fetchone()
+            tables.write(rows(number), StoreFile("t.parquet"))
+            found = con.execute(
+                f"select count(*), max(n) from read_parquet('{tables.uri(StoreFile('t.parquet'))}')"
+            ).fetchone()
             assert found == (3 * number, number)
 
 
@@ -125,7 +138,7 @@ def test_no_file_of_this_machine_holds_the_secret(
 ) -> None:
     monkeypatch.setattr("resources.warehouse.warehouse.PROJECT_ROOT", tmp_path)
     tables = make_tables()
-    tables.write(rows(2), "models", "m.parquet")
+    tables.write(rows(2), ModelRef("m"))
     warehouse = Warehouse(tables=tables)
     warehouse.refresh()
     assert warehouse.catalog_path.exists()
@@ -141,7 +154,7 @@ def test_query_over_tables_of_this_machine_may_name_files_on_s3(
     make_tables: Callable[..., Tables], tmp_path: Path
 ) -> None:
     far = make_tables()
-    far.write(rows(2), "t.parquet")
+    far.write(rows(2), StoreFile("t.parquet"))
     query = f"select count(*) from '{far.uri('t.parquet')}'"
     with Warehouse(tables=Tables(store=str(tmp_path), storage=far.storage)).connect(query) as con:
         assert con.execute(query).fetchone() == (6,)

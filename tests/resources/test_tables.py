@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.storage import Storage
-from resources.tables import Tables, TablesError
+from resources.tables import StoreFile, Tables, TablesError
 
 
 @pytest.fixture
@@ -17,19 +17,19 @@ def tables(tmp_path: Path) -> Tables:
 
 def test_footer_is_that_of_the_file_which_is_there_now(tables: Tables) -> None:
     for number in (1, 2, 3):
-        tables.write(pa.table({"x": [0] * number}), "t.parquet", footer={"number": str(number)})
-        assert tables.footer("t.parquet") == {"number": str(number)}
-        assert tables.num_rows("t.parquet") == number
-    tables.storage.delete(tables.uri("t.parquet"))
-    assert tables.footer_if_any("t.parquet") is None
+        tables.write(pa.table({"x": [0] * number}), StoreFile("t.parquet"), footer={"number": str(number)})
+        assert tables.footer(StoreFile("t.parquet")) == {"number": str(number)}
+        assert tables.num_rows(StoreFile("t.parquet")) == number
+    tables.storage.delete(tables.uri(StoreFile("t.parquet")))
+    assert tables.footer_if_any(StoreFile("t.parquet")) is None
     with pytest.raises(TablesError, match=r"t\.parquet.*materialize the asset that writes it"):
-        tables.num_rows("t.parquet")
+        tables.num_rows(StoreFile("t.parquet"))
 
 
 def test_footer_belongs_to_who_asked_for_it(tables: Tables) -> None:
-    tables.write(pa.table({"x": [0]}), "t.parquet", footer={"a": "1"})
-    tables.footer("t.parquet")["a"] = "changed"
-    assert tables.footer("t.parquet") == {"a": "1"}
+    tables.write(pa.table({"x": [0]}), StoreFile("t.parquet"), footer={"a": "1"})
+    tables.footer(StoreFile("t.parquet"))["a"] = "changed"
+    assert tables.footer(StoreFile("t.parquet")) == {"a": "1"}
 
 
 def test_only_values_that_repeat_get_a_dictionary(tables: Tables) -> None:
@@ -44,9 +44,9 @@ def test_only_values_that_repeat_get_a_dictionary(tables: Tables) -> None:
             "nothing": pa.nulls(rows),
         }
     )
-    tables.write(table, "t.parquet")
-    assert tables.read("t.parquet").equals(table)
-    columns = pq.ParquetFile(tables.uri("t.parquet")).metadata.row_group(0)
+    tables.write(table, StoreFile("t.parquet"))
+    assert tables.read(StoreFile("t.parquet")).equals(table)
+    columns = pq.ParquetFile(tables.uri(StoreFile("t.parquet"))).metadata.row_group(0)
     found = {
         columns.column(n).path_in_schema: columns.column(n).has_dictionary_page for n in range(columns.num_columns)
     }

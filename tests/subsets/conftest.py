@@ -14,7 +14,7 @@ from arot_assets.datasets.samples import SCHEMA as SAMPLES_SCHEMA
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,14 +99,13 @@ def write_demo(tables: Tables, dataset: str = "demo", seed: int = 0) -> None:
     inventory = [
         {"uri": r["uri"], "size": r["bytes"], "mtime": NOW, "shard": r["shard"], "state": "present"} for r in rows
     ]
-    tables.write(pa.Table.from_pylist(inventory, INVENTORY_SCHEMA), "datasets", dataset, "inventory.parquet")
+    tables.write(pa.Table.from_pylist(inventory, INVENTORY_SCHEMA), TableRef(dataset, "inventory"))
     for shard in SHARDS:
         here = [r for r in rows if r["shard"] == shard]
-        file = f"{shard}.parquet"
-        tables.write(pa.Table.from_pylist(here, SAMPLES_SCHEMA), "datasets", dataset, "samples", file)
+        tables.write(pa.Table.from_pylist(here, SAMPLES_SCHEMA), TableRef(dataset, "samples", shard))
         ok = [str(r["sample_id"]) for r in here if r["status"] == "ok"]
         for metric, table in _metrics(ok, rng).items():
-            tables.write(table, "datasets", dataset, metric, file)
+            tables.write(table, TableRef(dataset, metric, shard))
 
 
 def _metrics(sample_ids: list[str], rng: np.random.Generator) -> dict[str, pa.Table]:

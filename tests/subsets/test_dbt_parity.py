@@ -12,7 +12,7 @@ import pytest
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
 from arot_assets.subsets.tests import run_test
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.waiting import run
 
@@ -76,10 +76,10 @@ def test_dbt_and_our_runner_agree_on_every_row_and_every_test(
 
 def test_dbt_and_our_runner_find_the_same_failures(sql: Project, demo: Tables, warehouse: Warehouse, tmp_path: Path):
     for shard in demo.shards("demo", "samples"):
-        table = demo.read("datasets", "demo", "samples", f"{shard}.parquet")
+        table = demo.read(TableRef("demo", "samples", shard))
         uris = ["/same.jpg", None, *table["uri"].to_pylist()[2:]]
         broken = table.set_column(table.schema.get_field_index("uri"), table.schema.field("uri"), [uris])
-        demo.write(broken, "datasets", "demo", "samples", f"{shard}.parquet")
+        demo.write(broken, TableRef("demo", "samples", shard))
     warehouse.refresh()
     target = tmp_path / "dbt"
     target.mkdir()

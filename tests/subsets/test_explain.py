@@ -7,7 +7,7 @@ from arot_assets.subsets.explain import Explanation, explain
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
 
@@ -112,13 +112,13 @@ def test_copy_is_explained_by_what_it_is_a_copy_of(sql: Project, con):
 
 
 def test_unreadable_object_without_identity_is_told_so(sql: Project, demo: Tables, warehouse: Warehouse):
-    table = demo.read("datasets", "demo", "samples", "00000.parquet").to_pylist()
+    table = demo.read(TableRef("demo", "samples", "00000")).to_pylist()
     table[0] |= {"sample_id": None, "sha256": None, "status": "unreadable", "uri": "/pictures/gone.jpg"}
     import pyarrow as pa
 
     from arot_assets.datasets.samples import SCHEMA
 
-    demo.write(pa.Table.from_pylist(table, SCHEMA), "datasets", "demo", "samples", "00000.parquet")
+    demo.write(pa.Table.from_pylist(table, SCHEMA), TableRef("demo", "samples", "00000"))
     with (
         warehouse.connect() as con,
         pytest.raises(ProjectError, match=r"gone.jpg could not be read \(status unreadable\)"),
@@ -145,10 +145,10 @@ def test_ambiguous_sample_lists_the_candidates(sql: Project, demo: Tables, wareh
 
     from arot_assets.datasets.samples import SCHEMA
 
-    rows = demo.read("datasets", "demo", "samples", "00000.parquet").to_pylist()
+    rows = demo.read(TableRef("demo", "samples", "00000")).to_pylist()
     for row, folder in zip(rows[:2], "ab", strict=True):
         row["uri"] = f"/pictures/{folder}/same.jpg"
-    demo.write(pa.Table.from_pylist(rows, SCHEMA), "datasets", "demo", "samples", "00000.parquet")
+    demo.write(pa.Table.from_pylist(rows, SCHEMA), TableRef("demo", "samples", "00000"))
     with warehouse.connect() as con, pytest.raises(ProjectError, match=r"means 2 samples: .*a/same.jpg.*b/same.jpg"):
         explain(sql, "clean", "same.jpg", con)
 
@@ -161,9 +161,9 @@ def test_model_that_is_no_subset_names_those_that_are(sql: Project, con):
 def test_stored_subset_older_than_its_inputs_is_noted(sql: Project, demo: Tables, warehouse: Warehouse, con):
     (kept, *_) = ids(con, "select sample_id from clean")
     for shard in demo.shards("demo", "cv2"):
-        table = demo.read("datasets", "demo", "cv2", f"{shard}.parquet")
+        table = demo.read(TableRef("demo", "cv2", shard))
         dark = table.set_column(table.schema.get_field_index("brightness"), "brightness", [[0.0] * table.num_rows])
-        demo.write(dark, "datasets", "demo", "cv2", f"{shard}.parquet")
+        demo.write(dark, TableRef("demo", "cv2", shard))
     with warehouse.connect() as fresh:
         found = explain(sql, "clean", kept, fresh)
     assert not found.selected

@@ -24,7 +24,7 @@ def test_table_and_view_of_a_deleted_model_go_and_nothing_else(
 ) -> None:
     folder = write_project(MODELS)
     build_all(load_project(folder), warehouse, demo)
-    models = Path(demo.uri("models"))
+    models = Path(demo.root, "models")
     pq.write_table(pa.table({"n": [1]}), models / "somebody_else.parquet")
     (models / "no_table.parquet").write_text("not Parquet")
     assert leftover_models(load_project(folder), demo) == []

@@ -14,7 +14,7 @@ from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all, build_model, load_result, stale_models, waiting_models
 from resources.storage import StorageError
-from resources.tables import Tables, TablesError
+from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError
 from resources.warehouse import Warehouse
 
 EVERYTHING = ["clean", "caption_lengths", "tag_counts", "aspect_buckets", "clean_photos", "distinct_pictures"]
@@ -44,13 +44,13 @@ def test_second_run_builds_nothing_and_tells_the_same(sql: Project, demo: Tables
 
 def test_file_holds_rows_descriptions_and_what_was_found_out(sql: Project, demo: Tables, warehouse: Warehouse):
     result = build_model(sql, "clean", warehouse, demo)
-    path = demo.uri("models", "clean.parquet")
+    path = demo.uri(ModelRef("clean"))
     assert result.waterfall is not None
     assert pq.read_metadata(path).num_rows == result.rows == result.waterfall.kept > 0
     schema = pq.read_schema(path)
     assert schema.field("caption").metadata[b"description"].startswith(b"text of the sidecar file")
     assert load_result(sql, "clean", demo).waterfall == result.waterfall
-    assert json.loads(demo.footer("models", "clean.parquet")["result"])["sql"] == result.sql
+    assert json.loads(demo.footer(ModelRef("clean"))["result"])["sql"] == result.sql
     with duckdb.connect(str(warehouse.catalog_path), read_only=True) as con:
         assert con.execute("select count(*) from main.clean").fetchone() == (result.rows,)
 
@@ -58,8 +58,8 @@ def test_file_holds_rows_descriptions_and_what_was_found_out(sql: Project, demo:
 def test_changed_table_rebuilds_what_reads_it_and_what_is_below(write_project, demo: Tables, warehouse: Warehouse):
     project = load_project(write_project(SMALL))
     build_all(project, warehouse, demo)
-    samples = demo.read("datasets", "demo", "samples", "00000.parquet")
-    demo.write(samples.slice(1), "datasets", "demo", "samples", "00000.parquet")
+    samples = demo.read(TableRef("demo", "samples", "00000"))
+    demo.write(samples.slice(1), TableRef("demo", "samples", "00000"))
     assert stale_models(project, demo, warehouse) == ["one", "two"]
     assert built(build_all(project, warehouse, demo)) == ["one", "two"]
 
@@ -75,10 +75,10 @@ def test_object_that_left_the_source_rebuilds_although_no_table_of_samples_chang
 ):
     project = load_project(write_project(SMALL))
     before = {r.name: r.rows for r in build_all(project, warehouse, demo)}
-    inventory = demo.read("datasets", "demo", "inventory.parquet").to_pylist()
+    inventory = demo.read(TableRef("demo", "inventory")).to_pylist()
     for row in inventory[:60]:
         row["state"] = "gone"
-    demo.write(pa.Table.from_pylist(inventory, INVENTORY_SCHEMA), "datasets", "demo", "inventory.parquet")
+    demo.write(pa.Table.from_pylist(inventory, INVENTORY_SCHEMA), TableRef("demo", "inventory"))
     after = build_all(project, warehouse, demo)
     assert set(built(after)) == {"one", "two", "other"}
     assert {r.name: r.rows for r in after}["one"] < before["one"]
@@ -87,7 +87,7 @@ def test_object_that_left_the_source_rebuilds_although_no_table_of_samples_chang
 def test_listing_that_found_nothing_new_rebuilds_nothing(write_project, demo: Tables, warehouse: Warehouse):
     project = load_project(write_project(SMALL))
     build_all(project, warehouse, demo)
-    demo.write(demo.read("datasets", "demo", "inventory.parquet"), "datasets", "demo", "inventory.parquet")
+    demo.write(demo.read(TableRef("demo", "inventory")), TableRef("demo", "inventory"))
     assert built(build_all(project, warehouse, demo)) == []
 
 
@@ -97,15 +97,15 @@ def test_inventory_as_a_source_is_stale_only_when_objects_changed(write_project,
         "models/listed.sql": "select uri, size from {{ source('demo', 'inventory') }}",
     }
     project = load_project(write_project(files))
-    parts = ("datasets", "demo", "inventory.parquet")
-    inventory = demo.read(*parts)
-    demo.write(inventory, *parts, footer={"changed_at": "2026-01-01"})
+    parts = TableRef("demo", "inventory")
+    inventory = demo.read(parts)
+    demo.write(inventory, parts, footer={"changed_at": "2026-01-01"})
     build_all(project, warehouse, demo)
     seen = pa.array([datetime(2026, 2, 1, tzinfo=UTC)] * inventory.num_rows, INVENTORY_SCHEMA.field("last_seen").type)
     again = inventory.set_column(INVENTORY_SCHEMA.get_field_index("last_seen"), "last_seen", seen)
-    demo.write(again, *parts, footer={"changed_at": "2026-01-01"})
+    demo.write(again, parts, footer={"changed_at": "2026-01-01"})
     assert stale_models(project, demo, warehouse) == []
-    demo.write(again, *parts, footer={"changed_at": "2026-02-01"})
+    demo.write(again, parts, footer={"changed_at": "2026-02-01"})
     assert stale_models(project, demo, warehouse) == ["listed"]
 
 
@@ -117,7 +117,7 @@ def test_named_model_is_built_with_what_it_refs(write_project, demo: Tables, war
 
 def test_model_whose_input_is_missing_waits_and_says_for_what(sql: Project, demo: Tables, warehouse: Warehouse):
     for shard in demo.shards("demo", "style"):
-        demo.storage.delete(demo.uri("datasets", "demo", "style", f"{shard}.parquet"))
+        demo.storage.delete(demo.uri(TableRef("demo", "style", shard)))
     assert waiting_models(sql, warehouse) == {"clean_photos": ["demo.style"]}
     assert "clean_photos" not in stale_models(sql, demo, warehouse)
     build_model(sql, "clean", warehouse, demo)
@@ -133,12 +133,12 @@ def test_model_before_its_ref_is_an_error_with_a_remedy(sql: Project, demo: Tabl
 def test_failing_query_leaves_the_old_file_and_nothing_half(write_project, demo: Tables, warehouse: Warehouse):
     folder = write_project({"models/a.sql": "select 1 as one"})
     build_all(load_project(folder), warehouse, demo)
-    old = demo.read_bytes("models", "a.parquet")
+    old = demo.read_bytes(ModelRef("a"))
     bad = "select\n  cast(caption as integer) as one\nfrom {{ source('demo', 'samples') }}"
     project = load_project(write_project({"models/a.sql": bad}))
     with pytest.raises(ProjectError, match=r"a.sql:?\d*: model 'a' does not run: Conversion Error"):
         build_all(project, warehouse, demo)
-    assert demo.read_bytes("models", "a.parquet") == old
+    assert demo.read_bytes(ModelRef("a")) == old
     assert [p.name for p in (warehouse.catalog_path.parent / "models").iterdir()] == ["a.parquet"]
 
 
@@ -153,7 +153,7 @@ def test_models_before_a_failing_one_are_kept_and_shown(write_project, demo: Tab
 
 
 def test_store_that_cannot_be_written_is_a_clear_error(write_project, demo: Tables, warehouse: Warehouse):
-    demo.write_bytes(b"in the way", "models")
+    demo.write_bytes(b"in the way", StoreFile("models"))
     project = load_project(write_project({"models/a.sql": "select 1 as one"}))
     with pytest.raises((StorageError, TablesError), match=r"store/models"):
         build_all(project, warehouse, demo)

@@ -1,0 +1,71 @@
+"""Where a table of the store is: the one place that knows the layout of its folders.
+
+Belongs here: the names of folders and of the tables that every dataset has, and the path of each. Does not belong here:
+reading and writing (``tables.py``), the views over the tables (``resources.warehouse``).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+DATASETS = "datasets"
+MODELS = "models"
+SUFFIX = ".parquet"
+
+INVENTORY = "inventory"
+"""Every object seen at a dataset's source; one file."""
+SAMPLES = "samples"
+"""One row for each object, by shard."""
+WIDE = "wide"
+"""The view that joins ``samples`` with every metric; no file has this name."""
+
+
+class Place(Protocol):
+    """A file of the store."""
+
+    @property
+    def path(self) -> str:
+        """Where it is below the store, with ``/`` between its parts."""
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table of a dataset, or one shard of it.
+
+    Attributes:
+        dataset: the dataset's name, which is its schema in SQL too.
+        table: the table's name.
+        shard: the shard; empty for a table that is one file, and for all shards together.
+    """
+
+    dataset: str
+    table: str
+    shard: str = ""
+
+    @property
+    def path(self) -> str:
+        """The one file of this table, or of this shard."""
+        return f"{self.folder}/{self.shard}{SUFFIX}" if self.shard else f"{self.folder}{SUFFIX}"
+
+    @property
+    def folder(self) -> str:
+        """The folder of its shards."""
+        return f"{DATASETS}/{self.dataset}/{self.table}"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """The table of a SQL model."""
+
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        return f"{MODELS}/{self.name}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """Any other file of the store: a checkpoint, a report, a receipt."""
+
+    path: str
