@@ -155,6 +155,6 @@ def test_query_over_tables_of_this_machine_may_name_files_on_s3(
 ) -> None:
     far = make_tables()
     far.write(rows(2), StoreFile("t.parquet"))
-    query = f"select count(*) from '{far.uri('t.parquet')}'"
+    query = f"select count(*) from '{far.uri(StoreFile('t.parquet'))}'"
     with Warehouse(tables=Tables(store=str(tmp_path), storage=far.storage)).connect(query) as con:
         assert con.execute(query).fetchone() == (6,)

@@ -32,13 +32,13 @@ def built(results) -> list[str]:
 def test_second_run_builds_nothing_and_tells_the_same(sql: Project, demo: Tables, warehouse: Warehouse):
     first = build_all(sql, warehouse, demo)
     assert sorted(built(first)) == sorted(EVERYTHING)
-    times = {n: demo.storage.stat(demo.uri("models", f"{n}.parquet")).mtime for n in EVERYTHING}
+    times = {n: demo.storage.stat(demo.uri(ModelRef(n))).mtime for n in EVERYTHING}
     second = build_all(sql, warehouse, demo)
     assert built(second) == []
     assert [(r.rows, r.columns, r.waterfall, r.sql) for r in second] == [
         (r.rows, r.columns, r.waterfall, r.sql) for r in first
     ]
-    assert {n: demo.storage.stat(demo.uri("models", f"{n}.parquet")).mtime for n in EVERYTHING} == times
+    assert {n: demo.storage.stat(demo.uri(ModelRef(n))).mtime for n in EVERYTHING} == times
     assert stale_models(sql, demo, warehouse) == []
 
 
