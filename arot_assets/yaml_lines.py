@@ -4,7 +4,7 @@ Belongs here: reading a YAML file to plain Python values, and the line of each o
 Does not belong here: what the keys mean (``schema_file.py``, ``project.py``).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,7 @@ class YamlFile:
 
     def error(self, where: Where, message: str) -> ProjectError:
         """An error at the line of ``where`` (or of the nearest thing around it)."""
-        while where and where not in self.lines:
-            where = where[:-1]
-        return ProjectError(message, self.path, self.lines.get(where, 1))
+        return ProjectError(message, self.path, self.line(where))
 
     def mapping(self, value: Any, where: Where, known: Collection[str] | None = None) -> dict[str, Any]:
         """``value`` if it is a mapping whose keys are all known, ``{}`` for None.
@@ -56,6 +54,12 @@ class YamlFile:
             if known is not None and key not in known:
                 raise self.error((*where, key), f"unknown key '{key}'.{did_you_mean(str(key), known)}")
         return value
+
+    def line(self, where: Where) -> int:
+        """The line of ``where``, or of the nearest thing around it."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return self.lines.get(where, 1)
 
     def sequence(self, value: Any, where: Where) -> list[Any]:
         """``value`` if it is a list, ``[]`` for None.
@@ -82,6 +86,21 @@ class YamlFile:
         return value
 
 
+def rendered(value: Any, where: Where, render: Callable[[str, Where], Any]) -> Any:
+    """A value of YAML with each of its texts put through ``render``; keys stay as they are.
+
+    Args:
+        value: mappings, lists and scalars.
+        where: the way to it.
+        render: takes a text and the way to it, gives what it stands for.
+    """
+    if isinstance(value, dict):
+        return {k: rendered(v, (*where, k), render) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rendered(v, (*where, i), render) for i, v in enumerate(value)]
+    return render(value, where) if isinstance(value, str) else value
+
+
 def read_yaml(path: Path) -> YamlFile:
     """Read one YAML document.
 
@@ -92,7 +111,7 @@ def read_yaml(path: Path) -> YamlFile:
         ProjectError: not there, not YAML, a key given twice, or a value that no plain Python value stands for.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark before it
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}; check the path", path) from error
     except UnicodeDecodeError as error:

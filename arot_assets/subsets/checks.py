@@ -10,8 +10,8 @@ import dagster as dg
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.assets import model_key
+from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.schema_file import DataTest
 from arot_assets.subsets.tests import describe_test, run_test
 from resources.warehouse import Warehouse
 
@@ -53,7 +53,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
         with warehouse.connect() as con:
             for name in wanted:
                 test = by_name[name]
-                severity = dg.AssetCheckSeverity.WARN if test.severity == "warn" else dg.AssetCheckSeverity.ERROR
+                severity = _severity(test.config.severity)
                 try:
                     result = run_test(con, project, test)
                 except ProjectError as error:
@@ -65,7 +65,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
                     asset_key=key,
                     check_name=name,
                     passed=result.passed,
-                    severity=severity,
+                    severity=_severity(result.severity),
                     description=None if result.passed else f"{result.failures:,} rows fail",
                     metadata={
                         "failing_rows": result.failures,
@@ -75,3 +75,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
                 )
 
     return check
+
+
+def _severity(severity: Severity) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.WARN if severity == "warn" else dg.AssetCheckSeverity.ERROR

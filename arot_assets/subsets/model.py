@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
+from arot_assets.subsets.render import CompiledSql
 from arot_assets.subsets.schema_file import CONFIG_KEYS, TableDocs
 
 MATERIALIZATIONS = ("table", "view", "ephemeral")
@@ -49,6 +50,9 @@ class ModelConfig:
         for key in values:
             if key not in CONFIG_KEYS:
                 raise complain(key, f"config '{key}' is not supported here.{did_you_mean(key, CONFIG_KEYS)}")
+        enabled = values.get("enabled", self.enabled)
+        if not isinstance(enabled, bool):
+            raise complain("enabled", f"enabled is true or false, not {enabled!r}")
         tags = values.get("tags", [])
         tags = [tags] if isinstance(tags, str) else list(tags)
         materialized = str(values.get("materialized", self.materialized))
@@ -63,7 +67,7 @@ class ModelConfig:
             tuple(dict.fromkeys([*self.tags, *map(str, tags)])),
             str(values.get("description", self.description)),
             {**self.meta, **(values.get("meta") or {})},
-            bool(values.get("enabled", self.enabled)),
+            enabled,
         )
 
 
@@ -95,9 +99,8 @@ class Model:
         return SUBSET_TAG in self.config.tags
 
     def line_of(self, sql: str, line: int | None) -> int | None:
-        """The line of the file that a line of its compiled SQL comes from; None if the template moves lines about."""
-        same = sql.count("\n") == self.text.rstrip().rstrip(";").count("\n")
-        return line if same else None
+        """The line of the file that a line of its compiled SQL comes from; None if that is not known."""
+        return sql.origin(line) if line is not None and isinstance(sql, CompiledSql) else None
 
     @property
     def is_stored(self) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
+from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.model import Model
-from arot_assets.subsets.render import Relation, Templates
-from arot_assets.subsets.schema_file import DataTest, SourceTable
+from arot_assets.subsets.render import CompiledSql, Relation, Templates
+from arot_assets.subsets.schema_file import SourceTable
 
 MODELS_SCHEMA = "main"
 WIDE = "wide"
@@ -26,6 +27,50 @@ class Captured:
     refs: list[str] = field(default_factory=list)
     sources: list[tuple[str, str]] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
+
+
+class Config:
+    """``config(…)`` of a template: calls are noted, and ``config.get`` answers what was noted so far."""
+
+    def __init__(self, noted: dict[str, Any]) -> None:
+        self._noted = noted
+
+    def __call__(self, values: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Note some settings, given by name or as one mapping."""
+        self._noted.update(values or {}, **more)
+        return ""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A setting noted before."""
+        return self._noted.get(key, default)
+
+
+class Var:
+    """``var(name, default)`` of a template."""
+
+    def __init__(self, values: Mapping[str, Any], asked: set[str], where: str = "give it in dbt_project.yml") -> None:
+        """Args: the variables, a set that collects the names asked for, and where a missing one is to be given."""
+        self._values = values
+        self._asked = asked
+        self._where = where
+
+    def __call__(self, name: str, default: Any = ...) -> Any:
+        """The value, else the default.
+
+        Raises:
+            ProjectError: neither is there.
+        """
+        self._asked.add(name)
+        if name in self._values:
+            return self._values[name]
+        if default is ...:
+            raise ProjectError(f"unknown var '{name}'; {self._where}.{did_you_mean(name, self._values)}")
+        return default
+
+    def has_var(self, name: str) -> bool:
+        """Whether it is given, so that the default is not needed."""
+        self._asked.add(name)
+        return name in self._values
 
 
 @dataclass(frozen=True)
@@ -41,6 +86,7 @@ class Project:
         sources: declared source tables by (source, table).
         singular_tests: tests that are SQL files of their own.
         templates: the Jinja side.
+        asked: names of the variables that templates asked for so far.
     """
 
     folder: Path
@@ -51,6 +97,7 @@ class Project:
     sources: Mapping[tuple[str, str], SourceTable]
     singular_tests: tuple[DataTest, ...]
     templates: Templates
+    asked: set[str] = field(default_factory=set)
 
     def model(self, name: str) -> Model:
         """The model of this name.
@@ -78,13 +125,10 @@ class Project:
         tables = [t for s, t in self.sources if s == source]
         raise ProjectError(f"source '{source}' has no table '{table}' declared.{did_you_mean(table, tables)}")
 
-    def compile(self, name: str) -> str:
-        """The SQL of a model for DuckDB, with sources as ``"schema"."table"`` and refs as ``"main"."model"``.
-
-        Line n of it is line n of the file, unless a loop or a macro writes lines of its own.
-        """
+    def compile(self, name: str) -> CompiledSql:
+        """The SQL of a model for DuckDB, with sources as ``"schema"."table"`` and refs as ``"main"."model"``."""
         model = self.model(name)
-        return self.templates.render(model.path, model.text, self.functions(Captured(), model)).rstrip().rstrip(";")
+        return self.templates.render(model.path, model.text, self.functions(Captured(), model)).without_end()
 
     def inputs(self, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
         """Stored models and source tables that a model's SQL reads, seen through ephemeral models and ``wide``.
@@ -108,13 +152,16 @@ class Project:
                 sources.append((source, table))
         return tuple(dict.fromkeys(refs)), tuple(dict.fromkeys(sources))
 
-    def functions(self, captured: Captured, model: Model | None = None, follow: bool = True) -> dict[str, Any]:
+    def functions(
+        self, captured: Captured, model: Model | None = None, follow: bool = True, resolve: bool = True
+    ) -> dict[str, Any]:
         """What a template may call: ref, source, var, config, this. Calls are noted in ``captured``.
 
         Args:
             captured: where calls are noted.
             model: the model that is rendered, None for a test.
             follow: paste ephemeral models in. False while loading, when they may lead in a circle.
+            resolve: look models and sources up. False while it is not known yet which of them are enabled.
         """
 
         def ref(*names: str) -> str:
@@ -122,6 +169,9 @@ class Project:
                 raise ProjectError(f"ref('{names[0]}', …): no packages here; the project is '{self.name}'")
             if len(names) not in (1, 2):
                 raise ProjectError("ref() takes a model's name")
+            if not resolve:
+                captured.refs.append(names[-1])
+                return Relation(MODELS_SCHEMA, names[-1])
             target = self.model(names[-1])
             captured.refs.append(target.name)
             if target.is_stored or not follow:
@@ -129,22 +179,19 @@ class Project:
             return f"(\n{self.compile(target.name)}\n)"
 
         def source(source_name: str, table: str) -> str:
+            if not resolve:
+                captured.sources.append((source_name, table))
+                return Relation(source_name, table)
             found = self.source(source_name, table)
             captured.sources.append((source_name, table))
-            return Relation(found.schema, found.identifier)
+            return found.location or Relation(found.schema, found.identifier)
 
-        def var(name: str, default: Any = ...) -> Any:
-            if name in self.vars:
-                return self.vars[name]
-            if default is ...:
-                raise ProjectError(f"unknown var '{name}'; give it in dbt_project.yml.{did_you_mean(name, self.vars)}")
-            return default
-
-        def config(**values: Any) -> str:
-            captured.config.update(values)
-            return ""
-
-        functions: dict[str, Any] = {"ref": ref, "source": source, "var": var, "config": config}
+        functions: dict[str, Any] = {
+            "ref": ref,
+            "source": source,
+            "var": Var(self.vars, self.asked),
+            "config": Config(captured.config),
+        }
         if model is not None:
             functions["this"] = Relation(MODELS_SCHEMA, model.name)
         return functions
@@ -156,7 +203,7 @@ class Project:
 
     @cached_property
     def tests(self) -> tuple[DataTest, ...]:
-        """Every data test: of models in their order, of sources, singular."""
+        """Every enabled data test: of models in their order, of sources, singular."""
         declared = [t for m in self.models.values() for t in m.docs.tests]
         declared += [t for s in self.sources.values() for t in s.docs.tests]
         return (*declared, *self.singular_tests)

@@ -10,11 +10,14 @@ depend on something that no digest sees.
 
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from ast import literal_eval
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.nativetypes
 import jinja2.nodes
 import jinja2.parser
 from jinja2.ext import Extension
@@ -23,6 +26,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from arot_assets.errors import ProjectError
 
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+EXTENSIONS = ("jinja2.ext.do", "jinja2.ext.loopcontrols")
+MARK = re.compile("\ue000(\\d+)\ue001")
+"""A line's number, put before its first character; from Unicode's private use area, which no SQL needs."""
 TEST_PREFIX = "test_"
 UNSUPPORTED = (
     "env_var",
@@ -62,6 +68,74 @@ class Relation(str):
         return made
 
 
+class CompiledSql(str):
+    """SQL that knows which line of its template each of its lines comes from."""
+
+    _trace: Callable[[], str]
+
+    def __new__(cls, text: str, trace: Callable[[], str] | None = None) -> "CompiledSql":
+        """Args: the SQL, and what renders it once more with marks at the beginning of the template's lines."""
+        made = super().__new__(cls, text)
+        made._trace = trace if trace is not None else lambda: text
+        return made
+
+    def origin(self, line: int) -> int | None:
+        """The template's line (from 1) that a line comes from; None if whitespace control or a macro moved it."""
+        try:
+            marked = self._trace()
+        except (jinja2.TemplateError, ProjectError):  # a template that looks at its own text
+            return None
+        if MARK.sub("", marked) != self:
+            return None
+        lines = marked.split("\n")
+        if not 0 < line <= len(lines):
+            return None
+        found = MARK.findall("\n".join(lines[: line - 1]))
+        here = MARK.search(lines[line - 1])
+        if here is not None:
+            return int(here.group(1))
+        return int(found[-1]) if found else None
+
+    def without_end(self) -> "CompiledSql":
+        """The same without the space and the semicolons at its end."""
+        return CompiledSql(_ended(self), lambda: _ended(self._trace()))
+
+
+def _ended(text: str) -> str:
+    return text.rstrip().rstrip(";").rstrip()
+
+
+class _Marked(str):
+    """A string for ``literal_eval``: what the filters as_bool, as_number and as_native give."""
+
+
+class _Values(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
+    """Jinja whose templates give values: ``{{ 3 }}`` is a number, ``x{{ 3 }}`` a text, as in dbt's YAML."""
+
+    @staticmethod
+    def concat(values: Iterable[Any]) -> Any:
+        """The one value, or the text of several."""
+        nodes = list(values)
+        if len(nodes) != 1:
+            return "".join(str(v) for v in chain(nodes))
+        (value,) = nodes
+        if not isinstance(value, _Marked):
+            return value
+        try:
+            return literal_eval(value)
+        except (ValueError, SyntaxError):
+            return str(value)
+
+
+VALUE_FILTERS: dict[str, Callable[[Any], Any]] = {
+    "as_text": str,
+    **{name: lambda value: _Marked(value) for name in ("as_bool", "as_number", "as_native")},
+}
+TEXT_FILTERS: dict[str, Callable[[Any], Any]] = {
+    name: lambda value: value for name in ("as_text", "as_bool", "as_number", "as_native")
+}
+
+
 class GenericTest(Extension):
     """``{% test name(model, column_name, …) %} … {% endtest %}`` defines the macro ``test_name``, as in dbt."""
 
@@ -91,18 +165,19 @@ class Templates:
     def __init__(self, folder: Path, macro_files: Sequence[Path]) -> None:
         self.folder = folder
         self._files: dict[str, str] = {}
-        self._origins: dict[str, list[int]] = {}
         self.environment = SandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
-            extensions=["jinja2.ext.do", GenericTest],
-            keep_trailing_newline=True,
+            extensions=[*EXTENSIONS, GenericTest],
         )
+        self.environment.filters |= TEXT_FILTERS
+        self._values = _Values(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
+        self._values.filters |= VALUE_FILTERS
         self.macros: dict[str, Path] = {}
         for path in macro_files:
             self._define_macros(path)
 
-    def render(self, path: Path, text: str, functions: Mapping[str, Any]) -> str:
+    def render(self, path: Path, text: str, functions: Mapping[str, Any]) -> CompiledSql:
         """Fill in a template.
 
         Args:
@@ -113,8 +188,13 @@ class Templates:
         Raises:
             ProjectError: a syntax error, an unknown name, or a function that failed; with file and line.
         """
-        name = self._register(path, text)
-        return self._guarded(path, lambda: self.environment.get_template(name).render(self._context(functions)))
+        self._files[str(path)] = text
+        rendered = self._guarded(
+            path, lambda: self.environment.get_template(str(path)).render(self._context(functions))
+        )
+        return CompiledSql(
+            rendered, lambda: self.environment.from_string(_marked(text)).render(self._context(functions))
+        )
 
     def render_test(
         self, test: str, path: Path, line: int, arguments: Mapping[str, Any], functions: Mapping[str, Any]
@@ -139,42 +219,34 @@ class Templates:
                 f"test '{test}': {error}; see its arguments in {self.macros[TEST_PREFIX + test]}", path, line
             ) from error
 
-    def evaluate(self, path: Path, line: int, expression: str, functions: Mapping[str, Any]) -> Any:
-        """The value of one Jinja expression, such as ``ref('clean')`` as a test's argument.
+    def value(self, path: Path, line: int, text: str, functions: Mapping[str, Any]) -> Any:
+        """What a text of YAML stands for: itself, or what its ``{{ … }}`` give.
 
-        Raises:
-            ProjectError: it cannot be evaluated.
-        """
-        try:
-            compiled = self.environment.compile_expression(expression, undefined_to_none=False)
-            value = compiled(**self._context(functions))
-        except (jinja2.TemplateError, ProjectError) as error:
-            raise ProjectError(f"'{expression}': {error}", path, line) from error
-        if isinstance(value, jinja2.Undefined):
-            raise ProjectError(f"'{expression}': {_unknown(str(value._undefined_name))}", path, line)
-        return value
-
-    def fill(self, path: Path, line: int, text: str, functions: Mapping[str, Any]) -> str:
-        """A short text with ``{{ … }}`` in it, such as a test's argument.
+        One expression alone gives its own value, of any type; anything around it makes a text.
 
         Raises:
             ProjectError: it cannot be filled in.
         """
+        if "{{" not in text and "{%" not in text and "{#" not in text:
+            return text
         try:
-            return self.environment.from_string(text).render(self._context(functions))
+            value = self._values.from_string(text).render(self._context(functions))
+        except jinja2.UndefinedError as error:
+            raise ProjectError(f"'{text}': {_unknown_name(error)}", path, line) from error
         except (jinja2.TemplateError, ProjectError) as error:
             raise ProjectError(f"'{text}': {error}", path, line) from error
+        if isinstance(value, jinja2.Undefined):
+            raise ProjectError(f"'{text}': {_unknown(str(value._undefined_name))}", path, line)
+        return value
 
     def _define_macros(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        name = self._register(path, text)
-        tree = self._guarded(path, lambda: self.environment.parse(self._files[name], filename=str(path)))
+        text = read_template(path)
+        self._files[str(path)] = text
+        tree = self._guarded(path, lambda: self.environment.parse(text, filename=str(path)))
         for macro in tree.find_all(jinja2.nodes.Macro):
             if macro.name in self.macros:
                 raise ProjectError(
-                    f"'{macro.name}' is defined in {self.macros[macro.name]} too; rename one",
-                    path,
-                    self._line(path, macro.lineno),
+                    f"'{macro.name}' is defined in {self.macros[macro.name]} too; rename one", path, macro.lineno
                 )
             self.macros[macro.name] = path
 
@@ -194,31 +266,20 @@ class Templates:
             context.setdefault(name, caller(name, path))
         return context
 
-    def _register(self, path: Path, text: str) -> str:
-        padded, origins = _keep_lines(text)
-        self._files[str(path)] = padded
-        self._origins[str(path)] = origins
-        return str(path)
-
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
         if name not in self._files:
             return None
         text = self._files[name]
         return text, name, lambda: self._files.get(name) == text
 
-    def _line(self, path: Path | str, line: int) -> int:
-        origins = self._origins[str(path)]
-        return origins[min(line, len(origins)) - 1]
-
     def _guarded(self, path: Path, action: Callable[[], Any]) -> Any:
         try:
             return action()
         except jinja2.TemplateSyntaxError as error:
-            file = error.filename or str(path)
             raise ProjectError(
                 f"Jinja syntax error: {error.message}; check the braces and the end of the block",
-                Path(file),
-                self._line(file, error.lineno) if file in self._origins else error.lineno,
+                Path(error.filename or path),
+                error.lineno,
             ) from error
         except (jinja2.TemplateError, ProjectError) as error:
             if isinstance(error, ProjectError) and error.path is not None:
@@ -228,30 +289,33 @@ class Templates:
             raise ProjectError(message, Path(file), line) from error
 
     def _culprit(self, error: BaseException) -> tuple[str, int] | None:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in self._origins and f.lineno]
-        return (frames[-1].filename, self._line(frames[-1].filename, frames[-1].lineno or 1)) if frames else None
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in self._files and f.lineno]
+        return (frames[-1].filename, frames[-1].lineno or 1) if frames else None
 
 
-def _keep_lines(text: str) -> tuple[str, list[int]]:
-    """Add after each tag of several lines as many line ends as its output loses, so that line n of the SQL is line n here.
+def read_template(path: Path) -> str:
+    """The text of a template, without the byte order mark that some editors put before it."""
+    return path.read_text(encoding="utf-8-sig")
 
-    Returns:
-        The longer template, and for each of its lines the line of ``text`` that it comes from.
+
+def _marked(text: str) -> str:
+    """A template with a mark before the first character of each line that writes something there.
+
+    A mark must not stand where whitespace control would strip, nor inside a tag.
     """
+    tags = [tag.span() for tag in TAG.finditer(text)]
     parts: list[str] = []
-    origins = [1]
     position = 0
-    for tag in TAG.finditer(text):
-        for piece in (text[position : tag.start()], tag.group()):
-            parts.append(piece)
-            origins += range(origins[-1] + 1, origins[-1] + 1 + piece.count("\n"))
-        lost = tag.group().count("\n")
-        parts.append("\n" * lost)
-        origins += [origins[-1]] * lost
-        position = tag.end()
-    parts.append(text[position:])
-    origins += range(origins[-1] + 1, origins[-1] + 1 + text[position:].count("\n"))
-    return "".join(parts), origins
+    for number, line in enumerate(text.split("\n"), start=1):
+        begin = position + len(line) - len(line.lstrip())
+        inside = any(first < begin < last for first, last in tags)
+        writes = line.strip() and not line.lstrip().startswith(("{%", "{#", "{{-"))
+        if writes and not inside:
+            parts.append(f"{text[position:begin]}\ue000{number}\ue001{text[begin : position + len(line)]}")
+        else:
+            parts.append(line)
+        position += len(line) + 1
+    return "\n".join(parts)
 
 
 def _unknown_name(error: jinja2.UndefinedError) -> str:

@@ -8,16 +8,19 @@ error, so that nothing is believed to be checked that is not. What only document
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from arot_assets.errors import ProjectError, did_you_mean
-from arot_assets.yaml_lines import Where, YamlFile, read_yaml
+from arot_assets.errors import ProjectError
+from arot_assets.subsets.data_test import TEST_CONFIG_KEYS, ConfigProblem, DataTest, TestConfig
+from arot_assets.yaml_lines import Where, YamlFile, read_yaml, rendered
 
-Severity = Literal["error", "warn"]
-
+Render = Callable[[Path, int, str], Any]
+"""What a text stands for, given its file and line: ``Templates.value`` with the functions that YAML may call."""
+LATER = ("data_tests", "tests", "description")
+"""Keys below which no text is rendered with the rest of the file: arguments of tests are when the test runs."""
 FILE_KEYS = ("version", "models", "sources", "exposures", "groups", "macros", "data_tests")
 MODEL_KEYS = (
     "name",
@@ -45,11 +48,27 @@ SOURCE_KEYS = (
     "loader",
     "quoting",
     "freshness",
+    "loaded_at_field",
 )
-TABLE_KEYS = ("name", "description", "identifier", "columns", "data_tests", "tests", "meta", "tags", "config")
-TEST_CONFIG_KEYS = ("severity", "where", "enabled", "tags", "meta")
-TEST_KEYS = ("arguments", "config", "name", "description", "meta", "tags")
-CONFIG_KEYS = ("materialized", "tags", "description", "meta", "enabled")
+TABLE_KEYS = (
+    "name",
+    "description",
+    "identifier",
+    "columns",
+    "data_tests",
+    "tests",
+    "meta",
+    "tags",
+    "config",
+    "loader",
+    "quoting",
+    "freshness",
+    "loaded_at_field",
+)
+TEST_KEYS = ("arguments", "config", "name", "description", "test_name")
+CONFIG_KEYS = ("materialized", "tags", "description", "meta", "enabled", "docs", "group", "access", "persist_docs")
+SOURCE_CONFIG_KEYS = ("enabled", "meta", "tags", "freshness", "loaded_at_field")
+EXTERNAL_LOCATION = "external_location"
 
 
 @dataclass(frozen=True)
@@ -58,36 +77,6 @@ class ColumnDoc:
 
     name: str
     description: str
-
-
-@dataclass(frozen=True)
-class DataTest:
-    """One data test as declared.
-
-    Attributes:
-        test: the generic test: not_null, unique, accepted_values, relationships, or a ``{% test %}`` of the project.
-            Empty for a singular test.
-        name: unique among the tests of its target.
-        target: the model, or (source, table).
-        column: the column it is about, None for a test of the whole table.
-        arguments: what the test is given, as written.
-        severity: ``error`` or ``warn``.
-        where: a filter on the rows looked at, None for all.
-        description: for people; empty if none was written.
-        path: the file that declares it (for a singular test, the SQL itself).
-        line: the line there.
-    """
-
-    test: str
-    name: str
-    target: str | tuple[str, str]
-    column: str | None
-    arguments: Mapping[str, Any]
-    severity: Severity
-    where: str | None
-    description: str
-    path: Path
-    line: int
 
 
 @dataclass(frozen=True)
@@ -113,6 +102,8 @@ class SourceTable:
         schema: the schema in DuckDB, the source's name unless given.
         identifier: the table's name in DuckDB, its name unless given.
         docs: descriptions and tests.
+        location: SQL that stands for the table (``meta.external_location``), None for a table of the catalogue.
+        enabled: a disabled table does not exist.
     """
 
     source: str
@@ -120,10 +111,16 @@ class SourceTable:
     schema: str
     identifier: str
     docs: TableDocs
+    location: str | None = None
+    enabled: bool = True
 
 
-def read_schema_file(path: Path) -> tuple[list[TableDocs], list[SourceTable]]:
+def read_schema_file(path: Path, render: Render) -> tuple[list[TableDocs], list[SourceTable]]:
     """Read one properties file.
+
+    Args:
+        path: the file.
+        render: fills in ``{{ … }}``.
 
     Returns:
         What it says about models, and the source tables it declares.
@@ -132,45 +129,92 @@ def read_schema_file(path: Path) -> tuple[list[TableDocs], list[SourceTable]]:
         ProjectError: an unknown key, a wrong type, or something that this runner would not honour.
     """
     file = read_yaml(path)
-    top = file.mapping(file.value, ())
+
+    def fill(text: str, where: Where) -> Any:
+        return text if any(key in LATER for key in where) else render(path, file.line(where), text)
+
+    top = rendered(file.mapping(file.value, ()), (), fill)
     for key in top:
         if key in ("unit_tests", "snapshots", "seeds", "semantic_models", "metrics", "saved_queries"):
             raise file.error((key,), f"'{key}' of dbt are not supported here; remove them, or run this folder with dbt")
     file.mapping(top, (), FILE_KEYS)
     models = [
-        _table_docs(file, entry, ("models", i), MODEL_KEYS, None)
+        _table_docs(file, entry, ("models", i), MODEL_KEYS, None, render)
         for i, entry in enumerate(file.sequence(top.get("models"), ("models",)))
     ]
     sources = [
         table
         for i, entry in enumerate(file.sequence(top.get("sources"), ("sources",)))
-        for table in _source_tables(file, entry, ("sources", i))
+        for table in _source_tables(file, entry, ("sources", i), render)
     ]
     return models, sources
 
 
-def _source_tables(file: YamlFile, entry: Any, where: Where) -> list[SourceTable]:
+def _source_tables(file: YamlFile, entry: Any, where: Where, render: Render) -> list[SourceTable]:
     source = file.mapping(entry, where, SOURCE_KEYS)
     name = file.text(source, "name", where)
+    schema = file.text(source, "schema", where, name)
+    shared = _source_config(file, source, where)
     tables = []
     for i, item in enumerate(file.sequence(source.get("tables"), (*where, "tables"))):
         here = (*where, "tables", i)
-        docs = _table_docs(file, item, here, TABLE_KEYS, name)
+        docs = _table_docs(file, item, here, TABLE_KEYS, name, render)
         identifier = file.text(item, "identifier", here, docs.name)
-        tables.append(SourceTable(name, docs.name, file.text(source, "schema", where, name), identifier, docs))
+        own = _source_config(file, item, here)
+        config = {**shared, **own, "meta": {**shared["meta"], **own["meta"]}}
+        location = _location(
+            file, here, config["meta"], {"name": docs.name, "identifier": identifier, "schema": schema}
+        )
+        tables.append(SourceTable(name, docs.name, schema, identifier, docs, location, config.get("enabled", True)))
     return tables
 
 
-def _table_docs(file: YamlFile, entry: Any, where: Where, keys: tuple[str, ...], source: str | None) -> TableDocs:
+def _source_config(file: YamlFile, mapping: dict[str, Any], where: Where) -> dict[str, Any]:
+    """``enabled`` if it is given, and ``meta``, as they stand beside a source's or a table's name or in its ``config``."""
+    config = file.mapping(mapping.get("config"), (*where, "config"))
+    for key in config:
+        if key not in SOURCE_CONFIG_KEYS and key != EXTERNAL_LOCATION:
+            raise file.error((*where, "config", key), f"config '{key}' of a source is not supported here")
+    enabled = config.get("enabled")
+    if enabled is not None and not isinstance(enabled, bool):
+        raise file.error((*where, "config", "enabled"), f"enabled is true or false, not {enabled!r}")
+    meta = {
+        **file.mapping(mapping.get("meta"), (*where, "meta")),
+        **file.mapping(config.get("meta"), (*where, "config", "meta")),
+        **{k: v for k, v in config.items() if k == EXTERNAL_LOCATION},
+    }
+    return {"meta": meta} if enabled is None else {"meta": meta, "enabled": enabled}
+
+
+def _location(file: YamlFile, where: Where, meta: Mapping[str, Any], names: Mapping[str, str]) -> str | None:
+    """The SQL of ``external_location``: a function call or a file's name, with ``{name}`` and other words of meta filled in."""
+    text = meta.get(EXTERNAL_LOCATION)
+    if text is None:
+        return None
+    if meta.get("formatter", "newstyle") != "newstyle":
+        raise file.error(where, f"formatter '{meta['formatter']}' of external_location is not supported; use {{name}}")
+    try:
+        filled = str(text).format_map({**names, **meta})
+    except (KeyError, ValueError, IndexError) as error:
+        raise file.error(
+            where, f"external_location '{text}' asks for {error}; known: {', '.join([*names, *meta])}"
+        ) from error
+    return filled if "(" in filled or filled.startswith("'") else f"'{filled}'"
+
+
+def _table_docs(
+    file: YamlFile, entry: Any, where: Where, keys: tuple[str, ...], source: str | None, render: Render
+) -> TableDocs:
     table = file.mapping(entry, where, keys)
     name = file.text(table, "name", where)
     target = name if source is None else (source, name)
-    config = dict(file.mapping(table.get("config"), (*where, "config"), CONFIG_KEYS))
+    known = CONFIG_KEYS if source is None else None
+    config = dict(file.mapping(table.get("config"), (*where, "config"), known))
     for key in ("meta", "tags"):
         if key in table:
             config.setdefault(key, table[key])
     columns: dict[str, ColumnDoc] = {}
-    tests = _tests(file, table, where, target, None)
+    tests = _tests(file, table, where, target, None, render)
     for i, item in enumerate(file.sequence(table.get("columns"), (*where, "columns"))):
         here = (*where, "columns", i)
         column = file.mapping(item, here, COLUMN_KEYS)
@@ -178,8 +222,9 @@ def _table_docs(file: YamlFile, entry: Any, where: Where, keys: tuple[str, ...],
         if column_name in columns:
             raise file.error(here, f"column '{column_name}' of '{name}' is described twice; keep one")
         columns[column_name] = ColumnDoc(column_name, _description(file, column, here))
-        tests += _tests(file, column, here, target, column_name)
-    named = _unique_names(tests)
+        found = _tests(file, column, here, target, column_name, render)
+        tests += [replace(t, quoted=bool(column.get("quote"))) for t in found]
+    named = _unique_names([t for t in tests if t.config.enabled])
     return TableDocs(
         name, file.path, file.lines[where], _description(file, table, where), config, columns, tuple(named)
     )
@@ -193,69 +238,69 @@ def _description(file: YamlFile, mapping: dict[str, Any], where: Where) -> str:
 
 
 def _tests(
-    file: YamlFile, owner: dict[str, Any], where: Where, target: str | tuple[str, str], column: str | None
+    file: YamlFile,
+    owner: dict[str, Any],
+    where: Where,
+    target: str | tuple[str, str],
+    column: str | None,
+    render: Render,
 ) -> list[DataTest]:
-    found = []
-    for key in ("data_tests", "tests"):
-        for i, entry in enumerate(file.sequence(owner.get(key), (*where, key))):
-            test = _test(file, entry, (*where, key, i), target, column)
-            if test is not None:
-                found.append(test)
-    return found
+    return [
+        _test(file, entry, (*where, key, i), target, column, render)
+        for key in ("data_tests", "tests")
+        for i, entry in enumerate(file.sequence(owner.get(key), (*where, key)))
+    ]
 
 
 def _test(
-    file: YamlFile, entry: Any, where: Where, target: str | tuple[str, str], column: str | None
-) -> DataTest | None:
+    file: YamlFile, entry: Any, where: Where, target: str | tuple[str, str], column: str | None, render: Render
+) -> DataTest:
     if isinstance(entry, str):
         entry = {entry: {}}
+    if isinstance(entry, dict) and "test_name" in entry:
+        entry = {entry["test_name"]: {k: v for k, v in entry.items() if k != "test_name"}}
     if not isinstance(entry, dict) or len(entry) != 1:
         raise file.error(
             where, "a data test is a name, or one name with its arguments below it ('- accepted_range: {…}')"
         )
-    ((test, given),) = entry.items()
-    given = dict(file.mapping(given, (*where, test)))
-    arguments = {k: v for k, v in given.items() if k not in (*TEST_KEYS, *TEST_CONFIG_KEYS)}
-    arguments |= file.mapping(given.get("arguments"), (*where, test, "arguments"))
-    config = {k: given[k] for k in TEST_CONFIG_KEYS if k in given}
-    for key, value in file.mapping(given.get("config"), (*where, test, "config")).items():
-        if key not in TEST_CONFIG_KEYS:
-            raise file.error(
-                (*where, test, "config", key),
-                f"test config '{key}' is not supported here.{did_you_mean(key, TEST_CONFIG_KEYS)}",
-            )
-        config[key] = value
-    severity = str(config.get("severity", "error")).lower()
-    if severity not in ("error", "warn"):
-        raise file.error((*where, test), f"severity of '{test}' is '{severity}'; use error or warn")
-    if config.get("enabled") is False:
-        return None
-    name = given.get("name") or (f"{test}_{column}" if column else str(test))
-    line = file.lines.get((*where, test), file.lines[where])
+    ((test, written),) = entry.items()
+    below = (*where, test) if (*where, test) in file.lines else where
+    written = dict(file.mapping(written, below))
+    arguments = {k: v for k, v in written.items() if k not in (*TEST_KEYS, *TEST_CONFIG_KEYS)}
+    arguments |= file.mapping(written.get("arguments"), (*below, "arguments"))
+
+    def fill(text: str, place: Where) -> Any:
+        return render(file.path, file.line(place), text)
+
+    given = {k: rendered(written[k], (*below, k), fill) for k in TEST_CONFIG_KEYS if k in written}
+    given |= rendered(file.mapping(written.get("config"), (*below, "config")), (*below, "config"), fill)
+    try:
+        config = TestConfig().overlaid(given)
+    except ConfigProblem as error:
+        raise file.error((*below, "config", error.key), str(error)) from error
+    name = written.get("name") or (f"{test}_{column}" if column else str(test))
     return DataTest(
         test=str(test),
         name=re.sub(r"\W+", "_", str(name)),
         target=target,
         column=column,
         arguments=arguments,
-        severity="warn" if severity == "warn" else "error",
-        where=config.get("where"),
-        description=str(given.get("description", "")),
+        config=config,
+        description=str(written.get("description", "")),
         path=file.path,
-        line=line,
+        line=file.line(below),
+        given=given,
     )
 
 
 def _unique_names(tests: list[DataTest]) -> list[DataTest]:
     """Tests of one name get their arguments into it, as dbt does."""
-    from dataclasses import replace
-
     names = [t.name for t in tests]
     result: list[DataTest] = []
     for test in tests:
         name = test.name
         if names.count(name) > 1:
-            given = " ".join(str(v) for v in [*test.arguments.values(), test.where or ""])
+            given = " ".join(str(v) for v in [*test.arguments.values(), test.config.where or ""])
             words = re.sub(r"[\W_]+", "_", given).strip("_")
             name = f"{name}_{words}" if words else name
         if any(name == other.name for other in result):

@@ -11,12 +11,13 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
-from arot_assets.subsets.render import Relation
-from arot_assets.subsets.schema_file import DataTest, Severity
+from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
+from arot_assets.yaml_lines import rendered
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +33,8 @@ class TestResult:
 
     Attributes:
         test: the declaration.
-        failures: number of failing rows.
+        failures: what its ``fail_calc`` makes of the failing rows: by default their number.
+        status: ``pass``, or what the failures mean by its ``severity``, ``warn_if`` and ``error_if``.
         columns: names of the columns of ``rows``.
         rows: the first few failing rows.
         sql: the query.
@@ -43,6 +45,7 @@ class TestResult:
 
     test: DataTest
     failures: int
+    status: Literal["pass", "warn", "error"]
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     sql: str
@@ -50,13 +53,13 @@ class TestResult:
 
     @property
     def passed(self) -> bool:
-        """No row fails."""
-        return self.failures == 0
+        """Whether it neither warns nor fails."""
+        return self.status == "pass"
 
     @property
     def severity(self) -> Severity:
-        """What a failure means: ``error`` or ``warn``."""
-        return self.test.severity
+        """What the result means if the test did not pass; else what a failure would mean at most."""
+        return self.test.config.severity if self.status == "pass" else self.status
 
     def to_markdown(self) -> str:
         """The first failing rows as a table; empty if none fails."""
@@ -77,8 +80,22 @@ def describe_test(test: DataTest) -> str:
         return f"no row comes out of {test.path.name}"
     words = {k: v for k, v in test.arguments.items() if k != "column_name"}
     given = f"({', '.join(f'{k}: {v}' for k, v in words.items())})" if words else ""
-    where = f" where {test.where}" if test.where else ""
+    where = f" where {test.config.where}" if test.config.where else ""
     return f"{test.column or 'every row'}: {test.test}{given}{where}"
+
+
+def own_config(project: Project, test: DataTest) -> dict[str, Any]:
+    """What a test's SQL says about itself with ``config()``; an empty mapping if it says nothing.
+
+    Raises:
+        ProjectError: its arguments do not fit.
+    """
+    macro = project.templates.macros.get(TEST_PREFIX + test.test)
+    says = read_template(macro or test.path) if macro is not None or not test.test else ""
+    captured = Captured()
+    if "config" in says:  # most tests have none, and need not be rendered while the project loads
+        _compile(project, test, captured)
+    return captured.config
 
 
 def compile_test(project: Project, test: DataTest) -> str:
@@ -87,32 +104,42 @@ def compile_test(project: Project, test: DataTest) -> str:
     Raises:
         ProjectError: its arguments do not fit.
     """
-    functions = project.functions(Captured())
+    return _compile(project, test, Captured())
+
+
+def _compile(project: Project, test: DataTest, captured: Captured) -> str:
+    functions = project.functions(captured)
     if not test.test:
-        return project.templates.render(test.path, test.path.read_text(encoding="utf-8"), functions).strip().rstrip(";")
-    arguments = {k: _evaluated(project, test, v, functions) for k, v in test.arguments.items()}
+        return project.templates.render(test.path, read_template(test.path), functions).without_end()
+
+    def value(text: str, _where: object) -> Any:
+        """An argument as the test gets it: calls of ref, source and var, and ``{{ … }}``, are evaluated."""
+        called = f"{{{{ {text} }}}}" if CALL.match(text) else text
+        return project.templates.value(test.path, test.line, called, functions)
+
+    arguments: dict[str, Any] = rendered(dict(test.arguments), (), value)
+    if "column_name" in test.arguments:  # never a value of another type
+        arguments["column_name"] = str(arguments["column_name"])
     relation: str
     if isinstance(test.target, str):
         relation = Relation(MODELS_SCHEMA, test.target)
     else:
         source = project.source(*test.target)
-        relation = Relation(source.schema, source.identifier)
-    if test.where:
-        where = _evaluated(project, test, test.where, functions)
-        relation = f"(select * from {relation} where {where}) dbt_subquery"
-    if test.column is not None:
-        arguments["column_name"] = test.column
+        relation = source.location or Relation(source.schema, source.identifier)
+    if test.config.where:
+        relation = f"(select * from {relation} where {test.config.where}) dbt_subquery"
+    if test.column_sql is not None:
+        arguments["column_name"] = test.column_sql
+    if TEST_PREFIX + test.test in project.templates.macros:  # also one of dbt's own, written anew
+        arguments = {"model": relation, **arguments}
+        return project.templates.render_test(test.test, test.path, test.line, arguments, functions).strip()
     built_in = {
         "not_null": _not_null,
         "unique": _unique,
         "accepted_values": _accepted_values,
         "relationships": _relationships,
     }
-    if test.test in built_in:
-        return built_in[test.test](relation, arguments)
-    return project.templates.render_test(
-        test.test, test.path, test.line, {"model": relation, **arguments}, functions
-    ).strip()
+    return built_in[test.test](relation, arguments)
 
 
 def run_test(con: "duckdb.DuckDBPyConnection", project: Project, test: DataTest) -> TestResult:
@@ -124,36 +151,41 @@ def run_test(con: "duckdb.DuckDBPyConnection", project: Project, test: DataTest)
         test: one of ``project.tests``.
 
     Raises:
-        ProjectError: it does not run: a table that is not there, a column that does not exist.
+        ProjectError: it does not run: a table that is not there, a column that does not exist, a ``fail_calc`` without a
+            number.
     """
     import duckdb
 
     sql = compile_test(project, test)
+    config = test.config
+    limited = sql if config.limit is None else f"{sql}\nlimit {config.limit}"
     started = time.perf_counter()
     try:
-        result = con.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
-        columns = tuple(d[0] for d in result.description or ())
-        rows = tuple(result.fetchall())
-        failures = len(rows)
-        if failures == SAMPLE_ROWS:
-            counted = con.execute(f"select count(*) from (\n{sql}\n)").fetchone()
-            failures = int(counted[0]) if counted else failures
+        counted = con.execute(
+            f"select {config.fail_calc}, {config.fail_calc} {config.warn_if}, {config.fail_calc} {config.error_if}\n"
+            f"from (\n{limited}\n) dbt_internal_test"
+        ).fetchone()
+        failures, warns, fails = counted or (None, None, None)
+        if failures is None:
+            raise ProjectError(
+                f"test '{test.name}': {config.fail_calc} is null, so there is no number of failures; use coalesce(…, 0)",
+                test.path,
+                test.line,
+            )
+        columns, rows = _examples(con, limited) if warns or fails else ((), ())
     except duckdb.Error as error:
         text = str(error).split("\n\nLINE ")[0]
         raise ProjectError(f"test '{test.name}' does not run: {text}", test.path, test.line) from error
-    return TestResult(test, failures, columns, rows, sql, time.perf_counter() - started)
+    status: Literal["pass", "warn", "error"] = (
+        "error" if fails and config.severity == "error" else "warn" if warns else "pass"
+    )
+    return TestResult(test, int(failures), status, columns, rows, sql, time.perf_counter() - started)
 
 
-def _evaluated(project: Project, test: DataTest, value: Any, functions: Mapping[str, Any]) -> Any:
-    """An argument as the test gets it: calls of ref, source and var, and ``{{ … }}``, are evaluated."""
-    if not isinstance(value, str):
-        return value
-    if CALL.match(value):
-        return project.templates.evaluate(test.path, test.line, value, functions)
-    whole = re.fullmatch(r"\s*\{\{(.+)\}\}\s*", value, re.DOTALL)
-    if whole and "}}" not in whole.group(1):
-        return project.templates.evaluate(test.path, test.line, whole.group(1), functions)
-    return project.templates.fill(test.path, test.line, value, functions) if "{{" in value else value
+def _examples(con: "duckdb.DuckDBPyConnection", sql: str) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+    """The columns and the first rows of a test's query."""
+    result = con.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
+    return tuple(d[0] for d in result.description or ()), tuple(result.fetchall())
 
 
 def _not_null(relation: str, arguments: Mapping[str, Any]) -> str:
@@ -170,15 +202,15 @@ def _unique(relation: str, arguments: Mapping[str, Any]) -> str:
 def _accepted_values(relation: str, arguments: Mapping[str, Any]) -> str:
     column, quote = arguments["column_name"], arguments.get("quote", True)
     values = ", ".join("'" + str(v).replace("'", "''") + "'" if quote else str(v) for v in arguments["values"])
-    return f"""select {column} as value, count(*) as times from {relation}
-        where {column} not in ({values}) group by {column}"""
+    return f"""select * from (select {column} as value, count(*) as times from {relation} group by {column})
+        where value not in ({values})"""
 
 
 def _relationships(relation: str, arguments: Mapping[str, Any]) -> str:
     column, field = arguments["column_name"], arguments["field"]
-    return f"""select child.{column} as value from {relation.removesuffix(" dbt_subquery")} as child
-        left join {arguments["to"]} as parent on child.{column} = parent.{field}
-        where child.{column} is not null and parent.{field} is null"""
+    return f"""select child.value from (select {column} as value from {relation} where {column} is not null) as child
+        left join (select {field} as value from {arguments["to"]}) as parent on child.value = parent.value
+        where parent.value is null"""
 
 
 def _cell(value: Any) -> str:

@@ -113,8 +113,8 @@ def test_disabled_test_is_no_test(run):
 
 
 def test_test_config_that_would_not_be_honoured_is_an_error(run):
-    with pytest.raises(ProjectError, match=r"s.yml:6: test config 'error_if' is not supported"):
-        run("- not_null: {config: {error_if: '>10'}}")
+    with pytest.raises(ProjectError, match=r"s.yml:6: test config 'error_iff' is not supported here. Did you mean 'error_if'"):
+        run("- not_null: {config: {error_iff: '>10'}}")
 
 
 def test_test_of_a_column_that_is_not_there_says_where_it_is_declared(run):
