@@ -113,7 +113,9 @@ def test_disabled_test_is_no_test(run):
 
 
 def test_test_config_that_would_not_be_honoured_is_an_error(run):
-    with pytest.raises(ProjectError, match=r"s.yml:6: test config 'error_iff' is not supported here. Did you mean 'error_if'"):
+    with pytest.raises(
+        ProjectError, match=r"s.yml:6: test config 'error_iff' is not supported here. Did you mean 'error_if'"
+    ):
         run("- not_null: {config: {error_iff: '>10'}}")
 
 
