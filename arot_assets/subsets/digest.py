@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
 DIGEST = "digest"
-FORMAT = "1"
+FORMAT = "2"
 """Change it when what is stored for a model changes: every model is then built again."""
 
 

@@ -19,7 +19,7 @@ from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.waterfall import Waterfall
-from resources.tables import ModelRef, Tables
+from resources.tables import ModelRef, Tables, TablesError
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
         )
     except duckdb.Error as error:
         raise sql_error(model, error, result.sql) from error
+    except TablesError as error:
+        raise ProjectError(f"model '{name}': {error}", model.path) from error
     _show(con, tables, name)
     return replace(result, rows=rows, seconds=time.perf_counter() - started)
 

@@ -9,6 +9,7 @@ is current without reading a row.
 """
 
 import builtins
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from pydantic import PrivateAttr
 
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, Place, TableRef
+from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, query_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STORE_VARIABLE = "AROT_STORE"
 FOOTER_PREFIX = b"arot."
+DESCRIPTIONS = "descriptions"
+"""The footer's string: JSON of column -> text, where the fields themselves carry none."""
 COMPRESSION = "zstd"
 GROUP_BYTES = 4_000_000
 """Rows of a file that are encoded at once, in bytes: encoding a vector takes 15 times its size."""
@@ -160,37 +164,47 @@ class Tables(dg.ConfigurableResource):
             sql: one SELECT.
             place: where.
             footer: strings to keep in the file's footer.
-            descriptions: column name -> text, kept in the field metadata.
+            descriptions: column name -> text, kept in the footer.
 
         Returns:
             Number of rows.
 
         Raises:
             StorageError: no space, no right, a read-only store. Nothing half written stays.
+            TablesError: a column is of a type that Parquet cannot hold.
             duckdb.Error: the query fails; the table stays as it was.
         """
-        import pyarrow as pa
+        import duckdb
         import pyarrow.parquet as pq
 
-        reader = con.execute(sql).to_arrow_reader(100_000)
-        described = [
-            field.with_metadata({"description": (descriptions or {})[field.name]})
-            if field.name in (descriptions or {})
-            else field
-            for field in reader.schema
-        ]
-        ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in (footer or {}).items()}
-        schema = pa.schema(described, metadata=ours)
-
-        def fill(sink: Any) -> int:
-            rows = 0
-            with pq.ParquetWriter(sink, schema, compression=COMPRESSION) as writer:
-                for batch in reader:
-                    writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
-                    rows += batch.num_rows
-            return rows
-
+        kinds = query_columns(con, sql)
         uri = self.uri(place)
+
+        def fill(path: Path, wide: str = WIDE) -> int:
+            carriers = {name: carrier(kind, wide) for name, kind in kinds.items()}
+            other = {n: c for n, c in carriers.items() if c != str(kinds[n])}
+            noted = {n: str(kinds[n]) for n in other}
+            strings = {**(footer or {}), TYPES: json.dumps(noted), DESCRIPTIONS: json.dumps(dict(descriptions or {}))}
+            pairs = ", ".join(f'"{FOOTER_PREFIX.decode()}{k}": {_literal(v)}' for k, v in strings.items())
+            query = f"select {cast_list(other)} from (\n{sql}\n)" if other else sql
+            try:
+                con.execute(
+                    f"copy (\n{query}\n) to {_literal(str(path))} "
+                    f"(format parquet, compression {COMPRESSION}, use_tmp_file false, kv_metadata {{{pairs}}})"
+                )
+            except duckdb.ConversionException:
+                if wide != WIDE or not any(WIDE in c for c in other.values()):
+                    raise
+                return fill(path, "VARCHAR")
+            except duckdb.IOException as error:
+                if str(path) not in str(error):
+                    raise  # of a file that the query reads
+                raise StorageError(
+                    f"'{uri}' cannot be written: {error}; free space, or check the right to write"
+                ) from error
+            _read_back(con, path, kinds, noted)
+            return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT counts none
+
         if is_local(uri):
             return self.storage.write_local(uri, fill)
         with tempfile.TemporaryDirectory(prefix="arot-query-") as folder:
@@ -242,7 +256,12 @@ class Tables(dg.ConfigurableResource):
     def descriptions(self, place: Place) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
         with self._parquet(place) as file:
-            return {f.name: (f.metadata or {}).get(b"description", b"").decode() for f in file.schema_arrow}
+            kept = (file.metadata.metadata or {}).get(FOOTER_PREFIX + DESCRIPTIONS.encode(), b"{}")
+            texts: dict[str, str] = json.loads(kept)
+            return {
+                f.name: (f.metadata or {}).get(b"description", b"").decode() or texts.get(f.name, "")
+                for f in file.schema_arrow
+            }
 
     def num_rows(self, place: Place) -> int:
         """Rows of a table; reads no row."""
@@ -331,6 +350,26 @@ class Tables(dg.ConfigurableResource):
             raise TablesError(f"no table '{uri}': {error}; materialize the asset that writes it") from error
         except pa.ArrowInvalid as error:
             raise TablesError(f"'{uri}' is not a Parquet file: {error}; delete it and run again") from error
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _read_back(
+    con: "duckdb.DuckDBPyConnection", path: Path, kinds: Mapping[str, Any], noted: Mapping[str, str]
+) -> None:
+    """Make sure that a file, cast back, has the types that the query had.
+
+    Raises:
+        TablesError: a column has another one.
+    """
+    query = f"describe select {cast_list(dict(noted))} from read_parquet({_literal(str(path))})"
+    for name, kind, *_ in con.execute(query).fetchall():
+        if kind != str(kinds[name]):
+            raise TablesError(
+                f"column '{name}' is of type {kinds[name]}, which Parquet cannot hold; cast it, for example to VARCHAR"
+            )
 
 
 def _repetitive(table: "pa.Table") -> list[str]:

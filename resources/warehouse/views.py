@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, WIDE, ModelRef, TableRef
+from resources.tables.stored_types import cast_list, noted_types
 from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def model_views(tables: Tables) -> Iterator[View]:
     """One view in schema ``main`` for each SQL model that has been built."""
     for name in tables.models():
         source = f"read_parquet({literal(tables.uri(ModelRef(name)))})"
-        yield View("main", name, f"select * from {source}", tables.descriptions(ModelRef(name)))
+        columns = cast_list(noted_types(tables.footer(ModelRef(name))))
+        yield View("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))
 
 
 def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:

@@ -47,8 +47,7 @@ def test_file_holds_rows_descriptions_and_what_was_found_out(sql: Project, demo:
     path = demo.uri(ModelRef("clean"))
     assert result.waterfall is not None
     assert pq.read_metadata(path).num_rows == result.rows == result.waterfall.kept > 0
-    schema = pq.read_schema(path)
-    assert schema.field("caption").metadata[b"description"].startswith(b"text of the sidecar file")
+    assert demo.descriptions(ModelRef("clean"))["caption"].startswith("text of the sidecar file")
     assert load_result(sql, "clean", demo).waterfall == result.waterfall
     assert json.loads(demo.footer(ModelRef("clean"))["result"])["sql"] == result.sql
     with duckdb.connect(str(warehouse.catalog_path), read_only=True) as con:

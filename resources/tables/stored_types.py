@@ -1,0 +1,77 @@
+"""How DuckDB's types get into Parquet and back without loss.
+
+Belongs here: which type a column is written as, and whether reading it back gives the first one again.
+Does not belong here: writing files (``tables.py``), the views that cast back (``resources.warehouse``).
+
+DuckDB writes some types as others: HUGEINT as DOUBLE (rounded), INTERVAL to the millisecond, TIMETZ without its offset, ENUM
+as text, ARRAY as LIST. Such a column is written as a type that Parquet holds exactly, and the type that it had is noted in the
+file's footer; views cast it back.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+TYPES = "types"
+"""The footer's string: JSON of column -> type, for columns that are cast back."""
+AS_TEXT = ("bit", "bignum", "interval", "time with time zone", "time_ns", "enum")
+OTHERWISE = ("timestamp_s", "timestamp_ms")
+"""Written without loss, read back as TIMESTAMP."""
+WIDE = "DECIMAL(38,0)"
+"""What 128-bit integers are written as; as text if one of them has 39 digits."""
+
+
+def query_columns(con: "DuckDBPyConnection", sql: str) -> dict[str, Any]:
+    """Column -> type (``DuckDBPyType``) of the table that a query would make; no row is computed.
+
+    Raises:
+        duckdb.Error: no table can be made of it.
+    """
+    con.execute(f"create or replace temp table arot_columns as from (\n{sql}\n) limit 0")
+    try:
+        made = con.table("arot_columns")
+        return dict(zip(made.columns, made.types, strict=True))
+    finally:
+        con.execute("drop table if exists temp.arot_columns")
+
+
+def carrier(kind: Any, wide: str = WIDE) -> str:
+    """The type that a value of ``kind`` is written as; its own if Parquet holds it.
+
+    Args:
+        kind: DuckDB's type.
+        wide: for 128-bit integers.
+    """
+    if kind.id in ("hugeint", "uhugeint"):
+        return wide
+    if kind.id in AS_TEXT or str(kind) in ("BIGNUM", "TIME_NS"):
+        return "VARCHAR"
+    if kind.id in OTHERWISE:
+        return "TIMESTAMP"
+    if kind.id in ("list", "array"):
+        return f"{carrier(dict(kind.children)['child'], wide)}[]"
+    if kind.id == "struct":
+        fields = [f"{_quoted(name)} {carrier(child, wide)}" for name, child in kind.children]
+        return f"STRUCT({', '.join(fields)})"
+    if kind.id == "map":
+        key, value = (child for _, child in kind.children)
+        return f"MAP({carrier(key, wide)}, {carrier(value, wide)})"
+    return str(kind)
+
+
+def cast_list(columns: dict[str, str]) -> str:
+    """``* replace (…)`` that casts columns to the given types; ``*`` for none."""
+    casts = [f"{_quoted(name)}::{kind} as {_quoted(name)}" for name, kind in columns.items()]
+    return f"* replace ({', '.join(casts)})" if casts else "*"
+
+
+def noted_types(footer: dict[str, str]) -> dict[str, str]:
+    """The types that a file's footer notes."""
+    noted: dict[str, str] = json.loads(footer.get(TYPES, "{}"))
+    return noted
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
