@@ -59,7 +59,7 @@ class UrlList(BaseModel):
 
 
 class Archives(BaseModel):
-    """How tar and Parquet files of a source are opened: what lies in them are the objects."""
+    """How tar, zip and Parquet files of a source are opened: what lies in them are the objects."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,6 +67,9 @@ class Archives(BaseModel):
         list[str],
         Field(description="only archives whose path below the source matches one of these, e.g. data/train-*"),
     ] = []
+    picture_column: Annotated[
+        str, Field(description="the column of pictures in Parquet files; default those that are marked, or called so")
+    ] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
 
@@ -99,7 +102,8 @@ class ImageDatasetDeclaration(BaseModel):
     ] = 2.0
     urls: Annotated[UrlList | None, Field(description="how a list of URLs is read and fetched")] = None
     archives: Annotated[
-        Archives | None, Field(description="open tar and Parquet files; `{}` for folders and S3, always so for hf://")
+        Archives | None,
+        Field(description="open tar, zip and Parquet files; `{}` for folders and S3, always so for hf://"),
     ] = None
     allow_empty: Annotated[bool, Field(description="accept that every object vanished from the source")] = False
 

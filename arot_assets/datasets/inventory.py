@@ -24,6 +24,7 @@ from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import LISTED, STAMP, Listing
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage
+from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 
 SIGNATURE = "source_signature"
@@ -38,6 +39,7 @@ REVALIDATED = "revalidated"
 """Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
 RULES = "urls"
 """Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
+PACKED = {extension[extension.rindex(".") :] for extension in ARCHIVE_EXTENSIONS}
 WARN_SHARDS = 10_000
 Rows = NDArray[np.int64]
 
@@ -295,7 +297,7 @@ def take_inventory(
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
         what = f", but {known:,} objects are known of it" if known else ""
         left = f", only what was not taken: {not_taken(listing)}" if listing.ignored else ""
-        packed = not declaration.opens_archives and {".tar", ".parquet"} & listing.ignored.keys()
+        packed = not declaration.opens_archives and PACKED & listing.ignored.keys()
         remedy = (
             "set `archives: {}` in its defs.yaml to open them" if packed else "is the disk mounted, is the path right?"
         )

@@ -15,12 +15,11 @@ import pyarrow.compute as pc
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.objects import PROBLEMS_SHOWN, Listing, extensions, found_table, is_image, listing_of, without
 from arot_assets.datasets.reach import reaching
-from arot_assets.datasets.sources.archives import look_inside, split_archives
+from arot_assets.datasets.sources.archives import is_archive, look_inside
 from arot_assets.datasets.sources.hub import open_repository
 from arot_assets.datasets.sources.url_list import list_urls
 from arot_assets.progress import track
 from resources.storage import Storage
-from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.storage.objects import ObjectColumns, is_local
 
 
@@ -88,8 +87,9 @@ def _opened(
         repository = open_repository(storage, declaration, found, previous)
         found, metadata, problems = repository.files, repository.metadata, repository.problems
         ignored += repository.ignored
-    archives, others = split_archives(found)
-    inside = look_inside(storage, declaration, root, archives, previous)
+    packed = is_archive(found["uri"])
+    inside = look_inside(storage, declaration, root, found.filter(packed), previous)
+    others = found.filter(pc.invert(packed))
     listing = listing_of(pa.concat_tables([others, *inside.objects]), metadata=metadata | inside.metadata)
     return Listing(
         pa.concat_tables([listing.objects, inside.known]),
@@ -103,8 +103,7 @@ def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
     """Look twice at images that changed a moment ago; gives those that still change."""
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
     extension = extensions(recent["uri"])
-    taken = pc.or_(is_image(extension), pc.is_in(extension, value_set=pa.array(ARCHIVE_EXTENSIONS)))
-    young = recent.filter(taken).to_pylist()
+    young = recent.filter(pc.or_(is_image(extension), is_archive(recent["uri"]))).to_pylist()
     if not young or seconds == 0:
         return []
     time.sleep(min(seconds, max(0.0, max(i["mtime"] for i in young) + seconds - time.time())))

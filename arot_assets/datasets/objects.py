@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
+from arot_assets.datasets.sources.keys import key_of, keyed_sidecars
 from resources.storage.objects import ObjectColumns
 
 IMAGE_EXTENSIONS = frozenset(
@@ -122,9 +123,11 @@ def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, st
     mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
     stems = sidecar_stems(mtimes)
     if stems:
-        found = [sorted(sidecars_of(uri, stems).values()) for uri in images["uri"].to_pylist()]
+        uris = images["uri"].to_pylist()
+        keys = keyed_sidecars(uris, stems)
+        found = [sorted({**(keys and keys.get(key_of(u), {})), **sidecars_of(u, stems)}.values()) for u in uris]
         sidecars = pa.array(found, pa.list_(pa.string()))
-        times = pa.array([max((mtimes[uri] for uri in uris), default=None) for uris in found], pa.int64()).cast(STAMP)
+        times = pa.array([max((mtimes[u] for u in those), default=None) for those in found], pa.int64()).cast(STAMP)
     else:
         sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
         times = pa.nulls(rows, STAMP)

@@ -1,4 +1,4 @@
-"""Tar and Parquet files of a source, opened: what lies in them are the objects.
+"""Tar, zip and Parquet files of a source, opened: what lies in them are the objects.
 
 Belongs here: which archives are opened, which are known already, and what Parquet columns say of pictures. Does not belong
 here: opening them (``resources.storage.members.backend``).
@@ -8,10 +8,11 @@ part, is an object too, ``<archive>!/``, whose sample says why; so nothing in it
 """
 
 import fnmatch
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,17 +23,22 @@ from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, c
 from arot_assets.parallel import ordered_map
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
-from resources.storage.members.address import EXTENSIONS, cell_uri, member_uri
-from resources.storage.members.backend import Opened, broken, members_of
+from resources.storage.members.address import ARCHIVE, EXTENSIONS, member_uri
+from resources.storage.members.backend import Opened, broken
 from resources.storage.objects import is_local
+
+if TYPE_CHECKING:
+    from resources.storage.members.columns import Place
+    from resources.storage.members.parquet import ParquetMembers
 
 OPENING_THREADS = 4
 """Archives that are brought here at a time; each may be gigabytes."""
 BATCH = 5000
 NO_PICTURES = "Parquet file without a column of pictures"
+EMPTY = "archive without files"
 NOT_INCLUDED = "archive that `include` leaves out"
-INSIDE = r"!/.*$"
-"""What follows the archive in the URI of a member."""
+INSIDE = rf"(?i)({ARCHIVE.pattern[: ARCHIVE.pattern.index('!')]})!/.*$"
+"""A member's URI, the extension of its archive first."""
 
 
 @dataclass
@@ -54,11 +60,9 @@ class Inside:
     ignored: Counter[str] = field(default_factory=Counter)
 
 
-def split_archives(found: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Archives, and all other objects, of a listing of schema ``FOUND``."""
-    lower = pc.utf8_lower(found["uri"])
-    which = pc.or_(*(pc.ends_with(lower, extension) for extension in EXTENSIONS))
-    return found.filter(which), found.filter(pc.invert(which))
+def is_archive(uris: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which objects are archives, by the extension."""
+    return pc.match_substring_regex(uris, rf"(?i)({'|'.join(re.escape(e) for e in EXTENSIONS)})$")
 
 
 def look_inside(
@@ -84,16 +88,15 @@ def look_inside(
     threads = None if is_local(root) else OPENING_THREADS
     unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
     with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
-        for objects, metadata, problem in ordered_map(
-            lambda one: _read(storage, one, rules), unknown.to_pylist(), threads
+        for uri, objects, metadata, problems in ordered_map(
+            lambda one: (one["uri"], *_read(storage, one, rules)), unknown.to_pylist(), threads
         ):
             advance(1)
             result.objects.append(objects)
             result.metadata.update(metadata)
-            if problem:
-                result.problems.append(problem)
-            elif not objects.num_rows:
-                result.ignored[NO_PICTURES] += 1
+            result.problems += problems
+            if not objects.num_rows:
+                result.ignored[NO_PICTURES if uri.lower().endswith(".parquet") else EMPTY] += 1
     return result
 
 
@@ -108,8 +111,8 @@ def _known(previous: pa.Table | None, archives: pa.Table) -> tuple[pa.Table, lis
     if previous is None or not archives.num_rows:
         return LISTED.empty_table(), archives["uri"].to_pylist()
     present = previous.filter(pc.equal(previous["state"], "present")).select(LISTED.names)
-    present = present.filter(pc.match_substring_regex(present["uri"], r"(?i)\.(tar|parquet)!/"))
-    holder = pc.replace_substring_regex(present["uri"], INSIDE, "")
+    present = present.filter(pc.match_substring_regex(present["uri"], INSIDE))
+    holder = pc.replace_substring_regex(present["uri"], INSIDE, r"\1")
     times = pc.cast(pc.multiply(archives["mtime"], 1e6), pa.int64(), safe=False).cast(STAMP)
     now = dict(
         zip(archives["uri"].to_pylist(), zip(archives["etag"].to_pylist(), times.to_pylist(), strict=True), strict=True)
@@ -129,49 +132,74 @@ def _same(then: tuple[Any, Any], now: tuple[Any, Any]) -> bool:
     return bool(then[0] == now[0]) if now[0] is not None else bool(then == now)
 
 
-def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tuple[pa.Table, dict[str, str], str]:
-    """The members of one archive, what it says of them, and what is wrong with it.
+def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tuple[pa.Table, dict[str, str], list[str]]:
+    """The members of one archive, what it says of them, and what a person should know of it.
 
     What is broken is so until it changes; what could not be had may be there the next time, so nothing is said of its state.
     """
-    from resources.storage.members.tar import TarMembers
+    from resources.storage.members.parquet import ParquetMembers
 
     uri = archive["uri"]
+    metadata: dict[str, str] = {}
     try:
         opened = storage.members_backend().opened(uri)
-        metadata: dict[str, str] = {}
-        if isinstance(opened.content, TarMembers):
-            objects = _table(opened, sizes=True)
-            if opened.content.problem is None:
-                return objects, {}, ""
-            error = broken(uri, opened.content.problem)
+        if isinstance(opened.content, ParquetMembers):
+            objects, metadata, problems = _cells(opened, opened.content, rules)
         else:
-            metadata = dict(_said(opened, rules))
-            return _table(opened, sizes=False), metadata, ""
+            found, odd = [], []
+            for entry in opened.content.entries():
+                # what is no file and has no extension is not taken for a picture whose content would tell
+                taken = entry.problem is None or "." in entry.name.rpartition("/")[2]
+                (found if taken else odd).append(entry)
+            objects = _table(opened, [e.name for e in found], [e.size for e in found])
+            problems = [f"{uri}: {note}" for note in opened.content.notes]
+            problems += [f"{uri}: '{e.name}': {e.problem}" for e in odd]
+        if opened.content.problem is None:
+            return objects, metadata, problems
+        error = broken(uri, opened.content.problem)
     except StorageError as failed:
         if failed.kind == "invalid":  # the declaration is at fault, not the archive
             raise
-        objects, metadata, error = FOUND.empty_table(), {}, failed
+        objects, metadata, problems, error = FOUND.empty_table(), {}, [], failed
     mtime, etag = (archive["mtime"], archive["etag"]) if error.kind == "format" else (0.0, None)
     whole = pa.table([[member_uri(uri, "")], [None], [mtime], [etag]], schema=FOUND)
-    return pa.concat_tables([objects, whole]), metadata, str(error)
+    return pa.concat_tables([objects, whole]), metadata, [str(error), *problems]
 
 
-def _table(opened: Opened, sizes: bool) -> pa.Table:
-    infos = list(members_of(opened))
-    size = [i.size if sizes else None for i in infos]
-    columns = [[i.uri for i in infos], size, [i.mtime for i in infos], [i.etag for i in infos]]
+def _table(opened: Opened, names: Sequence[str], sizes: Sequence[int | None]) -> pa.Table:
+    """Members with these names, schema ``FOUND``."""
+    info = opened.info
+    uris = [member_uri(info.uri, name) for name in names]
+    columns = [uris, sizes, [info.mtime] * len(uris), [info.etag] * len(uris)]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, FOUND, strict=True)], schema=FOUND)
 
 
-def _said(opened: Opened, rules: Archives) -> Iterator[tuple[str, str]]:
-    """What the other columns of a Parquet file say of its pictures."""
-    import pyarrow as pa
+def _cells(opened: Opened, content: "ParquetMembers", rules: Archives) -> tuple[pa.Table, dict[str, str], list[str]]:
+    """The pictures of a Parquet file, what its other columns say of them, and what a person should know."""
+    uri = opened.info.uri
+    try:
+        pictures = content.places_of(rules.picture_column)
+    except KeyError:
+        raise _unknown_column(uri, "picture_column", rules.picture_column, content.schema.names) from None
+    if not pictures:
+        shown = ", ".join(f"{f.name} ({f.type})" for f in content.schema)
+        remedy = "name the one that has them: `archives: {picture_column: …}`, or list addresses with `urls: {}`"
+        return FOUND.empty_table(), {}, [f"{uri}: no column holds pictures: {shown}; {remedy}"]
+    try:
+        rows = list(content.cells(pictures))
+        metadata = dict(_said(opened, content, pictures, rows, rules))
+    except (pa.ArrowException, OSError) as error:
+        raise broken(uri, str(error)) from error
+    names = [name for row in rows for name in row]
+    return _table(opened, names, [None] * len(names)), metadata, []
 
-    content: Any = opened.content
-    columns = content.other_columns()
-    if not columns or not content.columns:
-        return
+
+def _said(
+    opened: Opened, content: "ParquetMembers", pictures: "list[Place]", rows: list[list[str]], rules: Archives
+) -> Iterator[tuple[str, str]]:
+    """What the other columns of a Parquet file say of its pictures."""
+    uri = opened.info.uri
+    columns = content.other_columns(pictures)
     caption = choose(columns, rules.caption_column, CAPTION_COLUMNS)
     tags = choose(columns, rules.tags_column, TAGS_COLUMNS)
     for key, name, which in (
@@ -179,22 +207,25 @@ def _said(opened: Opened, rules: Archives) -> Iterator[tuple[str, str]]:
         ("tags_column", rules.tags_column, tags),
     ):
         if name and which is None:
-            raise StorageError(
-                f"'{opened.info.uri}' has no column {name!r}, but {', '.join(columns)}; name the right one: "
-                f"`archives: {{{key}: …}}` in its defs.yaml",
-                kind="invalid",
-            )
-    try:
-        row = 0
-        for batch in content.batches(columns, BATCH):
-            for one in batch.to_pylist():
-                text = metadata_of(one, caption, tags)
-                if text is not None:
-                    for column in content.columns:
-                        yield cell_uri(opened.info.uri, row, column), text
-                row += 1
-    except (pa.ArrowException, OSError) as error:
-        raise broken(opened.info.uri, str(error)) from error
+            raise _unknown_column(uri, key, name, columns)
+    if not columns:
+        return
+    row = 0
+    for batch in content.batches(columns, BATCH):
+        for one in batch.to_pylist():
+            text = metadata_of(one, caption, tags)
+            if text is not None:
+                for name in rows[row]:
+                    yield member_uri(uri, name), text
+            row += 1
+
+
+def _unknown_column(uri: str, key: str, name: str, columns: Sequence[str]) -> StorageError:
+    return StorageError(
+        f"'{uri}' has no column {name!r}, but {', '.join(columns)}; name the right one: "
+        f"`archives: {{{key}: …}}` in its defs.yaml",
+        kind="invalid",
+    )
 
 
 def metadata_of(row: Mapping[str, Any], caption: str | None, tags: str | None) -> str | None:

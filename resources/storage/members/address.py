@@ -1,10 +1,11 @@
 """Addresses of what lies in an archive: ``<archive>!/<member>``.
 
-Belongs here: taking such an address apart. Does not belong here: opening archives (``members.py``).
+Belongs here: taking such an address apart. Does not belong here: opening archives (``backend.py``).
 
 ``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/0000017/image`` the bytes of a cell of a Parquet file:
 row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is. The number has
-seven digits or more, so that the order of names is that of rows; ``row/17/image`` is understood too.
+seven digits or more, so that the order of names is that of rows; ``row/17/image`` is understood too. The path to a picture
+in a struct or list has dots: ``row/0000017/sample.views.0`` is the first of the list ``views`` in the struct ``sample``.
 """
 
 import os
@@ -13,9 +14,9 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 MARK = "!/"
-ARCHIVE = re.compile(r"\.(tar|parquet)!(?:/|$)", re.IGNORECASE)
+EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".zip", ".parquet")
+ARCHIVE = re.compile(rf"\.({'|'.join(re.escape(e[1:]) for e in EXTENSIONS)})!(?:/|$)", re.IGNORECASE)
 ROW = re.compile(r"row/(\d{1,15})/([^/]+)")
-EXTENSIONS = (".tar", ".parquet")
 
 
 class MemberAddress(NamedTuple):
@@ -23,7 +24,7 @@ class MemberAddress(NamedTuple):
 
     Attributes:
         archive: its URI.
-        kind: ``tar`` or ``parquet``.
+        kind: its extension in lower case, without the first dot: ``tar.gz``.
         name: of the member; empty for all of the archive.
     """
 
@@ -48,13 +49,18 @@ def is_archive(uri: str) -> bool:
 
 
 def member_uri(archive: str, name: str) -> str:
-    """The address of a file in a tar."""
+    """The address of a member."""
     return f"{archive}{MARK}{name}"
 
 
 def cell_uri(archive: str, row: int, column: str) -> str:
     """The address of a cell of a Parquet file."""
-    return f"{archive}{MARK}row/{row:07}/{quote(column, safe='')}"
+    return member_uri(archive, cell_name(row, column))
+
+
+def cell_name(row: int, column: str) -> str:
+    """The name of a cell of a Parquet file."""
+    return f"row/{row:07}/{quote(column, safe='')}"
 
 
 def parse_cell(name: str) -> tuple[int, str] | None:

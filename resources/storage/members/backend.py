@@ -1,10 +1,11 @@
-"""What lies in archives, as objects of their own: files in a tar, pictures in the rows of a Parquet file; read only.
+"""What lies in archives, as objects of their own: files in a tar or zip, pictures in the rows of a Parquet file; read only.
 
 Belongs here: the backend of ``<archive>!/<member>``, over any scheme that the archive is on. Does not belong here: the kinds of
-archives (``tar_members.py``, ``parquet_members.py``), addresses (``member_address.py``).
+archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``address.py``).
 
-A tar is brought to this machine whole, into the cache of objects; of a Parquet file only what is asked for comes. An archive
-that is open is asked now and then whether it changed. Etag and time of a member are those of its archive.
+A tar is brought to this machine whole, into the cache of objects, and unpacked there if it is compressed; of a zip and a Parquet
+file only what is asked for comes. An archive that is open is asked now and then whether it changed. Etag and time of a member
+are those of its archive.
 """
 
 import io
@@ -12,15 +13,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from resources.storage.members.address import MARK, MemberAddress, cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.members.reader import MemberError, Reader
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, absolute, is_local
 
 if TYPE_CHECKING:
-    from resources.storage.members.parquet import ParquetMembers
-    from resources.storage.members.tar import TarMembers
     from resources.storage.storage import Storage
 
 OPEN_ARCHIVES = 8
@@ -40,7 +42,7 @@ class Opened:
     """
 
     info: ObjectInfo
-    content: "TarMembers | ParquetMembers"
+    content: Reader
     asked: float = field(default_factory=time.monotonic)
 
 
@@ -61,9 +63,8 @@ class MembersBackend:
         """See ``Backend``."""
         address = _address(root)
         opened = self.opened(address.archive)
-        problem = getattr(opened.content, "problem", None)
-        if problem:
-            raise broken(address.archive, problem)
+        if opened.content.problem is not None:
+            raise broken(address.archive, opened.content.problem)
         name = address.name.rstrip("/")
         infos = []
         for info in members_of(opened):
@@ -81,7 +82,8 @@ class MembersBackend:
         """See ``Backend``; the size of a Parquet cell is found by reading it."""
         address = _address(uri)
         opened = self.opened(address.archive)
-        return opened.info._replace(uri=uri, size=self._size(opened, address))
+        with _telling(uri, address.archive):
+            return opened.info._replace(uri=uri, size=opened.content.size(address.name))
 
     def exists(self, uri: str) -> bool:
         """See ``Backend``."""
@@ -107,19 +109,12 @@ class MembersBackend:
 
     def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
         """See ``Backend``."""
-        from resources.storage.members.tar import TarMembers
-
         address = _address(uri)
         opened = self.opened(address.archive)
-        problem = getattr(opened.content, "problem", None)
-        if problem and not address.name:
-            raise broken(address.archive, problem)
-        if isinstance(opened.content, TarMembers):
-            data = opened.content.read(address.name, start, end)
-            if data is None:
-                raise _missing(uri)
-            return data
-        return self._cell(opened, address)[start:end]
+        if opened.content.problem is not None and not address.name:
+            raise broken(address.archive, opened.content.problem)
+        with _telling(uri, address.archive):
+            return opened.content.read(address.name, start, end)
 
     def open(self, uri: str) -> IO[bytes]:
         """See ``Backend``."""
@@ -161,64 +156,60 @@ class MembersBackend:
         return self._storage.stat(known.info.uri)[1:] == known.info[1:]
 
     def _open(self, archive: str) -> Opened:
-        import pyarrow as pa
+        import zipfile
 
-        from resources.storage.members.parquet import ParquetMembers
-        from resources.storage.members.tar import TarMembers
+        import pyarrow as pa
 
         info = self._storage.stat(archive)
         try:
-            if archive.lower().endswith(".tar"):
-                return Opened(info, TarMembers(self._storage.download(archive)))
-            return Opened(info, ParquetMembers(self._storage.open(archive)))
-        except pa.ArrowException as error:
+            return Opened(info, self._reader(info))
+        except (pa.ArrowException, zipfile.BadZipFile, ValueError, MemberError) as error:
             raise broken(archive, str(error)) from error
         except OSError as error:
             raise broken(archive, error.strerror or str(error)) from error
 
-    def _size(self, opened: Opened, address: MemberAddress) -> int:
+    def _reader(self, info: ObjectInfo) -> Reader:
         from resources.storage.members.tar import TarMembers
 
-        if not isinstance(opened.content, TarMembers):
-            return len(self._cell(opened, address))
-        member = opened.content.files.get(address.name)
-        if member is None:
-            raise _missing(member_uri(address.archive, address.name))
-        return member.size
+        lower = info.uri.lower()
+        if lower.endswith(".parquet"):
+            from resources.storage.members.parquet import ParquetMembers
 
-    def _cell(self, opened: Opened, address: MemberAddress) -> bytes:
-        import pyarrow as pa
+            return ParquetMembers(self._storage.open(info.uri))
+        if lower.endswith(".zip"):
+            from resources.storage.members.zip import ZipMembers
 
-        from resources.storage.members.parquet import ParquetMembers
+            return ZipMembers(self._storage.open(info.uri), partial(self._storage.read_bytes, info.uri))
+        if lower.endswith(".tar"):
+            return TarMembers(self._storage.download(info.uri))
+        from resources.storage.cache import Cache, default_bytes, default_folder
+        from resources.storage.members.unpacked import unpacked
 
-        uri = member_uri(address.archive, address.name)
-        place = parse_cell(address.name)
-        if place is None:
-            raise _missing(uri)
-        assert isinstance(opened.content, ParquetMembers)
-        try:
-            data = opened.content.cell(*place)
-        except KeyError:
-            raise _missing(uri) from None
-        except (pa.ArrowException, OSError) as error:
-            raise broken(address.archive, str(error)) from error
-        if data is None:
-            raise StorageError(f"cannot read '{uri}': the cell is empty; the row has no picture", kind="not_found")
-        return data
+        cache = Cache(default_folder(), default_bytes())
+        return TarMembers(unpacked(info, partial(self._storage.open, info.uri), cache))
 
 
 def members_of(opened: Opened) -> Iterator[ObjectInfo]:
-    """What an open archive holds; the size of a Parquet cell is not known before it is read: 0."""
-    from resources.storage.members.tar import TarMembers
-
+    """What an open archive holds and can be read; the size of a Parquet cell is not known before it is read: 0."""
     archive = opened.info
-    if isinstance(opened.content, TarMembers):
-        for name, member in opened.content.files.items():
-            yield archive._replace(uri=member_uri(archive.uri, name), size=member.size)
-        return
-    for row in range(opened.content.rows):
-        for column in opened.content.columns:
-            yield archive._replace(uri=cell_uri(archive.uri, row, column), size=0)
+    for entry in opened.content.entries():
+        if entry.problem is None:
+            yield archive._replace(uri=member_uri(archive.uri, entry.name), size=entry.size)
+
+
+@contextmanager
+def _telling(uri: str, archive: str) -> Iterator[None]:
+    """What goes wrong with a member, as what ``Backend`` raises."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except KeyError:
+        raise _missing(uri) from None
+    except MemberError as error:
+        raise StorageError(f"cannot read '{uri}': {error}", kind=error.kind) from error
+    except (pa.ArrowException, OSError) as error:
+        raise broken(archive, str(error)) from error
 
 
 def broken(archive: str, problem: str) -> StorageError:

@@ -1,32 +1,36 @@
 """Pictures in the cells of a Parquet file: which columns have them, and the bytes of each row.
 
-Belongs here: reading one Parquet file through a seekable reader. Does not belong here: where it is (``members.py``), what the
-other columns mean (``arot_assets.datasets.sources``).
+Belongs here: reading one Parquet file through a seekable reader. Does not belong here: which columns can hold pictures
+(``columns.py``), where the file is (``backend.py``), what the other columns mean (``arot_assets.datasets.sources``).
 
 A row group is read whole, and kept while its rows are asked for: they are asked for in their order.
 """
 
-import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resources.storage.members.address import cell_name, parse_cell
+from resources.storage.members.columns import Place, as_picture, picture_places, places
+from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
+
 KEPT_BYTES = 256 * 1024 * 1024
 """Of row groups that one file keeps; one group is kept whatever its size."""
-USUAL_NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "pixels_file", "image_bytes", "bytes")
-"""Columns of plain bytes that hold pictures when nothing in the file says which do."""
+BATCH = 256
+SNIFFED_ROWS = 16
 
 
 class ParquetMembers:
-    """A Parquet file that is open. Safe in threads.
+    """A Parquet file that is open, see ``Reader``; its members are cells, called ``row/0000017/image``.
 
     Attributes:
         rows: their number.
-        columns: names of the columns that hold pictures.
+        pictures: the places in a row that hold pictures.
 
     Args:
         file: seekable; read by one thread at a time.
@@ -35,6 +39,9 @@ class ParquetMembers:
         pyarrow.ArrowException: it is no Parquet file, or broken.
     """
 
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = pq.ParquetFile(file, pre_buffer=True)
         self._lock = threading.Lock()
@@ -42,85 +49,130 @@ class ParquetMembers:
         metadata = self._file.metadata
         self.rows: int = metadata.num_rows
         self._starts = np.cumsum([0, *(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))])
-        self.columns = tuple(picture_columns(self._file.schema_arrow))
+        self._places = places(self.schema)
+        self.pictures = picture_places(self.schema, self._places) or [
+            place for place in self._places if self._holds_pictures(place)
+        ]
 
     @property
     def schema(self) -> pa.Schema:
         """All columns."""
         return self._file.schema_arrow
 
-    def cell(self, row: int, column: str) -> bytes | None:
-        """The bytes in a cell; None if it is empty.
+    def places_of(self, named: str) -> list[Place]:
+        """The places in a column that is named, by all of its path or the first part; of no name those that hold pictures.
 
         Raises:
-            KeyError: there is no such row or column of pictures.
-            pyarrow.ArrowException: it cannot be read.
+            KeyError: there is no such column that can hold a picture.
         """
-        if not 0 <= row < self.rows or column not in self.columns:
-            raise KeyError(column)
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        value = self._group(group, column)[row - int(self._starts[group])]
-        data: bytes | None = value.as_py()
-        return data
+        found = [p for p in self._places if named in (p.name, p.column)] if named else self.pictures
+        if named and not found:
+            raise KeyError(named)
+        return found
 
-    def other_columns(self) -> list[str]:
-        """Columns that say something of the pictures, as paths of leaves: without any bytes."""
-        return [f.name for f in self.schema if f.name not in self.columns and not holds_bytes(f.type)]
+    def entries(self) -> Iterator[Entry]:
+        """See ``Reader``."""
+        for cells in self.cells(self.pictures):
+            for cell in cells:
+                yield Entry(cell, 0)
+
+    def cells(self, pictures: list[Place]) -> Iterator[list[str]]:
+        """The names of the pictures of each row. A list has one for each of its items, and one that is empty if it has none."""
+        lists = [p for p in pictures if p.is_list]
+        lengths = {p.name: self._lengths(p) for p in lists}
+        for row in range(self.rows):
+            names: list[str] = []
+            for place in pictures:
+                if place.is_list:
+                    names += [cell_name(row, f"{place.name}.{n}") for n in range(max(1, next(lengths[place.name])))]
+                else:
+                    names.append(cell_name(row, place.name))
+            yield names
+
+    def size(self, name: str) -> int:
+        """See ``Reader``; found by reading it."""
+        return len(self.read(name))
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Reader``."""
+        cell = parse_cell(name)
+        if cell is None or cell[0] >= self.rows:
+            raise KeyError(name)
+        row, path = cell
+        place, item = self._place(path)
+        value = place.of(self._value(row, place), item)
+        if value is None:
+            raise MemberError("the cell is empty; the row has no picture", "not_found")
+        data = as_picture(value) if place not in self.pictures or place.is_text else value
+        if data is None and place not in self.pictures:
+            raise KeyError(name)
+        if data is None:
+            raise MemberError("the text in the cell is no picture in base64")
+        if len(data) > MEMBER_BYTES:
+            raise MemberError(f"the cell has {len(data):,} bytes, more than {MEMBER_BYTES:,}")
+        return bytes(data[start:end])
+
+    def other_columns(self, pictures: list[Place]) -> list[str]:
+        """Columns that say something of the pictures: without any bytes."""
+        taken = {p.column for p in pictures}
+        return [f.name for f in self.schema if f.name not in taken and not holds_bytes(f.type)]
 
     def batches(self, columns: list[str], size: int) -> Any:
         """Record batches of some columns."""
         with self._lock:
             yield from self._file.iter_batches(batch_size=size, columns=columns)
 
-    def _group(self, group: int, column: str) -> pa.ChunkedArray:
+    def _place(self, path: str) -> tuple[Place, int]:
+        """A place and the number of the item there; a column of just that name goes first."""
+        for place in self._places:
+            if place.name == path and not place.is_list:
+                return place, 0
+        name, _, number = path.rpartition(".")
+        for place in self._places:
+            if place.name == name and place.is_list and number.isdecimal():
+                return place, int(number)
+        raise KeyError(path)
+
+    def _holds_pictures(self, place: Place) -> bool:
+        """By the first cells, where no name and no mark tells."""
+        for batch in self._file.iter_batches(batch_size=SNIFFED_ROWS, columns=[place.leaf]):
+            found = [v for v in (place.of(one, 0) for one in batch[0].to_pylist()) if v is not None]
+            return bool(found) and all(as_picture(v) is not None for v in found)
+        return False
+
+    def _lengths(self, place: Place) -> Iterator[int]:
+        for batch in self._file.iter_batches(batch_size=BATCH, columns=[place.leaf]):
+            values = batch[0]
+            for step in place.before_list:
+                values = pa.compute.struct_field(values, step)
+            yield from (n or 0 for n in pa.compute.list_value_length(values).to_pylist())
+
+    def _value(self, row: int, place: Place) -> Any:
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
         with self._lock:  # the first that wants it reads it, the others wait for it
-            key = (group, column)
+            key = (group, place.leaf)
             if key not in self._groups:
-                kind = self.schema.field(column).type
-                leaf = f"{column}.bytes" if pa.types.is_struct(kind) else column
-                found = self._file.read_row_group(group, columns=[leaf], use_threads=False)[column]
-                if pa.types.is_struct(kind):
-                    found = pa.chunked_array(
-                        [pa.compute.struct_field(c, "bytes") for c in found.chunks], kind.field("bytes").type
-                    )
-                self._groups[key] = found
+                read = self._file.read_row_group(group, columns=[place.leaf], use_threads=False)
+                self._groups[key] = read.column(0)
             self._groups.move_to_end(key)
             while len(self._groups) > 1 and sum(g.nbytes for g in self._groups.values()) > KEPT_BYTES:
                 self._groups.popitem(last=False)
-            return self._groups[key]
-
-
-def picture_columns(schema: pa.Schema) -> list[str]:
-    """Columns that hold pictures: those that the Hugging Face ``Image`` feature marks, structs of ``bytes``, and columns of
-    plain bytes with a usual name.
-    """
-    marked = _image_features(schema)
-    found = []
-    for field in schema:
-        struct = pa.types.is_struct(field.type) and any(
-            f.name == "bytes" and _is_bytes(f.type) for f in (field.type.field(n) for n in range(field.type.num_fields))
-        )
-        plain = _is_bytes(field.type) and (field.name in marked or field.name.lower() in USUAL_NAMES)
-        if (struct and (not marked or field.name in marked)) or plain:
-            found.append(field.name)
-    return found
-
-
-def _image_features(schema: pa.Schema) -> set[str]:
-    try:
-        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = said["info"]["features"]
-        return {name for name, feature in features.items() if feature.get("_type") == "Image"}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return set()
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+            found = self._groups[key]
+        return found[row - int(self._starts[group])].as_py()
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
     """Whether a column holds bytes, such as embedded pictures: they are no metadata."""
+    if pa.types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
     if pa.types.is_nested(kind):
         return any(holds_bytes(kind.field(n).type) for n in range(kind.num_fields))
-    return _is_bytes(kind) or pa.types.is_fixed_size_binary(kind)
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_binary_view,
+            pa.types.is_fixed_size_binary,
+        )
+    )

@@ -1,14 +1,26 @@
 """The files in a tar: where each begins, and their bytes.
 
-Belongs here: reading one tar file of this machine. Does not belong here: bringing it here (``members.py``).
+Belongs here: reading one tar file of this machine. Does not belong here: bringing it here (``backend.py``), unpacking compressed
+ones (``unpacked.py``).
 
-Nothing is ever unpacked, so no name of a member can lead anywhere: names are looked up in the index and nowhere else.
+Nothing is ever unpacked into a folder, so no name or link of a member can lead anywhere: both are looked up in the index and
+nowhere else.
 """
 
 import os
+import posixpath
 import tarfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from resources.storage.members.reader import Entry, MemberError, numbered, repeated, shown
+
+CHUNK = 1024 * 1024
+MOST_LINKS = 40
+"""Links that may lead to links, one after another; as in Linux."""
+FOLDER = "folder"
 
 
 @dataclass(frozen=True)
@@ -18,21 +30,24 @@ class Member:
     Attributes:
         offset: where its bytes begin.
         size: their number.
-        mtime: seconds since the epoch, as its header says.
+        link: where a link leads, as a path in the archive; None for a file.
+        problem: why it cannot be read.
     """
 
-    offset: int
-    size: int
-    mtime: float
+    offset: int = 0
+    size: int = 0
+    link: str | None = None
+    problem: str | None = None
 
 
 class TarMembers:
-    """A tar that is open. Safe in threads.
+    """A tar that is open, see ``Reader``.
+
+    Several tars one after another are one, as for ``tar --ignore-zeros``. A link is the file that it leads to, if that is in the
+    archive. Folders are no members, nor are links to them.
 
     Attributes:
-        files: name -> member, in the order of the archive; of two with one name the later. Folders, links and devices are
-            no files, and not in it. A name that is not UTF-8 has its odd bytes written as ``\\xNN``.
-        problem: why the archive ends early, None if it is whole.
+        files: name -> member, in the order of the archive.
 
     Raises:
         OSError: it cannot be read at all.
@@ -40,30 +55,118 @@ class TarMembers:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        self.files: dict[str, Member] = {}
-        self.problem: str | None = None
-        end = os.fstat(self._file.fileno()).st_size
-        try:
-            with tarfile.open(fileobj=self._file, mode="r:") as archive:
-                for one in archive:
-                    if not one.isfile() or one.issparse():
-                        continue
-                    if one.offset_data + one.size > end:
-                        self.problem = f"it is cut short in '{shown(one.name)}'"
-                        return
-                    self.files[shown(one.name)] = Member(one.offset_data, one.size, float(one.mtime))
-        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-            self.problem = str(error) or type(error).__name__
+        found: list[tuple[str, Member]] = []
+        self.problem = _index(self._file, found)
+        names = [name for name, _ in found if name]
+        found = _resolved(found)
+        self.notes = repeated([name for name, _ in found])
+        linked = len(names) - len(found)
+        if linked:
+            self.notes += (f"{linked:,} links to folders of the archive are not followed",)
+        unique = numbered([name for name, _ in found])
+        self.files = {name: member for name, (_, member) in zip(unique, found, strict=True)}
 
-    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes | None:
-        """Bytes of a file, None if there is no such file."""
-        member = self.files.get(name)
-        if member is None:
-            return None
+    def entries(self) -> Iterator[Entry]:
+        """See ``Reader``."""
+        for name, member in self.files.items():
+            yield Entry(name, member.size, member.problem)
+
+    def size(self, name: str) -> int:
+        """See ``Reader``."""
+        return self._member(name).size
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """See ``Reader``."""
+        member = self._member(name)
         stop = member.size if end is None else min(end, member.size)
         return os.pread(self._file.fileno(), max(0, stop - start), member.offset + start)
 
+    def _member(self, name: str) -> Member:
+        member = self.files[name]
+        if member.problem is not None:
+            raise MemberError(member.problem, "not_found" if member.link else "format")
+        return member
 
-def shown(name: str) -> str:
-    """A name of a member as text of an address."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
+    """Add all members of a file of one tar or more; gives why it ends early. A folder has an empty name and is its link."""
+    end = os.fstat(file.fileno()).st_size
+    start = 0
+    while True:
+        file.seek(start)
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as archive:
+                while (one := archive.next()) is not None:
+                    name = shown(one.name)
+                    if one.isfile() and one.offset_data + one.size > end:
+                        return f"it is cut short in '{name}'"
+                    found.append(("", Member(link=name)) if one.isdir() else (name, _member(one)))
+                    archive.members.clear()  # else it keeps them all
+                stopped = archive.offset
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+            return str(error) or type(error).__name__
+        following = _after_zeros(file, stopped)
+        if following is None:
+            return None
+        if following == stopped:
+            return f"what is at byte {stopped:,} is no header of a tar: it is damaged, or something was appended to it"
+        start = following
+
+
+def _member(one: tarfile.TarInfo) -> Member:
+    if one.islnk():
+        return Member(link=posixpath.normpath(shown(one.linkname)))
+    if one.issym():
+        return Member(link=posixpath.normpath(posixpath.join(posixpath.dirname(shown(one.name)), shown(one.linkname))))
+    if one.issparse():
+        return Member(problem="a sparse file, which is not read; pack it without `--sparse`")
+    if not one.isfile():
+        return Member(problem="a device or pipe, no file")
+    return Member(one.offset_data, one.size)
+
+
+def _after_zeros(file: IO[bytes], start: int) -> int | None:
+    """Where the first block begins that is not all zeros; None if there is none."""
+    file.seek(start)
+    while chunk := file.read(CHUNK):
+        if chunk.count(0) < len(chunk):
+            first = len(chunk) - len(chunk.lstrip(b"\0"))
+            return start + first // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+        start += len(chunk)
+    return None
+
+
+def _resolved(found: list[tuple[str, Member]]) -> list[tuple[str, Member]]:
+    """The members with each link as the file that it leads to; without folders, and without links to them."""
+    files = {posixpath.normpath(name): member for name, member in found if name}
+    folders = {posixpath.normpath(member.link or "") for name, member in found if not name} | {"."}
+    for name in files:
+        while (name := posixpath.dirname(name)) and name not in folders:
+            folders.add(name)
+    result = []
+    for name, member in found:
+        if not name:
+            continue
+        if member.link is not None:
+            target = _target(member.link, files, folders)
+            if target == FOLDER:
+                continue
+            member = target if isinstance(target, Member) else Member(link=member.link, problem=target)
+        result.append((name, member))
+    return result
+
+
+def _target(link: str, files: Mapping[str, Member], folders: set[str]) -> Member | str:
+    """The file that a link leads to; ``FOLDER``, or why it leads to none."""
+    name = link
+    for _ in range(MOST_LINKS):
+        if name in folders and name not in files:
+            return FOLDER
+        member = files.get(name)
+        if member is None:
+            where = "out of the archive" if name.startswith(("/", "..")) else "to what is not in the archive"
+            return f"a link to '{link}', which leads {where}"
+        if member.link is None:
+            return member
+        name = member.link
+    return f"a link to '{link}', which leads in a circle"

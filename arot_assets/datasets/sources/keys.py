@@ -1,0 +1,39 @@
+"""Members of an archive that belong together by their key, as WebDataset has it.
+
+Belongs here: which sidecars go with which pictures of a tar or zip because their names are equal up to the first dot. Does not
+belong here: sidecars of one stem, and what is in them (``arot_assets.datasets.sidecars``).
+
+``000.left.png``, ``000.right.png`` and ``000.txt`` are one sample of the key ``000``: the text belongs to both pictures. A
+sidecar that has the stem of a picture (``22.05.png``, ``22.05.txt``) belongs to that one alone. See the file format of
+webdataset.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from resources.storage.members.address import MARK
+
+
+def keyed_sidecars(images: Iterable[str], stems: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The sidecars of each key that are of no single picture: key -> extension -> uri.
+
+    Args:
+        images: uris of pictures.
+        stems: uri without extension -> extension -> uri of the sidecar (``sidecars.sidecar_stems``).
+    """
+    alone = set()
+    for uri in images:
+        if MARK in uri:
+            alone |= {uri, uri.rpartition(".")[0]}
+    keys: dict[str, dict[str, str]] = defaultdict(dict)
+    for stem in sorted(stems, key=lambda s: (len(s), s), reverse=True):  # the shortest name goes first
+        if MARK in stem and stem not in alone:
+            keys[key_of(stem)].update(stems[stem])
+    return dict(keys)
+
+
+def key_of(uri: str) -> str:
+    """A member's address up to the first dot of its name; a dot at the beginning does not count."""
+    folder, slash, name = uri.rpartition("/")
+    bare = name.lstrip(".")
+    return f"{folder}{slash}{name[: len(name) - len(bare)]}{bare.partition('.')[0]}"
