@@ -16,7 +16,7 @@ import dagster as dg
 from arot_assets.classifiers.assets import classifier_is_current, unpartitioned_keys
 from arot_assets.cli.launch import RunOutcome, failed_checks, materialize
 from arot_assets.datasets.assets import inventory_key, samples_key
-from arot_assets.datasets.inventory import INVENTORY, NOT_TAKEN
+from arot_assets.datasets.inventory import INVENTORY, NOT_TAKEN, PROBLEMS
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.declarations import Declarations, ImageDataset
 from arot_assets.metrics.assets import metric_key
@@ -63,6 +63,7 @@ class Work:
         if before.get("changed_at") != after.get("changed_at"):
             left = f"; not taken: {after[NOT_TAKEN]}" if after.get(NOT_TAKEN) else ""
             self.done.append(f"{dataset.name}/inventory: {after['change']}{left}")
+            self.done.extend(f"{dataset.name}/inventory: {line}" for line in after.get(PROBLEMS, "").splitlines())
         self.fill_shards(dataset, None, metrics)
         if metrics is None:
             self.train_and_score(dataset)

@@ -42,6 +42,12 @@ class UrlList(BaseModel):
     column: Annotated[str, Field(description="the column of the URLs; default url, uri, image_url or the like")] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
+    header: Annotated[
+        list[str], Field(description="the columns of a CSV or TSV that does not name them in its first line, in order")
+    ] = []
+    parts: Annotated[
+        bool, Field(description="the source is a folder, and the files in it are the parts of the list")
+    ] = False
     revalidate: Annotated[
         bool, Field(description="each inventory asks the servers whether they have other pictures at these addresses")
     ] = False
@@ -105,6 +111,10 @@ class ImageDatasetDeclaration(BaseModel):
         Archives | None,
         Field(description="open tar, zip and Parquet files; `{}` for folders and S3, always so for hf://"),
     ] = None
+    may_vanish: Annotated[
+        float,
+        Field(ge=0, le=1, description="share of the objects that one listing may miss; if more are, nothing changes"),
+    ] = 0.5
     allow_empty: Annotated[bool, Field(description="accept that every object vanished from the source")] = False
 
     @field_validator("name")
@@ -134,13 +144,17 @@ class ImageDatasetDeclaration(BaseModel):
     @model_validator(mode="after")
     def _urls_of_a_list(self) -> Self:
         if self.urls is not None and not self.is_url_list:
-            raise ValueError(f"`urls` is for a source that is a list: a file {', '.join(LIST_EXTENSIONS)}")
+            kinds = ", ".join(LIST_EXTENSIONS)
+            raise ValueError(
+                f"`urls` is for a source that is a list: a file {kinds}, or with `parts: true` a folder of such"
+            )
         return self
 
     @property
     def is_url_list(self) -> bool:
-        """Whether the source is a file of URLs, not a folder."""
-        return not self.opens_archives and self.source.lower().endswith(LIST_EXTENSIONS)
+        """Whether the source is a list of URLs, in one file or in parts; not a folder of images."""
+        in_parts = self.urls is not None and self.urls.parts
+        return not self.opens_archives and (in_parts or self.source.rstrip("/").lower().endswith(LIST_EXTENSIONS))
 
     @property
     def on_hub(self) -> bool:

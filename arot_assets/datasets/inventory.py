@@ -10,7 +10,7 @@ becomes ``superseded``, and a new row is ``present``. One that left is ``gone``.
 again too, so that it becomes a sample of its own; its measurements are found by content and cost nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -40,6 +40,10 @@ REVALIDATED = "revalidated"
 RULES = "urls"
 """Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
 PACKED = {extension[extension.rindex(".") :] for extension in ARCHIVE_EXTENSIONS}
+PROBLEMS = "problems"
+"""Key of the footer: what a person should know of the listing, a line each."""
+ASKED_FROM = 20
+"""Objects that vanish at once before they are asked about; fewer, that are a great share of a small source, are only told."""
 WARN_SHARDS = 10_000
 Rows = NDArray[np.int64]
 
@@ -277,6 +281,30 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     return found.select(SCHEMA.names)
 
 
+def _without_great_loss(
+    declaration: ImageDatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
+) -> Listing:
+    """The listing, with a problem if it misses more than ``may_vanish`` of what was present; of the same source alone.
+
+    Raises:
+        InventoryError: so many are missing that subsets would shrink before anybody asked why.
+    """
+    if previous is None or declaration.allow_empty or footer.get("root") != declaration.root:
+        return listing
+    known = pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
+    missing = known - listing.objects.num_rows - len(listing.unsettled)
+    if missing <= known * declaration.may_vanish:
+        return listing
+    told = f"{declaration.name}: {missing:,} of {known:,} objects vanished from '{declaration.source}' at once"
+    if missing >= ASKED_FROM:
+        share = -(-missing * 100 // known) / 100
+        raise InventoryError(
+            f"{told}, more than the share of {declaration.may_vanish:g} that may; is the disk mounted, is a folder missing? "
+            f"Nothing was changed. If this is meant, set `may_vanish: {share:g}` in its defs.yaml"
+        )
+    return replace(listing, problems=(told, *listing.problems))
+
+
 def take_inventory(
     storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, now: datetime
 ) -> tuple[Plan, Listing]:
@@ -305,6 +333,7 @@ def take_inventory(
             f"{declaration.name}: source '{declaration.source}' shows no image{what}{left}; {remedy} Set `allow_empty: true` "
             "if this is meant"
         )
+    listing = _without_great_loss(declaration, previous, listing, footer or {})
     if declaration.is_url_list:
         listing = carry(previous, listing)
     asked = declaration.urls is not None and declaration.urls.revalidate
@@ -321,6 +350,7 @@ def take_inventory(
         footer = {"changed_at": now.isoformat(), "change": change}
     footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
+    footer |= {PROBLEMS: "\n".join(listing.problems)}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
     tables.write(result.inventory, ref, footer=footer)
     return result, listing

@@ -125,7 +125,7 @@ def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, st
     if stems:
         uris = images["uri"].to_pylist()
         keys = keyed_sidecars(uris, stems)
-        found = [sorted({**(keys and keys.get(key_of(u), {})), **sidecars_of(u, stems)}.values()) for u in uris]
+        found = [sorted({**(keys.get(key_of(u), {}) if keys else {}), **sidecars_of(u, stems)}.values()) for u in uris]
         sidecars = pa.array(found, pa.list_(pa.string()))
         times = pa.array([max((mtimes[u] for u in those), default=None) for those in found], pa.int64()).cast(STAMP)
     else:

@@ -30,7 +30,8 @@ from resources.tables import INVENTORY, TableRef, Tables
 
 SAMPLES = "samples"
 CODE_VERSION = "1"
-FAILED = ("corrupt", "unsupported", "unreadable")
+FAILED = ("corrupt", "unreadable")
+"""What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
 
 SCHEMA = pa.schema(
     [

@@ -177,7 +177,7 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from resources.storage.members.parquet import picture_columns
+    from resources.storage.members.columns import picture_places, places
 
     for uri in files:
         number = 0
@@ -187,7 +187,8 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
         try:
             with storage.open(uri) as reader:
                 file = pq.ParquetFile(reader)
-                pictures = picture_columns(file.schema_arrow)
+                found = picture_places(file.schema_arrow, places(file.schema_arrow))
+                pictures = [p.name for p in found if p.name == p.column and not p.is_list]
                 for batch in file.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns)):
                     for row in batch.to_pylist():
                         yield row | {c: _picture(row[c], f"{uri}!/row/{number:07}/{c}") for c in pictures if c in row}

@@ -198,3 +198,27 @@ def test_root_is_written_as_the_uris_of_its_listing_are(make_dataset, source: Pa
 def test_relative_source_starts_at_the_project() -> None:
     assert ImageDataset(name="x", source="examples/images").root.endswith("/examples/images")
     assert Path(ImageDataset(name="x", source="examples/images").root).is_dir()
+
+
+def test_half_of_a_source_that_vanishes_is_asked_about(make_dataset, source: Path) -> None:  # type: ignore[no-untyped-def]
+    picture = next(source.rglob("*.jpg")).read_bytes()
+    for n in range(60):
+        (source / f"{n}.jpg").write_bytes(picture + bytes([n]))
+    make_dataset(source).inventory()
+    for n in range(45):
+        (source / f"{n}.jpg").unlink()
+    with pytest.raises(InventoryError, match=r"45 of 72 objects vanished .*`may_vanish: 0.63`"):
+        make_dataset(source).inventory()
+    assert make_dataset(source, may_vanish=0.63).inventory().gone == 45
+
+
+def test_few_that_vanish_are_told_and_those_renamed_are_not(dataset: Dataset) -> None:
+    dataset.inventory()
+    (dataset.source / "sea").rename(dataset.source / "ocean")
+    dataset.inventory()
+    footer = dataset.resources.tables.footer
+    assert footer(TableRef("d", "inventory"))["problems"] == ""
+    for picture in sorted(dataset.source.rglob("*.jpg"))[:7]:
+        picture.unlink()
+    assert dataset.inventory().gone == 7
+    assert "7 of 12 objects vanished" in footer(TableRef("d", "inventory"))["problems"]

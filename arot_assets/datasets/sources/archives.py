@@ -30,6 +30,7 @@ from resources.storage.objects import is_local
 if TYPE_CHECKING:
     from resources.storage.members.columns import Place
     from resources.storage.members.parquet import ParquetMembers
+    from resources.storage.members.reader import Entry
 
 OPENING_THREADS = 4
 """Archives that are brought here at a time; each may be gigabytes."""
@@ -146,7 +147,8 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
         if isinstance(opened.content, ParquetMembers):
             objects, metadata, problems = _cells(opened, opened.content, rules)
         else:
-            found, odd = [], []
+            found: list[Entry] = []
+            odd: list[Entry] = []
             for entry in opened.content.entries():
                 # what is no file and has no extension is not taken for a picture whose content would tell
                 taken = entry.problem is None or "." in entry.name.rpartition("/")[2]

@@ -17,7 +17,7 @@ from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
 from arot_assets.datasets.objects import FOUND
 from arot_assets.datasets.sources.archives import metadata_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose
-from arot_assets.datasets.sources.url_list import read_rows
+from arot_assets.datasets.sources.rows import read_rows
 from resources.storage import Storage, StorageError
 from resources.storage.hub.address import parse
 

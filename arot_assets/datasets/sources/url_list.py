@@ -1,19 +1,18 @@
 """A file that lists URLs, as a source.
 
-Belongs here: reading the list (text, CSV, TSV, JSON lines, Parquet) and choosing its columns. Does not belong here: fetching
-what is listed; that is done when samples are made, and a failure is a row there.
+Belongs here: choosing the columns of a list, which rows are taken. Does not belong here: reading its format (``rows.py``);
+fetching what is listed, which is done when samples are made, and a failure is a row there.
+
+A list may be in parts: a folder of files of rows, as Spark and img2dataset write them.
 
 Nothing is known of an object but its URL and what the list says of it: size, time and etag are null. Addresses that carry a
 password or a signature are not taken, since the inventory would keep them.
 """
 
-import csv
 import hashlib
-import io
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
+from arot_assets.datasets.declaration import LIST_EXTENSIONS, ImageDatasetDeclaration, UrlList
 from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
+from arot_assets.datasets.sources.rows import WEB, column_names, read_rows
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
 from resources.storage.http.rules import carries_secret, request_url
 
-URL_COLUMNS = ("url", "uri", "image_url", "image_uri", "img_url", "link")
+URL_COLUMNS = ("image_url", "img_url", "image_uri", "url", "uri", "link")
+"""The one that speaks of a picture goes first: beside it ``url`` is the page."""
 BATCH = 5000
 PROBLEMS_SHOWN = 10
-LONGEST_FIELD = 16 * 1024 * 1024
 
 NOT_TAKEN = "not an http(s) address"
 SECRET = "address with a password or signature"
 TWICE = "URL that is listed already"
 UNREADABLE = "line that cannot be read"
-
-Row = tuple[int, dict[str, Any] | None]
-"""Number of the line or row (from 1), and its columns; None if it cannot be read."""
 
 
 def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing:
@@ -48,8 +45,6 @@ def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing
     Raises:
         StorageError: the list cannot be read, has no column of URLs, or is still being written.
     """
-    root = declaration.root
-    _settled(storage, declaration)
     said = declaration.urls or UrlList()
     ignored: Counter[str] = Counter()
     problems: list[str] = []
@@ -57,27 +52,24 @@ def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing
     uris: list[str] = []
     metadata: list[str | None] = []
     with track(f"{declaration.name}: reading {declaration.source}") as advance:
-        columns: _Columns | None = None
-        for number, row in read_rows(storage, root):
-            uri = None
-            if row is None:
-                why: str | None = UNREADABLE
-            else:
-                columns = columns or _Columns(row, said, root)
-                uri = columns.url(row)
-                why = _not_taken(uri)
-            if why is not None:
-                ignored[why] += 1
-                problems.append(f"{declaration.source}: line {number}: {why}")
-                del problems[PROBLEMS_SHOWN:]
-                continue
-            assert row is not None and columns is not None and uri is not None
-            uris.append(uri)
-            metadata.append(columns.metadata(row))
-            if len(uris) == BATCH:
-                batches.append(_batch(uris, metadata))
-                advance(len(uris))
-                uris, metadata = [], []
+        for part in _settled_parts(storage, declaration):
+            shown = declaration.source if part == declaration.root else part
+            names = column_names(storage, part, said.header)
+            columns = _Columns(names, said, part) if names else None
+            for number, row in read_rows(storage, part, said.header):
+                uri = columns.url(row) if columns is not None and row is not None else ""
+                why = UNREADABLE if row is None else _not_taken(uri)
+                if row is None or columns is None or why is not None:
+                    ignored[str(why)] += 1
+                    problems.append(f"{shown}: line {number}: {why}")
+                    del problems[PROBLEMS_SHOWN:]
+                    continue
+                uris.append(uri)
+                metadata.append(columns.metadata(row))
+                if len(uris) == BATCH:
+                    batches.append(_batch(uris, metadata))
+                    advance(len(uris))
+                    uris, metadata = [], []
         batches.append(_batch(uris, metadata))
         advance(len(uris))
     found = pa.Table.from_batches(batches)
@@ -93,18 +85,19 @@ def list_signature(storage: Storage, declaration: ImageDatasetDeclaration) -> st
     Raises:
         StorageError: the list is not there.
     """
-    info = storage.stat(declaration.root)
-    if not info.etag and not info.mtime:
+    parts = [storage.stat(part) for part in _parts(storage, declaration)]
+    if not all(info.etag or info.mtime for info in parts):
         return None
     said = (declaration.urls or UrlList()).model_dump_json()
-    return hashlib.sha256(f"{info.uri} {info.size} {info.mtime!r} {info.etag} {said}".encode()).hexdigest()[:16]
+    seen = " ".join(f"{info.uri} {info.size} {info.mtime!r} {info.etag}" for info in parts)
+    return hashlib.sha256(f"{seen} {said}".encode()).hexdigest()[:16]
 
 
 class _Columns:
     """Which columns of a list are what.
 
     Args:
-        row: its first one.
+        names: of all of its rows.
         said: what the declaration names.
         root: the list, for errors.
 
@@ -112,11 +105,11 @@ class _Columns:
         StorageError: there is no such column.
     """
 
-    def __init__(self, row: Mapping[str, Any], said: UrlList, root: str) -> None:
-        self._url = choose(row, said.column, URL_COLUMNS)
-        self._caption = choose(row, said.caption_column, CAPTION_COLUMNS)
-        self._tags = choose(row, said.tags_column, TAGS_COLUMNS)
-        known = ", ".join(row)
+    def __init__(self, names: Sequence[str], said: UrlList, root: str) -> None:
+        self._url = choose(names, said.column, URL_COLUMNS)
+        self._caption = choose(names, said.caption_column, CAPTION_COLUMNS)
+        self._tags = choose(names, said.tags_column, TAGS_COLUMNS)
+        known = ", ".join(names)
         for key, name, found in (
             ("column", said.column or "url", self._url),
             ("caption_column", said.caption_column, self._caption),
@@ -147,79 +140,42 @@ def _not_taken(uri: str) -> str | None:
     return None
 
 
-def read_rows(storage: Storage, root: str) -> Iterator[Row]:
-    """All rows of a list, without what columns of bytes hold.
+def _parts(storage: Storage, declaration: ImageDatasetDeclaration) -> list[str]:
+    """The files of a list: itself, or those of the folder that it is, by name; without what tools put beside them.
 
     Raises:
-        StorageError: it is not there, or not what its name says.
+        StorageError: there is none, or the list cannot be looked at.
     """
-    extension = root.rpartition(".")[2].lower()
-    with storage.open(root) as file:
-        try:
-            if extension == "parquet":
-                yield from _parquet_rows(file)
-                return
-            # newline="" leaves line ends inside quotes to the CSV reader
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="" if extension in ("csv", "tsv") else None)
-            if extension == "txt":
-                yield from _text_rows(text)
-            elif extension == "jsonl":
-                yield from _json_rows(text)
-            else:
-                yield from _csv_rows(text, "\t" if extension == "tsv" else ",")
-        except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
-            raise StorageError(f"cannot read '{root}' as a list: {error}; is it {extension} in UTF-8?") from error
+    root = declaration.root
+    if root.startswith(WEB):
+        return [root]
+    found = [info.uri for info in storage.ls(root)]
+    if found == [root]:
+        return found
+    parts = sorted(
+        uri
+        for uri in found
+        if uri.lower().endswith(LIST_EXTENSIONS) and not uri.rpartition("/")[2].startswith(("_", "."))
+    )
+    if not parts:
+        kinds = ", ".join(LIST_EXTENSIONS)
+        raise StorageError(
+            f"'{root}' is a folder without a list in it: none of its files ends in {kinds}", kind="not_found"
+        )
+    return parts
 
 
-def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if text and not text.startswith("#"):
-            yield number, {"url": text.split(maxsplit=1)[0] if " #" in text else text}
-
-
-def _csv_rows(lines: Iterator[str], delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(lines, delimiter=delimiter)
-    header = next(reader, [])
-    for fields in reader:
-        if fields:
-            yield reader.line_num, dict(zip(header, fields, strict=True)) if len(fields) == len(header) else None
-
-
-def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        yield number, {"url": value} if isinstance(value, str) else value if isinstance(value, dict) else None
-
-
-def _parquet_rows(file: Any) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
-    from resources.storage.members.parquet import holds_bytes
-
-    table = pq.ParquetFile(file)
-    names = [field.name for field in table.schema_arrow if not holds_bytes(field.type)]
-    number = 0
-    for batch in table.iter_batches(batch_size=BATCH, columns=names):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
-
-
-def _settled(storage: Storage, declaration: ImageDatasetDeclaration) -> None:
-    """Look twice at a list that changed a moment ago."""
-    info = storage.stat(declaration.root)
-    age = time.time() - info.mtime
-    if 0 <= age < declaration.settle_seconds:
-        time.sleep(declaration.settle_seconds - age)
-        if storage.stat(declaration.root)[1:] != info[1:]:
-            raise StorageError(f"'{declaration.root}' is still being written; wait, or lower `settle_seconds`")
+def _settled_parts(storage: Storage, declaration: ImageDatasetDeclaration) -> list[str]:
+    """The files of a list; one that changed a moment ago is looked at twice."""
+    parts = _parts(storage, declaration)
+    for part in parts:
+        info = storage.stat(part)
+        age = time.time() - info.mtime
+        if 0 <= age < declaration.settle_seconds:
+            time.sleep(declaration.settle_seconds - age)
+            if storage.stat(part)[1:] != info[1:]:
+                raise StorageError(f"'{part}' is still being written; wait, or lower `settle_seconds`")
+    return parts
 
 
 def _first_rows(uris: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -101,7 +101,7 @@ def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
                     if one.isfile() and one.offset_data + one.size > end:
                         return f"it is cut short in '{name}'"
                     found.append(("", Member(link=name)) if one.isdir() else (name, _member(one)))
-                    archive.members.clear()  # else it keeps them all
+                    archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 stopped = archive.offset
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             return str(error) or type(error).__name__

@@ -13,7 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from resources.storage.cache import Cache
 from resources.storage.members.reader import MemberError
@@ -59,7 +59,7 @@ def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> 
 def _decoder(uri: str, source: IO[bytes]) -> IO[bytes]:
     """What is in a stream. Arrow refuses a Zstandard frame that asks for more memory than ``zstd -d`` gives it."""
     if uri.lower().endswith("gz"):
-        return gzip.GzipFile(fileobj=source)
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=source))
     import pyarrow as pa
 
     stream: IO[bytes] = pa.CompressedInputStream(source, "zstd")

@@ -1,0 +1,202 @@
+"""The rows of a list: text, CSV, TSV, JSON lines, Parquet.
+
+Belongs here: reading a file of rows, whatever its format. Does not belong here: which column is what (``url_list.py``).
+
+A TSV has quoting only if it shows that it has: if writing its rows anew, with quotes where a field needs them or around all,
+gives the same text. Else a quote mark is a character like any other, and each line is a row. In a CSV a quote that is never
+closed costs its own line, and not those behind it.
+"""
+
+import csv
+import io
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+
+from resources.storage import Storage, StorageError
+
+BATCH = 5000
+LONGEST_FIELD = 16 * 1024 * 1024
+URL_COLUMN = "url"
+WEB = ("http://", "https://")
+
+Row = tuple[int, dict[str, Any] | None]
+"""Number of the line or row (from 1), and its columns; None if it cannot be read."""
+
+
+def read_rows(storage: Storage, uri: str, header: Sequence[str] = ()) -> Iterator[Row]:
+    """All rows of a list, without what columns of bytes hold.
+
+    Args:
+        storage: reaches it.
+        uri: the list.
+        header: names of the columns of a CSV or TSV whose first line is a row.
+
+    Raises:
+        StorageError: it is not there, not what its name says, or begins with a row where a header should be.
+    """
+    extension = uri.rpartition(".")[2].lower()
+    with storage.open(uri) as file:
+        try:
+            if extension == "parquet":
+                yield from _parquet_rows(file)
+            elif extension == "txt":
+                yield from _text_rows(_text(file, None))
+            elif extension == "jsonl":
+                yield from _json_rows(_text(file, None))
+            else:
+                yield from _table_rows(file, uri, "\t" if extension == "tsv" else ",", header)
+        except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+            raise StorageError(f"cannot read '{uri}' as a list: {error}; is it {extension} in UTF-8?") from error
+
+
+def column_names(storage: Storage, uri: str, header: Sequence[str] = ()) -> list[str]:
+    """The columns of a list, of all its rows, in the order of their first appearance.
+
+    Raises:
+        StorageError: as ``read_rows``.
+    """
+    found: dict[str, None] = {}
+    every = uri.lower().endswith(".jsonl")
+    for _, row in read_rows(storage, uri, header):
+        found.update(dict.fromkeys(row or ()))
+        if found and not every:  # all rows of the other formats have the same columns
+            break
+    return list(found)
+
+
+def _text(file: IO[bytes], newline: str | None) -> io.TextIOWrapper:
+    return io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+
+
+def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield number, {URL_COLUMN: text.split(maxsplit=1)[0] if " #" in text else text}
+
+
+def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)
+    quoted = True
+    if delimiter == "\t":
+        text = _text(file, "")
+        quoted = _is_quoted(text)
+        text.detach()
+        file.seek(0)
+    records = _quoted_records(_text(file, ""), delimiter) if quoted else _plain_records(_text(file, None))
+    columns = list(header)
+    for number, fields in records:
+        if not columns:
+            if any(field.strip().startswith(WEB) for field in fields):
+                names = ", ".join("url" if f.strip().startswith(WEB) else "caption" for f in fields)
+                raise StorageError(
+                    f"'{uri}' has no header: its first line is a row already. Name its columns in its defs.yaml, as in "
+                    f"`urls: {{header: [{names}]}}`, or add them as the first line",
+                    kind="invalid",
+                )
+            columns = fields
+        elif fields:
+            yield number, dict(zip(columns, fields, strict=True)) if len(fields) == len(columns) else None
+
+
+def _plain_records(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\n")
+        yield number, text.split("\t") if text else []
+
+
+def _quoted_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Records with the number of their last line. One of several lines that has not as many fields as the first record is
+    taken for a quote that was never closed: its first line is the record, and the others are read anew.
+    """
+    waiting: deque[str] = deque()
+    taken: list[str] = []
+
+    def feed() -> Iterator[str]:
+        while True:
+            line = waiting.popleft() if waiting else next(lines, None)
+            if line is None:
+                return
+            taken.append(line)
+            yield line
+
+    number, width = 0, 0
+    while True:
+        taken.clear()
+        try:
+            fields = next(csv.reader(feed(), delimiter=delimiter, strict=True), None)
+        except csv.Error:
+            fields = []
+            if len(taken) < 2 and sum(map(len, taken)) < LONGEST_FIELD:
+                fields = next(csv.reader(taken, delimiter=delimiter), [])  # odd quotes within one line
+        if fields is None:
+            return
+        width = width or len(fields)
+        if len(taken) > 1 and len(fields) != width:
+            waiting.extendleft(reversed(taken[1:]))
+            number += 1
+            yield number, [taken[0]] if width != 1 else [taken[0], ""]
+        else:
+            number += len(taken)
+            yield number, fields
+
+
+def _is_quoted(lines: io.TextIOWrapper) -> bool:
+    """Whether a TSV is written with quotes, see the module."""
+    taken: list[str] = []
+
+    def feed() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    styles = {(quoting, end) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL) for end in ("\n", "\r\n")}
+    seen = False
+    try:
+        for fields in csv.reader(feed(), delimiter="\t", strict=True):
+            text = "".join(taken).rstrip("\r\n")
+            taken.clear()
+            if '"' in text:
+                seen = True
+                styles = {style for style in styles if _written(fields, *style) == text}
+            if not styles:
+                return False
+    except csv.Error:
+        return False
+    return seen
+
+
+def _written(fields: list[str], quoting: Any, end: str) -> str:
+    """A row as a writer of TSV has it; what ends a line decides which characters need quotes."""
+    target = io.StringIO()
+    csv.writer(target, delimiter="\t", quoting=quoting, lineterminator=end).writerow(fields)
+    return target.getvalue().removesuffix(end)
+
+
+def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        yield number, {URL_COLUMN: value} if isinstance(value, str) else value if isinstance(value, dict) else None
+
+
+def _parquet_rows(file: Any) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    from resources.storage.members.parquet import holds_bytes
+
+    table = pq.ParquetFile(file)
+    names = [field.name for field in table.schema_arrow if not holds_bytes(field.type)]
+    number = 0
+    for batch in table.iter_batches(batch_size=BATCH, columns=names):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row

@@ -1,0 +1,85 @@
+"""A list loses no row to a quote mark, a short first row or a missing header."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arot_assets.datasets.listing import list_source
+from arot_assets.datasets.sources.rows import read_rows
+from resources.storage import Storage, StorageError
+
+URL = "http://one.example/{}.jpg"
+FIELDS = st.text(st.sampled_from('a",\n é\\'), max_size=6)
+
+
+def rows_of(path: Path, text: str) -> list[dict[str, object] | None]:
+    path.write_text(text, encoding="utf-8", newline="")
+    return [row for _, row in read_rows(Storage(), str(path))]
+
+
+def test_quote_marks_in_a_tsv_are_characters(tmp_path: Path) -> None:
+    captions = ["plain", '"opens only', 'a 12" disc', '"whole"', '" begins', "last"]
+    text = "caption\turl\n" + "".join(f"{c}\t{URL.format(n)}\n" for n, c in enumerate(captions))
+    assert [r and r["caption"] for r in rows_of(tmp_path / "a.tsv", text)] == captions
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(FIELDS, FIELDS), min_size=1, max_size=6), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_a_writer_of_quotes_wrote_is_read_back(tmp_path_factory, pairs: list[tuple[str, str]], style: int) -> None:  # type: ignore[no-untyped-def]
+    pairs = [(a, b + "\t") for a, b in pairs]
+    target = io.StringIO()
+    csv.writer(target, delimiter="\t", quoting=style, lineterminator="\n").writerows([("x", "y"), *pairs])  # type: ignore[arg-type]
+    found = rows_of(tmp_path_factory.mktemp("t") / "a.tsv", target.getvalue())
+    assert [(r["x"], r["y"]) for r in found if r] == pairs
+
+
+def test_quote_that_is_never_closed_costs_a_csv_one_line(tmp_path: Path) -> None:
+    text = f'caption,url\n"a sign,{URL.format(0)}\nb,{URL.format(1)}\n"two\nlines",{URL.format(2)}\nc,{URL.format(3)}\n'
+    found = rows_of(tmp_path / "a.csv", text)
+    assert [r and r["caption"] for r in found] == [None, "b", "two\nlines", "c"]
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv"])
+def test_list_without_a_header_says_so_and_what_to_do(make_dataset, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
+    mark = "\t" if kind == "tsv" else ","
+    place = tmp_path / f"cc.{kind}"
+    place.write_text("".join(f"caption {n}{mark}{URL.format(n)}\n" for n in range(3)))
+    with pytest.raises(StorageError, match=r"has no header.*`urls: \{header: \[caption, url\]\}`"):
+        make_dataset(place).inventory()
+    dataset = make_dataset(place, name="e", urls={"header": ["caption", "url"]})
+    assert dataset.inventory().new == 3
+
+
+def test_columns_are_chosen_from_all_rows(make_dataset, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    place = tmp_path / "a.jsonl"
+    rows = [
+        {"note": "no address"},
+        {"url": URL.format(1)},
+        {"url": "https://page.example/2", "image_url": URL.format(2), "caption": "has one"},
+    ]
+    place.write_text("{broken\n" + "".join(json.dumps(r) + "\n" for r in rows))
+    listing = list_source(Storage(), make_dataset(place).declaration)
+    found = listing.objects.to_pylist()
+    assert [r["uri"] for r in found] == [URL.format(2)]
+    assert json.loads(found[0]["metadata"])["caption"] == "has one"
+    assert sum(listing.ignored.values()) == 3 and len(listing.problems) == 3
+
+
+@pytest.mark.parametrize("name", ["spark.parquet", "plain"])
+def test_list_in_parts_is_one_list(make_dataset, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-0.parquet.crc").write_bytes(b"x")
+    for n in range(3):
+        pq.write_table(pa.table({"URL": [URL.format(n)], "TEXT": [f"caption {n}"]}), folder / f"part-{n}.parquet")
+    urls = {} if name.endswith(".parquet") else {"urls": {"parts": True}}
+    dataset = make_dataset(folder, **urls)
+    assert dataset.inventory().new == 3
