@@ -19,6 +19,7 @@ from arot_assets.exports.assets import export_assets
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.checks import metric_checks
+from resources.defaults import default_resources
 
 
 class ImageDataset(dg.Component):
@@ -40,7 +41,7 @@ class ImageDataset(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets and checks of this dataset."""
         return dg.Definitions(
-            assets=[*dataset_assets(self.declaration), *metric_assets(self.declaration)],
+            assets=[*dataset_assets(self.declaration), *metric_assets(self.declaration, default_resources().models)],
             asset_checks=[*dataset_checks(self.declaration), *metric_checks(self.declaration)],
         )
 

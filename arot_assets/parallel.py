@@ -38,15 +38,14 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], threads: int | None 
         threads: workers; default ``default_threads()``.
     """
     count = threads or default_threads()
-    with ThreadPoolExecutor(count, thread_name_prefix="arot") as pool:
-        waiting: deque[Future[B]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= count * WINDOW_PER_THREAD:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(count, thread_name_prefix="arot")
+    waiting: deque[Future[B]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= count * WINDOW_PER_THREAD:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=not waiting, cancel_futures=True)  # left early: what a thread is at is not waited for

@@ -58,6 +58,24 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         _reporter = before
 
 
+_kept: dict[str, int] = {}
+
+
+def kept(title: str, rows: int) -> None:
+    """Say that unfinished work was stopped, and how many of its finished rows are kept."""
+    _kept[title] = rows
+
+
+def stopped() -> bool:
+    """Whether work of this process was stopped before its end."""
+    return bool(_kept)
+
+
+def what_is_kept() -> str:
+    """One line for a person who stopped the work."""
+    return "kept: all finished shards, and " + ", ".join(f"{rows:,} rows of {title}" for title, rows in _kept.items())
+
+
 def track(title: str, total: int | None = None) -> AbstractContextManager[Advance]:
     """Report a piece of work.
 

@@ -29,6 +29,7 @@ class TableStatus:
         name: ``samples``, a metric's or a classifier's name.
         rows: rows in complete, current shards, of objects that are present.
         failed: rows among them that failed (of samples: not ok, duplicates apart).
+        outside: column -> values outside the range that it declares.
         missing: shards without a complete table of the current version, in order.
         failing: shards with failed rows, also of objects that left, in order.
         done: number of shards that are not missing.
@@ -37,6 +38,7 @@ class TableStatus:
     name: str
     rows: int = 0
     failed: int = 0
+    outside: Counter[str] = field(default_factory=Counter)
     missing: list[str] = field(default_factory=list)
     failing: list[str] = field(default_factory=list)
     done: int = 0
@@ -132,6 +134,7 @@ def _metric_status(
         status.rows += head.num_rows
         failed = int(head.footer.get("failed", "0"))
         status.failed += failed
+        status.outside.update(json.loads(head.footer.get("outside", "{}")))
         status.failing += [shard] if failed else []
     return status
 

@@ -94,6 +94,9 @@ def materialize(
 
     Returns:
         The outcome of the first failed run, else of the last.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = RunOutcome("", ())
@@ -105,6 +108,8 @@ def materialize(
             run_config=_run_config(definitions, keys, retry),
             raise_on_error=False,
         )
+        if _interrupted(result):
+            raise KeyboardInterrupt
         outcome = RunOutcome(result.run_id, tuple(_problems(result)))
         if not result.success:
             return RunOutcome(result.run_id, outcome.problems or ("the run failed; see it in the UI",))
@@ -153,6 +158,13 @@ def _run_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], retry:
         names = {definitions.resolve_assets_def(key).op.name for key in keys if graph.get(key).is_partitioned}
         config["ops"] = {name: {"config": {"retry": retry}} for name in names}
     return config
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C ended it: Dagster makes an error of a step of it."""
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    names = {data.error.cls_name for data in failures if data.error is not None}
+    return bool(names & {"KeyboardInterrupt", dg.DagsterExecutionInterruptedError.__name__})
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -4,6 +4,8 @@ Belongs here: the list of commands. A command is imported only when it is called
 """
 
 import importlib
+import os
+import sys
 
 import click
 
@@ -52,6 +54,16 @@ class LazyGroup(click.Group):
         """Run; an error that a person can act on is one line and exit status 1, not a traceback."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            progress = sys.modules.get("arot_assets.progress")
+            if progress is None or not progress.stopped():
+                raise
+            click.echo(f"\nstopped; {progress.what_is_kept()}; the same command goes on there", err=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(
+                130
+            )  # threads that wait for a server or a large picture are not waited for: nothing of theirs is kept
         except Exception as error:
             if not {c.__name__ for c in type(error).__mro__} & set(EXPECTED):
                 raise

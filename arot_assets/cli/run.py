@@ -43,6 +43,8 @@ def command(dataset: str, metrics: str | None) -> None:
     else:
         click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
     for table in status.tables.values():
+        for column, values in table.outside.items():
+            click.echo(f"  {values:,} values of {table.name}.{column} are outside the range that it declares")
         if table.failed:
             click.echo(
                 f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed; `arot status {dataset}` says why"

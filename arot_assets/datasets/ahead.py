@@ -39,7 +39,7 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
 
     def __call__(self, uri: str) -> bytes:
         """The bytes of an object."""

@@ -7,12 +7,14 @@ Does not belong here: formats (``probe.py``), sidecar syntax (``sidecars.py``), 
 import hashlib
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,11 +24,12 @@ from arot_assets.datasets.reach import fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
 from arot_assets.parallel import fetching_threads, ordered_map
-from arot_assets.progress import track
+from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local
-from resources.tables import INVENTORY, TableRef, Tables
+from resources.tables import INVENTORY, TableRef, Tables, Unfinished
+from resources.tables.unfinished import KEEP_SECONDS
 
 SAMPLES = "samples"
 CODE_VERSION = "1"
@@ -166,15 +169,16 @@ def build_samples(
     objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
     version = samples_version(declaration)
     here = {o["uri"] for o in objects if o["state"] == "present"}
-    known = {
-        row["uri"]: row
-        for row in _rows_so_far(tables, dataset, shard, version)
-        if row["uri"] not in here or not _again(row, retry)
-    }
+    unfinished = Unfinished(tables, dataset, SAMPLES, shard, version)
+    so_far = [*_rows_so_far(tables, dataset, shard, version), *(r for t in unfinished.read() for r in t.to_pylist())]
+    known = {row["uri"]: row for row in so_far if row["uri"] not in here or not _again(row, retry)}
     missing = [o for o in objects if o["uri"] not in known]
     source = reaching(storage, declaration)
     rows = dict(known)
-    with track(f"{dataset}/samples {shard}", len(objects)) as advance:
+    with (
+        track(f"{dataset}/samples {shard}", len(objects)) as advance,
+        _Unkept(unfinished, f"{dataset}/samples {shard}") as unkept,
+    ):
         advance(len(known))
 
         def read(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,6 +190,7 @@ def build_samples(
             read, spread(missing), fetching_threads(declaration.is_url_list or not is_local(declaration.root))
         ):
             rows[row["uri"]] = row
+            unkept.add(row)
             advance(1)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
     mark_duplicates(ordered, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in ordered]))
@@ -199,7 +204,40 @@ def build_samples(
             "statuses": json.dumps(statuses),
         },
     )
+    unfinished.clear()
     return SamplesResult(len(ordered), len(missing), dict(statuses))
+
+
+class _Unkept:
+    """Rows that were read and are not in the store yet: kept every ``KEEP_SECONDS``, and whatever ends the work early."""
+
+    def __init__(self, unfinished: Unfinished, title: str) -> None:
+        self._unfinished, self._title = unfinished, title
+        self._rows: list[dict[str, Any]] = []
+        self._total = 0
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._keep()
+            kept(self._title, self._total)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One row more."""
+        self._rows.append(row)
+        self._total += 1
+        if time.monotonic() - self._last >= KEEP_SECONDS:
+            self._keep()
+
+    def _keep(self) -> None:
+        self._unfinished.keep(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._rows.clear()
+        self._last = time.monotonic()
 
 
 def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> list[dict[str, Any]]:

@@ -1,9 +1,14 @@
 """The Dagster door of metrics: one multi-asset a dataset, so that whatever metrics are asked for share one decode.
 
+A step's pool belongs to its operation, whatever is selected of it, and one operation is needed for one decode. So the step
+has none, and its body takes a place in Dagster's pool ``gpu`` when a metric with a model is selected: a selection of others
+never waits for a device.
+
 Belongs here: declaring the tables and what people see of them. The work is done by ``build.py``.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import dagster as dg
 
@@ -14,6 +19,7 @@ from arot_assets.datasets.reach import reaching
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
 from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.pool import place_in_pool
 from arot_assets.metrics.registry import get_metric
 from resources.models import ModelError, Models
 from resources.storage import Storage, StorageError
@@ -28,10 +34,15 @@ def metric_key(dataset: str, metric: str) -> dg.AssetKey:
     return dg.AssetKey([dataset, metric])
 
 
-def metric_assets(declaration: ImageDatasetDeclaration) -> list[dg.AssetsDefinition]:
-    """The metric tables of one dataset; none when it declares no metric."""
+def metric_assets(declaration: ImageDatasetDeclaration, models: Models) -> list[dg.AssetsDefinition]:
+    """The metric tables of one dataset; none when it declares no metric.
+
+    Args:
+        declaration: the dataset.
+        models: the resource that runs get: what it changes of the numbers is in the code versions.
+    """
     metrics = [get_metric(name) for name in declaration.metrics]
-    return [_multi_asset(declaration, metrics)] if metrics else []
+    return [_multi_asset(declaration, metrics, models)] if metrics else []
 
 
 def _spec(declaration: ImageDatasetDeclaration, metric: Metric, version: str) -> dg.AssetSpec:
@@ -50,16 +61,17 @@ def _spec(declaration: ImageDatasetDeclaration, metric: Metric, version: str) ->
     )
 
 
-def _multi_asset(declaration: ImageDatasetDeclaration, metrics: Sequence[Metric]) -> dg.AssetsDefinition:
+def _multi_asset(
+    declaration: ImageDatasetDeclaration, metrics: Sequence[Metric], declared_models: Models
+) -> dg.AssetsDefinition:
     dataset = declaration.name
-    versions = metric_versions(metrics, Models())
+    declared_versions = metric_versions(metrics, declared_models)
 
     @dg.multi_asset(
         name=f"{dataset}_metrics",
-        specs=[_spec(declaration, m, versions[m.name]) for m in metrics],
+        specs=[_spec(declaration, m, declared_versions[m.name]) for m in metrics],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
-        pool=GPU_POOL if any(m.model for m in metrics) else None,
     )
     def tables_of_metrics(
         context: dg.AssetExecutionContext,
@@ -70,18 +82,15 @@ def _multi_asset(declaration: ImageDatasetDeclaration, metrics: Sequence[Metric]
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        versions = metric_versions(wanted, models)
+        source = reaching(storage, declaration)
+        limit = declaration.max_megapixels
         for shard in context.partition_keys:
             try:
-                results = build_metrics(
-                    reaching(storage, declaration),
-                    tables,
-                    models,
-                    dataset,
-                    shard,
-                    wanted,
-                    max_megapixels=declaration.max_megapixels,
-                    retry=config.retry,
-                )
+                with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
+                    results = build_metrics(
+                        source, tables, models, dataset, shard, wanted, max_megapixels=limit, retry=config.retry
+                    )
             except (StorageError, ModelError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             for metric in wanted:

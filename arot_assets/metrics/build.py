@@ -4,13 +4,15 @@ Belongs here: row-level increments of one shard. Does not belong here: how an im
 
 A row is current when its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows
 are first looked for in other shards (a renamed or moved file has its content there already), then computed. Every
-``FLUSH_SECONDS`` what is done so far is written, so that a killed run loses little. A footer tells a complete table.
+``KEEP_SECONDS``, and when the work is stopped, what is done so far is kept beside the table, which is replaced when complete.
 """
 
+import json
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,16 +26,16 @@ from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
 from arot_assets.parallel import fetching_threads
-from arot_assets.progress import track
+from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
 from resources.storage import Storage
 from resources.storage.objects import is_local
-from resources.tables import TableRef, Tables
+from resources.tables import TableRef, Tables, Unfinished
+from resources.tables.unfinished import KEEP_SECONDS
 
 if TYPE_CHECKING:
     from resources.models import Models
 
-FLUSH_SECONDS = 60.0
 ROWS_AT_ONCE = 512
 """Rows kept as Python objects, before they become a part of a table: those are several times as large."""
 
@@ -48,6 +50,7 @@ class MetricResult:
         copied: rows found in other shards, by content.
         kept: rows that were current already.
         failures: reason -> rows.
+        outside: column -> values outside the range that it declares.
     """
 
     rows: int = 0
@@ -55,6 +58,7 @@ class MetricResult:
     copied: int = 0
     kept: int = 0
     failures: dict[str, int] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +67,8 @@ class _Growing:
 
     metric: Metric
     version: str
+    unfinished: Unfinished
+    new: list[pa.Table] = field(default_factory=list)
     parts: list[pa.Table] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     computed: list[dict[str, Any]] = field(default_factory=list)
@@ -86,9 +92,18 @@ class _Growing:
     def pack(self) -> None:
         """Make a part of the computed rows."""
         if self.computed:
-            self.parts.append(pa.Table.from_pylist(self.computed, schema=self.metric.schema()))
+            part = pa.Table.from_pylist(self.computed, schema=self.metric.schema())
+            self.parts.append(part)
+            self.new.append(part)
             self.done.update(row["sample_id"] for row in self.computed)
             self.computed.clear()
+
+    def keep(self) -> None:
+        """Keep what was computed since the last time, so that nothing that ends this process ends it."""
+        self.pack()
+        if self.new:
+            self.unfinished.keep(pa.concat_tables(self.new))
+            self.new.clear()
 
 
 def metric_versions(metrics: Iterable[Metric], models: "Models") -> dict[str, str]:
@@ -151,9 +166,10 @@ def build_metrics(
     ]
     digest = tables.footer(TableRef(dataset, SAMPLES, shard))["samples_digest"]
     if todo:
-        _fill(storage, tables, models, dataset, shard, growing, todo, max_megapixels, list(uris))
+        _fill(storage, models, dataset, shard, growing, todo, max_megapixels)
     for one in growing.values():
-        _write(tables, dataset, shard, one, list(uris), {"samples_digest": digest})
+        _write(tables, dataset, shard, one, list(uris), digest)
+        one.unfinished.clear()
     return {name: one.result for name, one in growing.items()}
 
 
@@ -162,7 +178,7 @@ def _start(
 ) -> _Growing:
     """What is current already: this shard's own rows, then rows of the same content in other shards."""
     ids = pa.array(list(uris), pa.string())
-    one = _Growing(metric, version)
+    one = _Growing(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
 
     def usable(table: pa.Table) -> pa.Table:
         keep = pc.and_(pc.equal(table["metric_version"], version), pc.is_in(table["sample_id"], value_set=ids))
@@ -172,11 +188,14 @@ def _start(
             keep = pc.and_(keep, pc.invert(pa.array(again, pa.bool_())))
         return table.filter(keep)
 
+    for kept_before in one.unfinished.read():
+        if kept_before.schema.names == metric.schema().names:
+            one.result.kept += one.take(usable(kept_before))
     ref = TableRef(dataset, metric.name, shard)
     if tables.exists(ref):
         own = tables.read(ref)
         if own.schema.names == metric.schema().names:
-            one.result.kept = one.take(usable(own))
+            one.result.kept += one.take(usable(own))
     missing = [s for s in uris if s not in one.done]
     for other in _shards_that_had(tables, dataset, shard, missing, metric.name):
         found = tables.read(TableRef(dataset, metric.name, other))
@@ -211,22 +230,21 @@ def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence
 
 def _fill(
     storage: Storage,
-    tables: Tables,
     models: "Models",
     dataset: str,
     shard: str,
     growing: Mapping[str, _Growing],
     todo: Sequence[Item],
     max_megapixels: float,
-    order: Sequence[str],
 ) -> None:
     needed = {name: growing[name].metric for item in todo for name in item.metrics}
     loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
-    flushed = time.monotonic()
+    last = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
         _reading(storage, todo) as read,
+        _kept_at_the_end(dataset, shard, growing),
     ):
         for cell in one_pass(todo, needed, read, loaded, max_megapixels=max_megapixels):
             one = growing[cell.metric]
@@ -246,10 +264,22 @@ def _fill(
             cells_left[cell.sample_id] -= 1
             if cells_left[cell.sample_id] == 0:
                 advance(1)
-            if time.monotonic() - flushed >= FLUSH_SECONDS:
+            if time.monotonic() - last >= KEEP_SECONDS:
                 for part in growing.values():
-                    _write(tables, dataset, shard, part, order, {})
-                flushed = time.monotonic()
+                    part.keep()
+                last = time.monotonic()
+
+
+@contextmanager
+def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, _Growing]) -> Iterator[None]:
+    """Whatever ends the work early, finished rows are kept, and told to who watches."""
+    try:
+        yield
+    except BaseException:
+        for name, one in growing.items():
+            one.keep()
+            kept(f"{dataset}/{name} {shard}", one.result.computed)
+        raise
 
 
 def _reading(storage: Storage, todo: Sequence[Item]) -> AbstractContextManager[Callable[[str], bytes]]:
@@ -259,10 +289,8 @@ def _reading(storage: Storage, todo: Sequence[Item]) -> AbstractContextManager[C
     return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 
 
-def _write(
-    tables: Tables, dataset: str, shard: str, one: _Growing, order: Sequence[str], footer: Mapping[str, str]
-) -> None:
-    """Write what there is, in the order of the samples; a footer with ``samples_digest`` marks a complete table."""
+def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Sequence[str], digest: str) -> None:
+    """Write the complete table, in the order of the samples; the footer says of which samples."""
     schema = one.metric.schema()
     one.pack()
     table = pa.concat_tables([part.cast(schema) for part in one.parts] or [schema.empty_table()])
@@ -272,8 +300,29 @@ def _write(
     reasons = Counter(table.filter(pc.equal(table["status"], "failed"))["reason"].to_pylist())
     one.result.rows = table.num_rows
     one.result.failures = dict(reasons)
+    one.result.outside = outside(one.metric, table)
     tables.write(
         table,
         TableRef(dataset, one.metric.name, shard),
-        footer={"metric_version": one.version, "failed": str(sum(reasons.values())), **footer},
+        footer={
+            "metric_version": one.version,
+            "failed": str(sum(reasons.values())),
+            "outside": json.dumps(one.result.outside),
+            "samples_digest": digest,
+        },
     )
+
+
+def outside(metric: Metric, table: pa.Table) -> dict[str, int]:
+    """Column -> values of ok rows that are not numbers within the range that the column declares; only those with any."""
+    ok = table.filter(pc.equal(table["status"], "ok"))
+    counts = {}
+    for column in metric.columns:
+        if column.low is None and column.high is None:
+            continue
+        values = ok[column.name].cast(pa.float64())
+        low = -math.inf if column.low is None else column.low
+        high = math.inf if column.high is None else column.high
+        inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+        counts[column.name] = ok.num_rows - int(pc.sum(inside).as_py() or 0)
+    return {name: count for name, count in counts.items() if count}

@@ -5,6 +5,7 @@ Does not belong here: any measurement (``catalogue/``), and how images reach it 
 This module is imported by every Dagster process, so it must stay light: no torch, cv2 or numba.
 """
 
+import builtins
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +21,22 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+PYTHON_TYPES: Mapping[builtins.type, pa.DataType] = {
+    float: pa.float64(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    str: pa.string(),
+}
+"""What a ``Column`` makes of a Python type."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Column:
     """One documented column of a metric table.
 
     Attributes:
         name: snake_case, unique in its metric. In ``<dataset>.wide`` it appears as ``<metric>__<name>``.
-        type: an Arrow type.
+        type: an Arrow type; Python's ``float``, ``int``, ``bool`` and ``str`` are taken too (64 bits wide).
         description: what it means, with unit and range: people read it in the UI and in DuckDB.
         low: the smallest value allowed, None if open. A check holds the table to it.
         high: the largest value allowed, None if open.
@@ -38,6 +47,24 @@ class Column:
     description: str
     low: float | None = None
     high: float | None = None
+
+    def __init__(
+        self,
+        name: str,
+        type: pa.DataType | builtins.type,
+        description: str,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
+        if not isinstance(type, pa.DataType) and type not in PYTHON_TYPES:
+            raise ValueError(
+                f"column {name!r}: {type!r} is no type of a column; give an Arrow type such as pa.float32(), "
+                f"or {', '.join(t.__name__ for t in PYTHON_TYPES)}"
+            )
+        kind = type if isinstance(type, pa.DataType) else PYTHON_TYPES[type]
+        fields = {"name": name, "type": kind, "description": description, "low": low, "high": high}
+        for field_name, value in fields.items():
+            object.__setattr__(self, field_name, value)  # frozen from here on
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Belongs here: the way of one image through fetch, identity check, decode, measur
 bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
 
 The way: threads read, hash, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
-their thread. The caller's thread takes the results in order and feeds the models in batches. A failure is a row.
+their thread. The caller's thread takes the results in order and feeds the models in batches: a model sees an image once,
+however many metrics want its outputs. A failure is a row.
 The first image is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arot_assets.metrics.fit import Misfit, fitted
 from arot_assets.metrics.memory import PixelBudget
 from arot_assets.metrics.metric import Metric, Row
 from arot_assets.parallel import ordered_map
@@ -63,7 +65,7 @@ class Measured:
 class _Prepared:
     item: Item
     results: dict[str, Row | Failure]
-    inputs: "dict[str, np.ndarray]"
+    inputs: "dict[str, np.ndarray]"  # by model
     decoded: bool
 
 
@@ -74,7 +76,6 @@ def one_pass(
     models: "Mapping[str, ImageModel]",
     *,
     max_megapixels: float,
-    batch_size: int = 32,
     threads: int | None = None,
 ) -> Iterator[Measured]:
     """Measure samples.
@@ -85,7 +86,6 @@ def one_pass(
         read: ``uri -> bytes``; may raise, then all metrics of that sample fail with its message.
         models: loaded models by their catalogue key; at least those that the metrics name.
         max_megapixels: limit of the decoder.
-        batch_size: images a model is given at once.
         threads: workers; default all cores of the process.
 
     Yields:
@@ -93,16 +93,16 @@ def one_pass(
         each model, delayed by up to a batch.
     """
     return_freed_memory()
-    waiting: dict[str, list[tuple[Item, np.ndarray]]] = {name: [] for name, m in metrics.items() if m.model}
+    waiting: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
 
     def measured(prepared: _Prepared) -> Iterator[Measured]:
         for name, result in prepared.results.items():
             yield Measured(prepared.item.sample_id, name, result)
         for name, tensor in prepared.inputs.items():
             waiting[name].append((prepared.item, tensor))
-            if len(waiting[name]) >= batch_size:
-                yield from _infer(metrics[name], waiting[name], models)
-                waiting[name] = []
+            if len(waiting[name]) >= models[name].batch_size:
+                batch, waiting[name] = waiting[name], []
+                yield from _infer(models[name], metrics, batch)
 
     left = iter(items)
     for item in left:
@@ -120,7 +120,7 @@ def one_pass(
         yield from measured(prepared)
     for name, rest in waiting.items():
         if rest:
-            yield from _infer(metrics[name], rest, models)
+            yield from _infer(models[name], metrics, rest)
 
 
 def _prepare(
@@ -149,46 +149,71 @@ def _prepare(
     results: dict[str, Row | Failure] = {}
     inputs: dict[str, Any] = {}
     # models first: they need no gray levels, which the image keeps from the first metric that does
-    for name in sorted(item.metrics, key=lambda name: (metrics[name].model is None, name)):
-        metric = metrics[name]
+    for model in sorted({name for m in item.metrics if (name := metrics[m].model)}):
         try:
-            if metric.compute is not None:
-                results[name] = _whole(metric, metric.compute(image))
-            elif metric.model is not None:
-                inputs[name] = models[metric.model].preprocess(image.rgb)
-        except Exception as error:  # a metric that fails on one image fails one row
-            results[name] = Failure(f"{type(error).__name__}: {error}")
+            inputs[model] = models[model].prepare(image.rgb)
+        except Exception as error:  # an image that a model can't take fails in that model's metrics alone
+            failed = Failure(_said(error))
+            results.update((name, failed) for name in sorted(item.metrics) if metrics[name].model == model)
+    for name in sorted(item.metrics):
+        compute = metrics[name].compute
+        if compute is not None:
+            try:
+                results[name] = fitted(metrics[name], compute(image))
+            except Exception as error:  # a metric that fails on one image fails one row
+                results[name] = Failure(_said(error))
     return _Prepared(item, results, inputs, decoded=True)
 
 
-def _whole(metric: Metric, row: Row) -> Row | Failure:
-    """The row if it has the declared columns, each of them and no other: a slip of the pen must not become nulls."""
-    declared = {column.name for column in metric.columns}
-    if row.keys() == declared:
-        return row
-    missing, unknown = sorted(declared - row.keys()), sorted(row.keys() - declared)
-    return Failure(
-        f"metric {metric.name!r} must give the columns it declares: missing {missing}, not declared {unknown}"
-    )
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
 
 
 def _infer(
-    metric: Metric, batch: "Sequence[tuple[Item, np.ndarray]]", models: "Mapping[str, ImageModel]"
+    model: "ImageModel", metrics: Mapping[str, Metric], batch: "Sequence[tuple[Item, np.ndarray]]"
 ) -> Iterator[Measured]:
-    """Rows of one batch; when it fails as a whole, each image alone, so that a bad one fails by itself."""
-    assert metric.model is not None and metric.from_outputs is not None
+    """Rows of one batch, of every metric of the model; when it fails, each image alone, so that a bad one fails by itself."""
+    wanted = {name: [k for k, (item, _) in enumerate(batch) if name in item.metrics] for name in _of(model, metrics)}
     try:
-        outputs = models[metric.model].predict([tensor for _, tensor in batch])
-        rows: list[Row | Failure] = [_whole(metric, row) for row in metric.from_outputs(outputs)]
-        if len(rows) != len(batch):
-            raise ValueError(f"metric {metric.name!r} made {len(rows)} rows of {len(batch)} images")
+        outputs = model.predict([tensor for _, tensor in batch])
     except ModelError:  # the model itself cannot be used: that ends the run, it is no fault of an image
         raise
     except Exception as error:
         if len(batch) > 1:
             for one in batch:
-                yield from _infer(metric, [one], models)
+                yield from _infer(model, metrics, [one])
             return
-        rows = [Failure(f"{type(error).__name__}: {error}")]
-    for (item, _), row in zip(batch, rows, strict=True):
-        yield Measured(item.sample_id, metric.name, row)
+        for name, found in wanted.items():
+            for _ in found:
+                yield Measured(batch[0][0].sample_id, name, Failure(_said(error)))
+        return
+    for name, found in wanted.items():
+        for k, row in zip(found, _rows(metrics[name], outputs, found), strict=True):
+            yield Measured(batch[k][0].sample_id, name, row)
+
+
+def _of(model: "ImageModel", metrics: Mapping[str, Metric]) -> list[str]:
+    return sorted(name for name, metric in metrics.items() if metric.model == model.entry.name)
+
+
+def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[int]) -> list[Row | Failure]:
+    """The rows that a metric makes of some images of a batch; no further inference when it fails on one of them."""
+    assert metric.from_outputs is not None
+    if not places:
+        return []
+    try:
+        rows = metric.from_outputs({name: values[list(places)] for name, values in outputs.items()})
+        if len(rows) != len(places):
+            raise ValueError(f"metric {metric.name!r} made {len(rows)} rows of {len(places)} images")
+    except Exception as error:
+        if len(places) > 1:
+            return [row for place in places for row in _rows(metric, outputs, [place])]
+        return [Failure(_said(error))]
+    return [_row(metric, row) for row in rows]
+
+
+def _row(metric: Metric, row: Row) -> Row | Failure:
+    try:
+        return fitted(metric, row)
+    except Misfit as error:
+        return Failure(_said(error))

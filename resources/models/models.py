@@ -23,7 +23,6 @@ from resources.models import timm_family
 from resources.models.batching import BatchRunner
 from resources.models.catalogue import CATALOGUE, find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.preprocessing import preprocess
 from resources.models.weights import verified_weights, weights_file
 
 if TYPE_CHECKING:
@@ -40,13 +39,17 @@ GPU_BATCH = 32
 
 
 class Family(Protocol):
-    """What a loader module offers. ``timm_family`` is one."""
+    """What a module of a family offers. ``timm_family`` is one; another is a file and a line of ``FAMILIES``."""
 
     def load(self, entry: ModelEntry, weights: Path) -> "torch.nn.Module":
         """The module with its weights, float32, evaluation mode."""
         ...
 
-    def forward(self, model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
+    def prepare(self, entry: ModelEntry, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``uint8 [H, W, 3]`` RGB -> one image's input; called in decode threads."""
+        ...
+
+    def predict(self, model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
         """One pass over a batch: every output of the entry by name."""
         ...
 
@@ -60,7 +63,12 @@ class ImageModel(Protocol):
     entry: ModelEntry
     fingerprint: str
 
-    def preprocess(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def batch_size(self) -> int:
+        """Images that it takes at once; callers gather so many before they ask."""
+        ...
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``; made to run in decode threads."""
         ...
 
@@ -113,9 +121,14 @@ class TorchModel:
             release_loaded()
         log.info("loaded model %s on %s", entry.name, self.device)
 
-    def preprocess(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See ``ImageModel.preprocess``."""
-        return preprocess(rgb, self.entry.preprocessing)
+    @property
+    def batch_size(self) -> int:
+        """See ``ImageModel.batch_size``; it falls when the device's memory ends."""
+        return self._batches.size
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``ImageModel.prepare``."""
+        return self._family.prepare(self.entry, rgb)
 
     def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """See ``ImageModel.predict``.
@@ -142,7 +155,7 @@ class TorchModel:
         reduced = self._precision != torch.float32
         with torch.inference_mode(), torch.autocast("cuda", dtype=self._precision, enabled=reduced):
             tensor = torch.from_numpy(stacked).to(self.device).contiguous(memory_format=torch.channels_last)
-            outputs = self._family.forward(self._module, tensor)
+            outputs = self._family.predict(self._module, tensor)
             return {name: value[: len(chunk)].float().cpu().numpy() for name, value in outputs.items()}
 
 

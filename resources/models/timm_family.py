@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.models.entry import ModelEntry, ModelError
+from resources.models.preprocessing import preprocess
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
 def load(entry: ModelEntry, weights: Path) -> "torch.nn.Module":
@@ -39,7 +42,12 @@ def load(entry: ModelEntry, weights: Path) -> "torch.nn.Module":
     return module
 
 
-def forward(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
+def prepare(entry: ModelEntry, rgb: "NDArray[np.uint8]") -> "NDArray[np.float32]":
+    """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``, as the entry says."""
+    return preprocess(rgb, entry.preprocessing)
+
+
+def predict(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
     """``[N, 3, S, S]`` -> pooled ``embedding [N, D]`` and ``logits [N, classes]``."""
     embedding = model.forward_head(model.forward_features(batch), pre_logits=True)
     return {"embedding": embedding, "logits": model.get_classifier()(embedding)}

@@ -2,6 +2,7 @@
 
 from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
 from resources.tables.tables import PROJECT_ROOT, STORE_VARIABLE, Tables, TablesError, default_store
+from resources.tables.unfinished import Unfinished
 
 __all__ = [
     "INVENTORY",
@@ -14,5 +15,6 @@ __all__ = [
     "TableRef",
     "Tables",
     "TablesError",
+    "Unfinished",
     "default_store",
 ]

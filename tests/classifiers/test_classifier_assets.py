@@ -46,7 +46,7 @@ class World:
         return dg.materialize(
             [
                 *dataset_assets(self.dataset),
-                *metric_assets(self.dataset),
+                *metric_assets(self.dataset, self.resources.models),
                 *classifier_assets(declaration, shard_partitions("d")),
                 *classifier_checks(declaration),
             ],
@@ -207,7 +207,7 @@ def test_labels_that_cannot_be_used_fail_with_a_reason(world: World, labels: dic
 def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     """Scores are asked for when another head was promoted, not when training found nothing to do."""
     assets = classifier_assets(world.classifier, shard_partitions("d"))
-    rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset)]
+    rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset, world.resources.models)]
     defs = dg.Definitions(assets=[*assets, *rest], resources=vars(world.resources))
     world.train()
     world.score()

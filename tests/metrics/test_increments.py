@@ -99,7 +99,7 @@ def test_new_column_of_a_metric_replaces_the_old_table(dataset: Dataset, monkeyp
 def test_killed_pass_loses_only_what_was_not_flushed(
     dataset: Dataset, decodes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(build, "KEEP_SECONDS", 0.0)
     dataset.inventory()
     dataset.samples()
     real, seen = one_pass.one_pass, []

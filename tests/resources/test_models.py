@@ -38,13 +38,13 @@ def model() -> TorchModel:
 
 @pytest.fixture(scope="module")
 def inputs(model: TorchModel) -> list[np.ndarray]:
-    return [model.preprocess(np.asarray(opened(path))) for path in PHOTOS]
+    return [model.prepare(np.asarray(opened(path))) for path in PHOTOS]
 
 
 @pytest.mark.parametrize(("file", "imagenet_class"), [("chelsea.png", 285), ("coffee.png", 967)])
 def test_real_weights_know_a_cat_and_an_espresso(model: TorchModel, file: str, imagenet_class: int) -> None:
     (path,) = (ROOT / "examples" / "images").rglob(file)
-    logits = model.predict([model.preprocess(np.asarray(opened(path)))])["logits"]
+    logits = model.predict([model.prepare(np.asarray(opened(path)))])["logits"]
     assert logits.argmax() == imagenet_class
 
 
@@ -59,7 +59,7 @@ def test_outputs_equal_the_reference_pipeline_on_awkward_images(model: TorchMode
     )
     for path in [*(FAULTS / name for name in AWKWARD), *PHOTOS[:3]]:
         picture = opened(path)
-        ours = model.preprocess(np.asarray(picture))
+        ours = model.prepare(np.asarray(picture))
         theirs = transform(picture)
         np.testing.assert_array_equal(ours, theirs.numpy(), err_msg=path.name)
         with torch.inference_mode():

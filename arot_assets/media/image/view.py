@@ -4,8 +4,6 @@ Belongs here: the pixels of one sample and what metrics share of them (the gray 
 Does not belong here: decoding (``datasets.decode``) and any measurement.
 """
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +12,13 @@ class Image:
     """One decoded sample: upright, opaque (alpha over white), sRGB.
 
     Attributes:
-        rgb: ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255. Metrics must not write to it: all of them share it.
+        rgb: ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255, read-only: all metrics share it.
     """
 
     def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        self.rgb = rgb
+        self.rgb = rgb.view()
+        self.rgb.flags.writeable = False
+        self._gray: NDArray[np.uint8] | None = None
 
     @property
     def height(self) -> int:
@@ -30,12 +30,20 @@ class Image:
         """Columns of pixels."""
         return int(self.rgb.shape[1])
 
-    @cached_property
+    @property
     def gray(self) -> NDArray[np.uint8]:
-        """``uint8 [H, W]`` luma by BT.601, bit-equal to OpenCV's ``COLOR_RGB2GRAY``; computed once for all metrics.
+        """``uint8 [H, W]`` luma by BT.601, bit-equal to OpenCV's ``COLOR_RGB2GRAY``; computed once for all metrics, read-only.
 
         A metric that makes the same levels on its way may set them.
         """
-        import cv2
+        if self._gray is None:
+            import cv2
 
-        return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+            self.gray = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+        assert self._gray is not None
+        return self._gray
+
+    @gray.setter
+    def gray(self, levels: NDArray[np.uint8]) -> None:
+        self._gray = levels.view()
+        self._gray.flags.writeable = False

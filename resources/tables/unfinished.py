@@ -1,0 +1,65 @@
+"""Finished rows of a table that is not complete yet, so that whatever ends the work does not end them.
+
+Belongs here: keeping, finding and removing those rows. Does not belong here: when they are kept, and the complete table.
+
+They lie in small Parquet files below ``unfinished/`` in the store, each written in one step under a name of its own: no view
+shows them, and processes that work on one shard do not meet. The complete table replaces them.
+"""
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from resources.tables.refs import SUFFIX, StoreFile
+from resources.tables.tables import Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEEP_SECONDS = 30.0
+"""How often finished rows are kept at least, so that a killed process loses less than a minute of them."""
+FOLDER = "unfinished"
+_VERSION = "version"
+
+
+class Unfinished:
+    """The rows kept of one shard of a table.
+
+    Args:
+        tables: the lake.
+        dataset: the dataset's name.
+        table: ``samples`` or a metric.
+        shard: the shard's name.
+        version: what rows must have been made by to count.
+    """
+
+    def __init__(self, tables: Tables, dataset: str, table: str, shard: str, version: str) -> None:
+        self._tables = tables
+        self._folder = f"{FOLDER}/{dataset}/{table}/{shard}"
+        self._version = version
+
+    def keep(self, rows: "pa.Table") -> None:
+        """Keep these rows too.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        if rows.num_rows:
+            self._tables.write(rows, self._place(f"{uuid.uuid4().hex}{SUFFIX}"), footer={_VERSION: self._version})
+
+    def read(self) -> "Iterator[pa.Table]":
+        """What was kept by this version, in no order; a row may come twice."""
+        for place in self._places():
+            if self._tables.footer(place).get(_VERSION) == self._version:
+                yield self._tables.read(place)
+
+    def clear(self) -> None:
+        """Remove all that was kept, of every version: the table is complete."""
+        for place in self._places():
+            self._tables.storage.delete(self._tables.uri(place))
+
+    def _places(self) -> list[StoreFile]:
+        return [self._place(name) for name in self._tables.list(self._folder) if name.endswith(SUFFIX)]
+
+    def _place(self, name: str) -> StoreFile:
+        return StoreFile(f"{self._folder}/{name}")

@@ -1,0 +1,103 @@
+"""Finished rows outlive whatever ends the work, and no reader of the tables sees them before the table is complete."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from arot_assets.datasets import samples
+from resources.tables import Unfinished
+from tests.conftest import REPOSITORY, Dataset
+
+
+def test_kept_rows_count_only_for_their_version_and_go_with_the_complete_table(dataset: Dataset) -> None:
+    tables = dataset.resources.tables
+    one, other = (Unfinished(tables, "d", "t", "00000", v) for v in ("1", "2"))
+    one.keep(pa.table({"a": [1]}))
+    one.keep(pa.table({"a": [2]}))
+    one.keep(pa.table({"a": pa.array([], pa.int64())}))
+    assert sorted(v for t in one.read() for v in t["a"].to_pylist()) == [1, 2]
+    assert list(other.read()) == []
+    assert tables.shards("d", "t") == []
+    other.clear()
+    assert list(one.read()) == []
+
+
+def test_samples_read_before_the_work_was_stopped_are_not_read_again(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.inventory()
+    real, seen = samples.read_sample, []
+
+    def stopping(*args, **settings):  # type: ignore[no-untyped-def]
+        seen.append(args)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return real(*args, **settings)
+
+    monkeypatch.setenv("AROT_THREADS", "1")
+    monkeypatch.setattr(samples, "read_sample", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.samples()
+    assert dataset.resources.tables.shards("d", "samples") == []
+    monkeypatch.setattr(samples, "read_sample", real)
+    assert sum(dataset.samples().values()) == 9
+    assert dataset.sql("select count(*), count(distinct sample_id) from d.samples") == [(12, 12)]
+    assert dataset.resources.tables.list("unfinished/d/samples/00000") == []
+
+
+WORK = """
+import sys, time
+from datetime import UTC, datetime
+from arot_assets.datasets import samples
+from arot_assets.declarations import ImageDataset
+from resources.storage import Storage
+from resources.tables import Tables
+source, store = sys.argv[1:]
+declaration = ImageDataset.model_validate({"name": "d", "source": source, "shard_size": 100, "settle_seconds": 0})
+storage = Storage()
+tables = Tables(store=store, storage=storage)
+samples.KEEP_SECONDS = 0.0
+real = samples.read_sample
+count = 0
+def slow(*args, **settings):
+    global count
+    count += 1
+    if count > 5:
+        print("waiting", flush=True)
+        time.sleep(3600)
+    return real(*args, **settings)
+samples.read_sample = slow
+samples.build_samples(storage, tables, declaration, "00000")
+"""
+
+
+def test_samples_kept_before_kill_9_are_whole_and_used(
+    dataset: Dataset,
+    make_dataset,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+) -> None:
+    whole = make_dataset(dataset.source, shard_size=100)
+    whole.inventory()
+    store = dataset.resources.tables.root
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK, str(dataset.source), store],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "AROT_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"waiting\n"
+    folder = Path(store) / "unfinished" / "d" / "samples" / "00000"
+    while len(list(folder.glob("*.parquet"))) < 1 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert sum(whole.samples().values()) < 12
+    assert whole.sql("select count(*), count(distinct sample_id) from d.samples") == [(12, 12)]
