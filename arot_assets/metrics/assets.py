@@ -7,8 +7,9 @@ never waits for a device.
 Belongs here: declaring the tables and what people see of them. The work is done by ``build.py``.
 """
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import dagster as dg
 
@@ -19,7 +20,6 @@ from arot_assets.datasets.reach import reaching
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
 from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.pool import place_in_pool
 from arot_assets.metrics.registry import get_metric
 from resources.models import ModelError, Models
 from resources.storage import Storage, StorageError
@@ -27,6 +27,8 @@ from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
 GPU_POOL = "gpu"
+ASK_SECONDS = 1.0
+"""Between two questions whether a place in a pool is free."""
 
 
 def metric_key(dataset: str, metric: str) -> dg.AssetKey:
@@ -131,3 +133,29 @@ def _shard_metadata(
         metadata["histograms"] = dg.MetadataValue.md(sheet)
     metadata["metric_version"] = dg.MetadataValue.text(version)
     return metadata
+
+
+@contextmanager
+def place_in_pool(context: dg.AssetExecutionContext, pool: str) -> Iterator[None]:
+    """Hold a place in a pool, of the default size unless the instance limits it otherwise; wait until there is one.
+
+    The places are Dagster's own: the UI shows who holds them, and those of a killed run are freed with it.
+    """
+    storage = context.instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        yield
+        return
+    step = str(context.op_execution_context.op_handle)
+    storage.initialize_concurrency_limit_to_default(pool)
+    limited = pool in {limit.name for limit in storage.get_pool_limits()}
+    try:
+        told = False
+        while limited and not storage.claim_concurrency_slot(pool, context.run.run_id, step).is_claimed:
+            if not told:
+                context.log.info(f"waiting for a place in the pool {pool!r}")
+                told = True
+            time.sleep(ASK_SECONDS)
+        yield
+    finally:
+        if limited:
+            storage.free_concurrency_slot_for_step(context.run.run_id, step)

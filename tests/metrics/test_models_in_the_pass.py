@@ -13,10 +13,9 @@ import pytest
 
 from arot_assets import components
 from arot_assets.declarations import ImageDataset
-from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key
+from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key, place_in_pool
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
-from arot_assets.metrics.pool import place_in_pool
 from arot_assets.metrics.registry import get_metric
 from resources.models import Models
 from tests.conftest import Dataset
@@ -148,7 +147,7 @@ def test_only_a_selection_with_a_model_waits_for_the_device(
             asked.append(table)
             log.free_concurrency_slot_for_step("another run", "its step")
 
-        monkeypatch.setattr("arot_assets.metrics.pool.time", SimpleNamespace(sleep=patience))
+        monkeypatch.setattr("arot_assets.metrics.assets.time", SimpleNamespace(sleep=patience))
         result = dg.materialize(
             [assets, *_samples(declaration)],
             selection=[metric_key("d", table)],
