@@ -327,7 +327,9 @@ def take_inventory(
         left = f", only what was not taken: {not_taken(listing)}" if listing.ignored else ""
         packed = not declaration.opens_archives and PACKED & listing.ignored.keys()
         remedy = (
-            "set `archives: {}` in its defs.yaml to open them" if packed else "is the disk mounted, is the path right?"
+            "set `archives: {}` in its defs.yaml to open them, or `urls: {parts: true}` if they list addresses."
+            if packed
+            else "is the disk mounted, is the path right?"
         )
         raise InventoryError(
             f"{declaration.name}: source '{declaration.source}' shows no image{what}{left}; {remedy} Set `allow_empty: true` "

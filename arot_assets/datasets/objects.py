@@ -27,6 +27,7 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
 
+CELL = r"(?i)\.parquet!/row/[0-9]+/[^/]+$"
 PROBLEMS_SHOWN = 10
 FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
 """What storage tells of objects (``ObjectColumns``)."""
@@ -76,9 +77,11 @@ def listing_of(found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[s
     Args:
         found: schema ``FOUND``.
         growing: uris to leave for the next listing.
-        metadata: uri -> what a list says of it.
+        metadata: uri -> what a list says of it; None where no archive was opened.
     """
     extension = extensions(found["uri"])
+    if metadata is not None:  # the path to a cell of a Parquet file may have dots, which begin no extension
+        extension = pc.if_else(pc.match_substring_regex(found["uri"], CELL), "", extension)
     taken = is_image(extension)
     is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
     others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()

@@ -25,7 +25,7 @@ def write_json(data: Any, *, indent: int | None = 2) -> bytes:
 def read_jsonl(file: IO[bytes], as_: str) -> Any:
     """A list of the values of each line; empty lines are passed over."""
     values = []
-    for number, line in enumerate(file.read().decode().split("\n"), 1):
+    for number, line in enumerate(file.read().decode("utf-8-sig").split("\n"), 1):
         if line.strip():
             try:
                 values.append(json.loads(line))

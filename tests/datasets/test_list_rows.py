@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.rows import read_rows
+from resources.notebook import notebook as nb
 from resources.storage import Storage, StorageError
+from tests.conftest import EXAMPLES
 
 URL = "http://one.example/{}.jpg"
 FIELDS = st.text(st.sampled_from('a",\n é\\'), max_size=6)
@@ -83,3 +85,20 @@ def test_list_in_parts_is_one_list(make_dataset, tmp_path: Path, name: str) -> N
     urls = {} if name.endswith(".parquet") else {"urls": {"parts": True}}
     dataset = make_dataset(folder, **urls)
     assert dataset.inventory().new == 3
+
+
+def test_notebook_reads_json_lines_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
+    assert nb.loads(tmp_path / "b.jsonl") == [{"a": 1}, {"a": 2}]
+
+
+def test_pictures_in_lists_and_structs_are_objects(make_dataset, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "p"
+    folder.mkdir()
+    pictures = [p.read_bytes() for p in sorted((EXAMPLES / "photo").rglob("*.jpg"))[:3]]
+    table = pa.table({"images": pa.array([pictures[:2], pictures[2:]], pa.list_(pa.binary())), "text": ["one", "two"]})
+    pq.write_table(table, folder / "a.parquet")
+    dataset = make_dataset(folder, archives={})
+    dataset.run()
+    rows = dataset.sql("select status, caption from d.samples order by uri")
+    assert rows == [("ok", "one"), ("ok", "one"), ("ok", "two")]

@@ -185,7 +185,9 @@ def _cells(opened: Opened, content: "ParquetMembers", rules: Archives) -> tuple[
         raise _unknown_column(uri, "picture_column", rules.picture_column, content.schema.names) from None
     if not pictures:
         shown = ", ".join(f"{f.name} ({f.type})" for f in content.schema)
-        remedy = "name the one that has them: `archives: {picture_column: …}`, or list addresses with `urls: {}`"
+        remedy = (
+            "name the one that has them: `archives: {picture_column: …}`; a list of addresses is `urls: {parts: true}`"
+        )
         return FOUND.empty_table(), {}, [f"{uri}: no column holds pictures: {shown}; {remedy}"]
     try:
         rows = list(content.cells(pictures))

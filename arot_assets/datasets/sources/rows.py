@@ -2,9 +2,8 @@
 
 Belongs here: reading a file of rows, whatever its format. Does not belong here: which column is what (``url_list.py``).
 
-A TSV has quoting only if it shows that it has: if writing its rows anew, with quotes where a field needs them or around all,
-gives the same text. Else a quote mark is a character like any other, and each line is a row. In a CSV a quote that is never
-closed costs its own line, and not those behind it.
+A TSV has quoting only if it shows that it has (``resources.quotes``). In a CSV a quote that is never closed costs its own line,
+and not those behind it.
 """
 
 import csv
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from resources.quotes import has_quotes
 from resources.storage import Storage, StorageError
 
 BATCH = 5000
@@ -84,7 +84,7 @@ def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]
     quoted = True
     if delimiter == "\t":
         text = _text(file, "")
-        quoted = _is_quoted(text)
+        quoted = has_quotes(text)
         text.detach()
         file.seek(0)
     records = _quoted_records(_text(file, ""), delimiter) if quoted else _plain_records(_text(file, None))
@@ -143,38 +143,6 @@ def _quoted_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int,
         else:
             number += len(taken)
             yield number, fields
-
-
-def _is_quoted(lines: io.TextIOWrapper) -> bool:
-    """Whether a TSV is written with quotes, see the module."""
-    taken: list[str] = []
-
-    def feed() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
-            yield line
-
-    styles = {(quoting, end) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL) for end in ("\n", "\r\n")}
-    seen = False
-    try:
-        for fields in csv.reader(feed(), delimiter="\t", strict=True):
-            text = "".join(taken).rstrip("\r\n")
-            taken.clear()
-            if '"' in text:
-                seen = True
-                styles = {style for style in styles if _written(fields, *style) == text}
-            if not styles:
-                return False
-    except csv.Error:
-        return False
-    return seen
-
-
-def _written(fields: list[str], quoting: Any, end: str) -> str:
-    """A row as a writer of TSV has it; what ends a line decides which characters need quotes."""
-    target = io.StringIO()
-    csv.writer(target, delimiter="\t", quoting=quoting, lineterminator=end).writerow(fields)
-    return target.getvalue().removesuffix(end)
 
 
 def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
