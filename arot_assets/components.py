@@ -40,10 +40,7 @@ class ImageDataset(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets and checks of this dataset."""
-        return dg.Definitions(
-            assets=[*dataset_assets(self.declaration), *metric_assets(self.declaration, default_resources().models)],
-            asset_checks=[*dataset_checks(self.declaration), *metric_checks(self.declaration)],
-        )
+        return definitions_of(self.declaration)
 
 
 class Classifier(dg.Component):
@@ -64,10 +61,7 @@ class Classifier(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets and checks of this classifier."""
-        partitions = shard_partitions(self.declaration.dataset)
-        return dg.Definitions(
-            assets=classifier_assets(self.declaration, partitions), asset_checks=[*classifier_checks(self.declaration)]
-        )
+        return definitions_of(self.declaration)
 
 
 class HubDataset(dg.Component):
@@ -88,4 +82,25 @@ class HubDataset(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of this export."""
-        return dg.Definitions(assets=export_assets(self.declaration))
+        return definitions_of(self.declaration)
+
+
+def definitions_of(declaration: BaseModel) -> dg.Definitions:
+    """The assets and checks that a declaration leads to.
+
+    Raises:
+        TypeError: no kind of declaration.
+    """
+    if isinstance(declaration, declarations.ImageDataset):
+        return dg.Definitions(
+            assets=[*dataset_assets(declaration), *metric_assets(declaration, default_resources().models)],
+            asset_checks=[*dataset_checks(declaration), *metric_checks(declaration)],
+        )
+    if isinstance(declaration, ClassifierDeclaration):
+        partitions = shard_partitions(declaration.dataset)
+        return dg.Definitions(
+            assets=classifier_assets(declaration, partitions), asset_checks=[*classifier_checks(declaration)]
+        )
+    if isinstance(declaration, HubDatasetDeclaration):
+        return dg.Definitions(assets=export_assets(declaration))
+    raise TypeError(f"no kind of declaration: {type(declaration).__name__}")

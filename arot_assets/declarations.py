@@ -15,15 +15,16 @@ from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.registry import known_metrics
+from arot_assets.project import defs_folder
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
+from resources.errors import ArotError
 from resources.storage.http.rules import redacted
 from resources.storage.hub.address import MAIN
 
-DEFS = Path(__file__).parent / "defs"
 FILE = "defs.yaml"
 
 
-class DeclarationError(Exception):
+class DeclarationError(ArotError):
     """A declaration that cannot be used; the message names file, line, cause and remedy."""
 
 
@@ -93,6 +94,10 @@ class Declarations:
             )
         return self.exports[name]
 
+    def all(self) -> list[BaseModel]:
+        """Every declaration."""
+        return [*self.datasets.values(), *self.classifiers.values(), *self.exports.values()]
+
     def check_subsets(self, subsets: Collection[str]) -> None:
         """Hold the exports to the SQL project.
 
@@ -111,8 +116,8 @@ class Declarations:
                 )
 
 
-def load_declarations(folder: Path = DEFS) -> Declarations:
-    """Read every ``defs.yaml`` below a folder.
+def load_declarations(folder: Path | None = None) -> Declarations:
+    """Read every ``defs.yaml`` below a folder, by default the project's.
 
     Raises:
         DeclarationError: not YAML, an unknown type or key, a wrong value, a name declared twice, a classifier of a
@@ -120,7 +125,7 @@ def load_declarations(folder: Path = DEFS) -> Declarations:
     """
     found = Declarations()
     places: dict[str, Path] = {}
-    for path in sorted(folder.rglob(FILE)):
+    for path in sorted((folder or defs_folder()).rglob(FILE)):
         try:
             file = read_yaml(path)
         except ProjectError as error:

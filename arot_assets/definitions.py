@@ -4,11 +4,12 @@ Belongs here: assembling. Every Dagster process imports this module, so it stays
 """
 
 import warnings
-from pathlib import Path
 
 import dagster as dg
 
+from arot_assets.components import definitions_of
 from arot_assets.declarations import load_declarations
+from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
@@ -16,10 +17,6 @@ from resources.defaults import default_resources
 from sensors.automation import automation
 from sensors.failure import run_failure
 from sensors.source import source_sensor
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
-SQL_FOLDER = PROJECT_ROOT / "dbt_like_sql"
-
 
 # Dagster warns of its own use of checks and of its loader; users can do nothing about it
 for category in (dg.BetaWarning, dg.PreviewWarning):
@@ -33,13 +30,12 @@ def build_definitions() -> dg.Definitions:
         DeclarationError: a ``defs.yaml`` is wrong; names file and line.
         ProjectError: the SQL project is wrong; names file and line.
     """
-    declared = load_declarations()  # first, for one clear error instead of a traceback through the component loader
-    project = load_project(SQL_FOLDER)
+    declared = load_declarations()
+    project = load_project(sql_folder())
     declared.check_subsets(project.subsets)
     resources = default_resources()
     return dg.Definitions.merge(
-        # not `load_from_defs_folder`: it also describes every component of every installed package, for most of a second
-        dg.ComponentTree.for_project(path_within_project=PROJECT_ROOT).build_defs("."),
+        *(definitions_of(d) for d in declared.all()),
         dg.Definitions(
             assets=sql_model_assets(project),
             asset_checks=sql_model_checks(project),

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from resources.errors import ArotError
 
-class ProjectError(Exception):
+
+class ProjectError(ArotError):
     """Something in the SQL project is wrong; the message names file and line, the cause and the remedy.
 
     Attributes:

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resources.errors import ArotError
+
 CODE_VERSION = "1"
 ITERATIONS = 200
 BLOCK = 8192
 SPREAD_FLOOR = 1e-3
 
 
-class HeadError(Exception):
+class HeadError(ArotError):
     """A head that cannot be fitted or read; the message says why and what to do."""
 
 

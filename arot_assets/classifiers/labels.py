@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from resources.errors import ArotError
 from resources.storage.hub.address import is_hub
 from resources.warehouse.views import literal, quote
 
@@ -26,7 +27,7 @@ SCHEMA = pa.schema(
 )
 
 
-class LabelError(Exception):
+class LabelError(ArotError):
     """Labels that cannot be used; the message says which, why and what to do."""
 
 

@@ -116,8 +116,8 @@ def _declared() -> Iterator[Finding]:
     from arot_assets.cli.launch import prepare_home
     from arot_assets.declarations import DeclarationError, load_declarations
     from arot_assets.errors import ProjectError
+    from arot_assets.project import sql_folder
     from arot_assets.subsets.load import load_project
-    from resources.tables import PROJECT_ROOT
 
     yield Finding("ok", "dagster home", str(prepare_home()))
     try:
@@ -128,7 +128,7 @@ def _declared() -> Iterator[Finding]:
     for name, dataset in declared.datasets.items():
         yield _source(name, dataset.source if dataset.on_hub else dataset.root)
     try:
-        project = load_project(PROJECT_ROOT / "dbt_like_sql")
+        project = load_project(sql_folder())
         yield Finding("ok", "SQL models", ", ".join(project.models))
     except ProjectError as error:
         yield Finding("problem", "SQL models", str(error), "mend that line")

@@ -22,12 +22,12 @@ def command(model: str, sample: str) -> None:
     Example:
       arot explain clean chelsea.png
     """
+    from arot_assets.project import sql_folder
     from arot_assets.subsets.explain import explain
     from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
-    from resources.tables import PROJECT_ROOT
 
-    project = load_project(PROJECT_ROOT / "dbt_like_sql")
+    project = load_project(sql_folder())
     with default_resources().warehouse.connect() as con:
         explanation = explain(project, model, sample, con)
     click.echo(f"{explanation.sample_id}  {explanation.uri}")

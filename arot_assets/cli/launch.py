@@ -17,7 +17,8 @@ from typing import Any
 import dagster as dg
 
 from arot_assets.datasets.assets import shard_partitions
-from resources.tables import PROJECT_ROOT
+from arot_assets.project import dagster_settings
+from resources.root import project_root
 
 PROCESS_TAG = "arot/process"
 SERVER_TAG = ".dagster/grpc_info"
@@ -41,9 +42,9 @@ class RunOutcome:
 
 def prepare_home() -> Path:
     """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project, with this project's ``dagster.yaml`` in it."""
-    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT_ROOT / ".arot" / "dagster")
+    home = Path(os.environ.get("DAGSTER_HOME") or project_root() / ".arot" / "dagster")
     home.mkdir(parents=True, exist_ok=True)
-    ours, theirs = PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml"
+    ours, theirs = dagster_settings(), home / "dagster.yaml"
     if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
         shutil.copyfile(ours, theirs)
     os.environ["DAGSTER_HOME"] = str(home)

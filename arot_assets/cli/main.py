@@ -9,8 +9,12 @@ import sys
 
 import click
 
+from resources.errors import ArotError
+from resources.root import PROJECT_VARIABLE
+
 COMMANDS = {
     "demo": "the whole demo on examples/, then a summary and what to try next",
+    "init": "make a project: a folder for declarations, SQL and metrics of your own",
     "new": "declare a dataset or an export: writes its defs.yaml",
     "run": "inventory, samples, metrics, classifiers, SQL models: all missing work, and only that",
     "status": "shards and tables: done, missing, failed by reason",
@@ -64,29 +68,19 @@ class LazyGroup(click.Group):
             os._exit(
                 130
             )  # threads that wait for a server or a large picture are not waited for: nothing of theirs is kept
-        except Exception as error:
-            if not {c.__name__ for c in type(error).__mro__} & set(EXPECTED):
-                raise
+        except ArotError as error:
             click.secho(f"Error: {error}", err=True, fg="red")
             ctx.exit(1)
 
 
-EXPECTED = (
-    "DeclarationError",
-    "ExportError",
-    "ProjectError",
-    "StorageError",
-    "TablesError",
-    "InventoryError",
-    "ModelError",
-    "SettingError",
-)
-"""Errors whose message names the thing, the cause and the remedy."""
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="arot")
-def main() -> None:
+@click.option(
+    "--project",
+    type=click.Path(file_okay=False),
+    help="the project's folder; default: $AROT_PROJECT, else the nearest folder upward with an arot.toml",
+)
+def main(project: str | None) -> None:
     """Training data for image and video generators, as assets.
 
     \b
@@ -100,3 +94,5 @@ def main() -> None:
     Tables are Parquet files below $AROT_STORE (default .arot/store in the project); catalog.duckdb there opens read-only in
     any DuckDB client. Every command tells its exit status truly: 0 is success.
     """
+    if project is not None:
+        os.environ[PROJECT_VARIABLE] = os.path.abspath(project)  # for the processes that a command starts, too

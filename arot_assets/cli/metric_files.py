@@ -31,5 +31,7 @@ def _place(error: Exception) -> str:
     """``file:line: `` in the catalogue where loading a metric failed; empty when it did not fail inside a file."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
-    inside = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name == "catalogue"]
+    inside = [
+        f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name in ("catalogue", "metrics")
+    ]
     return f"{inside[-1].filename}:{inside[-1].lineno}: " if inside else ""

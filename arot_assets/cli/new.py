@@ -9,9 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
-from arot_assets.declarations import DEFS, FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
+from arot_assets.declarations import FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.project import defs_folder
 from resources.storage.objects import absolute
 
 
@@ -28,8 +29,8 @@ def command() -> None:
 def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None:
     """Declare the images below SOURCE (a folder, s3://… or hf://…), or those that it lists (a file of URLs), as the dataset NAME.
 
-    Writes arot_assets/defs/datasets/NAME/defs.yaml. Then `arot run NAME` does the work, and the Dagster UI shows the assets
-    after “Reload definitions”.
+    Writes datasets/NAME/defs.yaml below the declarations of the project. Then `arot run NAME` does the work, and the
+    Dagster UI shows the assets after “Reload definitions”.
 
     \b
     Example:
@@ -62,18 +63,18 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
 def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) -> None:
     """Declare the SQL model SUBSET as the data set REPO (owner/name) of the Hugging Face Hub.
 
-    Writes arot_assets/defs/exports/NAME/defs.yaml. Nothing is published before `arot publish NAME`.
+    Writes exports/NAME/defs.yaml below the declarations of the project. Nothing is published before `arot publish NAME`.
 
     \b
     Example:
       arot new hub-dataset clean_photos clean my-team/clean-photos --license cc-by-4.0
     """
+    from arot_assets.project import sql_folder
     from arot_assets.subsets.load import load_project
-    from resources.tables import PROJECT_ROOT
 
     declared = load_declarations()
     _require_new(declared, name)
-    subsets = load_project(PROJECT_ROOT / "dbt_like_sql").subsets
+    subsets = load_project(sql_folder()).subsets
     if subset not in subsets:
         raise click.ClickException(f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, subsets)}")
     attributes = {"name": name, "subset": subset, "repo": repo, "layout": layout, "license": licence}
@@ -96,7 +97,7 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
         raise click.ClickException(
             f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {shown(first['input'])})"
         ) from error
-    path = DEFS / folder / str(attributes["name"]) / FILE
+    path = defs_folder() / folder / str(attributes["name"]) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {"type": next(name for name, known in KINDS.items() if known is kind), "attributes": dict(attributes)}
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")

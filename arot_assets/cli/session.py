@@ -10,9 +10,9 @@ from arot_assets.cli.launch import close_killed_runs, open_instance
 from arot_assets.cli.metric_files import check_metrics
 from arot_assets.cli.work import Work
 from arot_assets.declarations import load_declarations
+from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from resources.defaults import default_resources
-from resources.tables import PROJECT_ROOT
 
 LEFTOVER_SECONDS = 3600.0
 """Half-written files older than this belong to a process that was killed."""
@@ -27,7 +27,7 @@ def open_work() -> Iterator[Work]:
     """
     declared = load_declarations()
     check_metrics(declared)
-    project = load_project(PROJECT_ROOT / "dbt_like_sql")
+    project = load_project(sql_folder())
     declared.check_subsets(project.subsets)
 
     @cache

@@ -17,11 +17,12 @@ def command(dataset: str | None) -> None:
 
     from arot_assets.cli.metric_files import check_metrics
     from arot_assets.declarations import load_declarations
+    from arot_assets.project import sql_folder
     from arot_assets.status import dataset_status, failures_by_reason
     from arot_assets.subsets.leftovers import leftover_models
     from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
-    from resources.tables import PROJECT_ROOT, ModelRef
+    from resources.tables import ModelRef
 
     declared = load_declarations()
     check_metrics(declared)
@@ -49,7 +50,7 @@ def command(dataset: str | None) -> None:
                         console.print(f"  {table.name}: {rows:,} x {reason}", markup=False, highlight=False)
         if not status.objects or any(t.missing for t in status.tables.values()):
             click.echo(f"`arot run {name}` does the missing work")
-    for name in leftover_models(load_project(PROJECT_ROOT / "dbt_like_sql"), resources.tables):
+    for name in leftover_models(load_project(sql_folder()), resources.tables):
         click.echo(
             f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
             f"`arot rm {resources.tables.uri(ModelRef(name))}` in any case"

@@ -10,10 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from resources.root import project_root
 from resources.storage.http.rules import carries_secret
 from resources.storage.hub.address import is_hub, parse
 from resources.storage.objects import StorageError, absolute, is_local, scheme_of
-from resources.tables.tables import PROJECT_ROOT
 
 NAME = r"^[a-z][a-z0-9_]*$"
 SHARD_SIZE = 5000
@@ -174,7 +174,7 @@ class ImageDatasetDeclaration(BaseModel):
         if self.on_hub:
             return replace(parse(self.source), revision=None).uri
         if is_local(self.source):
-            return absolute(str(PROJECT_ROOT / Path(self.source.removeprefix("file://")).expanduser()))
+            return absolute(str(project_root() / Path(self.source.removeprefix("file://")).expanduser()))
         return self.source.rstrip("/")
 
     @property

@@ -23,6 +23,7 @@ from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import LISTED, STAMP, Listing
 from arot_assets.datasets.sources.pinned import pin
+from resources.errors import ArotError
 from resources.storage import Storage
 from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
@@ -58,7 +59,7 @@ SCHEMA = pa.schema(
 )
 
 
-class InventoryError(Exception):
+class InventoryError(ArotError):
     """A source that cannot be taken as it is; the message names it, the cause and the remedy."""
 
 

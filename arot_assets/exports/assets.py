@@ -11,12 +11,13 @@ from arot_assets.errors import ProjectError
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
+from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.load import load_project
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage, StorageError
-from resources.tables import PROJECT_ROOT, Tables
+from resources.tables import Tables
 from resources.tables.tables import TablesError
 from resources.warehouse import Warehouse
 
@@ -56,7 +57,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
 
         resources = Resources(storage, tables, warehouse, Models())
         try:
-            done = publish(declaration, load_project(PROJECT_ROOT / "dbt_like_sql"), resources)
+            done = publish(declaration, load_project(sql_folder()), resources)
         except (ExportError, ProjectError, TablesError, StorageError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))

@@ -3,6 +3,8 @@
 Belongs here: how a complaint is told. Does not belong here: when to complain.
 """
 
+from resources.errors import ArotError
 
-class ExportError(Exception):
+
+class ExportError(ArotError):
     """A subset that cannot be published as it is; the message names it, the cause and the remedy."""

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from resources.errors import ArotError
+
 ResizeMode = Literal["squash"]
 
 
-class ModelError(Exception):
+class ModelError(ArotError):
     """A model that cannot be used at all; the message names it, the cause and the remedy."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from resources.errors import ArotError
 from resources.storage.members.address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
@@ -48,7 +49,7 @@ class ObjectColumns(NamedTuple):
         return map(ObjectInfo, self.uri, self.size, self.mtime, self.etag)
 
 
-class StorageError(Exception):
+class StorageError(ArotError):
     """A URI that cannot be listed, read or written; the message names it, the cause and the remedy.
 
     Attributes:

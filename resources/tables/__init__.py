@@ -1,12 +1,11 @@
 """The lake: Parquet files below AROT_STORE, written in one step each."""
 
 from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
-from resources.tables.tables import PROJECT_ROOT, STORE_VARIABLE, Tables, TablesError, default_store
+from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store
 from resources.tables.unfinished import Unfinished
 
 __all__ = [
     "INVENTORY",
-    "PROJECT_ROOT",
     "SAMPLES",
     "STORE_VARIABLE",
     "WIDE",

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from pydantic import PrivateAttr
 
+from resources.errors import ArotError
+from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, Place, TableRef
 from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, query_columns
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STORE_VARIABLE = "AROT_STORE"
 FOOTER_PREFIX = b"arot."
 DESCRIPTIONS = "descriptions"
@@ -45,13 +46,13 @@ READ_ATTEMPTS = 5
 """Tries of reading a table that another process replaces meanwhile."""
 
 
-class TablesError(Exception):
+class TablesError(ArotError):
     """A table that cannot be read or written; the message names it, the cause and the remedy."""
 
 
 def default_store() -> str:
-    """``$AROT_STORE``, or ``.arot/store`` in the project (beside the folder of this package)."""
-    return os.environ.get(STORE_VARIABLE) or str(PROJECT_ROOT / ".arot" / "store")
+    """``$AROT_STORE``, or ``.arot/store`` in the project (see ``resources.root``)."""
+    return os.environ.get(STORE_VARIABLE) or str(project_root() / ".arot" / "store")
 
 
 class Head(NamedTuple):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from resources.root import project_root
 from resources.storage.storage import explain, is_local
-from resources.tables.tables import PROJECT_ROOT, Tables
+from resources.tables.tables import Tables
 from resources.warehouse.connection import open_duckdb, reach_s3
 from resources.warehouse.views import View, dataset_views, model_views, quote
 
@@ -37,7 +38,7 @@ class Warehouse(dg.ConfigurableResource):
     def catalog_path(self) -> Path:
         """Where ``catalog.duckdb`` is: in the store, or in ``.arot`` when the store is not on this machine."""
         root = self.tables.root
-        return Path(root) / CATALOG if is_local(root) else PROJECT_ROOT / ".arot" / CATALOG
+        return Path(root) / CATALOG if is_local(root) else project_root() / ".arot" / CATALOG
 
     def connect(self, query: str = "") -> "duckdb.DuckDBPyConnection":
         """A new in-memory connection with every view of the catalogue as the store is now.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
-from tests.end_to_end.conftest import Project
+from tests.end_to_end.conftest import Checkout
 from tests.resources.test_members import write_parquet
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
@@ -30,7 +30,7 @@ class Reader:
     """A person with a fresh checkout on which `make demo` has been run, who follows one page after the other."""
 
     def __init__(self, folder: Path) -> None:
-        self.project = Project(folder / "project")
+        self.project = Checkout(folder / "project")
         self.root = self.project.root
         self._snapshot = folder / "snapshot"
         shutil.rmtree(self.root / "examples")

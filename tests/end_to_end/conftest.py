@@ -1,4 +1,4 @@
-"""A copy of the project with declarations of its own, driven as a user drives it: by commands, in processes of their own."""
+"""A project of its own in a temporary folder, driven as a user drives it: by commands, in processes of their own."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from arot_assets.project import init_project
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
@@ -32,21 +33,37 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.source = root / "examples" / "images"
-        for folder in COPIED:
-            # numba's compiled kernels lie in __pycache__ and stay valid when times are kept
-            shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("target", "logs"))
-        for file in ("pyproject.toml", "dagster.yaml"):
-            shutil.copy2(REPOSITORY / file, root / file)
-        shutil.rmtree(root / "arot_assets" / "defs" / "datasets")
+        self.lay_out()
         self.source.mkdir(parents=True)
         self.declare_dataset("demo", metrics=["cv2", "phash", "embedding"], source="examples/images")
+
+    @property
+    def packages(self) -> Path:
+        """Where the packages are imported from."""
+        return REPOSITORY
+
+    @property
+    def defs(self) -> Path:
+        """The folder of declarations."""
+        return self.root / "defs"
+
+    def lay_out(self) -> None:
+        """What `arot init` writes, with the classifiers and the SQL of the repository."""
+        init_project(self.root)
+        shutil.copytree(REPOSITORY / "arot_assets" / "defs" / "classifiers", self.defs / "classifiers")
+        shutil.copytree(
+            REPOSITORY / "dbt_like_sql",
+            self.root / "dbt_like_sql",
+            ignore=shutil.ignore_patterns("target", "logs"),
+            dirs_exist_ok=True,
+        )
 
     def declare_dataset(self, name: str, **attributes: Any) -> Path:
         """Write a dataset's defs.yaml."""
         import yaml
 
         fields = {"name": name, "source": str(self.source), "shard_size": 40, "settle_seconds": 0.2, **attributes}
-        path = self.root / "arot_assets" / "defs" / "datasets" / name / "defs.yaml"
+        path = self.defs / "datasets" / name / "defs.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump({"type": "arot_assets.components.ImageDataset", "attributes": fields}))
         return path
@@ -69,7 +86,7 @@ class Project:
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a command in this project."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_"))}
-        return {**kept, "PYTHONPATH": str(self.root), "COLUMNS": "160", **more}
+        return {**kept, "PYTHONPATH": str(self.packages), "COLUMNS": "160", **more}
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
         """Start ``arot …``."""
@@ -110,6 +127,29 @@ class Project:
             )
             for table in tables
         }
+
+
+class Checkout(Project):
+    """A copy of the repository, for what a person does who edits it."""
+
+    @property
+    def packages(self) -> Path:
+        """The copy's own."""
+        return self.root
+
+    @property
+    def defs(self) -> Path:
+        """Where the repository has its declarations."""
+        return self.root / "arot_assets" / "defs"
+
+    def lay_out(self) -> None:
+        """The source tree, without its data sets."""
+        for folder in COPIED:
+            # numba's compiled kernels lie in __pycache__ and stay valid when times are kept
+            shutil.copytree(REPOSITORY / folder, self.root / folder, ignore=shutil.ignore_patterns("target", "logs"))
+        for file in ("pyproject.toml", "dagster.yaml"):
+            shutil.copy2(REPOSITORY / file, self.root / file)
+        shutil.rmtree(self.defs / "datasets")
 
 
 @pytest.fixture

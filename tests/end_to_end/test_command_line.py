@@ -118,7 +118,7 @@ def test_explain_shows_each_predicate_with_the_sample_s_own_values(done: Project
 
 
 def test_new_declares_and_run_works(done: Project) -> None:
-    path = done.root / "arot_assets/defs/datasets/faults/defs.yaml"
+    path = done.root / "defs/datasets/faults/defs.yaml"
     try:
         done.arot("new", "image-dataset", "faults", str(DATA / "faults"), "--metrics", "phash")
         assert path.exists()
@@ -175,7 +175,7 @@ def test_failed_check_stays_a_failure_until_it_is_mended(done: Project) -> None:
     ],
 )
 def test_bad_yaml_is_one_error_with_file_and_line(project: Project, old: str, new: str, expected: str) -> None:
-    path = project.root / "arot_assets/defs/datasets/demo/defs.yaml"
+    path = project.root / "defs/datasets/demo/defs.yaml"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -196,7 +196,7 @@ def test_bad_yaml_is_one_error_with_file_and_line(project: Project, old: str, ne
 
 def test_missing_source_fails_the_inventory_and_touches_nothing_else(project: Project) -> None:
     project.declare_dataset("demo", source="/nowhere/at/all", metrics=["phash"])
-    shutil.rmtree(project.root / "arot_assets/defs/classifiers")
+    shutil.rmtree(project.root / "defs/classifiers")
     output = project.arot("run", "demo", status=1)
     assert "cannot list '/nowhere/at/all'" in output and "check the spelling" in output and "Traceback" not in output
     assert not (project.root / ".arot/store/datasets").exists()

@@ -25,7 +25,7 @@ def on_hub(hub: Hub, project: Project, tmp_path: Path) -> dict[str, str]:
     packed = {"p.parquet": (tmp_path / "p.parquet").read_bytes(), "t.tar": (tmp_path / "t.tar").read_bytes()}
     hub.commit(hub.create("owner/pictures", private=True), files | packed)
     project.declare_dataset("demo", source=ROOT, metrics=["cv2"], shard_size=6)
-    for classifier in (project.root / "arot_assets/defs/classifiers").glob("*/defs.yaml"):
+    for classifier in (project.root / "defs/classifiers").glob("*/defs.yaml"):
         classifier.unlink()
     shutil.rmtree(project.root / "dbt_like_sql" / "models")
     return hub.environment(tmp_path / "home", hub.token) | {"AROT_CACHE": str(tmp_path / "cache")}

@@ -59,7 +59,7 @@ def test_full_disk_is_a_clear_error_and_no_half_file(project: Project, small_dis
     assert "No space left on device" in output and "free some space" in output and "Traceback" not in output
     assert not [p for p in store.rglob("*") if p.is_file()]
     filler.unlink()
-    shutil.rmtree(project.root / "arot_assets/defs/classifiers")
+    shutil.rmtree(project.root / "defs/classifiers")
     assert "up to date" in project.arot("run", "demo", "--metrics", "phash", AROT_STORE=str(store))
 
 

@@ -24,7 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose subset ``clean`` is built."""
     project = Project(tmp_path_factory.mktemp("project"))
     project.add_examples(6)
-    shutil.rmtree(project.root / "arot_assets/defs/classifiers")
+    shutil.rmtree(project.root / "defs/classifiers")
     project.declare_dataset("demo", metrics=["cv2"], source="examples/images")
     project.arot("run", "demo")
     return project
@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def world(built: Project) -> Iterator[Project]:
     """The same without any export, before and after."""
     yield built
-    shutil.rmtree(built.root / "arot_assets/defs/exports", ignore_errors=True)
+    shutil.rmtree(built.root / "defs/exports", ignore_errors=True)
 
 
 def commits(hub: Hub) -> int:
@@ -115,7 +115,7 @@ def test_killed_at_the_last_moment_it_left_nothing_and_the_next_one_publishes(
 
 def test_a_subset_that_is_not_there_is_an_error_with_its_line(world: Project) -> None:
     world.arot(*NEW, "--license", "cc-by-4.0")
-    path = world.root / "arot_assets/defs/exports/clean_photos/defs.yaml"
+    path = world.root / "defs/exports/clean_photos/defs.yaml"
     path.write_text(path.read_text().replace("subset: clean", "subset: claen"))
     for arguments in (("publish", "clean_photos"), ("run", "demo")):
         text = world.arot(*arguments, status=1)

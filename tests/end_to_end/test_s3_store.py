@@ -58,7 +58,7 @@ def prepare(project: Project, bucket: str, images: int) -> None:
     storage = Storage()
     assert not storage.sync(str(project.source), f"s3://{bucket}/pictures").failed
     project.declare_dataset("demo", source=f"s3://{bucket}/pictures", metrics=["cv2", "phash"], shard_size=9)
-    for classifier in (project.root / "arot_assets/defs/classifiers").glob("*/defs.yaml"):
+    for classifier in (project.root / "defs/classifiers").glob("*/defs.yaml"):
         classifier.unlink()
 
 

@@ -136,7 +136,7 @@ def test_a_replaced_file_is_seen_by_the_next_query(make_tables: Callable[..., Ta
 def test_no_file_of_this_machine_holds_the_secret(
     make_tables: Callable[..., Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.warehouse.warehouse.PROJECT_ROOT", tmp_path)
+    monkeypatch.setenv("AROT_PROJECT", str(tmp_path))
     tables = make_tables()
     tables.write(rows(2), ModelRef("m"))
     warehouse = Warehouse(tables=tables)
