@@ -117,6 +117,19 @@ def materialize(
     return outcome
 
 
+def run_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> str:
+    """Run some checks without their assets, as one Dagster run.
+
+    Returns:
+        The run's id.
+    """
+    whole = definitions.resolve_implicit_global_asset_job_def()
+    job = whole.get_subset(asset_selection=set(), asset_check_selection=set(keys))
+    config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    tags = {PROCESS_TAG: _this_process()}
+    return job.execute_in_process(instance=instance, tags=tags, run_config=config, raise_on_error=False).run_id
+
+
 def failed_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, groups: Collection[str]) -> list[str]:
     """One line for each check whose last evaluation failed as an error, whichever run that was in.
 

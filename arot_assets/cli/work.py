@@ -14,7 +14,7 @@ import click
 import dagster as dg
 
 from arot_assets.classifiers.assets import classifier_is_current, unpartitioned_keys
-from arot_assets.cli.launch import RunOutcome, failed_checks, materialize
+from arot_assets.cli.launch import RunOutcome, failed_checks, materialize, run_checks
 from arot_assets.datasets.assets import inventory_key, samples_key
 from arot_assets.datasets.inventory import INVENTORY, NOT_TAKEN, PROBLEMS
 from arot_assets.datasets.samples import SAMPLES
@@ -22,6 +22,7 @@ from arot_assets.declarations import Declarations, ImageDataset
 from arot_assets.metrics.assets import metric_key
 from arot_assets.status import DatasetStatus, dataset_status
 from arot_assets.subsets.assets import model_key
+from arot_assets.subsets.checks import stale_checks
 from arot_assets.subsets.leftovers import leftover_models, remove_models
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import stale_models
@@ -68,6 +69,7 @@ class Work:
         if metrics is None:
             self.train_and_score(dataset)
             self.build_models()
+            self.run_tests()
             self.remove_models()
             self._complain_of_checks(dataset)
         return self.status(dataset)
@@ -113,12 +115,20 @@ class Work:
             self._step([model_key(name) for name in stale])
             self.done.append(f"SQL models: {', '.join(stale)}")
 
+    def run_tests(self) -> None:
+        """Tests of SQL models that are new or changed, or whose model was built without them."""
+        stale = stale_checks(self.project, self.resources.tables, self.instance)
+        if stale:
+            run_checks(self.definitions(), self.instance, stale)  # what fails is told at the end, with older failures
+            self.done.append(f"tests of SQL models: {len(stale)}")
+
     def remove_models(self) -> None:
         """Tables of SQL models that are declared no more, if this Dagster instance built them: others are somebody else's."""
         names = leftover_models(self.project, self.resources.tables)
         ours = [n for n in names if self.instance.get_latest_materialization_event(model_key(n)) is not None]
         if ours:
             remove_models(ours, self.resources.tables, self.resources.warehouse)
+            self.instance.wipe_assets([model_key(n) for n in ours])  # put back, it is missing to automation
             self.done.append(f"SQL models removed, since they are declared no more: {', '.join(ours)}")
 
     def _complain_of_checks(self, dataset: ImageDataset) -> None:

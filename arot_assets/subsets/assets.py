@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from arot_assets.automation import WHOLE
+from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
 from resources.tables import Tables
@@ -52,6 +53,7 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         tags={**tags, **{f"dbt/{t}": "" for t in model.config.tags if t != "subset"}},
         metadata={"file": dg.MetadataValue.text(_relative(project, model.path))},
         automation_condition=WHOLE,
+        code_version=model_version(project, model.name),
     )
     def build(context: dg.AssetExecutionContext, tables: Tables, warehouse: Warehouse) -> dg.MaterializeResult[None]:
         from arot_assets.errors import ProjectError

@@ -11,9 +11,14 @@ import dagster as dg
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.data_test import DataTest, Severity
+from arot_assets.subsets.digest import stored_digest, test_version
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.tests import describe_test, run_test
+from resources.tables import Tables
 from resources.warehouse import Warehouse
+
+VERSION = "version"
+"""The metadata of a result that says which test it is of, and of which build of the model."""
 
 
 def sql_model_checks(project: Project, sources: bool = True) -> list[dg.AssetChecksDefinition]:
@@ -35,6 +40,22 @@ def sql_model_checks(project: Project, sources: bool = True) -> list[dg.AssetChe
     return [_checks(project, key, tests) for key, tests in by_key.items()]
 
 
+def stale_checks(project: Project, tables: Tables, instance: dg.DagsterInstance) -> list[dg.AssetCheckKey]:
+    """Tests of built models whose last result is of another text or of another build, or that never ran."""
+    stale = []
+    for test in project.tests:
+        if not isinstance(test.target, str) or stored_digest(tables, test.target) is None:
+            continue
+        key = dg.AssetCheckKey(model_key(test.target), test.name)
+        record = instance.get_latest_asset_check_evaluation_record(key)
+        event = record.event.dagster_event if record is not None and record.event is not None else None
+        told = event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        seen = event.asset_check_evaluation_data.metadata.get(VERSION) if event is not None and told else None
+        if seen is None or seen.value != test_version(project, test, tables):
+            stale.append(key)
+    return stale
+
+
 def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.AssetChecksDefinition:
     by_name = {t.name: t for t in tests}
     specs = [
@@ -48,17 +69,25 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
     ]
 
     @dg.multi_asset_check(name="_".join(["sql_tests", *key.path]), specs=specs, can_subset=True)
-    def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
+    def check(
+        context: dg.AssetCheckExecutionContext, tables: Tables, warehouse: Warehouse
+    ) -> Iterator[dg.AssetCheckResult]:
         wanted = sorted(k.name for k in context.selected_asset_check_keys)
         with warehouse.connect() as con:
             for name in wanted:
                 test = by_name[name]
+                version = {VERSION: test_version(project, test, tables)}
                 severity = _severity(test.config.severity)
                 try:
                     result = run_test(con, project, test)
                 except ProjectError as error:
                     yield dg.AssetCheckResult(
-                        asset_key=key, check_name=name, passed=False, severity=severity, description=str(error)
+                        asset_key=key,
+                        check_name=name,
+                        passed=False,
+                        severity=severity,
+                        description=str(error),
+                        metadata=version,
                     )
                     continue
                 yield dg.AssetCheckResult(
@@ -68,6 +97,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
                     severity=_severity(result.severity),
                     description=None if result.passed else f"{result.failures:,} rows fail",
                     metadata={
+                        **version,
                         "failing_rows": result.failures,
                         "sql": dg.MetadataValue.md(f"```sql\n{result.sql}\n```"),
                         **({"examples": dg.MetadataValue.md(result.to_markdown())} if result.rows else {}),

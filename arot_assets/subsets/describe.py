@@ -168,6 +168,8 @@ def _relations(project: Project, model: Model) -> list[tuple[Relation, str]]:
             found += _relations(project, project.models[ref])
     for key in model.sources:
         source = project.source(*key)
+        if source.location is not None:
+            continue
         remedy = f"materialize {source.schema}/{source.identifier}, or: arot run {source.schema}"
         found.append(((source.schema, source.identifier), remedy))
     return found

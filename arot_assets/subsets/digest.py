@@ -3,15 +3,18 @@
 Belongs here: the digest. Does not belong here: what is done about a stale model (``runner.py``).
 
 A dataset's table is told by the names, sizes and times of its files, so no row is read; an upstream model by the digest in
-its own footer. Objects that left the source are hidden by the dataset's views without any file of samples being touched, so
-the set of them counts too.
+its own footer; a file that the SQL reads by its size and time. Objects that left the source are hidden by the dataset's views
+without any file of samples being touched, so the set of them counts too.
 """
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.reads import file_marks, find_reads
+from arot_assets.subsets.render import TEST_PREFIX, read_template
 from resources.storage.storage import TEMPORARY_PREFIX
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
 
@@ -38,19 +41,49 @@ def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.Duc
         tables: the lake.
         con: a connection with the views of the catalogue.
     """
-    model = project.model(name)
     refs, sources = project.inputs(name)
     read = [project.source(*s) for s in sources]
+    sql = project.compile(name)
     parts = [
         FORMAT,
-        project.compile(name),
-        sorted(model.config.tags),
-        [model.description, sorted((c.name, c.description) for c in model.docs.columns.values())],
+        _text(project, name, sql),
+        file_marks(tables, project.folder, find_reads(con, sql).files),
         [[r, stored_digest(tables, r)] for r in refs],
         [[s.schema, s.identifier, _files(tables, s.schema, s.identifier)] for s in read],
         [[schema, _hidden(con, schema)] for schema in sorted({s.schema for s in read})],
     ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return _hash(parts)[:32]
+
+
+def model_version(project: Project, name: str) -> str:
+    """12 hex digits that change with what a model says: its SQL, description, tags and tests. Dagster's code version."""
+    tests = [_test_text(project, t) for t in project.tests if t.target == name]
+    return _hash([_text(project, name, project.compile(name)), tests])[:12]
+
+
+def test_version(project: Project, test: DataTest, tables: Tables) -> str:
+    """12 hex digits that change when a test of a model, or the model, is another one than before."""
+    built = stored_digest(tables, test.target) if isinstance(test.target, str) else None
+    return _hash([_test_text(project, test), built])[:12]
+
+
+def _text(project: Project, name: str, sql: str) -> list[Any]:
+    model = project.model(name)
+    columns = sorted((c.name, c.description) for c in model.docs.columns.values())
+    return [sql, sorted(model.config.tags), model.description, columns]
+
+
+def _test_text(project: Project, test: DataTest) -> list[str]:
+    """What a test does: its declaration, and the text of the file that defines it."""
+    macro = project.templates.macros.get(TEST_PREFIX + test.test)
+    defined = macro if macro is not None else None if test.test else test.path
+    variables = json.dumps(dict(project.vars), sort_keys=True, default=str)
+    said = [test.test, test.name, test.column_sql, dict(test.arguments), test.config]
+    return [str(said), variables, read_template(defined) if defined is not None else ""]
+
+
+def _hash(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | tuple[str, int, float]]:

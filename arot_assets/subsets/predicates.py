@@ -107,7 +107,7 @@ def parse(sql: str, model: Model) -> "exp.Expr":
         raise ProjectError(
             f"SQL syntax error{f' near {near!r}' if near else ''}: {what}", model.path, model.line_of(sql, line)
         ) from error
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query | exp.Values | exp.Pivot):
         raise ProjectError("a model is one SELECT without anything after it; remove the rest", model.path)
     return statements[0]
 

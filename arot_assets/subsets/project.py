@@ -107,6 +107,11 @@ class Project:
         """
         if name in self.disabled:
             raise ProjectError(f"model '{name}' is disabled; set enabled: true for {self.disabled[name]} to use it")
+        if name not in self.models and (self.folder / "seeds" / f"{name}.csv").exists():
+            raise ProjectError(
+                f"'{name}' is a seed, and seeds are not loaded here; write a model of another name with "
+                f"select * from read_csv('seeds/{name}.csv'), which real dbt runs too"
+            )
         if name not in self.models:
             raise ProjectError(f"no model '{name}' in {self.folder}.{did_you_mean(name, self.models)}")
         return self.models[name]
@@ -146,6 +151,8 @@ class Project:
                 refs += more_refs
                 sources += more_sources
         for source, table in model.sources:
+            if self.source(source, table).location is not None:
+                continue  # a file or a call: no table of the store
             if table == WIDE:
                 sources += [(s, t) for s, t in self.sources if s == source and t not in (WIDE, "inventory")]
             else:

@@ -18,6 +18,7 @@ from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_mode
 from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.reads import check_reads, read_from
 from arot_assets.subsets.waterfall import Waterfall
 from resources.tables import ModelRef, Tables, TablesError
 from resources.warehouse import Warehouse
@@ -42,7 +43,7 @@ def build_model(project: Project, name: str, warehouse: Warehouse, tables: Table
         ProjectError: no such model, an input that is not there, SQL that does not run; the old file stays.
         StorageError: the store cannot be written; the old file stays.
     """
-    with warehouse.connect() as con:
+    with warehouse.connect(project.compile(name)) as con:
         result = _build(project, name, con, tables, force)
     if result.built:
         warehouse.refresh()
@@ -72,7 +73,7 @@ def build_all(
     """
     wanted = _with_upstream(project, names) if names is not None else set(project.models)
     results: list[ModelResult] = []
-    with warehouse.connect() as con:
+    with warehouse.connect("\n".join(project.compile(n) for n in wanted)) as con:
         try:
             for model in project.models.values():
                 if model.name in wanted and model.is_stored:
@@ -141,6 +142,8 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
         if current is not None:
             return current
     started = time.perf_counter()
+    read_from(con, project.folder)
+    check_reads(con, project, model, project.compile(name))
     result = replace(describe_model(project, name, con), built=True, digest=digest)
     kept = {
         "columns": [asdict(c) for c in result.columns],
@@ -171,7 +174,7 @@ def _waiting(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, li
     known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
     waiting: dict[str, list[str]] = {}
     for name, model in project.models.items():
-        read = [project.source(*s) for s in model.sources]
+        read = [s for s in (project.source(*k) for k in model.sources) if s.location is None]
         missing = [f"{s.schema}.{s.identifier}" for s in read if (s.schema, s.identifier) not in known]
         for ref in model.refs:
             missing += waiting.get(ref, [])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
+from arot_assets.subsets.reads import read_from
 from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
 from arot_assets.yaml_lines import rendered
 
@@ -156,6 +157,7 @@ def run_test(con: "duckdb.DuckDBPyConnection", project: Project, test: DataTest)
     """
     import duckdb
 
+    read_from(con, project.folder)
     sql = compile_test(project, test)
     config = test.config
     limited = sql if config.limit is None else f"{sql}\nlimit {config.limit}"
