@@ -15,7 +15,7 @@ import pyarrow as pa
 from arot_assets.classifiers.scores import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
-from arot_assets.datasets.sidecars import BAD_SIDECAR
+from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
 from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
@@ -51,7 +51,7 @@ def _parts() -> Iterator[str]:
     yield "`notes` holds:\n"
     notes = {
         **NOTES,
-        BAD_SIDECAR: "a caption, tag or JSON file beside it can't be read and is ignored",
+        **SIDECAR_NOTES,
         OPTED_OUT: "its server forbids training on it (`X-Robots-Tag: noai`); taken because of `honour_opt_out: false`",
     }
     yield "\n".join(["| note | meaning |", "|---|---|", *(f"| `{k}` | {_cell(v)} |" for k, v in notes.items())]) + "\n"

@@ -32,7 +32,7 @@ from resources.tables import INVENTORY, TableRef, Tables, Unfinished
 from resources.tables.unfinished import KEEP_SECONDS
 
 SAMPLES = "samples"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 FAILED = ("corrupt", "unreadable")
 """What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
 
@@ -57,7 +57,11 @@ SCHEMA = pa.schema(
             ("icc_profile", pa.string(), "description of the embedded colour profile, null without one"),
             ("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or the list"),
             ("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or the list"),
-            ("sidecar", pa.string(), "NAME.json as it is, or the other columns of the list (JSON)"),
+            (
+                "sidecar",
+                pa.string(),
+                "JSON: NAME.json as it is, the other columns of a list, and texts that are not in caption and tags",
+            ),
             ("generation", pa.string(), "parameters of the generator found in the file (JSON)"),
             ("shard", pa.string(), "the Dagster partition of the row"),
             ("ingested_at", pa.timestamp("us", tz="UTC"), "when the object was read, UTC"),

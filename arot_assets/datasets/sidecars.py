@@ -6,17 +6,29 @@ Does not belong here: fetching them, and what is written inside the image itself
 An image ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins), where EXT is one of:
 
 - ``caption``: a caption.
-- ``txt``: a caption, or a booru-style list of tags when ``is_tag_list`` says so.
-- ``json``: kept whole; its ``tags`` (a list, or a comma separated string) are tags, and its ``caption``, or else ``title``, is
-  the caption if neither of the others gave one.
+- ``txt``: a caption, or a booru-style list of tags when ``is_tag_list`` says so; several captions when each line is one. Of the
+  text of a web UI only the prompt counts.
+- ``json``: kept whole; its tags (``records.record_tags``) are tags, and the first of ``CAPTION_KEYS`` is the caption if neither
+  of the others gave one.
+
+Nothing is lost: what is neither the caption nor a tag is in ``sidecar``: JSON as it is, and each text under the name of its kind,
+``.txt`` or ``.caption``; JSON that is no object is then under ``.json``. Bytes that cannot be read are there as
+``{"base64": …}``.
 """
 
+import base64
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from arot_assets.jsontext import dump_json, parse_json, storable_text
+from arot_assets.datasets.encodings import read_text
+from arot_assets.datasets.records import captions_of, record_tags
+from arot_assets.datasets.tag_lists import is_tag_list, split_tags
+from arot_assets.jsontext import dump_json, parse_json
+from arot_assets.media.image.webui import read_webui
 
 EXTENSIONS = ("caption", "txt", "json")
 """Extensions of sidecars, in lower case; upper case is found too."""
@@ -27,10 +39,32 @@ MAX_BYTES = 4 * 1024 * 1024
 BAD_SIDECAR = "bad_sidecar"
 """The note for a sidecar that can't be read (broken JSON, binary data, too large)."""
 
-MAX_TAG_WORDS = 6
-MAX_TAG_LENGTH = 64
+SEVERAL_CAPTIONS = "several_captions"
+"""The note for more captions than one: the column has the first, ``sidecar`` all of them."""
 
-_MARK = re.compile(r"\w_\w|^\d\+?(girl|boy|other)s?$|^(solo|no humans)$", re.IGNORECASE)
+NOTES: Mapping[str, str] = {
+    BAD_SIDECAR: "some caption, tag or JSON file beside it, or what a list says of it, can't be read, or its encoding is not "
+    "certain; what is not in `caption` and `tags` is in `sidecar`",
+    SEVERAL_CAPTIONS: "more than one caption; `caption` is the first, `sidecar` has all",
+}
+"""Every note that sidecars can give, and what it means."""
+
+CAPTION_KEYS = ("caption", "captions", "text", "alt", "title")
+"""Keys of a JSON record that hold its caption, the first that is there; upper and lower case do not matter."""
+
+MAX_KEPT = 64 * 1024
+"""Bytes that cannot be read are kept in ``sidecar`` up to this size, in Base64."""
+
+FEWEST_LINES = 3
+"""So many lines, each a text of its own, are captions of one image."""
+LONGEST_LINE = 300
+
+_LINKED = re.compile(
+    r"(it|its|he|she|they|this|these|those|there|his|her|their|overall|additionally|also|behind|above|below|around"
+    r"|(in|on|at|to) the|the (image|picture|photo|background|foreground|scene|overall|lighting|style|mood|colou?rs?))\b"
+    r"|[-*•\d]+[.) ]",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +74,8 @@ class Sidecar:
     Attributes:
         caption: text for people, None without one.
         tags: in the order of the files (txt before json), each once.
-        sidecar: the whole of the JSON sidecar as JSON text, None without one.
-        problems: notes for the sample: ``bad_sidecar`` if some sidecar could not be read.
+        sidecar: JSON text: the whole of the JSON sidecar, and texts that are not all in ``caption`` and ``tags``; or None.
+        problems: notes for the sample, keys of ``NOTES``.
     """
 
     caption: str | None = None
@@ -73,6 +107,16 @@ def sidecars_of(uri: str, stems: Mapping[str, Mapping[str, str]]) -> dict[str, s
     return {**same_stem, **stems.get(uri, {})}
 
 
+@dataclass
+class _Said:
+    """What has been read so far."""
+
+    captions: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
 def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
     """Read the sidecars of one image.
 
@@ -82,84 +126,115 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
     Returns:
         What they say. Files that can't be read become a note in ``problems``; nothing is raised.
     """
-    texts = {extension.lower().removeprefix("."): _text(data) for extension, data in files.items()}
-    bad = any(text is None for text in texts.values())
-    caption = _caption(texts.get("caption"))
-    tags: list[str] = []
-    txt = texts.get("txt") or ""
-    if is_tag_list(txt):
-        tags += split_tags(txt)
-    else:
-        caption = caption or _caption(txt)
-    record = None
-    if texts.get("json") is not None:
-        try:
-            record = parse_json(str(texts["json"]))
-        except ValueError:
-            bad = True
-    if isinstance(record, dict):
-        found, well_formed = _json_tags(record.get("tags"))
-        tags += found
-        bad |= not well_formed
-        for key in ("caption", "title"):
-            if caption is None and isinstance(record.get(key), str):
-                caption = _caption(record[key])
+    by_kind = {extension.lower().removeprefix("."): data for extension, data in files.items()}
+    said = _Said()
+    record: Any = None
+    for kind in EXTENSIONS:
+        if kind not in by_kind:
+            continue
+        data = by_kind[kind]
+        text, sure = read_text(data) if len(data) <= MAX_BYTES else (None, False)
+        if not sure:
+            said.notes.append(BAD_SIDECAR)
+        if text is None:
+            if len(data) <= MAX_KEPT:
+                said.kept[f".{kind}"] = {"base64": base64.b64encode(data).decode()}
+        elif kind == "json":
+            record = _read_json(text, said)
+        else:
+            _read_plain(kind, text, said)
     return Sidecar(
-        caption=caption,
-        tags=tuple(dict.fromkeys(tags)),
-        sidecar=None if record is None else dump_json(record),
-        problems=(BAD_SIDECAR,) if bad else (),
+        caption=said.captions[0] if said.captions else None,
+        tags=tuple(dict.fromkeys(said.tags)),
+        sidecar=together(record, said.kept),
+        problems=tuple(dict.fromkeys(said.notes)),
     )
 
 
-def is_tag_list(text: str) -> bool:
-    r"""Whether a text is a list of booru-style tags rather than a caption. All of these hold:
-
-    1. split at commas and line ends, it has at least two parts (or is one part that is a single word with an underscore);
-    2. each part has at most ``MAX_TAG_WORDS`` words and ``MAX_TAG_LENGTH`` characters and does not end like a sentence;
-    3. some part carries a mark that prose does not have: an underscore inside a word (``long_hair``), a head count (``1girl``,
-       ``2boys``), ``solo`` or ``no humans``.
-    """
-    parts = split_tags(text)
-    if not parts or (len(parts) == 1 and (" " in parts[0] or "_" not in parts[0])):
-        return False
-    if any(len(p) > MAX_TAG_LENGTH or len(p.split()) > MAX_TAG_WORDS or re.search(r"\w[.!?]$", p) for p in parts):
-        return False
-    return any(_MARK.search(part) for part in parts)
+def together(record: Any, kept: Mapping[str, Any]) -> str | None:
+    """JSON text of a record and of what else is kept beside it; None without any."""
+    if not kept:
+        return None if record is None else dump_json(record)
+    rest = record if isinstance(record, dict) else {} if record is None else {".json": record}
+    return dump_json({**rest, **kept})
 
 
-def split_tags(text: str) -> list[str]:
-    r"""Tags between commas and line ends, trimmed, in order; the escapes ``\(`` and ``\)`` of prompts are undone."""
-    parts = (part.strip() for part in re.split(r"[,\r\n]", text))
-    return [part.replace("\\(", "(").replace("\\)", ")") for part in parts if part]
+def _read_plain(kind: str, text: str, said: _Said) -> None:
+    """A ``.caption`` or ``.txt``."""
+    parts = read_webui(text)
+    prompt = parts.prompt if parts.is_certain else text
+    whole = not parts.is_certain
+    if kind == "txt" and is_tag_list(prompt):
+        said.tags += split_tags(prompt)
+    else:
+        captions = lines_of_captions(prompt)
+        if len(captions) > 1:
+            said.notes.append(SEVERAL_CAPTIONS)
+        whole &= not captions or (len(captions) == 1 and not said.captions)
+        said.captions += captions
+        if len(captions) > 1 and not parts.is_certain:
+            said.kept[f".{kind}"] = captions
+            return
+    if not whole:
+        said.kept[f".{kind}"] = text.strip()
 
 
-def _json_tags(value: Any) -> tuple[list[str], bool]:
-    """Tags of a JSON record, and whether they have one of the two known forms."""
-    if value is None:
-        return [], True
-    if isinstance(value, str):
-        return split_tags(value), True
-    if isinstance(value, list):
-        words = [item.strip() for item in value if isinstance(item, str)]
-        return [word for word in words if word], all(isinstance(item, str) for item in value)
-    return [], False
-
-
-def _caption(text: str | None) -> str | None:
-    """A caption with plain line ends and no space around it; None if nothing is left."""
-    return (text or "").replace("\r\n", "\n").strip() or None
-
-
-def _text(data: bytes) -> str | None:
-    """Decode UTF-16 or UTF-8 by a byte order mark, else UTF-8, else Windows-1252 (Latin-1); None for binary data."""
-    if len(data) > MAX_BYTES:
+def _read_json(text: str, said: _Said) -> Any:
+    """A ``.json``; gives what it holds, None if it is none: then the text is kept."""
+    try:
+        record = parse_json(text)
+    except ValueError:
+        said.notes.append(BAD_SIDECAR)
+        said.kept[".json"] = text[:MAX_KEPT]
         return None
-    encodings = ("utf-16",) if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return None if re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text) else storable_text(text)
-    return None
+    if isinstance(record, dict):
+        tags, whole = record_tags(record)
+        said.tags += tags
+        if not whole:
+            said.notes.append(BAD_SIDECAR)
+        by_name = {key.lower(): value for key, value in record.items()}
+        for key in CAPTION_KEYS:
+            found = captions_of(by_name.get(key))
+            if found and not said.captions:
+                said.captions += found
+                if len(found) > 1:
+                    said.notes.append(SEVERAL_CAPTIONS)
+    return record
+
+
+def lines_of_captions(text: str) -> list[str]:
+    """The captions of a text: one, or one a line where each line stands for itself; empty if there is none.
+
+    Each line does if there are at least ``FEWEST_LINES`` without an empty one between them, none is longer than ``LONGEST_LINE``
+    or a list's item, and none goes on with the line before: by a comma, in the middle of a sentence, or with a word such as
+    ``it`` or ``there``. Two lines are captions if their scripts differ.
+    """
+    whole = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if not whole:
+        return []
+    lines = [line.strip() for line in whole.split("\n")]
+    if len(lines) < 2 or "" in lines or max(map(len, lines)) > LONGEST_LINE:
+        return [whole]
+    if len({_script(line) for line in lines} - {""}) > 1:
+        return list(dict.fromkeys(lines))
+    apart = len(lines) >= FEWEST_LINES and not any(_goes_on(a, b) for a, b in pairwise(lines))
+    return list(dict.fromkeys(lines)) if apart and not _is_wrapped(lines) else [whole]
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether a line ends or the following one begins in the middle of a text."""
+    inside = following[0].islower() and line[0].isupper() and line[-1] not in ".!?"
+    return line[-1] in ",;:-–—(" or inside or bool(_LINKED.match(following)) or bool(_LINKED.match(line))
+
+
+def _is_wrapped(lines: Sequence[str]) -> bool:
+    """Whether all lines but the last are about as long as the longest, as an editor breaks them."""
+    longest = max(map(len, lines))
+    return longest >= 50 and all(len(line) > 0.75 * longest and line[-1] not in ".!?" for line in lines[:-1])
+
+
+def _script(text: str) -> str:
+    """The script of most letters of a text: LATIN, CYRILLIC, CJK …, as Unicode names them; Japanese counts as CJK."""
+    names = [unicodedata.name(c, "").split(" ", 1)[0] for c in text if c.isalpha()]
+    names = ["CJK" if n in ("HIRAGANA", "KATAKANA") else n for n in names]
+    return max(sorted(set(names)), key=names.count, default="")

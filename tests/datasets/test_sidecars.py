@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arot_assets.datasets.sidecars import EXTENSIONS, Sidecar, is_tag_list, parse_sidecars, sidecar_stems, sidecars_of
+from arot_assets.datasets.sidecars import EXTENSIONS, Sidecar, parse_sidecars, sidecar_stems, sidecars_of
+from arot_assets.datasets.tag_lists import is_tag_list
 
 
 def test_txt_is_a_caption() -> None:

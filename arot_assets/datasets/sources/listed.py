@@ -2,7 +2,8 @@
 
 Belongs here: writing and reading that column. Does not belong here: reading lists (``url_list.py`` and its like).
 
-The column is JSON: ``{"caption": …, "tags": […], "record": {…}}``; what is absent is not said. An object of which the list says
+The column is JSON: ``{"caption": …, "tags": […], "record": {…}, "notes": […]}``; what is absent is not
+said. An object of which the list says
 another thing than before has changed.
 """
 
@@ -10,11 +11,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from arot_assets.datasets.sidecars import Sidecar, split_tags
+from arot_assets.datasets.records import captions_of, record_tags, tags_of
+from arot_assets.datasets.sidecars import BAD_SIDECAR, SEVERAL_CAPTIONS, Sidecar, together
 from arot_assets.jsontext import dump_json, parse_json
 from resources.storage.http.rules import redacted
 
-CAPTION_COLUMNS = ("caption", "text", "alt")
+CAPTION_COLUMNS = ("caption", "captions", "text", "alt")
 TAGS_COLUMNS = ("tags",)
 """Usual names, the first that is there is taken; upper and lower case do not matter."""
 
@@ -28,27 +30,42 @@ def choose(columns: Iterable[str], named: str, usual: Sequence[str]) -> str | No
     return next((lower[name] for name in usual if name in lower), None)
 
 
-def to_metadata(caption: Any, tags: Any, record: Mapping[str, Any]) -> str | None:
+def to_metadata(
+    caption: Any, tags: Any, record: Mapping[str, Any], names: Sequence[str] = ("caption", "tags")
+) -> str | None:
     """The column's value for one object.
 
     Args:
-        caption: a text; other things are none.
-        tags: a list of texts, or a text with commas.
+        caption: of any form that ``records.captions_of`` reads.
+        tags: of any form that ``records.tags_of`` reads.
         record: everything else that is said of it; empty values are left out. What is not JSON becomes text, and addresses
             lose their passwords and signatures.
+        names: under which captions and tags are in ``record`` too, if they do not fit into a text and a list of texts.
 
     Returns:
         JSON, None if nothing is said.
     """
     said: dict[str, Any] = {}
-    if isinstance(caption, str) and caption.strip():
-        said["caption"] = caption.replace("\r\n", "\n").strip()
-    words = split_tags(tags) if isinstance(tags, str) else [t.strip() for t in tags or () if isinstance(t, str)]
-    if words:
-        said["tags"] = list(dict.fromkeys(w for w in words if w))
     rest = {key: without_secrets(value) for key, value in record.items() if value is not None and value != ""}
+    notes: list[str] = []
+    if captions := captions_of(caption):
+        said["caption"] = captions[0]
+    if len(captions) > 1:
+        notes.append(SEVERAL_CAPTIONS)
+    if not isinstance(caption, str | None) or len(captions) > 1:
+        rest[names[0]] = caption
+    words, whole = tags_of(tags)
+    more = record_tags({key: value for key, value in record.items() if key.lower() != "tags"})[0]
+    if words or more:
+        said["tags"] = list(dict.fromkeys([*words, *more]))
+    if not whole:
+        notes.append(BAD_SIDECAR)
+    if not whole or isinstance(tags, Mapping):
+        rest[names[1]] = tags
     if rest:
         said["record"] = rest
+    if notes:
+        said["notes"] = notes
     # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
     return dump_json(parse_json(json.dumps(said, default=str))) if said else None
 
@@ -63,13 +80,17 @@ def without_secrets(value: Any) -> Any:
 
 
 def add_listed(side: Sidecar, metadata: str | None) -> Sidecar:
-    """What the files beside an object say, completed by what the list says."""
+    """What the files beside an object say, completed by what the list says; what both say is in ``sidecar`` under ``.list``."""
     if metadata is None:
         return side
     said = json.loads(metadata)
+    caption, record = said.get("caption"), said.get("record")
+    if side.caption and caption and caption != side.caption:
+        record = {"caption": caption, **(record or {})}
+    beside = None if side.sidecar is None else json.loads(side.sidecar)
     return Sidecar(
-        caption=side.caption or said.get("caption"),
+        caption=side.caption or caption,
         tags=tuple(dict.fromkeys((*side.tags, *said.get("tags", ())))),
-        sidecar=side.sidecar or (dump_json(said["record"]) if "record" in said else None),
-        problems=side.problems,
+        sidecar=together(record, {}) if beside is None else together(beside, {".list": record} if record else {}),
+        problems=tuple(dict.fromkeys((*side.problems, *said.get("notes", ())))),
     )

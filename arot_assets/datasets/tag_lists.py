@@ -1,0 +1,79 @@
+r"""Lists of booru-style tags, told from captions.
+
+Belongs here: whether a plain text is a list of tags, and taking it apart. Does not belong here: which file or column the text
+came from (``sidecars``, ``records``).
+"""
+
+import re
+
+MAX_TAG_WORDS = 6
+MAX_TAG_LENGTH = 64
+MIN_SPACED_SHARE = 0.3
+"""Share of words with a mark from which a text without commas is a list of tags between spaces."""
+
+_EMOTICON = r"[:;=xX>^@|+0oO][-_.<3]?[<>()dDpPoO3|^@+0x/]{1,2}|\^_\^|>_<|\\\(\^o\^\)/|\\o/"
+_MARK = re.compile(
+    rf"\w_\w|_\(|^\d\+?(girl|boy|other)s?$|^(solo|no humans)$|^(rating|score|source):\w|^({_EMOTICON})$", re.IGNORECASE
+)
+_SENTENCE_WORDS = frozenset(
+    "a an the is are was were has have she he they it its her his their this that there which who while and with in at as "
+    "from behind under into".split()
+)
+"""English words of sentences; a tag of image boards has at most one or two of them (``hand_on_own_hip``)."""
+_SENTENCE_END = re.compile(r"\w[.!?]+[\"'”’)]*$")
+
+
+def is_tag_list(text: str) -> bool:
+    r"""Whether a text is a list of booru-style tags rather than a caption. Both must hold:
+
+    1. some part carries a mark that prose does not have: an underscore inside a word (``long_hair``), a head count (``1girl``,
+       ``2boys``), ``solo`` or ``no humans``, an emoticon;
+    2. no part reads like prose: tags of one word may have any length and end in any sign (``love_live!``); one of several words
+       may too, as long as it has neither more than ``MAX_TAG_WORDS`` words or ``MAX_TAG_LENGTH`` characters, nor the end of a
+       sentence, together with the words or the capital letter of one.
+
+    Parts stand between commas and line ends. A text without them is a list if its words are (``is_spaced_list``).
+    """
+    parts = split_tags(text)
+    if len(parts) == 1:
+        return is_spaced_list(parts[0])
+    return any(_MARK.search(part) for part in parts) and not any(_is_prose(part) for part in parts)
+
+
+def is_spaced_list(text: str) -> bool:
+    """Whether a text without commas is a list of tags between spaces: many words have a mark, and none is one of a sentence."""
+    words = text.split()
+    if len(words) == 1:
+        return "_" in words[0] and bool(_MARK.search(words[0]))
+    marked = sum(bool(_MARK.search(word)) for word in words)
+    plain = {word.lower().strip(".,!?") for word in words}
+    return marked >= max(1, MIN_SPACED_SHARE * len(words)) and len(words) > 1 and not plain & _SENTENCE_WORDS
+
+
+def split_tags(text: str) -> list[str]:
+    r"""Tags between commas and line ends, or else, if it is such a list, between spaces; trimmed, in order.
+
+    The escapes ``\(`` and ``\)`` of prompts are undone where they come in pairs: ``saber_\(fate\)``, but not ``\(^o^)/``.
+    """
+    parts = [part.strip() for part in re.split(r"[,\r\n，、]", text)]
+    parts = [part for part in parts if part]
+    if len(parts) == 1 and is_spaced_list(parts[0]):
+        parts = parts[0].split()
+    return [_unescaped(part) for part in parts]
+
+
+def _unescaped(tag: str) -> str:
+    if tag.count(r"\(") != tag.count(r"\)"):
+        return tag
+    return tag.replace(r"\(", "(").replace(r"\)", ")")
+
+
+def _is_prose(part: str) -> bool:
+    words = part.split()
+    if len(words) < 2:
+        return False
+    ends = len(words) > 2 and bool(_SENTENCE_END.search(part))
+    if not ends and len(words) <= MAX_TAG_WORDS and len(part) <= MAX_TAG_LENGTH:
+        return False
+    plain = {word.lower().strip(".,!?") for word in words}
+    return part[0].isupper() or len(words) > 2 * MAX_TAG_WORDS or len(plain & _SENTENCE_WORDS) > 0
