@@ -13,7 +13,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.scoring import wanted_footer
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.samples import FAILED, SAMPLES, samples_version
-from arot_assets.metrics.build import metric_versions
+from arot_assets.metrics.build import LOST, metric_versions
 from arot_assets.metrics.registry import get_metric
 from arot_assets.reasons import OBJECT
 from resources.defaults import Resources
@@ -33,6 +33,7 @@ class TableStatus:
         missing: shards without a complete table of the current version, in order.
         failing: shards with failed rows, also of objects that left, in order.
         done: number of shards that are not missing.
+        lost: failed rows whose sample had a value of an earlier version.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TableStatus:
     missing: list[str] = field(default_factory=list)
     failing: list[str] = field(default_factory=list)
     done: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def _metric_status(
         status.failed += failed
         status.outside.update(json.loads(head.footer.get("outside", "{}")))
         status.failing += [shard] if failed else []
+        status.lost += len(json.loads(head.footer.get(LOST, "[]")))
     return status
 
 

@@ -4,7 +4,7 @@ Belongs here: choosing and arranging. Does not belong here: figures (``evaluatio
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.head import Head
@@ -24,18 +24,21 @@ img { max-width: 100%; } code { background: #f1f1f4; padding: 0 .25rem; }
 """
 
 
-def mistake_sheet(storage: Storage, evaluation: Evaluation, uris: Mapping[str, str]) -> bytes | None:
+def mistake_sheet(
+    storage: Storage, evaluation: Evaluation, uris: Mapping[str, str], copies: Callable[[str], Iterable[str]]
+) -> bytes | None:
     """A JPEG of the test samples that the head is most confidently wrong about; None without any.
 
     Args:
         storage: reaches the pictures that this machine has not kept, under the rules of their dataset.
         evaluation: holds the mistakes.
         uris: sample id -> uri; a picture that has left since is not shown.
+        copies: where else a sample lies (``presence.Copies``).
     """
     from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet
 
-    read = reader(storage, {uri: sample_id for sample_id, uri in uris.items()})
+    read = reader(storage, {uri: sample_id for sample_id, uri in uris.items()}, copies)
     pictures, texts = [], []
     for mistake in evaluation.mistakes[:SHOWN]:
         try:

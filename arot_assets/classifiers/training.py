@@ -20,6 +20,7 @@ from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import Pointer, gate, latest, load_head, store_head
 from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
+from arot_assets.datasets.presence import Copies
 from arot_assets.progress import track
 from resources.storage import Storage
 from resources.tables import Tables
@@ -109,7 +110,12 @@ def train(
     }
     head = Head(bare.classes, bare.weight, bare.bias, bare.embedding, bare.embedding_version, info)
     reached = dataset_storage(storage, tables, declaration.dataset)
-    sheet = mistake_sheet(reached, evaluation, _uris(warehouse, declaration.dataset, evaluation))
+    sheet = mistake_sheet(
+        reached,
+        evaluation,
+        _uris(warehouse, declaration.dataset, evaluation),
+        Copies(tables, declaration.dataset, [mistake.sample_id for mistake in evaluation.mistakes]),
+    )
     pointer = store_head(tables, name, head, html_report(head, evaluation, sheet, missed), usable.digest, missed)
     return Training(pointer, evaluation, fit.l2, rows, sheet)
 

@@ -46,6 +46,7 @@ def command(dataset: str, metrics: str | None) -> None:
         for column, values in table.outside.items():
             click.echo(f"  {values:,} values of {table.name}.{column} are outside the range that it declares")
         if table.failed:
+            lost = f", {table.lost:,} of them had a value of an earlier version" if table.lost else ""
             click.echo(
-                f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed; `arot status {dataset}` says why"
+                f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed{lost}; `arot status {dataset}` says why"
             )

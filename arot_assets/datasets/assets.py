@@ -159,6 +159,7 @@ def shard_metadata(
     storage: Storage, tables: Tables, dataset: str, shard: str, result: sample_rows.SamplesResult
 ) -> dict[str, dg.MetadataValue]:
     """What people see of a shard: counts, failures by reason, a few of its pictures."""
+    from arot_assets.datasets.presence import Copies
     from arot_assets.datasets.report import failure_table, sample_sheet
 
     table = tables.read(TableRef(dataset, sample_rows.SAMPLES, shard))
@@ -168,7 +169,7 @@ def shard_metadata(
         "statuses": markdown_table([{"status": k, "rows": v} for k, v in sorted(result.statuses.items())]),
         "not ok, by reason": markdown_table(failure_table(table)),
     }
-    sheet = sample_sheet(storage, table)
+    sheet = sample_sheet(storage, table, Copies(tables, dataset, table["sample_id"].drop_null().to_pylist()))
     if sheet is not None:
         metadata["contact sheet"] = dg.MetadataValue.md(sheet)
     return metadata

@@ -6,8 +6,9 @@ What was fetched from the web or the Hub is kept in the cache of this machine un
 metric tables are made of the bytes that the sample row describes, even if the server has others by then.
 """
 
+import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -72,20 +73,42 @@ def keep(uri: str, sample_id: str, data: bytes) -> None:
         _cache().put(_kept(uri, sample_id), data)
 
 
-def reader(storage: Storage, sample_ids: Mapping[str, str]) -> Callable[[str], bytes]:
-    """``uri -> bytes`` that looks for what was kept first.
+def reader(
+    storage: Storage, sample_ids: Mapping[str, str], copies: Callable[[str], Iterable[str]]
+) -> Callable[[str], bytes]:
+    """``uri -> bytes`` of the sample that lies there: what was kept of it, or what is there, or another copy of it.
 
     Args:
         storage: reaches what was not kept.
-        sample_ids: uri -> ``sample_id``.
+        sample_ids: uri -> ``sample_id``; what is read must hash to it.
+        copies: other addresses of a sample (``presence.Copies``), asked for when it cannot be read at its own.
+
+    Raises (when called):
+        StorageError: no copy can be read; it tells what is wrong at the sample's own address, ``changed`` if it has
+            other bytes now.
     """
 
+    def read_one(uri: str, sample_id: str) -> bytes:
+        data = _cache().get(_kept(uri, sample_id)) if _is_kept(uri) else None
+        if data is None:
+            data = storage.read_bytes(uri)
+        if hashlib.sha256(data).hexdigest()[:32] != sample_id:
+            raise StorageError(
+                f"'{uri}' has other bytes than when it was listed; run the inventory again", kind="changed"
+            )
+        return data
+
     def read(uri: str) -> bytes:
-        if _is_kept(uri):
-            data = _cache().get(_kept(uri, sample_ids[uri]))
-            if data is not None:
-                return data
-        return storage.read_bytes(uri)
+        sample_id = sample_ids[uri]
+        try:
+            return read_one(uri, sample_id)
+        except StorageError as error:
+            first = error
+        for other in copies(sample_id):
+            if other != uri:
+                with suppress(StorageError):  # the reason that counts is that of the sample's own address
+                    return read_one(other, sample_id)
+        raise first
 
     return read
 

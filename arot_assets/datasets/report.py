@@ -4,6 +4,7 @@ Belongs here: choosing and preparing what is shown. Does not belong here: drawin
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -40,14 +41,20 @@ def _general(row: dict[str, Any]) -> str:
     return "same bytes as another object" if row["status"] == "duplicate" else general(str(row["reason"]))
 
 
-def sample_sheet(storage: Storage, samples: pa.Table) -> str | None:
-    """A contact sheet of ok samples spread evenly over the shard, as Markdown with an inline JPEG; None without any."""
+def sample_sheet(storage: Storage, samples: pa.Table, copies: Callable[[str], Iterable[str]]) -> str | None:
+    """A contact sheet of ok samples spread evenly over the shard, as Markdown with an inline JPEG; None without any.
+
+    Args:
+        storage: reaches them.
+        samples: rows of the shard.
+        copies: where else a sample lies (``presence.Copies``).
+    """
     from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet, data_uri
 
     ok = samples.filter(pc.equal(samples["status"], "ok"))
     uris = ok["uri"].to_pylist()
-    read = reader(storage, dict(zip(uris, ok["sample_id"].to_pylist(), strict=True)))
+    read = reader(storage, dict(zip(uris, ok["sample_id"].to_pylist(), strict=True)), copies)
     step = max(1, -(-len(uris) // SHEET_IMAGES))
     pictures, names = [], []
     for uri in uris[::step]:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,8 +174,13 @@ def build_samples(
     version = samples_version(declaration)
     here = {o["uri"] for o in objects if o["state"] == "present"}
     unfinished = Unfinished(tables, dataset, SAMPLES, shard, version)
-    so_far = [*_rows_so_far(tables, dataset, shard, version), *(r for t in unfinished.read() for r in t.to_pylist())]
-    known = {row["uri"]: row for row in so_far if row["uri"] not in here or not _again(row, retry)}
+    so_far = [
+        *_rows_so_far(tables, dataset, shard, version),
+        *((row, True) for part in unfinished.read() for row in part.to_pylist()),
+    ]
+    known = {
+        row["uri"]: row for row, current in so_far if row["uri"] not in here or (current and not _again(row, retry))
+    }
     missing = [o for o in objects if o["uri"] not in known]
     source = reaching(storage, declaration)
     rows = dict(known)
@@ -197,7 +202,8 @@ def build_samples(
             unkept.add(row)
             advance(1)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
-    mark_duplicates(ordered, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in ordered]))
+    present = [row for row in ordered if row["uri"] in here]  # what left keeps its row as it is
+    mark_duplicates(present, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in present]))
     statuses = Counter(r["status"] for r in ordered)
     tables.write(
         pa.Table.from_pylist(ordered, schema=SCHEMA),
@@ -244,13 +250,14 @@ class _Unkept:
         self._last = time.monotonic()
 
 
-def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> list[dict[str, Any]]:
+def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> Iterator[tuple[dict[str, Any], bool]]:
+    """The rows of a shard, and whether they are of this version; those of objects that left stay as they are."""
     ref = TableRef(dataset, SAMPLES, shard)
     footer = tables.footer_if_any(ref)
-    rows: list[dict[str, Any]] = []
-    if footer is not None and footer.get("samples_version") == version:
-        rows = tables.read(ref).to_pylist()
-    return rows
+    if footer is not None:
+        current = footer.get("samples_version") == version
+        for row in tables.read(ref).to_pylist():
+            yield row, current
 
 
 def _again(row: Mapping[str, Any], retry: str | None) -> bool:

@@ -3,7 +3,6 @@
 Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what becomes of them.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import PICTURE, PICTURE_COLUMNS
@@ -23,6 +23,19 @@ MANY = 100
 SHOWN = 3
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
 """File names of formats; the others are called as the format is."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pictures of a dataset are.
+
+    Attributes:
+        storage: reaches them, under the dataset's rules.
+        copies: where else a sample lies.
+    """
+
+    storage: Storage
+    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -50,22 +63,21 @@ def file_name(sample_id: str, kind: str) -> str:
     return f"{sample_id}.{EXTENSIONS.get(kind, kind.lower())}"
 
 
-def read_original(storages: Mapping[str, Storage], row: Mapping[str, Any]) -> bytes | Gone:
-    """The bytes of one sample.
+def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes | Gone:
+    """The bytes of one sample, from wherever its dataset has them.
 
     Args:
-        storages: dataset -> what reaches its objects, under its rules.
+        places: of its dataset at least.
         row: ``sample_id`` and ``PICTURE_COLUMNS``.
     """
     sample_id, uri = row["sample_id"], row["uri"]
     if uri is None:
         return Gone(sample_id, None, "no dataset has this sample any more")
     try:
-        data = reader(storages[row["dataset"]], {uri: sample_id})(uri)
+        place = places[row["dataset"]]
+        data = reader(place.storage, {uri: sample_id}, place.copies)(uri)
     except StorageError as error:
         return Gone(sample_id, uri, error.reason)
-    if hashlib.sha256(data).hexdigest() != row["sha256"]:
-        return Gone(sample_id, uri, "its bytes are others now")
     return data
 
 

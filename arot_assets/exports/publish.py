@@ -166,10 +166,10 @@ def _is_current(plan: Plan, remote: Remote) -> bool:
         return False
     if declaration.layout == "parquet" and not state.left_out:
         return True
-    left_out, storages = set(state.left_out), plan.storages()
+    left_out, places = set(state.left_out), plan.places()
     known = known_pictures(declaration.split, remote.files) if declaration.layout == "folder" else lambda _: True
     return all(
-        isinstance(read_original(storages, row), Gone) if row["sample_id"] in left_out else known(row)
+        isinstance(read_original(places, row), Gone) if row["sample_id"] in left_out else known(row)
         for batch in read_batches(plan.con, plan.rows.sql, batch_schema(plan.rows))
         for row in picture_rows(batch)
     )

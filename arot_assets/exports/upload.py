@@ -79,13 +79,13 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
     """Row groups with their pictures, those that are gone taken out. Where that is not allowed, the rest is only read, so
     that the error at the end tells how many are gone."""
     declaration, rows = plan.declaration, plan.rows
-    storages, seen, schema = plan.storages(), ColumnsDigest(), batch_schema(rows)
+    places, seen, schema = plan.places(), ColumnsDigest(), batch_schema(rows)
     known = known_pictures(declaration.split, remote.files)
     far = not all(is_local(dataset_root(plan.resources.tables, d)) for d in rows.datasets)
 
     def read(row: Mapping[str, Any]) -> bytes | Gone | None:
         there = declaration.layout == "folder" and known(row)
-        return None if there else read_original(storages, row)
+        return None if there else read_original(places, row)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in read_batches(plan.con, rows.sql, schema):

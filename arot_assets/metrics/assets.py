@@ -127,6 +127,8 @@ def _shard_metadata(
             [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
         ),
     }
+    if result.lost:
+        metadata["failed, with a value of an earlier version"] = dg.MetadataValue.int(result.lost)
     rows = tables.read(TableRef(dataset, metric.name, shard), columns=shown_columns(metric))
     sheet = histogram_sheet(rows, metric)
     if sheet is not None:

@@ -3,7 +3,8 @@
 Belongs here: row-level increments of one shard. Does not belong here: how an image is measured (``one_pass.py``), Dagster.
 
 A row is current when its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows
-are first looked for in other shards (a renamed or moved file has its content there already), then computed. Every
+are first looked for in other shards (a renamed or moved file has its content there already), then computed. An object that
+left is no work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. Every
 ``KEEP_SECONDS``, and when the work is stopped, what is done so far is kept beside the table, which is replaced when complete.
 """
 
@@ -21,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.ahead import ReadAhead
+from arot_assets.datasets.presence import Copies, present_uris
 from arot_assets.datasets.reach import reader
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.metrics.one_pass import UNREADABLE, Failure, Item, one_pass
 from arot_assets.parallel import fetching_threads
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
@@ -36,6 +38,8 @@ from resources.tables.unfinished import KEEP_SECONDS
 if TYPE_CHECKING:
     from resources.models import Models
 
+LOST = "lost"
+"""Key of the footer: the failed samples that had a value of an earlier version (JSON)."""
 ROWS_AT_ONCE = 512
 """Rows kept as Python objects, before they become a part of a table: those are several times as large."""
 
@@ -51,6 +55,7 @@ class MetricResult:
         kept: rows that were current already.
         failures: reason -> rows.
         outside: column -> values outside the range that it declares.
+        lost: failed rows whose sample had a value of an earlier version.
     """
 
     rows: int = 0
@@ -59,6 +64,7 @@ class MetricResult:
     kept: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
 
 
 @dataclass
@@ -72,6 +78,7 @@ class _Growing:
     parts: list[pa.Table] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     computed: list[dict[str, Any]] = field(default_factory=list)
+    had_value: frozenset[str] = frozenset()
     result: MetricResult = field(default_factory=MetricResult)
 
     def take(self, part: pa.Table) -> int:
@@ -157,16 +164,19 @@ def build_metrics(
     samples = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
     ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
     uris = {row["sample_id"]: row["uri"] for row in ok}
+    present = present_uris(tables, dataset, shard)
     versions = metric_versions(metrics, models)
     growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry) for m in metrics}
     todo = [
         Item(row["sample_id"], row["uri"], needed, row["width"] * row["height"])
         for row in ok
-        if (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
+        if row["uri"] in present
+        and (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
     ]
     digest = tables.footer(TableRef(dataset, SAMPLES, shard))["samples_digest"]
     if todo:
-        _fill(storage, models, dataset, shard, growing, todo, max_megapixels)
+        copies = Copies(tables, dataset, [item.sample_id for item in todo])
+        _fill(storage, models, dataset, shard, growing, todo, copies, max_megapixels)
     for one in growing.values():
         _write(tables, dataset, shard, one, list(uris), digest)
         one.unfinished.clear()
@@ -194,14 +204,27 @@ def _start(
     ref = TableRef(dataset, metric.name, shard)
     if tables.exists(ref):
         own = tables.read(ref)
+        one.had_value = _had_value(own, tables.footer(ref))
         if own.schema.names == metric.schema().names:
             one.result.kept += one.take(usable(own))
     missing = [s for s in uris if s not in one.done]
     for other in _shards_that_had(tables, dataset, shard, missing, metric.name):
         found = tables.read(TableRef(dataset, metric.name, other))
         if found.schema.names == metric.schema().names:
-            one.result.copied += one.take(usable(found))
+            one.result.copied += one.take(_of_content(usable(found)))
     return one
+
+
+def _of_content(table: pa.Table) -> pa.Table:
+    """Rows that hold for the same bytes elsewhere: not those that say that an object could not be read."""
+    return table.filter(pc.invert(pc.fill_null(pc.starts_with(table["reason"], UNREADABLE), False)))
+
+
+def _had_value(own: pa.Table, footer: Mapping[str, str]) -> frozenset[str]:
+    """Samples that have a value in a table, or had one before the version that failed for them."""
+    return frozenset(
+        [*own.filter(pc.equal(own["status"], "ok"))["sample_id"].to_pylist(), *json.loads(footer.get(LOST, "[]"))]
+    )
 
 
 def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence[str], metric: str) -> list[str]:
@@ -235,6 +258,7 @@ def _fill(
     shard: str,
     growing: Mapping[str, _Growing],
     todo: Sequence[Item],
+    copies: Copies,
     max_megapixels: float,
 ) -> None:
     needed = {name: growing[name].metric for item in todo for name in item.metrics}
@@ -243,7 +267,7 @@ def _fill(
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
-        _reading(storage, todo) as read,
+        _reading(storage, todo, copies) as read,
         _kept_at_the_end(dataset, shard, growing),
     ):
         for cell in one_pass(todo, needed, read, loaded, max_megapixels=max_megapixels):
@@ -282,9 +306,9 @@ def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, _Growing]) 
         raise
 
 
-def _reading(storage: Storage, todo: Sequence[Item]) -> AbstractContextManager[Callable[[str], bytes]]:
+def _reading(storage: Storage, todo: Sequence[Item], copies: Copies) -> AbstractContextManager[Callable[[str], bytes]]:
     """What gives the bytes of these samples: those of a far source are fetched ahead."""
-    read = reader(storage, {item.uri: item.sample_id for item in todo})
+    read = reader(storage, {item.uri: item.sample_id for item in todo}, copies)
     threads = fetching_threads(any(not is_local(item.uri) for item in todo))
     return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 
@@ -297,9 +321,12 @@ def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Seque
     position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=table["sample_id"])
     table = table.take(position).combine_chunks()
     one.parts = [table]
-    reasons = Counter(table.filter(pc.equal(table["status"], "failed"))["reason"].to_pylist())
+    failed = pc.equal(table["status"], "failed")
+    reasons = Counter(table.filter(failed)["reason"].to_pylist())
     one.result.rows = table.num_rows
     one.result.failures = dict(reasons)
+    lost = [s for s in table.filter(failed)["sample_id"].to_pylist() if s in one.had_value]
+    one.result.lost = len(lost)
     one.result.outside = outside(one.metric, table)
     tables.write(
         table,
@@ -308,6 +335,7 @@ def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Seque
             "metric_version": one.version,
             "failed": str(sum(reasons.values())),
             "outside": json.dumps(one.result.outside),
+            LOST: json.dumps(lost),
             "samples_digest": digest,
         },
     )

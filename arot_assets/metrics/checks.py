@@ -15,7 +15,7 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from resources.tables import Tables
 from resources.warehouse import Warehouse
-from resources.warehouse.views import files, quote
+from resources.warehouse.views import departed, files, quote
 
 
 def metric_checks(declaration: ImageDatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
@@ -28,18 +28,24 @@ def metric_checks(declaration: ImageDatasetDeclaration) -> Iterator[dg.AssetChec
 
 
 def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
-    """Exactly one row for every ok sample, in every shard that has been worked on."""
+    """Exactly one row for every ok sample of a present object, in every shard that has been worked on.
+
+    An object that left is no work any more: its rows may stay, and no view shows them.
+    """
 
     @dg.asset_check(
         asset=metric_key(dataset, table),
         name="conservation",
         blocking=True,
-        description="Exactly one row for every ok sample of every shard that has been worked on.",
+        description="Exactly one row for every ok sample that is present, of every shard that has been worked on.",
     )
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, table)) or "''"
-        expected = f"select sample_id, shard from {files(tables, dataset, 'samples')} where status = 'ok' and shard in ({done})"
-        found = f"select sample_id, parse_filename(filename, true) as shard from {files(tables, dataset, table, named=True)}"
+        ok = f"select sample_id, uri, shard from {files(tables, dataset, 'samples')} where status = 'ok' and shard in ({done})"
+        expected = f"select sample_id, shard from ({ok}) anti join ({departed(tables, dataset)}) using (uri, shard)"
+        left = f"select sample_id, shard from ({ok}) semi join ({departed(tables, dataset)}) using (uri, shard)"
+        rows = f"select sample_id, parse_filename(filename, true) as shard from {files(tables, dataset, table, named=True)}"
+        found = f"select * from ({rows}) anti join ({left}) using (sample_id, shard)"
         return conservation_result(warehouse, expected, found, ("sample_id", "shard"))
 
     return conservation

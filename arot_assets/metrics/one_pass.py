@@ -1,15 +1,14 @@
 """The one-decode pass: each image is fetched and decoded once, and every metric asked for sees the same pixels.
 
-Belongs here: the way of one image through fetch, identity check, decode, measurements and models, with threads and
+Belongs here: the way of one image through fetch, decode, measurements and models, with threads and
 bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
 
-The way: threads read, hash, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
+The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
 their thread. The caller's thread takes the results in order and feeds the models in batches: a model sees an image once,
 however many metrics want its outputs. A failure is a row.
 The first image is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from resources.models import ImageModel
+
+UNREADABLE = "unreadable: "
+"""How the reason begins when the sample was not there to be measured: it tells nothing of its content."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def one_pass(
     Args:
         items: in the order in which results are wanted.
         metrics: by name; at least those that the items ask for.
-        read: ``uri -> bytes``; may raise, then all metrics of that sample fail with its message.
+        read: ``uri -> bytes`` of the very sample; may raise, then all metrics of that sample fail with its message.
         models: loaded models by their catalogue key; at least those that the metrics name.
         max_megapixels: limit of the decoder.
         threads: workers; default all cores of the process.
@@ -139,9 +141,7 @@ def _prepare(
     try:
         data = read(item.uri)
     except Exception as error:  # whatever a file system raises is this row's reason, not the end of the run
-        return all_failed(f"unreadable: {error.reason if isinstance(error, StorageError) else error}")
-    if hashlib.sha256(data).hexdigest()[:32] != item.sample_id:
-        return all_failed("changed since it was listed: run the inventory again")
+        return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
         image = Image(decode(data, max_megapixels=max_megapixels))
     except DecodeError as error:

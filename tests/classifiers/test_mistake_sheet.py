@@ -15,6 +15,10 @@ from tests.conftest import EXAMPLES, Dataset
 from tests.servers.http import Reply, WebServer
 
 
+def no_copies(_sample_id: str) -> list[str]:
+    return []
+
+
 def test_pictures_come_from_the_cache_and_else_under_the_rules_of_their_dataset(
     make_dataset: Callable[..., Dataset], web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,7 +36,9 @@ def test_pictures_come_from_the_cache_and_else_under_the_rules_of_their_dataset(
 
     storage = dataset_storage(Storage(), dataset.resources.tables, "d")
     before = len(web.requests)
-    assert mistake_sheet(storage, wrong, of_sample) is not None and len(web.requests) == before
+    assert mistake_sheet(storage, wrong, of_sample, no_copies) is not None and len(web.requests) == before
     shutil.rmtree(tmp_path / "cache")
-    assert mistake_sheet(Storage(), wrong, of_sample) is None, "private addresses are refused unless the dataset allows"
-    assert mistake_sheet(storage, wrong, of_sample) is not None and len(web.requests) == before + 4
+    assert mistake_sheet(Storage(), wrong, of_sample, no_copies) is None, (
+        "private addresses are refused unless the dataset allows"
+    )
+    assert mistake_sheet(storage, wrong, of_sample, no_copies) is not None and len(web.requests) == before + 4
