@@ -22,6 +22,7 @@ COMMANDS = {
     "publish": "a subset as a data set of the Hugging Face Hub",
     "sql": "ask the tables in SQL",
     "explain": "why a sample is in a subset, or not",
+    "report": "what is wrong with these pictures: counts, thumbnails, SQL",
     "models": "the model catalogue",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",

@@ -1,0 +1,74 @@
+"""`arot report`: what is wrong with the pictures of a dataset, on one page."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from arot_assets.report.answers import Example
+    from arot_assets.report.page import Thumbnail
+    from resources.storage import Storage
+
+SIDE = 128
+
+
+@click.command(name="report", short_help="what is wrong with these pictures: counts, thumbnails, SQL")
+@click.argument("dataset")
+@click.option("--out", metavar="FILE.html", help="write the page with thumbnails here; any URI that storage writes")
+@click.option("--sql", is_flag=True, help="print the query of each count")
+@click.option("--examples", default=24, show_default=True, type=click.IntRange(0, 500), help="thumbnails of each kind")
+def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
+    """Say what is wrong with DATASET: broken, equal, tiny, dark, bright, blurry, blocky, without caption …
+
+    It asks the tables that are there and computes nothing. Each count is a query: take it (--sql), change the threshold,
+    make it a condition of a subset.
+
+    \b
+    Examples:
+      arot report demo
+      arot report demo --out report.html
+      arot report demo --sql
+    """
+    from arot_assets.report.answers import ask, has_samples
+    from arot_assets.report.page import page
+    from arot_assets.report.text import lines
+    from resources.defaults import default_resources
+    from resources.storage.objects import absolute
+
+    resources = default_resources()
+    if not has_samples(resources.tables, dataset):
+        raise click.ClickException(f"there are no samples of '{dataset}'; `arot run {dataset}` makes them")
+    with resources.warehouse.connect() as con:
+        answers = ask(con, resources.tables, dataset, examples=examples if out else 1)
+    for line in lines(answers, sql):
+        click.echo(line)
+    if out:
+        target = out if "://" in out else absolute(out)
+        text = page(answers, _thumbnails(resources.storage))
+        resources.storage.write(target, text.encode())
+        click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
+    else:
+        click.echo(f"with thumbnails: arot report {dataset} --out report.html")
+
+
+def _thumbnails(storage: "Storage") -> "Thumbnail":
+    """Makes small JPEGs of examples, read from where they are; what cannot be shown has none."""
+    import io
+
+    from PIL import Image
+
+    from arot_assets.media.image.decode import DecodeError, thumbnail
+    from resources.storage import StorageError
+
+    def make(example: "Example") -> bytes | None:
+        try:
+            pixels = thumbnail(storage.read_bytes(example.uri), SIDE)
+        except (StorageError, DecodeError):
+            return None
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((SIDE, SIDE))
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=75)
+        return buffer.getvalue()
+
+    return make

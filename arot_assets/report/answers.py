@@ -1,0 +1,101 @@
+"""Asking the questions of a report: counts and examples, from the tables that are there.
+
+Belongs here: running the queries. Does not belong here: their text (``questions.py``), thumbnails and pages (``page.py``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arot_assets.report.questions import QUESTIONS, SAMPLES, Question, sql_of
+from resources.tables import TableRef, Tables
+
+if TYPE_CHECKING:
+    import duckdb
+
+EXAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture that a question found: its address, its identity if it could be read, and a word about it."""
+
+    uri: str
+    sample_id: str | None
+    shows: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question found.
+
+    Attributes:
+        question: which.
+        sql: the query, as people can run it.
+        rows: pictures found.
+        examples: the worst of them.
+    """
+
+    question: Question
+    sql: str
+    rows: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A dataset's report.
+
+    Attributes:
+        dataset: its name.
+        statuses: status -> rows of samples.
+        asked: answers, in the order of the questions.
+        unasked: questions whose table the dataset does not have.
+    """
+
+    dataset: str
+    statuses: dict[str, int]
+    asked: tuple[Answer, ...]
+    unasked: tuple[Question, ...]
+
+    @property
+    def rows(self) -> int:
+        """All rows of samples."""
+        return sum(self.statuses.values())
+
+
+def ask(
+    con: "duckdb.DuckDBPyConnection",
+    tables: Tables,
+    dataset: str,
+    questions: Sequence[Question] = QUESTIONS,
+    examples: int = EXAMPLES,
+) -> Answers:
+    """Ask questions of a dataset; reads its tables and computes nothing else.
+
+    Args:
+        con: a connection of the warehouse.
+        tables: the lake, for which tables there are.
+        dataset: its name.
+        questions: what to ask.
+        examples: how many pictures of each answer are named.
+    """
+    there = {name for name in tables.of(dataset) if tables.shards(dataset, name)}
+    statuses = dict(
+        con.execute(f'select status, count(*) from "{dataset}".samples group by 1 order by 2 desc, 1').fetchall()
+    )
+    asked = []
+    for question in questions:
+        if question.table == SAMPLES or question.table in there:
+            sql = sql_of(question, dataset)
+            # one scan for the count and the examples
+            found = con.execute(f"select *, count(*) over () from ({sql}) limit {examples}").fetchall()
+            shown = tuple(Example(uri, sample_id, shows or "") for sample_id, uri, shows, _ in found)
+            asked.append(Answer(question, sql, found[0][3] if found else 0, shown))
+    names = {a.question.name for a in asked}
+    return Answers(dataset, statuses, tuple(asked), tuple(q for q in questions if q.name not in names))
+
+
+def has_samples(tables: Tables, dataset: str) -> bool:
+    """Whether there is anything to ask about."""
+    return bool(tables.shards(dataset, TableRef(dataset, SAMPLES).table))
