@@ -7,6 +7,7 @@ quick when nothing changed. A shard's scores follow its embeddings, and the head
 version): a training that finds nothing to do starts no scoring.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import dagster as dg
@@ -77,6 +78,8 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         owners=declaration.owners,
         description=f"Which sample belongs to which class. {declaration.description}",
         metadata={COLUMN_SCHEMA: column_schema(label_tables.SCHEMA)},
+        # another query or folder level asks for the labels again
+        code_version=hashlib.sha256(declaration.labels.model_dump_json().encode()).hexdigest()[:12],
         automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
     )
     def labels(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:

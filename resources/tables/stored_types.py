@@ -61,6 +61,14 @@ def carrier(kind: Any, wide: str = WIDE) -> str:
     return str(kind)
 
 
+def is_held(kind: Any) -> bool:
+    """Whether a view can cast a column back: an ENUM inside another type has no place in the file of the catalogue."""
+    if kind.id in ("list", "array", "struct", "map"):
+        inner = [child for _, child in kind.children if not isinstance(child, int)]
+        return all(child.id != "enum" and is_held(child) for child in inner)
+    return True
+
+
 def cast_list(columns: dict[str, str]) -> str:
     """``* replace (…)`` that casts columns to the given types; ``*`` for none."""
     casts = [f"{_quoted(name)}::{kind} as {_quoted(name)}" for name, kind in columns.items()]

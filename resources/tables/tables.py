@@ -25,7 +25,7 @@ from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, Place, TableRef
-from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, query_columns
+from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, query_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -367,7 +367,7 @@ def _read_back(
     """
     query = f"describe select {cast_list(dict(noted))} from read_parquet({_literal(str(path))})"
     for name, kind, *_ in con.execute(query).fetchall():
-        if kind != str(kinds[name]):
+        if kind != str(kinds[name]) or not is_held(kinds[name]):
             raise TablesError(
                 f"column '{name}' is of type {kinds[name]}, which Parquet cannot hold; cast it, for example to VARCHAR"
             )

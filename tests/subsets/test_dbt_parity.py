@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
 from arot_assets.subsets.tests import run_test
@@ -100,3 +101,85 @@ def test_dbt_and_our_runner_find_the_same_failures(sql: Project, demo: Tables, w
     assert ours["not_null_demo_samples_uri"] == theirs["not_null_demo_samples_uri"] == 2
     assert ours["unique_demo_samples_uri"] == theirs["unique_demo_samples_uri"] == 1
     assert ours["not_null_demo_samples_status"] == theirs["not_null_demo_samples_status"] == 0
+
+
+KINDS = {
+    "dbt_project.yml": "name: small\nprofile: small\nconfig-version: 2\nmodels: {small: {+materialized: table}}\nvars: {least: 100}\n",
+    "models/types.sql": """select 9007199254740993::hugeint as h, 340282366920938463463374607431768211455::uhugeint as uh,
+        '101'::bit as b, '12:00:00+02'::timetz as tz, interval '1 year 3 days 1.234567 seconds' as i, 'a'::enum('a', 'b') as e,
+        [1, 2]::float[2] as v, '{"a": 1}'::json as j, null as n, [] as l, timestamp_s '2024-01-01 00:00:00' as ts, 5::bignum as bn,
+        '00000000-0000-0000-0000-000000000001'::uuid as u, {'a b': [1::hugeint], 'm': map {'k': 2::uhugeint}} as st,
+        date '9999-12-31' as d, 'infinity'::timestamp as inf, 'nan'::double as nan""",
+    "models/below.sql": "select h // 1000 as q, h % 10 as r, j.a as a, e > 'a' as g, array_inner_product(v, v) as p "
+    "from {{ ref('types') }}",
+    "models/zone.sql": "select (timestamp '2024-01-01 12:00:00')::timestamptz::varchar as t",
+    "models/lines.sql": "{%- set x = [\n  1,\n  2\n] -%}\nselect 'a{# one\ntwo #}b' as s, {{ x | sum }} as n\n-- {{ var(\n'least'\n) }} , 3",
+    "models/off.sql": "{{ config(tags=[var('t', 'x')], enabled=not true) }} select 1 as a",
+    "models/off_in_yaml.sql": "select 1 as a",
+    "models/on.sql": "-- config(enabled=false)\nselect 1 as a",
+    "models/listed.sql": "values (1, 'x'), (2, 'y')",
+    "models/turned.sql": "pivot (select unnest(['x', 'y', 'x']) as k) on k using count(*)",
+    "models/read.sql": "select * from {{ source('lists', 'x') }}",
+    "models/tested.sql": "select 1 as \"order\", ' ' as s union all select 2, 'x'",
+    "data/x.csv": "a,b\n1,x\n",
+    "tests/generic/own.sql": "{% test not_null(model, column_name) %}{{ config(severity='warn') }}\n"
+    "select * from {{ model }} where trim({{ column_name }}::varchar) = ''{% endtest %}",
+    "tests/generic/summed.sql": "{% test summed(model, column_name, limits) %}{{ config(fail_calc='sum(n)') }}\n"
+    "select {{ column_name }} as n from {{ model }} where {{ column_name }} >= {{ limits[0] }}{% endtest %}",
+    "models/s.yml": """
+sources:
+  - name: lists
+    meta: {external_location: "read_csv('FOLDER/data/{name}.csv')"}
+    tables: [{name: x}]
+models:
+  - name: off_in_yaml
+    config: {enabled: "{{ var('with_it', false) }}"}
+  - name: tested
+    columns:
+      - name: order
+        quote: true
+        data_tests:
+          - unique
+          - summed: {name: all_of_it, arguments: {limits: ["{{ var('nothing', 1) }}"]}}
+          - summed: {name: tolerated, arguments: {limits: [1]}, config: {error_if: '> 5', warn_if: '> 4'}}
+          - summed: {name: warned, arguments: {limits: [1]}, config: {error_if: '> 5', warn_if: '> 2'}}
+          - accepted_values: {name: not_these, arguments: {values: [1], quote: false}, config: {severity: WARN, limit: 1}}
+      - name: s
+        data_tests:
+          - not_null: {name: blank}
+          - not_null: {name: never, config: {enabled: "{{ var('strict', false) }}"}}
+""",
+}
+"""One small project of many kinds of models and tests: dbt takes long to start."""
+
+
+def test_every_kind_of_model_and_test_means_what_it_means_in_dbt(
+    write_project, demo: Tables, warehouse: Warehouse, tmp_path: Path
+):
+    profiles = (
+        (Path(__file__).parents[2] / "dbt_like_sql" / "profiles.yml").read_text().replace("arot:\n", "small:\n", 1)
+    )
+    kinds = {name: text.replace("FOLDER", str(tmp_path / "project")) for name, text in KINDS.items()}
+    folder = write_project({**kinds, "profiles.yml": profiles, "models/sources.yml": "version: 2\n"})
+    warehouse.refresh()
+    project = load_project(folder)
+    target = tmp_path / "dbt"
+    target.mkdir()
+    done = dbt_build(project, warehouse.catalog_path, target)
+    assert (target / "run_results.json").exists(), done.stdout
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    build_all(project, warehouse, demo)
+    with duckdb.connect(str(target / "dbt.duckdb")) as con, warehouse.connect() as own:
+        theirs = {row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()}
+        assert theirs == set(project.models), done.stdout
+        for name in project.models:
+            described = f"select column_name, data_type from duckdb_columns() where table_name = '{name}'"
+            rows = f"select t::varchar from main.{name} t order by all"
+            assert own.execute(described).fetchall() == con.execute(described).fetchall()
+            assert own.execute(rows).fetchall() == con.execute(rows).fetchall()
+        found = {t.name: run_test(own, project, t) for t in project.tests}
+    words = {"pass": "pass", "warn": "warn", "error": "fail"}
+    ours = {n: (words[r.status], r.failures if r.status != "pass" else 0) for n, r in found.items()}
+    told = {r["unique_id"].split(".")[2]: (r["status"], r["failures"]) for r in results if "test." in r["unique_id"]}
+    assert {("unique_order" if n.startswith("unique") else n): v for n, v in told.items()} == ours
+    assert set(ours.values()) >= {("fail", 3), ("warn", 3), ("pass", 0), ("warn", 1)}

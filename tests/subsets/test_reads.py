@@ -57,6 +57,8 @@ def test_changed_file_makes_the_model_that_reads_it_stale(write_project, demo: T
         ("select * from demo.samples", "reads demo.samples by name.*source\\('demo', 'samples'\\)"),
         ("pivot demo.samples on status using count(*)", "reads demo.samples by name"),
         ("select * from read_csv('a' || '.csv')", "calls read_csv.*constant paths"),
+        ("select union_value(n := 1) as u", "column 'u' is of type UNION.*cannot hold"),
+        ("select ['a'::enum('a')] as u", "column 'u' is of type ENUM.*cannot hold"),
         ("select * from query('select 1')", "calls query"),
         ("select * from {{ ref('labels') }}", "'labels' is a seed.*read_csv\\('seeds/labels.csv'\\)"),
     ],
