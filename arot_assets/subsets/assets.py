@@ -88,6 +88,8 @@ def _metadata(result: Any) -> dict[str, Any]:
         total = result.waterfall.total
         metadata["kept_share"] = round(result.waterfall.kept / total, 4) if total else 0.0
         metadata["waterfall"] = dg.MetadataValue.md(result.waterfall.to_markdown())
+    if result.waterfall_problem is not None:
+        metadata["waterfall_problem"] = result.waterfall_problem
     if result.lineage_problem is not None:
         metadata["lineage_problem"] = result.lineage_problem
     metadata["built"] = result.built

@@ -4,7 +4,6 @@ Belongs here: asking DuckDB and sqlglot about a compiled model, and wording Duck
 Does not belong here: writing it (``runner.py``).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.lineage import Relation, UpstreamColumn, column_lineage
 from arot_assets.subsets.model import Model
-from arot_assets.subsets.predicates import parse, split
+from arot_assets.subsets.predicates import split
 from arot_assets.subsets.project import MODELS_SCHEMA, WIDE, Project
+from arot_assets.subsets.syntax import check_query, sql_error
 from arot_assets.subsets.waterfall import Waterfall, compute_waterfall
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class ModelResult:
         sql: the compiled SQL.
         digest: of SQL and inputs.
         seconds: what the build took.
+        waterfall_problem: why a subset has no waterfall, None if it has one or is no subset.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ModelResult:
     sql: str
     digest: str
     seconds: float
+    waterfall_problem: str | None = None
 
 
 def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection") -> dict[Relation, dict[str, str]]:
@@ -110,7 +112,7 @@ def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection"
 
     model = project.model(name)
     sql = project.compile(name)
-    parse(sql, model)
+    check_query(sql, model)
     inputs = check_inputs(project, model, con)
     try:
         described = con.execute(f"describe {sql}").fetchall()
@@ -129,21 +131,44 @@ def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection"
         )
         for column, row in zip(outputs, described, strict=True)
     )
-    waterfall = None
-    if model.is_subset:
-        selection = split(sql, model)
-        try:
-            waterfall = compute_waterfall(con, selection)
-        except duckdb.Error as error:
-            raise sql_error(model, error) from error
+    waterfall, waterfall_problem = _waterfall(con, model, sql) if model.is_subset else (None, None)
     rows = waterfall.kept if waterfall else 0
-    return ModelResult(name, False, rows, columns, waterfall, lineage.problem, sql, "", 0.0)
+    return ModelResult(name, False, rows, columns, waterfall, lineage.problem, sql, "", 0.0, waterfall_problem)
+
+
+def _waterfall(con: "duckdb.DuckDBPyConnection", model: Model, sql: str) -> tuple[Waterfall | None, str | None]:
+    """The waterfall of a subset, or why it has none.
+
+    Raises:
+        ProjectError: the SQL is not of the shape of a subset, or does not run.
+    """
+    import duckdb
+
+    selection = split(sql, model)
+    if selection.lottery is not None:
+        return None, lottery_problem(selection.lottery)
+    try:
+        return compute_waterfall(con, selection), None
+    except duckdb.Error as error:
+        raise sql_error(model, error) from error
+
+
+def lottery_problem(lottery: str) -> str:
+    """Why a subset that is drawn by lot has no waterfall, and what to write instead."""
+    return (
+        f"{lottery} draws other samples each time it is asked, so nothing can be counted beside the rows that are stored; "
+        "for a share that stays, write: where hash(sample_id) % 100 < 50"
+    )
 
 
 def _check_columns(model: Model, outputs: Sequence[str]) -> None:
-    twice = sorted({c for c in outputs if outputs.count(c) > 1})
-    if twice:
-        raise ProjectError(f"model '{model.name}' has two columns '{twice[0]}'; name one of them with AS", model.path)
+    first: dict[str, str] = {}
+    for column in outputs:
+        if column.lower() in first:
+            other = first[column.lower()]
+            which = f"'{column}'" if column == other else f"'{other}' and '{column}', which differ only in case"
+            raise ProjectError(f"model '{model.name}' has two columns {which}; name one of them with AS", model.path)
+        first[column.lower()] = column
     if model.is_subset and "sample_id" not in outputs:
         raise ProjectError(
             f"subset '{model.name}' selects samples but has no column sample_id; add it to the SELECT", model.path
@@ -192,17 +217,3 @@ def _behind_wide(column: UpstreamColumn) -> UpstreamColumn:
     if not separator:
         return UpstreamColumn(column.schema, "samples", column.column)
     return UpstreamColumn(column.schema, table, name)
-
-
-def sql_error(model: Model, error: Exception, sql: str | None = None) -> ProjectError:
-    """DuckDB's complaint, without its picture of the SQL.
-
-    Args:
-        model: the model to blame.
-        error: what DuckDB raised.
-        sql: the compiled model if that is what ran, so that its lines are the file's; None for SQL made of it.
-    """
-    text = str(error).split("\n\nLINE ")[0]
-    found = re.search(r"LINE (\d+):", str(error))
-    line = model.line_of(sql, int(found.group(1))) if found and sql is not None else None
-    return ProjectError(f"model '{model.name}' does not run: {text}", model.path, line)

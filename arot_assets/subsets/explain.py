@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
-from arot_assets.subsets.describe import check_inputs, run_derived
+from arot_assets.subsets.describe import check_inputs, lottery_problem, run_derived
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import Predicate, Selection, split
 from arot_assets.subsets.project import MODELS_SCHEMA, Project
+from arot_assets.subsets.syntax import name as column_name
+from arot_assets.subsets.syntax import sql_error
+from arot_assets.subsets.waterfall import flags, verdict_columns
+from resources.warehouse.views import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -134,7 +138,7 @@ def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sampl
     rows: list[tuple[str, str | None, str, str, str | None]] = []
     for dataset in datasets:
         rows += con.execute(
-            f"""select '{dataset}', sample_id, uri, status, duplicate_of from "{dataset}".samples
+            f"""select {literal(dataset)}, sample_id, uri, status, duplicate_of from {quote(dataset)}.samples
             where uri = $1 or ends_with(uri, '/' || $1) or ($2 and starts_with(sample_id, lower($1)))
             order by (status = 'ok') desc, uri""",
             [sample, is_prefix],
@@ -146,17 +150,22 @@ def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sampl
             f"no sample '{sample}' in {', '.join(datasets)}; give {SHORTEST_PREFIX} or more digits of a sample_id, a uri or a "
             'file name (arot sql "select sample_id, uri from …samples" lists them)'
         )
-    identities = {(r[0], r[1] or r[2]) for r in rows}
+    identities = {r[1] or r[2] for r in rows}
     if len(identities) > 1:
         shown = "; ".join(f"{r[1] or '(unread)'} {r[2]}" for r in rows[:MOST_SHOWN])
         more = f" and {len(rows) - MOST_SHOWN} more" if len(rows) > MOST_SHOWN else ""
         raise ProjectError(
             f"'{sample}' means {len(identities)} samples: {shown}{more}; give more of the sample_id or the uri"
         )
-    dataset, sample_id, uri, status, duplicate_of = rows[0]
+    dataset, sample_id, uri, status, duplicate_of = min(rows, key=lambda r: r[3] != "ok")
     notes: tuple[str, ...] = ()
     if status == "duplicate":
         notes = (f"{uri} has the same bytes as {duplicate_of}; a sample is its content, so both share its fate",)
+    for other in dict.fromkeys(r[0] for r in rows if r[0] != dataset):
+        place = next(r[2] for r in rows if r[0] == other)
+        notes += (
+            f"the same bytes are in {other} too: {place}; of a sample's rows the one that comes furthest is shown",
+        )
     if sample_id is None:
         raise ProjectError(f"{uri} could not be read (status {status}), so it has no sample_id and is in no subset")
     return Found(dataset, sample_id, uri, notes)
@@ -191,15 +200,12 @@ def _explain(
     upstream = tuple(_explain(project, m, found, con) for m in _subsets_before(project, model))
     inputs = check_inputs(project, model, con)
     selection = split(project.compile(model.name), model)
+    if selection.lottery is not None:
+        return _by_lot(selection.lottery, model, found, con, upstream, notes)
     row = _values(selection, model, found.sample_id, con)
-    verdicts: tuple[Verdict, ...] = ()
-    if row is not None:
-        verdicts = tuple(
-            Verdict(p.text, p.label, {c: row[f"v{i}_{j}"] for j, c in enumerate(p.columns)}, row[f"p{i}"])
-            for i, p in enumerate(selection.predicates)
-        )
-        if selection.qualify is not None:
-            verdicts += (_qualify(selection, selection.qualify, model, found.sample_id, con, row, verdicts),)
+    verdicts: tuple[Verdict, ...] = () if row is None else row.verdicts
+    if row is not None and selection.qualify is not None:
+        verdicts += (_qualify(selection, selection.qualify, model, found.sample_id, con, row),)
     selected = row is not None and all(v.inside for v in verdicts)
     missing = [] if row is not None else _missing_from(con, inputs, found.sample_id)
     return Explanation(
@@ -215,29 +221,92 @@ def _explain(
     )
 
 
-def _value_columns(selection: Selection) -> list[str]:
-    return [
-        f'{column} as "__arot_v{i}_{j}"'
-        for i, predicate in enumerate(selection.all_predicates)
-        for j, column in enumerate(predicate.columns)
-    ]
+def _by_lot(
+    lottery: str,
+    model: Model,
+    found: Found,
+    con: "duckdb.DuckDBPyConnection",
+    upstream: tuple[Explanation, ...],
+    notes: tuple[str, ...],
+) -> Explanation:
+    """Of a subset that is drawn by lot only the rows that were drawn tell anything."""
+    stored = _stored(con, model, found.sample_id)
+    drawn = (
+        f"{model.name} has not been built yet" if stored is None else "what is said here is what the stored table holds"
+    )
+    return Explanation(
+        model=model.name,
+        sample_id=found.sample_id,
+        uri=found.uri,
+        selected=bool(stored),
+        reached=True,
+        verdicts=(),
+        upstream=upstream,
+        missing_from=(),
+        notes=(*notes, f"{drawn}: {lottery_problem(lottery)}"),
+    )
 
 
-def _values(
-    selection: Selection, model: Model, sample_id: str, con: "duckdb.DuckDBPyConnection"
-) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Row:
+    """One row of a sample: what WHERE's predicates say of it, and the values that QUALIFY mentions."""
+
+    verdicts: tuple[Verdict, ...]
+    qualify: dict[str, Any]
+
+
+def _values(selection: Selection, model: Model, sample_id: str, con: "duckdb.DuckDBPyConnection") -> _Row | None:
     """Predicates and values of one sample; of its rows (a join may make several) the one that comes furthest."""
-    passes = [f'(\n{p.text}\n) is true as "__arot_p{i}"' for i, p in enumerate(selection.predicates)]
-    columns = [*passes, *_value_columns(selection)]
-    furthest = ", ".join(f'"__arot_p{i}" desc' for i in range(len(passes)))
-    order = f"order by {furthest}" if furthest else ""
-    shown = "columns('^__arot_')" if columns else "1"
-    sql = f"""select {shown} from (\n{selection.probe(columns)}\n)
-        where sample_id = '{sample_id}' {order} limit 1"""
+    import duckdb
+
+    try:
+        verdicts = flags(con, selection)
+    except duckdb.Error as error:
+        raise sql_error(model, error) from error
+    mentioned = [
+        [*p.columns, *(column_name([c]) for c in (verdicts[i] if p.kind == "where" else ()) if c)]
+        for i, p in enumerate(selection.all_predicates)
+    ]
+    readable = _readable(con, selection, [c for columns in mentioned for c in columns])
+    aliases = {column: f"__arot_v{i}" for i, column in enumerate(readable)}
+    probed = [*verdict_columns(selection), *(f'{column} as "{alias}"' for column, alias in aliases.items())]
+    judged = [" and ".join(v.values()) for v in verdicts]
+    furthest = f"order by {', '.join(f'({j}) desc' for j in judged)}" if judged else ""
+    shown = "columns('^__arot_')" if probed else "1"
+    sql = f"""select {shown} from (\n{selection.probe(probed)}\n)
+        where sample_id = {literal(sample_id)} {furthest} limit 1"""
     result = run_derived(con, model, sql)
-    names = [d[0].removeprefix("__arot_") for d in result.description or ()]
-    row = result.fetchone()
-    return None if row is None else dict(zip(names, row, strict=True))
+    names = [column_name([d[0]]) for d in result.description or ()]
+    values = result.fetchone()
+    if values is None:
+        return None
+    row = dict(zip(names, values, strict=True))
+
+    def value_of(i: int) -> dict[str, Any]:
+        return {c: row[column_name([aliases[c]])] for c in mentioned[i] if c in aliases}
+
+    found = []
+    for i, predicate in enumerate(selection.predicates):
+        passed = {column_name([c]) if c else "": bool(row[flag]) for c, flag in verdicts[i].items()}
+        # of a condition on many columns those are worth showing that do not meet it
+        own = {c: v for c, v in value_of(i).items() if c in predicate.columns or not passed.get(c, True)}
+        found.append(Verdict(predicate.text, predicate.label, own, all(passed.values())))
+    return _Row(tuple(found), value_of(len(selection.predicates)) if selection.qualify else {})
+
+
+def _readable(con: "duckdb.DuckDBPyConnection", selection: Selection, columns: Sequence[str]) -> list[str]:
+    """Those of the mentioned columns whose value can be shown: a name that several tables have cannot."""
+    import duckdb
+
+    def binds(some: Sequence[str]) -> bool:
+        try:
+            con.execute(f"describe {selection.probe([f'{c} as __arot_v{i}' for i, c in enumerate(some)])}")
+        except duckdb.Error:
+            return False
+        return True
+
+    unique = list(dict.fromkeys(columns))
+    return unique if binds(unique) else [c for c in unique if binds([c])]
 
 
 def _qualify(
@@ -246,18 +315,15 @@ def _qualify(
     model: Model,
     sample_id: str,
     con: "duckdb.DuckDBPyConnection",
-    row: dict[str, Any],
-    before: Sequence[Verdict],
+    row: _Row,
 ) -> Verdict:
     """QUALIFY's verdict: its windows are over all rows that passed WHERE, so it is judged there."""
-    i = len(selection.predicates)
-    values = {c: row[f"v{i}_{j}"] for j, c in enumerate(predicate.columns)}
-    if not all(v.inside for v in before):
-        return Verdict(predicate.text, predicate.label, values, None)
-    probe = selection.probe([f'(\n{predicate.text}\n) is true as "__arot_q"'], where=True)
-    sql = f"""select bool_or("__arot_q") from (\n{probe}\n) where sample_id = '{sample_id}'"""
+    if not all(v.inside for v in row.verdicts):
+        return Verdict(predicate.text, predicate.label, row.qualify, None)
+    probe = selection.probe([], where=True, qualify=True)
+    sql = f"select 1 from (\n{probe}\n) where sample_id = {literal(sample_id)} limit 1"
     judged = run_derived(con, model, sql).fetchone()
-    return Verdict(predicate.text, predicate.label, values, bool(judged and judged[0]))
+    return Verdict(predicate.text, predicate.label, row.qualify, judged is not None)
 
 
 def _missing_from(
@@ -272,15 +338,22 @@ def _missing_from(
     return missing
 
 
+def _stored(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str) -> bool | None:
+    """Whether the stored table of a model has a sample; None if it was not built yet."""
+    exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
+    if con.execute(exists, [model.name]).fetchone() is None:
+        return None
+    query = f"select 1 from {quote(MODELS_SCHEMA)}.{quote(model.name)} where sample_id = ? limit 1"
+    return con.execute(query, [sample_id]).fetchone() is not None
+
+
 def _stale(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str, selected: bool) -> list[str]:
     """A note when the stored subset says otherwise than its SQL does now."""
     if not model.is_stored:
         return []
-    exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
-    if con.execute(exists, [model.name]).fetchone() is None:
+    stored = _stored(con, model, sample_id)
+    if stored is None:
         return [f"{model.name} has not been built yet; this is what its SQL says"]
-    query = f'select 1 from "{MODELS_SCHEMA}"."{model.name}" where sample_id = ? limit 1'
-    stored = con.execute(query, [sample_id]).fetchone() is not None
     if stored == selected:
         return []
     return [

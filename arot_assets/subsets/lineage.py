@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arot_assets.subsets.predicates import DIALECT
+DIALECT = "duckdb"
 
 Relation = tuple[str, str]
 """(schema, table) as in DuckDB."""

@@ -3,29 +3,26 @@
 Belongs here: finding the clauses of a compiled model and cutting its WHERE into predicates.
 Does not belong here: counting (``waterfall.py``) and judging one sample (``explain.py``), which share ``Selection.probe``.
 
-sqlglot says what the predicates are; their text, which is also what runs, is cut out of the model as its author wrote it. So a
-predicate can never mean something else here than in the model, and people read their own words. A ``-- comment`` at the end
-of a predicate's line is its label.
+The text of a predicate, which is also what runs, is cut out of the model as its author wrote it, so people read their own
+words. Where to cut is looked for among the tokens, and every cut is held against DuckDB's own parse tree: the pieces, joined
+by AND, must read as the whole does. A WHERE whose pieces do not is one predicate. A ``-- comment`` at the end of a
+predicate's line is its label.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.model import Model
+from arot_assets.subsets.syntax import Token, Tree, check_query, draws_lots, name, parse_tree, tokens, walk
 
-if TYPE_CHECKING:
-    from sqlglot import Token, exp
-
-DIALECT = "duckdb"
-NOT_IN_A_SUBSET = {
-    "group": "GROUP BY",
-    "having": "HAVING",
-    "distinct": "DISTINCT",
-    "limit": "LIMIT",
-    "offset": "OFFSET",
-    "sample": "USING SAMPLE",
+CLAUSES = ("select", "from", "where", "window", "qualify", "order")
+CONJUNCTION = "CONJUNCTION_AND"
+MODIFIERS = {
+    "DISTINCT_MODIFIER": "DISTINCT",
+    "LIMIT_MODIFIER": "LIMIT or OFFSET",
+    "LIMIT_PERCENT_MODIFIER": "LIMIT",
 }
 
 
@@ -36,8 +33,9 @@ class Predicate:
     Attributes:
         text: the SQL as written.
         label: the comment at the end of its line, None without one.
-        columns: the columns of the model's FROM that it mentions, as written, each once.
+        columns: the columns of the model's FROM that it mentions, each once.
         line: 1-based line in the compiled SQL where it starts.
+        expands: whether it is one condition for each of several columns: ``columns(*) is not null``.
         kind: ``where``, or ``qualify`` (judged among the rows that passed all of WHERE).
     """
 
@@ -45,6 +43,7 @@ class Predicate:
     label: str | None
     columns: tuple[str, ...]
     line: int
+    expands: bool = False
     kind: Literal["where", "qualify"] = "where"
 
 
@@ -57,59 +56,41 @@ class Selection:
         predicates: of WHERE, in order.
         qualify: of QUALIFY, None without one.
         head: from the start to the end of the select list (``with … select a, b``).
-        tail: from FROM on, without WHERE, QUALIFY and ORDER BY.
+        tables: FROM with all its joins.
+        window: the WINDOW clause, empty without one.
+        lottery: what makes the subset another one each time (``random()``, a sample), None for nothing. Then neither counts
+            nor a verdict about one sample would be true of the rows that are stored.
     """
 
     sql: str
     predicates: tuple[Predicate, ...]
     qualify: Predicate | None
     head: str
-    tail: str
+    tables: str
+    window: str = ""
+    lottery: str | None = None
 
     @property
     def all_predicates(self) -> tuple[Predicate, ...]:
         """WHERE's, then QUALIFY's."""
         return (*self.predicates, self.qualify) if self.qualify else self.predicates
 
-    def probe(self, columns: Sequence[str], where: bool = False) -> str:
+    def probe(self, columns: Sequence[str], where: bool = False, qualify: bool = False) -> str:
         """The model's rows before its predicates, with more columns.
 
         Args:
             columns: SQL expressions with aliases, added after the model's own columns.
-            where: keep the WHERE (still no QUALIFY).
+            where: keep the WHERE.
+            qualify: keep the QUALIFY.
         """
-        head = f"{self.head},\n" + ",\n".join(columns) if columns else self.head
-        kept = " and ".join(f"(\n{p.text}\n)" for p in self.predicates)
-        return f"{head}\n{self.tail}" + (f"\nwhere {kept}" if where and kept else "")
-
-
-def parse(sql: str, model: Model) -> "exp.Expr":
-    """Parse one SELECT.
-
-    Args:
-        sql: the compiled model.
-        model: where it comes from, for errors.
-
-    Raises:
-        ProjectError: not SQL, or not one query.
-    """
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        statements = [s for s in sqlglot.parse(sql, dialect=DIALECT) if s is not None]
-    except SqlglotError as error:
-        details: list[dict[str, Any]] = getattr(error, "errors", [])
-        line = details[0].get("line") if details else None
-        what = details[0].get("description") if details else str(error).splitlines()[0]
-        near = details[0].get("highlight") if details else None
-        raise ProjectError(
-            f"SQL syntax error{f' near {near!r}' if near else ''}: {what}", model.path, model.line_of(sql, line)
-        ) from error
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query | exp.Values | exp.Pivot):
-        raise ProjectError("a model is one SELECT without anything after it; remove the rest", model.path)
-    return statements[0]
+        parts = [f"{self.head},\n" + ",\n".join(columns) if columns else self.head, self.tables]
+        if where and self.predicates:
+            parts.append("where " + " and ".join(f"(\n{p.text}\n)" for p in self.predicates))
+        if self.window:
+            parts.append(self.window)
+        if qualify and self.qualify is not None:
+            parts.append(f"qualify {self.qualify.text}")
+        return "\n".join(parts)
 
 
 def split(sql: str, model: Model) -> Selection:
@@ -122,135 +103,201 @@ def split(sql: str, model: Model) -> Selection:
     Raises:
         ProjectError: not SQL, or of a shape in which WHERE does not select samples.
     """
-    from sqlglot import exp, tokenize
-
-    tree = parse(sql, model)
-    if not isinstance(tree, exp.Select):
+    check_query(sql, model)
+    tree = _select(sql, model)
+    words = tokens(sql)
+    clauses = _clauses(words)
+    if "select" not in clauses or "from" not in clauses or clauses["from"][0] < clauses["select"][0]:
         raise ProjectError(
-            f"a subset is one SELECT … FROM … WHERE …, not a {type(tree).__name__.upper()}; put that into a CTE",
-            model.path,
+            "a subset reads SELECT … FROM … WHERE …, in this order and without brackets around it", model.path
         )
-    for key, name in NOT_IN_A_SUBSET.items():
-        if tree.args.get(key):
-            raise ProjectError(
-                f"a subset selects samples by WHERE and QUALIFY, so its last SELECT has no {name}; "
-                "put it into a CTE or a model of its own (for the best n: qualify row_number() over (order by …) <= n)",
-                model.path,
-            )
-    tokens = tokenize(sql, dialect=DIALECT)
-    clauses = _clauses(tokens)
-    if "SELECT" not in clauses or "FROM" not in clauses or clauses["FROM"][0] < clauses["SELECT"][0]:
-        raise ProjectError("a subset reads SELECT … FROM … WHERE …, in this order", model.path)
 
     def cut(first: int, last: int) -> str:
-        return sql[tokens[first].start : tokens[last - 1].end + 1]
+        return sql[words[first].start : words[last - 1].end]
 
-    where, qualify = tree.args.get("where"), tree.args.get("qualify")
-    predicates = []
-    if where is not None:
-        nodes = list(where.this.flatten(unnest=False)) if isinstance(where.this, exp.And) else [where.this]
-        first, last = clauses["WHERE"]
-        spans = list(_conjuncts(tokens, first + 1, last))
-        texts = [cut(*span) for span in spans]
-        if not _same(texts, nodes):
-            raise ProjectError(
-                "cannot cut this WHERE at its ANDs; put each condition into brackets",
-                model.path,
-                model.line_of(sql, tokens[first].line),
+    predicates: tuple[Predicate, ...] = ()
+    if tree["where_clause"] is not None:
+        first, last = clauses["where"]
+        spans = list(_conjuncts(words, first + 1, last))
+        pieces = [_conditions(cut(*span)) for span in spans]
+        if [node for piece in pieces for node in piece] != _flat(tree["where_clause"]):
+            spans, pieces = [(first + 1, last)], [[tree["where_clause"]]]
+        predicates = tuple(
+            Predicate(
+                cut(start, end),
+                _label(sql, words[end - 1]),
+                columns_in(piece),
+                _line(sql, words[start]),
+                _expands(piece),
             )
-        predicates = [
-            Predicate(text, _label(sql, tokens, end), _columns(node), tokens[start].line)
-            for text, node, (start, end) in zip(texts, nodes, spans, strict=True)
-        ]
-    best = None
-    if qualify is not None:
-        first, last = clauses["QUALIFY"]
-        best = Predicate(
-            cut(first + 1, last), _label(sql, tokens, last), _columns(qualify.this), tokens[first].line, "qualify"
+            for (start, end), piece in zip(spans, pieces, strict=True)
         )
-    end_of_list = clauses["FROM"][0]
-    if tokens[end_of_list - 1].text == ",":
+    best = None
+    if tree["qualify"] is not None:
+        first, last = clauses["qualify"]
+        label, columns = _label(sql, words[last - 1]), columns_in(tree["qualify"])
+        best = Predicate(cut(first + 1, last), label, columns, _line(sql, words[first]), kind="qualify")
+    end_of_list = clauses["from"][0]
+    if words[end_of_list - 1].word == ",":
         end_of_list -= 1
-    tail = "\n".join(cut(*clauses[name]) for name in ("FROM", "WINDOW") if name in clauses)
-    return Selection(sql, tuple(predicates), best, cut(0, end_of_list), tail)
+    window = cut(*clauses["window"]) if "window" in clauses else ""
+    found = Selection(sql, predicates, best, cut(0, end_of_list), cut(*clauses["from"]), window, _lottery(tree))
+    again = parse_tree(found.probe([], where=True, qualify=True))
+    if again is None or not _reads_as(again, tree):
+        raise ProjectError(
+            "cannot take this subset apart; put what comes before its WHERE into a CTE (with rows as (select …))",
+            model.path,
+        )
+    return found
 
 
-def _clauses(tokens: "Sequence[Token]") -> dict[str, tuple[int, int]]:
-    """Token ranges of the clauses of the last SELECT that stands outside all brackets."""
+def columns_in(tree: Any) -> tuple[str, ...]:
+    """Columns of the outer FROM that a condition mentions, each once, as they are written in SQL.
+
+    Those of a subquery inside are its own affair, and the parameters of a lambda or a list comprehension are no columns.
+    """
+    found: dict[str, None] = {}
+
+    def look(node: Any, bound: frozenset[str]) -> None:
+        if isinstance(node, list):
+            for item in node:
+                look(item, bound)
+        elif isinstance(node, dict):
+            if node.get("class") == "COLUMN_REF":
+                if node["column_names"][0].lower() not in bound:
+                    found[name(node["column_names"])] = None
+            elif node.get("class") == "LAMBDA":  # x -> …, but also the -> of JSON, whose left side is a column
+                given = {n["column_names"][0].lower() for n in _references(node["lhs"])}
+                used = {n["column_names"][0].lower() for n in _references(node["expr"])}
+                if given & used:
+                    look(node["expr"], bound | given)
+                else:
+                    look([node["lhs"], node["expr"]], bound)
+            else:
+                for key, value in node.items():
+                    if key != "subquery":
+                        look(value, bound)
+
+    look(tree, frozenset())
+    return tuple(found)
+
+
+def _expands(tree: Any) -> bool:
+    return any(n.get("class") == "STAR" and n["columns"] for n in walk(tree, prune=("subquery",)))
+
+
+def _references(tree: Any) -> Iterator[Tree]:
+    return (n for n in walk(tree, prune=("subquery",)) if n.get("class") == "COLUMN_REF")
+
+
+def _select(sql: str, model: Model) -> Tree:
+    """The tree of a subset's last SELECT.
+
+    Raises:
+        ProjectError: it is no SELECT, or one whose rows are not those that WHERE and QUALIFY leave.
+    """
+    tree = parse_tree(sql)
+    while tree is not None and tree["type"] == "CTE_NODE":
+        tree = tree["child"]
+    if tree is None or tree["type"] != "SELECT_NODE":
+        kind = {"SET_OPERATION_NODE": "UNION", "RECURSIVE_CTE_NODE": "UNION"}.get(tree["type"] if tree else "", "PIVOT")
+        raise ProjectError(f"a subset is one SELECT … FROM … WHERE …, not a {kind}; put that into a CTE", model.path)
+    refused = [MODIFIERS[m["type"]] for m in tree["modifiers"] if m["type"] in MODIFIERS]
+    if tree["group_expressions"] or tree["aggregate_handling"] == "FORCE_AGGREGATES":
+        refused.append("GROUP BY")
+    refused += [words for key, words in (("having", "HAVING"), ("sample", "USING SAMPLE")) if tree[key]]
+    if refused:
+        raise ProjectError(
+            f"a subset selects samples by WHERE and QUALIFY, so its last SELECT has no {refused[0]}; "
+            "put it into a CTE or a model of its own (for the best n: qualify row_number() over (order by …) <= n)",
+            model.path,
+        )
+    return tree
+
+
+def _lottery(tree: Tree) -> str | None:
+    """What decides by lot which rows there are; a random value that is only shown does no harm."""
+    deciding = [tree["cte_map"], tree["from_table"], tree["where_clause"], tree["qualify"]]
+    mentioned = {n["column_names"][-1].lower() for n in _references(deciding[2:])}
+    return draws_lots(
+        [*deciding, *(item for item in tree["select_list"] if item.get("alias", "").lower() in mentioned)]
+    )
+
+
+def _reads_as(again: Tree, tree: Tree) -> bool:
+    while again["type"] == "CTE_NODE":
+        again = again["child"]
+    parts = ("select_list", "from_table", "qualify", "cte_map")
+    return _flat(again["where_clause"]) == _flat(tree["where_clause"]) and all(again[p] == tree[p] for p in parts)
+
+
+def _conditions(text: str) -> list[Tree]:
+    """The conditions that a piece of WHERE is read as; none if it is not one expression."""
+    tree = parse_tree(f"select 1 where (\n{text}\n)")
+    return [] if tree is None or tree["type"] != "SELECT_NODE" else _flat(tree["where_clause"])
+
+
+def _flat(condition: Tree | None) -> list[Tree]:
+    """A condition as the list that AND joins."""
+    if condition is None:
+        return []
+    if condition.get("type") != CONJUNCTION:
+        return [condition]
+    return [part for child in condition["children"] for part in _flat(child)]
+
+
+def _clauses(words: Sequence[Token]) -> dict[str, tuple[int, int]]:
+    """Token ranges of the clauses of the SELECT that stands outside all brackets."""
     starts: list[tuple[str, int]] = []
-    names = ("SELECT", "FROM", "WHERE", "QUALIFY", "WINDOW", "ORDER BY")
-    end = len(tokens)
-    for i, depth in _outside_brackets(tokens, 0, len(tokens)):
-        name = " ".join(tokens[i].text.upper().split())
-        if depth or tokens[i].token_type.name in ("STRING", "IDENTIFIER"):
+    end = len(words)
+    for i, depth in _outside_brackets(words, 0, len(words)):
+        word = words[i].word
+        if depth:
             continue
-        if name == ";":
+        if word == ";":
             end = i
-        if name == "FROM" and i and tokens[i - 1].text.upper() == "DISTINCT":
+            break
+        if word == "from" and i and words[i - 1].word == "distinct":  # is distinct from
             continue
-        if name in names:
-            starts.append((name, i))
-    return {
-        name: (i, starts[n + 1][1] if n + 1 < len(starts) else end) for n, (name, i) in enumerate(starts) if i < end
-    }
+        if word in CLAUSES and not (i and words[i - 1].word in (".", "as")):
+            starts.append((word, i))
+    return {word: (i, starts[n + 1][1] if n + 1 < len(starts) else end) for n, (word, i) in enumerate(starts)}
 
 
-def _outside_brackets(tokens: "Sequence[Token]", first: int, last: int) -> Iterator[tuple[int, int]]:
+def _outside_brackets(words: Sequence[Token], first: int, last: int) -> Iterator[tuple[int, int]]:
     """Positions with their depth in brackets and CASE … END; an opening or closing token has the depth outside."""
     depth = 0
     for i in range(first, last):
-        word = tokens[i].text.upper() if tokens[i].token_type.name not in ("STRING", "IDENTIFIER") else ""
-        if word in (")", "]", "}", "END") and depth:
+        word = words[i].word
+        if word in (")", "]", "}", "end") and depth:
             depth -= 1
         yield i, depth
-        if word in ("(", "[", "{", "CASE"):
+        if word in ("(", "[", "{", "case"):
             depth += 1
 
 
-def _conjuncts(tokens: "Sequence[Token]", first: int, last: int) -> Iterator[tuple[int, int]]:
+def _conjuncts(words: Sequence[Token], first: int, last: int) -> Iterator[tuple[int, int]]:
     """Token ranges between the ANDs that join predicates (not the AND of a BETWEEN)."""
     start, between = first, 0
-    for i, depth in _outside_brackets(tokens, first, last):
-        kind = tokens[i].token_type.name
+    for i, depth in _outside_brackets(words, first, last):
+        word = words[i].word
         if depth:
             continue
-        if kind == "BETWEEN":
+        if word == "between":
             between += 1
-        elif kind == "AND" and between:
+        elif word == "and" and between:
             between -= 1
-        elif kind == "AND":
+        elif word == "and":
             yield start, i
             start = i + 1
     yield start, last
 
 
-def _same(texts: Sequence[str], nodes: "Sequence[exp.Expr]") -> bool:
-    """Whether each text parses to the predicate that sqlglot found in the whole."""
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    if len(texts) != len(nodes):
-        return False
-    for text, node in zip(texts, nodes, strict=True):
-        try:
-            alone = sqlglot.parse_one(text, dialect=DIALECT)
-        except SqlglotError:
-            return False
-        if alone.sql(DIALECT, comments=False) != node.sql(DIALECT, comments=False):
-            return False
-    return True
-
-
-def _label(sql: str, tokens: "Sequence[Token]", end: int) -> str | None:
+def _label(sql: str, last: Token) -> str | None:
     """The ``-- comment`` behind the last token of a predicate, on the same line."""
-    position = tokens[end - 1].end + 1
-    rest = sql[position:].split("\n", 1)[0].strip()
+    rest = sql[last.end :].split("\n", 1)[0].strip()
     return rest.removeprefix("--").strip() or None if rest.startswith("--") else None
 
 
-def _columns(node: "exp.Expr") -> tuple[str, ...]:
-    """Columns of the outer FROM: those of a subquery inside the predicate are its own affair."""
-    from sqlglot import exp
-
-    inside = node.walk(prune=lambda n: isinstance(n, exp.Query))
-    return tuple(dict.fromkeys(n.sql(DIALECT, comments=False) for n in inside if isinstance(n, exp.Column)))
+def _line(sql: str, token: Token) -> int:
+    return sql.count("\n", 0, token.start) + 1

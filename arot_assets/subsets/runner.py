@@ -14,11 +14,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
-from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model, sql_error
+from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model
 from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.reads import check_reads, read_from
+from arot_assets.subsets.syntax import sql_error
 from arot_assets.subsets.waterfall import Waterfall
 from resources.tables import ModelRef, Tables, TablesError
 from resources.warehouse import Warehouse
@@ -129,6 +130,7 @@ def load_result(project: Project, name: str, tables: Tables) -> ModelResult | No
         sql=values["sql"],
         digest=footer[DIGEST],
         seconds=values["seconds"],
+        waterfall_problem=values.get("waterfall_problem"),
     )
 
 
@@ -148,6 +150,7 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
     kept = {
         "columns": [asdict(c) for c in result.columns],
         "waterfall": result.waterfall.to_dict() if result.waterfall else None,
+        "waterfall_problem": result.waterfall_problem,
         "lineage_problem": result.lineage_problem,
         "sql": result.sql,
         "seconds": round(time.perf_counter() - started, 3),

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arot_assets.subsets.predicates import Predicate, Selection
+from arot_assets.subsets.syntax import name
 
 if TYPE_CHECKING:
     import duckdb
+
+FLAG = "__arot_p"
 
 
 @dataclass(frozen=True)
@@ -75,22 +78,32 @@ class Waterfall:
         return cls(values["total"], tuple(Step(**s) for s in values["steps"]), values["kept"])
 
 
-def waterfall_sql(selection: Selection) -> str:
-    """The query that counts: one row of total, removed alone and in order for each WHERE predicate, then QUALIFY's.
+def verdict_columns(selection: Selection) -> list[str]:
+    """For each predicate of WHERE a column to probe: whether it lets the row in. ``flags`` says what they are called."""
+    return [f'(\n{p.text}\n) is true as "{FLAG}{i}:\\0"' for i, p in enumerate(selection.predicates)]
 
-    All WHERE predicates are counted in one pass over the rows; a QUALIFY takes two more, for its windows depend on the rows.
+
+def flags(con: "duckdb.DuckDBPyConnection", selection: Selection) -> list[dict[str, str]]:
+    """For each predicate of WHERE its verdicts, by name of the column that each is about.
+
+    One verdict under the empty name, but for a predicate that DuckDB expands to several columns: each of them must hold.
+
+    Args:
+        con: a connection with the tables of the model.
+        selection: its ``verdict_columns`` are probed.
+
+    Raises:
+        duckdb.Error: the model's SQL does not run.
     """
-    names = [f"__arot_{i}" for i in range(len(selection.predicates))]
-    passes = [f"(\n{p.text}\n) is true as {n}" for p, n in zip(selection.predicates, names, strict=True)]
-    counts = ["count(*)"]
-    for i, name in enumerate(names):
-        before = " and ".join([*names[:i], f"not {name}"])
-        counts += [f"count(*) filter (not {name})", f"count(*) filter ({before})"]
-    if selection.qualify is not None:
-        text = selection.qualify.text
-        counts.append(f"count(*) - (select count(*) from (\n{selection.probe([])}\nqualify {text}\n))")
-        counts.append(f"(select count(*) from (\n{selection.probe([], where=True)}\nqualify {text}\n))")
-    return f"select {', '.join(counts)}\nfrom (\n{selection.probe(passes)}\n)"
+    found = [{"": f'"{FLAG}{i}:\\0"'} for i in range(len(selection.predicates))]
+    if any(p.expands for p in selection.predicates):
+        described = con.execute(f"describe {selection.probe(verdict_columns(selection))}").fetchall()
+        for i, predicate in enumerate(selection.predicates):
+            if predicate.expands:
+                start = f"{FLAG}{i}:"
+                names = [str(row[0]) for row in described if str(row[0]).startswith(start)]
+                found[i] = {n.removeprefix(start): name([n]) for n in names}
+    return found
 
 
 def compute_waterfall(con: "duckdb.DuckDBPyConnection", selection: Selection) -> Waterfall:
@@ -99,7 +112,7 @@ def compute_waterfall(con: "duckdb.DuckDBPyConnection", selection: Selection) ->
     Raises:
         duckdb.Error: the model's SQL does not run.
     """
-    row = con.execute(waterfall_sql(selection)).fetchone()
+    row = con.execute(_counting(selection, flags(con, selection))).fetchone()
     assert row is not None, "an aggregate without GROUP BY has one row"
     total, *counts = (int(v) for v in row)
     steps: list[Step] = []
@@ -116,6 +129,24 @@ def compute_waterfall(con: "duckdb.DuckDBPyConnection", selection: Selection) ->
         alone, left = counts[-2:]
         add(selection.qualify, alone, kept - left)
     return Waterfall(total, tuple(steps), kept)
+
+
+def _counting(selection: Selection, verdicts: list[dict[str, str]]) -> str:
+    """The query that counts: one row of total, removed alone and in order for each WHERE predicate, then QUALIFY's.
+
+    All WHERE predicates are counted in one pass over the rows; a QUALIFY takes two more, for its windows depend on the rows.
+    """
+    names = [f"({' and '.join(v.values())})" for v in verdicts]
+    counts = ["count(*)"]
+    for i, flag in enumerate(names):
+        before = " and ".join([*names[:i], f"not {flag}"])
+        counts += [f"count(*) filter (not {flag})", f"count(*) filter ({before})"]
+    if selection.qualify is not None:
+        alone = selection.probe([], qualify=True)
+        in_order = selection.probe([], where=True, qualify=True)
+        counts.append(f"count(*) - (select count(*) from (\n{alone}\n))")
+        counts.append(f"(select count(*) from (\n{in_order}\n))")
+    return f"select {', '.join(counts)}\nfrom (\n{selection.probe(verdict_columns(selection))}\n)"
 
 
 def _share(part: int, whole: int) -> str:

@@ -165,7 +165,12 @@ def test_project_that_is_not_there_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("sql", "place", "says"),
     [
-        pytest.param("select sample_id\nfrom\nwhere width > 1", "a.sql:", "SQL syntax error", id="not SQL"),
+        pytest.param(
+            "select sample_id\nfrom\nwhere width > 1",
+            "a.sql:3:",
+            "model 'a' does not run: Parser Error: syntax error",
+            id="not SQL",
+        ),
         pytest.param(
             "select sample_id\nfrom {{ source('demo', 'samples') }}\nwhere widht > 1",
             "a.sql:3:",
