@@ -13,6 +13,7 @@ from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
+from resources.dagster import dagster_resources
 from resources.defaults import default_resources
 from sensors.automation import automation
 from sensors.failure import run_failure
@@ -33,14 +34,13 @@ def build_definitions() -> dg.Definitions:
     declared = load_declarations()
     project = load_project(sql_folder())
     declared.check_subsets(project.subsets)
-    resources = default_resources()
     return dg.Definitions.merge(
         *(definitions_of(d) for d in declared.all()),
         dg.Definitions(
             assets=sql_model_assets(project),
             asset_checks=sql_model_checks(project),
             sensors=[automation, run_failure, *(source_sensor(d) for d in declared.datasets.values())],
-            resources=vars(resources),
+            resources=dagster_resources(default_resources()),
             executor=dg.in_process_executor,  # one process a run: models load once
         ),
     )

@@ -1,14 +1,14 @@
 """The resources as every process has them: Dagster's definitions, the command line, a notebook.
 
 Belongs here: building them from the environment, once, in one place. The variables: ``AROT_STORE`` (the lake's root); those of
-S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``: its one value here serves boto3, Dagster's ``S3Resource`` and DuckDB.
+S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``: its one value here serves our own requests, boto3, DuckDB and, in
+``resources.dagster``, Dagster's ``S3Resource``.
 """
 
 from dataclasses import dataclass
 
 from resources.models import Models
 from resources.storage import Storage
-from resources.storage.s3.settings import S3Settings
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -25,6 +25,6 @@ class Resources:
 
 def default_resources() -> Resources:
     """Resources as the environment configures them; builds nothing heavy."""
-    storage = Storage(s3=S3Settings())
-    tables = Tables(storage=storage)
-    return Resources(storage, tables, Warehouse(tables=tables), Models())
+    storage = Storage()
+    tables = Tables(storage)
+    return Resources(storage, tables, Warehouse(tables), Models())

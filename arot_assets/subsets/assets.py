@@ -55,7 +55,9 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         automation_condition=WHOLE,
         code_version=model_version(project, model.name),
     )
-    def build(context: dg.AssetExecutionContext, tables: Tables, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    def build(
+        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult[None]:
         from arot_assets.errors import ProjectError
         from arot_assets.subsets.runner import build_model
 

@@ -70,7 +70,9 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
 
     @dg.multi_asset_check(name="_".join(["sql_tests", *key.path]), specs=specs, can_subset=True)
     def check(
-        context: dg.AssetCheckExecutionContext, tables: Tables, warehouse: Warehouse
+        context: dg.AssetCheckExecutionContext,
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.AssetCheckResult]:
         wanted = sorted(k.name for k in context.selected_asset_check_keys)
         with warehouse.connect() as con:

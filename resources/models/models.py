@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from resources.memory import release_loaded
 from resources.models import timm_family
@@ -159,20 +157,21 @@ class TorchModel:
             return {name: value[: len(chunk)].float().cpu().numpy() for name, value in outputs.items()}
 
 
-class Models(dg.ConfigurableResource):
-    """Models by name, loaded when first used and once in a process."""
+@dataclass(frozen=True)
+class Models:
+    """Models by name, loaded when first used and once in a process.
 
-    device: Device = Field(default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU")
-    precision: Precision = Field(
-        default="float32",
-        description="below float32 only on CUDA (autocast); it changes scores, so rows get another version",
-    )
-    batch_size: int = Field(
-        default=0, ge=0, description="images at once; 0 = 4 on a CPU, 32 on a GPU, halved when memory ends"
-    )
-    cpu_threads: int = Field(
-        default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the others decode"
-    )
+    Attributes:
+        device: ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+        precision: below float32 only on CUDA (autocast); it changes scores, so rows get another version.
+        batch_size: images at once; 0 for 4 on a CPU, 32 on a GPU; halved when memory ends.
+        cpu_threads: threads of one forward pass on a CPU; 0 for half of the cores, the others decode.
+    """
+
+    device: Device = "auto"
+    precision: Precision = "float32"
+    batch_size: int = 0
+    cpu_threads: int = 0
 
     def get(self, name: str) -> ImageModel:
         """The model called ``name``, loaded; the same object for the same settings in the whole process.

@@ -8,12 +8,10 @@ A URI without a scheme is a local path.
 
 import os
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
-
-import dagster as dg
-from pydantic import PrivateAttr
 
 from resources.storage import transfer
 from resources.storage.backend import Backend
@@ -65,7 +63,8 @@ VERSIONS = 5
 """Times that an object may change between a look at it and its bytes, before it is given up."""
 
 
-class Storage(dg.ConfigurableResource):
+@dataclass(frozen=True)
+class Storage:
     """Files and objects on every scheme that fsspec knows, with the same semantics on each.
 
     Attributes:
@@ -74,10 +73,14 @@ class Storage(dg.ConfigurableResource):
         hub: where the Hugging Face Hub is.
     """
 
-    s3: S3Settings = S3Settings()
-    http: HttpSettings = HttpSettings()
-    hub: HubSettings = HubSettings()
-    _backends: dict[str, Backend] = PrivateAttr(default_factory=dict)
+    s3: S3Settings = field(default_factory=S3Settings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    hub: HubSettings = field(default_factory=HubSettings)
+    _backends: dict[str, Backend] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[type["Storage"], tuple[S3Settings, HttpSettings, HubSettings]]:
+        """Another process opens its own connections."""
+        return type(self), (self.s3, self.http, self.hub)
 
     def ls(
         self,
@@ -193,11 +196,11 @@ class Storage(dg.ConfigurableResource):
         """The same storage under other rules for web addresses."""
         if http == self.http:
             return self
-        other = self.model_copy(update={"http": http})
-        other._backends = {scheme: b for scheme, b in self._backends.items() if scheme not in (*HTTP_SCHEMES, MEMBERS)}
+        other = replace(self, http=http)
+        other._backends.update((s, b) for s, b in self._backends.items() if s not in (*HTTP_SCHEMES, MEMBERS))
         return other
 
-    def copy(self, source: str, target: str) -> None:  # type: ignore[override]  # BaseModel's is superseded by model_copy
+    def copy(self, source: str, target: str) -> None:
         """Copy one object, between any two schemes, by the shortest way: within S3 no byte comes here.
 
         Raises:

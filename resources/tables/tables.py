@@ -15,11 +15,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import dagster as dg
-from pydantic import PrivateAttr
 
 from resources.errors import ArotError
 from resources.root import project_root
@@ -62,17 +60,20 @@ class Head(NamedTuple):
     num_rows: int
 
 
-class Tables(dg.ConfigurableResource):
+@dataclass(frozen=True)
+class Tables:
     """Parquet tables below one root.
 
     Attributes:
-        store: the root, any URI that storage reads; empty means ``default_store()``.
         storage: how bytes are reached.
+        store: the root, any URI that storage reads; empty means ``default_store()``.
     """
 
-    store: str = ""
     storage: Storage
-    _heads: dict[str, tuple[tuple[object, ...], Head]] = PrivateAttr(default_factory=dict)
+    store: str = ""
+    _heads: dict[str, tuple[tuple[object, ...], Head]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def root(self) -> str:
@@ -382,8 +383,8 @@ def _repetitive(table: "pa.Table") -> list[str]:
     import pyarrow.compute as pc
 
     names = []
-    for field, column in zip(table.schema, table.slice(0, LOOKED_AT).columns, strict=True):
-        path, kind, values = field.name, field.type, column
+    for one, column in zip(table.schema, table.slice(0, LOOKED_AT).columns, strict=True):
+        path, kind, values = one.name, one.type, column
         if pa.types.is_list(kind):
             path, kind, values = f"{path}.list.element", kind.value_type, pc.list_flatten(column)
         text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)

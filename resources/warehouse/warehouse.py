@@ -6,10 +6,9 @@ opening DuckDB (``connection.py``).
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import dagster as dg
 
 from resources.root import project_root
 from resources.storage.storage import explain, is_local
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 CATALOG = "catalog.duckdb"
 
 
-class Warehouse(dg.ConfigurableResource):
+@dataclass(frozen=True)
+class Warehouse:
     """DuckDB over the tables of the store.
 
     Attributes:

@@ -15,6 +15,7 @@ from arot_assets.classifiers.scoring import scores_are_current
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
+from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.tables import TableRef
 from tests.conftest import EXAMPLES
@@ -50,7 +51,7 @@ class World:
                 *classifier_assets(declaration, shard_partitions("d")),
                 *classifier_checks(declaration),
             ],
-            resources=vars(self.resources),
+            resources=dagster_resources(self.resources),
             instance=self.instance,
             selection=dg.AssetSelection.assets(*keys),
             tags=span,
@@ -208,7 +209,7 @@ def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     """Scores are asked for when another head was promoted, not when training found nothing to do."""
     assets = classifier_assets(world.classifier, shard_partitions("d"))
     rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset, world.resources.models)]
-    defs = dg.Definitions(assets=[*assets, *rest], resources=vars(world.resources))
+    defs = dg.Definitions(assets=[*assets, *rest], resources=dagster_resources(world.resources))
     world.train()
     world.score()
 

@@ -144,33 +144,6 @@ def test_versions_are_kept_when_asked_for(swift: Swift, bucket: str) -> None:
     assert s3.get_object(Bucket=bucket, Key="k", VersionId=old)["Body"].read() == b"old"
 
 
-def test_dagster_resource_reaches_it(swift: Swift, bucket: str) -> None:
-    from dagster_aws.s3 import S3Resource
-
-    swift.client().put_object(Bucket=bucket, Key="k", Body=b"1")
-    resource = S3Resource(
-        endpoint_url=swift.endpoint,
-        region_name=swift.region,
-        aws_access_key_id=swift.access_key,
-        aws_secret_access_key=swift.secret_key,
-    )
-    assert resource.get_client().get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
-
-
-def test_s3fs_reads_and_writes(swift: Swift, bucket: str) -> None:
-    import s3fs
-
-    fs = s3fs.S3FileSystem(
-        key=swift.access_key, secret=swift.secret_key, endpoint_url=swift.endpoint, skip_instance_cache=True
-    )
-    fs.pipe_file(f"{bucket}/a/b.bin", b"0123456789")
-    with fs.open(f"{bucket}/a/b.bin") as file:
-        file.seek(4)
-        assert file.read(3) == b"456"
-    found = fs.find(bucket, detail=True)
-    assert found[f"{bucket}/a/b.bin"]["ETag"] == f'"{hashlib.md5(b"0123456789").hexdigest()}"'
-
-
 def test_duckdb_reads_and_writes_in_place(swift: Swift, bucket: str) -> None:
     import duckdb
     from duckdb_extensions import import_extension

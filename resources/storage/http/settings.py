@@ -7,15 +7,16 @@ import importlib.metadata
 import os
 from typing import Annotated
 
-import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 ALLOW_PRIVATE_VARIABLE = "AROT_HTTP_ALLOW_PRIVATE"
 USER_AGENT_VARIABLE = "AROT_HTTP_USER_AGENT"
 
 
-class HttpSettings(dg.Config):
+class HttpSettings(BaseModel):
     """How web servers are asked. Times are in seconds; all of them hold for one object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     honour_opt_out: Annotated[
         bool, Field(description="do not take what `X-Robots-Tag: noai` or `noimageai` forbids")

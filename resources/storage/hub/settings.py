@@ -3,24 +3,26 @@
 Belongs here: the settings. Does not belong here: any request (``hub_client.py``).
 
 The token is found where ``huggingface_hub`` looks for it, ``HF_TOKEN`` or the login of this machine, each time that it is
-needed. It is never kept in a field, so that no configuration that Dagster stores can hold it.
+needed. It is never kept in a field, so that no stored configuration can hold it.
 """
 
 import os
 
-import dagster as dg
+from pydantic import BaseModel, ConfigDict
 
 from resources.storage.objects import StorageError
 
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 
 
-class HubSettings(dg.Config):
+class HubSettings(BaseModel):
     """Where the Hub is.
 
     Attributes:
         endpoint: another server than huggingface.co; empty for ``$HF_ENDPOINT``.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str = ""
 

@@ -30,7 +30,7 @@ from resources.storage.s3.errors import (
     error_of_connection,
     said_by,
 )
-from resources.storage.s3.settings import CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, Access, S3Session
+from resources.storage.s3.settings import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, Access, S3Session
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class S3Requests:
 
         self.session = session
         self._client = session.client()
-        self.attempts = session.resource.max_attempts
+        self.attempts = ATTEMPTS
         self.endpoint = _origin(self._client.meta.endpoint_url)
         self._http = URLLib3Session(
             verify=session.ca_bundle,

@@ -3,18 +3,15 @@
 Belongs here: the settings, and the clients made of them (boto3, DuckDB). Does not belong here: any request (``s3.py``).
 
 Credentials are found where AWS tools look for them: the environment, ``~/.aws``, the machine's role. They are never kept in
-a field of ours, so that no configuration that Dagster stores can hold one.
+a field of ours, so that no stored configuration can hold one.
 """
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import dagster as dg
+from pydantic import BaseModel, ConfigDict
 
 from resources.storage.objects import StorageError
-
-if TYPE_CHECKING:
-    from dagster_aws.s3 import S3Resource
 
 ANONYMOUS_VARIABLE = "AROT_S3_ANONYMOUS"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -38,7 +35,7 @@ class Access(NamedTuple):
         return "Access(…)"
 
 
-class S3Settings(dg.Config):
+class S3Settings(BaseModel):
     """Where S3 is and who asks.
 
     Attributes:
@@ -47,6 +44,8 @@ class S3Settings(dg.Config):
         profile: a profile of ``~/.aws``; empty for ``$AWS_PROFILE``.
         anonymous: sign nothing, for public buckets; also by ``AROT_S3_ANONYMOUS=1``.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str = ""
     region: str = ""
@@ -59,25 +58,17 @@ class S3Settings(dg.Config):
         said = os.environ.get(ANONYMOUS_VARIABLE, "").strip().lower()
         return self.anonymous or said in ("1", "true", "yes")
 
-    def resource(self) -> "S3Resource":
-        """Dagster's S3 resource with these settings."""
-        from dagster_aws.s3 import S3Resource
-
-        region = self.region or next((os.environ[v] for v in REGION_VARIABLES if os.environ.get(v)), None)
-        return S3Resource(
-            endpoint_url=self.endpoint or None,
-            region_name=region,
-            profile_name=self.profile or None,
-            use_unsigned_session=self.unsigned,
-            max_attempts=ATTEMPTS,
-        )
+    @property
+    def asked_region(self) -> str | None:
+        """The region as set here or in the environment; None leaves it to the profile."""
+        return self.region or next((os.environ[v] for v in REGION_VARIABLES if os.environ.get(v)), None)
 
 
 class S3Session:
     """The settings at work: a boto3 session and its clients. Safe in threads.
 
     Attributes:
-        resource: what it was made of.
+        settings: what it was made of.
 
     Raises:
         StorageError: there is no such profile.
@@ -87,10 +78,10 @@ class S3Session:
         import boto3
         from botocore.exceptions import BotoCoreError
 
-        self.resource = settings.resource()
+        self.settings = settings
         try:
             self._session = boto3.session.Session(
-                profile_name=self.resource.profile_name, region_name=self.resource.region_name
+                profile_name=settings.profile or None, region_name=settings.asked_region
             )
         except BotoCoreError as error:
             raise StorageError(f"S3: {error}; check AWS_PROFILE and ~/.aws", kind="denied") from error
@@ -100,13 +91,12 @@ class S3Session:
         import botocore
         from botocore.config import Config
 
-        resource = self.resource
         settings: dict[str, Any] = {
             "max_pool_connections": CONNECTIONS,
             "retries": {"total_max_attempts": 1, "mode": "standard"},
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
-            "signature_version": botocore.UNSIGNED if resource.use_unsigned_session else "s3v4",
+            "signature_version": botocore.UNSIGNED if self.settings.unsigned else "s3v4",
             # servers other than Amazon's know neither the newer checksums nor a host for each bucket
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
@@ -116,12 +106,7 @@ class S3Session:
         return self._session.client(
             "s3",
             region_name=self.region,
-            endpoint_url=resource.endpoint_url,
-            use_ssl=resource.use_ssl,
-            verify=resource.verify,
-            aws_access_key_id=resource.aws_access_key_id,
-            aws_secret_access_key=resource.aws_secret_access_key,
-            aws_session_token=resource.aws_session_token,
+            endpoint_url=self.settings.endpoint or None,
             config=Config(**settings),
         )
 
@@ -131,15 +116,15 @@ class S3Session:
         return self._session.region_name or DEFAULT_REGION
 
     @property
-    def ca_bundle(self) -> str | bool | None:
+    def ca_bundle(self) -> str | bool:
         """The certificates that TLS trusts: a file, or the default."""
         found: str | None = self._session._session.get_config_variable("ca_bundle")
-        return self.resource.verify if self.resource.verify is not None else found or True
+        return found or True
 
     def own_endpoint(self) -> str | None:
         """The endpoint, if it is another than Amazon's: from the settings, the environment or the profile."""
-        if self.resource.endpoint_url:
-            return self.resource.endpoint_url
+        if self.settings.endpoint:
+            return self.settings.endpoint
         for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
             if os.environ.get(variable):
                 return os.environ[variable]
@@ -154,14 +139,8 @@ class S3Session:
         """
         from botocore.exceptions import BotoCoreError
 
-        if self.resource.use_unsigned_session:
+        if self.settings.unsigned:
             return None
-        if self.resource.aws_access_key_id and self.resource.aws_secret_access_key:
-            return Access(
-                self.resource.aws_access_key_id,
-                self.resource.aws_secret_access_key,
-                self.resource.aws_session_token,
-            )
         try:
             found = self._session.get_credentials()
             frozen = None if found is None else found.get_frozen_credentials()

@@ -1,0 +1,142 @@
+"""The resources as Dagster injects them.
+
+Belongs here: the one place where a resource meets Dagster: its configuration in the launchpad, and how it is made of that. Does
+not belong here: what a resource does; everything else in ``resources`` is plain Python, which workers, notebooks and the
+command line import without Dagster.
+
+An asset asks for the plain class, ``storage: dg.ResourceParam[Storage]``. An asset of one's own that wants a boto3 client
+asks for ``s3: dagster_aws.s3.S3Resource``: the same server and the same credentials. That package takes 1.1 s of CPU to
+import (2.5 s with Dagster), so it is imported when a run asks for it and not before.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from resources.defaults import Resources
+from resources.models import Models
+from resources.models.models import Device, Precision
+from resources.storage import Storage
+from resources.storage.http.settings import HttpSettings
+from resources.storage.hub.settings import HubSettings
+from resources.storage.s3.settings import ATTEMPTS, S3Settings
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
+
+
+class S3Config(S3Settings, dg.Config):
+    """``S3Settings``, in the launchpad."""
+
+
+class HttpConfig(HttpSettings, dg.Config):
+    """``HttpSettings``, in the launchpad."""
+
+
+class HubConfig(HubSettings, dg.Config):
+    """``HubSettings``, in the launchpad."""
+
+
+class StorageResource(dg.ConfigurableResource[Storage]):
+    """Files and objects on any scheme."""
+
+    s3: S3Config = S3Config()
+    http: HttpConfig = HttpConfig()
+    hub: HubConfig = HubConfig()
+
+    def create_resource(self, context: dg.InitResourceContext) -> Storage:
+        """The storage with these settings."""
+        return Storage(
+            S3Settings(**self.s3.model_dump()),
+            HttpSettings(**self.http.model_dump()),
+            HubSettings(**self.hub.model_dump()),
+        )
+
+
+class TablesResource(dg.ConfigurableResource[Tables]):
+    """The lake."""
+
+    storage: dg.ResourceDependency[Storage]
+    store: str = Field(default="", description="the root, any URI that storage reads; empty for $AROT_STORE")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Tables:
+        """The lake over the injected storage."""
+        return Tables(self.storage, self.store)
+
+
+class WarehouseResource(dg.ConfigurableResource[Warehouse]):
+    """DuckDB over the lake."""
+
+    tables: dg.ResourceDependency[Tables]
+    memory_limit: str = Field(
+        default=Warehouse.memory_limit, description="what one connection may take; more is spilled to disk"
+    )
+
+    def create_resource(self, context: dg.InitResourceContext) -> Warehouse:
+        """The warehouse over the injected lake."""
+        return Warehouse(self.tables, self.memory_limit)
+
+
+class ModelsResource(dg.ConfigurableResource[Models]):
+    """Models by name."""
+
+    device: Device = Field(default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU")
+    precision: Precision = Field(
+        default="float32",
+        description="below float32 only on CUDA (autocast); it changes scores, so rows get another version",
+    )
+    batch_size: int = Field(
+        default=0, ge=0, description="images at once; 0 = 4 on a CPU, 32 on a GPU, halved when memory ends"
+    )
+    cpu_threads: int = Field(
+        default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the others decode"
+    )
+
+    def create_resource(self, context: dg.InitResourceContext) -> Models:
+        """The models with these settings."""
+        return Models(self.device, self.precision, self.batch_size, self.cpu_threads)
+
+
+def dagster_resources(resources: Resources) -> dict[str, Any]:
+    """Resource key -> what ``Definitions`` takes, with the settings of plain resources."""
+    storage = StorageResource(
+        s3=S3Config(**resources.storage.s3.model_dump()),
+        http=HttpConfig(**resources.storage.http.model_dump()),
+        hub=HubConfig(**resources.storage.hub.model_dump()),
+    )
+    tables = TablesResource(storage=storage, store=resources.tables.store)
+    models = resources.models
+    return {
+        "storage": storage,
+        "tables": tables,
+        "warehouse": WarehouseResource(tables=tables, memory_limit=resources.warehouse.memory_limit),
+        "models": ModelsResource(
+            device=models.device,
+            precision=models.precision,
+            batch_size=models.batch_size,
+            cpu_threads=models.cpu_threads,
+        ),
+        "s3": s3_definition(resources.storage.s3),
+    }
+
+
+def s3_definition(settings: S3Settings) -> dg.ResourceDefinition:
+    """Dagster's own S3 resource, made when an asset asks for it."""
+
+    def make(_: dg.InitResourceContext) -> "S3Resource":
+        from dagster_aws.s3 import S3Resource
+
+        return S3Resource(
+            endpoint_url=settings.endpoint or None,
+            region_name=settings.asked_region,
+            profile_name=settings.profile or None,
+            use_unsigned_session=settings.unsigned,
+            max_attempts=ATTEMPTS,
+        )
+
+    return dg.ResourceDefinition(
+        make, description="dagster_aws.s3.S3Resource, with the storage's server and credentials"
+    )
