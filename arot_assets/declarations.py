@@ -1,10 +1,13 @@
-"""Everything that users declare in ``arot_assets/defs/**/defs.yaml``, read and checked.
+"""Everything that users declare in ``defs/**/defs.yaml``, read and checked.
 
-Belongs here: the kinds of declarations, and errors that name file and line. Does not belong here: what a declaration
+Belongs here: the kinds of declarations, and faults that name file and line. Does not belong here: what a declaration
 leads to (``components.py`` and the rooms' ``assets.py``).
+
+A fault leaves out what it is in, and what cannot do without that; all else is declared as if the fault were not there.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +17,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
-from arot_assets.metrics.registry import known_metrics
+from arot_assets.metrics.registry import MetricFileError, get_metric, known_metrics
 from arot_assets.project import defs_folder
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
 from resources.errors import ArotError
@@ -22,10 +25,25 @@ from resources.storage.http.rules import redacted
 from resources.storage.hub.address import MAIN
 
 FILE = "defs.yaml"
+MISNAMED = "defs.yml"
+NEEDED_BY_CLASSIFIERS = "phash"
 
 
 class DeclarationError(ArotError):
     """A declaration that cannot be used; the message names file, line, cause and remedy."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one declaration or one metric.
+
+    Attributes:
+        name: what is left out; of a file that cannot be read, its folder's name.
+        error: why, with file, line and remedy. What is left out only because of another fault has that one's error.
+    """
+
+    name: str
+    error: ArotError
 
 
 class ImageDataset(ImageDatasetDeclaration):
@@ -52,13 +70,15 @@ KINDS: Mapping[str, type[BaseModel]] = {
 
 
 class Declarations:
-    """What is declared: datasets, classifiers and exports by name.
+    """What is declared and without fault: datasets, classifiers and exports by name; and what is left out.
 
     Attributes:
         datasets: name -> declaration.
         classifiers: name -> declaration.
         exports: name -> declaration.
         files: name -> the file that declares it, for errors.
+        faults: all that are known so far.
+        left_out: dataset -> the errors of those of its metrics that are left out.
     """
 
     def __init__(self) -> None:
@@ -66,14 +86,17 @@ class Declarations:
         self.classifiers: dict[str, ClassifierDeclaration] = {}
         self.exports: dict[str, HubDatasetDeclaration] = {}
         self.files: dict[str, YamlFile] = {}
+        self.faults: list[Fault] = []
+        self.left_out: dict[str, list[ArotError]] = {}
 
     def dataset(self, name: str) -> ImageDataset:
         """The dataset of this name.
 
         Raises:
-            DeclarationError: not declared.
+            DeclarationError: not declared, or its declaration has a fault.
         """
         if name not in self.datasets:
+            self._raise_fault(name)
             declared = ", ".join(sorted(self.datasets)) or "none"
             raise DeclarationError(
                 f"no dataset '{name}';{did_you_mean(name, self.datasets) or f' declared: {declared}.'} "
@@ -85,9 +108,10 @@ class Declarations:
         """The export of this name.
 
         Raises:
-            DeclarationError: not declared.
+            DeclarationError: not declared, or its declaration has a fault.
         """
         if name not in self.exports:
+            self._raise_fault(name)
             raise DeclarationError(
                 f"no export '{name}'.{did_you_mean(name, self.exports)} "
                 f"`arot new hub-dataset {name} SUBSET OWNER/REPO` declares it"
@@ -98,79 +122,148 @@ class Declarations:
         """Every declaration."""
         return [*self.datasets.values(), *self.classifiers.values(), *self.exports.values()]
 
+    def check_metrics(self) -> None:
+        """Import the file of every declared metric; one that has a fault is left out of its datasets.
+
+        A classifier that reads such a metric is left out with it.
+        """
+        for name in sorted({name for dataset in self.datasets.values() for name in dataset.metrics}):
+            try:
+                get_metric(name)
+            except MetricFileError as error:
+                self._leave_metric_out(name, error)
+
     def check_subsets(self, subsets: Collection[str]) -> None:
-        """Hold the exports to the SQL project.
+        """Hold the exports to the SQL project; one of something else is left out.
 
         Args:
             subsets: names of the models that are tagged ``subset``.
+        """
+        for name, export in list(self.exports.items()):
+            if export.subset not in subsets:
+                text = f"no SQL model '{export.subset}' is tagged `subset`.{did_you_mean(export.subset, subsets)}"
+                self.leave_out(name, _error(self.files[name], ("attributes", "subset"), text))
+
+    def require_whole(self, dataset: str) -> None:
+        """Complain of a dataset that is without some of its metrics.
 
         Raises:
-            DeclarationError: an export of something else; names file and line.
+            DeclarationError: a metric of it is left out.
         """
-        for name, export in self.exports.items():
-            if export.subset not in subsets:
-                raise _error(
-                    self.files[name],
-                    ("attributes", "subset"),
-                    f"no SQL model '{export.subset}' is tagged `subset`.{did_you_mean(export.subset, subsets)}",
-                )
+        errors = self.left_out.get(dataset, [])
+        if errors:
+            raise DeclarationError("\n".join(map(str, errors)))
+
+    def problems(self) -> list[str]:
+        """Each fault as one line, however much is left out because of it."""
+        return list(dict.fromkeys(str(fault.error) for fault in self.faults))
+
+    def fault(self, name: str) -> ArotError | None:
+        """Why a name is left out; None if it is not."""
+        return next((fault.error for fault in self.faults if fault.name == name), None)
+
+    def leave_out(self, name: str, error: ArotError) -> None:
+        """Take away a declaration, since it has a fault."""
+        self.faults.append(Fault(name, error))
+        for kind in (self.datasets, self.classifiers, self.exports):
+            kind.pop(name, None)
+
+    def _leave_metric_out(self, metric: str, error: MetricFileError) -> None:
+        self.faults.append(Fault(f"metric {metric}", error))
+        for name, dataset in self.datasets.items():
+            if metric in dataset.metrics:
+                rest = [m for m in dataset.metrics if m != metric]
+                self.datasets[name] = dataset.model_copy(update={"metrics": rest})
+                self.left_out.setdefault(name, []).append(error)
+        for name, classifier in list(self.classifiers.items()):
+            if metric in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
+                self.leave_out(name, error)
+
+    def _raise_fault(self, name: str) -> None:
+        error = self.fault(name)
+        if error is not None:
+            raise DeclarationError(str(error)) from error
 
 
 def load_declarations(folder: Path | None = None) -> Declarations:
     """Read every ``defs.yaml`` below a folder, by default the project's.
 
-    Raises:
-        DeclarationError: not YAML, an unknown type or key, a wrong value, a name declared twice, a classifier of a
-            dataset or metric that is not declared, two exports to one branch.
+    What is no YAML, of an unknown type, has an unknown key or a wrong value, is declared twice, is a classifier of something
+    that is not declared, or an export to where another goes, is among the faults.
     """
     found = Declarations()
-    places: dict[str, Path] = {}
-    for path in sorted((folder or defs_folder()).rglob(FILE)):
+    folder = folder or defs_folder()
+    for path in sorted(folder.rglob(MISNAMED)):
+        if not (path.parent / FILE).exists():
+            found.leave_out(path.parent.name, DeclarationError(f"{path}: is not read; name it {FILE}"))
+    for path in sorted(folder.rglob(FILE)):
         try:
             file = read_yaml(path)
         except ProjectError as error:
-            raise DeclarationError(str(error)) from error
-        declaration = _parse(file)
-        name = str(declaration.name)  # type: ignore[attr-defined]
-        if name in places:
-            raise DeclarationError(f"{path}:1: '{name}' is declared in {places[name]} already; choose another name")
-        places[name], found.files[name] = path, file
-        if isinstance(declaration, ImageDataset):
-            found.datasets[name] = declaration
-        elif isinstance(declaration, ClassifierDeclaration):
-            found.classifiers[name] = declaration
-        elif isinstance(declaration, HubDatasetDeclaration):
-            found.exports[name] = declaration
-    for name, classifier in found.classifiers.items():
-        _check_classifier(classifier, found, found.files[name])
+            found.leave_out(path.parent.name, DeclarationError(str(error)))
+            continue
+        try:
+            declaration = _parse(file)
+        except DeclarationError as error:
+            found.leave_out(_name_in(file), error)
+            continue
+        _add(found, declaration, file)
+    for name, classifier in list(found.classifiers.items()):
+        fault = _classifier_fault(classifier, found, found.files[name])
+        if fault is not None:
+            found.leave_out(name, fault)
     _check_exports(found)
     return found
 
 
-def _check_classifier(classifier: ClassifierDeclaration, found: Declarations, file: YamlFile) -> None:
+def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
+    """Add a declaration, unless its name is another's: then neither is meant for sure, and both are left out."""
+    name = str(declaration.name)  # type: ignore[attr-defined]
+    other = found.files.setdefault(name, file)
+    if other is not file:
+        text = f"{file.path}:1: '{name}' is declared in {other.path} too; give one of them another name"
+        found.leave_out(name, DeclarationError(text))
+    elif isinstance(declaration, ImageDataset):
+        found.datasets[name] = declaration
+    elif isinstance(declaration, ClassifierDeclaration):
+        found.classifiers[name] = declaration
+    elif isinstance(declaration, HubDatasetDeclaration):
+        found.exports[name] = declaration
+
+
+def _name_in(file: YamlFile) -> str:
+    """What a faulty declaration calls itself, else its folder's name."""
+    attributes = file.value.get("attributes") if isinstance(file.value, dict) else None
+    name = attributes.get("name") if isinstance(attributes, dict) else None
+    return name if isinstance(name, str) and name else file.path.parent.name
+
+
+def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, file: YamlFile) -> ArotError | None:
+    """What keeps a classifier from its dataset; the dataset's own fault if that is it."""
     dataset = found.datasets.get(classifier.dataset)
     if dataset is None:
+        fault = found.fault(classifier.dataset)
         hint = did_you_mean(classifier.dataset, found.datasets)
-        raise _error(file, ("attributes", "dataset"), f"no dataset '{classifier.dataset}' is declared.{hint}")
-    for needed in (classifier.embedding, "phash"):
+        return fault or _error(file, ("attributes", "dataset"), f"no dataset '{classifier.dataset}' is declared.{hint}")
+    for needed in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
         if needed not in dataset.metrics:
-            raise _error(
+            return _error(
                 file,
                 ("attributes", "embedding"),
                 f"classifier '{classifier.name}' needs the metric '{needed}': add it to the metrics of '{dataset.name}'",
             )
+    if classifier.name in known_metrics():
+        return _error(file, ("attributes", "name"), f"'{classifier.name}' is a metric's name; choose another")
+    return None
 
 
 def _check_exports(found: Declarations) -> None:
     taken: dict[tuple[str, str], str] = {}
-    for name, export in found.exports.items():
+    for name, export in list(found.exports.items()):
         other = taken.setdefault((export.repo, export.revision or MAIN), name)
         if other != name:
-            raise _error(
-                found.files[name],
-                ("attributes", "repo"),
-                f"'{export.repo}' is what export '{other}' publishes to; give each a repo or a revision of its own",
-            )
+            text = f"'{export.repo}' is what export '{other}' publishes to; give each a repo or a revision of its own"
+            found.leave_out(name, _error(found.files[name], ("attributes", "repo"), text))
 
 
 def _parse(file: YamlFile) -> BaseModel:

@@ -1,15 +1,22 @@
 """The one place where everything is assembled into ``defs``.
 
 Belongs here: assembling. Every Dagster process imports this module, so it stays light: no torch, cv2 or pandas.
+
+What has a fault is told and left out, so that the code location loads; it appears in the graph as an asset without inputs and
+outputs in the group ``problems``, whose description is the fault.
 """
 
+import logging
 import warnings
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
 from arot_assets.components import definitions_of
-from arot_assets.declarations import load_declarations
-from arot_assets.project import sql_folder
+from arot_assets.declarations import Fault, load_declarations
+from arot_assets.names import proposed_name
+from arot_assets.own_assets import own_assets
+from arot_assets.project import defs_folder, sql_folder
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
@@ -24,26 +31,47 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category, module=r"dagster\.")
 
 
-def build_definitions() -> dg.Definitions:
-    """Declarations of ``defs/``, SQL models, sensors and resources.
+PROBLEMS = "problems"
+logger = logging.getLogger("arot")
+
+
+def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Definitions:
+    """Declarations and Python assets of ``defs/``, SQL models, sensors and resources.
+
+    Args:
+        tell: takes a line for each fault, of what is left out.
 
     Raises:
-        DeclarationError: a ``defs.yaml`` is wrong; names file and line.
         ProjectError: the SQL project is wrong; names file and line.
     """
     declared = load_declarations()
+    declared.check_metrics()
     project = load_project(sql_folder())
     declared.check_subsets(project.subsets)
+    own, errors = own_assets(defs_folder())
+    faults = [*declared.faults, *(Fault(name, error) for name, error in errors.items())]
+    for line in dict.fromkeys(str(fault.error) for fault in faults):
+        tell(f"left out: {line}")
     return dg.Definitions.merge(
         *(definitions_of(d) for d in declared.all()),
+        *own,
         dg.Definitions(
-            assets=sql_model_assets(project),
+            assets=[*sql_model_assets(project), *_problems(faults)],
             asset_checks=sql_model_checks(project),
             sensors=[automation, run_failure, *(source_sensor(d) for d in declared.datasets.values())],
             resources=dagster_resources(default_resources()),
             executor=dg.in_process_executor,  # one process a run: models load once
         ),
     )
+
+
+def _problems(faults: Sequence[Fault]) -> list[dg.AssetSpec]:
+    """What is left out, so that a person who looks for it in the UI finds why."""
+    by_key = {proposed_name(fault.name) or "unnamed": fault for fault in faults}
+    return [
+        dg.AssetSpec([PROBLEMS, key], group_name=PROBLEMS, description=f"Left out: {fault.error}")
+        for key, fault in by_key.items()
+    ]
 
 
 @dg.definitions

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-NAME = r"^[a-z][a-z0-9_]*$"
+from arot_assets.names import Name, Owner
 
 
 class LabelsDeclaration(BaseModel):
@@ -66,10 +66,10 @@ class ClassifierDeclaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=NAME, description="the scores are the table <dataset>.<name>")]
-    dataset: Annotated[str, Field(pattern=NAME, description="an image dataset")]
+    name: Annotated[Name, Field(description="the scores are the table <dataset>.<name>")]
+    dataset: Annotated[Name, Field(description="an image dataset")]
     labels: LabelsDeclaration
-    embedding: Annotated[str, Field(pattern=NAME, description="the metric with a column `vector`")] = "embedding"
+    embedding: Annotated[Name, Field(description="the metric with a column `vector`")] = "embedding"
     split: SplitDeclaration = SplitDeclaration()
     l2: Annotated[
         list[Annotated[float, Field(gt=0)]],
@@ -80,7 +80,7 @@ class ClassifierDeclaration(BaseModel):
         dict[str, float], Field(description="least test figures of a head that may score: accuracy, macro_f1")
     ] = {"macro_f1": 0.8}
     description: Annotated[str, Field(description="what it tells apart, for the UI")] = ""
-    owners: Annotated[list[str], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 
     @model_validator(mode="before")
     @classmethod

@@ -29,7 +29,7 @@ def command() -> None:
     from arot_assets.progress import reporting
 
     started = time.monotonic()
-    with open_work() as work, reporting(reporter()):
+    with open_work(DATASET) as work, reporting(reporter()):
         declared = work.declared.dataset(DATASET)
         work.bring_up_to_date(declared)
     seconds = time.monotonic() - started

@@ -113,25 +113,34 @@ def _store() -> Iterator[Finding]:
 
 
 def _declared() -> Iterator[Finding]:
-    from arot_assets.cli.launch import prepare_home
-    from arot_assets.declarations import DeclarationError, load_declarations
+    from arot_assets.cli.launch import HomeError, open_instance, prepare_home
+    from arot_assets.declarations import load_declarations
     from arot_assets.errors import ProjectError
-    from arot_assets.project import sql_folder
+    from arot_assets.metrics.registry import misnamed_files
+    from arot_assets.own_assets import own_assets
+    from arot_assets.project import defs_folder, sql_folder
     from arot_assets.subsets.load import load_project
 
-    yield Finding("ok", "dagster home", str(prepare_home()))
     try:
-        declared = load_declarations()
-    except DeclarationError as error:
-        yield Finding("problem", "declarations", str(error), "mend that line")
-        return
-    for name, dataset in declared.datasets.items():
-        yield _source(name, dataset.source if dataset.on_hub else dataset.root)
+        with open_instance():
+            yield Finding("ok", "dagster home", str(prepare_home()))
+    except HomeError as error:
+        yield Finding("problem", "dagster home", str(error), "mend that; no run can be recorded before")
+    declared = load_declarations()
+    declared.check_metrics()
     try:
         project = load_project(sql_folder())
-        yield Finding("ok", "SQL models", ", ".join(project.models))
+        declared.check_subsets(project.subsets)
+        models = Finding("ok", "SQL models", ", ".join(project.models))
     except ProjectError as error:
-        yield Finding("problem", "SQL models", str(error), "mend that line")
+        models = Finding("problem", "SQL models", str(error), "mend that line")
+    for line in (*declared.problems(), *map(str, own_assets(defs_folder())[1].values())):
+        yield Finding("problem", "declarations", line, "mend that line; all else works without it")
+    for file in misnamed_files():
+        yield Finding("problem", "metrics", f"{file}: is not looked at", "name it as its metric: a to z, 0 to 9 and _")
+    for name, dataset in declared.datasets.items():
+        yield _source(name, dataset.source if dataset.on_hub else dataset.root)
+    yield models
 
 
 def _source(name: str, root: str) -> Finding:
@@ -149,6 +158,8 @@ def _source(name: str, root: str) -> Finding:
         there = storage.exists(root)
     except StorageError as error:
         return Finding("problem", f"dataset {name}", str(error), "mend that, or change `source`")
+    if there and Path(root).is_dir() and not any(Path(root).iterdir()):
+        return Finding("problem", f"dataset {name}", f"{root} is an empty folder", "mount it, or change `source`")
     if there:
         return Finding("ok", f"dataset {name}", root)
     return Finding("problem", f"dataset {name}", f"{root} is not there", "mount it, or change `source`")
@@ -156,14 +167,11 @@ def _source(name: str, root: str) -> Finding:
 
 def _endpoints() -> Iterator[Finding]:
     from arot_assets.cli.endpoints import endpoints
-    from arot_assets.declarations import DeclarationError, load_declarations
+    from arot_assets.declarations import load_declarations
     from resources.defaults import default_resources
 
     resources = default_resources()
-    try:
-        roots = [dataset.root for dataset in load_declarations().datasets.values()]
-    except DeclarationError:  # told by ``_declared``
-        roots = []
+    roots = [dataset.root for dataset in load_declarations().datasets.values()]
     yield from endpoints(resources.storage.s3, resources.tables.root, roots)
 
 

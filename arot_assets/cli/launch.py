@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 
 from arot_assets.datasets.assets import shard_partitions
 from arot_assets.project import dagster_settings
+from resources.errors import ArotError
 from resources.root import project_root
 
 PROCESS_TAG = "arot/process"
@@ -40,21 +43,45 @@ class RunOutcome:
     problems: tuple[str, ...]
 
 
+class HomeError(ArotError):
+    """Dagster's home, where runs are recorded, cannot be used; the message names the folder, cause and remedy."""
+
+
 def prepare_home() -> Path:
-    """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project, with this project's ``dagster.yaml`` in it."""
-    home = Path(os.environ.get("DAGSTER_HOME") or project_root() / ".arot" / "dagster")
-    home.mkdir(parents=True, exist_ok=True)
-    ours, theirs = dagster_settings(), home / "dagster.yaml"
-    if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
-        shutil.copyfile(ours, theirs)
+    """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project, with this project's ``dagster.yaml`` in it.
+
+    Raises:
+        HomeError: it cannot be written.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or project_root() / ".arot" / "dagster").absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        ours, theirs = dagster_settings(), home / "dagster.yaml"
+        if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
+            shutil.copyfile(ours, theirs)
+        with tempfile.TemporaryFile(dir=home) as file:  # a home of another user has everything, and takes nothing
+            file.write(b"arot")
+    except OSError as error:
+        raise HomeError(
+            f"Dagster's home '{home}' cannot be written: {error.strerror}; point DAGSTER_HOME to a folder that you may "
+            "write, with some space left"
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance that the UI shows."""
-    prepare_home()
-    return dg.DagsterInstance.get()
+    """The instance that the UI shows.
+
+    Raises:
+        HomeError: Dagster's home cannot be used.
+    """
+    home = prepare_home()
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
+        cause = " ".join(str(error).split())
+        raise HomeError(f"{home / 'dagster.yaml'}: is no configuration of Dagster: {cause}") from error
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:

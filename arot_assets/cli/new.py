@@ -83,7 +83,7 @@ def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) ->
 
 
 def _require_new(declared: Declarations, name: str) -> None:
-    if name in declared.files:
+    if name in declared.files or declared.fault(name) is not None:
         raise click.ClickException(f"'{name}' is declared already; edit its {FILE}, or choose another name")
 
 
@@ -98,6 +98,8 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
             f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {shown(first['input'])})"
         ) from error
     path = defs_folder() / folder / str(attributes["name"]) / FILE
+    if path.exists():
+        raise click.ClickException(f"{path} is there already; edit it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {"type": next(name for name, known in KINDS.items() if known is kind), "attributes": dict(attributes)}
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -20,7 +20,7 @@ def command(dataset: str, reason: str) -> None:
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
 
-    with open_work() as work, reporting(reporter()):
+    with open_work(dataset) as work, reporting(reporter()):
         declared = work.declared.dataset(dataset)
         before = _failed(work.status(declared))
         work.fill_shards(declared, reason)
@@ -29,6 +29,7 @@ def command(dataset: str, reason: str) -> None:
         work.build_models()
         after = _failed(work.status(declared))
     click.echo(f"{dataset}: {before:,} failed rows before, {after:,} now")
+    work.declared.require_whole(dataset)
 
 
 def _failed(status) -> int:  # type: ignore[no-untyped-def]

@@ -24,7 +24,7 @@ def command(dataset: str, metrics: str | None) -> None:
     from arot_assets.progress import reporting
 
     started = time.monotonic()
-    with open_work() as work, reporting(reporter()):
+    with open_work(dataset) as work, reporting(reporter()):
         declared = work.declared.dataset(dataset)
         wanted = [m.strip() for m in metrics.split(",")] if metrics else None
         for name in wanted or ():
@@ -50,3 +50,4 @@ def command(dataset: str, metrics: str | None) -> None:
             click.echo(
                 f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed{lost}; `arot status {dataset}` says why"
             )
+    work.declared.require_whole(dataset)  # at the end: all else is done

@@ -7,7 +7,7 @@ from functools import cache
 import click
 
 from arot_assets.cli.launch import close_killed_runs, open_instance
-from arot_assets.cli.metric_files import check_metrics
+from arot_assets.cli.problems import tell_problem, tell_problems
 from arot_assets.cli.work import Work
 from arot_assets.declarations import load_declarations
 from arot_assets.project import sql_folder
@@ -19,22 +19,30 @@ LEFTOVER_SECONDS = 3600.0
 
 
 @contextmanager
-def open_work() -> Iterator[Work]:
-    """Everything that ``Work`` needs.
+def open_work(dataset: str | None = None) -> Iterator[Work]:
+    """Everything that ``Work`` needs. What is declared with a fault is told and left out.
+
+    Args:
+        dataset: the one that is asked for.
 
     Raises:
-        DeclarationError, ProjectError: a declaration, a metric's file or a SQL model is wrong.
+        DeclarationError: it is not declared, or its declaration has a fault.
+        ProjectError: the SQL project is wrong.
+        HomeError: Dagster's home cannot be used.
     """
     declared = load_declarations()
-    check_metrics(declared)
+    if dataset is not None:
+        declared.dataset(dataset)
+    declared.check_metrics()
     project = load_project(sql_folder())
     declared.check_subsets(project.subsets)
+    tell_problems(declared)
 
     @cache
     def definitions():  # type: ignore[no-untyped-def]
         from arot_assets.definitions import build_definitions
 
-        return build_definitions()
+        return build_definitions(tell_problem)
 
     resources = default_resources()
     resources.storage.remove_leftovers(resources.tables.root, LEFTOVER_SECONDS)

@@ -15,8 +15,8 @@ def command(dataset: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from arot_assets.cli.metric_files import check_metrics
-    from arot_assets.declarations import load_declarations
+    from arot_assets.declarations import DeclarationError, load_declarations
+    from arot_assets.leftovers import leftover_datasets, leftover_metrics
     from arot_assets.project import sql_folder
     from arot_assets.status import dataset_status, failures_by_reason
     from arot_assets.subsets.leftovers import leftover_models
@@ -25,11 +25,11 @@ def command(dataset: str | None) -> None:
     from resources.tables import ModelRef
 
     declared = load_declarations()
-    check_metrics(declared)
+    declared.check_metrics()
     resources = default_resources()
     console = Console(width=max(Console().width, 110))
     names = [dataset] if dataset else list(declared.datasets)
-    if not names:
+    if not names and not declared.faults:
         click.echo("no dataset is declared; `arot new image-dataset NAME SOURCE` declares one")
     for name in names:
         status = dataset_status(resources, declared.dataset(name), declared.classifiers)
@@ -55,3 +55,15 @@ def command(dataset: str | None) -> None:
             f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
             f"`arot rm {resources.tables.uri(ModelRef(name))}` in any case"
         )
+    for name in leftover_datasets(declared, resources.tables):
+        folder = resources.tables.dataset_folder(name)
+        click.echo(
+            f"{folder} has the tables of dataset '{name}', which is no longer declared; `arot rm -r {folder}` removes them"
+        )
+    for ref in leftover_metrics(declared, resources.tables):
+        folder = resources.tables.folder(ref)
+        click.echo(f"{folder} is a metric that '{ref.dataset}' no longer keeps; `arot rm -r {folder}` removes it")
+    if dataset:
+        declared.require_whole(dataset)
+    elif declared.faults:
+        raise DeclarationError("\n".join(f"left out: {line}" for line in declared.problems()))

@@ -10,15 +10,16 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from arot_assets.names import Name, Owner
 from resources.root import project_root
 from resources.storage.http.rules import carries_secret
 from resources.storage.hub.address import is_hub, parse
 from resources.storage.objects import StorageError, absolute, is_local, scheme_of
 
-NAME = r"^[a-z][a-z0-9_]*$"
 SHARD_SIZE = 5000
 RESERVED_NAMES = (
     "main",
+    "memory",
     "models",
     "information_schema",
     "pg_catalog",
@@ -27,6 +28,7 @@ RESERVED_NAMES = (
     "catalog",
     "classifiers",
     "exports",
+    "problems",
 )
 
 
@@ -85,7 +87,7 @@ class ImageDatasetDeclaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=NAME, description="schema in SQL and prefix of the assets, e.g. demo")]
+    name: Annotated[Name, Field(description="schema in SQL and prefix of the assets, e.g. demo")]
     source: Annotated[
         str,
         Field(
@@ -98,7 +100,7 @@ class ImageDatasetDeclaration(BaseModel):
         "phash",
     ]
     description: Annotated[str, Field(description="what these images are, for the UI")] = ""
-    owners: Annotated[list[str], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
         SHARD_SIZE
     )
@@ -121,7 +123,7 @@ class ImageDatasetDeclaration(BaseModel):
     @classmethod
     def _not_reserved(cls, name: str) -> str:
         if name in RESERVED_NAMES:
-            raise ValueError(f"{name!r} is a reserved name; choose another")
+            raise ValueError(f"{name!r} means something else in the store or in DuckDB; '{name}_images' would do")
         return name
 
     @field_validator("source")

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from arot_assets.names import Name, Owner
 from resources.storage.hub.address import HubAddress, parse
 from resources.storage.objects import StorageError
 
-NAME = r"^[a-z][a-z0-9_]*$"
 MODEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DATASET = "dataset"
 
@@ -33,7 +33,7 @@ class HubDatasetDeclaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=NAME, description="the asset is exports/<name>")]
+    name: Annotated[Name, Field(description="the asset is exports/<name>")]
     subset: Annotated[str, Field(pattern=MODEL, description="a SQL model tagged `subset`")]
     repo: Annotated[str, Field(description="owner/name on the Hub; made if it is not there")]
     license: Annotated[
@@ -46,7 +46,7 @@ class HubDatasetDeclaration(BaseModel):
         list[str] | None,
         Field(description="columns beside the image; default: all of the subset, caption and tags"),
     ] = None
-    split: Annotated[str, Field(pattern=NAME, description="the split that the rows are")] = "train"
+    split: Annotated[Name, Field(description="the split that the rows are")] = "train"
     private: Annotated[bool, Field(description="whether only its owners see a repository that is made")] = True
     revision: Annotated[str | None, Field(description="a branch; made if it is not there. Default: main")] = None
     shard_megabytes: Annotated[float, Field(gt=0, le=5000, description="size of a parquet file")] = 500.0
@@ -55,7 +55,7 @@ class HubDatasetDeclaration(BaseModel):
         Field(description="a picture that cannot be read any more: publish nothing, or leave it out and count it"),
     ] = "stop"
     description: Annotated[str, Field(description="what it is, for the card and the UI")] = ""
-    owners: Annotated[list[str], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 
     @field_validator("repo")
     @classmethod

@@ -1,20 +1,27 @@
 """Which metrics there are: each file of ``metrics/catalogue/``, and each file of the project's own ``metrics/``.
 
-Belongs here: finding them. A file is named after its metric, so the names are known without importing anything. A project's
-metric wins over one of the catalogue of the same name.
+Belongs here: finding them, and telling what is wrong with a file of one. A file is named after its metric, so the names are
+known without importing anything. A project's metric wins over one of the catalogue of the same name.
 """
 
 import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from arot_assets.metrics import catalogue
 from arot_assets.metrics.metric import Metric
+from arot_assets.names import NAME
 from arot_assets.project import metrics_folder
+from resources.errors import ArotError
+
+
+class MetricFileError(ArotError):
+    """The file of a metric cannot be used; the message names the file, the line where it is known, and the cause."""
 
 
 def known_metrics() -> frozenset[str]:
@@ -27,28 +34,50 @@ def get_metric(name: str) -> Metric:
 
     Raises:
         KeyError: no such file.
-        TypeError: the file declares no metric of its own name.
+        MetricFileError: it cannot be imported, or declares no metric of its own name.
     """
     if name not in known_metrics():
         raise KeyError(f"no metric {name!r}; there are: {', '.join(sorted(known_metrics()))}")
     return _load(name, _own().get(name))
 
 
+def misnamed_files() -> list[Path]:
+    """Files among the project's own metrics that are none, since no table may have their name."""
+    folder = metrics_folder()
+    files = sorted(folder.glob("*.py")) if folder is not None else []
+    return [p for p in files if not NAME.fullmatch(p.stem) and not p.stem.startswith("_")]
+
+
 def _own() -> dict[str, Path]:
     """Name -> file of the project's own metrics."""
     folder = metrics_folder()
-    return {p.stem: p for p in folder.glob("*.py") if p.stem.isidentifier()} if folder is not None else {}
+    return {p.stem: p for p in folder.glob("*.py") if NAME.fullmatch(p.stem)} if folder is not None else {}
 
 
 @cache
 def _load(name: str, file: Path | None) -> Metric:
-    module = importlib.import_module(f"{catalogue.__name__}.{name}") if file is None else _import_file(name, file)
+    try:
+        module = importlib.import_module(f"{catalogue.__name__}.{name}") if file is None else _import_file(name, file)
+    except (Exception, SystemExit) as error:  # whatever a person's file may do; one that leaves the process, too
+        place = _place(error)
+        raise MetricFileError(f"{place}metric '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
     for value in vars(module).values():
         if isinstance(value, Metric) and value.name == name:
             return value
-    raise TypeError(
+    raise MetricFileError(
         f"{module.__file__} declares no metric named {name!r}: the function or Metric must be called {name!r}"
     )
+
+
+def _place(error: BaseException) -> str:
+    """``file:line: `` in the file where loading a metric failed; empty when it did not fail inside one."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    inside = [
+        f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name in ("catalogue", "metrics")
+    ]
+    inside = [f for f in inside if Path(f.filename) != Path(__file__)]
+    return f"{inside[-1].filename}:{inside[-1].lineno}: " if inside else ""
 
 
 def _import_file(name: str, file: Path) -> ModuleType:

@@ -89,6 +89,10 @@ class Tables:
         """The URI of the folder of a table's shards."""
         return join(self.root, ref.folder)
 
+    def dataset_folder(self, dataset: str) -> str:
+        """The URI of the folder of all tables of a dataset."""
+        return join(self.root, f"{DATASETS}/{dataset}")
+
     def exists(self, place: Place) -> bool:
         """Whether a file is there."""
         return self.storage.exists(self.uri(place))

@@ -14,7 +14,7 @@ import pytest
 
 from arot_assets.datasets.inventory import SCHEMA, InventoryError, read_inventory
 from arot_assets.datasets.reach import spread
-from arot_assets.declarations import DeclarationError, ImageDataset, load_declarations
+from arot_assets.declarations import ImageDataset, load_declarations
 from arot_assets.reasons import meant
 from arot_assets.status import dataset_status, failures_by_reason
 from resources.storage import StorageError
@@ -389,6 +389,5 @@ def test_error_about_a_secret_does_not_show_it(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text(
         "type: arot_assets.components.ImageDataset\nattributes:\n  name: s\n  source: http://u:hunter2@h/l.csv?token=abc\n"
     )
-    with pytest.raises(DeclarationError, match="a password or signature") as caught:
-        load_declarations(tmp_path)
-    assert "hunter2" not in str(caught.value) and "token=abc" not in str(caught.value)
+    (told,) = load_declarations(tmp_path).problems()
+    assert "a password or signature" in told and "hunter2" not in told and "token=abc" not in told

@@ -119,7 +119,8 @@ def _declare(root: Path, snippet: Snippet) -> None:
     shutil.copytree(root / "arot_assets" / "defs", folder / "defs")
     (folder / "defs.yaml").write_text(snippet.text, encoding="utf-8")
     try:
-        load_declarations(folder)
+        problems = load_declarations(folder).problems()
+        assert not problems, f"{snippet.place}: {problems}"
     finally:
         shutil.rmtree(folder)
 

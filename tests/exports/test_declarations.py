@@ -1,5 +1,6 @@
 """Declaring an export: what is wrong is told with file and line, before anything runs."""
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -56,17 +57,21 @@ def test_a_mistake_is_told_with_its_line_and_the_remedy(
     tmp_path: Path, line: str, instead: str, place: int, message: str
 ) -> None:
     path = write(tmp_path, TEXT.replace(line, instead))
-    with pytest.raises(DeclarationError, match=message) as told:
-        load_declarations(tmp_path).check_subsets(SUBSETS)
-    assert str(told.value).startswith(f"{path}:{place}: ")
+    declared = load_declarations(tmp_path)
+    declared.check_subsets(SUBSETS)
+    (told,) = declared.problems()
+    assert told.startswith(f"{path}:{place}: ") and re.search(message, told), told
+    with pytest.raises(DeclarationError, match=message):
+        declared.export("photos")
 
 
 def test_two_exports_to_one_branch_would_overwrite_each_other(tmp_path: Path) -> None:
     write(tmp_path)
     path = write(tmp_path, TEXT.replace("name: photos", "name: more"), "qmore")
-    with pytest.raises(DeclarationError, match="is what export 'photos' publishes to") as told:
-        load_declarations(tmp_path)
-    assert str(told.value).startswith(f"{path}:6: ")
+    declared = load_declarations(tmp_path)
+    (told,) = declared.problems()
+    assert told.startswith(f"{path}:6: ") and "is what export 'photos' publishes to" in told
+    assert set(declared.exports) == {"photos"}
     path.write_text(TEXT.replace("name: photos", "name: more") + "  revision: v2\n")
     assert set(load_declarations(tmp_path).exports) == {"photos", "more"}
 

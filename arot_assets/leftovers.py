@@ -1,0 +1,30 @@
+"""Tables in the store that belong to nothing that is declared: a dataset or metric that was removed from ``defs/``.
+
+Belongs here: finding them. Does not belong here: removing them, which a person decides, since a store may serve several projects;
+the tables of SQL models (``subsets/leftovers.py``).
+"""
+
+from arot_assets.declarations import Declarations
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+
+METRIC_VERSION = "metric_version"
+"""In the footer of every metric table."""
+
+
+def leftover_datasets(declared: Declarations, tables: Tables) -> list[str]:
+    """Datasets that have tables and are no longer declared; one whose declaration has a fault is not among them."""
+    return [n for n in tables.datasets() if n not in declared.datasets and declared.fault(n) is None]
+
+
+def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
+    """Metric tables that their dataset no longer keeps."""
+    found = []
+    for dataset, declaration in declared.datasets.items():
+        kept = {INVENTORY, SAMPLES, *declaration.metrics}
+        for name in tables.of(dataset):
+            faulty = declared.fault(name) or declared.fault(f"metric {name}")
+            if name in kept or name in declared.classifiers or faulty:
+                continue
+            if any(METRIC_VERSION in h.footer for h in tables.heads(dataset, name).values()):
+                found.append(TableRef(dataset, name))
+    return found

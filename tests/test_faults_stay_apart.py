@@ -1,0 +1,233 @@
+"""One declaration or metric with a fault is one line with its place; all else that is declared works."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from arot_assets.cli.main import main
+from arot_assets.declarations import DeclarationError, load_declarations
+from arot_assets.definitions import build_definitions
+from arot_assets.names import proposed_name
+from arot_assets.project import init_project
+from tests.conftest import EXAMPLES, REPOSITORY
+
+HEAD = "type: arot_assets.components.ImageDataset\nattributes:\n"
+FAULTS = {
+    "control_character": (f'{HEAD}  name: pets\n  source: x\n  description: "a\x07b"\n', 5, "may not stand in YAML"),
+    "impossible_date": (f"{HEAD}  name: pets\n  source: x\n  description: 2024-13-45\n", 5, "is no timestamp"),
+    "unknown_tag": (f"{HEAD}  name: pets\n  source: x\n  description: !secret pets\n", 5, "unknown tag '!secret'"),
+    "unquoted_braces": (f"{HEAD}  name: pets\n  source: x\n  description: {{{{ team }}}}\n", 5, "needs quotes"),
+    "owner": (f'{HEAD}  name: pets\n  source: x\n  owners: ["Ann"]\n', 5, "'team:ann' would do"),
+    "memory": (f"{HEAD}  name: memory\n  source: x\n", 3, "'memory_images' would do"),
+    "temp": (f"{HEAD}  name: temp\n  source: x\n", 3, "'temp_images' would do"),
+    "my_cats": (f"{HEAD}  name: My Cats\n  source: x\n", 3, "'my_cats' would do"),
+    "type": ("type: arot_assets.components.ImageDatset\nattributes: {}\n", 1, "unknown type"),
+    "list": ("- a\n", 1, "needs the keys 'type' and 'attributes'"),
+    "empty": ("", 1, "needs the keys 'type' and 'attributes'"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one dataset, ``good``, of three pictures."""
+    root = tmp_path / "project"
+    init_project(root)
+    (root / "pictures").mkdir()
+    for picture in sorted((EXAMPLES / "photo" / "sea").glob("*.jpg"))[:3]:
+        (root / "pictures" / picture.name).write_bytes(picture.read_bytes())
+    declare(root, "good")
+    monkeypatch.setenv("AROT_PROJECT", str(root))
+    return root
+
+
+def declare(root: Path, name: str, **attributes: object) -> Path:
+    """Declare a dataset over the pictures of the project."""
+    fields = {"name": name, "source": "pictures", "metrics": ["phash"], "settle_seconds": 0, **attributes}
+    return write(root, name, yaml.safe_dump({"type": "arot_assets.components.ImageDataset", "attributes": fields}))
+
+
+def write(root: Path, name: str, text: str, file: str = "defs.yaml") -> Path:
+    """Write a declaration as it is given."""
+    path = root / "defs" / "datasets" / name / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def keys() -> set[str]:
+    """The assets that Dagster finds."""
+    return {k.to_user_string() for k in build_definitions(lambda _: None).resolve_all_asset_keys()}
+
+
+def arot(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a process of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_"))}
+    command = [sys.executable, "-m", "arot_assets.cli", *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(REPOSITORY), **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_fault_in_one_file_is_one_line_and_leaves_the_others_alone(folder: Path, case: str) -> None:
+    text, line, message = FAULTS[case]
+    path = write(folder, case, text)
+    declared = load_declarations()
+    (told,) = declared.problems()
+    assert told.startswith(f"{path}:{line}: ") and message in told and "\n" not in told
+    assert list(declared.datasets) == ["good"]
+    assert {"good/samples", "good/phash"} <= keys()
+
+
+def test_each_faulty_file_is_told_and_asked_for_by_its_name(folder: Path) -> None:
+    for case, (text, _, _) in FAULTS.items():
+        write(folder, case, text)
+    declared = load_declarations()
+    assert len(declared.problems()) == len(FAULTS)
+    with pytest.raises(DeclarationError, match="unknown tag '!secret'"):
+        declared.dataset("unknown_tag")  # nothing in it can be read: it goes by its folder
+    with pytest.raises(DeclarationError, match="'my_cats' would do"):
+        declared.dataset("My Cats")
+    assert {k for k in keys() if k.startswith("problems/")} >= {"problems/my_cats", "problems/unknown_tag"}
+
+
+def test_merge_keys_of_yaml_are_read(folder: Path) -> None:
+    write(folder, "merge", f"{HEAD}  <<: {{metrics: [cv2]}}\n  name: pets\n  source: pictures\n")
+    assert load_declarations().dataset("pets").metrics == ["cv2"]
+
+
+def test_of_two_files_with_one_name_neither_is_taken(folder: Path) -> None:
+    first = declare(folder, "good")
+    second = write(folder, "later", first.read_text())
+    declared = load_declarations()
+    assert not declared.datasets
+    assert declared.problems() == [f"{second}:1: 'good' is declared in {first} too; give one of them another name"]
+
+
+def test_file_of_another_ending_is_told(folder: Path) -> None:
+    path = write(folder, "cats", f"{HEAD}  name: cats\n  source: x\n", "defs.yml")
+    assert load_declarations().problems() == [f"{path}: is not read; name it defs.yaml"]
+
+
+def test_classifier_of_a_faulty_dataset_needs_no_line_of_its_own(folder: Path) -> None:
+    write(folder, "pets", f"{HEAD}  name: pets\n  source: x\n  metrcs: [phash]\n")
+    path = folder / "defs" / "classifiers" / "kind" / "defs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "type: arot_assets.components.Classifier\nattributes: {name: kind, dataset: pets, labels: {from_folder: 1}}\n"
+    )
+    declared = load_declarations()
+    (told,) = declared.problems()
+    assert "unknown key 'metrcs'" in told and not declared.classifiers
+
+
+def test_metric_that_cannot_be_imported_is_left_out_of_its_dataset_alone(folder: Path) -> None:
+    (folder / "metrics" / "gloss.py").write_text('"""Gloss."""\n\nimport no_such_module\n')
+    declare(folder, "shiny", metrics=["phash", "gloss"])
+    done = arot(folder, "run", "good")
+    assert done.returncode == 0, done.stderr
+    assert f"left out: {folder}/metrics/gloss.py:3: metric 'gloss' cannot be loaded: ModuleNotFoundError" in done.stderr
+    done = arot(folder, "run", "shiny")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "shiny: up to date" in done.stdout
+    assert done.stderr.strip().splitlines()[-1].startswith(f"Error: {folder}/metrics/gloss.py:3: ")
+    rows = arot(folder, "sql", "select count(*) as n from shiny.phash", "-o", "json")
+    assert json.loads(rows.stdout) == [{"n": 3}], rows.stderr
+    done = arot(folder, "status")
+    assert done.returncode == 1 and "shiny" in done.stdout and "good" in done.stdout
+    assert done.stderr.count("gloss.py:3") == 1 and "Traceback" not in done.stderr
+
+
+def test_doctor_finds_each_fault(folder: Path) -> None:
+    (folder / "metrics" / "gloss.py").write_text("raise SystemExit(3)\n")
+    (folder / "metrics" / "Größe.py").write_text("")
+    declare(folder, "shiny", metrics=["phash", "gloss"])
+    bad = write(folder, "owner", FAULTS["owner"][0])
+    code = folder / "defs" / "mine.py"
+    code.write_text("\n\nraise ValueError('not yet')\n")
+    declare(folder, "away", source=str(folder / "nowhere"))
+    (folder / "unmounted").mkdir()
+    declare(folder, "bare", source="unmounted")
+    done = arot(folder, "doctor")
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    for part in (
+        f"{folder}/metrics/gloss.py:1: metric 'gloss' cannot be loaded: SystemExit: 3",
+        f"{folder}/metrics/Größe.py: is not looked at",
+        f"{bad}:5: ",
+        f"{code}:3: cannot be loaded: ValueError: not yet",
+        f"{folder}/nowhere is not there",
+        f"{folder}/unmounted is an empty folder",
+    ):
+        assert sum(line.startswith("BAD ") and part in line for line in done.stdout.splitlines()) == 1, done.stdout
+
+
+@pytest.mark.parametrize("command", [("run", "good"), ("doctor",), ("ui",)])
+def test_home_of_dagster_that_cannot_be_written_is_one_line(folder: Path, command: tuple[str, ...]) -> None:
+    (folder / "file").write_text("")
+    done = arot(folder, *command, DAGSTER_HOME=str(folder / "file" / "home"))
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in said, said
+    assert f"Dagster's home '{folder}/file/home' cannot be written: Not a directory; point DAGSTER_HOME" in said
+
+
+def test_settings_of_dagster_that_are_none_are_one_line(folder: Path) -> None:
+    (folder / "home").mkdir()
+    (folder / "home" / "dagster.yaml").write_text("run_quue: {}\n")
+    done = arot(folder, "run", "good", DAGSTER_HOME="home")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "home/dagster.yaml: is no configuration of Dagster" in done.stderr and "run_quue" in done.stderr
+
+
+def test_python_among_the_declarations_is_loaded_and_a_bad_file_leaves_the_others_alone(folder: Path) -> None:
+    code = folder / "defs" / "reports"
+    code.mkdir()
+    (code / "weekly.py").write_text(
+        "import dagster as dg\n\n\n@dg.asset(deps=[['good', 'samples']])\ndef weekly() -> None:\n    '''A report.'''\n"
+    )
+    (code / "broken.py").write_text("import dagster as dg\n\nx = dg.nothing_of_this_name\n")
+    told: list[str] = []
+    definitions = build_definitions(told.append)
+    assert "weekly" in {k.to_user_string() for k in definitions.resolve_all_asset_keys()}
+    (line,) = told
+    assert line.startswith(f"left out: {code}/broken.py:3: cannot be loaded: AttributeError")
+
+
+def test_tables_of_what_is_no_longer_declared_are_listed_with_what_removes_them(folder: Path) -> None:
+    path = declare(folder, "cats")
+    assert arot(folder, "run", "cats").returncode == 0
+    declare(folder, "cats", metrics=["cv2"])
+    table = folder / ".arot" / "store" / "datasets" / "cats" / "phash"
+    assert f"`arot rm -r {table}` removes it" in arot(folder, "status").stdout
+    path.unlink()
+    done = arot(folder, "status")
+    assert done.returncode == 0 and f"`arot rm -r {table.parent}` removes them" in done.stdout, done.stdout
+    path.write_text("type: [\n")
+    assert "no longer declared" not in arot(folder, "status").stdout, "its declaration is there, with a fault"
+    path.unlink()
+    assert arot(folder, "rm", "-r", "--yes", str(table.parent)).returncode == 0
+    assert "no longer declared" not in arot(folder, "status").stdout
+
+
+def test_what_was_meant_is_proposed() -> None:
+    assert [proposed_name(n) for n in ("My Cats", "2024 Öl-Bilder", "猫")] == ["my_cats", "ol_bilder", ""]
+    said = CliRunner().invoke(main, ["stauts"])
+    assert said.exit_code == 2 and "no command 'stauts'. Did you mean 'status'?" in said.output
+
+
+def test_new_refuses_a_name_in_words_and_overwrites_nothing(folder: Path) -> None:
+    said = CliRunner().invoke(main, ["new", "image-dataset", "My Cats", str(folder / "pictures")])
+    assert said.exit_code == 1 and "'my_cats' would do" in said.output
+    path = write(folder, "pets", "type: [\n")
+    said = CliRunner().invoke(main, ["new", "image-dataset", "pets", str(folder / "pictures")])
+    assert said.exit_code == 1 and "declared already" in said.output and path.read_text() == "type: [\n"
