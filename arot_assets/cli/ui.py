@@ -20,8 +20,12 @@ import click
     help="how often sensors look, at least 5; default: sources every 30, automation every 15",
 )
 def command(host: str, port: int, look_every: int | None) -> None:
-    """Start Dagster's UI with its daemon (sensors, automation, run queue). Stop it with Ctrl-C."""
+    """Start Dagster's UI with its daemon (sensors, automation, run queue). Stop it with Ctrl-C.
+
+    It ends with the shell or script that started it; `nohup arot ui &` goes on without.
+    """
     from arot_assets.cli.launch import close_killed_runs, open_instance, prepare_home
+    from arot_assets.cli.supervise import supervise
 
     home = prepare_home()
     with socket.socket() as probe:
@@ -36,4 +40,6 @@ def command(host: str, port: int, look_every: int | None) -> None:
         os.environ["AROT_SENSOR_SECONDS"] = str(look_every)
     program = shutil.which("dagster", path=os.path.dirname(sys.executable)) or "dagster"
     click.echo(f"Dagster on http://{host}:{port}, results of {home}")
-    os.execv(program, [program, "dev", "-m", "arot_assets.definitions", "--host", host, "--port", str(port)])
+    sys.stdout.flush()
+    arguments = ["dev", "-m", "arot_assets.definitions", "--host", host, "--port", str(port)]
+    sys.exit(supervise([program, *arguments], lambda line: click.echo(line, err=True)))

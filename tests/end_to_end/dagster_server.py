@@ -4,7 +4,6 @@ Belongs here: starting and stopping it, and the questions that tests ask it. Doe
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -189,11 +188,10 @@ def _wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]"
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C, then whatever is left of its group, so that nothing outlives the test."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Ctrl-C; and again if that takes too long, which kills at once, so that nothing outlives the test."""
+    for _ in range(2):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
     process.wait()

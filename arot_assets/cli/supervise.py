@@ -1,0 +1,96 @@
+"""A program of several processes that is started in front, and ends as one: when it is asked to, and with whoever started it.
+
+Belongs here: signals and process groups. Does not belong here: what is started (``ui.py``).
+
+A script that starts a command in the background hands it an ignored SIGINT, and orphans it when the script itself is killed:
+what is started so can neither be interrupted nor is it seen again. Hence signals are taken here, whatever was inherited, and
+the parent is watched.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+LOOK_SECONDS = 0.5
+ORDERLY_SECONDS = 30.0
+"""What Dagster may take to end its runs and servers after it was asked to."""
+SUDDEN_SECONDS = 5.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_PDEATHSIG = 1
+
+
+def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
+    """Run a program to its end, in a process group of its own.
+
+    SIGINT, SIGTERM, SIGHUP (unless ignored, as under ``nohup``) and the end of the process that started this one end it: it is
+    interrupted, and killed when that is in vain. A second signal kills at once.
+
+    Args:
+        command: the program and its arguments.
+        say: takes a line for the person who watches.
+
+    Returns:
+        The program's exit status; 0 when it was ended as it was asked to.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    outlives = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    parent = os.getppid()
+    before = {n: signal.signal(n, ask) for n in ENDING if not (n == signal.SIGHUP and outlives)}
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=_interrupted_with_us)
+    try:
+        while child.poll() is None and not asked:
+            if not outlives and os.getppid() != parent:
+                say("the process that started this one is gone: ending; start it with nohup to let it go on")
+                break
+            time.sleep(LOOK_SECONDS)
+        if child.poll() is not None:
+            return child.returncode
+        child.send_signal(signal.SIGINT)
+        return 0 if _wait(lambda: child.poll() is not None, ORDERLY_SECONDS, asked) else 128 + signal.SIGKILL
+    finally:
+        _end_group(child, asked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_group(child: "subprocess.Popen[bytes]", asked: list[int]) -> None:
+    """End whatever is left of a program: its runs are interrupted, so that they can say so, then killed."""
+    if _signal_group(child, signal.SIGINT):
+        _wait(lambda: not _signal_group(child, 0), SUDDEN_SECONDS, asked)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _wait(ended: Callable[[], bool], seconds: float, asked: list[int]) -> bool:
+    """Wait for an end, for some seconds or until it is asked for once more; gives whether it came."""
+    before, deadline = len(asked), time.monotonic() + seconds
+    while not ended():
+        if time.monotonic() > deadline or len(asked) > before:
+            return False
+        time.sleep(LOOK_SECONDS / 5)
+    return True
+
+
+def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> bool:
+    """Send a signal to all processes of a program that are left; gives whether there are any."""
+    child.poll()  # a zombie of ours would count as left
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _interrupted_with_us() -> None:
+    """In the child before it becomes the program: have it interrupted if this process is killed; on Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
