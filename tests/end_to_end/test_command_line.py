@@ -108,6 +108,34 @@ def test_status_loads_nothing_that_only_runs_need(done: Project) -> None:
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+LOOKING = (
+    ["sql", "select 1"],
+    ["explain", "clean", "{name}"],
+    ["ls", "{root}/.arot/store"],
+    ["cat", "{root}/pyproject.toml"],
+    ["peek", "{root}/.arot/store/datasets/demo/inventory.parquet"],
+    ["models"],
+    ["--help"],
+)
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=lambda arguments: arguments[0])
+def test_a_command_that_only_looks_loads_no_dagster(done: Project, arguments: list[str]) -> None:
+    ((name,),) = done.sql(
+        "select parse_filename(uri) from demo.samples where status = 'ok' and uri like '%/photo/%' order by uri limit 1"
+    )
+    said = [argument.format(root=done.root, name=name) for argument in arguments]
+    code = (
+        f"import sys\nfrom arot_assets.cli import main\nmain({said!r}, standalone_mode=False)\n"
+        "print([m for m in ('dagster', 'boto3', 'torch', 'cv2', 'numba', 'sklearn') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=done.root, env=done.environment(), capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
 def test_explain_shows_each_predicate_with_the_sample_s_own_values(done: Project) -> None:
     ((name,),) = done.sql(
         "select parse_filename(uri) from demo.samples where status = 'ok' and uri like '%/photo/%' order by uri limit 1"
