@@ -25,11 +25,16 @@ EXAMPLES = REPOSITORY / "examples" / "images"
 
 
 LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
+SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift"}
+"""Fixtures that start a server or let commands run in processes of their own: `make check` leaves their tests out."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that at the end no worker waits for another."""
+    """Files that take long come first, so that at the end no worker waits for another; slow tests are marked."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())) or item.nodeid.startswith("tests/end_to_end/"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

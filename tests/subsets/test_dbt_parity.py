@@ -19,7 +19,10 @@ from tests.waiting import run
 
 DBT = Path(sys.executable).with_name("dbt")
 
-pytestmark = pytest.mark.skipif(not DBT.exists(), reason="dbt is not installed (pip install .[dev])")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DBT.exists(), reason="dbt is not installed (pip install .[dev])"),
+]
 
 
 def dbt_build(project: Project, catalog: Path, folder: Path) -> subprocess.CompletedProcess[str]:
