@@ -159,7 +159,7 @@ def _source(name: str, root: str) -> Finding:
     except StorageError as error:
         return Finding("problem", f"dataset {name}", str(error), "mend that, or change `source`")
     if there and Path(root).is_dir() and not any(Path(root).iterdir()):
-        return Finding("problem", f"dataset {name}", f"{root} is an empty folder", "mount it, or change `source`")
+        return Finding("note", f"dataset {name}", f"{root} is an empty folder", "mount it, or change `source`")
     if there:
         return Finding("ok", f"dataset {name}", root)
     return Finding("problem", f"dataset {name}", f"{root} is not there", "mount it, or change `source`")

@@ -136,7 +136,10 @@ def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sampl
     """
     is_prefix = len(sample) >= SHORTEST_PREFIX and all(c in "0123456789abcdef" for c in sample.lower())
     rows: list[tuple[str, str | None, str, str, str | None]] = []
+    listed = con.execute("select table_schema from information_schema.tables where table_name = 'samples'").fetchall()
     for dataset in datasets:
+        if (dataset,) not in listed:
+            raise ProjectError(f"dataset '{dataset}' has no samples yet; `arot run {dataset}` makes them")
         rows += con.execute(
             f"""select {literal(dataset)}, sample_id, uri, status, duplicate_of from {quote(dataset)}.samples
             where uri = $1 or ends_with(uri, '/' || $1) or ($2 and starts_with(sample_id, lower($1)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.root import project_root
-from resources.storage.storage import explain, is_local
+from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
 from resources.warehouse.connection import open_duckdb, reach_s3
 from resources.warehouse.views import View, dataset_views, model_views, quote
@@ -68,21 +68,35 @@ class Warehouse:
     def refresh(self) -> None:
         """Write ``catalog.duckdb`` anew and put it in place in one step; who has the old one open is not disturbed.
 
+        The new one is opened again and its views are counted first: on a nearly full disk DuckDB closes a file without an error
+        whose views are in its log alone.
+
         Raises:
-            StorageError: the place cannot be written.
+            StorageError: the place cannot be written; the old catalogue stays.
         """
+        import duckdb
+
         path = self.catalog_path
         temporary = path.with_name(f".arot-tmp-{os.getpid()}-{CATALOG}")
+        log = temporary.with_name(f"{temporary.name}.wal")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)
+            log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
-                _create(con, self._views(con))
+                created = _create(con, self._views(con))
+            log.unlink(missing_ok=True)  # it is not moved with the file, so what is in it does not count
+            stored = _stored_views(temporary)
+            if stored != created:
+                raise _not_written(path, f"{stored} of {created} views were stored")
             temporary.replace(path)
         except OSError as error:
             raise explain(str(path), "write", error) from error
+        except (duckdb.IOException, duckdb.FatalException) as error:
+            raise _not_written(path, str(error).partition("\n")[0]) from error
         finally:
             temporary.unlink(missing_ok=True)
+            log.unlink(missing_ok=True)
 
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
         return open_duckdb(self.tables, database, self.memory_limit)
@@ -93,7 +107,9 @@ class Warehouse:
         yield from model_views(self.tables)
 
 
-def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> None:
+def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> int:
+    """Create some views; gives how many."""
+    count = 0
     schemas: set[str] = {"main"}
     con.begin()  # one transaction: a file is synced to disk once, not for each view and comment
     for view in views:
@@ -102,4 +118,21 @@ def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> None:
             schemas.add(view.schema)
         for statement in view.statements():
             con.execute(statement)
+        count += 1
     con.commit()
+    return count
+
+
+def _stored_views(catalog: Path) -> int:
+    """The number of views in a catalogue file."""
+    import duckdb
+
+    with duckdb.connect(str(catalog), read_only=True) as con:
+        ((count,),) = con.execute("select count(*) from duckdb_views() where not internal").fetchall()
+    return int(count)
+
+
+def _not_written(catalog: Path, cause: str) -> StorageError:
+    return StorageError(
+        f"'{catalog}' could not be written: {cause}; the old catalogue stays. Free some space, and run again"
+    )
