@@ -22,6 +22,8 @@ NAMES = {
 """Arrow's names of types that ``datasets`` calls otherwise."""
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """How a picture lies in a Parquet file of ``datasets``."""
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+"""Every kind of list that a query can give; DuckDB's arrays have a fixed size."""
 
 
 def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
@@ -30,7 +32,9 @@ def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
     Raises:
         ExportError: there is none (maps, unions).
     """
-    if pa.types.is_list(kind):
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type, column)
+    if any(is_kind(kind) for is_kind in _LISTS):
         return pa.list_(plain_type(kind.value_type, column))
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(f.name, plain_type(f.type, column)) for f in kind])

@@ -1,6 +1,6 @@
 """From the colours of a file to sRGB on white.
 
-Belongs here: ICC conversion, transparency. Does not belong here: opening files.
+Belongs here: ICC profiles (their names, conversion), transparency. Does not belong here: opening files.
 """
 
 from collections.abc import Callable
@@ -77,6 +77,18 @@ def over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.u
     cv2.multiply(rgb, by_channel, dst=rgb, scale=1 / 255)
     cv2.bitwise_not(by_channel, dst=by_channel)
     return cv2.add(rgb, by_channel, dst=rgb)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=64)
+def profile_name(icc: bytes) -> str | None:
+    """What a profile calls itself (for example ``Display P3``); None if it doesn't say or is damaged."""
+    from PIL import ImageCms
+
+    try:
+        description = ImageCms.ImageCmsProfile(BytesIO(icc)).profile.profile_description
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    return (description or "").strip() or None
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from arot_assets.media.image.colour import by_strips, over_white, rgb_to_srgb, strip_rows, to_srgb
 from arot_assets.media.image.formats.header import MAX_MEGAPIXELS, DecodeError, Header, corrupt, unsupported
 from arot_assets.media.image.formats.jpeg import tidied
-from arot_assets.media.image.formats.pillow import load_heif, load_whole, open_heif, open_image, translated
+from arot_assets.media.image.formats.pillow import load_heif, load_whole, open_heif, open_image, open_page, translated
 from arot_assets.media.image.formats.png import pixel_chunks
 from arot_assets.media.image.formats.read import read_header
 
@@ -78,6 +78,8 @@ def _decode(data: bytes, max_megapixels: float, side: int | None) -> Pixels:
             pixels = _jpeg(data, header, side)
         elif header.plain:
             pixels = _by_opencv(data, header)
+        elif header.clear:
+            pixels = _keyed(data, header)
         else:
             pixels = _by_pillow(data, header)
         if side is not None:
@@ -150,11 +152,41 @@ def _opaque(bgra: Pixels, header: Header) -> Pixels:
     return over_white(rgb, cv2.extractChannel(bgra, 3))  # type: ignore[arg-type]
 
 
+def _keyed(data: bytes, header: Header) -> Pixels:
+    """PNG in gray or RGB of any depth with one transparent colour, which is compared before 16 bits become 8."""
+    import cv2
+    from PIL import Image
+
+    stored = cv2.imdecode(np.frombuffer(pixel_chunks(data, transparency=False), np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.shape[:2] != (header.height, header.width):
+        raise corrupt("PNG pixels are damaged")
+    clear = np.array(header.clear[::-1])  # OpenCV stores blue first
+    depth = data[24]
+    if depth < 8:
+        clear = clear * 255 // ((1 << depth) - 1)
+
+    def opaque(part: NDArray[np.uint8]) -> Pixels:
+        differs = part != clear
+        alpha = np.where(differs.any(axis=2) if part.ndim == 3 else differs, 255, 0).astype(np.uint8)
+        high = (part >> 8).astype(np.uint8) if depth == 16 else part
+        if part.ndim == 3:
+            return over_white(rgb_to_srgb(cv2.cvtColor(high, cv2.COLOR_BGR2RGB), header.icc), alpha)  # type: ignore[arg-type]
+        return over_white(np.array(to_srgb(Image.fromarray(high), header.icc)), alpha)
+
+    return by_strips(stored, opaque)  # type: ignore[arg-type]
+
+
+def _opened(data: bytes, header: Header) -> "Image":
+    if header.format == "HEIC":
+        return load_heif(open_heif(data, header), header)
+    return open_page(data, header) if header.format == "TIFF" else open_image(data, header)
+
+
 def _by_pillow(data: bytes, header: Header) -> Pixels:
     """Every mode that Pillow knows."""
     if header.format == "PNG":
         data = pixel_chunks(data)
-    with load_heif(open_heif(data, header), header) if header.format == "HEIC" else open_image(data, header) as image:
+    with _opened(data, header) as image:
         if header.format == "TIFF":  # Pillow turns TIFF upright while it loads, by XMP too unless that is taken away
             image.info.pop("xmp", None)
             header.orientation = 1
@@ -181,9 +213,9 @@ def _parts(image: "Image", header: Header) -> "tuple[Image, Pixels | None]":
 
     if image.mode.startswith("I;16"):
         deep = np.asarray(image)
-        clear = image.info.get("transparency")
-        alpha = None if clear is None else np.where(deep == clear, 0, 255).astype(np.uint8)
-        return Image.fromarray((deep >> 8).astype(np.uint8)), alpha
+        if header.min_is_white:
+            deep = np.bitwise_not(deep)
+        return Image.fromarray((deep >> header.bits - 8).astype(np.uint8)), None
     if image.mode in ("I", "F", "LAB"):
         kind = {"I": "32-bit integer", "F": "floating-point", "LAB": "CIELAB"}[image.mode]
         raise unsupported(f"{header.format} with {kind} pixels: their range is not defined; convert it to 8 or 16 bit")

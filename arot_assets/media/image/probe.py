@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from arot_assets.media.image.colour import profile_name
 from arot_assets.media.image.formats.header import MAX_MEGAPIXELS, DecodeError, Header
-from arot_assets.media.image.formats.icc import icc_description
 from arot_assets.media.image.formats.read import read_header
 from arot_assets.media.image.generation import generation
 
@@ -112,6 +112,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Pro
     if header.orientation >= 5:
         width, height = height, width
     known = header.mode is not None
+    icc_profile = _icc_name(header)  # may add a note
     return Probe(
         status=status,
         reason=reason,
@@ -122,7 +123,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Pro
         height=height,
         n_frames=header.n_frames if known else None,
         has_alpha=header.has_alpha if known else None,
-        icc_profile=_icc_name(header),
+        icc_profile=icc_profile,
         generation=generation(header.texts) if header.texts else None,
     )
 
@@ -146,7 +147,7 @@ def _icc_name(header: Header) -> str | None:
     """The profile's description; a profile without one is still told from none."""
     if not header.icc:
         return None
-    description = icc_description(header.icc)
+    description = profile_name(header.icc)
     if description is None:
         header.note("bad_metadata")
     return description or "unnamed"

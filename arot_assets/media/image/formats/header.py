@@ -43,6 +43,10 @@ class Header:
         width, height: in pixels, as stored.
         orientation: EXIF orientation, 1-8.
         n_frames: frames of an animation or pages of a document.
+        page: which page of a document is the picture, from 0; others may be its thumbnails.
+        bits: of a sample, where that is more than 8 and the format leaves it open (TIFF: 12 or 16).
+        min_is_white: gray of more than 8 bits whose zero is white.
+        clear: the one colour that is transparent, as stored: one sample of gray, three of RGB (PNG).
         has_alpha: some pixel may be transparent.
         icc: the embedded ICC profile.
         exif: the raw EXIF block (a TIFF structure).
@@ -58,6 +62,10 @@ class Header:
     height: int | None = None
     orientation: int = 1
     n_frames: int = 1
+    page: int = 0
+    bits: int = 16
+    min_is_white: bool = False
+    clear: tuple[int, ...] = ()
     has_alpha: bool = False
     icc: bytes | None = None
     exif: bytes | None = None

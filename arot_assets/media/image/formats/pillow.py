@@ -10,6 +10,7 @@ from arot_assets.media.image.formats.header import DecodeError, Header, corrupt,
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.TiffImagePlugin import TiffImageFile
     from pillow_heif import HeifFile
 
 
@@ -33,6 +34,17 @@ def open_image(data: bytes, header: Header) -> "Image":
         raise translated(error, header) from error
     header.set_size(*image.size)
     return image
+
+
+def open_page(data: bytes, header: Header) -> "TiffImageFile":
+    """Open a TIFF file at the page that is the picture. Raises as ``open_image`` does."""
+    image = open_image(data, header)
+    try:
+        image.seek(header.page)
+    except Exception as error:  # see open_image
+        raise translated(error, header) from error
+    header.set_size(*image.size)
+    return image  # type: ignore[return-value]
 
 
 def open_heif(data: bytes, header: Header) -> "HeifFile":

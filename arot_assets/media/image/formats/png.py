@@ -59,17 +59,18 @@ def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
         _inflate(data, header)
     if end < len(data):
         header.note("trailing_data")
+    header.clear = tuple(sample & (1 << data[24]) - 1 for sample in header.clear)
     header.plain = data[24] == 8 and data[25] in (0, 2, 6) and b"tRNS" not in found
 
 
-def pixel_chunks(data: bytes) -> bytes:
-    """The same picture from IHDR, PLTE, tRNS, IDAT and IEND alone, with right checksums.
+def pixel_chunks(data: bytes, transparency: bool = True) -> bytes:
+    """The same picture from IHDR, PLTE, IDAT, IEND and, with ``transparency``, tRNS alone, with right checksums.
 
     Decoders then neither stumble over damaged metadata nor apply any of it, and see the first frame of an animation.
     """
     parts = [MAGIC]
     for kind, start, end, crc_holds in _chunks(data):
-        if kind in _PIXEL_CHUNKS:
+        if kind in _PIXEL_CHUNKS and (transparency or kind != b"tRNS"):
             parts.append(data[start - 8 : end - 4])
             parts.append(data[end - 4 : end] if crc_holds else zlib.crc32(data[start - 4 : end - 4]).to_bytes(4, "big"))
         if kind == b"IEND":
@@ -110,6 +111,8 @@ def _ancillary(kind: bytes, payload: bytes, header: Header) -> None:
     """Keep what a chunk that holds no pixels says."""
     if kind == b"tRNS":
         header.has_alpha = True
+        if (header.mode, len(payload)) in (("1", 2), ("L", 2), ("I;16", 2), ("RGB", 6)):
+            header.clear = struct.unpack(f">{len(payload) // 2}H", payload)
     elif kind == b"acTL" and len(payload) >= 4:
         header.n_frames = max(1, int.from_bytes(payload[:4], "big"))
     elif kind == b"iCCP":

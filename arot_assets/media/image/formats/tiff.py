@@ -1,7 +1,8 @@
 """TIFF and BigTIFF: the chain of directories, and whether every strip or tile lies inside the file.
 
-Belongs here: directories, pages, extents, telling camera raw files apart. Does not belong here: compression schemes.
-Source: TIFF 6.0, the BigTIFF design, Adobe DNG 1.7.
+Belongs here: directories, which page is the picture, extents, telling camera raw files and measurements (whose numbers
+have no defined black and white) from pictures. Does not belong here: compression schemes.
+Source: TIFF 6.0, TIFF Technical Note 3, the BigTIFF design, Adobe DNG 1.7.
 """
 
 import struct
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from arot_assets.media.image.formats.header import Header, corrupt, unsupported
-from arot_assets.media.image.formats.pillow import open_image
+from arot_assets.media.image.formats.header import DecodeError, Header, corrupt, unsupported
+from arot_assets.media.image.formats.pillow import open_page
 
 MAX_PAGES = 10_000
 """Directories followed in one file."""
@@ -19,16 +20,38 @@ MAX_TAGS = 200_000
 billions."""
 
 _SUBFILE, _WIDTH, _HEIGHT, _ORIENTATION, _SUB_IFDS, _DNG_VERSION = 254, 256, 257, 274, 330, 50706
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
+_ICC_PROFILE = 34675
 _EXTENTS = ((273, 279), (324, 325))  # strips, tiles: offsets and byte counts
+_WANTED = {
+    *(_SUBFILE, _WIDTH, _HEIGHT, _ORIENTATION, _SUB_IFDS, _DNG_VERSION, *(tag for pair in _EXTENTS for tag in pair)),
+    *(_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT),
+}
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_REDUCED = 1
+_REDUCED, _MASK = 1, 4
+_SEPARATE_PLANES = 2
+_NUMBERS = {2: "signed integer", 3: "floating-point", 5: "complex integer", 6: "complex floating-point"}
+"""SampleFormat: what has no defined black and white. 1 is unsigned, 4 undefined."""
+_NO_PICTURE = {
+    4: "transparency mask",
+    8: "CIELAB",
+    9: "ICC LAB",
+    10: "ITU LAB",
+    32803: "colour filter array",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw",
+    51177: "depth map",
+    52527: "semantic mask",
+}
+"""PhotometricInterpretation: colours that no reader here turns into RGB."""
 
 Directory = dict[int, np.ndarray]
 
 
 def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 - extents are cheap
-    """Fill the header from the first page; the pixels of every page must lie inside the file."""
+    """Fill the header from the first full-size page; the pixels of every page must lie inside the file."""
     try:
         pages = list(_directories(data, header))
     except (struct.error, ValueError, OverflowError) as error:
@@ -40,17 +63,66 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
         raise unsupported("camera raw (DNG, NEF or the like): develop it to TIFF, PNG or JPEG")
     if data[8:10] == b"CR":
         raise unsupported("camera raw (Canon CR2): develop it to TIFF, PNG or JPEG")
-    header.set_size(_value(first, _WIDTH), _value(first, _HEIGHT))
+    full = [number for number, page in enumerate(pages) if not _value(page, _SUBFILE) & (_REDUCED | _MASK)]
+    header.n_frames = max(1, len(full))
+    header.page = full[0] if full else 0
+    picture = pages[header.page]
+    header.set_size(_value(picture, _WIDTH), _value(picture, _HEIGHT))
     for number, page in enumerate(pages, 1):
         _check_extents(page, number, len(data))
-    header.n_frames = max(1, sum(not _value(page, _SUBFILE) & _REDUCED for page in pages))
-    orientation = _value(first, _ORIENTATION)
+    _check_samples(picture)
+    orientation = _value(picture, _ORIENTATION)
     header.orientation = orientation if 1 <= orientation <= 8 else 1
+    header.bits = max(8, _bits(picture))
+    header.min_is_white = header.bits > 8 and _PHOTOMETRIC in picture and not _value(picture, _PHOTOMETRIC)
     stored = header.width, header.height
-    with open_image(data, header) as image:
-        header.mode, header.icc = image.mode, image.info.get("icc_profile")
-        header.has_alpha = image.has_transparency_data
+    try:
+        with open_page(data, header) as image:
+            header.mode, header.icc = image.mode, image.tag_v2.get(_ICC_PROFILE)
+            header.has_alpha = image.has_transparency_data
+    except DecodeError as error:
+        if error.status == "unsupported" or not {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC} <= picture.keys():
+            raise
+        raise unsupported(f"{_layout(picture)}: no reader for it; convert it to 8-bit RGB") from error
     header.width, header.height = stored
+
+
+def _check_samples(page: Directory) -> None:
+    """Refuse what is no picture, and layouts that Pillow would read into other colours.
+
+    Raises:
+        DecodeError: ``unsupported``.
+    """
+    bits = _bits(page)
+    for kind in page.get(_SAMPLE_FORMAT, ()):
+        if int(kind) in _NUMBERS:
+            raise unsupported(
+                f"TIFF with {bits}-bit {_NUMBERS[int(kind)]} samples: their range is not defined; convert it to 8 or 16 bit"
+            )
+    if bits > 16:
+        raise unsupported(
+            f"TIFF with {bits}-bit integer samples: their range is not defined; convert it to 8 or 16 bit"
+        )
+    colours = _NO_PICTURE.get(_value(page, _PHOTOMETRIC))
+    if colours:
+        raise unsupported(f"TIFF with {colours} samples; convert it to RGB")
+    plain = bits == 8 and _EXTRA_SAMPLES not in page
+    if _value(page, _PLANAR) == _SEPARATE_PLANES and _value(page, _SAMPLES) > 1 and not plain:
+        raise unsupported(f"{_layout(page)}: no reader for it; convert it to contiguous samples")
+
+
+def _layout(page: Directory) -> str:
+    """What the samples of a page are, for people."""
+    planes = " in separate planes" if _value(page, _PLANAR) == _SEPARATE_PLANES else ""
+    return (
+        f"TIFF with {max(1, _value(page, _SAMPLES))} samples of {_bits(page)} bits{planes}, "
+        f"photometric interpretation {_value(page, _PHOTOMETRIC)}"
+    )
+
+
+def _bits(page: Directory) -> int:
+    """Bits of the largest sample."""
+    return int(page[_BITS].max()) if _BITS in page else 1
 
 
 def _directories(data: bytes, header: Header) -> Iterator[Directory]:
@@ -58,7 +130,6 @@ def _directories(data: bytes, header: Header) -> Iterator[Directory]:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
     pointer, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
-    wanted = {_SUBFILE, _WIDTH, _HEIGHT, _ORIENTATION, _SUB_IFDS, _DNG_VERSION, *(t for pair in _EXTENTS for t in pair)}
     (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
     seen, tags_read = set[int](), 0
     while at and at not in seen and len(seen) < MAX_PAGES:
@@ -75,7 +146,7 @@ def _directories(data: bytes, header: Header) -> Iterator[Directory]:
             inline = i + (12 if big else 8)
             size = length * _SIZES.get(kind, 0)
             where = inline if size <= (8 if big else 4) else struct.unpack_from(order + pointer, data, inline)[0]
-            if tag in wanted and kind in _TYPES and length:
+            if tag in _WANTED and kind in _TYPES and length:
                 tags[tag] = np.frombuffer(data, order + _TYPES[kind], length, where)
             elif where + size > len(data):
                 header.note("bad_metadata")
