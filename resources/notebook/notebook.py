@@ -18,6 +18,7 @@ raises ``StorageError``; its ``kind`` is one word (``not_found``, ``denied``, ``
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -59,6 +60,7 @@ IMAGES = EXTENSIONS
 CONFIGURED_BY = ("AWS_", "AROT_", "HF_", "HUGGING_FACE_")
 """Beginnings of the names of variables that say how storage is reached."""
 _kept: dict[int, Storage] = {}
+_keeping = threading.Lock()
 
 
 def loads(
@@ -409,10 +411,11 @@ def default_storage() -> Storage:
     from resources.defaults import default_resources
 
     now = hash(tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(CONFIGURED_BY))))
-    if now not in _kept:
-        _kept.clear()
-        _kept[now] = default_resources().storage
-    return _kept[now]
+    with _keeping:
+        if now not in _kept:
+            _kept.clear()
+            _kept[now] = default_resources().storage
+        return _kept[now]
 
 
 def _address(uri: Address) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -212,18 +213,45 @@ def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Reposit
         storage.write(REPO, b"1")
 
 
-def test_somebody_else_commits_meanwhile(hub: Hub, pictures: Repository) -> None:
+@pytest.mark.parametrize("times", [1, 12])
+def test_somebody_else_commits_meanwhile(
+    hub: Hub, pictures: Repository, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(hub_client, "LONGEST_MOVED_SECONDS", 0.1)
     calls: list[str] = []
 
     def changes(head: str):  # type: ignore[no-untyped-def]
-        if not calls:
+        if len(calls) < times:
             hub.commit(pictures, {"other.txt": b"theirs"})
         calls.append(head)
         return {"mine.txt": b"mine"}, ()
 
     Storage().hub_backend().commit(REPO, "mine", changes)
-    assert len(calls) == 2 and calls[0] != calls[1]
+    assert len(calls) == len(set(calls)) == times + 1
     assert {Storage().read_bytes(f"{REPO}/{n}") for n in ("other.txt", "mine.txt")} == {b"theirs", b"mine"}
+
+
+def test_a_branch_that_never_rests_is_given_up_at_the_deadline(
+    hub: Hub, pictures: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_client, "COMMIT_SECONDS", 0.5)
+
+    def changes(head: str):  # type: ignore[no-untyped-def]
+        hub.commit(pictures, {"other.txt": head.encode()})
+        return {"mine.txt": b"mine"}, ()
+
+    with pytest.raises(StorageError, match="others kept committing to it"):
+        Storage().hub_backend().commit(REPO, "mine", changes)
+
+
+def test_clients_of_one_process_commit_to_a_branch_one_after_the_other(pictures: Repository) -> None:
+    def write(n: int) -> None:
+        Storage().write(f"{REPO}{'@main' if n % 2 else ''}/turns/{n}.txt", str(n).encode())
+
+    before = len(pictures.commits)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, range(32)))
+    assert len(pictures.commits) == before + 32 and len(list(Storage().ls(f"{REPO}/turns"))) == 32
 
 
 def test_folder_goes_up_in_one_commit_and_comes_back(hub: Hub, pictures: Repository, tmp_path: Path) -> None:

@@ -32,13 +32,21 @@ UNREACHED_ATTEMPTS = 4
 """Where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
 SILENT_ATTEMPTS = 2
 """Where somebody listens and says nothing."""
-COMMIT_ATTEMPTS = 6
+COMMIT_SECONDS = 600.0
+"""For a commit to a branch that others commit to as well, from its first attempt on."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
+LONGEST_MOVED_SECONDS = 4.0
+"""After another's commit: as long as a commit of some files takes, so that processes get out of each other's way."""
 CHUNK_BYTES = 1024 * 1024
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 """Of a server that is put up with; ``huggingface_hub`` itself waits for ever."""
+
+
+_turns: dict[tuple[str, str], threading.Lock] = {}
+"""(server, branch) -> whose turn it is to commit, whichever client of this process it uses."""
+_turns_made = threading.Lock()
 
 
 class HubClient:
@@ -51,7 +59,6 @@ class HubClient:
     def __init__(self, settings: HubSettings | None = None) -> None:
         self.settings = settings or HubSettings()
         self._apis: dict[tuple[str, str | None], HfApi] = {}
-        self._turns: dict[str, threading.Lock] = {}
         self._making = threading.Lock()
 
     def api(self) -> "HfApi":
@@ -332,7 +339,7 @@ class HubClient:
             The commit that the branch is at then, and whether it is a new one.
 
         Raises:
-            StorageError: no token, no right, a name that the Hub refuses, or others commit again and again.
+            StorageError: no token, no right, a name that the Hub refuses, or others commit to it for ``COMMIT_SECONDS``.
         """
         self.require_token(address)
         branch = HubAddress(address.kind, address.repo, address.revision)
@@ -341,8 +348,10 @@ class HubClient:
                 f"cannot write to '{address.uri}': a commit never changes; name a branch, or leave the @… away",
                 kind="invalid",
             )
-        with self._making:
-            turn = self._turns.setdefault(branch.repo_uri, threading.Lock())
+        with _turns_made:
+            turn = _turns.setdefault(
+                (self.settings.address(), branch.at(branch.revision or MAIN).uri), threading.Lock()
+            )
         with turn:  # of this process one after the other: each would make those of the others start again
             return self._commit(branch, message, changes, description)
 
@@ -353,7 +362,9 @@ class HubClient:
         changes: Callable[[str], tuple[Mapping[str, Content], Sequence[str]]],
         description: str,
     ) -> tuple[str, bool]:
-        for attempt in range(COMMIT_ATTEMPTS):
+        deadline = time.monotonic() + COMMIT_SECONDS
+        attempt = moved = 0
+        while True:
             head = str(self.pinned(branch, "write").revision)
             additions, deletions = changes(head)
             if not additions and not deletions:
@@ -374,10 +385,13 @@ class HubClient:
                 raise
             except Exception as error:
                 # 412: the branch moved on, perhaps by this very commit, whose answer was lost: what is left is seen anew
-                moved = status_of(error) == 412 and attempt + 1 < COMMIT_ATTEMPTS
-                if not moved and not (attempt + 1 < COMMIT_ATTEMPTS and self._wait(error, attempt)):
+                if status_of(error) == 412 and time.monotonic() < deadline:
+                    time.sleep(random.uniform(0.0, min(LONGEST_MOVED_SECONDS, FIRST_WAIT_SECONDS * 2**moved)))
+                    moved = min(moved + 1, 10)
+                elif self._wait(error, attempt):
+                    attempt += 1
+                else:
                     raise self.told(branch, "write", error) from None
-        raise AssertionError("the last attempt returns or raises")
 
     # ---------------------------------------------------------------- failures
 

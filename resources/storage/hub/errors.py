@@ -83,7 +83,11 @@ def _meaning(address: HubAddress, error: BaseException, signed_in: bool) -> tupl
             "start again later; a token allows more",
         )
     if status == 412:
-        return "changed", "others commit to it again and again", "start again"
+        return (
+            "changed",
+            "others kept committing to it",
+            "start again when they are done, or write to a branch of your own",
+        )
     if status >= 500:
         return "server_error", f"the Hub answered {status}", "it is at fault; start again later"
     if status:
