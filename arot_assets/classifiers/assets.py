@@ -82,10 +82,17 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         code_version=hashlib.sha256(declaration.labels.model_dump_json().encode()).hexdigest()[:12],
         automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
     )
-    def labels(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+    def labels(
+        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult:
         try:
             with warehouse.connect() as con:
                 table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
+                gone = label_tables.unknown_samples(con, declaration, table)
+            if gone:
+                context.log.warning(
+                    f"{name}: {len(gone):,} labelled samples are not in '{dataset}' any more: {gone[:5]}"
+                )
             digest = label_tables.labels_digest(table)
             tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
         except (label_tables.LabelError, StorageError) as error:
@@ -95,6 +102,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(digest),
             metadata={
                 ROW_COUNT: table.num_rows,
+                "samples_not_there": len(gone),
                 "classes": markdown_table(
                     [{"class": c["values"], "samples": c["counts"]} for c in sorted(counts, key=lambda c: -c["counts"])]
                 ),
@@ -109,13 +117,17 @@ def _label_sources(declaration: ClassifierDeclaration) -> list[dg.AssetKey]:
     query = declaration.labels.from_sql
     if query is None:
         return [samples_key(declaration.dataset)]
+    try:
+        read = label_tables.query_tables(query)
+    except label_tables.LabelError:  # one classifier's query does not keep the rest from loading; its labels tell why
+        return [samples_key(declaration.dataset)]
     keys = {
         dg.AssetKey(["models", table])
         if schema == "main"
         else samples_key(schema)
         if table == "wide"
         else dg.AssetKey([schema, table])
-        for schema, table in label_tables.query_tables(query)
+        for schema, table in read
     }
     return sorted(keys)
 

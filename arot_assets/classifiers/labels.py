@@ -27,6 +27,10 @@ SCHEMA = pa.schema(
 )
 
 
+MOST_NAMED = 5
+"""Samples that one message names."""
+
+
 class LabelError(ArotError):
     """Labels that cannot be used; the message says which, why and what to do."""
 
@@ -39,6 +43,8 @@ WITHOUT_COMMIT = r"\1"
 def folder_query(dataset: str, root: str, depth: int) -> str:
     """SQL: the ``depth``-th folder below the source is the label; samples that lie less deep have none.
 
+    A second copy of a picture counts: in another folder it is another label, which ``read_labels`` refuses.
+
     Args:
         dataset: its ``samples`` view is read.
         root: the dataset's source, a prefix of every uri.
@@ -49,7 +55,7 @@ def folder_query(dataset: str, root: str, depth: int) -> str:
     return f"""
         select sample_id, folders[{depth}] as label from (
             select sample_id, string_split(substr({place}, {len(prefix) + 1}), '/') as folders
-            from {quote(dataset)}.samples where status = 'ok' and starts_with({place}, {literal(prefix)})
+            from {quote(dataset)}.samples where status in ('ok', 'duplicate') and starts_with({place}, {literal(prefix)})
         ) where len(folders) > {depth}"""
 
 
@@ -74,12 +80,14 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
         rows = con.sql(query.rstrip().rstrip(";")).to_arrow_table()
     except duckdb.Error as error:
         remedy = "run `arot run` first" if depth else "try the query with `arot sql`"
-        raise LabelError(f"{declaration.name}: labels cannot be read: {error}; {remedy}") from error
+        said = str(error).split("\n\nLINE ")[0]  # without DuckDB's picture of the query
+        raise LabelError(f"{declaration.name}: labels cannot be read: {said}; {remedy}") from error
     missing = {"sample_id", "label"} - set(rows.column_names)
     if missing:
         raise LabelError(
             f"{declaration.name}: labels.from_sql must return sample_id and label, {sorted(missing)} is missing"
         )
+    _refuse_lists(rows, declaration.name)
     rows = rows.select(["sample_id", "label"]).cast(pa.schema([("sample_id", pa.string()), ("label", pa.string())]))
     rows = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["sample_id"])))
     rows = (
@@ -87,7 +95,8 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
         .aggregate([])
         .sort_by([("sample_id", "ascending"), ("label", "ascending")])
     )
-    _refuse_two_labels(rows, declaration.name)
+    _refuse_two_labels(con, rows, declaration)
+    unknown_samples(con, declaration, rows)
     found = sorted(pc.unique(rows["label"]).to_pylist())
     if wanted.classes is not None:
         absent = [name for name in wanted.classes if name not in found]
@@ -104,14 +113,73 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
     return rows.append_column("source", source).cast(SCHEMA)
 
 
-def _refuse_two_labels(rows: pa.Table, name: str) -> None:
+def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, rows: pa.Table) -> list[str]:
+    """The labelled ids that are no readable sample of the dataset; such rows train nothing.
+
+    Raises:
+        LabelError: there are more of them than objects that ever left the source, so that some were never there.
+    """
+    if not _has_view(con, declaration.dataset, "samples"):
+        return []
+    there = con.execute(f"select distinct sample_id from {quote(declaration.dataset)}.samples where status = 'ok'")
+    known = {str(row[0]) for row in there.fetchall()}
+    unknown = [i for i in rows["sample_id"].to_pylist() if i not in known]
+    if not unknown or (len(unknown) < rows.num_rows and len(unknown) <= _left(con, declaration.dataset)):
+        return unknown
+    if any("." in i or "/" in i for i in unknown):
+        remedy = f"these look like file names: join {declaration.dataset}.samples on its uri to get the sample_id"
+    else:
+        remedy = (
+            f"leave them out (where sample_id in (select sample_id from {declaration.dataset}.samples)), or mend them"
+        )
+    raise LabelError(
+        f"{declaration.name}: {len(unknown):,} of {rows.num_rows:,} labelled samples are not in '{declaration.dataset}': "
+        f"{_some(unknown)}; {remedy}"
+    )
+
+
+def _left(con: "duckdb.DuckDBPyConnection", dataset: str) -> int:
+    """How many objects left the source of a dataset: their labels stay behind, through no one's fault."""
+    if not _has_view(con, dataset, "inventory"):
+        return 0
+    row = con.execute(f"select count(*) from {quote(dataset)}.inventory where state <> 'present'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _has_view(con: "duckdb.DuckDBPyConnection", schema: str, view: str) -> bool:
+    known = "select 1 from duckdb_views() where schema_name = ? and view_name = ?"
+    return con.execute(known, [schema, view]).fetchone() is not None
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _refuse_lists(rows: pa.Table, name: str) -> None:
+    for column, remedy in (
+        ("sample_id", "give one id in each row"),
+        ("label", "choose one, such as tags[1], or unnest it"),
+    ):
+        kind = rows.schema.field(column).type
+        if pa.types.is_nested(kind):
+            first = rows.slice(0, 1)["sample_id"].to_pylist()
+            where = f", in the row of sample {first[0]} for one" if first and column == "label" else ""
+            raise LabelError(f"{name}: {column} holds lists or structs ({kind}){where}; {remedy}")
+
+
+def _refuse_two_labels(con: "duckdb.DuckDBPyConnection", rows: pa.Table, declaration: ClassifierDeclaration) -> None:
     ids = rows["sample_id"].to_pylist()
     labels = rows["label"].to_pylist()
     for k in range(1, len(ids)):
         if ids[k] == ids[k - 1]:
+            remedy = "make the query return one row for each sample"
+            if declaration.labels.from_folder:
+                found = f"select uri from {quote(declaration.dataset)}.samples where sample_id = ? order by uri"
+                places = [str(row[0]) for row in con.execute(found, [ids[k]]).fetchall()]
+                remedy = f"keep it in one class folder: {_some(places)}"
             raise LabelError(
-                f"{name}: sample {ids[k]} has two labels, {labels[k - 1]!r} and {labels[k]!r}; "
-                "make the query return one row for each sample"
+                f"{declaration.name}: sample {ids[k]} has two labels, {labels[k - 1]!r} and {labels[k]!r}; {remedy}"
             )
 
 
@@ -132,8 +200,11 @@ def query_tables(sql: str) -> list[tuple[str, str]]:
 
     try:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
-    except sqlglot.errors.ParseError as error:
+    except sqlglot.errors.SqlglotError as error:
         raise LabelError(f"labels.from_sql is not SQL: {error}") from error
     named_inside = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
-    found = {(table.db or "main", table.name) for table in tree.find_all(exp.Table) if table.name}
+    named = (
+        table for table in tree.find_all(exp.Table) if table.name and "." not in table.name
+    )  # 'labels.csv' is a file
+    found = {(table.db or "main", table.name) for table in named}
     return sorted(pair for pair in found if pair[0] != "main" or pair[1] not in named_inside)

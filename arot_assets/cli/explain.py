@@ -10,25 +10,30 @@ if TYPE_CHECKING:
 MARKS = {True: ("in ", "green"), False: ("out", "red"), None: ("?  ", "yellow")}
 
 
-@click.command(name="explain", short_help="why a sample is in a subset, or not")
+@click.command(name="explain", short_help="what a subset removes, or why a sample is in it")
 @click.argument("model")
-@click.argument("sample")
-def command(model: str, sample: str) -> None:
+@click.argument("sample", required=False)
+def command(model: str, sample: str | None) -> None:
     """Show each predicate of the subset MODEL with the values of one SAMPLE, and whether it lets it in.
 
-    SAMPLE is the beginning of a sample_id, a uri, or a file name. Subsets that MODEL builds on are shown first.
+    SAMPLE is the beginning of a sample_id, a uri, or a file name. Subsets that MODEL builds on are shown first. Without a
+    SAMPLE: the waterfall, how many samples each predicate removes in order and alone, as the SQL and the tables are now.
 
     \b
-    Example:
+    Examples:
+      arot explain clean
       arot explain clean chelsea.png
     """
     from arot_assets.project import sql_folder
-    from arot_assets.subsets.explain import explain
+    from arot_assets.subsets.explain import explain, waterfall_text
     from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
 
     project = load_project(sql_folder())
     with default_resources().warehouse.connect() as con:
+        if sample is None:
+            click.echo(waterfall_text(project, model, con))
+            return
         explanation = explain(project, model, sample, con)
     click.echo(f"{explanation.sample_id}  {explanation.uri}")
     _show(explanation)

@@ -21,7 +21,7 @@ COMMANDS = {
     "retry": "compute failed rows again",
     "publish": "a subset as a data set of the Hugging Face Hub",
     "sql": "ask the tables in SQL",
-    "explain": "why a sample is in a subset, or not",
+    "explain": "what a subset removes, or why a sample is in it",
     "report": "what is wrong with these pictures: counts, thumbnails, SQL",
     "models": "the model catalogue",
     "ls": "list objects on any scheme",

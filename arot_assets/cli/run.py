@@ -1,8 +1,12 @@
 """`arot run`: all missing work of a dataset, and only that."""
 
 import time
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from arot_assets.cli.work import Work
 
 
 @click.command(name="run", short_help="all missing work, and only that")
@@ -35,6 +39,7 @@ def command(dataset: str, metrics: str | None) -> None:
         status = work.bring_up_to_date(declared, wanted)
     for line in work.done:
         click.echo(f"  {line}")
+    _show_waterfalls(work)
     seconds = time.monotonic() - started
     if not work.done:
         click.echo(
@@ -51,3 +56,17 @@ def command(dataset: str, metrics: str | None) -> None:
                 f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed{lost}; `arot status {dataset}` says why"
             )
     work.declared.require_whole(dataset)  # at the end: all else is done
+
+
+def _show_waterfalls(work: "Work") -> None:
+    """What each predicate of the subsets that were just built removes."""
+    from arot_assets.subsets.runner import load_result
+
+    for name in work.built_models:
+        if name not in work.project.subsets:
+            continue
+        result = load_result(work.project, name, work.resources.tables)
+        if result is None:
+            continue
+        click.echo(f"\n{click.style(name, bold=True)}: {result.rows:,} samples")
+        click.echo(result.waterfall.to_text() if result.waterfall else f"no waterfall: {result.waterfall_problem}")

@@ -1,18 +1,23 @@
 """`arot sql`: one query over the tables."""
 
+import math
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from arot_assets.errors import did_you_mean
 from resources.defaults import default_resources
+from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 SHOWN_ROWS = 100
+AS_TEXT = ("INTERVAL", "BIT", "BLOB", "UUID", "TIME WITH TIME ZONE")
+"""Types that Arrow turns into something that people would not read as the value."""
 
 
 @click.command(name="sql", short_help="ask the tables in SQL")
@@ -58,7 +63,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         try:
             relation = con.sql(text)
         except duckdb.Error as error:
-            raise click.ClickException(f"{error}") from error
+            raise click.ClickException(_with_hint(con, error)) from error
         if relation is None:
             raise click.ClickException("that is no query: it gives no rows. The tables are read-only here")
         try:
@@ -73,47 +78,108 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
             raise click.ClickException(f"{error}") from error
 
 
+def _with_hint(con: "duckdb.DuckDBPyConnection", error: Exception) -> str:
+    """DuckDB's complaint, with the table of this store that was probably meant: DuckDB itself knows no other schema's."""
+    text = str(error)
+    missing = re.match(r'Catalog Error: Table with name "?([^"\s]+)"? does not exist', text)
+    if missing is None:
+        return text
+    schemas = con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall()
+    known = [view if schema == "main" else f"{schema}.{view}" for schema, view in schemas]
+    asked = missing.group(1)
+    near = did_you_mean(asked, known)
+    if not near.startswith(" Did"):  # without its schema, or in another one
+        same = [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]
+        near = f" Did you mean '{same[0]}'?" if same else near
+    return f"no table '{asked}'.{near}" + (text[text.index("\n\nLINE") :] if "\n\nLINE" in text else "")
+
+
 def write(relation: "duckdb.DuckDBPyRelation", kind: str, out: str) -> int:
-    """Write a relation to a URI in one step; gives the number of rows."""
+    """Write a relation to a URI in one step; gives the number of rows.
+
+    Raises:
+        click.ClickException: no such kind.
+        duckdb.Error: the query does not run, or has a type that the format cannot hold.
+        StorageError: the place cannot be written.
+    """
+    rows = relation.count("*").fetchone()
     storage = default_resources().storage
-    table = relation.to_arrow_table()
-    storage.write(str(Path(out).absolute()) if "://" not in out else out, encode_table(table, kind))
-    return int(table.num_rows)
+    storage.write(str(Path(out).absolute()) if "://" not in out else out, encode(relation, kind))
+    return int(rows[0]) if rows else 0
 
 
 def encode(relation: "duckdb.DuckDBPyRelation", kind: str) -> bytes:
-    """All rows of a relation as csv, json (one array) or parquet."""
-    return encode_table(relation.to_arrow_table(), kind)
+    """All rows of a relation as csv (lines end with LF), json (one array) or parquet (zstd).
 
-
-def encode_table(table: "pa.Table", kind: str) -> bytes:
-    """Rows as csv, json (one array) or parquet.
+    JSON has neither NaN nor infinity: they are null. Of columns with one name the later ones are told apart as DuckDB does
+    in a table (``a``, ``a_1``). What JSON and CSV have no form for (INTERVAL, BIT, BLOB) is DuckDB's text of it.
 
     Raises:
         click.ClickException: any other kind.
+        duckdb.Error: the query does not run, or has a type that Parquet cannot hold.
     """
+    import csv
+    import io
     import json
+    import tempfile
 
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
     if kind == "parquet":
-        pq.write_table(table, sink, compression="zstd")
-    elif kind == "csv":
-        import csv
-        import io
-
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            _renamed(relation, _distinct(relation.columns)).write_parquet(str(path), compression="zstd")
+            return path.read_bytes()
+    names = _distinct(relation.columns) if kind == "json" else list(relation.columns)
+    rows = _rows(_plain(relation))
+    if kind == "csv":
         text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(table.column_names)
-        writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
         return text.getvalue().encode()
-    elif kind == "json":
-        return (json.dumps(table.to_pylist(), default=str, ensure_ascii=False, indent=1) + "\n").encode()
-    else:
-        raise click.ClickException(f"cannot write '{kind}'; choose csv, json or parquet with -o")
-    return bytes(sink.getvalue())
+    if kind == "json":
+        values = [dict(zip(names, map(_finite, row), strict=True)) for row in rows]
+        return (json.dumps(values, default=str, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    raise click.ClickException(f"cannot write '{kind}'; choose csv, json or parquet with -o")
+
+
+def _rows(relation: "duckdb.DuckDBPyRelation") -> list[tuple[object, ...]]:
+    return list(zip(*(column.to_pylist() for column in relation.to_arrow_table().columns), strict=True))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Column names of which no two are equal, in whatever case: later ones get a number."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        free, number = name, 0
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free.lower())
+        found.append(free)
+    return found
+
+
+def _renamed(relation: "duckdb.DuckDBPyRelation", names: list[str]) -> "duckdb.DuckDBPyRelation":
+    return relation.query("arot_rows", f"select * from arot_rows as rows({', '.join(map(quote, names))})")
+
+
+def _plain(relation: "duckdb.DuckDBPyRelation") -> "duckdb.DuckDBPyRelation":
+    """The rows with every value that has no Python type of its own as text; columns get numbers for names."""
+    names = [quote(f"c{i}") for i in range(len(relation.columns))]
+    shown = [f"{n}::varchar as {n}" if str(t) in AS_TEXT else n for n, t in zip(names, relation.types, strict=True)]
+    return relation.query("arot_rows", f"select {', '.join(shown)} from arot_rows as rows({', '.join(names)})")
+
+
+def _finite(value: object) -> object:
+    """A value as JSON can hold it, inside lists and structs too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
 
 
 def _shown(relation: "duckdb.DuckDBPyRelation") -> str:

@@ -38,6 +38,7 @@ class Work:
         definitions: loads all Dagster definitions, only when there is work.
         say: tells the person one line.
         done: one line for each step that did something.
+        built_models: SQL models that were built, upstream first.
     """
 
     declared: Declarations
@@ -47,6 +48,7 @@ class Work:
     definitions: Callable[[], dg.Definitions]
     say: Callable[[str], None]
     done: list[str] = field(default_factory=list)
+    built_models: list[str] = field(default_factory=list)
 
     def bring_up_to_date(self, dataset: ImageDataset, metrics: Sequence[str] | None = None) -> DatasetStatus:
         """Inventory, samples, metrics, classifiers, SQL models: all missing work of one dataset.
@@ -113,6 +115,7 @@ class Work:
         stale = stale_models(self.project, self.resources.tables, self.resources.warehouse)
         if stale:
             self._step([model_key(name) for name in stale])
+            self.built_models += stale
             self.done.append(f"SQL models: {', '.join(stale)}")
 
     def run_tests(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
-from arot_assets.subsets.describe import check_inputs, lottery_problem, run_derived
+from arot_assets.subsets.describe import check_inputs, describe_model, lottery_problem, run_derived
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import Predicate, Selection, split
 from arot_assets.subsets.project import MODELS_SCHEMA, Project
@@ -118,14 +118,31 @@ def explain(project: Project, model: str, sample: str, con: "duckdb.DuckDBPyConn
     Raises:
         ProjectError: no such subset or sample, more than one sample, or a table is not there yet.
     """
+    target = _subset(project, model)
+    found = find_sample(con, _datasets(project, target), sample)
+    return _explain(project, target, found, con, found.notes)
+
+
+def waterfall_text(project: Project, model: str, con: "duckdb.DuckDBPyConnection") -> str:
+    """The waterfall of a subset as its SQL and the tables are now, for a terminal.
+
+    Raises:
+        ProjectError: no such subset, a table is not there yet, or the SQL does not run.
+    """
+    result = describe_model(project, _subset(project, model).name, con)
+    if result.waterfall is None:
+        return f"{model} has no waterfall: {result.waterfall_problem}"
+    return f"{model}: {result.waterfall.kept:,} of {result.waterfall.total:,} rows\n{result.waterfall.to_text()}"
+
+
+def _subset(project: Project, model: str) -> Model:
     target = project.model(model)
     if not target.is_subset:
         subsets = ", ".join(m.name for m in project.models.values() if m.is_subset) or "none"
         raise ProjectError(
             f"model '{model}' is no subset (it has no tag 'subset'), so nothing is dropped. Subsets: {subsets}"
         )
-    found = find_sample(con, _datasets(project, target), sample)
-    return _explain(project, target, found, con, found.notes)
+    return target
 
 
 def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sample: str) -> Found:

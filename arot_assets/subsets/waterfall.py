@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
 
 FLAG = "__arot_p"
+LONGEST_LINE = 100
+"""Characters of a predicate in a terminal."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,29 @@ class Waterfall:
                 f"| {step.removed_in_order:,} | {step.removed_alone:,} | {text} |"
             )
         return "\n".join(lines)
+
+    def to_text(self) -> str:
+        """Aligned lines for a terminal: rows kept, their share, rows removed in order and alone, and the predicate."""
+        rows = [
+            ("kept", "of all", "removes", "alone", ""),
+            (f"{self.total:,}", _share(self.total, self.total), "", "", "all rows"),
+        ]
+        for step in self.steps:
+            text = " ".join(step.text.split())
+            said = f"{step.label}: {text}" if step.label else text
+            shown = said if len(said) <= LONGEST_LINE else said[: LONGEST_LINE - 1] + "…"
+            counts = (
+                f"{step.kept:,}",
+                _share(step.kept, self.total),
+                f"{step.removed_in_order:,}",
+                f"{step.removed_alone:,}",
+            )
+            rows.append((*counts, shown))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        return "\n".join(
+            "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+            for row in rows
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

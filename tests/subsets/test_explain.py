@@ -9,6 +9,7 @@ from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
+from tests.subsets.conftest import write_demo
 
 
 @pytest.fixture
@@ -175,3 +176,74 @@ def test_subset_that_was_never_built_can_be_explained(sql: Project, demo: Tables
         found = explain(sql, "clean", "001.jpg", con)
     assert found.verdicts
     assert "has not been built yet" in found.notes[0]
+
+
+SUBSETS = {
+    "every column": "select * from {{ ref('clean') }} where columns(*) is not null and width > 300",
+    "list comprehension": "select sample_id from {{ ref('clean') }} where len([t for t in tags if len(t) > 3]) > 0",
+    "named window": """select sample_id from {{ ref('clean') }} where height > 300
+        window w as (order by width desc, sample_id) qualify row_number() over w <= 5""",
+    "join of equal names": """select a.sample_id from {{ ref('clean') }} a join {{ source('demo', 'samples') }} b
+        using (sample_id) where columns('^(width|height)$') > 300 and b.status = 'ok'""",
+    "JSON": "select sample_id from {{ ref('clean') }} where (json_object('w', width)->>'$.w')::int > 400",
+}
+
+
+@pytest.mark.parametrize("text", SUBSETS.values(), ids=SUBSETS)
+def test_every_shape_is_explained_as_it_was_built(write_project, sql: Project, con, demo: Tables, warehouse, text: str):
+    files = {f"models/{p.name}": p.read_text() for p in sql.folder.rglob("models/**/clean.sql")}
+    config = "name: small\nprofile: small\nvars: " + repr(dict(sql.vars)) + "\n"
+    project = load_project(
+        write_project({**files, "dbt_project.yml": config, "models/x.sql": "{{ config(tags=['subset']) }}\n" + text})
+    )
+    result = build_all(project, warehouse, demo, ["x"])[-1]
+    assert result.waterfall is not None
+    with warehouse.connect() as own:
+        kept = set(ids(own, "select sample_id from x"))
+        assert result.waterfall.kept == result.rows
+        for sample_id in ids(own, "select sample_id from clean order by 1")[:25]:
+            found = explain(project, "x", sample_id, own)
+            assert (found.selected, found.notes) == (sample_id in kept, ())
+
+
+def test_failing_columns_of_a_condition_on_many_are_named(write_project, con, demo: Tables, warehouse: Warehouse):
+    where = "where columns('^(width|caption)$') is not null"
+    text = "{{ config(tags=['subset']) }} select sample_id from {{ source('demo', 'samples') }} " + where
+    project = load_project(write_project({"models/x.sql": text}))
+    build_all(project, warehouse, demo, ["x"])
+    sample = ids(
+        con, "select sample_id from demo.samples where status = 'ok' and caption is null and width is not null"
+    )[0]
+    assert explain(project, "x", sample, con).verdicts[0].values == {"caption": None}
+
+
+@pytest.mark.parametrize("rows", ["where random() < 0.5", "tablesample bernoulli(30%)"])
+def test_subset_drawn_by_lot_is_built_and_says_that_nothing_can_be_counted(write_project, demo, warehouse, rows: str):
+    text = "{{ config(tags=['subset']) }} select sample_id from {{ source('demo', 'samples') }} " + rows
+    project = load_project(write_project({"models/x.sql": text}))
+    result = build_all(project, warehouse, demo, ["x"])[-1]
+    assert (result.waterfall, result.rows > 0) == (None, True)
+    assert "hash(sample_id)" in (result.waterfall_problem or "")
+    with warehouse.connect() as own:
+        kept = set(ids(own, "select sample_id from x"))
+        for sample_id in ids(own, "select distinct sample_id from demo.samples where status = 'ok' limit 20"):
+            found = explain(project, "x", sample_id, own)
+            assert (found.selected, found.verdicts) == (sample_id in kept, ())
+            assert "hash(sample_id)" in found.notes[0]
+
+
+def test_one_picture_in_two_datasets_is_one_sample(write_project, demo: Tables, warehouse: Warehouse):
+    write_demo(demo, "animals")
+    files = {
+        "models/more.yml": "sources:\n  - name: animals\n    tables: [{name: samples}]\n",
+        "models/x.sql": """{{ config(tags=['subset']) }}
+            with everything as (from {{ source('demo', 'samples') }} union all from {{ source('animals', 'samples') }})
+            select sample_id from everything where status = 'ok' and width > 300""",
+    }
+    project = load_project(write_project(files))
+    build_all(project, warehouse, demo, ["x"])
+    with warehouse.connect() as own:
+        sample = ids(own, "select sample_id from x")[0]
+        found = explain(project, "x", sample, own)
+    assert found.selected
+    assert found.notes[0].startswith("the same bytes are in animals too")

@@ -152,3 +152,10 @@ def test_markdown_table_escapes_what_would_break_it():
 def test_waterfall_survives_json():
     found = count([{"a": 1, "b": 1, "end": 1, "c": None}], "select * from t where a > 0")
     assert Waterfall.from_dict(found.to_dict()) == found
+
+
+def test_terminal_shows_counts_aligned_and_labels_before_predicates():
+    values: list[Row] = [{"a": i, "b": 1, "end": 1, "c": None} for i in range(4)]
+    found = count(values, "select * from t where a > 0 -- some\n and b = 1")
+    lines = [" ".join(line.replace("\N{NO-BREAK SPACE}", "").split()) for line in found.to_text().splitlines()]
+    assert lines == ["kept of all removes alone", "4 100.0% all rows", "3 75.0% 1 1 some: a > 0", "3 75.0% 0 0 b = 1"]
