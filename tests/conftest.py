@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from arot_assets.datasets.inventory import Plan, take_inventory
@@ -23,6 +24,9 @@ REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "tests" / "data"
 EXAMPLES = REPOSITORY / "examples" / "images"
 
+
+hypothesis.settings.register_profile("arot", deadline=None)  # a loaded machine is no failure
+hypothesis.settings.load_profile("arot")
 
 LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
 SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift"}

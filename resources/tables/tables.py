@@ -192,10 +192,11 @@ class Tables:
             noted = {n: str(kinds[n]) for n in other}
             strings = {**(footer or {}), TYPES: json.dumps(noted), DESCRIPTIONS: json.dumps(dict(descriptions or {}))}
             pairs = ", ".join(f'"{FOOTER_PREFIX.decode()}{k}": {_literal(v)}' for k, v in strings.items())
-            query = f"select {cast_list(other)} from (\n{sql}\n)" if other else sql
+            # nothing before the SQL ends a line: the lines that DuckDB names are the query's own
+            query = f"select {cast_list(other)} from ({sql}\n)" if other else sql
             try:
                 con.execute(
-                    f"copy (\n{query}\n) to {_literal(str(path))} "
+                    f"copy ({query}\n) to {_literal(str(path))} "
                     f"(format parquet, compression {COMPRESSION}, use_tmp_file false, kv_metadata {{{pairs}}})"
                 )
             except duckdb.ConversionException:

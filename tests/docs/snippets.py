@@ -10,6 +10,7 @@ What a snippet means:
 - ``diff``: a change to a file of the project;
 - ``python``: runs in the project;
 - ``sql``: a query over the catalogue, or a model when it holds ``{{``;
+- ``mermaid``: a drawing, which is not run;
 - ``yaml``: a declaration, as a ``defs.yaml`` would hold it.
 
 In printed output ``…`` stands for anything, a line of it for any lines; spaces do not count, and lines may be left out.
@@ -23,7 +24,7 @@ from pathlib import Path
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"^(?:#|--) (?P<path>[\w-][\w./-]*\.(?:py|ya?ml|sql))$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-KINDS = ("console", "diff", "python", "sql", "yaml")
+KINDS = ("console", "diff", "mermaid", "python", "sql", "yaml")
 NETWORK = "needs-network"
 
 

@@ -182,3 +182,10 @@ def test_views_inside_views_work_wherever_the_catalogue_is_attached(demo: Tables
         assert found is not None
         assert found[0] == 240
         assert found[1] > 200
+
+
+def test_error_of_a_value_names_the_line_of_the_file(write_project, demo: Tables, warehouse: Warehouse):
+    text = "select\n    1 as one,\n    cast('many' as integer) as n\n"
+    project = load_project(write_project({"models/broken.sql": text}))
+    with pytest.raises(ProjectError, match=r"broken\.sql:3: model 'broken' does not run: .*'many'"):
+        build_all(project, warehouse, demo)
