@@ -21,7 +21,7 @@ def command(uris: tuple[str, ...], rows: int, ext: str | None) -> None:
       arot peek -e csv s3://bucket/export
     """
     from resources.defaults import default_resources
-    from resources.notebook.notebook import peek
+    from resources.notebook.calls import peek
 
     storage = default_resources().storage
     for uri in uris:

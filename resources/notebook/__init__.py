@@ -1,1 +1,42 @@
-"""What people call from a notebook."""
+"""What people call from a notebook: ``from resources import notebook as nb``, then ``nb.ls``, ``nb.loads``, ``nb.gallery`` …
+
+Belongs here: the public names, and none of their modules bears one of them. Everything else is in ``calls.py`` and beside it.
+"""
+
+from resources.notebook.calls import (
+    IMAGES,
+    Loaded,
+    StorageError,
+    concurrent_downloads,
+    concurrent_loads,
+    default_storage,
+    download,
+    gallery,
+    label_gallery,
+    loads,
+    ls,
+    peek,
+    presigns,
+    read_labels,
+    saves,
+    to_df,
+)
+
+__all__ = [
+    "IMAGES",
+    "Loaded",
+    "StorageError",
+    "concurrent_downloads",
+    "concurrent_loads",
+    "default_storage",
+    "download",
+    "gallery",
+    "label_gallery",
+    "loads",
+    "ls",
+    "peek",
+    "presigns",
+    "read_labels",
+    "saves",
+    "to_df",
+]

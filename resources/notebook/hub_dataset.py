@@ -1,7 +1,7 @@
 """A data set of the Hugging Face Hub as a table, and a table as a data set: ``hf://owner/repo`` without a path.
 
 Belongs here: which files are which split, reading them whole or row by row, writing a split. Does not belong here: files with a
-path (``notebook.py`` reads them by their extension), pictures as assets (``arot_assets.datasets``), publishing with a card
+path (``calls.py`` reads them by their extension), pictures as assets (``arot_assets.datasets``), publishing with a card
 (``arot_assets.exports``).
 
 Which files belong to a split is said by the card (``configs``), or else by their names, as ``datasets`` has it: a part of the

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.notebook.frames import convert, default_library
-from resources.notebook.gallery import PAGE, Tile
+from resources.notebook.sheets import PAGE, Tile
 from resources.storage.objects import StorageError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.rows import read_rows
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.storage import Storage, StorageError
 from tests.conftest import EXAMPLES
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.storage import Storage
 from tests.conftest import EXAMPLES, REPOSITORY
 from tests.resources.test_members import write_tar

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from arot_assets.cli import main
 from arot_assets.cli.endpoints import hub_finding, s3_findings
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.storage import Storage
 from resources.storage.s3.settings import S3Settings
 from tests.conftest import REPOSITORY

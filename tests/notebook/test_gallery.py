@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.notebook.labels import start_labels
 from resources.storage import StorageError
 from tests.conftest import DATA, EXAMPLES

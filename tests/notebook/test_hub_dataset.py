@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.notebook.table_files import write_parquet as parquet
 from resources.storage import StorageError
 from tests.resources.test_members import PICTURES, write_parquet

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.storage import Storage, StorageError
 from tests.conftest import DATA, REPOSITORY
 from tests.servers.http import Reply, WebServer, throttled
@@ -75,14 +75,14 @@ def run_python(code: str, *, without: tuple[str, ...] = ()) -> str:
 def test_import_needs_nothing_optional_and_loads_nothing_heavy() -> None:
     optional = ("pandas", "polars", "requests", "anywidget", "IPython", "tomli_w")
     heavy = ("PIL", "torch", "boto3", "s3fs", "aiohttp", "pyarrow", "cv2")
-    code = f"import resources.notebook.notebook as nb\nprint([m for m in {heavy!r} if m in sys.modules])"
+    code = f"from resources import notebook as nb\nprint([m for m in {heavy!r} if m in sys.modules])"
     assert run_python(code, without=optional).strip() == "[]"
 
 
 def test_without_pandas_a_table_says_what_to_install_and_arrow_works(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n,word\n1,one\n")
     code = (
-        "from resources.notebook import notebook as nb\n"
+        "from resources import notebook as nb\n"
         f"print(nb.loads({str(tmp_path / 'a.csv')!r}, as_='arrow').to_pylist())\n"
         f"try: nb.loads({str(tmp_path / 'a.csv')!r})\n"
         "except nb.StorageError as error: print(error)\n"

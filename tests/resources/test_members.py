@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.notebook import notebook as nb
+from resources import notebook as nb
 from resources.storage import Storage, StorageError
 from resources.storage.members.address import cell_uri, member_uri, parse_cell, parse_member
 from tests.conftest import EXAMPLES

@@ -1,11 +1,11 @@
 """Files and objects for people at a prompt: values in, values out, on every scheme.
 
 Belongs here: the functions that a notebook calls, each a few lines over ``Storage`` and its neighbours: ``formats.py`` (what
-bytes mean), ``frames.py`` (tables), ``results.py`` (many at a time), ``peek.py``, ``gallery.py``, ``labels.py``.
+bytes mean), ``frames.py`` (tables), ``results.py`` (many at a time), ``previews.py``, ``sheets.py``, ``labels.py``.
 
 ::
 
-    from resources.notebook import notebook as nb
+    from resources import notebook as nb
 
     nb.ls("s3://bucket/cats", exts="jpg")
     nb.loads("s3://bucket/cats/index.parquet", columns=["uri", "score"])
@@ -23,13 +23,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from resources.notebook import gallery as sheets
 from resources.notebook import labels as picks
+from resources.notebook import sheets
 from resources.notebook.formats import encode, format_of, parse
 from resources.notebook.frames import as_arrow, convert, default_library, to_df
 from resources.notebook.hub_dataset import is_dataset, load_dataset, save_dataset
-from resources.notebook.peek import Peek, peek_uri, peek_value
 from resources.notebook.pictures import EXTENSIONS
+from resources.notebook.previews import Peek, peek_uri, peek_value
 from resources.notebook.results import Loaded, load_many
 from resources.storage.objects import StorageError, absolute
 from resources.storage.storage import Storage
