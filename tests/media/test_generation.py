@@ -2,6 +2,8 @@
 
 import json
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from arot_assets.media.image.formats.exif import read_exif
 from arot_assets.media.image.generation import generation
 from arot_assets.media.image.probe import probe
 from tests.datasets.fault_files import fault
+
+FILES = Path(__file__).parents[1] / "data" / "generation"
+EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
 
 PARAMETERS = """a cat, (soft light:1.2)
 second line
@@ -19,6 +25,14 @@ Negative prompt: blurry,
 low quality
 Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 1234567890, Size: 256x256, Model hash: 0123456789, \
 Model: example-model, Lora hashes: "a: 1, Seed: 9", Version: v1.9.0"""
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_files_of_every_tool(name: str) -> None:
+    found = probe((FILES / name).read_bytes(), name).generation
+    assert found is not None
+    assert found.pop("raw")
+    assert found == EXPECTED[name]
 
 
 def test_web_ui_file() -> None:
@@ -217,12 +231,168 @@ def test_exif_comment_in_either_byte_order(encoding: str) -> None:
         {"Software": "Adobe Photoshop", "Comment": "made with care"},
         {"UserComment": "holiday in Rome"},
         {"prompt": "plain words"},
-        {"parameters": '{"other": "tool"}'},
+        {"UserComment": '{"camera": "x", "scale": 2}'},
         {"Make": "Canon", "Model": "EOS 5D"},
     ],
 )
 def test_other_texts_are_no_generation(texts: dict[str, str]) -> None:
     assert generation(texts) is None
+
+
+def read(texts: dict[str, str]) -> dict[str, Any]:
+    found = generation(texts)
+    assert found is not None
+    return found
+
+
+def test_no_text_of_a_generator_is_dropped() -> None:
+    graph = json.dumps(
+        {"1": {"class_type": "KSampler", "inputs": {"seed": 1, "positive": ["2", 0], "latent_image": ["3", 0]}}}
+    )
+    found = read({"prompt": graph, "parameters": PARAMETERS, "Author": "me", "Comment": '{"a": "{\\"b\\": 1}"}'})
+    assert found["raw"]["parameters"] == PARAMETERS
+    assert found["raw"]["prompt"] == json.loads(graph)
+    assert (found["raw"]["Author"], found["raw"]["Comment"]) == ("me", {"a": {"b": 1}})
+    assert (found["tool"], found["seed"], found["steps"]) == ("comfyui", 1, 28)  # what the graph lacks, the text says
+    assert read({"prompt": '{"1": {"class_type": '}) == {"tool": "comfyui", "raw": {"prompt": '{"1": {"class_type": '}}
+    assert read({"parameters": '{"other": "tool"}'}) == {"tool": "other", "raw": {"parameters": {"other": "tool"}}}
+    assert read({"parameters": '{"cut": '})["raw"] == {"parameters": '{"cut": '}
+
+
+ANSWERS = {
+    "prompt": "a fox",
+    "negative_prompt": "blurry",
+    "seed": 7,
+    "steps": 20,
+    "sampler": "euler",
+    "cfg_scale": 5.5,
+    "model": "m",
+}
+SWARM = {
+    "prompt": "a fox",
+    "negativeprompt": "blurry",
+    "seed": 7,
+    "steps": 20,
+    "sampler": "euler",
+    "cfgscale": 5.5,
+    "model": "m",
+}
+INVOKE_2 = {
+    "model_weights": "m",
+    "image": {
+        "prompt": [{"prompt": "a fox [blurry]", "weight": 1}],
+        "seed": 7,
+        "steps": 20,
+        "sampler": "euler",
+        "cfg_scale": 5.5,
+    },
+}
+FOOOCUS = {
+    **{
+        "prompt": "a fox",
+        "negative_prompt": "blurry",
+        "seed": "7",
+        "steps": 20,
+        "sampler": "euler",
+        "guidance_scale": 5.5,
+    },
+    **{"base_model": "m", "version": "Fooocus v2.5.0"},
+}
+FOOOCUS_LOG = {
+    **{
+        "Prompt": "a fox",
+        "Negative Prompt": "blurry",
+        "Seed": 7,
+        "Steps": 20,
+        "Sampler": "euler",
+        "Guidance Scale": 5.5,
+    },
+    **{"Base Model": "m", "Version": "Fooocus v2.1"},
+}
+EASY = {
+    **{"prompt": "a fox", "negative_prompt": "blurry", "seed": 7, "num_inference_steps": 20, "sampler_name": "euler"},
+    **{"guidance_scale": 5.5, "use_stable_diffusion_model": "m"},
+}
+NOVELAI = {"prompt": "a fox", "uc": "blurry", "seed": 7, "steps": 20, "sampler": "euler", "scale": 5.5}
+
+
+@pytest.mark.parametrize(
+    ("tool", "texts"),
+    [
+        ("swarmui", {"parameters": json.dumps({"sui_image_params": SWARM, "sui_extra_data": {"date": "x"}})}),
+        ("swarmui", {"UserComment": json.dumps({"sui_image_params": SWARM})}),
+        ("invokeai", {"sd-metadata": json.dumps(INVOKE_2), "Dream": '"a fox" -s 1'}),
+        ("fooocus", {"UserComment": json.dumps(FOOOCUS), "Software": "Fooocus v2.5.0"}),
+        ("fooocus", {"Comment": json.dumps(FOOOCUS_LOG)}),
+        (
+            "fooocus",
+            {
+                "fooocus_scheme": "a1111",
+                "parameters": "a fox\nNegative prompt: blurry\nSteps: 20, Sampler: euler, Seed: 7, CFG scale: 5.5, Model: m",
+            },
+        ),
+        ("easy_diffusion", {"UserComment": json.dumps(EASY)}),
+        ("novelai", {"Software": "NovelAI", "Source": "m", "Comment": json.dumps(NOVELAI)}),
+        ("novelai", {"comment": json.dumps({"Software": "NovelAI", "Source": "m", "Comment": json.dumps(NOVELAI)})}),
+        ("other", {"UserComment": json.dumps(ANSWERS)}),
+        ("other", {key: str(value) for key, value in ANSWERS.items()}),
+    ],
+)
+def test_each_tool_by_its_own_names(tool: str, texts: dict[str, str]) -> None:
+    found = read(texts)
+    del found["raw"]
+    assert found == {"tool": tool, **ANSWERS}
+
+
+def test_command_line_of_an_old_invokeai() -> None:
+    found = read({"Dream": '"a fox [blurry]" -s 20 -S 7 -W 512 -H 512 -C 5.5 -A euler'})
+    assert {**ANSWERS, **found, "model": "m"} == {**ANSWERS, "tool": "invokeai", "raw": found["raw"]}
+    assert read({"Dream": '"a quote that does not end'})["raw"] == {"Dream": '"a quote that does not end'}
+
+
+def test_invokeai_names_its_model_in_an_object() -> None:
+    for model in ({"name": "m", "base": "sdxl"}, {"model_name": "m"}, {"model": {"name": "m"}}):
+        assert read({"invokeai_metadata": json.dumps({"positive_prompt": "a fox", "model": model})})["model"] == "m"
+
+
+def test_novelai_prompt_of_the_fourth_version() -> None:
+    settings = {
+        "v4_prompt": {"caption": {"base_caption": "a fox"}},
+        "v4_negative_prompt": {"caption": {"base_caption": "blurry"}},
+    }
+    found = read({"Software": "NovelAI", "Comment": json.dumps(settings)})
+    assert (found["prompt"], found["negative_prompt"]) == ("a fox", "blurry")
+
+
+COMMENT = "un café, 灯台 🌊\nNegative prompt: flou\nSteps: 5, Sampler: euler, Seed: 3"
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("code", [b"UNICODE\x00", b"ASCII\x00\x00\x00", bytes(8), b" " * 8, b"Unicode\x00", b""])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", [b"", b"\x00", b"\x00\x00"])
+def test_exif_comment_in_any_code_under_any_name(order: str, code: bytes, encoding: str, end: bytes) -> None:
+    value = code + COMMENT.encode(encoding) + end
+    little = "little" if order == "II" else "big"
+    block = order.encode() + (42).to_bytes(2, little) + (8).to_bytes(4, little) + (1).to_bytes(2, little)
+    block += (
+        (0x9286).to_bytes(2, little)
+        + (7).to_bytes(2, little)
+        + len(value).to_bytes(4, little)
+        + (26).to_bytes(4, little)
+    )
+    _, texts = read_exif(block + bytes(4) + value)
+    assert texts == {"UserComment": COMMENT}
+
+
+def test_japanese_exif_comment() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"JIS\x00\x00\x00\x00\x00" + "灯台\nSteps: 5, Seed: 3".encode("iso2022_jp")
+    out = BytesIO()
+    Image.new("RGB", (32, 32)).save(out, "JPEG", exif=exif)
+    found = probe(out.getvalue(), "a.jpg").generation
+    assert found is not None
+    assert found["prompt"] == "灯台"
 
 
 names = st.sampled_from(

@@ -1,100 +1,155 @@
 """ComfyUI's ``prompt``: a graph of nodes, read backwards from the sampler.
 
-Belongs here: following links to the values that a person means by prompt, seed, model.
-Does not belong here: other tools (``generation``).
+Belongs here: which sampler made the picture, and following links to its seed, steps, guidance and model.
+Does not belong here: the prompts (``comfyui_texts``), other tools (``generation``).
 
-A graph is ``{id: {"class_type": ..., "inputs": {name: value or [id, output]}}}``. Node types are many and user-made, so nothing
-is looked up by node type but the sampler: a value is taken from the nearest node upstream whose input has a known name.
+A graph is ``{id: {"class_type": ..., "inputs": {name: value or [id, output]}}}``. Of several samplers the one is read that an
+output (a saved picture, else a shown one) depends on and that depends on no other: later ones refine its picture.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from typing import Any
 
-Node = Mapping[str, Any]
-Graph = Mapping[str, Any]
+from arot_assets.media.image.comfyui_texts import (
+    MAX_DEPTH,
+    Graph,
+    Inputs,
+    TextReader,
+    branch,
+    is_bundle,
+    is_link,
+    node_inputs,
+    node_type,
+)
 
-_TEXT = ("text", "text_g", "prompt", "string", "wildcard_text", "text_positive", "value", "text1", "text_l")
+Kind = type | tuple[type, ...]
+
 _SEED = ("seed", "noise_seed")
-_MODEL = ("ckpt_name", "unet_name", "model_name", "base_ckpt_name")
+_MODEL = ("ckpt_name", "base_ckpt_name", "unet_name", "gguf_name", "model_name", "checkpoint", "model")
+_SCALARS = ("value", "int", "float", "string", "number", "content", "")
+_SAVES, _SHOWS = re.compile(r"save|output|videocombine", re.IGNORECASE), re.compile(r"preview|show", re.IGNORECASE)
+
+
+def is_graph(value: Any) -> bool:
+    """Whether parsed JSON is a graph: an object of nodes with a class."""
+    return isinstance(value, dict) and any(isinstance(node, dict) and "class_type" in node for node in value.values())
 
 
 def read_graph(graph: Any) -> dict[str, Any]:
-    """Prompt, negative prompt, seed, steps, sampler, cfg_scale and model of the first sampler, as far as they are found.
+    """Prompt, negative prompt, seed, steps, sampler, cfg_scale and model of the sampler, as far as they are found.
 
     Args:
         graph: ComfyUI's ``prompt`` (not its ``workflow``, which is the drawing of it), or anything.
     """
-    if not isinstance(graph, Mapping):
+    if not isinstance(graph, dict):
         return {}
-    start = _sampler(graph)
-    if start is None:
-        return {}
-    inputs = graph[start]["inputs"]
-    positive = inputs.get("positive", inputs.get("guider"))
+    readings = (_read_sampler(graph, key) for key in _samplers(graph))
+    first: dict[str, Any] = {}
+    for reading in readings:
+        if reading["prompt"]:
+            return reading
+        first = first or reading
+    return first
+
+
+def _read_sampler(graph: Graph, key: str) -> dict[str, Any]:
+    inputs = node_inputs(graph, key) or {}
+    texts = TextReader(graph)
+    guidance = _setting(
+        graph, key, ("cfg", "guidance", "true_gs"), (int, float), ("guider", "positive", "conditioning")
+    )
     return {
-        "prompt": _upstream(graph, positive, _TEXT, str),
-        "negative_prompt": _upstream(graph, inputs.get("negative"), _TEXT, str),
-        "seed": _nearest(graph, start, _SEED, int),
-        "steps": _nearest(graph, start, ("steps",), int),
-        "sampler": _nearest(graph, start, ("sampler_name",), str),
-        "cfg_scale": _float(_nearest(graph, start, ("cfg", "guidance"), (int, float))),
-        "model": _nearest(graph, start, _MODEL, str),
+        "prompt": texts.role_text(inputs, "positive"),
+        "negative_prompt": texts.role_text(inputs, "negative"),
+        "seed": _setting(graph, key, _SEED, int, ("noise",)),
+        "steps": _setting(graph, key, ("steps",), int, ("sigmas",)),
+        "sampler": _setting(graph, key, ("sampler_name",), str, ("sampler",)),
+        "cfg_scale": None if guidance is None or abs(guidance) > 1e20 else float(guidance),
+        "model": _setting(graph, key, _MODEL, str, ("model", "model1", "guider"))
+        or _setting(graph, key, ("ckpt_name", "unet_name"), str, ("latent_image", "image", "positive")),
     }
 
 
-def _sampler(graph: Graph) -> str | None:
-    """The first node that samples: it has a seed or noise, and steps or sigmas."""
-    for key, node in graph.items():
-        inputs = node.get("inputs") if isinstance(node, Mapping) else None
-        if not isinstance(inputs, Mapping):
-            continue
-        guided = "positive" in inputs or "guider" in inputs
-        if guided and ("latent_image" in inputs or "sampler_name" in inputs or "sigmas" in inputs):
-            return str(key)
+def _samplers(graph: Graph) -> list[str]:
+    """Nodes that sample, those first that are to be read first."""
+    inputs = {str(key): found for key in graph if (found := node_inputs(graph, key)) is not None}
+    samplers = [key for key, found in inputs.items() if _samples(found)]
+    if not samplers:  # a node that does everything: its prompt and its seed are inputs
+        samplers = [key for key, found in inputs.items() if set(_SEED) & set(found) and _prompted(found)]
+    for outputs in (_SAVES, _SHOWS):
+        ends = [key for key in inputs if outputs.search(node_type(graph, key)) and key not in samplers]
+        reached = _upstream(inputs, ends)
+        if kept := [key for key in samplers if key in reached]:
+            samplers = kept
+            break
+    known = set(samplers)
+    return sorted(samplers, key=lambda key: len(_upstream(inputs, [key]) & known))
+
+
+def _samples(inputs: Inputs) -> bool:
+    """Whether a node has what only samplers have: prompts, and noise or a picture to start from."""
+    sides = any(name in ("positive", "conditioning") or is_bundle(name) for name in inputs)
+    starts = {"latent_image", "sigmas", "samples"} & set(inputs)
+    tuned = {"sampler_name", "sampler", "steps", "guider", *_SEED} & set(inputs)
+    return sides and bool((starts and tuned) or {"sampler_name", "steps"} <= set(inputs))
+
+
+def _prompted(inputs: Inputs) -> bool:
+    return any(name in ("prompt", "text") or name.startswith("positive") for name in inputs)
+
+
+def _upstream(inputs: dict[str, Inputs], start: list[str]) -> set[str]:
+    """Nodes that some nodes depend on, themselves included."""
+    pending, seen = list(start), set[str]()
+    while pending:
+        key = pending.pop()
+        if key in inputs and key not in seen:
+            seen.add(key)
+            pending += [value[0] for value in inputs[key].values() if is_link(value)]
+    return seen
+
+
+def _setting(graph: Graph, start: str, names: tuple[str, ...], kind: Kind, via: tuple[str, ...]) -> Any | None:
+    """A setting of a sampler: its own, or that of the nearest node behind inputs of the names in ``via`` or a bundle."""
+    for inputs in _behind(graph, start, via):
+        for name in names:
+            value = inputs.get(name)
+            if isinstance(value, dict):  # a file chooser: the name and a picture of it
+                value = value.get("content")
+            found = _scalar(graph, value, names, kind) if is_link(value) and name not in via else value
+            if isinstance(found, kind) and not isinstance(found, bool) and found != "":
+                return found
     return None
 
 
-def _nodes(graph: Graph, start: Any) -> Iterator[Mapping[str, Any]]:
-    """The inputs of a node and of all nodes upstream, nearest first, each once."""
+def _behind(graph: Graph, start: str, via: tuple[str, ...]) -> Iterator[Inputs]:
+    """Inputs of a node and of those upstream that lead there by these names, nearest first, each once."""
     pending, seen = [start], set[str]()
     for key in pending:
-        node = graph.get(key) if isinstance(key, str) and key not in seen else None
-        if not isinstance(node, Mapping) or not isinstance(node.get("inputs"), Mapping):
+        inputs = node_inputs(graph, key) if key not in seen else None
+        if inputs is None:
             continue
         seen.add(key)
-        yield node["inputs"]
-        pending += [value[0] for value in node["inputs"].values() if _is_link(value)]
+        yield inputs
+        chosen = branch(inputs)
+        followed = [chosen] if chosen is not None else [v for name, v in inputs.items() if _leads_on(name, via)]
+        pending += [value[0] for value in followed if is_link(value)]
 
 
-def _is_link(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+def _leads_on(name: str, via: tuple[str, ...]) -> bool:
+    return name in via or is_bundle(name) or name in ("", "any", "anything", "input") or name.startswith("any_")
 
 
-def _nearest(graph: Graph, start: Any, names: tuple[str, ...], kind: type | tuple[type, ...]) -> Any | None:
-    """The first value of one of these names, at a node or upstream of it; a linked value is followed."""
-    for inputs in _nodes(graph, start):
-        for name in names:
-            value = inputs.get(name)
-            if isinstance(value, kind) and not isinstance(value, bool) and value != "":
-                return value
-            if _is_link(value):
-                linked = _upstream(graph, value, (*names, "value", "int", "float", "string"), kind)
-                if linked is not None:
-                    return linked
+def _scalar(graph: Graph, link: Any, names: tuple[str, ...], kind: Kind) -> Any | None:
+    """The number or word that a linked input is given, through switches and nodes that pass it on."""
+    for _ in range(MAX_DEPTH):
+        inputs = node_inputs(graph, link[0])
+        if inputs is None:
+            return None
+        values = [branch(inputs), *(inputs.get(name) for name in (*names, *_SCALARS, "any", "anything", "input"))]
+        found = next((v for v in values if is_link(v) or (isinstance(v, kind) and not isinstance(v, bool))), None)
+        if not is_link(found):
+            return found
+        link = found
     return None
-
-
-def _upstream(graph: Graph, link: Any, names: tuple[str, ...], kind: type | tuple[type, ...]) -> Any | None:
-    """The first value of one of these names at the node that a link leads to, or upstream of it."""
-    if not _is_link(link):
-        return None
-    for inputs in _nodes(graph, link[0]):
-        for name in names:
-            value = inputs.get(name)
-            if isinstance(value, kind) and not isinstance(value, bool) and value != "":
-                return value
-    return None
-
-
-def _float(value: Any | None) -> float | None:
-    return None if value is None or abs(value) > 1e20 else float(value)

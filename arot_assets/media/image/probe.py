@@ -4,8 +4,9 @@ Belongs here: judging a sample: status, reason and notes, and the columns of ``s
 Does not belong here: the rules of each format (``formats``), pixels (``decode``).
 
 A probe reads the header and checks that the file is whole: all segments, chunks, strips or boxes are there and their
-checksums hold. It decodes only where a format has no such structure, or where the structure contradicts itself. Damage
-inside the compressed pixels that leaves the structure intact shows when the picture is decoded.
+checksums hold. It decodes only where a format has no such structure, where the structure contradicts itself, or where the
+lowest bits of a picture may hold text (``stealth``). Damage inside the compressed pixels that leaves the structure intact
+shows when the picture is decoded.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from arot_assets.media.image.colour import profile_name
 from arot_assets.media.image.formats.header import MAX_MEGAPIXELS, DecodeError, Header
 from arot_assets.media.image.formats.read import read_header
 from arot_assets.media.image.generation import generation
+from arot_assets.media.image.stealth import hidden_text
 
 TINY_SIDE = 16
 """Pictures with a shorter side below this many pixels are noted as ``tiny``: less than one patch of a vision model."""
@@ -73,7 +75,7 @@ class Probe:
         n_frames: frames or pages, 1 for a still picture.
         has_alpha: some pixel may be transparent.
         icc_profile: what the embedded profile calls itself, None without one.
-        generation: what a generator wrote into the file, see ``datasets.generation``.
+        generation: what a generator wrote into the file, see ``media.image.generation``.
     """
 
     status: Literal["ok", "corrupt", "unsupported"]
@@ -124,7 +126,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Pro
         n_frames=header.n_frames if known else None,
         has_alpha=header.has_alpha if known else None,
         icc_profile=icc_profile,
-        generation=generation(header.texts) if header.texts else None,
+        generation=_generation(data, header, whole=status == "ok"),
     )
 
 
@@ -141,6 +143,14 @@ def _judge(header: Header, name: str) -> None:
             header.note("tiny")
         if long > EXTREME_ASPECT * short:
             header.note("extreme_aspect")
+
+
+def _generation(data: bytes, header: Header, whole: bool) -> dict[str, Any] | None:
+    """What a generator wrote; where it is nowhere else, the pixels may hold it."""
+    found = generation(header.texts) if header.texts else None
+    if found is None and whole and (hidden := hidden_text(data, header)) is not None:
+        found = generation({**header.texts, "stealth": hidden})
+    return found
 
 
 def _icc_name(header: Header) -> str | None:

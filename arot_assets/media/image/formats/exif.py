@@ -1,7 +1,7 @@
 """The few EXIF tags that matter before training: the orientation, and text that generators leave.
 
 Belongs here: reading a raw EXIF block (a TIFF structure) without a library.
-Does not belong here: what the text means (``datasets.generation``). Source: CIPA DC-008 (Exif 2.32) and TIFF 6.0.
+Does not belong here: what the text means (``media.image.generation``). Source: CIPA DC-008 (Exif 2.32) and TIFF 6.0.
 """
 
 import struct
@@ -9,7 +9,13 @@ import struct
 MAX_TEXT = 4 * 1024 * 1024
 """Longest text taken from a file, in bytes; anything longer is left out."""
 
-_TEXT_TAGS = {0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", 0x0131: "Software", 0x9286: "UserComment"}
+_TEXT_TAGS = {
+    **{0x010D: "DocumentName", 0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", 0x0131: "Software"},
+    **{0x013B: "Artist", 0x9286: "UserComment"},
+}
+_COMMENT = 0x9286
+_CODES = (b"ASCII", b"UNICODE", b"JIS", b"")
+"""What the first 8 bytes of a UserComment can say of the rest, filled with NUL or blanks."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1}
 _ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 
@@ -41,19 +47,47 @@ def read_exif(raw: bytes) -> tuple[int, dict[str, str]]:
             name, size = _TEXT_TAGS.get(tag), n * _SIZES.get(kind, 0)
             if name and name not in texts and 0 < size <= MAX_TEXT:
                 offset = at + 8 if size <= 4 else struct.unpack_from(order + "I", raw, at + 8)[0]
-                text = _text(raw[offset : offset + size], is_comment=tag == 0x9286)
+                value = raw[offset : offset + size]
+                text = _comment(value, order) if tag == _COMMENT else utf8_or_latin1(value).strip("\x00 ")
                 if text:
                     texts[name] = text
     return orientation, texts
 
 
-def _text(value: bytes, is_comment: bool) -> str:
-    """The text of a tag; a UserComment names its character code in its first 8 bytes."""
-    if is_comment and value[:8] == b"UNICODE\x00":
-        return _utf16(value[8:]).strip("\x00 ")
-    if is_comment and value[:8] in (b"ASCII\x00\x00\x00", b"JIS\x00\x00\x00\x00\x00", bytes(8)):
-        value = value[8:]
-    return utf8_or_latin1(value).strip("\x00 ")
+def _comment(value: bytes, order: str) -> str:
+    """A UserComment. Its first 8 bytes name the code of the rest, but writers often use another, so the text itself is asked.
+
+    UTF-16 shows in its byte order mark, or in the zero bytes of Latin letters, spaces and line ends, which no other code has:
+    they are the high bytes. Text without any of these that is called Unicode has the byte order of the block (``order``).
+    """
+    code = value[:8].rstrip(b"\x00 ").upper()
+    named = code in _CODES and (len(value) > 8 or bool(code))
+    text = value[8:] if named else value
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _utf16(text[2:], little=text[0] == 0xFF)
+    if text.startswith(b"\xef\xbb\xbf"):
+        text = text[3:]
+    filled = text.rstrip(b"\x00")
+    high, low = filled[0::2].count(0), filled[1::2].count(0)
+    if 8 * max(high, low) >= len(filled) > 1 or (code == b"UNICODE" and not _is_utf8(filled)):
+        return _utf16(text, little=low > high if low != high else order == "<")
+    if code == b"JIS" and b"\x1b" in text:
+        return text.decode("iso2022_jp", "replace").strip("\x00 ")
+    return utf8_or_latin1(text).strip("\x00 ")
+
+
+def _utf16(value: bytes, little: bool) -> str:
+    """UTF-16 without its mark; of an odd number of bytes the last is dropped, or the zero byte that it lacks is added."""
+    whole = value + b"\x00" if little and not value.endswith(b"\x00") else value
+    return whole[: len(whole) // 2 * 2].decode("utf-16-le" if little else "utf-16-be", "replace").strip("\x00 ")
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\x00" not in value
 
 
 def utf8_or_latin1(value: bytes) -> str:
@@ -62,11 +96,3 @@ def utf8_or_latin1(value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-def _utf16(value: bytes) -> str:
-    """UTF-16 in the byte order of its mark, else in the one that puts the zero bytes of Latin letters in high bytes."""
-    if value.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return value.decode("utf-16", "replace")
-    little = value[1::2].count(0) > value[0::2].count(0)
-    return value.decode("utf-16-le" if little else "utf-16-be", "replace")

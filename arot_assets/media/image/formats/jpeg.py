@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-from arot_assets.media.image.formats.exif import read_exif
+from arot_assets.media.image.formats.exif import MAX_TEXT, read_exif, utf8_or_latin1
 from arot_assets.media.image.formats.header import Header, corrupt, unsupported
 
 MAX_SCANS = 500
@@ -17,7 +17,7 @@ thousands of them would keep a decoder busy for hours."""
 
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _SOF_NAMES = {0xC3: "lossless", 0xC9: "arithmetic-coded", 0xCA: "arithmetic-coded"}
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 
 
 def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
@@ -30,6 +30,7 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
     """
     icc: dict[int, bytes] = {}
     exif: list[bytes] = []
+    comment = b""
     at = 2
     while True:
         marker, start, end = _segment(data, at)
@@ -42,6 +43,8 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
             exif.append(data[start + 6 : end])
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\x00", start) and end - start > 14:
             icc[data[start + 12]] = data[start + 14 : end]
+        elif marker == _COM and len(comment) < MAX_TEXT:
+            comment += data[start:end]  # one longer than 64 KB takes several segments
     if header.width is None:
         raise corrupt("JPEG has a scan but no frame header (SOF)")
     if icc:
@@ -50,6 +53,8 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
         header.exif = b"".join(exif)
         header.orientation, texts = read_exif(header.exif)
         header.texts.update(texts)
+    if text := utf8_or_latin1(comment).strip("\x00 "):
+        header.texts["comment"] = text
     if whole:
         _follow_scans(data, at, header)
 
