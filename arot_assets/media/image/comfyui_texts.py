@@ -17,8 +17,8 @@ Inputs = Mapping[str, Any]
 
 MAX_TEXT = 100_000
 """Longest text that joined strings may grow to, in characters: a graph can double a string with each node."""
-MAX_DEPTH = 200
-"""Longest chain of nodes that is followed; the largest graphs that people share are some dozens deep."""
+MAX_DEPTH = 60
+"""Longest chain of nodes that is followed; large graphs that people share are some dozens deep, and each step takes stack."""
 
 _POSITIVE = re.compile(r"(?:^|_)pos(?:itive)?(?:_|$)")
 _NEGATIVE = re.compile(r"(?:^|_)neg(?:ative)?(?:_|$)")
@@ -123,7 +123,8 @@ class TextReader:
         if _FIRST_PRESENT.search(kind):
             return self._first(inputs.values(), role, depth)
         if _JOINING.search(kind) and not any(_CONDITIONING.search(name) for name in inputs):
-            return self._joined(inputs, list(inputs), role, depth)
+            parts = [name for name in inputs if _PARTS.fullmatch(name)]
+            return self._joined(inputs, parts if len(parts) > 1 else list(inputs), role, depth)
         return self._side(inputs, role, output, bundle, depth)
 
     def _side(self, inputs: Inputs, role: Role, output: int | None, bundle: bool, depth: int = 0) -> str:
@@ -141,20 +142,24 @@ class TextReader:
             if linked and not bundle and output in (0, 1) and "model" not in inputs:
                 role = ("positive", "negative")[output]
             return self._distinct(sides[role], role, depth)
-        if sides[role] or (not bundle and sides["positive"] + sides["negative"]):
-            return self._distinct(sides[role] or sides["positive"] + sides["negative"], role, depth)
+        if sides[role]:
+            return self._distinct(sides[role], role, depth)
         bundles = [value for name, value in inputs.items() if is_bundle(name)]
+        if text := self._first(bundles, role, depth, bundle=True):
+            return text
+        if not bundle and (
+            other := sides["positive"] + sides["negative"]
+        ):  # a node named for the one serves as the other
+            return self._distinct(other, role, depth)
         passed_on = [value for name, value in inputs.items() if _PASSED_ON.match(name)]
         if bundle and role == "negative":  # a guider without a negative side has none
-            return self._first(bundles + passed_on, role, depth, bundle=True)
+            return self._first(passed_on, role, depth, bundle=True)
         texts = self._own_texts(inputs, role, depth)
         if texts is not None:
             return texts
         conditionings = [v for name, v in inputs.items() if _CONDITIONING.search(name) and not _role_of(name)]
         if any(is_link(value) for value in conditionings):
             return self._distinct([value for value in conditionings if is_link(value)], role, depth)
-        if text := self._first(bundles, role, depth, bundle=True):
-            return text
         return self._first(passed_on, role, depth, bundle)
 
     def _own_texts(self, inputs: Inputs, role: Role, depth: int) -> str | None:
@@ -167,7 +172,7 @@ class TextReader:
             return self._distinct(encoded, role, depth)
         parts = [name for name in inputs if _PARTS.fullmatch(name)]
         if len(parts) > 1:
-            return self._joined(inputs, [*parts, *_DELIMITERS], role, depth)
+            return self._joined(inputs, parts, role, depth)
         for name, value in inputs.items():
             is_text = isinstance(value, str) or is_link(value)
             if is_text and _OTHER_TEXT.search(name) and not _NO_TEXT.search(name) and not is_bundle(name):

@@ -7,8 +7,9 @@ The bits run down the columns from the left, one a pixel in alpha or three in re
 signature of 15 bytes, the length of the text in bits (32 bits), then the text, plain or packed by gzip.
 
 PNG: in the first column each filter of a row needs only the byte above (the left neighbour is 0, so Paeth's choice is the byte
-above), so a row at a time is inflated for as long as the signature holds: one or two rows for almost every picture. WebP can
-only be decoded whole, so it is asked only where its alpha is stored without loss, and up to ``MAX_WEBP_PIXELS``.
+above), so a row at a time is inflated for as long as the signature holds: one or two rows for almost every picture, about 0.1 ms
+for 1216 x 832 pixels. WebP can only be decoded whole (20 ms for that size), so it is asked only where it is lossless and has
+alpha, up to ``MAX_WEBP_PIXELS``; in lossy WebP with a lossless alpha plane, the text is not looked for.
 """
 
 import struct
@@ -62,7 +63,7 @@ def _may_hide(data: bytes, header: Header) -> bool:
     if header.format == "PNG":
         bits, colour, interlace = data[24], data[25], data[28]
         return bits == 8 and colour in (2, 6) and not interlace and _column_begins(data, header)
-    return header.format == "WEBP" and size <= MAX_WEBP_PIXELS and header.has_alpha and _keeps_alpha(data)
+    return header.format == "WEBP" and size <= MAX_WEBP_PIXELS and header.has_alpha and _is_lossless(data)
 
 
 def _column_begins(data: bytes, header: Header) -> bool:
@@ -123,15 +124,13 @@ def _idat(data: bytes) -> Iterator[tuple[int, int]]:
         at += 12 + length
 
 
-def _keeps_alpha(data: bytes) -> bool:
-    """Whether a WebP's alpha is stored without loss: a lossless picture, or an alpha plane whose levels are not reduced."""
+def _is_lossless(data: bytes) -> bool:
+    """Whether a WebP's picture is stored without loss."""
     at = 12
-    while at + 9 <= len(data):
+    while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind == b"VP8L":
             return True
-        if kind == b"ALPH":
-            return not data[at + 8] >> 4 & 3
         at += 8 + length + length % 2
     return False
 
