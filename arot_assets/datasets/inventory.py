@@ -10,8 +10,9 @@ becomes ``superseded``, and a new row is ``present``. One that left is ``gone``.
 again too, so that it becomes a sample of its own; its measurements are found by content and cost nothing.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.objects import LISTED, STAMP, Listing
+from arot_assets.datasets.objects import LISTED, STAMP, Listing, Told
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
@@ -34,6 +35,8 @@ COMMIT = "commit"
 """Key of the footer: the commit of the Hub that was listed, empty elsewhere."""
 ARCHIVES = "archives"
 """Key of the footer: what the declaration says under ``archives`` (JSON), empty without."""
+TOLD = "told_of_archives"
+"""Key of the footer: uri of an archive -> what is not taken of it, and why (JSON), since it is not opened each time."""
 NOT_TAKEN = "not_taken"
 """Key of the footer: what ``not_taken`` said of the listing."""
 REVALIDATED = "revalidated"
@@ -321,7 +324,8 @@ def take_inventory(
     pinned = pin(storage, declaration)
     rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
     reused = previous if (footer or {}).get(ARCHIVES, "") == rules else None
-    listing = list_source(storage, declaration, pinned.root, reused)
+    told = {uri: Told(**of_it) for uri, of_it in json.loads((footer or {}).get(TOLD) or "{}").items()}
+    listing = list_source(storage, declaration, pinned.root, reused, told)
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
         what = f", but {known:,} objects are known of it" if known else ""
@@ -354,6 +358,7 @@ def take_inventory(
     footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {PROBLEMS: "\n".join(listing.problems)}
+    footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()}, ensure_ascii=False)}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
     tables.write(result.inventory, ref, footer=footer)
     return result, listing

@@ -6,14 +6,23 @@ Belongs here: looking at a source of any kind, files that still grow. Does not b
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.objects import PROBLEMS_SHOWN, Listing, extensions, found_table, is_image, listing_of, without
+from arot_assets.datasets.objects import (
+    PROBLEMS_SHOWN,
+    Listing,
+    Told,
+    extensions,
+    found_table,
+    is_image,
+    listing_of,
+    without,
+)
 from arot_assets.datasets.reach import reaching
 from arot_assets.datasets.sources.archives import is_archive, look_inside
 from arot_assets.datasets.sources.hub import open_repository
@@ -24,7 +33,11 @@ from resources.storage.objects import ObjectColumns, is_local
 
 
 def list_source(
-    storage: Storage, declaration: ImageDatasetDeclaration, root: str = "", previous: pa.Table | None = None
+    storage: Storage,
+    declaration: ImageDatasetDeclaration,
+    root: str = "",
+    previous: pa.Table | None = None,
+    told: Mapping[str, Told] | None = None,
 ) -> Listing:
     """List a source: image objects, with their sidecars attached.
 
@@ -33,6 +46,7 @@ def list_source(
         declaration: the dataset.
         root: what is listed, if another than the declaration says: the Hub at a commit (``sources.pinned``).
         previous: the inventory so far: what it knows of archives that are as they were is taken over.
+        told: what the listing before said of each archive (``Listing.archives``).
 
     Raises:
         StorageError: the source, or a folder in it, cannot be listed.
@@ -53,7 +67,7 @@ def list_source(
     if is_local(where):  # elsewhere an object appears whole
         growing = _growing(storage, found, declaration.settle_seconds)
     if declaration.opens_archives:
-        listing = _opened(storage, declaration, where, found.filter(without(found, growing)), previous, growing)
+        listing = _opened(storage, declaration, where, found, growing, previous, told or {})
     else:
         listing = listing_of(found, growing)
     return _with_skipped(listing, skipped)
@@ -76,8 +90,9 @@ def _opened(
     declaration: ImageDatasetDeclaration,
     root: str,
     found: pa.Table,
-    previous: pa.Table | None,
     growing: Sequence[str],
+    previous: pa.Table | None,
+    told: Mapping[str, Told],
 ) -> Listing:
     """The listing of a source whose archives are opened."""
     metadata: dict[str, str] = {}
@@ -88,14 +103,19 @@ def _opened(
         found, metadata, problems = repository.files, repository.metadata, repository.problems
         ignored += repository.ignored
     packed = is_archive(found["uri"])
-    inside = look_inside(storage, declaration, root, found.filter(packed), previous)
-    others = found.filter(pc.invert(packed))
-    listing = listing_of(pa.concat_tables([others, *inside.objects]), metadata=metadata | inside.metadata)
+    settled = found.filter(pc.and_(packed, without(found, growing)))
+    inside = look_inside(storage, declaration, root, settled, previous, told)
+    listing = listing_of(found.filter(pc.invert(packed)), growing, metadata)
+    problems += [problem for of_it in inside.told.values() for problem in of_it.problems]
+    ignored += inside.ignored + Counter(listing.ignored)
+    for of_it in inside.told.values():
+        ignored += Counter(of_it.ignored)
     return Listing(
-        pa.concat_tables([listing.objects, inside.known]),
-        dict(ignored + inside.ignored + Counter(listing.ignored)),
+        pa.concat_tables([listing.objects, inside.objects]),
+        dict(ignored),
         tuple(growing),
-        tuple([*problems, *inside.problems][:PROBLEMS_SHOWN]),
+        tuple([*problems, *listing.problems][:PROBLEMS_SHOWN]),
+        inside.told,
     )
 
 

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from arot_assets.datasets.pairing import Pairs, pair
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
-from arot_assets.datasets.sidecars import sidecar_stems, sidecars_of
-from arot_assets.datasets.sources.keys import key_of, keyed_sidecars
 from resources.storage.objects import ObjectColumns
 
 IMAGE_EXTENSIONS = frozenset(
@@ -27,8 +26,10 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
 
-CELL = r"(?i)\.parquet!/row/[0-9]+/[^/]+$"
 PROBLEMS_SHOWN = 10
+UNUSED_SHOWN = 10
+UNUSED = "caption, text or JSON file of no image"
+"""What a listing calls files of a sidecar's extension that belong to no image."""
 FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
 """What storage tells of objects (``ObjectColumns``)."""
 
@@ -47,6 +48,19 @@ LISTED = pa.schema(
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a person should know of a source, or of an archive in it.
+
+    Attributes:
+        ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
+        problems: a line each on what was not taken or not understood.
+    """
+
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a source shows now.
 
@@ -55,12 +69,14 @@ class Listing:
         ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
         unsettled: files left for the next listing, because they were still growing.
         problems: what a person should know of entries that were not taken; the first few.
+        archives: uri of an archive that was opened, now or earlier -> its share of ``ignored`` and ``problems``.
     """
 
     objects: pa.Table
     ignored: dict[str, int] = field(default_factory=dict)
     unsettled: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    archives: Mapping[str, Told] = field(default_factory=dict)
 
 
 def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
@@ -71,28 +87,32 @@ def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
     return pa.Table.from_batches(batches, schema=FOUND)
 
 
-def listing_of(found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None) -> Listing:
+def listing_of(
+    found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None, *, cells: bool = False
+) -> Listing:
     """Images with the sidecars beside them, of all that was found.
 
     Args:
         found: schema ``FOUND``.
         growing: uris to leave for the next listing.
-        metadata: uri -> what a list says of it; None where no archive was opened.
+        metadata: uri -> what a list says of it.
+        cells: whether they are cells of a Parquet file, whose names have no extension.
     """
+    if cells:
+        return Listing(_listed(found, FOUND.empty_table(), None, metadata or {}))
     extension = extensions(found["uri"])
-    if metadata is not None:  # the path to a cell of a Parquet file may have dots, which begin no extension
-        extension = pc.if_else(pc.match_substring_regex(found["uri"], CELL), "", extension)
     taken = is_image(extension)
     is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
     others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()
-    images = found.filter(taken)
-    if growing:
-        images = images.filter(without(images, growing))
-    return Listing(
-        _with_sidecars(images, found.filter(is_sidecar), metadata or {}),
-        {other["values"]: other["counts"] for other in others},
-        tuple(growing),
-    )
+    images, beside = found.filter(taken), found.filter(is_sidecar)
+    pairs = pair(images["uri"].to_pylist(), beside["uri"].to_pylist()) if beside.num_rows else None
+    objects = _listed(images, beside, pairs, metadata or {})
+    if growing:  # they have their sidecars all the same, which are not of no image
+        objects = objects.filter(without(objects, growing))
+    ignored = {other["values"]: other["counts"] for other in others}
+    if pairs is None or not pairs.unused:
+        return Listing(objects, ignored, tuple(growing))
+    return Listing(objects, ignored | {UNUSED: len(pairs.unused)}, tuple(growing), (_told(pairs.unused),))
 
 
 def without(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
@@ -120,17 +140,21 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         )
 
 
-def _with_sidecars(images: pa.Table, beside: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+def _told(unused: Sequence[str]) -> str:
+    """One line that names sidecars of no image, with the rule that they do not follow."""
+    names = ", ".join(unused[:UNUSED_SHOWN])
+    more = f" and {len(unused) - UNUSED_SHOWN:,} more" if len(unused) > UNUSED_SHOWN else ""
+    return f"{len(unused):,} x {UNUSED} (beside 'a.png' belongs 'a.txt' or 'a.png.txt'): {names}{more}"
+
+
+def _listed(images: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Mapping[str, str]) -> pa.Table:
     """Schema ``LISTED``: for each image also the uris of its sidecars, and when the last of them changed."""
     rows = images.num_rows
-    mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
-    stems = sidecar_stems(mtimes)
-    if stems:
-        uris = images["uri"].to_pylist()
-        keys = keyed_sidecars(uris, stems)
-        found = [sorted({**(keys.get(key_of(u), {}) if keys else {}), **sidecars_of(u, stems)}.values()) for u in uris]
-        sidecars = pa.array(found, pa.list_(pa.string()))
-        times = pa.array([max((mtimes[u] for u in those), default=None) for those in found], pa.int64()).cast(STAMP)
+    if pairs is not None:
+        mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
+        sidecars = pa.array(pairs.sidecars, pa.list_(pa.string()))
+        last = [max((mtimes[u] for u in those), default=None) for those in pairs.sidecars]
+        times = pa.array(last, pa.int64()).cast(STAMP)
     else:
         sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
         times = pa.nulls(rows, STAMP)

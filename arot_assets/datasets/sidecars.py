@@ -1,9 +1,9 @@
 """Files that lie beside an image and describe it: captions, tags, records.
 
-Belongs here: finding the sidecars of an image by name, and reading them.
-Does not belong here: fetching them, and what is written inside the image itself (``generation``).
+Belongs here: reading the sidecars of an image. Does not belong here: which they are (``pairing.py``), fetching them, and what is
+written inside the image itself (``generation``).
 
-An image ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins), where EXT is one of:
+By their extension:
 
 - ``caption``: a caption.
 - ``txt``: a caption, or a booru-style list of tags when ``is_tag_list`` says so; several captions when each line is one. Of the
@@ -19,7 +19,7 @@ Nothing is lost: what is neither the caption nor a tag is in ``sidecar``: JSON a
 import base64
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -82,29 +82,6 @@ class Sidecar:
     tags: tuple[str, ...] = ()
     sidecar: str | None = None
     problems: tuple[str, ...] = ()
-
-
-def sidecar_stems(uris: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Sidecars by the URI without their extension: ``{"a/b": {"txt": "a/b.txt"}}``. Other files are passed over.
-
-    Of two names that differ only in the case of the extension, the first in the order of characters is taken.
-    """
-    stems: dict[str, dict[str, str]] = {}
-    for uri in uris:
-        stem, dot, extension = uri.rpartition(".")
-        extension = extension.lower()
-        if dot and extension in EXTENSIONS and not stem.endswith("/"):
-            known = stems.setdefault(stem, {})
-            known[extension] = min(uri, known.get(extension, uri))
-    return stems
-
-
-def sidecars_of(uri: str, stems: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The sidecars ``{extension: uri}`` of an image, from what ``sidecar_stems`` returned."""
-    folder, slash, name = uri.rpartition("/")
-    stem, dot, _ = name.rpartition(".")
-    same_stem = stems.get(folder + slash + stem, {}) if dot and stem else {}
-    return {**same_stem, **stems.get(uri, {})}
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arot_assets.datasets.sidecars import EXTENSIONS, Sidecar, parse_sidecars, sidecar_stems, sidecars_of
+from arot_assets.datasets.sidecars import EXTENSIONS, Sidecar, parse_sidecars
 from arot_assets.datasets.tag_lists import is_tag_list
 
 
@@ -126,33 +126,6 @@ def test_stored_json_is_valid_for_every_reader() -> None:
     found = parse_sidecars({"json": b'{"a": NaN, "b": -Infinity, "c": 1e999, "d": "\\ud800x", "e": "a\\u0000b"}'})
     assert json.loads(str(found.sidecar)) == {"a": None, "b": None, "c": None, "d": "�x", "e": "a�b"}
     str(found.sidecar).encode("utf-8")
-
-
-def test_sidecars_are_found_by_stem_and_by_whole_name() -> None:
-    stems = sidecar_stems(
-        [
-            "s3://x/a/b.txt",
-            "s3://x/a/b.JSON",
-            "s3://x/a/b.png.txt",
-            "s3://x/a/b.png",
-            "s3://x/a/c.txt",
-            "s3://x/a.d/.txt",
-            "s3://x/a.d/e",
-        ]
-    )
-    assert stems == {
-        "s3://x/a/b": {"txt": "s3://x/a/b.txt", "json": "s3://x/a/b.JSON"},
-        "s3://x/a/b.png": {"txt": "s3://x/a/b.png.txt"},
-        "s3://x/a/c": {"txt": "s3://x/a/c.txt"},
-    }
-    assert sidecars_of("s3://x/a/b.png", stems) == {"txt": "s3://x/a/b.png.txt", "json": "s3://x/a/b.JSON"}
-    assert sidecars_of("s3://x/a/b.jpg", stems) == {"txt": "s3://x/a/b.txt", "json": "s3://x/a/b.JSON"}
-    assert sidecars_of("s3://x/a.d/e", stems) == {}
-    assert sidecars_of("s3://x/a/.png", stems) == {}
-
-
-def test_names_that_differ_in_case_are_chosen_by_order() -> None:
-    assert sidecar_stems(["a.txt", "a.TXT"]) == sidecar_stems(["a.TXT", "a.txt"]) == {"a": {"txt": "a.TXT"}}
 
 
 @settings(deadline=None)

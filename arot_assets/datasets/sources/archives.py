@@ -11,14 +11,14 @@ import fnmatch
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
-from arot_assets.datasets.objects import FOUND, LISTED, STAMP
+from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Listing, Told, listing_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.parallel import ordered_map
 from arot_assets.progress import track
@@ -47,17 +47,13 @@ class Inside:
     """What archives hold.
 
     Attributes:
-        objects: new members, schema ``FOUND``.
-        metadata: uri -> what the archive says of it.
-        known: rows of archives that are as they were, schema ``LISTED``.
-        problems: what a person should know of archives that could not be opened.
+        objects: rows of the pictures in archives, of those that are as they were too, schema ``LISTED``.
+        told: uri of an archive -> what a person should know of it; nothing of most.
         ignored: cause -> archives that were not opened.
     """
 
-    objects: list[pa.Table] = field(default_factory=list)
-    metadata: dict[str, str] = field(default_factory=dict)
-    known: pa.Table = field(default_factory=LISTED.empty_table)
-    problems: list[str] = field(default_factory=list)
+    objects: pa.Table
+    told: dict[str, Told]
     ignored: Counter[str] = field(default_factory=Counter)
 
 
@@ -67,7 +63,12 @@ def is_archive(uris: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def look_inside(
-    storage: Storage, declaration: ImageDatasetDeclaration, root: str, archives: pa.Table, previous: pa.Table | None
+    storage: Storage,
+    declaration: ImageDatasetDeclaration,
+    root: str,
+    archives: pa.Table,
+    previous: pa.Table | None,
+    told: Mapping[str, Told],
 ) -> Inside:
     """What archives of a source hold.
 
@@ -77,28 +78,41 @@ def look_inside(
         root: of the listing.
         archives: schema ``FOUND``.
         previous: the inventory so far; None if nothing of it may be taken over.
+        told: what the listing before said of each archive.
     """
     rules = declaration.archives or Archives()
-    result = Inside()
     wanted = archives.filter(_included(archives["uri"], root, rules.include))
+    known, fresh = _known(previous, wanted)
+    unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
+    stays = set(wanted["uri"].to_pylist()).difference(fresh)
+    result = Inside(known, {uri: of_it for uri, of_it in told.items() if uri in stays})
     if wanted.num_rows < archives.num_rows:
         result.ignored[NOT_INCLUDED] = archives.num_rows - wanted.num_rows
-    result.known, fresh = _known(previous, wanted)
     if not fresh:
         return result
     threads = None if is_local(root) else OPENING_THREADS
-    unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
+    objects = [known]
     with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
-        for uri, objects, metadata, problems in ordered_map(
-            lambda one: (one["uri"], *_read(storage, one, rules)), unknown.to_pylist(), threads
+        for uri, listing in ordered_map(
+            lambda one: (one["uri"], _listing(storage, one, rules)), unknown.to_pylist(), threads
         ):
             advance(1)
-            result.objects.append(objects)
-            result.metadata.update(metadata)
-            result.problems += problems
-            if not objects.num_rows:
-                result.ignored[NO_PICTURES if uri.lower().endswith(".parquet") else EMPTY] += 1
+            objects.append(listing.objects)
+            if listing.ignored or listing.problems:
+                result.told[uri] = Told(listing.ignored, listing.problems)
+    result.objects = pa.concat_tables(objects)
     return result
+
+
+def _listing(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> Listing:
+    """The pictures of one archive with what goes with them."""
+    uri = archive["uri"]
+    is_parquet = uri.lower().endswith(".parquet")
+    found, metadata, problems = _read(storage, archive, rules)
+    if not found.num_rows:
+        return Listing(LISTED.empty_table(), {NO_PICTURES if is_parquet else EMPTY: 1}, problems=tuple(problems))
+    listing = listing_of(found, metadata=metadata, cells=is_parquet)
+    return replace(listing, problems=(*problems, *listing.problems))
 
 
 def _included(uris: pa.ChunkedArray, root: str, patterns: list[str]) -> pa.Array:

@@ -1,7 +1,7 @@
 """Members of an archive that belong together by their key, as WebDataset has it.
 
 Belongs here: which sidecars go with which pictures of a tar or zip because their names are equal up to the first dot. Does not
-belong here: sidecars of one stem, and what is in them (``arot_assets.datasets.sidecars``).
+belong here: sidecars of one stem (``arot_assets.datasets.pairing``), and what is in them (``sidecars``).
 
 ``000.left.png``, ``000.right.png`` and ``000.txt`` are one sample of the key ``000``: the text belongs to both pictures. A
 sidecar that has the stem of a picture (``22.05.png``, ``22.05.txt``) belongs to that one alone. See the file format of
@@ -19,7 +19,7 @@ def keyed_sidecars(images: Iterable[str], stems: Mapping[str, Mapping[str, str]]
 
     Args:
         images: uris of pictures.
-        stems: uri without extension -> extension -> uri of the sidecar (``sidecars.sidecar_stems``).
+        stems: uri without extension -> extension -> uri of the sidecar (``pairing.sidecar_stems``).
     """
     alone = set()
     for uri in images:

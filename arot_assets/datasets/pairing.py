@@ -1,0 +1,115 @@
+"""Which files go with which images, by their names.
+
+Belongs here: finding the sidecars of each image, and those that belong to none. Does not belong here: what is in them
+(``sidecars.py``), the keys of members of archives (``sources/keys.py``).
+
+An image ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins). In archives also
+those of its key. A sidecar that is of no image so is tried again as file systems compare names: macOS stores another Unicode form
+(NFD) than most others (NFC), and macOS and Windows tell no upper from lower case. It is then taken if only one name fits, and
+the image has none of its kind. Nothing else is guessed: what is left belongs to no image, and is counted and named.
+"""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from arot_assets.datasets.sidecars import EXTENSIONS
+from arot_assets.datasets.sources.keys import key_of, keyed_sidecars
+from resources.storage.members.address import MARK
+
+Fold = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What goes with what.
+
+    Attributes:
+        sidecars: for each image, in their order, the uris of its sidecars, sorted; at most one of a kind.
+        unused: sidecars of no image, sorted.
+    """
+
+    sidecars: list[list[str]]
+    unused: list[str]
+
+
+def pair(images: Sequence[str], sidecars: Sequence[str]) -> Pairs:
+    """Give each image its sidecars.
+
+    Args:
+        images: uris.
+        sidecars: uris of files that have one of ``sidecars.EXTENSIONS``, in any order.
+    """
+    stems = sidecar_stems(sidecars)
+    keys = keyed_sidecars(images, stems)
+    found = [{**(keys.get(key_of(u), {}) if keys else {}), **sidecars_of(u, stems)} for u in images]
+    unused = set(sidecars) - {uri for those in found for uri in those.values()}
+    for fold in (unicode_form, without_case):
+        if unused:
+            unused -= _pair_loosely(fold, images, found, unused)
+    return Pairs([sorted(those.values()) for those in found], sorted(unused))
+
+
+def sidecar_stems(uris: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Sidecars by the URI without their extension: ``{"a/b": {"txt": "a/b.txt"}}``. Other files are passed over.
+
+    Of two names that differ only in the case of the extension, the first in the order of characters is taken.
+    """
+    stems: dict[str, dict[str, str]] = {}
+    for uri in uris:
+        stem, dot, extension = uri.rpartition(".")
+        extension = extension.lower()
+        if dot and extension in EXTENSIONS and not stem.endswith("/"):
+            known = stems.setdefault(stem, {})
+            known[extension] = min(uri, known.get(extension, uri))
+    return stems
+
+
+def sidecars_of(uri: str, stems: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The sidecars ``{extension: uri}`` of an image, from what ``sidecar_stems`` returned."""
+    return {**stems.get(_stem(uri), {}), **stems.get(uri, {})}
+
+
+def unicode_form(uri: str) -> str:
+    """An address in the composed form of Unicode, NFC."""
+    return uri if uri.isascii() else unicodedata.normalize("NFC", uri)
+
+
+def without_case(uri: str) -> str:
+    """An address in NFC, its last part as if it had no upper case."""
+    folder, slash, name = unicode_form(uri).rpartition("/")
+    return f"{folder}{slash}{unicode_form(name.casefold())}"
+
+
+def _pair_loosely(fold: Fold, images: Sequence[str], found: Sequence[dict[str, str]], unused: set[str]) -> set[str]:
+    """Give images the unused sidecars whose names are theirs after folding; gives those that were taken."""
+    claims: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for stem, of_stem in sidecar_stems(unused).items():
+        claims[fold(stem)].append(of_stem)
+    folders = {folded.rpartition("/")[0] for folded in claims}
+    wanting: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, uri in enumerate(images):
+        if fold(uri).rpartition("/")[0] not in folders:
+            continue
+        for name in dict.fromkeys((uri, _stem(uri), key_of(uri) if MARK in uri else uri)):
+            if name and fold(name) in claims:
+                wanting[fold(name)][name].append(number)
+    taken: set[str] = set()
+    for folded, names in sorted(wanting.items(), key=lambda item: -len(item[0])):  # the whole name before the stem
+        kinds = [kind for claim in claims[folded] for kind in claim]
+        for claim in claims[folded]:
+            for kind, sidecar in claim.items():
+                if len(names) > 1 or kinds.count(kind) > 1:
+                    continue  # which of them is meant cannot be told
+                for number in next(iter(names.values())):
+                    if found[number].setdefault(kind, sidecar) == sidecar:
+                        taken.add(sidecar)
+    return taken
+
+
+def _stem(uri: str) -> str:
+    """An address without the extension of its name; empty if that has none."""
+    folder, slash, name = uri.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return folder + slash + stem if dot and stem else ""
