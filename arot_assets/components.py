@@ -15,6 +15,7 @@ from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.checks import dataset_checks
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.exports.assets import export_assets
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
@@ -91,7 +92,7 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
     Raises:
         TypeError: no kind of declaration.
     """
-    if isinstance(declaration, declarations.ImageDataset):
+    if isinstance(declaration, DatasetDeclaration):
         return dg.Definitions(
             assets=[*dataset_assets(declaration), *metric_assets(declaration, default_resources().models)],
             asset_checks=[*dataset_checks(declaration), *metric_checks(declaration)],

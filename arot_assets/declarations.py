@@ -9,14 +9,16 @@ A fault leaves out what it is in, and what cannot do without that; all else is d
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.media.image.medium import IMAGE
+from arot_assets.media.medium import Medium
 from arot_assets.metrics.registry import MetricFileError, get_metric, known_metrics
 from arot_assets.project import defs_folder
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
@@ -46,8 +48,10 @@ class Fault:
     error: ArotError
 
 
-class ImageDataset(ImageDatasetDeclaration):
+class ImageDataset(DatasetDeclaration):
     """An image dataset whose metrics are known to the catalogue."""
+
+    medium: ClassVar[Medium] = IMAGE
 
     @field_validator("metrics")
     @classmethod

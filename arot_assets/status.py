@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.scoring import wanted_footer
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import FAILED, SAMPLES, samples_version
 from arot_assets.metrics.build import LOST, metric_versions
 from arot_assets.metrics.registry import get_metric
@@ -64,7 +64,7 @@ class DatasetStatus:
 
 
 def dataset_status(
-    resources: Resources, dataset: ImageDatasetDeclaration, classifiers: Mapping[str, ClassifierDeclaration]
+    resources: Resources, dataset: DatasetDeclaration, classifiers: Mapping[str, ClassifierDeclaration]
 ) -> DatasetStatus:
     """Compare what is declared of a dataset with what is in the store."""
     tables = resources.tables

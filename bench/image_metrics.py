@@ -21,7 +21,9 @@ from photo_sets import ABOUT, photo_set
 from results import append
 
 from arot_assets.media.image.decode import decode
+from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import probe
+from arot_assets.media.medium import Limits
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
 from arot_assets.metrics.registry import get_metric
@@ -123,9 +125,9 @@ def decode_seconds(files: list[Path], threads: int) -> Spent:
 
 def our_seconds(files: list[Path], metrics: dict[str, Metric], threads: int) -> Spent:
     ids = {f: hashlib.sha256(f.read_bytes()).hexdigest()[:32] for f in set(files)}
-    items = [Item(ids[f], str(f), frozenset(metrics), pixels=0) for f in files]
+    items = [Item(ids[f], str(f), frozenset(metrics), facts={}) for f in files]
     watch = Watch()
-    rows = list(one_pass(items, metrics, read_and_probe, {}, max_megapixels=250, threads=threads))
+    rows = list(one_pass(items, metrics, read_and_probe, {}, medium=IMAGE, limits=Limits(), threads=threads))
     spent = watch.spent()
     failed = [r.result.reason for r in rows if isinstance(r.result, Failure)]
     if failed or len(rows) != len(files) * len(metrics):

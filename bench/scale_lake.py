@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets import inventory, samples
-from arot_assets.datasets.declaration import SHARD_SIZE, ImageDatasetDeclaration
+from arot_assets.datasets.declaration import SHARD_SIZE
+from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric
 from resources.storage import Storage
@@ -65,7 +66,7 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
         rows: objects.
     """
     tables = Tables(store=str(store), storage=Storage())
-    declaration = ImageDatasetDeclaration(name=DATASET, source=str(source))
+    declaration = ImageDataset(name=DATASET, source=str(source))
     listed = listing(source, rows)
     shards = [f"{n // SHARD_SIZE:05}" for n in range(0, rows, SHARD_SIZE)]
     past = pa.scalar(datetime.fromtimestamp(TIME, UTC), STAMP)
@@ -130,7 +131,7 @@ def mixed(listed: pa.Table) -> pa.Table:
 
 
 def _write_samples(
-    tables: Tables, declaration: ImageDatasetDeclaration, shard: str, listed: pa.Table, past: pa.Scalar,
+    tables: Tables, declaration: ImageDataset, shard: str, listed: pa.Table, past: pa.Scalar,
     random: np.random.Generator,
 ) -> pa.Array:  # fmt: skip
     """Writes one shard of samples; gives the ids of the ok ones."""
@@ -166,7 +167,7 @@ def _write_samples(
         "samples_version": samples.samples_version(declaration),
         "statuses": json.dumps(Counter(status.tolist())),
     }
-    table = _table(values, samples.SCHEMA)
+    table = _table(values, samples.samples_schema(declaration.medium))
     ids = table["sample_id"].filter(pc.equal(table["status"], "ok")).combine_chunks()
     footer["samples_digest"] = samples.samples_digest(ids.to_pylist())
     tables.write(table, TableRef(DATASET, samples.SAMPLES, shard), footer=footer)

@@ -16,6 +16,7 @@ from arot_assets.classifiers.scores import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
+from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
@@ -47,7 +48,7 @@ def _parts() -> Iterator[str]:
     yield "## demo.inventory\n\nEvery object seen at the source, present or gone.\n"
     yield _fields(inventory.SCHEMA)
     yield "## demo.samples\n\nOne row for each object, whatever became of it.\n"
-    yield _fields(samples.SCHEMA)
+    yield _fields(samples.samples_schema(IMAGE))
     yield "`notes` holds:\n"
     notes = {
         **NOTES,

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import INVENTORY, SCHEMA, Difference, compare, read_inventory
 from arot_assets.datasets.objects import found_table, listing_of
+from arot_assets.media.medium import Medium
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
 from resources.tables import TableRef, Tables
@@ -42,7 +43,7 @@ class Look:
     after: str
 
 
-def look(storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, after: str) -> Look:
+def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, after: str) -> Look:
     """Look at the next part of a prefix, and at its end.
 
     Args:
@@ -56,11 +57,11 @@ def look(storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration,
     """
     present = _present(storage, tables, declaration.name)
     window, last = _window(storage.s3_backend().ls_after(declaration.root, after))
-    parts = [_difference(present, window, after, last)]
+    parts = [_difference(declaration.medium, present, window, after, last)]
     newest = pc.max(present["uri"]).as_py() if present.num_rows else ""
     if last and newest > last:
         end, last_of_end = _window(storage.s3_backend().ls_after(declaration.root, newest))
-        parts.append(_difference(present, end, newest, last_of_end))
+        parts.append(_difference(declaration.medium, present, end, newest, last_of_end))
     new, changed, gone = (sum(len(getattr(p, name)) for p, _ in parts) for name in ("new", "changed", "gone"))
     if not new + changed + gone:
         return Look(None, last)
@@ -74,7 +75,7 @@ def look(storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration,
 def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:
     """The first objects of a listing, and the URI of the last of them; empty when the listing ended.
 
-    The window ends between two images, never between an image and its sidecars: names with one stem follow each other.
+    The window ends between two files, never between a file and its sidecars: names with one stem follow each other.
     """
     some = []
     count = 0
@@ -93,7 +94,7 @@ def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:
     kept = len(uris)
     while kept and _stem(uris[kept - 1]) == stem:
         kept -= 1
-    kept = kept or len(uris)  # thousands of objects of one stem are no images with sidecars
+    kept = kept or len(uris)  # thousands of objects of one stem are no files with sidecars
     return found.slice(0, kept), uris[kept - 1]
 
 
@@ -102,12 +103,14 @@ def _stem(uri: str) -> str:
     return f"{folder}/{name.split('.', 1)[0]}"
 
 
-def _difference(present: pa.Table, window: pa.Table, after: str, last: str) -> tuple[Difference, pa.Table]:
+def _difference(
+    medium: Medium, present: pa.Table, window: pa.Table, after: str, last: str
+) -> tuple[Difference, pa.Table]:
     """How a part of a listing differs from the rows of its range."""
     within = pc.greater(present["uri"], after)
     if last:
         within = pc.and_(within, pc.less_equal(present["uri"], last))
-    listed = listing_of(window).objects
+    listed = listing_of(window, medium).objects
     return compare(present.filter(within), listed), listed
 
 

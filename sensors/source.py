@@ -10,7 +10,7 @@ import time
 import dagster as dg
 
 from arot_assets.datasets.assets import inventory_key
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare, read_inventory
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.pinned import pin
@@ -32,7 +32,7 @@ UNDER_WAY = [
 ]
 
 
-def source_sensor(declaration: ImageDatasetDeclaration) -> dg.SensorDefinition:
+def source_sensor(declaration: DatasetDeclaration) -> dg.SensorDefinition:
     """The sensor ``<dataset>_source``: on by default, looks every ``LOOK_EVERY_SECONDS`` or ``$AROT_SENSOR_SECONDS``."""
     dataset = declaration.name
 
@@ -82,7 +82,7 @@ def _is_under_way(instance: dg.DagsterInstance, inventory: dg.AssetKey) -> bool:
     return any(inventory in (run.asset_selection or ()) for run in runs)
 
 
-def describe_change(storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration) -> Change | None:
+def describe_change(storage: Storage, tables: Tables, declaration: DatasetDeclaration) -> Change | None:
     """How the source differs from the inventory; None if it does not.
 
     Raises:

@@ -89,9 +89,7 @@ class Dataset:
         total = {name: MetricResult() for name in names}
         for shard in self.shards():
             wanted = [get_metric(n) for n in names]
-            found = build_metrics(
-                r.storage, r.tables, r.models, self.declaration.name, shard, wanted, max_megapixels=250, retry=retry
-            )
+            found = build_metrics(r.storage, r.tables, r.models, self.declaration, shard, wanted, retry=retry)
             for name, one in found.items():
                 for field in ("rows", "computed", "copied", "kept"):
                     setattr(total[name], field, getattr(total[name], field) + getattr(one, field))

@@ -19,10 +19,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.labels import LabelError, read_labels
 from arot_assets.classifiers.promotion import latest
 from arot_assets.classifiers.scores import VECTOR, vectors
-from arot_assets.datasets.declaration import UrlList
-from arot_assets.datasets.inventory import INVENTORY, RULES
-from arot_assets.datasets.reach import under
-from resources.storage import Storage
+from arot_assets.datasets.inventory import INVENTORY
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import quote
@@ -58,12 +55,6 @@ def dataset_root(tables: Tables, dataset: str) -> str:
     if footer is None or "root" not in footer:
         raise LabelError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
     return footer["root"]
-
-
-def dataset_storage(storage: Storage, tables: Tables, dataset: str) -> Storage:
-    """The storage under the rules for the web that a dataset had at its last inventory."""
-    rules = (tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}).get(RULES)
-    return under(storage, UrlList.model_validate_json(rules)) if rules else storage
 
 
 def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table) -> pa.Table:

@@ -4,12 +4,13 @@ Belongs here: choosing and arranging. Does not belong here: figures (``evaluatio
 """
 
 import html
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.head import Head
-from arot_assets.datasets.reach import reader
-from resources.storage import Storage, StorageError
+from arot_assets.datasets.places import Place
+from arot_assets.media.medium import DecodeError
+from resources.storage import StorageError
 
 TILE = 120
 COLUMNS = 6
@@ -24,29 +25,25 @@ img { max-width: 100%; } code { background: #f1f1f4; padding: 0 .25rem; }
 """
 
 
-def mistake_sheet(
-    storage: Storage, evaluation: Evaluation, uris: Mapping[str, str], copies: Callable[[str], Iterable[str]]
-) -> bytes | None:
+def mistake_sheet(place: Place, evaluation: Evaluation, uris: Mapping[str, str]) -> bytes | None:
     """A JPEG of the test samples that the head is most confidently wrong about; None without any.
 
     Args:
-        storage: reaches the pictures that this machine has not kept, under the rules of their dataset.
+        place: of the dataset.
         evaluation: holds the mistakes.
-        uris: sample id -> uri; a picture that has left since is not shown.
-        copies: where else a sample lies (``presence.Copies``).
+        uris: sample id -> uri; a sample that has left since is not shown.
     """
-    from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet
 
-    read = reader(storage, {uri: sample_id for sample_id, uri in uris.items()}, copies)
-    pictures, texts = [], []
+    files = place.files({uri: sample_id for sample_id, uri in uris.items()})
+    posters, texts = [], []
     for mistake in evaluation.mistakes[:SHOWN]:
         try:
-            pictures.append(thumbnail(read(uris[mistake.sample_id]), TILE))
+            posters.append(place.medium.poster(files(uris[mistake.sample_id]), TILE))
         except (KeyError, StorageError, DecodeError):
             continue
         texts.append(f"is {mistake.label}\nsaid {mistake.predicted} {mistake.confidence:.2f}\n{mistake.sample_id[:16]}")
-    return contact_sheet(pictures, texts, columns=COLUMNS, tile=TILE) if pictures else None
+    return contact_sheet(posters, texts, columns=COLUMNS, tile=TILE) if posters else None
 
 
 def html_report(head: Head, evaluation: Evaluation, sheet: bytes | None, missed: str) -> bytes:

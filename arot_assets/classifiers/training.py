@@ -15,12 +15,12 @@ import pyarrow as pa
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.evaluation import Evaluation, evaluate
 from arot_assets.classifiers.head import Head, fit_head
-from arot_assets.classifiers.inputs import dataset_storage, read_vectors, usable_inputs
+from arot_assets.classifiers.inputs import read_vectors, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import Pointer, gate, latest, load_head, store_head
 from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
-from arot_assets.datasets.presence import Copies
+from arot_assets.datasets.places import place_of
 from arot_assets.progress import track
 from resources.storage import Storage
 from resources.tables import Tables
@@ -109,19 +109,14 @@ def train(
         "created_at": datetime.now(UTC).isoformat(),
     }
     head = Head(bare.classes, bare.weight, bare.bias, bare.embedding, bare.embedding_version, info)
-    reached = dataset_storage(storage, tables, declaration.dataset)
-    sheet = mistake_sheet(
-        reached,
-        evaluation,
-        _uris(warehouse, declaration.dataset, evaluation),
-        Copies(tables, declaration.dataset, [mistake.sample_id for mistake in evaluation.mistakes]),
-    )
+    mistaken = [mistake.sample_id for mistake in evaluation.mistakes]
+    place = place_of(storage, tables, declaration.dataset, mistaken)
+    sheet = mistake_sheet(place, evaluation, _uris(warehouse, declaration.dataset, mistaken))
     pointer = store_head(tables, name, head, html_report(head, evaluation, sheet, missed), usable.digest, missed)
     return Training(pointer, evaluation, fit.l2, rows, sheet)
 
 
-def _uris(warehouse: Warehouse, dataset: str, evaluation: Evaluation) -> dict[str, str]:
-    wanted = [mistake.sample_id for mistake in evaluation.mistakes]
+def _uris(warehouse: Warehouse, dataset: str, wanted: list[str]) -> dict[str, str]:
     with warehouse.connect() as con:
         query = (
             f"select sample_id, uri from {quote(dataset)}.samples where status = 'ok' and list_contains(?, sample_id)"

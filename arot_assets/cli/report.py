@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from arot_assets.datasets.places import Place
     from arot_assets.report.answers import Example
     from arot_assets.report.page import Thumbnail
-    from resources.storage import Storage
 
 SIDE = 128
 
@@ -29,6 +29,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
       arot report demo --out report.html
       arot report demo --sql
     """
+    from arot_assets.datasets.places import place_of
     from arot_assets.report.answers import ask, has_samples
     from arot_assets.report.page import page
     from arot_assets.report.text import lines
@@ -44,31 +45,31 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
         click.echo(line)
     if out:
         target = out if "://" in out else absolute(out)
-        text = page(answers, _thumbnails(resources.storage))
+        text = page(answers, _thumbnails(place_of(resources.storage, resources.tables, dataset)))
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:
         click.echo(f"with thumbnails: arot report {dataset} --out report.html")
 
 
-def _thumbnails(storage: "Storage") -> "Thumbnail":
-    """Makes small JPEGs of examples, read from where they are; what cannot be shown has none."""
+def _thumbnails(place: "Place") -> "Thumbnail":
+    """Makes small JPEGs of examples, read from where they are now; what could not be read, or cannot be shown, has none."""
     import io
 
     from PIL import Image
 
-    from arot_assets.media.image.decode import DecodeError, thumbnail
+    from arot_assets.media.medium import DecodeError
     from resources.storage import StorageError
 
     def make(example: "Example") -> bytes | None:
+        if example.sample_id is None:
+            return None
         try:
-            pixels = thumbnail(storage.read_bytes(example.uri), SIDE)
+            poster = place.medium.poster(place.files({example.uri: example.sample_id})(example.uri), SIDE)
         except (StorageError, DecodeError):
             return None
-        picture = Image.fromarray(pixels)
-        picture.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=75)
+        Image.fromarray(poster).save(buffer, "JPEG", quality=75)
         return buffer.getvalue()
 
     return make

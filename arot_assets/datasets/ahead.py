@@ -10,25 +10,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from arot_assets.media.medium import Content
+
 HELD_BYTES = 256 * 1024 * 1024
-"""Bytes that have come and were not taken yet; above it nothing more is asked for."""
+"""Bytes in memory that have come and were not taken yet; above it nothing more is asked for."""
 WINDOW_PER_THREAD = 2
 
 
 class ReadAhead:
-    """``uri -> bytes`` that fetches the next objects meanwhile; use as a context manager. Safe in threads.
+    """``uri -> content`` that fetches the next objects meanwhile; use as a context manager. Safe in threads.
 
     Args:
-        read: gives the bytes of an object; what it raises is raised when that object is asked for.
+        read: gives an object, as bytes or as a path; what it raises is raised when that object is asked for.
         uris: in the order in which they will be asked for, each once. Others are read when they are asked for.
         threads: fetching at a time.
     """
 
-    def __init__(self, read: Callable[[str], bytes], uris: Iterable[str], threads: int) -> None:
+    def __init__(self, read: Callable[[str], Content], uris: Iterable[str], threads: int) -> None:
         self._read = read
         self._left = deque(uris)
         self._window = threads * WINDOW_PER_THREAD
-        self._coming: dict[str, Future[bytes]] = {}
+        self._coming: dict[str, Future[Content]] = {}
         self._held = 0
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="arot-ahead")
@@ -41,21 +43,21 @@ class ReadAhead:
     ) -> None:
         self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def __call__(self, uri: str) -> bytes:
-        """The bytes of an object."""
+    def __call__(self, uri: str) -> Content:
+        """An object."""
         with self._lock:
             self._ask()
             coming = self._coming.pop(uri, None)
         if coming is None:
             return self._read(uri)
         try:
-            data = coming.result()
+            content = coming.result()
         finally:
             with self._lock:
                 if not coming.cancelled() and coming.exception() is None:
-                    self._held -= len(coming.result())
+                    self._held -= _held(coming.result())
                 self._ask()
-        return data
+        return content
 
     def _ask(self) -> None:
         """Ask for more, as long as there is room; with the lock held."""
@@ -63,8 +65,13 @@ class ReadAhead:
             uri = self._left.popleft()
             self._coming[uri] = self._pool.submit(self._fetch, uri)
 
-    def _fetch(self, uri: str) -> bytes:
-        data = self._read(uri)
+    def _fetch(self, uri: str) -> Content:
+        content = self._read(uri)
         with self._lock:
-            self._held += len(data)
-        return data
+            self._held += _held(content)
+        return content
+
+
+def _held(content: Content) -> int:
+    """Bytes of memory."""
+    return len(content) if isinstance(content, bytes) else 0

@@ -11,8 +11,7 @@ import dagster as dg
 from arot_assets.automation import shard_condition
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.reach import reaching
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from resources.storage import Storage, StorageError
 from resources.tables import INVENTORY, TableRef, Tables
@@ -43,12 +42,12 @@ def samples_key(dataset: str) -> dg.AssetKey:
     return dg.AssetKey([dataset, sample_rows.SAMPLES])
 
 
-def dataset_assets(declaration: ImageDatasetDeclaration) -> list[dg.AssetsDefinition]:
-    """``inventory`` and ``samples`` of one image dataset."""
+def dataset_assets(declaration: DatasetDeclaration) -> list[dg.AssetsDefinition]:
+    """``inventory`` and ``samples`` of one dataset."""
     return [_inventory(declaration), _samples(declaration)]
 
 
-def _inventory(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
+def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     dataset = declaration.name
 
     @dg.asset(
@@ -112,7 +111,7 @@ def _register(context: dg.AssetExecutionContext, dataset: str, shards: list[str]
         context.instance.add_dynamic_partitions(name, missing)
 
 
-def _samples(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
+def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     dataset = declaration.name
 
     @dg.asset(
@@ -122,7 +121,7 @@ def _samples(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
         kinds={"parquet"},
         owners=declaration.owners,
         description="One row for each object: identity by content, header, caption, tags; or why it is not usable.",
-        metadata={COLUMN_SCHEMA: column_schema(sample_rows.SCHEMA)},
+        metadata={COLUMN_SCHEMA: column_schema(sample_rows.samples_schema(declaration.medium))},
         partitions_def=shard_partitions(dataset),
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
         code_version=sample_rows.samples_version(declaration),
@@ -145,7 +144,7 @@ def _samples(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
                 f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read, {dict(result.statuses)}"
             )
             context.add_asset_metadata(
-                metadata=shard_metadata(reaching(storage, declaration), tables, dataset, shard, result),
+                metadata=shard_metadata(storage, tables, dataset, shard, result),
                 asset_key=samples_key(dataset),
                 partition_key=shard,
             )
@@ -158,8 +157,8 @@ def _samples(declaration: ImageDatasetDeclaration) -> dg.AssetsDefinition:
 def shard_metadata(
     storage: Storage, tables: Tables, dataset: str, shard: str, result: sample_rows.SamplesResult
 ) -> dict[str, dg.MetadataValue]:
-    """What people see of a shard: counts, failures by reason, a few of its pictures."""
-    from arot_assets.datasets.presence import Copies
+    """What people see of a shard: counts, failures by reason, a few of its samples."""
+    from arot_assets.datasets.places import place_of
     from arot_assets.datasets.report import failure_table, sample_sheet
 
     table = tables.read(TableRef(dataset, sample_rows.SAMPLES, shard))
@@ -169,7 +168,7 @@ def shard_metadata(
         "statuses": markdown_table([{"status": k, "rows": v} for k, v in sorted(result.statuses.items())]),
         "not ok, by reason": markdown_table(failure_table(table)),
     }
-    sheet = sample_sheet(storage, table, Copies(tables, dataset, table["sample_id"].drop_null().to_pylist()))
+    sheet = sample_sheet(place_of(storage, tables, dataset, table["sample_id"].drop_null().to_pylist()), table)
     if sheet is not None:
         metadata["contact sheet"] = dg.MetadataValue.md(sheet)
     return metadata

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from arot_assets.datasets.assets import samples_key
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.metadata import markdown_table
 from resources.tables import INVENTORY, Tables
@@ -18,7 +18,7 @@ from resources.warehouse.views import files
 EXAMPLES = 10
 
 
-def dataset_checks(declaration: ImageDatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
+def dataset_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of one dataset."""
     yield _samples_conservation(declaration.name)
 

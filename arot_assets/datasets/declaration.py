@@ -1,4 +1,4 @@
-"""What a user declares about an image dataset.
+"""What a user declares about a dataset, of whichever medium.
 
 Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
 rooms (``arot_assets.declarations``).
@@ -6,10 +6,11 @@ rooms (``arot_assets.declarations``).
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from arot_assets.media.medium import MAX_MEGAPIXELS, Limits, Medium
 from arot_assets.names import Name, Owner
 from resources.root import project_root
 from resources.storage.http.rules import carries_secret
@@ -82,8 +83,14 @@ class Archives(BaseModel):
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
 
 
-class ImageDatasetDeclaration(BaseModel):
-    """An image dataset: where its files are, and what is measured."""
+class DatasetDeclaration(BaseModel):
+    """A dataset: where its files are, and what is measured. A subclass for each medium names it.
+
+    Attributes:
+        medium: what its files are.
+    """
+
+    medium: ClassVar[Medium]
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,19 +99,21 @@ class ImageDatasetDeclaration(BaseModel):
         str,
         Field(
             min_length=1,
-            description="a folder, s3://… or hf://… of images, or a list of URLs; relative paths start at the project",
+            description="a folder, s3://… or hf://… of its files, or a list of URLs; relative paths start at the project",
         ),
     ]
     metrics: Annotated[list[str], Field(description="metric tables to keep")] = [
         "cv2",
         "phash",
     ]
-    description: Annotated[str, Field(description="what these images are, for the UI")] = ""
+    description: Annotated[str, Field(description="what these files are, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
         SHARD_SIZE
     )
-    max_megapixels: Annotated[float, Field(gt=0, description="bigger images are refused by their header")] = 250.0
+    max_megapixels: Annotated[float, Field(gt=0, description="bigger pictures are refused by their header")] = (
+        MAX_MEGAPIXELS
+    )
     settle_seconds: Annotated[
         float, Field(ge=0, description="a file younger than this is looked at twice: it may still be growing")
     ] = 2.0
@@ -123,7 +132,9 @@ class ImageDatasetDeclaration(BaseModel):
     @classmethod
     def _not_reserved(cls, name: str) -> str:
         if name in RESERVED_NAMES:
-            raise ValueError(f"{name!r} means something else in the store or in DuckDB; '{name}_images' would do")
+            raise ValueError(
+                f"{name!r} means something else in the store or in DuckDB; '{name}_{cls.medium.name}s' would do"
+            )
         return name
 
     @field_validator("source")
@@ -153,8 +164,13 @@ class ImageDatasetDeclaration(BaseModel):
         return self
 
     @property
+    def limits(self) -> Limits:
+        """What a file may ask for."""
+        return Limits(self.max_megapixels)
+
+    @property
     def is_url_list(self) -> bool:
-        """Whether the source is a list of URLs, in one file or in parts; not a folder of images."""
+        """Whether the source is a list of URLs, in one file or in parts; not a folder of the files themselves."""
         in_parts = self.urls is not None and self.urls.parts
         return not self.opens_archives and (in_parts or self.source.rstrip("/").lower().endswith(LIST_EXTENSIONS))
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import LISTED, STAMP, Listing, Told
 from arot_assets.datasets.sources.pinned import pin
@@ -41,6 +41,8 @@ NOT_TAKEN = "not_taken"
 """Key of the footer: what ``not_taken`` said of the listing."""
 REVALIDATED = "revalidated"
 """Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
+MEDIUM = "medium"
+"""Key of the footer: the name of the dataset's medium; absent where it is images, as before there were others."""
 RULES = "urls"
 """Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
 PACKED = {extension[extension.rindex(".") :] for extension in ARCHIVE_EXTENSIONS}
@@ -268,7 +270,7 @@ def carry(previous: pa.Table | None, listing: Listing) -> Listing:
 
 
 def not_taken(listing: Listing) -> str:
-    """What a source shows beside its images, by extension or cause, in words; empty if nothing."""
+    """What a source shows beside the files that are taken, by extension or cause, in words; empty if nothing."""
     counts = sorted(listing.ignored.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count:,} x {what}" for what, count in counts)
 
@@ -286,7 +288,7 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
 
 
 def _without_great_loss(
-    declaration: ImageDatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
+    declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
 ) -> Listing:
     """The listing, with a problem if it misses more than ``may_vanish`` of what was present; of the same source alone.
 
@@ -310,7 +312,7 @@ def _without_great_loss(
 
 
 def take_inventory(
-    storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, now: datetime
+    storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime
 ) -> tuple[Plan, Listing]:
     """List the source, compare, write the inventory. The table stays as it was if anything fails.
 
@@ -337,8 +339,8 @@ def take_inventory(
             else "is the disk mounted, is the path right?"
         )
         raise InventoryError(
-            f"{declaration.name}: source '{declaration.source}' shows no image{what}{left}; {remedy} Set `allow_empty: true` "
-            "if this is meant"
+            f"{declaration.name}: source '{declaration.source}' shows no {declaration.medium.name}{what}{left}; {remedy} "
+            "Set `allow_empty: true` if this is meant"
         )
     listing = _without_great_loss(declaration, previous, listing, footer or {})
     if declaration.is_url_list:
@@ -359,6 +361,7 @@ def take_inventory(
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {PROBLEMS: "\n".join(listing.problems)}
     footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()}, ensure_ascii=False)}
+    footer |= {MEDIUM: declaration.medium.name}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
     tables.write(result.inventory, ref, footer=footer)
     return result, listing

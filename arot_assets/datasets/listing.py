@@ -12,14 +12,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.objects import (
     PROBLEMS_SHOWN,
     Listing,
     Told,
     extensions,
     found_table,
-    is_image,
+    is_taken,
     listing_of,
     without,
 )
@@ -34,12 +34,12 @@ from resources.storage.objects import ObjectColumns, is_local
 
 def list_source(
     storage: Storage,
-    declaration: ImageDatasetDeclaration,
+    declaration: DatasetDeclaration,
     root: str = "",
     previous: pa.Table | None = None,
     told: Mapping[str, Told] | None = None,
 ) -> Listing:
-    """List a source: image objects, with their sidecars attached.
+    """List a source: the objects of the dataset's medium, with their sidecars attached.
 
     Args:
         storage: reaches it.
@@ -65,11 +65,11 @@ def list_source(
         found = found_table(noting(storage.ls_columns(where, on_progress=advance)))
     growing = []
     if is_local(where):  # elsewhere an object appears whole
-        growing = _growing(storage, found, declaration.settle_seconds)
+        growing = _growing(storage, declaration, found)
     if declaration.opens_archives:
         listing = _opened(storage, declaration, where, found, growing, previous, told or {})
     else:
-        listing = listing_of(found, growing)
+        listing = listing_of(found, declaration.medium, growing)
     return _with_skipped(listing, skipped)
 
 
@@ -87,7 +87,7 @@ def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listi
 
 def _opened(
     storage: Storage,
-    declaration: ImageDatasetDeclaration,
+    declaration: DatasetDeclaration,
     root: str,
     found: pa.Table,
     growing: Sequence[str],
@@ -105,7 +105,7 @@ def _opened(
     packed = is_archive(found["uri"])
     settled = found.filter(pc.and_(packed, without(found, growing)))
     inside = look_inside(storage, declaration, root, settled, previous, told)
-    listing = listing_of(found.filter(pc.invert(packed)), growing, metadata)
+    listing = listing_of(found.filter(pc.invert(packed)), declaration.medium, growing, metadata)
     problems += [problem for of_it in inside.told.values() for problem in of_it.problems]
     ignored += inside.ignored + Counter(listing.ignored)
     for of_it in inside.told.values():
@@ -119,11 +119,12 @@ def _opened(
     )
 
 
-def _growing(storage: Storage, found: pa.Table, seconds: float) -> list[str]:
-    """Look twice at images that changed a moment ago; gives those that still change."""
+def _growing(storage: Storage, declaration: DatasetDeclaration, found: pa.Table) -> list[str]:
+    """Look twice at files that changed a moment ago; gives those that still change."""
+    seconds = declaration.settle_seconds
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
     extension = extensions(recent["uri"])
-    young = recent.filter(pc.or_(is_image(extension), is_archive(recent["uri"]))).to_pylist()
+    young = recent.filter(pc.or_(is_taken(extension, declaration.medium), is_archive(recent["uri"]))).to_pylist()
     if not young or seconds == 0:
         return []
     time.sleep(min(seconds, max(0.0, max(i["mtime"] for i in young) + seconds - time.time())))

@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.pairing import Pairs, pair
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
+from arot_assets.media.medium import Medium
 from resources.storage.objects import ObjectColumns
-
-IMAGE_EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .jxl .jp2 .j2k .svg .ico "
-    ".tga .ppm .pgm .pbm .pnm .psd .exr .hdr .dng .cr2 .nef .arw".split()
-)
-"""Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
 
 PROBLEMS_SHOWN = 10
 UNUSED_SHOWN = 10
@@ -52,7 +47,7 @@ class Told:
     """What a person should know of a source, or of an archive in it.
 
     Attributes:
-        ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
+        ignored: extension, or cause -> how many were not taken, because they are neither of the medium nor sidecars.
         problems: a line each on what was not taken or not understood.
     """
 
@@ -66,7 +61,7 @@ class Listing:
 
     Attributes:
         objects: schema ``LISTED``, one row an object, in no particular order.
-        ignored: extension, or cause -> how many were not taken, because they are neither images nor sidecars of one.
+        ignored: extension, or cause -> how many were not taken, because they are neither of the medium nor sidecars.
         unsettled: files left for the next listing, because they were still growing.
         problems: what a person should know of entries that were not taken; the first few.
         archives: uri of an archive that was opened, now or earlier -> its share of ``ignored`` and ``problems``.
@@ -88,12 +83,18 @@ def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
 
 
 def listing_of(
-    found: pa.Table, growing: Sequence[str] = (), metadata: Mapping[str, str] | None = None, *, cells: bool = False
+    found: pa.Table,
+    medium: Medium,
+    growing: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    *,
+    cells: bool = False,
 ) -> Listing:
-    """Images with the sidecars beside them, of all that was found.
+    """The files of a medium with the sidecars beside them, of all that was found.
 
     Args:
         found: schema ``FOUND``.
+        medium: whose files are taken.
         growing: uris to leave for the next listing.
         metadata: uri -> what a list says of it.
         cells: whether they are cells of a Parquet file, whose names have no extension.
@@ -101,12 +102,12 @@ def listing_of(
     if cells:
         return Listing(_listed(found, FOUND.empty_table(), None, metadata or {}))
     extension = extensions(found["uri"])
-    taken = is_image(extension)
+    taken = is_taken(extension, medium)
     is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
     others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()
-    images, beside = found.filter(taken), found.filter(is_sidecar)
-    pairs = pair(images["uri"].to_pylist(), beside["uri"].to_pylist()) if beside.num_rows else None
-    objects = _listed(images, beside, pairs, metadata or {})
+    files, beside = found.filter(taken), found.filter(is_sidecar)
+    pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist()) if beside.num_rows else None
+    objects = _listed(files, beside, pairs, metadata or {})
     if growing:  # they have their sidecars all the same, which are not of no image
         objects = objects.filter(without(objects, growing))
     ignored = {other["values"]: other["counts"] for other in others}
@@ -120,9 +121,9 @@ def without(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
     return pc.invert(pc.is_in(found["uri"], value_set=pa.array(uris, pa.string())))
 
 
-def is_image(extension: pa.ChunkedArray) -> pa.ChunkedArray:
+def is_taken(extension: pa.ChunkedArray, medium: Medium) -> pa.ChunkedArray:
     """By the extension: which objects are taken."""
-    return pc.is_in(extension, value_set=pa.array(["", *IMAGE_EXTENSIONS]))  # without one the content decides
+    return pc.is_in(extension, value_set=pa.array(["", *medium.extensions]))  # without one the content decides
 
 
 def extensions(uris: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -147,9 +148,9 @@ def _told(unused: Sequence[str]) -> str:
     return f"{len(unused):,} x {UNUSED} (beside 'a.png' belongs 'a.txt' or 'a.png.txt'): {names}{more}"
 
 
-def _listed(images: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Mapping[str, str]) -> pa.Table:
-    """Schema ``LISTED``: for each image also the uris of its sidecars, and when the last of them changed."""
-    rows = images.num_rows
+def _listed(files: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Mapping[str, str]) -> pa.Table:
+    """Schema ``LISTED``: for each file also the uris of its sidecars, and when the last of them changed."""
+    rows = files.num_rows
     if pairs is not None:
         mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
         sidecars = pa.array(pairs.sidecars, pa.list_(pa.string()))
@@ -158,12 +159,12 @@ def _listed(images: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: M
     else:
         sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
         times = pa.nulls(rows, STAMP)
-    microseconds = _microseconds(images)
+    microseconds = _microseconds(files)
     changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: nobody tells
     said = pa.nulls(rows, pa.string())
     if metadata:
-        said = pa.array([metadata.get(uri) for uri in images["uri"].to_pylist()], pa.string())
-    return pa.table([images["uri"], images["size"], changed, images["etag"], sidecars, times, said], schema=LISTED)
+        said = pa.array([metadata.get(uri) for uri in files["uri"].to_pylist()], pa.string())
+    return pa.table([files["uri"], files["size"], changed, files["etag"], sidecars, times, said], schema=LISTED)
 
 
 def _microseconds(found: pa.Table) -> NDArray[np.int64]:

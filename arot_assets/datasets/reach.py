@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration, UrlList
+from arot_assets.datasets.declaration import DatasetDeclaration, UrlList
+from arot_assets.media.medium import Content, Medium
 from resources.storage import ObjectInfo, Storage, StorageError
 from resources.storage.members.address import parse_member
+from resources.storage.objects import explain
 
 if TYPE_CHECKING:
     from resources.storage.cache import Cache
@@ -29,7 +31,7 @@ OPTED_OUT = "opt_out"
 MEGABYTE = 1_000_000
 
 
-def reaching(storage: Storage, declaration: ImageDatasetDeclaration) -> Storage:
+def reaching(storage: Storage, declaration: DatasetDeclaration) -> Storage:
     """The storage under the rules for the web that the declaration has."""
     return under(storage, declaration.urls)
 
@@ -53,33 +55,61 @@ def under(storage: Storage, said: UrlList | None) -> Storage:
     )
 
 
-def fetch(storage: Storage, uri: str) -> tuple[bytes, list[str]]:
-    """The bytes of an object, and what is worth knowing of how they came: ``OPTED_OUT`` or nothing.
+def fetch(storage: Storage, uri: str, by_path: bool) -> tuple[Content, list[str]]:
+    """An object, and what is worth knowing of how it came: ``OPTED_OUT`` or nothing.
+
+    Args:
+        storage: reaches it.
+        uri: where it is.
+        by_path: as ``Medium.by_path``.
 
     Raises:
         StorageError: it cannot be read.
     """
+    if by_path:
+        return storage.download(uri), []
     if not uri.startswith(WEB):
         return storage.read_bytes(uri), []
     data, directive = storage.http_backend().read_with_opt_out(uri)
     return data, [OPTED_OUT] if directive else []
 
 
-def keep(uri: str, sample_id: str, data: bytes) -> None:
-    """Keep the bytes of an object of the web or the Hub for the metrics; those of other schemes can be read again."""
-    if not _is_kept(uri) or not data:
+def digest(content: Content) -> tuple[str, int]:
+    """SHA-256 (64 hex digits) and size in bytes.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest(), len(content)
+    try:
+        with content.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+    except OSError as error:
+        raise explain(str(content), "read", error) from error
+
+
+def keep(uri: str, sample_id: str, content: Content) -> None:
+    """Keep the bytes of an object of the web or the Hub for the metrics; those of other schemes can be read again, and those
+    that came as a file lie in the cache already.
+    """
+    if not isinstance(content, bytes) or not content or not _is_kept(uri):
         return
     with suppress(StorageError):  # a cache that cannot be written costs a second download, nothing else
-        _cache().put(_kept(uri, sample_id), data)
+        _cache().put(_kept(uri, sample_id), content)
 
 
 def reader(
-    storage: Storage, sample_ids: Mapping[str, str], copies: Callable[[str], Iterable[str]]
-) -> Callable[[str], bytes]:
-    """``uri -> bytes`` of the sample that lies there: what was kept of it, or what is there, or another copy of it.
+    storage: Storage,
+    medium: Medium,
+    sample_ids: Mapping[str, str],
+    copies: Callable[[str], Iterable[str]],
+) -> Callable[[str], Content]:
+    """``uri -> content`` of the sample that lies there: what was kept of it, or what is there, or another copy of it.
 
     Args:
         storage: reaches what was not kept.
+        medium: asks for bytes or for a path.
         sample_ids: uri -> ``sample_id``; what is read must hash to it.
         copies: other addresses of a sample (``presence.Copies``), asked for when it cannot be read at its own.
 
@@ -88,17 +118,21 @@ def reader(
             other bytes now.
     """
 
-    def read_one(uri: str, sample_id: str) -> bytes:
+    def get(uri: str, sample_id: str) -> Content:
+        if medium.by_path:
+            return storage.download(uri)
         data = _cache().get(_kept(uri, sample_id)) if _is_kept(uri) else None
-        if data is None:
-            data = storage.read_bytes(uri)
-        if hashlib.sha256(data).hexdigest()[:32] != sample_id:
+        return storage.read_bytes(uri) if data is None else data
+
+    def read_one(uri: str, sample_id: str) -> Content:
+        content = get(uri, sample_id)
+        if digest(content)[0][:32] != sample_id:
             raise StorageError(
                 f"'{uri}' has other bytes than when it was listed; run the inventory again", kind="changed"
             )
-        return data
+        return content
 
-    def read(uri: str) -> bytes:
+    def read(uri: str) -> Content:
         sample_id = sample_ids[uri]
         try:
             return read_one(uri, sample_id)

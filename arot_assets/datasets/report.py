@@ -4,17 +4,17 @@ Belongs here: choosing and preparing what is shown. Does not belong here: drawin
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.reach import reader
+from arot_assets.datasets.places import Place
+from arot_assets.media.medium import DecodeError
 from arot_assets.reasons import general
-from resources.storage import Storage, StorageError
+from resources.storage import StorageError
 
-SHEET_IMAGES = 24
+SHEET_POSTERS = 24
 SHEET_COLUMNS = 8
 TILE = 96
 FAILURES_SHOWN = 20
@@ -41,28 +41,26 @@ def _general(row: dict[str, Any]) -> str:
     return "same bytes as another object" if row["status"] == "duplicate" else general(str(row["reason"]))
 
 
-def sample_sheet(storage: Storage, samples: pa.Table, copies: Callable[[str], Iterable[str]]) -> str | None:
+def sample_sheet(place: Place, samples: pa.Table) -> str | None:
     """A contact sheet of ok samples spread evenly over the shard, as Markdown with an inline JPEG; None without any.
 
     Args:
-        storage: reaches them.
+        place: of the dataset.
         samples: rows of the shard.
-        copies: where else a sample lies (``presence.Copies``).
     """
-    from arot_assets.media.image.decode import DecodeError, thumbnail
     from arot_assets.pictures import contact_sheet, data_uri
 
     ok = samples.filter(pc.equal(samples["status"], "ok"))
     uris = ok["uri"].to_pylist()
-    read = reader(storage, dict(zip(uris, ok["sample_id"].to_pylist(), strict=True)), copies)
-    step = max(1, -(-len(uris) // SHEET_IMAGES))
-    pictures, names = [], []
+    files = place.files(dict(zip(uris, ok["sample_id"].to_pylist(), strict=True)))
+    step = max(1, -(-len(uris) // SHEET_POSTERS))
+    posters, names = [], []
     for uri in uris[::step]:
         try:
-            pictures.append(thumbnail(read(uri), TILE))
+            posters.append(place.medium.poster(files(uri), TILE))
         except (StorageError, DecodeError):
             continue  # it left or broke since it was read; the next listing will say so
         names.append(uri.rsplit("/", 1)[-1])
-    if not pictures:
+    if not posters:
         return None
-    return f"![contact sheet]({data_uri(contact_sheet(pictures, names, columns=SHEET_COLUMNS, tile=TILE))})"
+    return f"![contact sheet]({data_uri(contact_sheet(posters, names, columns=SHEET_COLUMNS, tile=TILE))})"

@@ -1,7 +1,7 @@
 """Samples: one row for each object of a shard, whatever became of it.
 
 Belongs here: reading an object once for its identity, header and sidecars; finding exact duplicates; the shard's file.
-Does not belong here: formats (``probe.py``), sidecar syntax (``sidecars.py``), measurements (the room ``metrics``).
+Does not belong here: what a file is (its ``Medium``), sidecar syntax (``sidecars.py``), measurements (the room ``metrics``).
 """
 
 import hashlib
@@ -19,10 +19,12 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.reach import fetch, keep, reaching, spread
+from arot_assets.columns import Column
+from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
+from arot_assets.media.medium import File, Limits, Medium
 from arot_assets.parallel import fetching_threads, ordered_map
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
@@ -36,38 +38,36 @@ CODE_VERSION = "4"
 FAILED = ("corrupt", "unreadable")
 """What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field(name, kind, metadata={"description": text})
-        for name, kind, text in (
-            ("sample_id", pa.string(), "first 32 hex digits of the SHA-256 of the bytes; null when unreadable"),
-            ("sha256", pa.string(), "SHA-256 of the bytes, 64 hex digits"),
-            ("uri", pa.string(), "where the object is"),
-            ("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable"),
-            ("reason", pa.string(), "why it is not ok, null when it is"),
-            ("duplicate_of", pa.string(), "uri of the sample with the same bytes that is kept"),
-            ("notes", pa.list_(pa.string()), "usable, but worth knowing: extension_mismatch, animated, tiny …"),
-            ("bytes", pa.int64(), "size of the object in bytes"),
-            ("format", pa.string(), "what the content is: JPEG, PNG, WEBP …"),
-            ("mode", pa.string(), "pixel layout in the file, Pillow's names: RGB, L, P, CMYK, RGBA …"),
-            ("width", pa.int64(), "pixels, after the EXIF orientation"),
-            ("height", pa.int64(), "pixels, after the EXIF orientation"),
-            ("n_frames", pa.int32(), "frames or pages in the file"),
-            ("has_alpha", pa.bool_(), "whether the file has transparency"),
-            ("icc_profile", pa.string(), "description of the embedded colour profile, null without one"),
-            ("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or the list"),
-            ("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or the list"),
-            (
-                "sidecar",
-                pa.string(),
-                "JSON: NAME.json as it is, the other columns of a list, and texts that are not in caption and tags",
-            ),
-            ("generation", pa.string(), "parameters of the generator found in the file (JSON)"),
-            ("shard", pa.string(), "the Dagster partition of the row"),
-            ("ingested_at", pa.timestamp("us", tz="UTC"), "when the object was read, UTC"),
-        )
-    ]
+
+_BEFORE = (
+    Column("sample_id", pa.string(), "first 32 hex digits of the SHA-256 of the bytes; null when unreadable"),
+    Column("sha256", pa.string(), "SHA-256 of the bytes, 64 hex digits"),
+    Column("uri", pa.string(), "where the object is"),
+    Column("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable"),
+    Column("reason", pa.string(), "why it is not ok, null when it is"),
+    Column("duplicate_of", pa.string(), "uri of the sample with the same bytes that is kept"),
+    Column("notes", pa.list_(pa.string()), "usable, but worth knowing: extension_mismatch, animated, tiny …"),
+    Column("bytes", pa.int64(), "size of the object in bytes"),
 )
+_AFTER = (
+    Column("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or the list"),
+    Column("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or the list"),
+    Column(
+        "sidecar",
+        pa.string(),
+        "JSON: NAME.json as it is, the other columns of a list, and texts that are not in caption and tags",
+    ),
+    Column("generation", pa.string(), "parameters of the generator found in the file (JSON)"),
+    Column("shard", pa.string(), "the Dagster partition of the row"),
+    Column("ingested_at", pa.timestamp("us", tz="UTC"), "when the object was read, UTC"),
+)
+COMMON = (*_BEFORE, *_AFTER)
+"""The columns of samples of every medium."""
+
+
+def samples_schema(medium: Medium) -> pa.Schema:
+    """The schema of ``samples``: what every object has, around the columns of its medium."""
+    return pa.schema([column.field() for column in (*_BEFORE, *medium.columns, *_AFTER)])
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class SamplesResult:
     statuses: Mapping[str, int]
 
 
-def samples_version(declaration: ImageDatasetDeclaration) -> str:
-    """What a row depends on beside the bytes: the code, the limit in megapixels, and whether an opt-out is honoured."""
+def samples_version(declaration: DatasetDeclaration) -> str:
+    """What a row depends on beside the bytes: the code, the limits, and whether an opt-out is honoured."""
     taken = declaration.urls is not None and not declaration.urls.honour_opt_out
-    return f"{CODE_VERSION}/{declaration.max_megapixels:g}{'/opt_out' if taken else ''}"
+    return f"{CODE_VERSION}/{declaration.limits}{'/opt_out' if taken else ''}"
 
 
 def samples_digest(sample_ids: Iterable[str]) -> str:
@@ -97,46 +97,39 @@ def samples_digest(sample_ids: Iterable[str]) -> str:
 
 
 def read_sample(
-    storage: Storage, uri: str, sidecars: Sequence[str], max_megapixels: float, metadata: str | None = None
+    storage: Storage, medium: Medium, limits: Limits, uri: str, sidecars: Sequence[str], metadata: str | None = None
 ) -> dict[str, Any]:
     """Read one object and describe it; never fails: what goes wrong is the row's status and reason.
 
     Args:
         storage: reaches it.
+        medium: what it should be.
+        limits: of the probe.
         uri: where it is.
         sidecars: uris of the files beside it.
-        max_megapixels: limit of the probe.
         metadata: what a list says of it (``listed.to_metadata``); the files beside it go first.
 
     Returns:
-        The columns of ``SCHEMA`` that depend on the object alone.
+        The columns of ``samples_schema`` that depend on the object alone.
     """
-    from arot_assets.media.image.probe import probe
-
     row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
     try:
-        data, known = fetch(storage, uri)
+        content, known = fetch(storage, uri, medium.by_path)
+        sha256, size = digest(content)
+        found = medium.probe(File.of(uri, content), limits)
     except StorageError as error:
         return row | {"status": "unreadable", "reason": error.reason}
     beside, lost = _read_sidecars(storage, sidecars)
-    sha256 = hashlib.sha256(data).hexdigest()
-    found = probe(data, uri, max_megapixels=max_megapixels)
     side = add_listed(parse_sidecars(beside), metadata)
-    keep(uri, sha256[:32], data)
+    keep(uri, sha256[:32], content)
     return row | {
         "sample_id": sha256[:32],
         "sha256": sha256,
         "status": found.status,
         "reason": found.reason,
         "notes": list(dict.fromkeys([*found.notes, *known, *side.problems, *lost])),
-        "bytes": len(data),
-        "format": found.format,
-        "mode": found.mode,
-        "width": found.width,
-        "height": found.height,
-        "n_frames": found.n_frames,
-        "has_alpha": found.has_alpha,
-        "icc_profile": found.icc_profile,
+        "bytes": size,
+        **found.facts,
         "caption": side.caption,
         "tags": list(side.tags),
         "sidecar": side.sidecar,
@@ -154,7 +147,7 @@ def _read_sidecars(storage: Storage, uris: Sequence[str]) -> tuple[dict[str, byt
 
 
 def build_samples(
-    storage: Storage, tables: Tables, declaration: ImageDatasetDeclaration, shard: str, retry: str | None = None
+    storage: Storage, tables: Tables, declaration: DatasetDeclaration, shard: str, retry: str | None = None
 ) -> SamplesResult:
     """Write the sample rows of one shard; rows that are there already are kept.
 
@@ -168,10 +161,10 @@ def build_samples(
     Raises:
         StorageError: the store cannot be written; what was there stays.
     """
-    dataset = declaration.name
+    dataset, medium = declaration.name, declaration.medium
     inventory = tables.read(TableRef(dataset, INVENTORY), columns=["uri", "sidecars", "metadata", "shard", "state"])
     objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
-    version = samples_version(declaration)
+    version, schema = samples_version(declaration), samples_schema(medium)
     here = {o["uri"] for o in objects if o["state"] == "present"}
     unfinished = Unfinished(tables, dataset, SAMPLES, shard, version)
     so_far = [
@@ -186,13 +179,13 @@ def build_samples(
     rows = dict(known)
     with (
         track(f"{dataset}/samples {shard}", len(objects)) as advance,
-        _Unkept(unfinished, f"{dataset}/samples {shard}") as unkept,
+        _Unkept(unfinished, schema, f"{dataset}/samples {shard}") as unkept,
     ):
         advance(len(known))
 
         def read(item: Mapping[str, Any]) -> dict[str, Any]:
             return read_sample(
-                source, item["uri"], item["sidecars"] or (), declaration.max_megapixels, item.get("metadata")
+                source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata")
             )
 
         for row in ordered_map(
@@ -206,7 +199,7 @@ def build_samples(
     mark_duplicates(present, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in present]))
     statuses = Counter(r["status"] for r in ordered)
     tables.write(
-        pa.Table.from_pylist(ordered, schema=SCHEMA),
+        pa.Table.from_pylist(ordered, schema=schema),
         TableRef(dataset, SAMPLES, shard),
         footer={
             "samples_version": version,
@@ -221,8 +214,8 @@ def build_samples(
 class _Unkept:
     """Rows that were read and are not in the store yet: kept every ``KEEP_SECONDS``, and whatever ends the work early."""
 
-    def __init__(self, unfinished: Unfinished, title: str) -> None:
-        self._unfinished, self._title = unfinished, title
+    def __init__(self, unfinished: Unfinished, schema: pa.Schema, title: str) -> None:
+        self._unfinished, self._schema, self._title = unfinished, schema, title
         self._rows: list[dict[str, Any]] = []
         self._total = 0
         self._last = time.monotonic()
@@ -245,7 +238,7 @@ class _Unkept:
             self._keep()
 
     def _keep(self) -> None:
-        self._unfinished.keep(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._unfinished.keep(pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()
         self._last = time.monotonic()
 

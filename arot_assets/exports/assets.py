@@ -70,10 +70,10 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
             COMMIT_URL: dg.MetadataValue.url(done.url),
             COLUMN_SCHEMA: column_schema(done.schema),
         }
-        if done.pictures:
+        if done.posters:
             from arot_assets.pictures import contact_sheet, data_uri
 
-            sheet = contact_sheet(done.pictures, columns=SHEET_COLUMNS)
+            sheet = contact_sheet(done.posters, columns=SHEET_COLUMNS)
             metadata["contact sheet"] = dg.MetadataValue.md(f"![contact sheet]({data_uri(sheet)})")
         return dg.MaterializeResult(data_version=dg.DataVersion(done.digest), metadata=metadata)
 

@@ -11,31 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.datasets.presence import Copies
-from arot_assets.datasets.reach import reader
+from arot_assets.datasets.places import Place
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import PICTURE, PICTURE_COLUMNS
 from arot_assets.parallel import ordered_map
-from resources.storage import Storage, StorageError
+from resources.storage import StorageError
 
 MANY = 100
 """So many pictures that cannot be read are enough: the rest is not tried."""
 SHOWN = 3
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
 """File names of formats; the others are called as the format is."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the pictures of a dataset are.
-
-    Attributes:
-        storage: reaches them, under the dataset's rules.
-        copies: where else a sample lies.
-    """
-
-    storage: Storage
-    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -74,11 +60,9 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
     if uri is None:
         return Gone(sample_id, None, "no dataset has this sample any more")
     try:
-        place = places[row["dataset"]]
-        data = reader(place.storage, {uri: sample_id}, place.copies)(uri)
+        return places[row["dataset"]].files({uri: sample_id})(uri).read()
     except StorageError as error:
         return Gone(sample_id, uri, error.reason)
-    return data
 
 
 def read_groups(

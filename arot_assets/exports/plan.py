@@ -6,12 +6,10 @@ Belongs here: gathering all that the tables know, before any picture is read. Do
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arot_assets.classifiers.inputs import dataset_storage
-from arot_assets.datasets.presence import Copies
+from arot_assets.datasets.places import Place, place_of
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.folder import check_count
 from arot_assets.exports.lineage import Lineage, require_current, trace
-from arot_assets.exports.originals import Place
 from arot_assets.exports.rows import Rows, plan_rows
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
@@ -53,7 +51,7 @@ class Plan:
     def places(self) -> dict[str, Place]:
         """Dataset -> what reaches its objects, under its rules."""
         storage, tables = self.resources.storage, self.resources.tables
-        return {d: Place(dataset_storage(storage, tables, d), Copies(tables, d)) for d in self.rows.datasets}
+        return {d: place_of(storage, tables, d) for d in self.rows.datasets}
 
 
 def make_plan(

@@ -9,7 +9,7 @@ as it was. With the digest of the last publication no picture is read.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -27,8 +27,7 @@ from resources.defaults import Resources
 from resources.storage.hub.address import MAIN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from arot_assets.media.medium import Pixels
     from resources.storage.hub.client import Content
 
 
@@ -64,7 +63,7 @@ class Published:
         changed: False if the repository was as it should be already.
         digest: of the data.
         schema: the published columns beside the picture.
-        pictures: thumbnails, RGB uint8 [h, w, 3] each; none if no picture was read.
+        posters: of some samples, RGB uint8 [h, w, 3] each; none if no picture was read.
     """
 
     rows: int
@@ -75,7 +74,7 @@ class Published:
     changed: bool
     digest: str
     schema: pa.Schema
-    pictures: "list[NDArray[Any]]"
+    posters: "list[Pixels]"
 
 
 def preview(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Preview:
@@ -129,7 +128,7 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
         changed,
         state.data,
         plan.rows.schema,
-        done.pictures,
+        done.posters,
     )
 
 

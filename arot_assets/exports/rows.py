@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from arot_assets.classifiers.inputs import dataset_root
-from arot_assets.datasets.samples import SCHEMA as SAMPLES_SCHEMA
+from arot_assets.datasets.samples import COMMON
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.digest import ColumnsDigest
@@ -257,7 +257,7 @@ def _cuts(sizes: np.ndarray, row_bytes: int, declaration: HubDatasetDeclaration)
 
 def added_descriptions() -> dict[str, str]:
     """What the columns mean that are added to those of the subset."""
-    return {n: SAMPLES_SCHEMA.field(n).metadata[b"description"].decode() for n in ADDED}
+    return {column.name: column.description for column in COMMON if column.name in ADDED}
 
 
 def shown_source(root: str) -> str:

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from arot_assets.classifiers.inputs import dataset_root
+from arot_assets.datasets.places import Place
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_pictures, write_folder
-from arot_assets.exports.originals import MANY, Gone, listed, read_groups, read_original, stop
+from arot_assets.exports.originals import MANY, Gone, listed, picture_rows, read_groups, read_original, stop
 from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.plan import Plan
 from arot_assets.exports.repository import Remote
 from arot_assets.exports.rows import PICTURE, batch_schema, hashed, read_batches, regrouped, values_digest
+from arot_assets.media.medium import DecodeError, File, Pixels
 from arot_assets.parallel import fetching_threads
 from arot_assets.progress import log, track
 from resources.storage.objects import is_local
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
-    from numpy.typing import NDArray
 
-SHEET_IMAGES = 24
+SHEET_POSTERS = 24
 TILE = 96
 """Longest side of a picture of the contact sheet, in pixels."""
 
@@ -42,13 +43,13 @@ class Uploaded:
         files: path -> what the commit is to hold.
         gone: pictures that could not be read.
         gone_bytes: what they had.
-        pictures: thumbnails of some, RGB uint8 [h, w, 3].
+        posters: of some samples, RGB uint8 [h, w, 3].
     """
 
     files: "dict[str, CommitOperationAdd]" = field(default_factory=dict)
     gone: list[Gone] = field(default_factory=list)
     gone_bytes: int = 0
-    pictures: "list[NDArray[Any]]" = field(default_factory=list)
+    posters: "list[Pixels]" = field(default_factory=list)
 
 
 def upload(plan: Plan, remote: Remote) -> Uploaded:
@@ -97,7 +98,7 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
     with track(f"exports/{declaration.name}", rows.count) as advance:
         for group, found in read_groups(groups, read, fetching_threads(far)):
             _note_gone(done, group, found)
-            _add_thumbnails(done, found, read_rows, rows.count)
+            _add_posters(done, places, group, found, read_rows, rows.count)
             read_rows += len(found)
             advance(len(found))
             if not done.gone or declaration.on_missing == "skip":
@@ -120,14 +121,14 @@ def _note_gone(done: Uploaded, group: pa.RecordBatch, found: Sequence[Any]) -> N
             done.gone_bytes += size
 
 
-def _add_thumbnails(done: Uploaded, found: Sequence[Any], before: int, count: int) -> None:
-    """Some pictures for people to look at, spread evenly over all rows."""
-    from arot_assets.media.image.decode import DecodeError, thumbnail
-
-    step = max(1, -(-count // SHEET_IMAGES))
-    for number, data in enumerate(found, before):
+def _add_posters(
+    done: Uploaded, places: Mapping[str, Place], group: pa.RecordBatch, found: Sequence[Any], before: int, count: int
+) -> None:
+    """Some samples for people to look at, spread evenly over all rows."""
+    step = max(1, -(-count // SHEET_POSTERS))
+    for number, (row, data) in enumerate(zip(picture_rows(group), found, strict=True), before):
         if number % step == 0 and isinstance(data, bytes):
             try:
-                done.pictures.append(thumbnail(data, TILE))
+                done.posters.append(places[row["dataset"]].medium.poster(File.of(row["uri"], data), TILE))
             except DecodeError:
                 continue

@@ -15,8 +15,7 @@ import dagster as dg
 
 from arot_assets.automation import shard_condition
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
-from arot_assets.datasets.reach import reaching
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
 from arot_assets.metrics.metric import Metric
@@ -36,7 +35,7 @@ def metric_key(dataset: str, metric: str) -> dg.AssetKey:
     return dg.AssetKey([dataset, metric])
 
 
-def metric_assets(declaration: ImageDatasetDeclaration, models: Models) -> list[dg.AssetsDefinition]:
+def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.AssetsDefinition]:
     """The metric tables of one dataset; none when it declares no metric.
 
     Args:
@@ -47,7 +46,7 @@ def metric_assets(declaration: ImageDatasetDeclaration, models: Models) -> list[
     return [_multi_asset(declaration, metrics, models)] if metrics else []
 
 
-def _spec(declaration: ImageDatasetDeclaration, metric: Metric, version: str) -> dg.AssetSpec:
+def _spec(declaration: DatasetDeclaration, metric: Metric, version: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=metric_key(declaration.name, metric.name),
         deps=[samples_key(declaration.name)],
@@ -64,7 +63,7 @@ def _spec(declaration: ImageDatasetDeclaration, metric: Metric, version: str) ->
 
 
 def _multi_asset(
-    declaration: ImageDatasetDeclaration, metrics: Sequence[Metric], declared_models: Models
+    declaration: DatasetDeclaration, metrics: Sequence[Metric], declared_models: Models
 ) -> dg.AssetsDefinition:
     dataset = declaration.name
     declared_versions = metric_versions(metrics, declared_models)
@@ -85,14 +84,10 @@ def _multi_asset(
     ) -> Iterator[dg.MaterializeResult]:
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
         versions = metric_versions(wanted, models)
-        source = reaching(storage, declaration)
-        limit = declaration.max_megapixels
         for shard in context.partition_keys:
             try:
                 with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
-                    results = build_metrics(
-                        source, tables, models, dataset, shard, wanted, max_megapixels=limit, retry=config.retry
-                    )
+                    results = build_metrics(storage, tables, models, declaration, shard, wanted, retry=config.retry)
             except (StorageError, ModelError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             for metric in wanted:

@@ -1,6 +1,6 @@
 """Filling metric tables: find the rows that are missing, compute only those, write each table in one step.
 
-Belongs here: row-level increments of one shard. Does not belong here: how an image is measured (``one_pass.py``), Dagster.
+Belongs here: row-level increments of one shard. Does not belong here: how a file is measured (``one_pass.py``), Dagster.
 
 A row is current when its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows
 are first looked for in other shards (a renamed or moved file has its content there already), then computed. An object that
@@ -22,9 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.ahead import ReadAhead
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, present_uris
-from arot_assets.datasets.reach import reader
+from arot_assets.datasets.reach import reaching, reader
 from arot_assets.datasets.samples import SAMPLES
+from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import UNREADABLE, Failure, Item, one_pass
 from arot_assets.parallel import fetching_threads
@@ -134,23 +136,20 @@ def build_metrics(
     storage: Storage,
     tables: Tables,
     models: "Models",
-    dataset: str,
+    declaration: DatasetDeclaration,
     shard: str,
     metrics: Sequence[Metric],
-    *,
-    max_megapixels: float,
     retry: str | None = None,
 ) -> dict[str, MetricResult]:
-    """Bring the tables of some metrics up to date for one shard, in one pass over the images that need it.
+    """Bring the tables of some metrics up to date for one shard, in one pass over the files that need it.
 
     Args:
-        storage: reaches the images.
+        storage: reaches the files.
         tables: the lake.
-        models: loads what model metrics need, when the first image needs it.
-        dataset: the dataset's name.
+        models: loads what model metrics need, when the first file needs it.
+        declaration: the dataset.
         shard: the shard's name; its samples must be there.
         metrics: what to measure.
-        max_megapixels: limit of the decoder.
         retry: None keeps failed rows; otherwise failed rows whose reason contains this text are computed again.
 
     Returns:
@@ -160,7 +159,9 @@ def build_metrics(
         StorageError: the store cannot be written; what was there stays.
         ModelError: a model cannot be loaded.
     """
-    columns = ["sample_id", "uri", "status", "width", "height"]
+    dataset, medium = declaration.name, declaration.medium
+    own = [column.name for column in medium.columns]
+    columns = ["sample_id", "uri", "status", *own]
     samples = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
     ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
     uris = {row["sample_id"]: row["uri"] for row in ok}
@@ -168,7 +169,7 @@ def build_metrics(
     versions = metric_versions(metrics, models)
     growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry) for m in metrics}
     todo = [
-        Item(row["sample_id"], row["uri"], needed, row["width"] * row["height"])
+        Item(row["sample_id"], row["uri"], needed, {name: row[name] for name in own})
         for row in ok
         if row["uri"] in present
         and (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
@@ -176,7 +177,7 @@ def build_metrics(
     digest = tables.footer(TableRef(dataset, SAMPLES, shard))["samples_digest"]
     if todo:
         copies = Copies(tables, dataset, [item.sample_id for item in todo])
-        _fill(storage, models, dataset, shard, growing, todo, copies, max_megapixels)
+        _fill(reaching(storage, declaration), models, declaration, shard, growing, todo, copies)
     for one in growing.values():
         _write(tables, dataset, shard, one, list(uris), digest)
         one.unfinished.clear()
@@ -254,23 +255,23 @@ def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence
 def _fill(
     storage: Storage,
     models: "Models",
-    dataset: str,
+    declaration: DatasetDeclaration,
     shard: str,
     growing: Mapping[str, _Growing],
     todo: Sequence[Item],
     copies: Copies,
-    max_megapixels: float,
 ) -> None:
+    dataset, medium = declaration.name, declaration.medium
     needed = {name: growing[name].metric for item in todo for name in item.metrics}
     loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
     last = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
-        _reading(storage, todo, copies) as read,
+        _reading(storage, medium, todo, copies) as read,
         _kept_at_the_end(dataset, shard, growing),
     ):
-        for cell in one_pass(todo, needed, read, loaded, max_megapixels=max_megapixels):
+        for cell in one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits):
             one = growing[cell.metric]
             failed = isinstance(cell.result, Failure)
             row: dict[str, Any] = (
@@ -306,9 +307,11 @@ def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, _Growing]) 
         raise
 
 
-def _reading(storage: Storage, todo: Sequence[Item], copies: Copies) -> AbstractContextManager[Callable[[str], bytes]]:
-    """What gives the bytes of these samples: those of a far source are fetched ahead."""
-    read = reader(storage, {item.uri: item.sample_id for item in todo}, copies)
+def _reading(
+    storage: Storage, medium: Medium, todo: Sequence[Item], copies: Copies
+) -> AbstractContextManager[Callable[[str], Content]]:
+    """What gives these samples: those of a far source are fetched ahead."""
+    read = reader(storage, medium, {item.uri: item.sample_id for item in todo}, copies)
     threads = fetching_threads(any(not is_local(item.uri) for item in todo))
     return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 

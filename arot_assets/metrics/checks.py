@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from arot_assets.datasets.checks import conservation_result
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import Metric
@@ -18,7 +18,7 @@ from resources.warehouse import Warehouse
 from resources.warehouse.views import departed, files, quote
 
 
-def metric_checks(declaration: ImageDatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
+def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of every metric table of a dataset."""
     for name in declaration.metrics:
         yield conservation_check(declaration.name, name)

@@ -5,7 +5,6 @@ Does not belong here: any measurement (``catalogue/``), and how images reach it 
 This module is imported by every Dagster process, so it must stay light: no torch, cv2 or numba.
 """
 
-import builtins
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,57 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from arot_assets.columns import Column
+from arot_assets.media.medium import STILL, Want
+
 if TYPE_CHECKING:
     import numpy as np
 
     from arot_assets.media.image.view import Image
 
+__all__ = ["Column", "Metric", "Row", "image_metric", "metric_schema", "metric_version"]
+
 Row = Mapping[str, Any]
-
-PYTHON_TYPES: Mapping[builtins.type, pa.DataType] = {
-    float: pa.float64(),
-    int: pa.int64(),
-    bool: pa.bool_(),
-    str: pa.string(),
-}
-"""What a ``Column`` makes of a Python type."""
-
-
-@dataclass(frozen=True, init=False)
-class Column:
-    """One documented column of a metric table.
-
-    Attributes:
-        name: snake_case, unique in its metric. In ``<dataset>.wide`` it appears as ``<metric>__<name>``.
-        type: an Arrow type; Python's ``float``, ``int``, ``bool`` and ``str`` are taken too (64 bits wide).
-        description: what it means, with unit and range: people read it in the UI and in DuckDB.
-        low: the smallest value allowed, None if open. A check holds the table to it.
-        high: the largest value allowed, None if open.
-    """
-
-    name: str
-    type: pa.DataType
-    description: str
-    low: float | None = None
-    high: float | None = None
-
-    def __init__(
-        self,
-        name: str,
-        type: pa.DataType | builtins.type,
-        description: str,
-        low: float | None = None,
-        high: float | None = None,
-    ) -> None:
-        if not isinstance(type, pa.DataType) and type not in PYTHON_TYPES:
-            raise ValueError(
-                f"column {name!r}: {type!r} is no type of a column; give an Arrow type such as pa.float32(), "
-                f"or {', '.join(t.__name__ for t in PYTHON_TYPES)}"
-            )
-        kind = type if isinstance(type, pa.DataType) else PYTHON_TYPES[type]
-        fields = {"name": name, "type": kind, "description": description, "low": low, "high": high}
-        for field_name, value in fields.items():
-            object.__setattr__(self, field_name, value)  # frozen from here on
 
 
 @dataclass(frozen=True)
@@ -83,6 +42,7 @@ class Metric:
         model: a key of ``resources.models`` catalogue.
         from_outputs: ``{output: float32 [N, ...]} -> N rows``; for ``model`` metrics.
         params: JSON-able settings that change the values.
+        takes: what of a file it sees.
     """
 
     name: str
@@ -93,6 +53,7 @@ class Metric:
     model: str | None = None
     from_outputs: "Callable[[Mapping[str, np.ndarray]], Sequence[Row]] | None" = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    takes: Want = STILL
 
     def __post_init__(self) -> None:
         if (self.compute is None) == (self.model is None):
@@ -125,23 +86,16 @@ RESERVED = ("sample_id", "status", "reason", "metric_version", "computed_at")
 
 def metric_schema(columns: Sequence[Column]) -> pa.Schema:
     """The schema of a metric table: identity and status, the metric's columns, provenance."""
-    described = [pa.field(c.name, c.type, metadata={"description": c.description}) for c in columns]
-    return pa.schema(
-        [
-            pa.field(
-                "sample_id", pa.string(), metadata={"description": "first 32 hex digits of the SHA-256 of the bytes"}
-            ),
-            pa.field("status", pa.string(), metadata={"description": "ok | failed"}),
-            pa.field("reason", pa.string(), metadata={"description": "why it failed, null when ok"}),
-            *described,
-            pa.field(
-                "metric_version", pa.string(), metadata={"description": "hash of code version, parameters and model"}
-            ),
-            pa.field(
-                "computed_at", pa.timestamp("us", tz="UTC"), metadata={"description": "when this row was computed, UTC"}
-            ),
-        ]
+    before = (
+        Column("sample_id", str, "first 32 hex digits of the SHA-256 of the bytes"),
+        Column("status", str, "ok | failed"),
+        Column("reason", str, "why it failed, null when ok"),
     )
+    after = (
+        Column("metric_version", str, "hash of code version, parameters and model"),
+        Column("computed_at", pa.timestamp("us", tz="UTC"), "when this row was computed, UTC"),
+    )
+    return pa.schema([column.field() for column in (*before, *columns, *after)])
 
 
 def metric_version(name: str, version: str, params: Mapping[str, Any], model_fingerprint: str = "") -> str:

@@ -1,20 +1,22 @@
-"""The one-decode pass: each image is fetched and decoded once, and every metric asked for sees the same pixels.
+"""The one-decode pass: each file is fetched and decoded once, and every metric asked for sees the same pixels.
 
-Belongs here: the way of one image through fetch, decode, measurements and models, with threads and
+Belongs here: the way of one file through fetch, decode, measurements and models, with threads and
 bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
 
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
 their thread. The caller's thread takes the results in order and feeds the models in batches: a model sees an image once,
 however many metrics want its outputs. A failure is a row.
-The first image is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
+The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium, View
 from arot_assets.metrics.fit import Misfit, fitted
-from arot_assets.metrics.memory import PixelBudget
+from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.metric import Metric, Row
 from arot_assets.parallel import ordered_map
 from resources.memory import return_freed_memory
@@ -24,6 +26,7 @@ from resources.storage import StorageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from arot_assets.media.image.view import Image
     from resources.models import ImageModel
 
 UNREADABLE = "unreadable: "
@@ -38,13 +41,13 @@ class Item:
         sample_id: what its bytes must hash to.
         uri: where they are.
         metrics: names of the metrics that this sample still needs.
-        pixels: width x height, for the memory it will take.
+        facts: the columns of its medium, as in ``samples``.
     """
 
     sample_id: str
     uri: str
     metrics: frozenset[str]
-    pixels: int
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ class _Prepared:
 def one_pass(
     items: Sequence[Item],
     metrics: Mapping[str, Metric],
-    read: Callable[[str], bytes],
+    read: Callable[[str], Content],
     models: "Mapping[str, ImageModel]",
     *,
-    max_megapixels: float,
+    medium: Medium,
+    limits: Limits,
     threads: int | None = None,
 ) -> Iterator[Measured]:
     """Measure samples.
@@ -85,9 +89,10 @@ def one_pass(
     Args:
         items: in the order in which results are wanted.
         metrics: by name; at least those that the items ask for.
-        read: ``uri -> bytes`` of the very sample; may raise, then all metrics of that sample fail with its message.
+        read: ``uri -> content`` of the very sample; may raise, then all metrics of that sample fail with its message.
         models: loaded models by their catalogue key; at least those that the metrics name.
-        max_megapixels: limit of the decoder.
+        medium: opens them.
+        limits: of the decoder.
         threads: workers; default all cores of the process.
 
     Yields:
@@ -106,17 +111,22 @@ def one_pass(
                 batch, waiting[name] = waiting[name], []
                 yield from _infer(models[name], metrics, batch)
 
+    def opened(item: Item) -> tuple[File, View]:
+        file = File(item.uri, partial(read, item.uri), item.facts)
+        return file, medium.open(file, frozenset(metrics[name].takes for name in item.metrics), limits)
+
     left = iter(items)
     for item in left:
-        alone = _prepare(item, metrics, read, models, max_megapixels)
+        alone = _prepare(item, *opened(item), metrics, models)
         yield from measured(alone)
         if alone.decoded:
             break
-    budget = PixelBudget()
+    budget = MemoryBudget()
 
     def prepare(item: Item) -> _Prepared:
-        with budget.hold(item.pixels):
-            return _prepare(item, metrics, read, models, max_megapixels)
+        file, view = opened(item)
+        with budget.hold(view.cost):
+            return _prepare(item, file, view, metrics, models)
 
     for prepared in ordered_map(prepare, left, threads):
         yield from measured(prepared)
@@ -126,26 +136,26 @@ def one_pass(
 
 
 def _prepare(
-    item: Item,
-    metrics: Mapping[str, Metric],
-    read: Callable[[str], bytes],
-    models: "Mapping[str, ImageModel]",
-    max_megapixels: float,
+    item: Item, file: File, view: View, metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
 ) -> _Prepared:
-    from arot_assets.media.image.decode import DecodeError, decode
-    from arot_assets.media.image.view import Image
-
     def all_failed(reason: str) -> _Prepared:
         return _Prepared(item, dict.fromkeys(sorted(item.metrics), Failure(reason)), {}, decoded=False)
 
     try:
-        data = read(item.uri)
+        file.fetch()
     except Exception as error:  # whatever a file system raises is this row's reason, not the end of the run
         return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
-        image = Image(decode(data, max_megapixels=max_megapixels))
+        with view as entered:
+            (still,) = entered.stills()
+            return _measure(item, still.image, metrics, models)
     except DecodeError as error:
         return all_failed(f"{error.status}: {error.reason}")
+
+
+def _measure(
+    item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
+) -> _Prepared:
     results: dict[str, Row | Failure] = {}
     inputs: dict[str, Any] = {}
     # models first: they need no gray levels, which the image keeps from the first metric that does

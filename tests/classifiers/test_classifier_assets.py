@@ -13,7 +13,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import latest
 from arot_assets.classifiers.scoring import scores_are_current
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.assets import metric_assets
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, resources: Resources, source: Path, **classifier: object) -> None:
         self.resources, self.source = resources, source
-        self.dataset = ImageDatasetDeclaration(
+        self.dataset = ImageDataset(
             name="d", source=str(source), metrics=["phash", "embedding"], shard_size=20, settle_seconds=0
         )
         fields = {"name": "kind", "dataset": "d", "labels": {"from_folder": 1}, "promote_if": {"accuracy": 0.6}}

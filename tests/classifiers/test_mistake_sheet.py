@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from arot_assets.classifiers.inputs import dataset_storage
 from arot_assets.classifiers.report import mistake_sheet
+from arot_assets.datasets.places import place_of
 from resources.storage import Storage
 from tests.classifiers.test_head_and_scores import evaluation
 from tests.conftest import EXAMPLES, Dataset
 from tests.servers.http import Reply, WebServer
-
-
-def no_copies(_sample_id: str) -> list[str]:
-    return []
 
 
 def test_pictures_come_from_the_cache_and_else_under_the_rules_of_their_dataset(
@@ -34,11 +30,11 @@ def test_pictures_come_from_the_cache_and_else_under_the_rules_of_their_dataset(
     wrong = replace(wrong, mistakes=tuple(mistakes))
     of_sample = {sample_id: uri for uri, sample_id in samples.items()}
 
-    storage = dataset_storage(Storage(), dataset.resources.tables, "d")
+    place = place_of(Storage(), dataset.resources.tables, "d")
     before = len(web.requests)
-    assert mistake_sheet(storage, wrong, of_sample, no_copies) is not None and len(web.requests) == before
+    assert mistake_sheet(place, wrong, of_sample) is not None and len(web.requests) == before
     shutil.rmtree(tmp_path / "cache")
-    assert mistake_sheet(Storage(), wrong, of_sample, no_copies) is None, (
+    assert mistake_sheet(replace(place, storage=Storage()), wrong, of_sample) is None, (
         "private addresses are refused unless the dataset allows"
     )
-    assert mistake_sheet(storage, wrong, of_sample, no_copies) is not None and len(web.requests) == before + 4
+    assert mistake_sheet(place, wrong, of_sample) is not None and len(web.requests) == before + 4

@@ -11,6 +11,7 @@ import pytest
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import UNUSED, found_table, listing_of
 from arot_assets.datasets.pairing import pair, sidecar_stems, sidecars_of
+from arot_assets.media.image.medium import IMAGE
 from resources.storage import Storage
 from resources.tables import TableRef
 from tests.conftest import EXAMPLES, Dataset
@@ -167,5 +168,5 @@ def test_members_of_an_archive_are_told_too_and_again(make_dataset: MakeDataset,
 
 def test_text_beside_a_file_that_still_grows_is_not_of_no_image(folder: Path) -> None:
     found = found_table(Storage().ls_columns(str(folder)))
-    listing = listing_of(found, [str(folder / "a.jpg")])
+    listing = listing_of(found, IMAGE, [str(folder / "a.jpg")])
     assert listing.objects.num_rows == 5 and listing.ignored[UNUSED] == 4

@@ -11,7 +11,7 @@ from PIL import Image, features
 
 from arot_assets.media.image.formats.jpeg import MAX_SCANS
 from arot_assets.media.image.formats.tiff import MAX_TAGS
-from arot_assets.media.image.probe import NOTES, Probe, probe
+from arot_assets.media.image.probe import NOTES, ImageProbe, probe
 from tests.datasets.fault_files import JPEGS, OTHERS, PNGS, ROWS, fault
 
 EXPECTED = {row["file"]: row["expected"] for row in ROWS} | {
@@ -268,7 +268,7 @@ def test_flipped_bits_give_a_probe(name: str, flips: list[tuple[float, int]], ne
     for where, bit in flips:
         data[int(reach * where)] ^= 1 << bit
     found = probe(bytes(data), name)
-    assert isinstance(found, Probe)
+    assert isinstance(found, ImageProbe)
     assert (found.reason is None) == (found.status == "ok")
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from arot_assets import components
 from arot_assets.declarations import ImageDataset
+from arot_assets.media.image.medium import IMAGE
+from arot_assets.media.medium import Limits
 from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key, place_in_pool
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
@@ -59,12 +61,14 @@ def model() -> Counting:
 
 def items(source: Path, names: Sequence[str]) -> list[Item]:
     found = sorted(source.rglob("*.jpg"))[:7]
-    return [Item(hashlib.sha256(p.read_bytes()).hexdigest()[:32], str(p), frozenset(names), 1) for p in found]
+    return [Item(hashlib.sha256(p.read_bytes()).hexdigest()[:32], str(p), frozenset(names), {}) for p in found]
 
 
 def cells(todo: Sequence[Item], metrics: Mapping[str, Metric], model: Any) -> dict[tuple[str, str], Any]:
     models = {"efficientnet_lite0": model}
-    found = list(one_pass(todo, metrics, lambda u: Path(u).read_bytes(), models, max_megapixels=50, threads=2))
+    found = list(
+        one_pass(todo, metrics, lambda u: Path(u).read_bytes(), models, medium=IMAGE, limits=Limits(), threads=2)
+    )
     assert len(found) == sum(len(i.metrics) for i in todo)
     return {(c.sample_id, c.metric): c.result for c in found}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arot_assets.datasets import samples as samples_module
-from arot_assets.datasets.presence import Copies
+from arot_assets.datasets.places import place_of
 from arot_assets.datasets.report import sample_sheet
 from arot_assets.metrics.registry import get_metric
 from arot_assets.status import dataset_status
@@ -123,5 +123,4 @@ def test_sheet_shows_pictures_that_moved(dataset: Dataset) -> None:
     dataset.run()
     tables = dataset.resources.tables
     old = tables.read(TableRef("d", "samples", "00000"))
-    copies = Copies(tables, "d", old["sample_id"].to_pylist())
-    assert sample_sheet(dataset.resources.storage, old, copies) is not None
+    assert sample_sheet(place_of(dataset.resources.storage, tables, "d"), old) is not None

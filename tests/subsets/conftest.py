@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from arot_assets.datasets.inventory import SCHEMA as INVENTORY_SCHEMA
-from arot_assets.datasets.samples import SCHEMA as SAMPLES_SCHEMA
+from arot_assets.datasets.samples import samples_schema
+from arot_assets.media.image.medium import IMAGE
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from resources.storage import Storage
@@ -102,7 +103,7 @@ def write_demo(tables: Tables, dataset: str = "demo", seed: int = 0) -> None:
     tables.write(pa.Table.from_pylist(inventory, INVENTORY_SCHEMA), TableRef(dataset, "inventory"))
     for shard in SHARDS:
         here = [r for r in rows if r["shard"] == shard]
-        tables.write(pa.Table.from_pylist(here, SAMPLES_SCHEMA), TableRef(dataset, "samples", shard))
+        tables.write(pa.Table.from_pylist(here, samples_schema(IMAGE)), TableRef(dataset, "samples", shard))
         ok = [str(r["sample_id"]) for r in here if r["status"] == "ok"]
         for metric, table in _metrics(ok, rng).items():
             tables.write(table, TableRef(dataset, metric, shard))

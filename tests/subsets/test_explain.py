@@ -117,9 +117,10 @@ def test_unreadable_object_without_identity_is_told_so(sql: Project, demo: Table
     table[0] |= {"sample_id": None, "sha256": None, "status": "unreadable", "uri": "/pictures/gone.jpg"}
     import pyarrow as pa
 
-    from arot_assets.datasets.samples import SCHEMA
+    from arot_assets.datasets.samples import samples_schema
+    from arot_assets.media.image.medium import IMAGE
 
-    demo.write(pa.Table.from_pylist(table, SCHEMA), TableRef("demo", "samples", "00000"))
+    demo.write(pa.Table.from_pylist(table, samples_schema(IMAGE)), TableRef("demo", "samples", "00000"))
     with (
         warehouse.connect() as con,
         pytest.raises(ProjectError, match=r"gone.jpg could not be read \(status unreadable\)"),
@@ -144,12 +145,13 @@ def test_unknown_sample_is_an_error_with_a_remedy(sql: Project, con, sample: str
 def test_ambiguous_sample_lists_the_candidates(sql: Project, demo: Tables, warehouse: Warehouse):
     import pyarrow as pa
 
-    from arot_assets.datasets.samples import SCHEMA
+    from arot_assets.datasets.samples import samples_schema
+    from arot_assets.media.image.medium import IMAGE
 
     rows = demo.read(TableRef("demo", "samples", "00000")).to_pylist()
     for row, folder in zip(rows[:2], "ab", strict=True):
         row["uri"] = f"/pictures/{folder}/same.jpg"
-    demo.write(pa.Table.from_pylist(rows, SCHEMA), TableRef("demo", "samples", "00000"))
+    demo.write(pa.Table.from_pylist(rows, samples_schema(IMAGE)), TableRef("demo", "samples", "00000"))
     with warehouse.connect() as con, pytest.raises(ProjectError, match=r"means 2 samples: .*a/same.jpg.*b/same.jpg"):
         explain(sql, "clean", "same.jpg", con)
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
+from arot_assets.datasets.declaration import Archives, DatasetDeclaration
 from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Listing, Told, listing_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
+from arot_assets.media.medium import Medium
 from arot_assets.parallel import ordered_map
 from arot_assets.progress import track
 from resources.storage import Storage, StorageError
@@ -64,7 +65,7 @@ def is_archive(uris: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def look_inside(
     storage: Storage,
-    declaration: ImageDatasetDeclaration,
+    declaration: DatasetDeclaration,
     root: str,
     archives: pa.Table,
     previous: pa.Table | None,
@@ -94,7 +95,7 @@ def look_inside(
     objects = [known]
     with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
         for uri, listing in ordered_map(
-            lambda one: (one["uri"], _listing(storage, one, rules)), unknown.to_pylist(), threads
+            lambda one: (one["uri"], _listing(storage, declaration.medium, one, rules)), unknown.to_pylist(), threads
         ):
             advance(1)
             objects.append(listing.objects)
@@ -104,14 +105,14 @@ def look_inside(
     return result
 
 
-def _listing(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> Listing:
-    """The pictures of one archive with what goes with them."""
+def _listing(storage: Storage, medium: Medium, archive: Mapping[str, Any], rules: Archives) -> Listing:
+    """The files of one archive with what goes with them."""
     uri = archive["uri"]
     is_parquet = uri.lower().endswith(".parquet")
     found, metadata, problems = _read(storage, archive, rules)
     if not found.num_rows:
         return Listing(LISTED.empty_table(), {NO_PICTURES if is_parquet else EMPTY: 1}, problems=tuple(problems))
-    listing = listing_of(found, metadata=metadata, cells=is_parquet)
+    listing = listing_of(found, medium, metadata=metadata, cells=is_parquet)
     return replace(listing, problems=(*problems, *listing.problems))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import Archives, ImageDatasetDeclaration
+from arot_assets.datasets.declaration import Archives, DatasetDeclaration
 from arot_assets.datasets.objects import FOUND
 from arot_assets.datasets.sources.archives import metadata_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose
@@ -47,7 +47,7 @@ class Repository:
 
 
 def open_repository(
-    storage: Storage, declaration: ImageDatasetDeclaration, found: pa.Table, previous: pa.Table | None
+    storage: Storage, declaration: DatasetDeclaration, found: pa.Table, previous: pa.Table | None
 ) -> Repository:
     """What a repository has, with each file under the URI that is known of it.
 

@@ -7,7 +7,7 @@ belong here: listing it (``hub.py``, ``url_list.py``, ``listing.py``).
 import hashlib
 from typing import NamedTuple
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.reach import reaching
 from resources.storage import Storage
 from resources.storage.hub.address import parse
@@ -27,7 +27,7 @@ class Pinned(NamedTuple):
     signature: str | None
 
 
-def pin(storage: Storage, declaration: ImageDatasetDeclaration) -> Pinned:
+def pin(storage: Storage, declaration: DatasetDeclaration) -> Pinned:
     """The state that a source is in now, had cheaply.
 
     Raises:

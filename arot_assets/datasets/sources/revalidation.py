@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import ImageDatasetDeclaration
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.reach import reaching, spread
 from arot_assets.parallel import fetching_threads, ordered_map
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 def revalidate(
-    storage: Storage, declaration: ImageDatasetDeclaration, previous: pa.Table | None, listing: Listing, again: bool
+    storage: Storage, declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, again: bool
 ) -> tuple[pa.Table | None, Listing]:
     """Ask the server of each listed URL what it has now.
 

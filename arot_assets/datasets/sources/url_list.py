@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from arot_assets.datasets.declaration import LIST_EXTENSIONS, ImageDatasetDeclaration, UrlList
+from arot_assets.datasets.declaration import LIST_EXTENSIONS, DatasetDeclaration, UrlList
 from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.datasets.sources.rows import WEB, column_names, read_rows
@@ -39,7 +39,7 @@ TWICE = "URL that is listed already"
 UNREADABLE = "line that cannot be read"
 
 
-def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing:
+def list_urls(storage: Storage, declaration: DatasetDeclaration) -> Listing:
     """The objects of a list, in schema ``LISTED``. A URL that is listed twice counts once, as first said.
 
     Raises:
@@ -79,7 +79,7 @@ def list_urls(storage: Storage, declaration: ImageDatasetDeclaration) -> Listing
     return Listing(_listed(found.take(pa.array(once))), dict(ignored), problems=tuple(problems))
 
 
-def list_signature(storage: Storage, declaration: ImageDatasetDeclaration) -> str | None:
+def list_signature(storage: Storage, declaration: DatasetDeclaration) -> str | None:
     """A text that differs when the list, or how it is read, differs; None where its server tells neither time nor etag.
 
     Raises:
@@ -140,7 +140,7 @@ def _not_taken(uri: str) -> str | None:
     return None
 
 
-def _parts(storage: Storage, declaration: ImageDatasetDeclaration) -> list[str]:
+def _parts(storage: Storage, declaration: DatasetDeclaration) -> list[str]:
     """The files of a list: itself, or those of the folder that it is, by name; without what tools put beside them.
 
     Raises:
@@ -165,7 +165,7 @@ def _parts(storage: Storage, declaration: ImageDatasetDeclaration) -> list[str]:
     return parts
 
 
-def _settled_parts(storage: Storage, declaration: ImageDatasetDeclaration) -> list[str]:
+def _settled_parts(storage: Storage, declaration: DatasetDeclaration) -> list[str]:
     """The files of a list; one that changed a moment ago is looked at twice."""
     parts = _parts(storage, declaration)
     for part in parts:

@@ -62,8 +62,8 @@ _FORMAT_OF = {extension: name for name, extensions in _EXTENSIONS.items() for ex
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What a file is.
+class ImageProbe:
+    """What an image file is.
 
     Attributes:
         status: ``ok``, ``corrupt`` (broken) or ``unsupported`` (nothing we decode).
@@ -91,7 +91,7 @@ class Probe:
     generation: dict[str, Any] | None
 
 
-def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Probe:
+def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> ImageProbe:
     """Judge a file by its bytes.
 
     Args:
@@ -115,7 +115,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Pro
         width, height = height, width
     known = header.mode is not None
     icc_profile = _icc_name(header)  # may add a note
-    return Probe(
+    return ImageProbe(
         status=status,
         reason=reason,
         notes=tuple(header.notes),

@@ -1,35 +1,14 @@
-"""What a file says about itself before any pixel is decoded, and the error for a file that is no usable picture.
+"""What a file says about itself before any pixel is decoded, and the errors for a file that is no usable picture.
 
-Belongs here: the record that the readers of this folder fill, the size limit, and ``DecodeError``.
+Belongs here: the record that the readers of this folder fill, and holding it to the size limit.
 Does not belong here: any format's own rules.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-Failure = Literal["corrupt", "unsupported"]
+from arot_assets.media.medium import MAX_MEGAPIXELS, DecodeError
 
-MAX_MEGAPIXELS = 250.0
-"""Default limit of width x height, in millions of pixels. Above every camera sold (200 MP phones, 150 MP medium format);
-at the limit the decoded RGB takes 750 MB. Larger pictures are refused from their header alone."""
-
-
-class DecodeError(Exception):
-    """A file that can't be used as a picture.
-
-    Attributes:
-        status: ``corrupt`` (the file is broken) or ``unsupported`` (it may be fine, but it is nothing we decode).
-        reason: the cause, one line for people.
-    """
-
-    def __init__(self, status: Failure, reason: str) -> None:
-        super().__init__(f"{status}: {reason}")
-        self.status: Failure = status
-        self.reason = reason
-
-    def __reduce__(self) -> "tuple[type[DecodeError], tuple[Failure, str]]":
-        """Rebuild from both arguments, so that the error crosses process borders."""
-        return type(self), (self.status, self.reason)
+__all__ = ["MAX_MEGAPIXELS", "DecodeError", "Header", "corrupt", "unsupported"]
 
 
 @dataclass
@@ -51,7 +30,7 @@ class Header:
         icc: the embedded ICC profile.
         exif: the raw EXIF block (a TIFF structure).
         texts: keyed text found in the file (PNG text chunks and the like).
-        notes: usable, but worth knowing; see ``datasets.probe``.
+        notes: usable, but worth knowing; see ``probe.NOTES``.
         plain: 8-bit gray, RGB or RGBA without anything that the fast decoders treat differently from Pillow.
     """
 

@@ -1,0 +1,59 @@
+"""A documented column: of the samples of a medium, or of a metric table.
+
+Belongs here: the declaration of one column. Does not belong here: which columns a table has.
+"""
+
+import builtins
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+PYTHON_TYPES: Mapping[builtins.type, pa.DataType] = {
+    float: pa.float64(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    str: pa.string(),
+}
+"""What a ``Column`` makes of a Python type."""
+
+
+@dataclass(frozen=True, init=False)
+class Column:
+    """One documented column of a table.
+
+    Attributes:
+        name: snake_case, unique in its table. A metric's appears in ``<dataset>.wide`` as ``<metric>__<name>``.
+        type: an Arrow type; Python's ``float``, ``int``, ``bool`` and ``str`` are taken too (64 bits wide).
+        description: what it means, with unit and range: people read it in the UI and in DuckDB.
+        low: the smallest value allowed, None if open. A check holds the table of a metric to it.
+        high: the largest value allowed, None if open.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    low: float | None = None
+    high: float | None = None
+
+    def __init__(
+        self,
+        name: str,
+        type: pa.DataType | builtins.type,
+        description: str,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
+        if not isinstance(type, pa.DataType) and type not in PYTHON_TYPES:
+            raise ValueError(
+                f"column {name!r}: {type!r} is no type of a column; give an Arrow type such as pa.float32(), "
+                f"or {', '.join(t.__name__ for t in PYTHON_TYPES)}"
+            )
+        kind = type if isinstance(type, pa.DataType) else PYTHON_TYPES[type]
+        fields = {"name": name, "type": kind, "description": description, "low": low, "high": high}
+        for field_name, value in fields.items():
+            object.__setattr__(self, field_name, value)  # frozen from here on
+
+    def field(self) -> pa.Field:
+        """The Arrow field; the description travels in its metadata."""
+        return pa.field(self.name, self.type, metadata={"description": self.description})

@@ -1,0 +1,59 @@
+"""What is known of a dataset by its name alone: what its files are, how they are reached, and where they lie now.
+
+Belongs here: what its last inventory noted, for the rooms downstream that have no declaration. Does not belong here: reading
+files (``reach.py``), where objects are (``presence.py``).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from arot_assets.datasets.declaration import UrlList
+from arot_assets.datasets.inventory import MEDIUM, RULES
+from arot_assets.datasets.presence import Copies
+from arot_assets.datasets.reach import reader, under
+from arot_assets.media.image.medium import IMAGE
+from arot_assets.media.media import MEDIA
+from arot_assets.media.medium import File, Medium
+from resources.storage import Storage
+from resources.tables import INVENTORY, TableRef, Tables
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a dataset are.
+
+    Attributes:
+        storage: reaches them, under the dataset's rules.
+        medium: what they are.
+        copies: where else a sample lies (``presence.Copies``).
+    """
+
+    storage: Storage
+    medium: Medium
+    copies: Callable[[str], Iterable[str]]
+
+    def files(self, sample_ids: Mapping[str, str]) -> Callable[[str], File]:
+        """``uri -> File`` of the very samples; what fetching one may raise is told by ``reach.reader``.
+
+        Args:
+            sample_ids: uri -> ``sample_id``.
+        """
+        read = reader(self.storage, self.medium, sample_ids, self.copies)
+        return lambda uri: File(uri, partial(read, uri))
+
+
+def place_of(storage: Storage, tables: Tables, dataset: str, sample_ids: Collection[str] | None = None) -> Place:
+    """The place of a dataset, as its last inventory noted it.
+
+    Args:
+        storage: reaches any object.
+        tables: the lake.
+        dataset: its name.
+        sample_ids: those that may be asked for, as for ``Copies``.
+    """
+    footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
+    rules = footer.get(RULES)
+    reached = under(storage, UrlList.model_validate_json(rules)) if rules else storage
+    medium = MEDIA[footer.get(MEDIUM, IMAGE.name)]  # inventories of before say nothing: they are of images
+    return Place(reached, medium, Copies(tables, dataset, sample_ids))

@@ -1,0 +1,105 @@
+"""Still images as a medium: the files that are taken, their columns, and the ways in.
+
+Belongs here: the plug alone. Does not belong here: how files are read (``probe.py``, ``decode.py``, ``formats/``).
+Every process imports this module: codecs are imported where they are used.
+"""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from arot_assets.columns import Column
+from arot_assets.media.medium import DecodeError, File, Limits, Pixels, Probe, Still, Want
+
+if TYPE_CHECKING:
+    from arot_assets.media.image.view import Image
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .jxl .jp2 .j2k .svg .ico "
+    ".tga .ppm .pgm .pbm .pnm .psd .exr .hdr .dng .cr2 .nef .arw".split()
+)
+"""Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
+
+COLUMNS = (
+    Column("format", pa.string(), "what the content is: JPEG, PNG, WEBP …"),
+    Column("mode", pa.string(), "pixel layout in the file, Pillow's names: RGB, L, P, CMYK, RGBA …"),
+    Column("width", pa.int64(), "pixels, after the EXIF orientation"),
+    Column("height", pa.int64(), "pixels, after the EXIF orientation"),
+    Column("n_frames", pa.int32(), "frames or pages in the file"),
+    Column("has_alpha", pa.bool_(), "whether the file has transparency"),
+    Column("icc_profile", pa.string(), "description of the embedded colour profile, null without one"),
+)
+
+BYTES_PER_PIXEL = 9
+"""The most that an image takes on its way: a progressive JPEG without subsampling while it is decoded (6 for its
+coefficients, 3 for its pixels). PNG takes up to 8; pixels, gray levels and the working rows of the metrics take 4.3."""
+
+
+class ImageView:
+    """One decoded image.
+
+    Args:
+        file: the image.
+        limits: of its header.
+        wants: what is wanted of it.
+
+    Attributes:
+        cost: bytes.
+    """
+
+    def __init__(self, file: File, wants: frozenset[Want], limits: Limits) -> None:
+        self._file, self._wants, self._limits = file, wants, limits
+        self.cost = BYTES_PER_PIXEL * (file.facts.get("width") or 0) * (file.facts.get("height") or 0)
+        self._image: Image | None = None
+
+    def __enter__(self) -> Self:
+        from arot_assets.media.image import decode
+        from arot_assets.media.image.view import Image
+
+        if any(want.kind != "image" for want in self._wants):
+            raise DecodeError("unsupported", "an image has no frames in time")
+        self._image = Image(decode.decode(self._file.read(), max_megapixels=self._limits.megapixels))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._image = None
+
+    def stills(self) -> Iterator[Still]:
+        """The image."""
+        if self._image is None:
+            raise ValueError(f"'{self._file.uri}' is not open: enter the view first")
+        yield Still(self._image)
+
+
+class ImageMedium:
+    """Still images; the first frame of an animation."""
+
+    name = "image"
+    extensions = EXTENSIONS
+    columns: tuple[Column, ...] = COLUMNS
+    by_path = False
+
+    def probe(self, file: File, limits: Limits) -> Probe:
+        """What the file's bytes say of it."""
+        from arot_assets.media.image.probe import probe
+
+        found = probe(file.read(), file.uri, max_megapixels=limits.megapixels)
+        facts = {column.name: getattr(found, column.name) for column in COLUMNS}
+        return Probe(found.status, found.reason, found.notes, found.generation, facts)
+
+    def open(self, file: File, wants: frozenset[Want], limits: Limits) -> ImageView:
+        """The image, decoded when it is entered."""
+        return ImageView(file, wants, limits)
+
+    def poster(self, file: File, side: int) -> Pixels:
+        """The image, small."""
+        from arot_assets.media.image.decode import thumbnail
+
+        return thumbnail(file.read(), side)
+
+
+IMAGE = ImageMedium()
