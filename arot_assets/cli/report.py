@@ -45,7 +45,8 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
         click.echo(line)
     if out:
         target = out if "://" in out else absolute(out)
-        text = page(answers, _thumbnails(place_of(resources.storage, resources.tables, dataset)))
+        shown = [e.sample_id for answer in answers.asked for e in answer.examples if e.sample_id is not None]
+        text = page(answers, _thumbnails(place_of(resources.storage, resources.tables, dataset, shown)))
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:
