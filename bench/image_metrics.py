@@ -27,7 +27,7 @@ from arot_assets.media.medium import Limits
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Failure, Item, one_pass
 from arot_assets.metrics.registry import get_metric
-from arot_assets.parallel import ordered_map
+from resources.parallel import ordered_map
 
 ROOT = Path(__file__).parents[1]
 PEER = ["procslib==0.7.1", "unibox==0.12.0", "scikit-image", "requests", "opencv-python", "pandas"]

@@ -21,6 +21,7 @@ from arot_assets.datasets.objects import found_table, listing_of
 from arot_assets.media.medium import Medium
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
+from resources.storage.s3.backend import S3Backend
 from resources.tables import TableRef, Tables
 from sensors.change import Change
 
@@ -56,11 +57,11 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
         StorageError: the prefix cannot be listed, or the inventory not read.
     """
     present = _present(storage, tables, declaration.name)
-    window, last = _window(storage.s3_backend().ls_after(declaration.root, after))
+    window, last = _window(storage.using(S3Backend).ls_after(declaration.root, after))
     parts = [_difference(declaration.medium, present, window, after, last)]
     newest = pc.max(present["uri"]).as_py() if present.num_rows else ""
     if last and newest > last:
-        end, last_of_end = _window(storage.s3_backend().ls_after(declaration.root, newest))
+        end, last_of_end = _window(storage.using(S3Backend).ls_after(declaration.root, newest))
         parts.append(_difference(declaration.medium, present, end, newest, last_of_end))
     new, changed, gone = (sum(len(getattr(p, name)) for p, _ in parts) for name in ("new", "changed", "gone"))
     if not new + changed + gone:

@@ -6,7 +6,7 @@ import click
 
 if TYPE_CHECKING:
     from resources.storage import Storage
-    from resources.storage.transfer import SyncResult
+    from resources.storage.objects import SyncResult
 
 
 @click.command(name="cp", short_help="copy objects between any two schemes")
@@ -49,12 +49,12 @@ def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> lis
     """
     from resources.storage.objects import is_local, join, local_path
 
-    folder = target.endswith("/") or target in (".", "..") or is_folder(storage, target)
+    folder = target.endswith("/") or target in (".", "..") or storage.is_folder(target)
     if len(sources) > 1 and not folder:
         raise click.UsageError(f"several objects need a folder; '{target}' is none: end it with /")
     pairs: dict[str, str] = {}
     for source in sources:
-        if is_folder(storage, source):
+        if storage.is_folder(source):
             raise click.UsageError(f"'{source}' is a folder; copy it with -r")
         if not folder:
             place = target
@@ -67,25 +67,6 @@ def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> lis
             )
         pairs[place] = source
     return [(source, place) for place, source in pairs.items()]
-
-
-def is_folder(storage: "Storage", uri: str) -> bool:
-    """Whether something is below this place; what a server cannot list is no folder."""
-    import os
-
-    from resources.storage.objects import StorageError, is_local, local_path, scheme_of
-
-    if is_local(uri):
-        return os.path.isdir(local_path(uri))
-    if scheme_of(uri) in ("http", "https"):
-        return False
-    try:
-        storage.stat(uri)
-    except StorageError as error:
-        if error.kind == "denied":
-            raise
-        return bool(storage.names(uri))
-    return uri.endswith("/")
 
 
 def run_sync(

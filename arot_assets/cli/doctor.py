@@ -83,7 +83,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _machine() -> Finding:
-    from arot_assets.parallel import THREADS_VARIABLE, default_threads
+    from resources.parallel import THREADS_VARIABLE, default_threads
 
     return Finding("ok", "cores", f"{default_threads()} threads decode (${THREADS_VARIABLE} sets another number)")
 
@@ -147,13 +147,14 @@ def _source(name: str, root: str) -> Finding:
     from resources.defaults import default_resources
     from resources.storage import StorageError
     from resources.storage.hub.address import is_hub, parse
+    from resources.storage.hub.backend import HubBackend
 
     if root.startswith("s3://"):
         return Finding("ok", f"dataset {name}", f"{root}: see S3")
     storage = default_resources().storage
     try:
         if is_hub(root):
-            commit = storage.hub_backend().client.pinned(parse(root)).revision
+            commit = storage.using(HubBackend).client.pinned(parse(root)).revision
             return Finding("ok", f"dataset {name}", f"{root}, commit {commit}")
         there = storage.exists(root)
     except StorageError as error:

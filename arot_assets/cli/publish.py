@@ -30,6 +30,7 @@ def command(name: str, dry_run: bool) -> None:
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
+    from resources.storage.hub.backend import HubBackend
 
     with open_work() as work, reporting(reporter()):
         declaration = work.declared.export(name)
@@ -38,7 +39,7 @@ def command(name: str, dry_run: bool) -> None:
 
             _show(name, preview(declaration, work.project, work.resources))
             return
-        work.resources.storage.hub_backend().client.require_token(declaration.address)
+        work.resources.storage.using(HubBackend).client.require_token(declaration.address)
         facts = _publish(work, declaration)
     said = "published:" if facts["changed"] else "nothing to do, they are there already:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")

@@ -29,13 +29,13 @@ def command(uris: tuple[str, ...], recursive: bool, yes: bool) -> None:
       arot rm -r s3://bucket/old
       arot rm -r --yes /tmp/scratch
     """
-    from arot_assets.cli.cp import is_folder, report_failures
+    from arot_assets.cli.cp import report_failures
     from resources.defaults import default_resources
     from resources.storage.objects import is_local, local_path
 
     storage = default_resources().storage
     links = [uri for uri in uris if is_local(uri) and os.path.islink(local_path(uri))]
-    folders = [uri for uri in uris if uri not in links and is_folder(storage, uri)]
+    folders = [uri for uri in uris if uri not in links and storage.is_folder(uri)]
     if folders and not recursive:
         raise click.UsageError(f"'{folders[0]}' is a folder; delete it with -r")
     found: dict[str, int] = {}

@@ -26,7 +26,7 @@ from arot_assets.datasets.objects import LISTED, STAMP, Listing, Told
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
-from resources.storage.members.address import EXTENSIONS as ARCHIVE_EXTENSIONS
+from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 
 SIGNATURE = "source_signature"

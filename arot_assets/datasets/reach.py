@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from arot_assets.datasets.declaration import DatasetDeclaration, UrlList
 from arot_assets.media.medium import Content, Medium
 from resources.storage import ObjectInfo, Storage, StorageError
-from resources.storage.members.address import parse_member
+from resources.storage.member_address import parse_member
 from resources.storage.objects import explain
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def fetch(storage: Storage, uri: str, by_path: bool) -> tuple[Content, list[str]
         return storage.download(uri), []
     if not uri.startswith(WEB):
         return storage.read_bytes(uri), []
-    data, directive = storage.http_backend().read_with_opt_out(uri)
+    from resources.storage.http.backend import HttpBackend
+
+    data, directive = storage.using(HttpBackend).read_with_opt_out(uri)
     return data, [OPTED_OUT] if directive else []
 
 

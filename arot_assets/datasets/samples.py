@@ -25,9 +25,9 @@ from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
 from arot_assets.media.medium import File, Limits, Medium
-from arot_assets.parallel import fetching_threads, ordered_map
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
+from resources.parallel import fetching_threads, ordered_map
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local
 from resources.tables import INVENTORY, TableRef, Tables, Unfinished

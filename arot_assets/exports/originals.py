@@ -14,7 +14,7 @@ import pyarrow as pa
 from arot_assets.datasets.places import Place
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import PICTURE, PICTURE_COLUMNS
-from arot_assets.parallel import ordered_map
+from resources.parallel import ordered_map
 from resources.storage import StorageError
 
 MANY = 100

@@ -13,6 +13,7 @@ from arot_assets.exports.lineage import Lineage, require_current, trace
 from arot_assets.exports.rows import Rows, plan_rows
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
+from resources.storage.hub.backend import HubBackend
 from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Plan:
     @property
     def client(self) -> "HubClient":
         """What asks the Hub."""
-        return self.resources.storage.hub_backend().client
+        return self.resources.storage.using(HubBackend).client
 
     def places(self) -> dict[str, Place]:
         """Dataset -> what reaches its objects, under its rules."""

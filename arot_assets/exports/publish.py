@@ -25,6 +25,7 @@ from arot_assets.exports.upload import Uploaded, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage.hub.address import MAIN
+from resources.storage.hub.backend import HubBackend
 
 if TYPE_CHECKING:
     from arot_assets.media.medium import Pixels
@@ -104,7 +105,7 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
         ProjectError: there is no such subset.
         StorageError: no token, no right to the repository, or the Hub cannot be reached; nothing was committed.
     """
-    resources.storage.hub_backend().client.require_token(declaration.address)
+    resources.storage.using(HubBackend).client.require_token(declaration.address)
     with resources.warehouse.connect() as con:
         plan = make_plan(declaration, project, resources, con)
         remote = _prepare(plan)

@@ -23,8 +23,8 @@ from arot_assets.exports.plan import Plan
 from arot_assets.exports.repository import Remote
 from arot_assets.exports.rows import PICTURE, batch_schema, hashed, read_batches, regrouped, values_digest
 from arot_assets.media.medium import DecodeError, File, Pixels
-from arot_assets.parallel import fetching_threads
 from arot_assets.progress import log, track
+from resources.parallel import fetching_threads
 from resources.storage.objects import is_local
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from arot_assets.datasets.samples import SAMPLES
 from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import UNREADABLE, Failure, Item, one_pass
-from arot_assets.parallel import fetching_threads
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
+from resources.parallel import fetching_threads
 from resources.storage import Storage
 from resources.storage.objects import is_local
 from resources.tables import TableRef, Tables, Unfinished

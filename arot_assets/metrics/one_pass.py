@@ -18,9 +18,9 @@ from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium,
 from arot_assets.metrics.fit import Misfit, fitted
 from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.metric import Metric, Row
-from arot_assets.parallel import ordered_map
 from resources.memory import return_freed_memory
 from resources.models.entry import ModelError
+from resources.parallel import ordered_map
 from resources.storage import StorageError
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from resources.notebook.formats import format_of, parse
 from resources.notebook.frames import convert, default_library
 from resources.storage.hub.address import HubAddress, is_hub
 from resources.storage.hub.address import parse as parse_address
+from resources.storage.hub.backend import HubBackend
 from resources.storage.hub.client import Content
 from resources.storage.objects import StorageError
 
@@ -75,7 +76,7 @@ def load_dataset(
         if address.revision not in (None, revision):
             raise StorageError(f"'{uri}' names a revision, and revision={revision!r} another: name one", kind="invalid")
         address = address.at(revision)
-    hub = storage.hub_backend()
+    hub = storage.using(HubBackend)
     pinned = hub.client.pinned(address, "read")
     files = split_files(storage, pinned, split, config)
     if streaming:
@@ -239,7 +240,7 @@ def save_dataset(
         raise StorageError(f"{split!r} cannot be a split: use letters, digits, underscores and dots", kind="invalid")
     address = parse_address(uri)
     encoded = encode(data, "split.cdc.parquet", None, options)
-    hub = storage.hub_backend()
+    hub = storage.using(HubBackend)
     hub.client.ensure_repo(address, private)
     name = f"data/{split}-00000-of-00001.parquet"
 

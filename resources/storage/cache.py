@@ -90,7 +90,7 @@ class Cache:
 
         Args:
             info: the object as it is now.
-            fill: writes a path in one step, as ``transfer.download`` does.
+            fill: writes a path in one step, as ``Storage.fill`` does.
 
         Raises:
             StorageError: it cannot be had, or the folder not be written.

@@ -6,27 +6,30 @@ Belongs here: the plain fsspec calls. A scheme that is used in earnest gets its 
 from collections.abc import Iterator
 from typing import IO, Any
 
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, scheme_of
+from resources.storage.backend import Backend
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, there_already
 
 
-class GenericBackend:
+class GenericBackend(Backend):
     """See ``Backend``.
 
     Args:
-        uri: any URI of the scheme, for the error when fsspec does not know it.
+        scheme: as fsspec calls it.
 
     Raises:
         StorageError: fsspec has no such scheme, or not the package that reads it.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, scheme: str) -> None:
         import fsspec
 
-        self._scheme = scheme_of(uri)
+        self.scheme = scheme
         try:
-            self._fs: Any = fsspec.filesystem(self._scheme)
+            self._fs: Any = fsspec.filesystem(self.scheme)
         except (ValueError, ImportError) as error:
-            raise StorageError(f"cannot reach '{uri}': {error}; check the scheme or install its reader") from error
+            raise StorageError(
+                f"cannot reach anything at '{scheme}://': {error}; check the scheme or install its reader"
+            ) from error
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
         """See ``Backend``."""
@@ -36,7 +39,7 @@ class GenericBackend:
             raise explain(root, "list", error) from error
         if not found:
             raise explain(root, "list", FileNotFoundError("no such folder or object"))
-        infos = [_info(i, self._scheme) for i in found.values()]
+        infos = [_info(i, self.scheme) for i in found.values()]
         yield ObjectColumns(
             [i.uri for i in infos], [i.size for i in infos], [i.mtime for i in infos], [i.etag for i in infos]
         )
@@ -44,7 +47,7 @@ class GenericBackend:
     def stat(self, uri: str) -> ObjectInfo:
         """See ``Backend``."""
         try:
-            return _info(self._fs.info(uri), self._scheme)
+            return _info(self._fs.info(uri), self.scheme)
         except OSError as error:
             raise explain(uri, "look up", error) from error
 
@@ -79,7 +82,7 @@ class GenericBackend:
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
         """See ``Backend``."""
         if create_only and self.exists(uri):
-            raise StorageError(f"'{uri}' is there already, and was to be created only")
+            raise there_already(uri)
         try:
             self._fs.pipe_file(uri, data)
         except OSError as error:

@@ -4,6 +4,7 @@ Belongs here: the direct way to local files: one ``stat`` an entry, writes that 
 """
 
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
+from resources.storage.backend import CHUNK_BYTES, Backend
 from resources.storage.objects import (
     LIST_BATCH,
     TEMPORARY_PREFIX,
@@ -19,6 +21,7 @@ from resources.storage.objects import (
     StorageError,
     explain,
     local_path,
+    there_already,
 )
 
 T = TypeVar("T")
@@ -26,10 +29,13 @@ LINKED_FOLDER = "link to a folder, which is not followed; declare that folder it
 KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
-class LocalBackend:
+class LocalBackend(Backend):
     """See ``Backend``. Hidden files are listed; symbolic links to files are followed, to folders not (they may loop): those
     are among ``ObjectColumns.skipped``, as are pipes, sockets and devices.
     """
+
+    scheme = "file"
+    keeps_times = True
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
         """See ``Backend``."""
@@ -84,7 +90,7 @@ class LocalBackend:
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
         """See ``Backend``; synced to disk before it is moved into place."""
-        self.write_with(uri, lambda path: path.write_bytes(data), create_only)
+        self._fill(uri, lambda path: path.write_bytes(data), create_only)
 
     def delete(self, uri: str) -> None:
         """See ``Backend``."""
@@ -93,15 +99,44 @@ class LocalBackend:
         except OSError as error:
             raise explain(uri, "delete", error) from error
 
-    def write_with(self, uri: str, fill: Callable[[Path], T], create_only: bool = False) -> T:
-        """Let ``fill`` write a temporary file beside a local URI, then move it into place (synced to disk first).
+    def path(self, uri: str) -> Path | None:
+        """See ``Backend``; each is one."""
+        return Path(local_path(uri))
 
-        Returns:
-            What ``fill`` returns.
+    def is_folder(self, uri: str) -> bool:
+        """See ``Backend``."""
+        return os.path.isdir(local_path(uri))
 
-        Raises:
-            StorageError: no space, no right, a read-only place. Nothing half written stays.
-        """
+    def same(self, one: str, other: str) -> bool:
+        """See ``Backend``; also through symbolic links."""
+        return os.path.realpath(local_path(one)) == os.path.realpath(local_path(other))
+
+    def upload(self, path: Path, uri: str) -> int:
+        """See ``Backend``; the time of change is kept."""
+        return self.fill(uri, lambda temporary: _copy(path, temporary))
+
+    def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
+        """See ``Backend``."""
+        return self.upload(Path(local_path(source)), target)
+
+    def rename(self, source: str, target: str) -> bool:
+        """See ``Backend``; not between two file systems."""
+        old, new = Path(local_path(source)), Path(local_path(target))
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            if old.stat().st_dev != new.parent.stat().st_dev:
+                return False
+            if not self.same(source, target):  # a link would take the place of what it leads to
+                old.replace(new)
+            return True
+        except OSError as error:
+            raise explain(source, "move", error) from error
+
+    def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
+        """See ``Backend``; the file is written beside its place, synced to disk and moved there."""
+        return self._fill(uri, fill, create_only=False)
+
+    def _fill(self, uri: str, fill: Callable[[Path], T], create_only: bool) -> T:
         target = Path(local_path(uri))
         temporary: Path | None = None
         try:
@@ -114,12 +149,10 @@ class LocalBackend:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             if create_only:
-                os.link(temporary, target)  # fails if the target is there, in one step
+                _link(temporary, target, uri)
             else:
                 temporary.replace(target)
             return result
-        except FileExistsError as error:
-            raise StorageError(f"'{uri}' is there already, and was to be created only") from error
         except OSError as error:
             raise explain(uri, "write", error) from error
         finally:
@@ -127,17 +160,35 @@ class LocalBackend:
                 temporary.unlink(missing_ok=True)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove half-written files that killed processes left below a local folder; gives how many.
-
-        Args:
-            root: where to look.
-            older_than_seconds: younger ones may still be written to.
-        """
+        """See ``Backend``."""
         oldest = time.time() - older_than_seconds
         found = [p for p in Path(local_path(root)).rglob(f"{TEMPORARY_PREFIX}*") if p.stat().st_mtime < oldest]
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
+
+
+def _link(temporary: Path, target: Path, uri: str) -> None:
+    """Give a file its name in one step, if nothing has it."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise there_already(uri) from error
+
+
+def _copy(source: Path, target: Path) -> int:
+    try:
+        reader = source.open("rb")
+    except OSError as error:
+        raise explain(str(source), "read", error) from error
+    with reader, target.open("wb") as writer:
+        before = os.fstat(reader.fileno())
+        shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+        size = writer.tell()
+    if size != before.st_size:
+        raise StorageError(f"cannot copy '{source}': it changed meanwhile; start again", kind="changed")
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return size
 
 
 def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:

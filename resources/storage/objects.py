@@ -3,13 +3,15 @@
 Belongs here: the words that every backend and its users share. Does not belong here: reaching anything.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from resources.errors import ArotError
-from resources.storage.members.address import member_uri, parse_member
+from resources.storage.member_address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
 """Names that begin so are half-written files; no listing shows them."""
@@ -49,6 +51,32 @@ class ObjectColumns(NamedTuple):
         return map(ObjectInfo, self.uri, self.size, self.mtime, self.etag)
 
 
+class Lost(NamedTuple):
+    """An object that could not be copied or deleted, and why."""
+
+    uri: str
+    reason: str
+
+
+@dataclass
+class SyncResult:
+    """What a ``sync`` did.
+
+    Attributes:
+        copied: objects that were new or other than before.
+        unchanged: objects that were there already.
+        deleted: objects that the source does not have, removed from the target.
+        bytes: bytes copied.
+        failed: objects that could not be copied, each with its reason; all others are in place.
+    """
+
+    copied: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    failed: list[Lost] = field(default_factory=list)
+
+
 class StorageError(ArotError):
     """A URI that cannot be listed, read or written; the message names it, the cause and the remedy.
 
@@ -79,6 +107,7 @@ MEMBERS = "!"
 LIST_BATCH = 5000
 """Objects that a listing hands on, and reports, at a time."""
 
+CHUNK_BYTES = 1024 * 1024
 NO_SPACE = 28
 READ_ONLY = 30
 
@@ -97,6 +126,37 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
             "mend the link, or bring what it stands for (`git annex get`, `dvc pull`, a download that was cut short)"
         )
     return StorageError(f"cannot {action} '{uri}': {cause}; {remedy}", kind=kind)
+
+
+def changed(uri: str) -> StorageError:
+    """The error of an object that became another one while it was read."""
+    return StorageError(f"cannot read '{uri}': it changed meanwhile; start again", kind="changed")
+
+
+def there_already(uri: str) -> StorageError:
+    """The error of a write that was to replace nothing."""
+    return StorageError(f"'{uri}' is there already, and was to be created only", kind="exists")
+
+
+def content_is(path: Path, tag: str) -> bool:
+    """Whether a local file holds the bytes that a tag stands for.
+
+    Args:
+        path: the file.
+        tag: ``sha256:`` or ``md5:`` and the digits, or ``git:`` and the id of a blob of Git.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    algorithm, _, digits = tag.partition(":")
+    if algorithm == "git":
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest() == digits
 
 
 def scheme_of(uri: str) -> str:

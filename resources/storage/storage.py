@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TypeVar
 
 from resources.storage import transfer
-from resources.storage.backend import Backend
+from resources.storage.backend import Backend, fetch
 from resources.storage.generic import GenericBackend
 from resources.storage.http.settings import HttpSettings
 from resources.storage.hub.settings import HubSettings
@@ -26,6 +26,7 @@ from resources.storage.objects import (
     ObjectColumns,
     ObjectInfo,
     StorageError,
+    SyncResult,
     explain,
     is_local,
     join,
@@ -34,12 +35,6 @@ from resources.storage.objects import (
     scheme_of,
 )
 from resources.storage.s3.settings import S3Settings
-
-if TYPE_CHECKING:
-    from resources.storage.http.backend import HttpBackend
-    from resources.storage.hub.backend import HubBackend
-    from resources.storage.members.backend import MembersBackend
-    from resources.storage.s3.backend import S3Backend
 
 __all__ = [
     "LIST_BATCH",
@@ -55,10 +50,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-S3 = "s3"
-
-HTTP_SCHEMES = ("http", "https")
-HUB = "hf"
+B = TypeVar("B", bound=Backend)
+FILE, S3, HTTP, HUB = "file", "s3", "http", "hf"
+SAME_BACKEND = {"https": HTTP}
+"""One backend for both, so that a host's limit holds over both."""
 VERSIONS = 5
 """Times that an object may change between a look at it and its bytes, before it is given up."""
 
@@ -119,7 +114,7 @@ class Storage:
             StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
         """
         columns, skipped = ObjectColumns([], [], [], []), list[tuple[str, str]]()
-        for some in self._backend(root).ls_columns(root):
+        for some in self.backend(root).ls_columns(root):
             columns.uri.extend(some.uri)
             columns.size.extend(some.size)
             columns.mtime.extend(some.mtime)
@@ -141,15 +136,23 @@ class Storage:
         Raises:
             StorageError: it is not there, or cannot be reached.
         """
-        return self._backend(uri).stat(uri)
+        return self.backend(uri).stat(uri)
 
     def exists(self, uri: str) -> bool:
         """Whether something is at this URI."""
-        return self._backend(uri).exists(uri)
+        return self.backend(uri).exists(uri)
+
+    def is_folder(self, uri: str) -> bool:
+        """Whether something is below this place; what a server cannot list is no folder.
+
+        Raises:
+            StorageError: it may not be looked at.
+        """
+        return self.backend(uri).is_folder(uri)
 
     def names(self, uri: str) -> list[str]:
         """The last part of every name directly below a folder; empty when there is none."""
-        return self._backend(uri).names(uri)
+        return self.backend(uri).names(uri)
 
     def read_bytes(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
         """The object, or its bytes from ``start`` to ``end`` (not included).
@@ -157,7 +160,7 @@ class Storage:
         Raises:
             StorageError: it is not there, or cannot be read.
         """
-        return self._backend(uri).read(uri, start, end)
+        return self.backend(uri).read(uri, start, end)
 
     def open(self, uri: str) -> IO[bytes]:
         """A seekable binary reader.
@@ -165,7 +168,7 @@ class Storage:
         Raises:
             StorageError: it is not there, or cannot be read.
         """
-        return self._backend(uri).open(uri)
+        return self.backend(uri).open(uri)
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
         """Put an object in one step: a reader sees the old bytes or the new ones, never half of them.
@@ -178,26 +181,18 @@ class Storage:
         Raises:
             StorageError: no space, no right, a read-only place, or it is there already. Nothing half written stays.
         """
-        self._backend(uri).write(uri, data, create_only)
-
-    def write_local(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """Let ``fill`` write a temporary file beside a local URI, then move it into place; gives what ``fill`` returns.
-
-        Raises:
-            StorageError: as ``write``.
-        """
-        return LocalBackend().write_with(uri, fill)
+        self.backend(uri).write(uri, data, create_only)
 
     def delete(self, uri: str) -> None:
         """Remove one object; it is no error if it is gone already."""
-        self._backend(uri).delete(uri)
+        self.backend(uri).delete(uri)
 
     def with_http(self, http: HttpSettings) -> "Storage":
         """The same storage under other rules for web addresses."""
         if http == self.http:
             return self
         other = replace(self, http=http)
-        other._backends.update((s, b) for s, b in self._backends.items() if s not in (*HTTP_SCHEMES, MEMBERS))
+        other._backends.update((s, b) for s, b in self._backends.items() if s not in (HTTP, MEMBERS))
         return other
 
     def copy(self, source: str, target: str) -> None:
@@ -206,15 +201,19 @@ class Storage:
         Raises:
             StorageError: it cannot be read or written; the target is as it was.
         """
-        transfer.copy(self, source, target)
+        self.backend(target).receive(self.backend(source), source, target)
 
     def move(self, source: str, target: str) -> None:
-        """Move one object, between any two schemes.
+        """Move one object, between any two schemes; on one file system it is one step.
 
         Raises:
             StorageError: it cannot be read, written or deleted; it is at one of the two places at least.
         """
-        transfer.move(self, source, target)
+        giver, taker = self.backend(source), self.backend(target)
+        if giver is taker and (giver.rename(source, target) or giver.same(source, target)):
+            return
+        taker.receive(giver, source, target)
+        giver.delete(source)
 
     def sync(
         self,
@@ -226,7 +225,7 @@ class Storage:
         threads: int = transfer.THREADS,
         on_progress: Callable[[int], None] | None = None,
         dry_run: Callable[[str, str], None] | None = None,
-    ) -> transfer.SyncResult:
+    ) -> SyncResult:
         """Make a folder like another one, see ``transfer.sync``; objects that could not be copied are in its result."""
         return transfer.sync(
             self,
@@ -245,7 +244,17 @@ class Storage:
         Raises:
             StorageError: it cannot be read or written; the target is as it was.
         """
-        transfer.upload(self, Path(local_path(str(path))), uri)
+        self.backend(uri).upload(Path(local_path(str(path))), uri)
+
+    def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
+        """Put what ``fill`` writes to a temporary file; gives what ``fill`` returns.
+
+        A local object is written beside its place and moved there.
+
+        Raises:
+            StorageError: as ``write``.
+        """
+        return self.backend(uri).fill(uri, fill)
 
     def download(self, uri: str, path: str | Path | None = None) -> Path:
         """Bring an object here; gives where it is.
@@ -259,23 +268,28 @@ class Storage:
             StorageError: it cannot be read, or the file not be written.
         """
         if path is not None:
-            target = Path(local_path(str(path)))
-            transfer.copy(self, uri, str(target))
-            return target
+            target = local_path(str(path))
+            self.copy(uri, target)
+            return Path(target)
+        giver = self.backend(uri)
         info = self.stat(uri)
-        if is_local(uri):
-            return Path(local_path(uri))
+        here = giver.path(uri)
+        if here is not None:
+            return here
         from resources.storage.cache import Cache, default_bytes, default_folder
 
         cache = Cache(default_folder(), default_bytes())
-        for _ in range(VERSIONS - 1):
+        for left in reversed(range(VERSIONS)):
             try:
-                return cache.fetch(info, partial(transfer.download, self, uri, known=info, exact=True))
+                return cache.fetch(info, partial(self._fill_exactly, giver, info))
             except StorageError as error:
-                if error.kind != "changed":
+                if error.kind != "changed" or not left:
                     raise
             info = self.stat(uri)
-        return cache.fetch(info, partial(transfer.download, self, uri, known=info, exact=True))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _fill_exactly(self, giver: Backend, info: ObjectInfo, path: Path) -> int:
+        return self.fill(str(path), partial(fetch, giver, info.uri, known=info, exact=True))
 
     def presign(self, uri: str, seconds: int = 3600) -> str:
         """An address with which anybody may read an object of S3 for so long. It is a secret: do not store it.
@@ -283,58 +297,35 @@ class Storage:
         Raises:
             StorageError: another scheme, or no credentials.
         """
-        if scheme_of(uri) != S3:
-            raise StorageError(f"'{uri}' cannot be presigned: only objects of s3:// can; copy it there")
-        return self.s3_backend().presign(uri, seconds)
+        return self.backend(uri).presign(uri, seconds)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove what killed processes left half written below a folder or prefix; gives how many."""
-        if scheme_of(root) == S3:
-            return self.s3_backend().remove_leftovers(root, older_than_seconds)
-        return LocalBackend().remove_leftovers(root, older_than_seconds) if is_local(root) else 0
+        """Remove what killed processes left half written below a folder or prefix, if it is so old; gives how many."""
+        return self.backend(root).remove_leftovers(root, older_than_seconds)
 
-    def s3_backend(self) -> "S3Backend":
-        """The backend of ``s3://``, for what only S3 can do."""
-        from resources.storage.s3.backend import S3Backend
-
-        backend = self._backend("s3://")
-        assert isinstance(backend, S3Backend)
+    def using(self, kind: type[B]) -> B:
+        """The backend of one class, for what only that scheme can do: ``storage.using(HubBackend).client``."""
+        backend = self._of_scheme(kind.scheme)
+        if not isinstance(backend, kind):
+            raise TypeError(f"{kind.scheme} is served by {type(backend).__name__}, not by {kind.__name__}")
         return backend
 
-    def members_backend(self) -> "MembersBackend":
-        """The backend of what lies in archives, for what only archives have."""
-        from resources.storage.members.backend import MembersBackend
+    def backend(self, uri: str) -> Backend:
+        """The backend of a URI.
 
-        backend = self._backend("x.tar!/")
-        assert isinstance(backend, MembersBackend)
-        return backend
+        Raises:
+            StorageError: nothing here reads its scheme.
+        """
+        return self._of_scheme(scheme_of(uri))
 
-    def http_backend(self) -> "HttpBackend":
-        """The backend of ``http://`` and ``https://``, for what only the web has."""
-        from resources.storage.http.backend import HttpBackend
-
-        backend = self._backend("http://")
-        assert isinstance(backend, HttpBackend)
-        return backend
-
-    def hub_backend(self) -> "HubBackend":
-        """The backend of ``hf://``, for what only the Hub can do."""
-        from resources.storage.hub.backend import HubBackend
-
-        backend = self._backend("hf://")
-        assert isinstance(backend, HubBackend)
-        return backend
-
-    def _backend(self, uri: str) -> Backend:
-        scheme = scheme_of(uri)
-        if scheme == "https":
-            scheme = "http"  # one backend for both, so that a host's limit holds over both
+    def _of_scheme(self, scheme: str) -> Backend:
+        scheme = SAME_BACKEND.get(scheme, scheme)
         if scheme not in self._backends:
-            self._backends.setdefault(scheme, self._make_backend(scheme, uri))
+            self._backends.setdefault(scheme, self._make_backend(scheme))
         return self._backends[scheme]
 
-    def _make_backend(self, scheme: str, uri: str) -> Backend:
-        if scheme == "file":
+    def _make_backend(self, scheme: str) -> Backend:
+        if scheme == FILE:
             return LocalBackend()
         if scheme == MEMBERS:
             from resources.storage.members.backend import MembersBackend
@@ -344,7 +335,7 @@ class Storage:
             from resources.storage.s3.backend import S3Backend
 
             return S3Backend(self.s3)
-        if scheme in HTTP_SCHEMES:
+        if scheme == HTTP:
             from resources.storage.http.backend import HttpBackend
 
             return HttpBackend(self.http)
@@ -352,4 +343,4 @@ class Storage:
             from resources.storage.hub.backend import HubBackend
 
             return HubBackend(self.hub)
-        return GenericBackend(uri)
+        return GenericBackend(scheme)

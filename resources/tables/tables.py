@@ -11,7 +11,6 @@ is current without reading a row.
 import builtins
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -148,7 +147,7 @@ class Tables:
             pq.write_table(table, sink, compression=COMPRESSION, use_dictionary=_repetitive(table), row_group_size=rows)
 
         if is_local(uri):
-            self.storage.write_local(uri, fill)
+            self.storage.fill(uri, fill)
         else:
             buffer = pa.BufferOutputStream()
             fill(buffer)
@@ -212,13 +211,7 @@ class Tables:
             _read_back(con, path, kinds, noted)
             return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT counts none
 
-        if is_local(uri):
-            return self.storage.write_local(uri, fill)
-        with tempfile.TemporaryDirectory(prefix="arot-query-") as folder:
-            path = Path(folder) / "rows.parquet"
-            rows = fill(path)
-            self.storage.upload(path, uri)
-        return rows
+        return self.storage.fill(uri, fill)
 
     def read(self, place: Place, columns: Sequence[str] | None = None) -> "pa.Table":
         """The whole table, or some of its columns.

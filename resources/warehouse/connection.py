@@ -65,13 +65,15 @@ def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
     """
     from duckdb_extensions import import_extension
 
+    from resources.storage.s3.backend import S3Backend
+
     with _installing:
         import_extension("httpfs", con=con)
     con.execute("load httpfs")
     con.execute(f"set threads = {max(THREADS, os.cpu_count() or 1)}")
     con.execute(f"set http_retries = {HTTP_RETRIES}")
     con.execute("set http_keep_alive = true")
-    session = storage.s3_backend().requests.session
+    session = storage.using(S3Backend).requests.session
     access = session.access()
     values = {"REGION": session.region}
     if access is not None:

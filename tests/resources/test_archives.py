@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.storage import Storage, StorageError
+from resources.storage.members.backend import MembersBackend
 from resources.storage.members.reader import numbered
 from tests.conftest import EXAMPLES
 
@@ -64,7 +65,7 @@ def test_name_that_occurs_twice_loses_nothing(tmp_path: Path) -> None:
     )
     expected = {"d/x~1.l.jpg": b"1", "d/x~1.txt": b"one", "d/x.l.jpg": b"2", "d/x.txt": b"two", "y": b"3"}
     assert contents(place) == expected
-    assert "'d/x.l.jpg'" in Storage().members_backend().opened(str(place)).content.notes[0]
+    assert "'d/x.l.jpg'" in Storage().using(MembersBackend).opened(str(place)).content.notes[0]
 
 
 @settings(deadline=None)
@@ -90,7 +91,7 @@ def test_links_that_lead_to_no_file_say_where_to(tmp_path: Path) -> None:
     links |= {f"l{n}.jpg": f"l{(n + 1) % 3}.jpg" for n in range(3)}
     place.write_bytes(tar_of(("d", None), ("d/a.jpg", b"1"), ("folder", "d"), *links.items()))
     assert contents(place) == {"d/a.jpg": b"1"}
-    entries = {e.name: e.problem for e in Storage().members_backend().opened(str(place)).content.entries()}
+    entries = {e.name: e.problem for e in Storage().using(MembersBackend).opened(str(place)).content.entries()}
     assert set(entries) == {"d/a.jpg", *links}
     for name in links:
         error = error_of(f"{place}!/{name}")
@@ -110,7 +111,7 @@ def test_tars_one_after_another_are_one(tmp_path: Path) -> None:
 def test_what_follows_the_end_and_is_no_tar_is_told(tmp_path: Path, tail: bytes) -> None:
     place = tmp_path / "a.tar"
     place.write_bytes(tar_of(("1.jpg", b"1")) + tail)
-    opened = Storage().members_backend().opened(str(place))
+    opened = Storage().using(MembersBackend).opened(str(place))
     assert [e.name for e in opened.content.entries()] == ["1.jpg"] and "no header of a tar" in str(
         opened.content.problem
     )
@@ -120,7 +121,7 @@ def test_damage_in_the_middle_does_not_end_a_tar_in_silence(tmp_path: Path) -> N
     data = bytearray(tar_of(("1.jpg", b"1" * 600), ("2.jpg", b"2" * 600), ("3.jpg", b"3" * 600)))
     data[512 + 1024 + 100] ^= 0xFF
     (tmp_path / "a.tar").write_bytes(data)
-    assert Storage().members_backend().opened(f"{tmp_path}/a.tar").content.problem is not None
+    assert Storage().using(MembersBackend).opened(f"{tmp_path}/a.tar").content.problem is not None
 
 
 def zstd(data: bytes) -> bytes:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.storage import Storage, StorageError, transfer
+from resources.storage import Storage, StorageError
 from resources.storage.hub import client as hub_client
 from resources.storage.hub.address import HubAddress, parse
+from resources.storage.hub.backend import HubBackend
 from resources.storage.hub.settings import HubSettings
 from tests.servers.faults import FaultProxy, Faults
 from tests.servers.hub import Hub
@@ -226,7 +227,7 @@ def test_somebody_else_commits_meanwhile(
         calls.append(head)
         return {"mine.txt": b"mine"}, ()
 
-    Storage().hub_backend().commit(REPO, "mine", changes)
+    Storage().using(HubBackend).client.commit(parse(REPO), "mine", changes)
     assert len(calls) == len(set(calls)) == times + 1
     assert {Storage().read_bytes(f"{REPO}/{n}") for n in ("other.txt", "mine.txt")} == {b"theirs", b"mine"}
 
@@ -241,7 +242,7 @@ def test_a_branch_that_never_rests_is_given_up_at_the_deadline(
         return {"mine.txt": b"mine"}, ()
 
     with pytest.raises(StorageError, match="others kept committing to it"):
-        Storage().hub_backend().commit(REPO, "mine", changes)
+        Storage().using(HubBackend).client.commit(parse(REPO), "mine", changes)
 
 
 def test_clients_of_one_process_commit_to_a_branch_one_after_the_other(pictures: Repository) -> None:
@@ -321,7 +322,7 @@ def test_everything_arrives_through_a_network_that_breaks(hub: Hub, pictures: Re
 def test_large_files_stream_both_ways_and_resume_where_they_broke(
     hub: Hub, pictures: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "SMALL_BYTES", 100_000)
+    monkeypatch.setattr("resources.storage.hub.backend.SMALL_BYTES", 100_000)
     (tmp_path / "large.bin").write_bytes(os.urandom(3_000_000))
     storage = Storage()
     storage.upload(tmp_path / "large.bin", f"{REPO}/large.bin")

@@ -11,7 +11,7 @@ import pytest
 
 from resources import notebook as nb
 from resources.storage import Storage, StorageError
-from resources.storage.members.address import cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.member_address import cell_uri, member_uri, parse_cell, parse_member
 from tests.conftest import EXAMPLES
 from tests.servers.hub import Hub
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from resources.storage import ObjectInfo, Storage, StorageError
+from resources.storage.s3.backend import S3Backend
 from resources.storage.s3.settings import S3Settings
 from tests.resources.test_s3_transfer import at_swift, root  # noqa: F401  # at_swift: of this test
 from tests.servers.http import Reply, WebServer
@@ -73,7 +74,7 @@ def test_create_only_replaces_nothing_where_the_server_knows_no_conditions(
         storage.write(f"{root}/once", b"2" * size, create_only=True)
     assert error.value.kind == "exists" and old.refused.total() == 2, "not asked again and again"
     assert storage.read_bytes(f"{root}/once") == b"1" * size
-    uploads = storage.s3_backend().requests.call("list_multipart_uploads", root, "list", Bucket=root[5:])
+    uploads = storage.using(S3Backend).requests.call("list_multipart_uploads", root, "list", Bucket=root[5:])
     assert not uploads.get("Uploads"), "no parts stay behind"
 
 
@@ -94,7 +95,7 @@ def test_object_replaced_while_it_is_fetched_is_not_kept_as_the_old_one(
     root: str, old: Unconditional, monkeypatch: pytest.MonkeyPatch, small: bool, server: str
 ) -> None:
     if not small:
-        monkeypatch.setattr("resources.storage.transfer.SMALL_BYTES", 1)
+        monkeypatch.setattr("resources.storage.s3.backend.SMALL_BYTES", 1)
     storage = Storage(s3=S3Settings(endpoint=old.endpoint)) if server == "old" else Storage()
     storage.write(f"{root}/a.txt", b"one")
     replacing(storage, f"{root}/a.txt", b"two")

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.storage import ObjectInfo, Storage, StorageError
-from resources.storage.s3.backend import parse_page
+from resources.storage.s3.backend import S3Backend, parse_page
 from resources.storage.s3.settings import S3Settings
 from resources.storage.targets import target_of
 from tests.conftest import REPOSITORY
@@ -115,7 +115,7 @@ def test_a_listing_of_several_pages_is_whole(swift: Swift, bucket: str, monkeypa
     storage = Storage()
     assert [o.uri for o in storage.ls(f"s3://{bucket}/p")] == [f"s3://{bucket}/{k}" for k in keys]
     assert storage.names(f"s3://{bucket}/p") == [k[2:] for k in keys]
-    after = storage.s3_backend().ls_after(f"s3://{bucket}/p", f"s3://{bucket}/p/019")
+    after = storage.using(S3Backend).ls_after(f"s3://{bucket}/p", f"s3://{bucket}/p/019")
     assert [u for page in after for u in page.uri] == [f"s3://{bucket}/{k}" for k in keys[20:]]
 
 
@@ -175,7 +175,7 @@ def test_reader_never_mixes_two_versions(root: str) -> None:
 
 def test_large_object_travels_in_parts(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resources.storage.s3.parts.PART_BYTES", 5 * 1024 * 1024)
-    monkeypatch.setattr("resources.storage.transfer.SMALL_BYTES", 1024 * 1024)
+    monkeypatch.setattr("resources.storage.s3.backend.SMALL_BYTES", 1024 * 1024)
     whole = os.urandom(12_000_001)
     (tmp_path / "up").write_bytes(whole)
     storage = Storage()

@@ -21,11 +21,11 @@ from arot_assets.datasets.declaration import Archives, DatasetDeclaration
 from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Listing, Told, listing_of
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.media.medium import Medium
-from arot_assets.parallel import ordered_map
 from arot_assets.progress import track
+from resources.parallel import ordered_map
 from resources.storage import Storage, StorageError
-from resources.storage.members.address import ARCHIVE, EXTENSIONS, member_uri
-from resources.storage.members.backend import Opened, broken
+from resources.storage.member_address import ARCHIVE, EXTENSIONS, member_uri
+from resources.storage.members.backend import MembersBackend, Opened, broken
 from resources.storage.objects import is_local
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
     uri = archive["uri"]
     metadata: dict[str, str] = {}
     try:
-        opened = storage.members_backend().opened(uri)
+        opened = storage.using(MembersBackend).opened(uri)
         if isinstance(opened.content, ParquetMembers):
             objects, metadata, problems = _cells(opened, opened.content, rules)
         else:

@@ -20,6 +20,7 @@ from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, c
 from arot_assets.datasets.sources.rows import read_rows
 from resources.storage import Storage, StorageError
 from resources.storage.hub.address import parse
+from resources.storage.hub.backend import HubBackend
 
 HOUSEKEEPING = r"(?i)/(\.[^/]*|readme[^/]*|licen[cs]e[^/]*|notice[^/]*)$"
 """Files that every repository has, and that are no objects."""
@@ -102,7 +103,7 @@ def keep_uris(storage: Storage, found: pa.Table, previous: pa.Table | None) -> p
 
 def _there(storage: Storage, table: pa.Table, commit: str) -> bool:
     uri = table.filter(pc.equal(table["commit"], commit))["uri"][0].as_py()
-    return storage.hub_backend().client.has(parse(uri))
+    return storage.using(HubBackend).client.has(parse(uri))
 
 
 def folder_metadata(storage: Storage, files: pa.Table, rules: Archives) -> tuple[dict[str, str], list[str], list[str]]:

@@ -11,7 +11,7 @@ webdataset.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from resources.storage.members.address import MARK
+from resources.storage.member_address import MARK
 
 
 def keyed_sidecars(images: Iterable[str], stems: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

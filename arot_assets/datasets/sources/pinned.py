@@ -11,6 +11,7 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.reach import reaching
 from resources.storage import Storage
 from resources.storage.hub.address import parse
+from resources.storage.hub.backend import HubBackend
 
 
 class Pinned(NamedTuple):
@@ -39,7 +40,7 @@ def pin(storage: Storage, declaration: DatasetDeclaration) -> Pinned:
 
         return Pinned(declaration.root, "", list_signature(reaching(storage, declaration), declaration))
     if declaration.on_hub:
-        address = storage.hub_backend().client.pinned(parse(declaration.source), "list")
+        address = storage.using(HubBackend).client.pinned(parse(declaration.source), "list")
         return Pinned(address.uri, str(address.revision), _digest(f"{address.uri} {rules}"))
     if declaration.opens_archives:
         # what lies in archives cannot be compared without opening them: the archives themselves are

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.objects import LISTED, Listing
 from arot_assets.datasets.reach import reaching, spread
-from arot_assets.parallel import fetching_threads, ordered_map
 from arot_assets.progress import track
+from resources.parallel import fetching_threads, ordered_map
 from resources.storage import Storage, StorageError
 
 COLUMNS = ("size", "mtime", "etag")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import IO
 
+from resources.storage.backend import Backend
 from resources.storage.http import rules
 from resources.storage.http.client import Answer, HttpClient
 from resources.storage.http.failures import HttpFailure
@@ -20,12 +21,14 @@ NO_HEAD = ("rejected", "denied", "server_error")
 """Kinds of failure after which a server that minds ``HEAD`` only is asked for one byte instead."""
 
 
-class HttpBackend:
+class HttpBackend(Backend):
     """See ``Backend``. A web server lists nothing, so only single objects can be had.
 
     Args:
         settings: politeness, patience, and what is refused.
     """
+
+    scheme = "http"
 
     def __init__(self, settings: HttpSettings | None = None) -> None:
         self.client = HttpClient(settings or HttpSettings())
@@ -117,6 +120,14 @@ class HttpBackend:
     def delete(self, uri: str) -> None:
         """Not possible: raises ``StorageError``."""
         raise self._read_only(uri, "delete")
+
+    def is_folder(self, uri: str) -> bool:
+        """See ``Backend``; none is."""
+        return False
+
+    def check_target(self, root: str) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise self._read_only(root, "write")
 
     def _part(self, uri: str, known: ObjectInfo, start: int, end: int) -> bytes:
         """Bytes of the object that is known, and of no other that came to its place."""

@@ -8,14 +8,16 @@ what Git LFS keeps, the blob id of Git (40 digits) of the rest. The Hub tells no
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeGuard
 
-from resources.storage.hub.address import parse
+from resources.storage.backend import SMALL_BYTES, Backend, Files, Pending
+from resources.storage.hub.address import SCHEME, HubAddress, parse
 from resources.storage.hub.client import Content, HubClient
 from resources.storage.hub.settings import HubSettings
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
+from resources.storage.hub.transfer import bring, content_tag, remove
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, changed, explain, there_already
 from resources.storage.ranges import ranged
 
 if TYPE_CHECKING:
@@ -26,12 +28,14 @@ WHOLE_BYTES = 1024 * 1024
 """Files up to this size are opened by one request."""
 
 
-class HubBackend:
+class HubBackend(Backend):
     """See ``Backend``.
 
     Args:
         settings: where the Hub is.
     """
+
+    scheme = SCHEME
 
     def __init__(self, settings: HubSettings | None = None) -> None:
         self.client = HubClient(settings)
@@ -99,33 +103,36 @@ class HubBackend:
             return io.BytesIO(self.client.get(address))
         return ranged(lambda start, end: self.client.get(address, start, end), info.size)
 
-    def download(self, uri: str, path: Path) -> int:
-        """Write a file of the Hub to one of this machine, all of one commit; gives its bytes.
+    def content_tag(self, info: ObjectInfo) -> str | None:
+        """See ``Backend``."""
+        return content_tag(info)
 
-        Raises:
-            StorageError: it is not there, or cannot be read.
-            OSError: the file cannot be written.
-        """
-        return self.client.download(self.client.pinned(parse(uri), "read"), path)
+    def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
+        """See ``Backend``; all of one commit, and taken up where it broke if it is large."""
+        if known is not None and known.size <= SMALL_BYTES:
+            return super().download(uri, path, known, exact)
+        size = self.client.download(self.client.pinned(parse(uri), "read"), path)
+        if exact and self.stat(uri) != known:
+            raise changed(uri)
+        return size
 
-    def upload(self, path: Path, uri: str) -> None:
-        """Put a local file there, in a commit of its own.
-
-        Raises:
-            StorageError: as ``write``.
-        """
-        address = parse(uri)
+    def upload(self, path: Path, uri: str) -> int:
+        """See ``Backend``; in a commit of its own."""
+        address = _file(uri)
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise explain(str(path), "read", error) from error
         self.client.commit(address, f"Write {address.path}", lambda _: ({address.path: path}, ()))
+        return size
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """See ``Backend``; each call is a commit of its own: ``commit`` writes many files in one."""
-        address = parse(uri)
-        if not address.path:
-            raise StorageError(f"cannot write '{uri}': it names a repository; name a file in it", kind="invalid")
+        """See ``Backend``; each call is a commit of its own: ``bring`` writes many files in one."""
+        address = _file(uri)
 
         def changes(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
             if create_only and self.client.entry(address.at(head)) is not None:
-                raise StorageError(f"'{uri}' is there already, and was to be created only", kind="exists")
+                raise there_already(uri)
             return {address.path: data}, ()
 
         self.client.commit(address, f"Write {address.path}", changes)
@@ -140,27 +147,33 @@ class HubBackend:
 
         self.client.commit(address, f"Delete {address.path}", changes)
 
-    def commit(
-        self,
-        root: str,
-        message: str,
-        changes: Callable[[str], tuple[Mapping[str, Content], Sequence[str]]],
-    ) -> tuple[str, bool]:
-        """Write and delete many files below a root in one commit, see ``HubClient.commit``.
-
-        Args:
-            root: a repository or a folder of one, on a branch.
-            message: one line.
-            changes: as there, with paths below the root.
-        """
+    def check_target(self, root: str) -> None:
+        """See ``Backend``; the repository and the branch must be there."""
         address = parse(root)
-        below = f"{address.path}/" if address.path else ""
+        self.client.check_branch(address)
+        self.client.pinned(address.child(""), "write")
 
-        def whole(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
-            additions, deletions = changes(head)
-            return {below + name: content for name, content in additions.items()}, [below + n for n in deletions]
+    def bring(
+        self, files: Files, pending: Iterable[Pending], threads: int
+    ) -> Generator[tuple[Pending, int | StorageError | None], None, None]:
+        """See ``Backend``; in few commits, the files of which lie on this machine's disk until it is made."""
+        return bring(self.client, files, pending, threads)
 
-        return self.client.commit(address, message, whole)
+    def remove(self, uris: Collection[str], threads: int) -> Iterator[tuple[str, StorageError | None]]:
+        """See ``Backend``; in one commit."""
+        return remove(self.client, uris)
+
+
+def _file(uri: str) -> HubAddress:
+    """The address of a file that is to be written.
+
+    Raises:
+        StorageError: it is a repository's.
+    """
+    address = parse(uri)
+    if not address.path:
+        raise StorageError(f"cannot write '{uri}': it names a repository; name a file in it", kind="invalid")
+    return address
 
 
 def _is_file(entry: object) -> TypeGuard["RepoFile"]:

@@ -242,6 +242,19 @@ class HubClient:
         if self.settings.token() is None:
             raise self.told(address, "write", LocalTokenNotFoundError())
 
+    def check_branch(self, address: HubAddress) -> None:
+        """Nothing can be written without a token, nor to a commit.
+
+        Raises:
+            StorageError: there is no token on this machine, or the address names a commit.
+        """
+        self.require_token(address)
+        if address.commit:
+            raise StorageError(
+                f"cannot write to '{address.uri}': a commit never changes; name a branch, or leave the @… away",
+                kind="invalid",
+            )
+
     def ensure_repo(self, address: HubAddress, private: bool = True) -> bool:
         """Make a repository if it is not there; whether it was made now. One that is there keeps its visibility.
 
@@ -341,13 +354,8 @@ class HubClient:
         Raises:
             StorageError: no token, no right, a name that the Hub refuses, or others commit to it for ``COMMIT_SECONDS``.
         """
-        self.require_token(address)
-        branch = HubAddress(address.kind, address.repo, address.revision)
-        if branch.commit:
-            raise StorageError(
-                f"cannot write to '{address.uri}': a commit never changes; name a branch, or leave the @… away",
-                kind="invalid",
-            )
+        self.check_branch(address)
+        branch = address.child("")
         with _turns_made:
             turn = _turns.setdefault(
                 (self.settings.address(), branch.at(branch.revision or MAIN).uri), threading.Lock()

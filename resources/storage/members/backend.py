@@ -1,7 +1,7 @@
 """What lies in archives, as objects of their own: files in a tar or zip, pictures in the rows of a Parquet file; read only.
 
 Belongs here: the backend of ``<archive>!/<member>``, over any scheme that the archive is on. Does not belong here: the kinds of
-archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``address.py``).
+archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``member_address.py``).
 
 A tar is brought to this machine whole, into the cache of objects, and unpacked there if it is compressed; of a zip and a Parquet
 file only what is asked for comes. An archive that is open is asked now and then whether it changed. Etag and time of a member
@@ -16,14 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from resources.storage.members.address import MARK, MemberAddress, cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.backend import Backend, Files
+from resources.storage.member_address import MARK, MemberAddress, cell_uri, member_uri, parse_cell, parse_member
 from resources.storage.members.reader import MemberError, Reader
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, absolute, is_local
-
-if TYPE_CHECKING:
-    from resources.storage.storage import Storage
+from resources.storage.objects import MEMBERS, ObjectColumns, ObjectInfo, StorageError, absolute
 
 OPEN_ARCHIVES = 8
 SURE_SECONDS = 30.0
@@ -46,15 +44,17 @@ class Opened:
     asked: float = field(default_factory=time.monotonic)
 
 
-class MembersBackend:
+class MembersBackend(Backend):
     """See ``Backend``.
 
     Args:
-        storage: reaches the archives.
+        files: reaches the archives.
     """
 
-    def __init__(self, storage: "Storage") -> None:
-        self._storage = storage
+    scheme = MEMBERS
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._opened: OrderedDict[str, Opened] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class MembersBackend:
     def exists(self, uri: str) -> bool:
         """See ``Backend``."""
         address = _address(uri)
-        if not self._storage.exists(address.archive):
+        if not self._files.exists(address.archive):
             return False
         try:
             next(self.ls_columns(uri), None)
@@ -128,6 +128,10 @@ class MembersBackend:
         """Not possible: raises ``StorageError``."""
         raise _read_only(uri, "delete")
 
+    def check_target(self, root: str) -> None:
+        """Not possible: raises ``StorageError``."""
+        raise _read_only(root, "write")
+
     def opened(self, archive: str) -> Opened:
         """An archive, open.
 
@@ -150,17 +154,20 @@ class MembersBackend:
             return made
 
     def _still(self, known: Opened) -> bool:
-        if not is_local(known.info.uri) and time.monotonic() - known.asked < SURE_SECONDS:
+        if (
+            self._files.backend(known.info.uri).path(known.info.uri) is None
+            and time.monotonic() - known.asked < SURE_SECONDS
+        ):
             return True
         known.asked = time.monotonic()
-        return self._storage.stat(known.info.uri)[1:] == known.info[1:]
+        return self._files.stat(known.info.uri)[1:] == known.info[1:]
 
     def _open(self, archive: str) -> Opened:
         import zipfile
 
         import pyarrow as pa
 
-        info = self._storage.stat(archive)
+        info = self._files.stat(archive)
         try:
             return Opened(info, self._reader(info))
         except (pa.ArrowException, zipfile.BadZipFile, ValueError, MemberError) as error:
@@ -175,18 +182,18 @@ class MembersBackend:
         if lower.endswith(".parquet"):
             from resources.storage.members.parquet import ParquetMembers
 
-            return ParquetMembers(self._storage.open(info.uri))
+            return ParquetMembers(self._files.open(info.uri))
         if lower.endswith(".zip"):
             from resources.storage.members.zip import ZipMembers
 
-            return ZipMembers(self._storage.open(info.uri), partial(self._storage.read_bytes, info.uri))
+            return ZipMembers(self._files.open(info.uri), partial(self._files.read_bytes, info.uri))
         if lower.endswith(".tar"):
-            return TarMembers(self._storage.download(info.uri))
+            return TarMembers(self._files.download(info.uri))
         from resources.storage.cache import Cache, default_bytes, default_folder
         from resources.storage.members.unpacked import unpacked
 
         cache = Cache(default_folder(), default_bytes())
-        return TarMembers(unpacked(info, partial(self._storage.open, info.uri), cache))
+        return TarMembers(unpacked(info, partial(self._files.open, info.uri), cache))
 
 
 def members_of(opened: Opened) -> Iterator[ObjectInfo]:

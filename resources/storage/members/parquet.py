@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.storage.members.address import cell_name, parse_cell
+from resources.storage.member_address import cell_name, parse_cell
 from resources.storage.members.columns import Place, as_picture, picture_places, places
 from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import unquote_plus
 
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
-from resources.storage.s3.conditions import create, read_version, there_already
+from resources.storage.backend import SMALL_BYTES, Backend
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, there_already
+from resources.storage.s3.conditions import create, read_version
 from resources.storage.s3.errors import error_of_code
 from resources.storage.s3.parts import (
     COPIED_PART_BYTES,
@@ -67,12 +68,14 @@ def split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-class S3Backend:
+class S3Backend(Backend):
     """See ``Backend``.
 
     Args:
         settings: where S3 is and who asks.
     """
+
+    scheme = "s3"
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
@@ -173,14 +176,6 @@ class S3Backend:
             return b""
         return answer.body[start:end] if headers and answer.status == 200 else answer.body
 
-    def read_version(self, uri: str, etag: str) -> bytes:
-        """The object if it still has this etag.
-
-        Raises:
-            StorageError: ``changed`` if it has another.
-        """
-        return read_version(self.requests, uri, *split(uri), etag, {}, (200,)).body
-
     def open(self, uri: str) -> IO[bytes]:
         """See ``Backend``; what is read belongs to one version of the object, or fails."""
         bucket, key = split(uri)
@@ -213,31 +208,43 @@ class S3Backend:
             if refused.code != "NoSuchKey":
                 raise
 
-    def copy(self, source: str, target: str, size: int) -> None:
-        """Copy an object of so many bytes within the server; no byte comes here."""
+    def content_tag(self, info: ObjectInfo) -> str | None:
+        """See ``Backend``; the etag of what was put in parts tells nothing of another object."""
+        return f"md5:{info.etag}" if info.etag and "-" not in info.etag else None
+
+    def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
+        """See ``Backend``; no byte comes here."""
         bucket, key = split(target)
+        size = (known or self.stat(source)).size
         place = dict(zip(("Bucket", "Key"), split(source), strict=True))
         if size > COPIED_PART_BYTES:
             copy_parts(self.requests, target, bucket, key, size, place)
-            return
-        self.requests.call("copy_object", target, "write", Bucket=bucket, Key=key, CopySource=place)
+        else:
+            self.requests.call("copy_object", target, "write", Bucket=bucket, Key=key, CopySource=place)
+        return size
 
-    def upload(self, path: Path, uri: str, size: int) -> None:
-        """Put a large file in parts."""
+    def upload(self, path: Path, uri: str) -> int:
+        """See ``Backend``; large files in parts."""
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise explain(str(path), "read", error) from error
+        if size <= SMALL_BYTES:
+            return super().upload(path, uri)
         upload_parts(self.requests, uri, *split(uri), size, from_file(path))
+        return size
 
-    def download(self, uri: str, path: Path, etag: str = "") -> int:
-        """Bring an object into a file, large ones in parts side by side, all of one version; gives its bytes.
-
-        Args:
-            uri: the object.
-            path: the file.
-            etag: of the version that is wanted; empty for the one that is there.
-        """
-        return download_parts(S3Reader(self.requests, uri, *split(uri), etag), path)
+    def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
+        """See ``Backend``; large objects in parts side by side. All of it is one version, which the etag names."""
+        etag = known.etag if exact and known is not None else None
+        if exact and not etag:
+            return super().download(uri, path, known, exact)
+        if known is not None and known.size <= SMALL_BYTES:
+            return path.write_bytes(read_version(self.requests, uri, *split(uri), etag or "", {}, (200,)).body)
+        return download_parts(S3Reader(self.requests, uri, *split(uri), etag or ""), path)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Give up uploads below a root that began so long ago; gives how many: none where that is not allowed."""
+        """See ``Backend``; uploads that nobody ended, none where giving them up is not allowed."""
         bucket, key = split(root)
         try:
             return abort_old(self.requests, root, bucket, f"{key.rstrip('/')}/" if key else "", older_than_seconds)
@@ -247,7 +254,7 @@ class S3Backend:
             return 0
 
     def presign(self, uri: str, seconds: int) -> str:
-        """An address with which anybody may read the object for so many seconds."""
+        """See ``Backend``."""
         return self.requests.presigned(*split(uri), seconds)
 
     def _is_folder(self, uri: str, bucket: str, prefix: str) -> bool:

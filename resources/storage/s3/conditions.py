@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from resources.storage.objects import StorageError
+from resources.storage.objects import StorageError, changed, there_already
 
 if TYPE_CHECKING:
     from resources.storage.s3.requests import Answer, S3Requests
@@ -75,7 +75,7 @@ def read_version(
     if answer is None or answer.status == NOT_IMPLEMENTED:
         answer = requests.get(bucket, key, headers=headers, uri=uri, action="read", expected=expected)
     if etag and answer.headers.get("etag", etag).strip('"') != etag:
-        raise StorageError(f"cannot read '{uri}': it changed meanwhile; start again", kind="changed")
+        raise changed(uri)
     return answer
 
 
@@ -85,8 +85,3 @@ def etag_of(requests: "S3Requests", uri: str, bucket: str, key: str) -> str:
         answer = requests.get(bucket, key, uri=uri, action="look up", method="HEAD", expected=(200,))
         return answer.headers.get("etag", "").strip('"')
     return ""
-
-
-def there_already(uri: str) -> StorageError:
-    """The error of a write that was to replace nothing."""
-    return StorageError(f"'{uri}' is there already, and was to be created only", kind="exists")

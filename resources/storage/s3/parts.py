@@ -6,16 +6,15 @@ what a killed process left is invisible until ``abort_old`` removes it.
 
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.storage.objects import StorageError
-from resources.storage.s3.conditions import create, etag_of, there_already
+from resources.parallel import ordered_map
+from resources.storage.objects import StorageError, explain, there_already
+from resources.storage.s3.conditions import create, etag_of
 
 if TYPE_CHECKING:
     from resources.storage.s3.reader import S3Reader
@@ -41,8 +40,11 @@ def from_file(path: Path) -> ReadPart:
     """Parts of a file."""
 
     def read(start: int, end: int) -> bytes:
-        with path.open("rb", buffering=0) as file:
-            data = os.pread(file.fileno(), end - start, start)
+        try:
+            with path.open("rb", buffering=0) as file:
+                data = os.pread(file.fileno(), end - start, start)
+        except OSError as error:
+            raise explain(str(path), "read", error) from error
         if len(data) != end - start:
             raise StorageError(f"cannot read '{path}': it became shorter meanwhile; start again", kind="changed")
         return data
@@ -58,7 +60,6 @@ def upload_parts(
     size: int,
     read: ReadPart,
     create_only: bool = False,
-    on_progress: Callable[[int], None] | None = None,
 ) -> None:
     """Put an object in parts.
 
@@ -69,21 +70,16 @@ def upload_parts(
         size: bytes.
         read: gives any part; called in threads.
         create_only: fail if something is there already.
-        on_progress: called with the bytes that arrived since the last call.
 
     Raises:
         StorageError: refused, not reachable, or it is there already.
     """
-    lock = threading.Lock()
 
     def send(upload: str, number: int, start: int, end: int) -> tuple[str, bytes]:
         data = read(start, end)
         answer = requests.call(
             "upload_part", uri, "write", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=data
         )
-        if on_progress is not None:
-            with lock:
-                on_progress(end - start)
         return answer["ETag"], hashlib.md5(data, usedforsecurity=False).digest()
 
     _in_parts(requests, uri, bucket, key, size, max(PART_BYTES, -(-size // MOST_PARTS)), send, create_only)
@@ -132,15 +128,9 @@ def download_parts(reader: "S3Reader", path: Path) -> int:
                 written = os.pwrite(handle, data, start)
                 data, start = data[written:], start + written
 
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="arot-parts") as pool:
-            futures = [pool.submit(fetch, start) for start in range(0, size, PART_BYTES)]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        with closing(ordered_map(fetch, range(0, size, PART_BYTES), THREADS, finish=True)) as parts:
+            for _ in parts:
+                pass
     return size
 
 
@@ -178,15 +168,8 @@ def _in_parts(
 
     upload = requests.call("create_multipart_upload", uri, "write", Bucket=bucket, Key=key)["UploadId"]
     try:
-        ranges = [(start, min(start + part, size)) for start in range(0, size, part)]
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="arot-parts") as pool:
-            futures = [pool.submit(send, upload, n, *r) for n, r in enumerate(ranges, 1)]
-            try:
-                sent = [f.result() for f in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        ranges = [(n, start, min(start + part, size)) for n, start in enumerate(range(0, size, part), 1)]
+        sent = list(ordered_map(lambda span: send(upload, *span), ranges, THREADS, finish=True))
     except BaseException:
         _abort(requests, uri, bucket, key, upload)
         raise

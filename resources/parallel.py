@@ -5,7 +5,7 @@ Belongs here: the one loop that feeds workers. What a worker does belongs to the
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -29,13 +29,16 @@ def fetching_threads(far: bool) -> int | None:
     return (int(os.environ.get(FETCH_THREADS_VARIABLE) or 0) or FETCH_THREADS) if far else None
 
 
-def ordered_map(work: Callable[[A], B], items: Iterable[A], threads: int | None = None) -> Iterator[B]:
+def ordered_map(
+    work: Callable[[A], B], items: Iterable[A], threads: int | None = None, finish: bool = False
+) -> Generator[B, None, None]:
     """``map`` in threads: results in the order of the items, at most a window of them held.
 
     Args:
         work: called in a thread for each item. What it raises is raised here, in the item's turn.
         items: read only as fast as results are taken.
         threads: workers; default ``default_threads()``.
+        finish: when it is left early, wait for what the threads are at: what comes next must not meet them.
     """
     count = threads or default_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="arot")
@@ -48,4 +51,4 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], threads: int | None 
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=not waiting, cancel_futures=True)  # left early: what a thread is at is not waited for
+        pool.shutdown(wait=finish or not waiting, cancel_futures=True)

@@ -1,6 +1,6 @@
 """Addresses of what lies in an archive: ``<archive>!/<member>``.
 
-Belongs here: taking such an address apart. Does not belong here: opening archives (``backend.py``).
+Belongs here: taking such an address apart. Does not belong here: opening archives (``members``).
 
 ``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/0000017/image`` the bytes of a cell of a Parquet file:
 row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is. The number has
