@@ -3,13 +3,12 @@
 Belongs here: running work on many URIs at once, retries, progress. Does not belong here: what is done with one.
 """
 
-import random
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from resources.parallel import ordered_map
+from resources.retry import Retry
 from resources.storage.objects import StorageError
 
 T = TypeVar("T")
@@ -17,6 +16,7 @@ T = TypeVar("T")
 FINAL = {"not_found", "denied", "too_large", "opt_out", "format", "private"}
 """Kinds of errors that are the same on the next try."""
 FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,21 @@ def load_many(
         advance(1)
         return found
 
-    pool = ThreadPoolExecutor(max(1, min(workers, len(uris))), thread_name_prefix="load")
     try:
-        return list(pool.map(one, uris))
+        return list(ordered_map(one, uris, max(1, min(workers, len(uris))), finish=True))
     finally:
-        pool.shutdown(cancel_futures=True)
         finish()
 
 
 def _try(uri: str, load: Callable[[str], T], retries: int) -> Loaded[T]:
-    for tries in range(1, retries + 2):
+    retry = Retry(retries + 1, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+    while True:
+        tries = retry.failed + 1
         try:
             return Loaded(uri, load(uri), None, tries)
         except StorageError as error:
-            if error.kind in FINAL or tries > retries:
+            if error.kind in FINAL or not retry.again():
                 return Loaded(uri, None, error, tries)
-        time.sleep(FIRST_WAIT_SECONDS * 2 ** (tries - 1) * random.uniform(0.5, 1.5))
-    raise AssertionError("unreachable")
 
 
 def _reporting(

@@ -213,7 +213,7 @@ class Backend(Protocol):
         Raises:
             StorageError: nothing can ever be.
         """
-        return None
+        return
 
     def bring(
         self, files: Files, pending: Iterable[Pending], threads: int

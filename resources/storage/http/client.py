@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
+from resources.retry import Retry
 from resources.storage.http import rules
 from resources.storage.http.connections import PrivateAddress, Watch, pool_manager, watched
 from resources.storage.http.failures import HttpFailure, failed_exchange, failed_status
@@ -50,12 +51,10 @@ class _Budget:
 
     Attributes:
         seconds: of exchanges with servers.
-        failures: tries in a row that brought nothing.
         opt_out: the directive of a server, or of one that redirected, that forbids training.
     """
 
     seconds: float
-    failures: int = 0
     opt_out: str | None = None
 
 
@@ -122,19 +121,18 @@ class HttpClient:
     def _persist(self, once: Callable[[_Budget], T], progress: Callable[[], int]) -> T:
         """Try until it works, or cannot, or no longer pays."""
         budget = _Budget(self.settings.total_seconds)
+        retry = Retry(self.settings.attempts, self.settings.backoff_seconds, LONGEST_BACKOFF)
         reached = 0
         while True:
             try:
                 return once(budget)
             except HttpFailure as failure:
                 if progress() - reached >= PROGRESS:
-                    reached, budget.failures = progress(), 0
-                budget.failures += 1
-                spent = budget.seconds <= 0 or budget.failures >= self.settings.attempts
-                if not failure.again or spent or (failure.wait or 0.0) > self.settings.longest_wait_seconds:
+                    reached = progress()
+                    retry.got_on()
+                spent = budget.seconds <= 0 or (failure.wait or 0.0) > self.settings.longest_wait_seconds
+                if spent or not failure.again or not retry.again():  # what it asked to wait, all who ask this host do
                     raise
-                doubled = self.settings.backoff_seconds * 2 ** (budget.failures - 1)
-                time.sleep(min(doubled, LONGEST_BACKOFF) * random.uniform(0.5, 1.5))
 
     def _exchange(
         self,

@@ -18,8 +18,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from resources.retry import retry_after
 from resources.storage.http.connections import PrivateAddress, Watch
-from resources.storage.http.rules import redacted, retry_after
+from resources.storage.http.rules import redacted
 from resources.storage.http.settings import ALLOW_PRIVATE_VARIABLE
 from resources.storage.objects import StorageError
 

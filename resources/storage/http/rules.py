@@ -7,7 +7,6 @@ retries (``http_client.py``).
 import email.utils
 import ipaddress
 import re
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from urllib.parse import quote, urldefrag, urljoin, urlsplit, urlunsplit
@@ -115,17 +114,6 @@ def opt_out(tags: Iterable[str]) -> str | None:
             if directive.strip() in OPT_OUT:
                 return directive.strip()
     return None
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds that ``Retry-After`` asks to wait, given as seconds or as a date; None without one that can be read."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        when = http_date(value)
-        return None if when == 0.0 else max(0.0, when - time.time())
 
 
 def http_date(value: str | None) -> float:

@@ -6,14 +6,14 @@ Belongs here: the requests, and trying them again. Does not belong here: address
 The client is ``huggingface_hub``; it repeats some requests itself and others, the commit among them, not at all.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from resources.retry import Retry, retry_after
 from resources.storage.hub.address import MAIN, HubAddress
 from resources.storage.hub.errors import explain_hub, may_pass, reached, silent, status_of
 from resources.storage.hub.settings import HubSettings
@@ -128,7 +128,8 @@ class HubClient:
         """
         pinned = self.pinned(address, "list")
         passed = 0
-        for attempt in range(ATTEMPTS):
+        retry = _retry()
+        while True:
             listing = self.api().list_repo_tree(
                 pinned.repo, pinned.path or None, recursive=recursive, revision=pinned.revision, repo_type=pinned.kind
             )
@@ -140,7 +141,7 @@ class HubClient:
                         yield one
                 return
             except Exception as error:
-                if not self._wait(error, attempt):
+                if not _again(retry, error):
                     raise self.told(address, "list", error) from None
 
     # ---------------------------------------------------------------- reading
@@ -186,7 +187,7 @@ class HubClient:
 
         headers = build_hf_headers(token=self.settings.token() or False, library_name="arot")
         headers["Accept-Encoding"] = "identity"
-        attempt = 0
+        retry = _retry()
         with path.open("wb") as file:
             while True:
                 before = file.tell()
@@ -203,19 +204,13 @@ class HubClient:
                         for chunk in answer.iter_bytes(CHUNK_BYTES):
                             file.write(chunk)
                     return file.tell()
-                except OSError as error:
-                    if not hasattr(error, "response"):  # the disk, not the Hub
-                        raise
-                    attempt = self._next(address, error, attempt, file.tell() > before)
                 except Exception as error:
-                    attempt = self._next(address, error, attempt, file.tell() > before)
-
-    def _next(self, address: HubAddress, error: Exception, attempt: int, got_on: bool) -> int:
-        """The number of the next attempt; one that brought bytes does not count."""
-        attempt = 0 if got_on else attempt
-        if not self._wait(error, attempt):
-            raise self.told(address, "read", error) from None
-        return attempt + 1
+                    if isinstance(error, OSError) and not hasattr(error, "response"):  # the disk, not the Hub
+                        raise
+                    if file.tell() > before:
+                        retry.got_on()
+                    if not _again(retry, error):
+                        raise self.told(address, "read", error) from None
 
     def url(self, address: HubAddress) -> str:
         """Where a file can be downloaded; the address says who may, not the URL."""
@@ -370,8 +365,8 @@ class HubClient:
         changes: Callable[[str], tuple[Mapping[str, Content], Sequence[str]]],
         description: str,
     ) -> tuple[str, bool]:
-        deadline = time.monotonic() + COMMIT_SECONDS
-        attempt = moved = 0
+        retry = _retry()
+        moved = Retry(None, FIRST_WAIT_SECONDS, LONGEST_MOVED_SECONDS, time.monotonic() + COMMIT_SECONDS, shortest=0.0)
         while True:
             head = str(self.pinned(branch, "write").revision)
             additions, deletions = changes(head)
@@ -393,12 +388,7 @@ class HubClient:
                 raise
             except Exception as error:
                 # 412: the branch moved on, perhaps by this very commit, whose answer was lost: what is left is seen anew
-                if status_of(error) == 412 and time.monotonic() < deadline:
-                    time.sleep(random.uniform(0.0, min(LONGEST_MOVED_SECONDS, FIRST_WAIT_SECONDS * 2**moved)))
-                    moved = min(moved + 1, 10)
-                elif self._wait(error, attempt):
-                    attempt += 1
-                else:
+                if not (moved.again() if status_of(error) == 412 else _again(retry, error)):
                     raise self.told(branch, "write", error) from None
 
     # ---------------------------------------------------------------- failures
@@ -409,26 +399,14 @@ class HubClient:
 
     def _ask(self, address: HubAddress, action: str, request: Callable[[], T]) -> T:
         """One request, tried again as long as that may help."""
-        for attempt in range(ATTEMPTS):
+        retry = _retry()
+        while True:
             try:
                 self._patient()
                 return request()
             except Exception as error:
-                if not self._wait(error, attempt):
+                if not _again(retry, error):
                     raise self.told(address, action, error) from None
-        raise AssertionError("the last attempt returns or raises")
-
-    def _wait(self, error: Exception, attempt: int) -> bool:
-        """Wait before the next attempt; False if there is to be none."""
-        most = SILENT_ATTEMPTS if silent(error) else ATTEMPTS if reached(error) else UNREACHED_ATTEMPTS
-        if attempt + 1 >= most or not may_pass(error):
-            return False
-        seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.5, 1.0)
-        headers: Any = getattr(getattr(error, "response", None), "headers", {})
-        with suppress(ValueError):
-            seconds = min(LONGEST_WAIT_SECONDS, max(seconds, float(headers.get("Retry-After", 0))))
-        time.sleep(seconds)
-        return True
 
     def _patient(self) -> None:
         """Give the shared HTTP client an end to its patience: it is made without one, and anew after some errors."""
@@ -438,6 +416,17 @@ class HubClient:
         session = get_session()
         if session.timeout == httpx2.Timeout(None):
             session.timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+
+
+def _retry() -> Retry:
+    return Retry(ATTEMPTS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+
+
+def _again(retry: Retry, error: Exception) -> bool:
+    """``Retry.again``, by what went wrong."""
+    most = SILENT_ATTEMPTS if silent(error) else None if reached(error) else UNREACHED_ATTEMPTS
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", {})
+    return may_pass(error) and retry.again(most, retry_after(headers.get("Retry-After")))
 
 
 @contextmanager

@@ -11,15 +11,14 @@ The signature is described at https://docs.aws.amazon.com/AmazonS3/latest/API/si
 
 import hashlib
 import hmac
-import random
 import re
 import threading
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
+from resources.retry import Retry, retry_after
 from resources.storage.objects import StorageError
 from resources.storage.s3.errors import (
     HOPELESS,
@@ -66,19 +65,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def wait_before(attempt: int, asked: str | None = None) -> float:
-    """Seconds to wait before try number ``attempt`` + 1: doubled each time, spread at random, or what the server asked."""
-    if asked and asked.isdecimal():
-        return min(float(asked), LONGEST_WAIT_SECONDS)
-    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * (0.5 + random.random())
-
-
 class S3Requests:
     """Requests of one session; safe in threads.
 
     Attributes:
         session: whose requests these are.
-        attempts: tries of one request.
         endpoint: ``scheme://host:port`` of the server, without anything secret.
     """
 
@@ -88,7 +79,6 @@ class S3Requests:
 
         self.session = session
         self._client = session.client()
-        self.attempts = ATTEMPTS
         self.endpoint = _origin(self._client.meta.endpoint_url)
         self._http = URLLib3Session(
             verify=session.ca_bundle,
@@ -134,33 +124,24 @@ class S3Requests:
             f"{quote(k, safe='-._~')}={quote(v, safe='-._~')}" for k, v in sorted((query or {}).items())
         )
         redirected = False
-        attempt = 0
+        retry = Retry(ATTEMPTS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while True:
-            answer: Answer | None = None
-            failure: Exception | None = None
             try:
                 answer = self._send(method, place, target, parameters, headers or {})
             except (BotoCoreError, OSError) as error:
-                failure = error
-            attempt += 1
-            if answer is not None:
-                if answer.status in expected:
-                    return answer
-                if answer.status in (301, 307, 400) and not redirected and self._moved(bucket):
-                    redirected, place = True, self._place(bucket, uri, action)
-                    target = _target(place, key)
-                    continue
-                code = _code(answer.body)
-                if answer.status not in REPEATED and code not in REPEATED_CODES:
-                    raise error_of_code(uri, action, code, answer.status)
-            if attempt >= self.attempts or (
-                failure is not None and _hopeless(failure) and attempt >= HOPELESS_ATTEMPTS
-            ):
-                if failure is not None:
-                    raise error_of_connection(uri, action, failure, self.endpoint) from failure
-                assert answer is not None
-                raise error_of_code(uri, action, _code(answer.body), answer.status)
-            time.sleep(wait_before(attempt, answer.headers.get("retry-after") if answer else None))
+                if not retry.again(HOPELESS_ATTEMPTS if _hopeless(error) else None):
+                    raise error_of_connection(uri, action, error, self.endpoint) from error
+                continue
+            if answer.status in expected:
+                return answer
+            if answer.status in (301, 307, 400) and not redirected and self._moved(bucket):
+                redirected, place = True, self._place(bucket, uri, action)
+                target = _target(place, key)
+                continue
+            code = _code(answer.body)
+            passing = answer.status in REPEATED or code in REPEATED_CODES
+            if not passing or not retry.again(asked=retry_after(answer.headers.get("retry-after"))):
+                raise error_of_code(uri, action, code, answer.status)
 
     def call(self, operation: str, uri: str, action: str, **arguments: Any) -> dict[str, Any]:
         """Any other operation, by boto3, repeated like the others.
@@ -171,25 +152,22 @@ class S3Requests:
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-        attempt = 0
+        retry = Retry(ATTEMPTS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while True:
-            attempt += 1
             try:
                 answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
                 return answer
             except ClientError as error:
                 code, status = code_of(error)
-                if (status not in REPEATED and code not in REPEATED_CODES) or attempt >= self.attempts:
-                    told = error_of_code(uri, action, code, status)
-                    raise Refused(told, code, status, attempt > 1) from None
-                time.sleep(wait_before(attempt))
+                repeated = retry.failed > 0
+                if (status not in REPEATED and code not in REPEATED_CODES) or not retry.again():
+                    raise Refused(error_of_code(uri, action, code, status), code, status, repeated) from None
             except NoCredentialsError:
                 self.session.access()  # tells what to do
                 raise
             except (BotoCoreError, OSError) as error:
-                if attempt >= self.attempts or (_hopeless(error) and attempt >= HOPELESS_ATTEMPTS):
+                if not retry.again(HOPELESS_ATTEMPTS if _hopeless(error) else None):
                     raise error_of_connection(uri, action, error, self.endpoint) from error
-                time.sleep(wait_before(attempt))
 
     def presigned(self, bucket: str, key: str, seconds: int) -> str:
         """An address with which anybody may GET an object for so many seconds."""
