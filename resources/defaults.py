@@ -6,25 +6,40 @@ S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``: its one value here serv
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from resources.models import Models
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
+if TYPE_CHECKING:
+    from resources.models import Models
+
 
 @dataclass(frozen=True)
 class Resources:
-    """The injected resources; the field names are the resource keys."""
+    """The injected resources; the names are the resource keys.
+
+    Attributes:
+        made_models: what ``models`` is; None for models as the environment configures them.
+    """
 
     storage: Storage
     tables: Tables
     warehouse: Warehouse
-    models: Models
+    made_models: "Models | None" = None
+
+    @cached_property
+    def models(self) -> "Models":
+        """The models; imported when they are asked for: they bring numpy, which a query or a listing does without."""
+        from resources.models import Models
+
+        return self.made_models or Models()
 
 
 def default_resources() -> Resources:
     """Resources as the environment configures them; builds nothing heavy."""
     storage = Storage()
     tables = Tables(storage)
-    return Resources(storage, tables, Warehouse(tables), Models())
+    return Resources(storage, tables, Warehouse(tables))

@@ -30,7 +30,12 @@ def fetching_threads(far: bool) -> int | None:
 
 
 def ordered_map(
-    work: Callable[[A], B], items: Iterable[A], threads: int | None = None, finish: bool = False
+    work: Callable[[A], B],
+    items: Iterable[A],
+    threads: int | None = None,
+    *,
+    window: int | None = None,
+    finish: bool = False,
 ) -> Generator[B, None, None]:
     """``map`` in threads: results in the order of the items, at most a window of them held.
 
@@ -38,6 +43,7 @@ def ordered_map(
         work: called in a thread for each item. What it raises is raised here, in the item's turn.
         items: read only as fast as results are taken.
         threads: workers; default ``default_threads()``.
+        window: items under way, or done and not taken; default ``WINDOW_PER_THREAD`` for each worker.
         finish: when it is left early, wait for what the threads are at: what comes next must not meet them.
     """
     count = threads or default_threads()
@@ -46,7 +52,7 @@ def ordered_map(
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= count * WINDOW_PER_THREAD:
+            if len(waiting) >= (window or count * WINDOW_PER_THREAD):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

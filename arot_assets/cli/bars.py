@@ -13,30 +13,10 @@ from arot_assets import progress
 @contextmanager
 def bar(title: str, total: int | None) -> Iterator[progress.Advance]:
     """One bar for one piece of work; it stays when done."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from tqdm import tqdm
 
-    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn()]
-    columns += [TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()]
-    with Progress(*columns, transient=False) as shown:
-        task = shown.add_task(title, total=total, rate="")
-
-        def advance(n: int) -> None:
-            shown.advance(task, n)
-            speed = shown.tasks[0].speed
-            if speed:
-                shown.update(task, rate=f"{speed:,.0f}/s")
-
-        yield advance
-        if total is None:
-            shown.update(task, total=shown.tasks[0].completed or 1, completed=shown.tasks[0].completed or 1)
+    with tqdm(total=total, desc=title, unit="", dynamic_ncols=True) as shown:
+        yield shown.update
 
 
 @contextmanager

@@ -81,7 +81,8 @@ def load_many(
         return found
 
     try:
-        return list(ordered_map(one, uris, max(1, min(workers, len(uris))), finish=True))
+        # all are held in the end: none need wait for those before it
+        return list(ordered_map(one, uris, max(1, min(workers, len(uris))), window=len(uris), finish=True))
     finally:
         finish()
 
