@@ -3,48 +3,120 @@
 Belongs here: telling the two kinds of TSV apart. Does not belong here: reading one.
 
 The format has no quoting: a quote mark is a character like any other, and each line is a row. Yet many programs write it as they
-write CSV. Such a file is known by this: writing its rows anew, with quotes where a field needs them or around all, gives the
-same text.
+write CSV: quotes around a field that needs them, around all texts (pyarrow, R, pandas if asked), around all fields, or around
+those of some columns (DuckDB if asked). A file is taken for one of these only if every field in it fits: it has no quote mark
+at all, or it begins and ends with one and has others in pairs. Even so ``"whole"`` may be a text that has its marks: something
+more must speak for quotes, see ``_Evidence``.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
 
-EMPTY = re.compile(r'(^|\t)""(?=\t|$)')
-"""An empty field in quotes, by which some writers tell it from one that is missing."""
+FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^"\t]*))(\t|\Z)')
+END = re.compile(r"\r?\n?\Z")
+NO_TEXT = re.compile(r"[-+0-9.,:/TZ ]*|[-+0-9.]+e[-+]?\d+|true|false|[-+]?nan|[-+]?inf|null|none|na|\\n", re.IGNORECASE)
+"""A number, a truth value, a date or time, nothing: what writers that quote every text leave without quotes."""
+COMMENT = "#"
+LONGEST_RECORD = 16 * 1024 * 1024
+"""Characters of one row; a quote that is still open then is none."""
+
+
+@dataclass
+class _Evidence:
+    """What was seen of the rows below the header.
+
+    Attributes:
+        quoted: columns with a field in quotes that holds something.
+        bare: columns with a text without quotes.
+        empty: whether there was ``""``.
+        needed: whether quotes held what a field cannot hold without them.
+        rows: records of several lines, each of which is a row by itself.
+        others: whether there was a text in quotes without ``#``, or one with it that is in none.
+    """
+
+    quoted: set[int] = field(default_factory=set)
+    bare: set[int] = field(default_factory=set)
+    empty: bool = False
+    needed: bool = False
+    rows: bool = False
+    others: bool = False
+
+    def take(self, fields: list[tuple[str, bool]], lines: int, width: int) -> None:
+        """Note the fields of a record: the text of each, and whether it is in quotes.
+
+        Args:
+            fields: of the record.
+            lines: that it spans.
+            width: fields of the header.
+        """
+        tabs = sum(text.count("\t") for text, quoted in fields if quoted)
+        if lines > 1 and tabs == (lines - 1) * (width - 1) and len(fields) == width > 1:
+            self.rows = True  # perhaps one text begins with a mark, and another one ends with a mark
+        elif lines > 1 or tabs or any('""' in text for text, quoted in fields if quoted):
+            self.needed = True
+        for column, (text, quoted) in enumerate(fields):
+            self.others |= bool(text) and quoted != (COMMENT in text) and (quoted or COMMENT in text)
+            if quoted and text:
+                self.quoted.add(column)
+            elif quoted:
+                self.empty = True
+            elif column not in self.bare and not NO_TEXT.fullmatch(text):
+                self.bare.add(column)
+
+    def speaks_for_quotes(self, header: list[tuple[str, bool]]) -> bool:
+        """Whether something was seen that only a writer of quotes writes: what needs them; in quotes all texts of the file, or
+        those of the columns whose name is in quotes, or those with ``#`` (DuckDB); or ``""`` alone.
+        """
+        if self.needed or self.rows:
+            return self.needed
+        named = {column for column, (_, quoted) in enumerate(header) if quoted}
+        if not self.quoted:
+            return self.empty or bool(named)
+        return not self.bare or not self.others or (self.quoted <= named and not self.quoted & self.bare)
 
 
 def has_quotes(lines: Iterable[str]) -> bool:
-    """Whether the lines of a TSV, with their ends, are written with quotes. How its header is quoted does not matter."""
-    taken: list[str] = []
-
-    def feed() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
-            yield line
-
-    every = {(quoting, end) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL) for end in ("\n", "\r\n")}
-    styles, seen = every, False
-    try:
-        for number, fields in enumerate(csv.reader(feed(), delimiter="\t", strict=True)):
-            text = EMPTY.sub(r"\1", "".join(taken).rstrip("\r\n"))
-            taken.clear()
-            if '"' in text:
-                seen = True
-                found = {style for style in every if EMPTY.sub(r"\1", _written(fields, *style)) == text}
-                styles = styles & found if number else (every if found else found)
-            if not styles:
-                return False
-    except csv.Error:
-        return False
-    return seen
+    """Whether the lines of a TSV, with their ends, are written with quotes. The first is the header, or a row like others."""
+    header: list[tuple[str, bool]] | None = None
+    seen = _Evidence()
+    for record, count in _records(lines):
+        if header is not None and len(seen.bare) == len(header) and '"' not in record and COMMENT not in record:
+            continue
+        fields = _fields(record)
+        if fields is None and header is not None:
+            return False
+        if header is None:
+            header = fields or [(name, False) for name in record.split("\t")]
+        elif fields:
+            seen.take(fields, count, len(header))
+    return header is not None and seen.speaks_for_quotes(header)
 
 
-def _written(fields: list[str], quoting: Any, end: str) -> str:
-    """A row as a writer of TSV has it; what ends a line decides which characters need quotes."""
-    target = io.StringIO()
-    csv.writer(target, delimiter="\t", quoting=quoting, lineterminator=end).writerow(fields)
-    return target.getvalue().removesuffix(end)
+def _records(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Records without their ends, and the number of lines of each: one goes on as long as a quote is open."""
+    waiting: list[str] = []
+    size, is_open = 0, False
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        is_open ^= line.count('"') % 2 == 1
+        if not is_open or size > LONGEST_RECORD:
+            yield END.sub("", "".join(waiting)), len(waiting)
+            waiting, size, is_open = [], 0, False
+    if waiting:
+        yield "".join(waiting), len(waiting)
+
+
+def _fields(record: str) -> list[tuple[str, bool]] | None:
+    """The text of each field and whether it is in quotes; None if a quote mark is where it cannot be."""
+    fields: list[tuple[str, bool]] = []
+    at = 0
+    while True:
+        found = FIELD.match(record, at)
+        if found is None:
+            return None
+        fields.append((found[2], False) if found[1] is None else (found[1], True))
+        if not found[3]:
+            return fields
+        at = found.end()

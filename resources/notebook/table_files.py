@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from resources.notebook.frames import as_arrow, convert
 from resources.notebook.text_files import dump
+from resources.quotes import has_quotes
 
 
 def read_csv(
@@ -19,6 +20,7 @@ def read_csv(
     delimiter: str = ",",
     columns: Sequence[str] | None = None,
     types: Mapping[str, str] | None = None,
+    quotes: bool = True,
 ) -> Any:
     """A table in UTF-8 with a header line; quoted values may span lines.
 
@@ -28,6 +30,7 @@ def read_csv(
         delimiter: between values.
         columns: only these, in this order.
         types: column -> Arrow's name of its type (``{"zip": "string"}`` keeps leading zeros); else found from the values.
+        quotes: whether values may be quoted; if not, a quote mark is a character and each line a row.
     """
     import pyarrow as pa
     import pyarrow.csv as csv
@@ -38,7 +41,7 @@ def read_csv(
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    parsing = csv.ParseOptions(delimiter=delimiter, quote_char='"' if quotes else False, newlines_in_values=quotes)
     table = csv.read_csv(file, parse_options=parsing, convert_options=conversion)
     odd = [field.name for field in table.schema if pa.types.is_binary(field.type) and field.name not in (types or {})]
     if odd:
@@ -49,8 +52,11 @@ def read_csv(
 def read_tsv(
     file: IO[bytes], as_: str, *, columns: Sequence[str] | None = None, types: Mapping[str, str] | None = None
 ) -> Any:
-    """The same with tabs."""
-    return read_csv(file, as_, delimiter="\t", columns=columns, types=types)
+    """The same with tabs. Whether it has quotes is seen by ``has_quotes``: most have none."""
+    data = file.read()
+    lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", errors="replace", newline="")
+    quotes = b'"' in data and has_quotes(lines)
+    return read_csv(io.BytesIO(data), as_, delimiter="\t", columns=columns, types=types, quotes=quotes)
 
 
 def write_csv(data: Any, *, delimiter: str = ",") -> bytes:
