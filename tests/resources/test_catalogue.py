@@ -45,7 +45,8 @@ def test_catalogue_that_finds_no_room_leaves_the_old_one(dataset: Dataset, room:
     assert done.returncode == 1, done.stderr
     assert "the old catalogue stays. Free some space" in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert (store / "catalog.duckdb").read_bytes() == before
-    assert {p.name for p in store.iterdir()} - {"unfinished"} == {"catalog.duckdb", "datasets"}  # a slow run keeps its rows
+    # a run that is slow keeps its unfinished rows
+    assert {p.name for p in store.iterdir()} - {"unfinished"} == {"catalog.duckdb", "datasets"}
 
 
 def test_new_catalogue_has_every_view_and_leaves_nothing_beside_it(dataset: Dataset) -> None:
@@ -53,7 +54,8 @@ def test_new_catalogue_has_every_view_and_leaves_nothing_beside_it(dataset: Data
     dataset.resources.warehouse.refresh()
     store = Path(dataset.resources.tables.root)
     assert views(store / "catalog.duckdb") == 4, "inventory, samples, phash, wide"
-    assert {p.name for p in store.iterdir()} - {"unfinished"} == {"catalog.duckdb", "datasets"}  # a slow run keeps its rows
+    # a run that is slow keeps its unfinished rows
+    assert {p.name for p in store.iterdir()} - {"unfinished"} == {"catalog.duckdb", "datasets"}
 
 
 def test_views_that_were_lost_without_an_error_are_noticed(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
