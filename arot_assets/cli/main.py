@@ -4,6 +4,7 @@ Belongs here: the list of commands. A command is imported only when it is called
 """
 
 import importlib
+import io
 import os
 import sys
 
@@ -105,5 +106,7 @@ def main(project: str | None) -> None:
     Tables are Parquet files below $AROT_STORE (default .arot/store in the project); catalog.duckdb there opens read-only in
     any DuckDB client. Every command tells its exit status truly: 0 is success.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is not UTF-8 goes out as the bytes that it is
+        sys.stdout.reconfigure(errors="surrogateescape")
     if project is not None:
         os.environ[PROJECT_VARIABLE] = os.path.abspath(project)  # for the processes that a command starts, too

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arot_assets.datasets.pairing import Pairs, pair
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.media.medium import Medium
-from resources.storage.objects import ObjectColumns
+from resources.storage.objects import ObjectColumns, shown
 
 PROBLEMS_SHOWN = 10
 UNUSED_SHOWN = 10
@@ -136,9 +136,7 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:  # a name that is not UTF-8 gets a row too; it will say that the object cannot be read
-        return pa.array(
-            [v.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for v in values], kind
-        )
+        return pa.array([shown(v) for v in values], kind)
 
 
 def _told(unused: Sequence[str]) -> str:

@@ -14,10 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from resources.storage.members.address import MARK
-
 from arot_assets.datasets.sidecars import EXTENSIONS
 from arot_assets.datasets.sources.keys import key_of, keyed_sidecars
+from resources.storage.member_address import MARK
 
 Fold = Callable[[str], str]
 

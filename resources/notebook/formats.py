@@ -22,6 +22,9 @@ from resources.notebook import text_files as texts
 from resources.notebook.frames import TABLES, default_library
 from resources.storage.objects import StorageError
 
+NEAR = 30
+"""Characters that an error shows before and behind the one that is wrong."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -128,6 +131,13 @@ def encode(data: Any, uri: str, extension: str | None, options: Mapping[str, Any
             raw = kind.write(data, **options)
     except StorageError:
         raise
+    except UnicodeEncodeError as error:
+        text = error.object[: error.start].rpartition("\n")[2][-NEAR:]
+        text += error.object[error.start : error.end + NEAR].partition("\n")[0]
+        raise StorageError(
+            f"cannot write '{uri}': '…{text}…' in it is not UTF-8, as names of files may be; rename the file",
+            kind="format",
+        ) from error
     except Exception as error:  # as in ``parse``
         raise StorageError(
             f"cannot write a {type(data).__name__} to '{uri}' as {kind.name}: {str(error) or type(error).__name__}",

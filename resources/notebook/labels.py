@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.notebook.frames import convert, default_library
 from resources.notebook.sheets import PAGE, Tile
-from resources.storage.objects import StorageError
+from resources.storage.objects import StorageError, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,8 +89,8 @@ class LabelGallery:
         """The live widget for who can show it; the page, from ``_repr_html_``, for who cannot."""
         if not self.live:
             return {}
-        shown = self.widget()._repr_mimebundle_(**options)
-        data = shown[0] if isinstance(shown, tuple) else shown
+        made = self.widget()._repr_mimebundle_(**options)
+        data = made[0] if isinstance(made, tuple) else made
         return {**(data or {}), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
@@ -143,7 +143,8 @@ def start_labels(
     if wrong:
         raise ValueError(f"chosen holds labels that are no choice: {', '.join(wrong)}")
     named = tuple(t if t.uri else Tile(str(n), t.label, t.picture, t.error) for n, t in enumerate(tiles))
-    before = {n: (chosen or {})[t.uri] for n, t in enumerate(named) if t.uri in (chosen or {})}
+    known = {shown(uri): label for uri, label in (chosen or {}).items()}
+    before = {n: known[t.uri] for n, t in enumerate(named) if t.uri in known}
     made = LabelGallery(named, names, before, height, live=can_be_live() if live is None else live)
     if made.live:
         made.widget()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from resources.notebook.formats import parse
 from resources.notebook.pictures import thumbnail
 from resources.notebook.results import Loaded, load_many
-from resources.storage.objects import StorageError
+from resources.storage.objects import StorageError, shown
 
 if TYPE_CHECKING:
     from resources.storage.storage import Storage
@@ -35,7 +35,7 @@ class Tile:
     """One picture of a sheet.
 
     Attributes:
-        uri: where it came from; empty for what was given as pixels.
+        uri: where it came from, as ``shown`` writes it; empty for what was given as pixels.
         label: what stands below it.
         picture: a JPEG as ``data:`` URI; empty when there is none.
         error: why there is none.
@@ -110,20 +110,20 @@ def make_tiles(
     given = list(images)
     if labels is not None and len(labels) != len(given):
         raise ValueError(f"{len(given)} pictures but {len(labels)} labels")
-    shown = given[:limit]
-    uris = [os.fspath(item) for item in shown if isinstance(item, str | os.PathLike)]
+    taken = given[:limit]
+    uris = [os.fspath(item) for item in taken if isinstance(item, str | os.PathLike)]
 
     def small(uri: str) -> str:
         return thumbnail(parse(_bytes(storage, uri), uri, "jpg", None, {}), height * SHARPNESS)[0]
 
     loaded = iter(load_many(uris, small, workers=workers, progress=progress and bool(uris), title="thumbnails"))
     tiles = []
-    for n, item in enumerate(shown):
+    for n, item in enumerate(taken):
         found = next(loaded) if isinstance(item, str | os.PathLike) else _given(item, height)
         name = found.uri.split("?")[0].rstrip("/").rsplit("/", 1)[-1] or str(n)
         label = name if labels is None else str(labels[n])
-        tiles.append(Tile(found.uri, label, found.value or "", str(found.error) if found.error else ""))
-    return tuple(tiles), len(given) - len(shown)
+        tiles.append(Tile(shown(found.uri), shown(label), found.value or "", str(found.error) if found.error else ""))
+    return tuple(tiles), len(given) - len(taken)
 
 
 def _given(item: Any, height: int) -> Loaded[str]:
@@ -148,17 +148,17 @@ def _bytes(storage: "Storage", uri: str) -> Any:
 def _figure(tile: Tile, height: int) -> str:
     title = html.escape(tile.uri or tile.label, quote=True)
     if tile.picture:
-        shown = (
+        picture = (
             f'<img src="{tile.picture}" alt="{html.escape(tile.label, quote=True)}" '
             f'style="height:{height}px;max-width:100%;object-fit:contain;display:block;margin:0 auto">'
         )
     else:
-        shown = (
+        picture = (
             f'<div style="height:{height}px;width:{height}px;overflow:auto;box-sizing:border-box;padding:6px;'
             f'border:1px dashed #b33;color:#b33;font-size:11px">{html.escape(tile.error)}</div>'
         )
     label = html.escape(tile.label).replace("\n", "<br>")
     return (
-        f'<figure title="{title}" style="margin:0;max-width:{height * 3}px">{shown}'
+        f'<figure title="{title}" style="margin:0;max-width:{height * 3}px">{picture}'
         f'<figcaption style="font-size:11px;text-align:center;overflow-wrap:anywhere">{label}</figcaption></figure>'
     )

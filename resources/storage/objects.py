@@ -51,6 +51,14 @@ class ObjectColumns(NamedTuple):
         return map(ObjectInfo, self.uri, self.size, self.mtime, self.etag)
 
 
+def shown(name: str) -> str:
+    """A name as text that any file, table or page can hold: what is not UTF-8 in it, as file systems allow, is ``\\xNN``."""
+    try:
+        return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a character, as JSON can hold it
+        return name.encode("utf-8", "backslashreplace").decode()
+
+
 class Lost(NamedTuple):
     """An object that could not be copied or deleted, and why."""
 
@@ -86,7 +94,7 @@ class StorageError(ArotError):
     """
 
     def __init__(self, message: str, *, kind: str = "") -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.kind = kind
 
     @property

@@ -33,6 +33,7 @@ from resources.storage.objects import (
     local_path,
     outermost,
     scheme_of,
+    shown,
 )
 from resources.storage.s3.settings import S3Settings
 
@@ -314,9 +315,12 @@ class Storage:
         """The backend of a URI.
 
         Raises:
-            StorageError: nothing here reads its scheme.
+            StorageError: nothing here reads its scheme, or it is not UTF-8, which only names of this machine may be.
         """
-        return self._of_scheme(scheme_of(uri))
+        scheme = scheme_of(uri)
+        if scheme not in (FILE, MEMBERS) and shown(uri) != uri:
+            raise StorageError(f"'{uri}' is no address: it is not UTF-8; give it another name there", kind="invalid")
+        return self._of_scheme(scheme)
 
     def _of_scheme(self, scheme: str) -> Backend:
         scheme = SAME_BACKEND.get(scheme, scheme)

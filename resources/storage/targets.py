@@ -6,7 +6,7 @@ Belongs here: turning a name of a listing, an archive or a hub into a place belo
 import os
 import re
 
-from resources.storage.objects import StorageError, absolute, is_local, local_path
+from resources.storage.objects import StorageError, absolute, is_local, local_path, shown
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_NAME = 255
@@ -29,9 +29,10 @@ def target_of(root: str, name: str) -> str:
         StorageError: the name leaves the target (``..``, absolute, through a symbolic link), or no file can be called so.
     """
     why = _refused(name, is_local(root))
+    quoted = repr(name) if CONTROL.search(name) else f"'{name}'"
     if why:
         raise StorageError(
-            f"the name {name!r} is refused below '{root}': {why}; rename it at its source", kind="refused_name"
+            f"the name {quoted} is refused below '{root}': {why}; rename it at its source", kind="refused_name"
         )
     place = root_prefix(root) + name
     if is_local(root):
@@ -39,7 +40,7 @@ def target_of(root: str, name: str) -> str:
         parent = os.path.realpath(os.path.dirname(place))
         if parent != top and not parent.startswith(top.rstrip("/") + "/"):
             raise StorageError(
-                f"the name {name!r} is refused below '{root}': a symbolic link leads out of the folder; remove the link",
+                f"the name {quoted} is refused below '{root}': a symbolic link leads out of the folder; remove the link",
                 kind="refused_name",
             )
     return place
@@ -52,7 +53,7 @@ def _refused(name: str, local: bool) -> str:
     if ".." in parts:
         return "'..' would leave the folder"
     if not local:
-        return ""
+        return "" if shown(name) == name else "it is not UTF-8"
     if "" in parts or "." in parts:
         return "an empty part or '.' names another file than it says"
     if CONTROL.search(name):

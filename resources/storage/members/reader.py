@@ -66,11 +66,6 @@ class Reader(Protocol):
         ...
 
 
-def shown(name: str) -> str:
-    """A name of a member as text of an address: what is not UTF-8 is written as ``\\\\xNN``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def numbered(names: Sequence[str]) -> list[str]:
     """The names, each made unique. Of equal ones the last keeps its name, since it is the one that unpacking would leave;
     those before it get a number before the first dot: ``a/b.left.jpg`` becomes ``a/b~1.left.jpg``, so that the members of one

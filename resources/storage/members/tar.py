@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from resources.storage.members.reader import Entry, MemberError, numbered, repeated, shown
+from resources.storage.members.reader import Entry, MemberError, numbered, repeated
+from resources.storage.objects import shown
 
 CHUNK = 1024 * 1024
 MOST_LINKS = 40

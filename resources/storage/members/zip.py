@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
-from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError, numbered, repeated, shown
+from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError, numbered, repeated
+from resources.storage.objects import shown
 
 ZSTANDARD = 93
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, ZSTANDARD)
