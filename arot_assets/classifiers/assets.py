@@ -16,30 +16,28 @@ from arot_assets.automation import WHOLE, shard_condition
 from arot_assets.classifiers import labels as label_tables
 from arot_assets.classifiers import split as splits
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.head import HeadError
-from arot_assets.classifiers.inputs import PHASH, classifier_is_current, dataset_root, with_hashes
-from arot_assets.classifiers.promotion import ROOT, classifier_file, current
+from arot_assets.classifiers.inputs import PHASH, with_hashes
+from arot_assets.classifiers.promotion import classifier_file, current
 from arot_assets.classifiers.scores import score_columns
 from arot_assets.classifiers.scoring import ScoreResult, promoted_head, score_shard
+from arot_assets.classifiers.steps import label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
+from arot_assets.datasets.places import dataset_root
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import metric_schema
-from resources.storage import Storage, StorageError
+from resources.errors import ArotError
+from resources.storage import Storage
 from resources.tables import Tables
-from resources.tables.tables import TablesError
 from resources.warehouse import Warehouse
 
-__all__ = ["classifier_assets", "classifier_is_current", "unpartitioned_keys"]
-
 GROUP = "classifiers"
-LABELS, SPLIT, HEAD = "labels", "split", "head"
 _Condition = dg.AutomationCondition
 
 
 def unpartitioned_keys(name: str) -> list[dg.AssetKey]:
     """The asset keys of a classifier's labels, split and head, in the order of the work."""
-    return [dg.AssetKey([ROOT, name, part]) for part in (LABELS, SPLIT, HEAD)]
+    return [dg.AssetKey(list(path)) for path in training_paths(name)]
 
 
 def classifier_assets(
@@ -68,7 +66,7 @@ def _condition(sharded: Sequence[dg.AssetKey], whole: Sequence[dg.AssetKey] = ()
 
 def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     name, dataset = declaration.name, declaration.dataset
-    deps = _label_sources(declaration)
+    deps = [dg.AssetKey(list(path)) for path in label_sources(declaration)]
 
     @dg.asset(
         key=unpartitioned_keys(name)[0],
@@ -95,7 +93,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
                 )
             digest = label_tables.labels_digest(table)
             tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
-        except (label_tables.LabelError, StorageError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         counts = table["label"].value_counts().to_pylist()
         return dg.MaterializeResult(
@@ -110,26 +108,6 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         )
 
     return labels
-
-
-def _label_sources(declaration: ClassifierDeclaration) -> list[dg.AssetKey]:
-    """What the labels are read from: the samples, or the tables of the query."""
-    query = declaration.labels.from_sql
-    if query is None:
-        return [samples_key(declaration.dataset)]
-    try:
-        read = label_tables.query_tables(query)
-    except label_tables.LabelError:  # one classifier's query does not keep the rest from loading; its labels tell why
-        return [samples_key(declaration.dataset)]
-    keys = {
-        dg.AssetKey(["models", table])
-        if schema == "main"
-        else samples_key(schema)
-        if table == "wide"
-        else dg.AssetKey([schema, table])
-        for schema, table in read
-    }
-    return sorted(keys)
 
 
 def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
@@ -155,7 +133,7 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
                 hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split
             )
             tables.write(table, classifier_file(name, "split.parquet"))
-        except (label_tables.LabelError, TablesError, StorageError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         groups = len(set(table["group_id"].to_pylist()))
         return dg.MaterializeResult(
@@ -203,7 +181,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
 
         try:
             result = train(declaration, tables.read(classifier_file(name, "split.parquet")), storage, tables, warehouse)
-        except (label_tables.LabelError, HeadError, TablesError, StorageError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
@@ -273,7 +251,7 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
                 context.add_asset_metadata(
                     metadata=_shard_metadata(result), asset_key=metric_key(dataset, name), partition_key=shard
                 )
-        except (HeadError, TablesError, StorageError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         warehouse.refresh()
         return dg.MaterializeResult(metadata={"head": head.digest() if head else why_no_head})

@@ -11,6 +11,7 @@ from arot_assets.classifiers.assets import unpartitioned_keys
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import classifier_file, latest
 from arot_assets.classifiers.split import leaking_groups
+from arot_assets.classifiers.steps import GOOD_ENOUGH, NO_LEAK
 from arot_assets.metrics.checks import conservation_check
 from resources.tables import Tables
 
@@ -25,7 +26,7 @@ def classifier_checks(declaration: ClassifierDeclaration) -> Iterator[dg.AssetCh
 def _split_does_not_leak(name: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=unpartitioned_keys(name)[1],
-        name="no_leak",
+        name=NO_LEAK,
         blocking=True,
         description="No group of near-duplicates is in more than one split.",
     )
@@ -43,7 +44,7 @@ def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition
 
     @dg.asset_check(
         asset=unpartitioned_keys(name)[2],
-        name="good_enough",
+        name=GOOD_ENOUGH,
         description="The head trained last reaches promote_if: "
         + (", ".join(f"{k} >= {v:g}" for k, v in declaration.promote_if.items()) or "anything"),
     )

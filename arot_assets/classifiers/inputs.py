@@ -19,9 +19,9 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.labels import LabelError, read_labels
 from arot_assets.classifiers.promotion import latest
 from arot_assets.classifiers.scores import VECTOR, vectors
-from arot_assets.datasets.inventory import INVENTORY
+from arot_assets.datasets.inventory import InventoryError
+from arot_assets.datasets.places import dataset_root
 from resources.tables import TableRef, Tables
-from resources.warehouse import Warehouse
 from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
@@ -43,18 +43,6 @@ class Usable:
     digest: str
     rows: int
     embedding_version: str
-
-
-def dataset_root(tables: Tables, dataset: str) -> str:
-    """The source of a dataset as its inventory noted it; uris start with it.
-
-    Raises:
-        LabelError: there is no inventory yet.
-    """
-    footer = tables.footer_if_any(TableRef(dataset, INVENTORY))
-    if footer is None or "root" not in footer:
-        raise LabelError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
-    return footer["root"]
 
 
 def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table) -> pa.Table:
@@ -147,10 +135,15 @@ def read_vectors(
     return order, np.concatenate(parts)[[place[sample_id] for sample_id in order]]
 
 
-def classifier_is_current(declaration: ClassifierDeclaration, tables: Tables, warehouse: Warehouse) -> bool:
+def training_is_current(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, tables: Tables) -> bool:
     """Whether the head trained last is still what training now would give; reads no vector.
 
     Labels that cannot be read are not current, so that training runs and tells why.
+
+    Args:
+        con: a connection with the catalogue's views.
+        declaration: the classifier.
+        tables: the lake.
     """
     import duckdb
 
@@ -158,8 +151,7 @@ def classifier_is_current(declaration: ClassifierDeclaration, tables: Tables, wa
     if pointer is None:
         return False
     try:
-        with warehouse.connect() as con:
-            labels = read_labels(con, declaration, dataset_root(tables, declaration.dataset))
-            return usable_inputs(con, declaration, labels).digest == pointer.inputs
-    except (LabelError, duckdb.Error):
+        labels = read_labels(con, declaration, dataset_root(tables, declaration.dataset))
+        return usable_inputs(con, declaration, labels).digest == pointer.inputs
+    except (LabelError, InventoryError, duckdb.Error):
         return False

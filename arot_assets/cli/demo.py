@@ -4,8 +4,7 @@ import time
 
 import click
 
-from arot_assets.cli.work import Work
-from arot_assets.declarations import ImageDataset
+from arot_assets.cli.work import States, Work
 
 DATASET = "demo"
 TRY = (
@@ -30,8 +29,8 @@ def command() -> None:
 
     started = time.monotonic()
     with open_work(DATASET) as work, reporting(reporter()):
-        declared = work.declared.dataset(DATASET)
-        work.bring_up_to_date(declared)
+        work.declared.dataset(DATASET)
+        states = work.bring_up_to_date(DATASET)
     seconds = time.monotonic() - started
     if work.done:
         click.secho(f"\nDone in {seconds:.0f} s:", bold=True)
@@ -41,18 +40,17 @@ def command() -> None:
         click.secho(
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
-    _summary(work, declared)
+    _summary(work, states)
 
 
-def _summary(work: Work, declared: ImageDataset) -> None:
+def _summary(work: Work, states: States) -> None:
     from arot_assets.status import failures_by_reason
     from arot_assets.subsets.runner import load_result
 
-    status = work.status(declared)
     click.secho("\nRows (what went in came out):", bold=True)
-    click.echo(f"  {'demo.inventory':<18} {sum(status.objects.values()):>6,} objects")
-    for table in status.tables.values():
-        click.echo(f"  {DATASET + '.' + table.name:<18} {table.rows:>6,} rows, {table.failed} failed")
+    for key, state in states.items():
+        if key[0] == DATASET:
+            click.echo(f"  {'.'.join(key):<18} {state.rows:>6,} rows, {state.failed} failed")
     click.secho("\nNot usable, by reason:", bold=True)
     for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
         click.echo(f"  {rows:>4}  {reason}")

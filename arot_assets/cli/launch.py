@@ -1,7 +1,7 @@
 """Dagster runs started from the command line, in this process, recorded where the UI looks.
 
 Belongs here: the instance, running a set of assets for a set of shards, tidying up after killed runs.
-Does not belong here: which assets and shards (``run.py``).
+Does not belong here: which assets and shards (``work.py``).
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from arot_assets.cli.check_results import check_problem
 from arot_assets.datasets.assets import shard_partitions
 from arot_assets.project import dagster_settings
 from resources.errors import ArotError
@@ -157,34 +158,15 @@ def run_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, keys: 
     return job.execute_in_process(instance=instance, tags=tags, run_config=config, raise_on_error=False).run_id
 
 
-def failed_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, groups: Collection[str]) -> list[str]:
-    """One line for each check whose last evaluation failed as an error, whichever run that was in.
-
-    Args:
-        definitions: all of the project's definitions.
-        instance: where evaluations are recorded.
-        groups: first parts of the asset keys that count.
-    """
-    lines = []
-    for key in sorted(definitions.resolve_asset_graph().asset_check_keys):
-        record = instance.get_latest_asset_check_evaluation_record(key) if key.asset_key.path[0] in groups else None
-        event = record.event.dagster_event if record is not None and record.event is not None else None
-        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            lines += _check_problem(event.asset_check_evaluation_data)
-    return lines
-
-
-def _check_problem(check: dg.AssetCheckEvaluation) -> list[str]:
-    if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
-        return []
-    return [f"check {check.asset_key.to_user_string()}:{check.check_name} failed: {check.description or 'see the UI'}"]
-
-
 def _ranges(instance: dg.DagsterInstance, dataset: str | None, shards: Sequence[str]) -> Iterator[dict[str, str]]:
     if dataset is None:
         yield {}
         return
-    known = instance.get_dynamic_partitions(str(shard_partitions(dataset).name))
+    name = str(shard_partitions(dataset).name)
+    unknown = sorted(set(shards) - set(instance.get_dynamic_partitions(name)))
+    if unknown:  # the store is older than this instance
+        instance.add_dynamic_partitions(name, unknown)
+    known = instance.get_dynamic_partitions(name)
     position = {shard: n for n, shard in enumerate(known)}
     numbered = enumerate(sorted(shards, key=position.__getitem__))
     for _, group in groupby(numbered, key=lambda pair: position[pair[1]] - pair[0]):
@@ -216,7 +198,7 @@ def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             cause = data.error.cause or data.error if data.error else None
             yield f"{event.step_key}: {told or (cause.message.strip() if cause else 'failed')}"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            yield from _check_problem(event.asset_check_evaluation_data)
+            yield from check_problem(event.asset_check_evaluation_data)
 
 
 def _answers(server: str) -> bool:

@@ -19,18 +19,14 @@ def command(dataset: str, reason: str) -> None:
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
+    from arot_assets.steps import Look
 
     with open_work(dataset) as work, reporting(reporter()):
-        declared = work.declared.dataset(dataset)
-        before = _failed(work.status(declared))
-        work.fill_shards(declared, reason)
-        work.fill_shards(declared, None)
-        work.train_and_score(declared)
-        work.build_models()
-        after = _failed(work.status(declared))
+        work.declared.dataset(dataset)
+        graph = work.graph.of_dataset(dataset)
+        with Look(work.resources) as look:
+            before = sum(look.of(step).failed for step in graph if step.dataset == dataset)
+        states = work.walk(graph, retry=reason, sources=False)
+        after = sum(states[step.keys[0]].failed for step in graph if step.dataset == dataset)
     click.echo(f"{dataset}: {before:,} failed rows before, {after:,} now")
     work.declared.require_whole(dataset)
-
-
-def _failed(status) -> int:  # type: ignore[no-untyped-def]
-    return sum(table.failed for table in status.tables.values())

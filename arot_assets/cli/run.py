@@ -25,6 +25,7 @@ def command(dataset: str, metrics: str | None) -> None:
     """
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
+    from arot_assets.datasets.steps import inventory_path
     from arot_assets.progress import reporting
 
     started = time.monotonic()
@@ -36,24 +37,24 @@ def command(dataset: str, metrics: str | None) -> None:
                 raise click.ClickException(
                     f"'{name}' is no metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
                 )
-        status = work.bring_up_to_date(declared, wanted)
+        states = work.bring_up_to_date(dataset, wanted)
     for line in work.done:
         click.echo(f"  {line}")
     _show_waterfalls(work)
     seconds = time.monotonic() - started
     if not work.done:
-        click.echo(
-            f"{dataset}: nothing to do, all {sum(status.objects.values()):,} objects are up to date ({seconds:.1f} s)"
-        )
+        objects = states[inventory_path(dataset)].rows
+        click.echo(f"{dataset}: nothing to do, all {objects:,} objects are up to date ({seconds:.1f} s)")
     else:
         click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
-    for table in status.tables.values():
-        for column, values in table.outside.items():
-            click.echo(f"  {values:,} values of {table.name}.{column} are outside the range that it declares")
-        if table.failed:
-            lost = f", {table.lost:,} of them had a value of an earlier version" if table.lost else ""
+    for key, state in states.items():
+        name = key[-1]
+        for column, values in state.outside.items():
+            click.echo(f"  {values:,} values of {name}.{column} are outside the range that it declares")
+        if state.failed:
+            lost = f", {state.lost:,} of them had a value of an earlier version" if state.lost else ""
             click.echo(
-                f"  {table.failed:,} of {table.rows:,} rows of {table.name} failed{lost}; `arot status {dataset}` says why"
+                f"  {state.failed:,} of {state.rows:,} rows of {name} failed{lost}; `arot status {dataset}` says why"
             )
     work.declared.require_whole(dataset)  # at the end: all else is done
 

@@ -10,6 +10,7 @@ from arot_assets.cli.launch import close_killed_runs, open_instance
 from arot_assets.cli.problems import tell_problem, tell_problems
 from arot_assets.cli.work import Work
 from arot_assets.declarations import load_declarations
+from arot_assets.graph import project_graph
 from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from resources.defaults import default_resources
@@ -49,4 +50,4 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
     with open_instance() as instance:
         for run_id in close_killed_runs(instance):
             click.echo(f"run {run_id} was killed before it ended; its work is taken up again", err=True)
-        yield Work(declared, resources, project, instance, definitions, click.echo)
+        yield Work(declared, resources, project, project_graph(declared, project), instance, definitions)

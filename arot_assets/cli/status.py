@@ -1,24 +1,33 @@
-"""`arot status`: shards and tables, done, missing, failed by reason."""
+"""`arot status`: what is current and what is missing, failed rows by reason."""
+
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from arot_assets.steps import Graph, Look, State
 
 REASONS_SHOWN = 10
 
 
-@click.command(name="status", short_help="shards and tables: done, missing, failed by reason")
+@click.command(name="status", short_help="what is current and what is missing; failed rows by reason")
 @click.argument("dataset", required=False)
 def command(dataset: str | None) -> None:
-    """What is done and what is missing, of DATASET or of all datasets.
+    """What is done and what is missing, of DATASET and what is made from it, or of everything.
 
-    Reads footers only, so it is quick on millions of rows. Failed rows are listed by reason when a DATASET is named.
+    It asks what `arot run` asks, except for the sources: these are not looked at. Footers are read, and few rows, so it is
+    quick on millions of rows. Failed rows are listed by reason when a DATASET is named.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from arot_assets.declarations import DeclarationError, load_declarations
+    from arot_assets.graph import project_graph
     from arot_assets.leftovers import leftover_datasets, leftover_metrics
     from arot_assets.project import sql_folder
-    from arot_assets.status import dataset_status, failures_by_reason
+    from arot_assets.status import failures_by_reason
+    from arot_assets.steps import Look
     from arot_assets.subsets.leftovers import leftover_models
     from arot_assets.subsets.load import load_project
     from resources.defaults import default_resources
@@ -26,31 +35,23 @@ def command(dataset: str | None) -> None:
 
     declared = load_declarations()
     declared.check_metrics()
+    project = load_project(sql_folder())
     resources = default_resources()
     console = Console(width=max(Console().width, 110))
-    names = [dataset] if dataset else list(declared.datasets)
+    graph = project_graph(declared, project)
+    names = [declared.dataset(dataset).name] if dataset else list(declared.datasets)
     if not names and not declared.faults:
         click.echo("no dataset is declared; `arot new image-dataset NAME SOURCE` declares one")
-    for name in names:
-        status = dataset_status(resources, declared.dataset(name), declared.classifiers)
-        objects = ", ".join(f"{count:,} {state}" for state, count in status.objects.items()) or "no inventory yet"
-        shown = Table(
-            "table", "shards done", "missing", "rows", "failed", title=f"{name}: {objects}", title_justify="left"
-        )
-        for table in status.tables.values():
-            total = len(status.shards)
-            shown.add_row(
-                table.name, f"{table.done} of {total}", str(len(table.missing)), f"{table.rows:,}", f"{table.failed:,}"
-            )
-        console.print(shown)
-        if dataset:
-            for table in status.tables.values():
-                if table.failed:
-                    for reason, rows in failures_by_reason(resources, name, table.name)[:REASONS_SHOWN]:
-                        console.print(f"  {table.name}: {rows:,} x {reason}", markup=False, highlight=False)
-        if not status.objects or any(t.missing for t in status.tables.values()):
-            click.echo(f"`arot run {name}` does the missing work")
-    for name in leftover_models(load_project(sql_folder()), resources.tables):
+    with Look(resources) as look:
+        for name in names:
+            _show_dataset(console, graph, look, name)
+        _show_others(console, graph.of_dataset(dataset) if dataset else graph, look, set(declared.datasets))
+        for step in graph if dataset else ():
+            if step.dataset == dataset and look.of(step).failed:
+                table = step.keys[0][-1]
+                for reason, rows in failures_by_reason(resources, dataset, table)[:REASONS_SHOWN]:
+                    console.print(f"  {table}: {rows:,} x {reason}", markup=False, highlight=False)
+    for name in leftover_models(project, resources.tables):
         click.echo(
             f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
             f"`arot rm {resources.tables.uri(ModelRef(name))}` in any case"
@@ -67,3 +68,39 @@ def command(dataset: str | None) -> None:
         declared.require_whole(dataset)
     elif declared.faults:
         raise DeclarationError("\n".join(f"left out: {line}" for line in declared.problems()))
+
+
+def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str) -> None:
+    """The tables of one dataset, shard by shard."""
+    from rich.table import Table
+
+    own = [(step, look.of(step)) for step in graph if step.keys[0][0] == dataset]
+    counts = [f"{number:,} {what}" for _, state in own for what, number in state.counts.items()]
+    title = f"{dataset}: {', '.join(counts) or 'no inventory yet'}"
+    shown = Table("table", "shards done", "missing", "rows", "failed", title=title, title_justify="left")
+    for step, state in own:
+        if step.dataset:
+            done = f"{len(state.shards) - len(state.missing)} of {len(state.shards)}"
+            shown.add_row(step.keys[0][-1], done, str(len(state.missing)), f"{state.rows:,}", f"{state.failed:,}")
+    console.print(shown)
+    if any(not state.current for _, state in own):
+        click.echo(f"`arot run {dataset}` does the missing work")
+
+
+def _show_others(console: "Console", graph: "Graph", look: "Look", datasets: set[str]) -> None:
+    """What is made from the tables of datasets, without shards."""
+    from rich.table import Table
+
+    shown = Table("made from them", "state", "rows")
+    for step in graph:
+        if step.keys[0][0] not in datasets and not step.by_hand:
+            state = look.of(step)
+            shown.add_row(step.name, _in_words(state), f"{state.rows:,}" if state.rows else "")
+    if shown.rows:
+        console.print(shown)
+
+
+def _in_words(state: "State") -> str:
+    if state.waits:
+        return f"waits for {', '.join(state.waits)}"
+    return "current" if state.current else "to be made"

@@ -12,8 +12,10 @@ from arot_assets.automation import shard_condition
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from resources.storage import Storage, StorageError
+from resources.errors import ArotError
+from resources.storage import Storage
 from resources.tables import INVENTORY, TableRef, Tables
 from resources.warehouse import Warehouse
 
@@ -34,12 +36,12 @@ def shard_partitions(dataset: str) -> dg.DynamicPartitionsDefinition:
 
 def inventory_key(dataset: str) -> dg.AssetKey:
     """The asset key of a dataset's inventory."""
-    return dg.AssetKey([dataset, "inventory"])
+    return dg.AssetKey(list(inventory_path(dataset)))
 
 
 def samples_key(dataset: str) -> dg.AssetKey:
     """The asset key of a dataset's samples."""
-    return dg.AssetKey([dataset, sample_rows.SAMPLES])
+    return dg.AssetKey(list(samples_path(dataset)))
 
 
 def dataset_assets(declaration: DatasetDeclaration) -> list[dg.AssetsDefinition]:
@@ -67,7 +69,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         try:
             plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
-        except (StorageError, inventories.InventoryError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         shards = sorted(plan.inventory["shard"].unique().to_pylist())
         _register(context, dataset, shards)
@@ -138,7 +140,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         for shard in context.partition_keys:
             try:
                 result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
-            except StorageError as error:
+            except ArotError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             context.log.info(
                 f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read, {dict(result.statuses)}"

@@ -10,6 +10,7 @@ import dagster as dg
 from arot_assets.datasets.assets import samples_key
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import SAMPLES
+from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.metadata import markdown_table
 from resources.tables import INVENTORY, Tables
 from resources.warehouse import Warehouse
@@ -26,7 +27,7 @@ def dataset_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDe
 def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=samples_key(dataset),
-        name="conservation",
+        name=CONSERVATION,
         blocking=True,
         description="Exactly one row for every object of every shard that has been worked on.",
     )

@@ -93,6 +93,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a look at the source found.
+
+    Attributes:
+        plan: the next inventory.
+        listing: what the source showed.
+        footer: what the inventory's file is to say of itself.
+    """
+
+    plan: Plan
+    listing: Listing
+    footer: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Difference:
     """How a listing differs from the inventory before. Objects are told by their row numbers, int64 [N] each.
 
@@ -320,9 +335,29 @@ def take_inventory(
         StorageError: the source cannot be listed, or the store not written.
         InventoryError: every object of a known source vanished at once (an unmounted disk looks like that).
     """
+    found = survey(storage, tables, declaration, now)
+    record(tables, declaration.name, found)
+    return found.plan, found.listing
+
+
+def record(tables: Tables, dataset: str, found: Survey) -> None:
+    """Write what a survey found; the inventory is the same but for ``last_seen`` when its plan does not differ.
+
+    Raises:
+        StorageError: the store cannot be written; the inventory stays as it was.
+    """
+    tables.write(found.plan.inventory, TableRef(dataset, INVENTORY), footer=found.footer)
+
+
+def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime) -> Survey:
+    """List the source and compare it with the inventory; writes nothing.
+
+    Raises:
+        StorageError: the source cannot be listed.
+        InventoryError: see ``take_inventory``.
+    """
     previous = read_inventory(tables, declaration.name)
-    ref = TableRef(declaration.name, INVENTORY)
-    footer = tables.footer_if_any(ref)
+    footer = tables.footer_if_any(TableRef(declaration.name, INVENTORY))
     pinned = pin(storage, declaration)
     rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
     reused = previous if (footer or {}).get(ARCHIVES, "") == rules else None
@@ -363,5 +398,4 @@ def take_inventory(
     footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()}, ensure_ascii=False)}
     footer |= {MEDIUM: declaration.medium.name}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
-    tables.write(result.inventory, ref, footer=footer)
-    return result, listing
+    return Survey(result, listing, footer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from arot_assets.datasets.declaration import UrlList
-from arot_assets.datasets.inventory import MEDIUM, RULES
+from arot_assets.datasets.inventory import MEDIUM, RULES, InventoryError
 from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader, under
 from arot_assets.media.image.medium import IMAGE
@@ -41,6 +41,18 @@ class Place:
         """
         read = reader(self.storage, self.medium, sample_ids, self.copies)
         return lambda uri: File(uri, partial(read, uri))
+
+
+def dataset_root(tables: Tables, dataset: str) -> str:
+    """The source of a dataset; uris start with it.
+
+    Raises:
+        InventoryError: there is no inventory yet.
+    """
+    footer = tables.footer_if_any(TableRef(dataset, INVENTORY))
+    if footer is None or "root" not in footer:
+        raise InventoryError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
+    return footer["root"]
 
 
 def place_of(storage: Storage, tables: Tables, dataset: str, sample_ids: Collection[str] | None = None) -> Place:

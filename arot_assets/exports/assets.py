@@ -7,28 +7,27 @@ It has no automation condition: publishing is a person's act, by `arot publish` 
 
 import dagster as dg
 
-from arot_assets.errors import ProjectError
 from arot_assets.exports.declaration import HubDatasetDeclaration
-from arot_assets.exports.errors import ExportError
+from arot_assets.exports.steps import EXPORTS, export_path
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
 from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.load import load_project
 from resources.defaults import Resources
+from resources.errors import ArotError
 from resources.models import Models
-from resources.storage import Storage, StorageError
+from resources.storage import Storage
 from resources.tables import Tables
-from resources.tables.tables import TablesError
 from resources.warehouse import Warehouse
 
-GROUP = "exports"
+GROUP = EXPORTS
 SHEET_COLUMNS = 8
 CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of pictures"
 
 
 def export_key(name: str) -> dg.AssetKey:
     """The asset of an export."""
-    return dg.AssetKey([GROUP, name])
+    return dg.AssetKey(list(export_path(name)))
 
 
 def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinition]:
@@ -58,7 +57,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         resources = Resources(storage, tables, warehouse, Models())
         try:
             done = publish(declaration, load_project(sql_folder()), resources)
-        except (ExportError, ProjectError, TablesError, StorageError) as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: dict[str, dg.MetadataValue | dg.TableSchema | str | int | bool] = {

@@ -6,9 +6,9 @@ Belongs here: looking that up. Does not belong here: how a card shows it (``card
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arot_assets.classifiers.inputs import dataset_root
 from arot_assets.classifiers.promotion import ROOT, current, load_head
 from arot_assets.datasets.inventory import COMMIT, INVENTORY
+from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.samples import SAMPLES
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import Rows, added_descriptions, shown_source

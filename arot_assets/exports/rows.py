@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from arot_assets.classifiers.inputs import dataset_root
+from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.samples import COMMON
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from arot_assets.classifiers.inputs import dataset_root
-from arot_assets.datasets.places import Place
+from arot_assets.datasets.places import Place, dataset_root
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_pictures, write_folder

@@ -20,8 +20,10 @@ from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdo
 from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
-from resources.models import ModelError, Models
-from resources.storage import Storage, StorageError
+from arot_assets.metrics.steps import metric_path
+from resources.errors import ArotError
+from resources.models import Models
+from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 
@@ -32,7 +34,7 @@ ASK_SECONDS = 1.0
 
 def metric_key(dataset: str, metric: str) -> dg.AssetKey:
     """The asset key of a metric table."""
-    return dg.AssetKey([dataset, metric])
+    return dg.AssetKey(list(metric_path(dataset, metric)))
 
 
 def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.AssetsDefinition]:
@@ -88,7 +90,7 @@ def _multi_asset(
             try:
                 with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
                     results = build_metrics(storage, tables, models, declaration, shard, wanted, retry=config.retry)
-            except (StorageError, ModelError) as error:
+            except ArotError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             for metric in wanted:
                 result = results[metric.name]

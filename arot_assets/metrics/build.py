@@ -26,6 +26,7 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, present_uris
 from arot_assets.datasets.reach import reaching, reader
 from arot_assets.datasets.samples import SAMPLES
+from arot_assets.datasets.shards import LOST
 from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import UNREADABLE, Failure, Item, one_pass
@@ -40,8 +41,6 @@ from resources.tables.unfinished import KEEP_SECONDS
 if TYPE_CHECKING:
     from resources.models import Models
 
-LOST = "lost"
-"""Key of the footer: the failed samples that had a value of an earlier version (JSON)."""
 ROWS_AT_ONCE = 512
 """Rows kept as Python objects, before they become a part of a table: those are several times as large."""
 

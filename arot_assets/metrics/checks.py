@@ -9,10 +9,12 @@ import dagster as dg
 
 from arot_assets.datasets.checks import conservation_result
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.steps import VALUES_IN_RANGE, has_ranges
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import departed, files, quote
@@ -23,7 +25,7 @@ def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDef
     for name in declaration.metrics:
         yield conservation_check(declaration.name, name)
         metric = get_metric(name)
-        if any(c.low is not None or c.high is not None for c in metric.columns):
+        if has_ranges(metric):
             yield _values_in_range(declaration.name, metric)
 
 
@@ -35,7 +37,7 @@ def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(
         asset=metric_key(dataset, table),
-        name="conservation",
+        name=CONSERVATION,
         blocking=True,
         description="Exactly one row for every ok sample that is present, of every shard that has been worked on.",
     )
@@ -56,7 +58,7 @@ def _values_in_range(dataset: str, metric: Metric) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(
         asset=metric_key(dataset, metric.name),
-        name="values_in_range",
+        name=VALUES_IN_RANGE,
         description="Every value of an ok row is a number within the range that its column documents.",
     )
     def values_in_range(

@@ -16,17 +16,18 @@ from arot_assets.automation import WHOLE
 from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.steps import model_path, model_upstream
+from resources.errors import ArotError
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
-MODELS = "models"
 GROUP = "models"
 SUBSET_TAG = "arot/subset"
 
 
 def model_key(name: str) -> dg.AssetKey:
     """The asset of a SQL model."""
-    return dg.AssetKey([MODELS, name])
+    return dg.AssetKey(list(model_path(name)))
 
 
 def sql_model_assets(project: Project) -> list[dg.AssetsDefinition]:
@@ -38,14 +39,13 @@ def sql_model_assets(project: Project) -> list[dg.AssetsDefinition]:
 
 
 def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
-    refs, sources = project.inputs(model.name)
     owner = model.config.meta.get("owner")
     owners = [owner] if isinstance(owner, str) else list(owner or ())
     tags = {SUBSET_TAG: ""} if model.is_subset else {}
 
     @dg.asset(
         key=model_key(model.name),
-        deps=[*map(model_key, refs), *(_source_key(project, s) for s in sources)],
+        deps=[dg.AssetKey(list(key)) for key in model_upstream(project, model.name)],
         description=_description(project, model),
         group_name=GROUP,
         kinds={"duckdb", "sql"},
@@ -58,12 +58,11 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
     def build(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult[None]:
-        from arot_assets.errors import ProjectError
         from arot_assets.subsets.runner import build_model
 
         try:
             result = build_model(project, model.name, warehouse, tables)
-        except ProjectError as error:
+        except ArotError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log.info(
             f"{model.name}: {result.rows:,} rows, "
@@ -108,11 +107,6 @@ def _description(project: Project, model: Model) -> str:
 
 def _relative(project: Project, path: Path) -> str:
     return path.relative_to(project.folder.parent).as_posix()
-
-
-def _source_key(project: Project, source: tuple[str, str]) -> dg.AssetKey:
-    found = project.source(*source)
-    return dg.AssetKey([found.schema, found.identifier])
 
 
 def _table_key(schema: str, table: str) -> dg.AssetKey:

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 import dagster as dg
 
 from arot_assets.errors import ProjectError
+from arot_assets.steps import CHECK_VERSION
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.data_test import DataTest, Severity
-from arot_assets.subsets.digest import stored_digest, test_version
+from arot_assets.subsets.digest import test_version
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.steps import source_path
 from arot_assets.subsets.tests import describe_test, run_test
 from resources.tables import Tables
 from resources.warehouse import Warehouse
-
-VERSION = "version"
-"""The metadata of a result that says which test it is of, and of which build of the model."""
 
 
 def sql_model_checks(project: Project, sources: bool = True) -> list[dg.AssetChecksDefinition]:
@@ -35,25 +34,8 @@ def sql_model_checks(project: Project, sources: bool = True) -> list[dg.AssetChe
         if isinstance(test.target, str):
             by_key.setdefault(model_key(test.target), []).append(test)
         elif sources:
-            source = project.source(*test.target)
-            by_key.setdefault(dg.AssetKey([source.schema, source.identifier]), []).append(test)
+            by_key.setdefault(dg.AssetKey(list(source_path(project, test.target))), []).append(test)
     return [_checks(project, key, tests) for key, tests in by_key.items()]
-
-
-def stale_checks(project: Project, tables: Tables, instance: dg.DagsterInstance) -> list[dg.AssetCheckKey]:
-    """Tests of built models whose last result is of another text or of another build, or that never ran."""
-    stale = []
-    for test in project.tests:
-        if not isinstance(test.target, str) or stored_digest(tables, test.target) is None:
-            continue
-        key = dg.AssetCheckKey(model_key(test.target), test.name)
-        record = instance.get_latest_asset_check_evaluation_record(key)
-        event = record.event.dagster_event if record is not None and record.event is not None else None
-        told = event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        seen = event.asset_check_evaluation_data.metadata.get(VERSION) if event is not None and told else None
-        if seen is None or seen.value != test_version(project, test, tables):
-            stale.append(key)
-    return stale
 
 
 def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.AssetChecksDefinition:
@@ -78,7 +60,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
         with warehouse.connect() as con:
             for name in wanted:
                 test = by_name[name]
-                version = {VERSION: test_version(project, test, tables)}
+                version = {CHECK_VERSION: test_version(project, test, tables)}
                 severity = _severity(test.config.severity)
                 try:
                     result = run_test(con, project, test)

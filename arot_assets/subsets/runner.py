@@ -93,13 +93,13 @@ def stale_models(project: Project, tables: Tables, warehouse: Warehouse) -> list
     A model that waits for a table which is not there yet is left out; ``waiting_models`` names it.
     """
     with warehouse.connect() as con:
-        waiting = _waiting(project, con)
+        waiting = waiting_in(project, con)
         stale: list[str] = []
         for name, model in project.models.items():
             if not model.is_stored or name in waiting:
                 continue
             refs, _ = project.inputs(name)
-            if set(refs) & set(stale) or stored_digest(tables, name) != current_digest(project, name, tables, con):
+            if set(refs) & set(stale) or not model_is_current(project, name, tables, con):
                 stale.append(name)
     return stale
 
@@ -107,7 +107,33 @@ def stale_models(project: Project, tables: Tables, warehouse: Warehouse) -> list
 def waiting_models(project: Project, warehouse: Warehouse) -> dict[str, list[str]]:
     """Models that cannot be built yet, with the tables (``schema.table``) that they wait for."""
     with warehouse.connect() as con:
-        return _waiting(project, con)
+        return waiting_in(project, con)
+
+
+def waiting_in(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, list[str]]:
+    """The same, for a connection with the views of the catalogue."""
+    known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
+    waiting: dict[str, list[str]] = {}
+    for name, model in project.models.items():
+        read = [s for s in (project.source(*k) for k in model.sources) if s.location is None]
+        missing = [f"{s.schema}.{s.identifier}" for s in read if (s.schema, s.identifier) not in known]
+        for ref in model.refs:
+            missing += waiting.get(ref, [])
+        if missing:
+            waiting[name] = list(dict.fromkeys(missing))
+    return waiting
+
+
+def model_is_current(project: Project, name: str, tables: Tables, con: "duckdb.DuckDBPyConnection") -> bool:
+    """Whether a stored model was built from the text and the tables that there are now; reads no row.
+
+    Args:
+        project: the SQL project.
+        name: a stored model that waits for nothing.
+        tables: the store.
+        con: a connection with the views of the catalogue.
+    """
+    return stored_digest(tables, name) == current_digest(project, name, tables, con)
 
 
 def load_result(project: Project, name: str, tables: Tables) -> ModelResult | None:
@@ -171,19 +197,6 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
         raise ProjectError(f"model '{name}': {error}", model.path) from error
     _show(con, tables, name)
     return replace(result, rows=rows, seconds=time.perf_counter() - started)
-
-
-def _waiting(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, list[str]]:
-    known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
-    waiting: dict[str, list[str]] = {}
-    for name, model in project.models.items():
-        read = [s for s in (project.source(*k) for k in model.sources) if s.location is None]
-        missing = [f"{s.schema}.{s.identifier}" for s in read if (s.schema, s.identifier) not in known]
-        for ref in model.refs:
-            missing += waiting.get(ref, [])
-        if missing:
-            waiting[name] = list(dict.fromkeys(missing))
-    return waiting
 
 
 def _with_upstream(project: Project, names: Sequence[str]) -> set[str]:

@@ -7,14 +7,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from arot_assets.classifiers.assets import classifier_assets, classifier_is_current, unpartitioned_keys
+from arot_assets.classifiers.assets import classifier_assets, unpartitioned_keys
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import latest
 from arot_assets.classifiers.scoring import scores_are_current
+from arot_assets.classifiers.steps import training_state
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.assets import metric_assets
+from arot_assets.steps import Look
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.tables import TableRef
@@ -97,13 +99,18 @@ def world(resources: Resources, tmp_path: Path) -> World:
     return world
 
 
+def training_is_current(world: World) -> bool:
+    with Look(world.resources) as look:
+        return training_state(look, world.classifier).current
+
+
 def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
-    assert not classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    assert not training_is_current(world)
     metadata = world.train()
     assert metadata["promoted"].value == "yes" and metadata["accuracy"].value >= 0.6
     assert "illustration" in str(metadata["confusion"].value)
     assert Path(str(metadata["report"].value)).read_bytes().startswith(b"<!doctype html>")
-    assert classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    assert training_is_current(world)
     again = world.train()
     assert "nothing to do" in again
     assert all(again[k] == metadata[k] for k in ("promoted", "accuracy", "confusion", "with 95 % intervals", "L2"))
@@ -130,7 +137,7 @@ def test_new_labels_retrain_and_new_samples_get_scores(world: World) -> None:
     for kind in KINDS:
         copy(kind, slice(26, 32), world.source)
     world.ingest()
-    assert not classifier_is_current(world.classifier, world.resources.tables, world.resources.warehouse)
+    assert not training_is_current(world)
     world.train()
     second = latest(world.resources.tables, "kind")
     assert first is not None and second is not None and second.digest != first.digest

@@ -14,9 +14,11 @@ import pytest
 
 from arot_assets.datasets.inventory import SCHEMA, InventoryError, read_inventory
 from arot_assets.datasets.reach import spread
+from arot_assets.datasets.steps import samples_state
 from arot_assets.declarations import ImageDataset, load_declarations
 from arot_assets.reasons import meant
-from arot_assets.status import dataset_status, failures_by_reason
+from arot_assets.status import failures_by_reason
+from arot_assets.steps import Look
 from resources.storage import StorageError
 from resources.storage.http.settings import HttpSettings
 from resources.tables import TableRef
@@ -370,8 +372,9 @@ def test_what_left_the_list_is_in_no_count_and_is_not_fetched_again(
     dataset.run("phash")
     lines(path, *(json.dumps({"url": f"{web.endpoint}/{n}.jpg", "text": "b"}) for n in range(2)))
     dataset.run("phash")
-    status = dataset_status(dataset.resources, dataset.declaration, {})
-    assert (status.tables["samples"].rows, status.tables["samples"].failed) == (2, 2)
+    with Look(dataset.resources) as look:
+        state = samples_state(look, dataset.declaration)
+    assert (state.rows, state.failed) == (2, 2)
     assert failures_by_reason(dataset.resources, "d", "samples")[0][1] == 2
     web.requests.clear()
     assert sum(dataset.samples(retry="not_found").values()) == 2

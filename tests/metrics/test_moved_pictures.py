@@ -10,7 +10,8 @@ from arot_assets.datasets import samples as samples_module
 from arot_assets.datasets.places import place_of
 from arot_assets.datasets.report import sample_sheet
 from arot_assets.metrics.registry import get_metric
-from arot_assets.status import dataset_status
+from arot_assets.metrics.steps import metric_state
+from arot_assets.steps import Look
 from resources.tables import TableRef
 from tests.conftest import Dataset
 
@@ -97,7 +98,8 @@ def test_failure_in_place_of_a_good_value_is_counted(dataset: Dataset, monkeypat
     pictures(dataset)[0].unlink()
 
     def lost() -> int:
-        return dataset_status(dataset.resources, dataset.declaration, {}).tables["phash"].lost
+        with Look(dataset.resources) as look:
+            return metric_state(look, dataset.declaration, get_metric("phash")).lost
 
     assert dataset.metrics("phash")["phash"].rows == 12
     assert lost() == 1

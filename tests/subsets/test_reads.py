@@ -5,13 +5,18 @@ import os
 import dagster as dg
 import pytest
 
+from arot_assets.cli.check_results import stale_checks
 from arot_assets.cli.launch import run_checks
 from arot_assets.errors import ProjectError
+from arot_assets.steps import Graph, Look
 from arot_assets.subsets.assets import model_key, sql_model_assets
-from arot_assets.subsets.checks import sql_model_checks, stale_checks
+from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all, build_model, stale_models, waiting_models
+from arot_assets.subsets.steps import model_steps
+from resources.defaults import Resources
+from resources.models import Models
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -107,7 +112,8 @@ def test_new_or_changed_test_is_stale_until_it_ran_and_a_mended_one_turns_green(
         definitions = dg.Definitions(
             sql_model_assets(project), asset_checks=sql_model_checks(project), resources=resources
         )
-        keys = stale_checks(project, demo, instance)
+        with Look(Resources(demo.storage, demo, warehouse, Models())) as look:
+            keys = stale_checks(Graph(model_steps(project)), look, instance)
         if keys:
             run_checks(definitions, instance, keys)
         records = [instance.get_latest_asset_check_evaluation_record(k) for k in keys]

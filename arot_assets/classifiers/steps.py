@@ -1,0 +1,79 @@
+"""The steps of a classifier: training, and the scores of each shard; and whether they are current.
+
+Belongs here: the questions that `arot run` and `arot status` ask. The work is in ``labels.py``, ``split.py``, ``training.py`` and
+``scoring.py``.
+
+Labels, split and head are one step: whether they are current is one question, of the digest of everything that the head
+depends on.
+"""
+
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.inputs import PHASH, training_is_current
+from arot_assets.classifiers.labels import LabelError, query_tables
+from arot_assets.classifiers.promotion import ROOT, latest
+from arot_assets.classifiers.scoring import wanted_footer
+from arot_assets.datasets.shards import sharded_state
+from arot_assets.datasets.steps import CONSERVATION, samples_path
+from arot_assets.metrics.steps import metric_path
+from arot_assets.steps import Check, Key, Look, State, Step
+from resources.tables import WIDE
+
+LABELS, SPLIT, HEAD = "labels", "split", "head"
+NO_LEAK, GOOD_ENOUGH = "no_leak", "good_enough"
+
+
+def training_paths(name: str) -> tuple[Key, Key, Key]:
+    """The keys of a classifier's labels, split and head, in the order of the work."""
+    return (ROOT, name, LABELS), (ROOT, name, SPLIT), (ROOT, name, HEAD)
+
+
+def classifier_steps(declaration: ClassifierDeclaration) -> list[Step]:
+    """Training, and scores."""
+    name, dataset = declaration.name, declaration.dataset
+    labels, split, head = training_paths(name)
+    embedding, scores = metric_path(dataset, declaration.embedding), metric_path(dataset, name)
+    return [
+        Step(
+            keys=(labels, split, head),
+            upstream=tuple(dict.fromkeys((*label_sources(declaration), metric_path(dataset, PHASH), embedding))),
+            state=lambda look: training_state(look, declaration),
+            checks={split: (Check(NO_LEAK),), head: (Check(GOOD_ENOUGH),)},
+        ),
+        Step(
+            keys=(scores,),
+            upstream=(embedding, head),
+            state=lambda look: scores_state(look, declaration),
+            dataset=dataset,
+            checks={scores: (Check(CONSERVATION),)},
+        ),
+    ]
+
+
+def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
+    """What the labels are read from: the samples, or the tables of the query."""
+    query = declaration.labels.from_sql
+    if query is None:
+        return [samples_path(declaration.dataset)]
+    try:
+        read = query_tables(query)
+    except LabelError:  # one classifier's query does not keep the rest from loading; its labels tell why
+        return [samples_path(declaration.dataset)]
+    keys = {
+        ("models", table) if schema == "main" else samples_path(schema) if table == WIDE else (schema, table)
+        for schema, table in read
+    }
+    return sorted(keys)
+
+
+def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
+    """Whether the head trained last is what training now would give."""
+    current = training_is_current(look.connection(), declaration, look.resources.tables)
+    return State(current, rows=int(latest(look.resources.tables, declaration.name) is not None))
+
+
+def scores_state(look: Look, declaration: ClassifierDeclaration) -> State:
+    """Which shards have the scores of the promoted head, over the embeddings that they have now."""
+    tables = look.resources.tables
+    return sharded_state(
+        look, declaration.dataset, declaration.name, lambda shard: wanted_footer(tables, declaration, shard)
+    )

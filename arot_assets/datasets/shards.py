@@ -1,0 +1,96 @@
+"""What is done and what is missing of a sharded table: reads footers, and counts what views show.
+
+Belongs here: the comparison that every table with one file a shard shares. Does not belong here: what current means for one
+of them (its room's ``steps.py``).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from arot_assets.steps import Look, State
+from resources.tables import INVENTORY, TableRef
+from resources.tables.tables import Head
+from resources.warehouse.views import files, quote
+
+LOST = "lost"
+"""Key of the footer: the failed samples that had a value of an earlier version (JSON)."""
+FAILED_ROWS, OUTSIDE_ROWS = "failed", "outside"
+
+
+def objects_of(look: Look, dataset: str) -> dict[tuple[str, str], int] | None:
+    """(state, shard) -> objects in the inventory; None before the first one."""
+
+    def count() -> dict[tuple[str, str], int] | None:
+        tables = look.resources.tables
+        if not tables.exists(TableRef(dataset, INVENTORY)):
+            return None
+        with look.resources.warehouse.connect_bare() as con:
+            rows = con.execute(
+                f"select state, shard, count(*) from {files(tables, dataset, INVENTORY)} group by all order by all"
+            ).fetchall()
+        return {(state, shard): objects for state, shard, objects in rows}
+
+    return look.once(("objects", dataset), count)
+
+
+def shards_of(look: Look, dataset: str) -> tuple[str, ...]:
+    """The shards that the inventory planned, in order."""
+    return tuple(sorted({shard for _, shard in objects_of(look, dataset) or ()}))
+
+
+def heads_of(look: Look, dataset: str, table: str) -> dict[str, Head]:
+    """Shard -> what its file says of itself."""
+    return look.once(("heads", dataset, table), lambda: look.resources.tables.heads(dataset, table))
+
+
+def sharded_state(
+    look: Look,
+    dataset: str,
+    table: str,
+    wanted: Callable[[str], Mapping[str, str] | None],
+    failed: Callable[[Mapping[str, str]], int] = lambda footer: int(footer.get(FAILED_ROWS, "0")),
+) -> State:
+    """The state of a table with one file a shard: a shard is done when its footer says all that is wanted of it.
+
+    Args:
+        look: the store.
+        dataset: whose shards.
+        table: the table's name.
+        wanted: shard -> what the footer of a current file says; None when what it is made from is not there.
+        failed: footer -> failed rows.
+    """
+    shards = shards_of(look, dataset)
+    known = objects_of(look, dataset) is not None
+    heads = heads_of(look, dataset, table)
+    missing, failing, lost = [], [], 0
+    outside: Counter[str] = Counter()
+    for shard in shards:
+        head, expected = heads.get(shard), wanted(shard)
+        if head is None or expected is None or any(head.footer.get(key) != value for key, value in expected.items()):
+            missing.append(shard)
+            continue
+        failing += [shard] if failed(head.footer) else []
+        outside.update(json.loads(head.footer.get(OUTSIDE_ROWS, "{}")))
+        lost += len(json.loads(head.footer.get(LOST, "[]")))
+    rows, bad = _shown(look, dataset, table) if len(missing) < len(shards) else (0, 0)
+    return State(
+        current=known and not missing,
+        shards=shards,
+        missing=tuple(missing),
+        failing=tuple(failing),
+        rows=rows,
+        failed=bad,
+        outside=dict(outside),
+        lost=lost,
+        waits=() if known else (f"{dataset}/{INVENTORY}",),
+    )
+
+
+def _shown(look: Look, dataset: str, table: str) -> tuple[int, int]:
+    """Rows that the view shows, and those that failed: what left the source is in the files still, but in no count."""
+    counted = look.connection().execute(
+        f"""select count(*), count(*) filter (status not in ('ok', 'duplicate')) from {quote(dataset)}.{quote(table)}"""
+    )
+    rows, failed = counted.fetchone() or (0, 0)
+    return rows, failed

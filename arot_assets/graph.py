@@ -1,0 +1,43 @@
+"""Everything that is declared as one graph of steps: what `arot run` and `arot status` walk.
+
+Belongs here: which room makes the steps of which kind of declaration; the same for Dagster's assets is in ``components.py``. Does
+not belong here: the steps (the rooms' ``steps.py``), what a graph is (``steps.py``).
+"""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.steps import classifier_steps
+from arot_assets.datasets.steps import dataset_steps
+from arot_assets.declarations import Declarations, ImageDataset
+from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.steps import export_steps
+from arot_assets.metrics.steps import metric_steps
+from arot_assets.steps import Graph, Step
+from arot_assets.subsets.project import Project
+from arot_assets.subsets.steps import model_steps, source_tests
+
+
+def project_graph(declared: Declarations, project: Project) -> Graph:
+    """The steps of all declarations and SQL models."""
+    steps = [*(step for d in declared.all() for step in steps_of(d)), *model_steps(project)]
+    return Graph(steps, source_tests(project))
+
+
+def steps_of(declaration: BaseModel) -> Iterator[Step]:
+    """The steps that a declaration leads to.
+
+    Raises:
+        TypeError: no kind of declaration.
+    """
+    if isinstance(declaration, ImageDataset):
+        yield from dataset_steps(declaration)
+        yield from metric_steps(declaration)
+    elif isinstance(declaration, ClassifierDeclaration):
+        yield from classifier_steps(declaration)
+    elif isinstance(declaration, HubDatasetDeclaration):
+        yield from export_steps(declaration)
+    else:
+        raise TypeError(f"no kind of declaration: {type(declaration).__name__}")

@@ -1,0 +1,61 @@
+"""The steps of metric tables, and which of their shards are current.
+
+Belongs here: the question that `arot run` and `arot status` ask of a metric table. The work is in ``build.py``.
+"""
+
+from collections.abc import Mapping
+
+from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.samples import samples_version
+from arot_assets.datasets.shards import heads_of, sharded_state
+from arot_assets.datasets.steps import CONSERVATION, samples_path
+from arot_assets.metrics.build import metric_versions
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.registry import get_metric
+from arot_assets.steps import Check, Key, Look, State, Step
+from resources.tables import SAMPLES
+
+VALUES_IN_RANGE = "values_in_range"
+
+
+def metric_path(dataset: str, metric: str) -> Key:
+    """The key of a metric table."""
+    return (dataset, metric)
+
+
+def metric_steps(declaration: DatasetDeclaration) -> list[Step]:
+    """The metric tables of one dataset; those that miss the same shards share a decode."""
+    return [_step(declaration, get_metric(name)) for name in declaration.metrics]
+
+
+def _step(declaration: DatasetDeclaration, metric: Metric) -> Step:
+    key = metric_path(declaration.name, metric.name)
+    return Step(
+        keys=(key,),
+        upstream=(samples_path(declaration.name),),
+        state=lambda look: metric_state(look, declaration, metric),
+        dataset=declaration.name,
+        together=f"{declaration.name}/metrics",
+        retries=True,
+        checks={key: (Check(CONSERVATION), *([Check(VALUES_IN_RANGE)] if has_ranges(metric) else ()))},
+    )
+
+
+def has_ranges(metric: Metric) -> bool:
+    """Whether a column declares the range of its values, so that there is something to check."""
+    return any(column.low is not None or column.high is not None for column in metric.columns)
+
+
+def metric_state(look: Look, declaration: DatasetDeclaration, metric: Metric) -> State:
+    """Which shards have a row of the metric's version for each of their ok samples."""
+    dataset, models = declaration.name, look.resources.models
+    version = look.once(("metric version", metric.name), lambda: metric_versions([metric], models)[metric.name])
+    samples, read = heads_of(look, dataset, SAMPLES), samples_version(declaration)
+
+    def wanted(shard: str) -> Mapping[str, str] | None:
+        footer = samples[shard].footer if shard in samples else {}
+        if footer.get("samples_version") != read:
+            return None
+        return {"metric_version": version, "samples_digest": footer["samples_digest"]}
+
+    return sharded_state(look, dataset, metric.name, wanted)
