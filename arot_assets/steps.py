@@ -131,6 +131,7 @@ class Step:
         by_hand: only a person starts it.
         checks: asset -> its checks.
         told: what a person should know of the last run, a line each.
+        shown: what a person looks at after the last run, on the terminal; empty if there is nothing to see.
     """
 
     keys: tuple[Key, ...]
@@ -142,6 +143,7 @@ class Step:
     by_hand: bool = False
     checks: Mapping[Key, tuple[Check, ...]] = field(default_factory=dict)
     told: Callable[["Resources"], Sequence[str]] | None = None
+    shown: Callable[["Resources"], str] | None = None
 
     @property
     def name(self) -> str:

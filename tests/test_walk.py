@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import click
 import dagster as dg
 import pytest
 from rich.console import Console
@@ -169,8 +170,10 @@ def test_new_kind_is_run_by_its_steps_alone_and_only_where_it_is_missing(
 def test_failed_check_of_a_new_kind_is_told_as_long_as_it_fails(poems: Poems, work: Callable[[], Work]) -> None:
     poems.sound = False
     for _ in range(2):
-        with pytest.raises(Exception, match="books/poems:sound failed"):
-            work().bring_up_to_date("d")
+        again = work()
+        again.bring_up_to_date("d")
+        with pytest.raises(click.ClickException, match="books/poems:sound failed"):
+            again.raise_failures()
     assert len(poems.made) == 4
 
 
@@ -211,3 +214,36 @@ def test_every_asset_and_check_of_the_project_has_its_step() -> None:
         assert parents - {*one.keys} == {*one.upstream}, one.name
         partitioned = {known.get(dg.AssetKey(list(key))).is_partitioned for key in one.keys}
         assert partitioned == {bool(one.dataset)}, one.name
+
+
+def test_step_that_fails_stops_what_is_made_from_it_and_nothing_else(dataset: Dataset) -> None:
+    """`fails` and `below` are missing, `aside` is made though it comes after them."""
+    made: list[str] = []
+
+    def made_by(name: str) -> Callable[[Look], State]:
+        return lambda _look: State(current=name in made)
+
+    graph = Graph(
+        [
+            Step((("x", "fails"),), (), made_by("fails")),
+            Step((("x", "below"),), (("x", "fails"),), made_by("below")),
+            Step((("x", "aside"),), (), made_by("aside")),
+        ]
+    )
+
+    def asset_of(name: str, *deps: str) -> dg.AssetsDefinition:
+        @dg.asset(key=["x", name], deps=[["x", d] for d in deps])
+        def body() -> None:
+            if name == "fails":
+                raise dg.Failure("the disk is full")
+            made.append(name)
+
+        return body
+
+    defs = dg.Definitions([asset_of("fails"), asset_of("below", "fails"), asset_of("aside")])
+    with dg.DagsterInstance.ephemeral() as instance:
+        work = Work(Declarations(), dataset.resources, load_project(sql_folder()), graph, instance, lambda: defs)
+        work.walk(graph)
+        assert made == ["aside"] and work.done == ["x/aside"]
+        with pytest.raises(click.ClickException, match="the disk is full"):
+            work.raise_failures()

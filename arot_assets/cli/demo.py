@@ -41,6 +41,7 @@ def command() -> None:
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
     _summary(work, states)
+    work.raise_failures()
 
 
 def _summary(work: Work, states: States) -> None:

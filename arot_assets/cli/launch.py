@@ -37,11 +37,13 @@ class RunOutcome:
 
     Attributes:
         run_id: for the UI.
-        problems: one line for each failed step or blocking check; empty on success.
+        problems: one line for each failed step or check; empty on success.
+        failed: the assets that were not made, or whose check failed: nothing should be made from them now.
     """
 
     run_id: str
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    failed: frozenset[dg.AssetKey] = frozenset()
 
 
 class HomeError(ArotError):
@@ -128,7 +130,7 @@ def materialize(
         KeyboardInterrupt: a person stopped it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
-    outcome = RunOutcome("", ())
+    outcome = RunOutcome("")
     for tags in _ranges(instance, dataset, shards):
         result = job.execute_in_process(
             instance=instance,
@@ -139,9 +141,9 @@ def materialize(
         )
         if _interrupted(result):
             raise KeyboardInterrupt
-        outcome = RunOutcome(result.run_id, tuple(_problems(result)))
+        outcome = _outcome(definitions, keys, result)
         if not result.success:
-            return RunOutcome(result.run_id, outcome.problems or ("the run failed; see it in the UI",))
+            break
     return outcome
 
 
@@ -188,6 +190,25 @@ def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     names = {data.error.cls_name for data in failures if data.error is not None}
     return bool(names & {"KeyboardInterrupt", dg.DagsterExecutionInterruptedError.__name__})
+
+
+def _outcome(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], result: dg.ExecuteInProcessResult) -> RunOutcome:
+    problems = tuple(_problems(result))
+    if result.success:
+        return RunOutcome(result.run_id, problems, frozenset(_doubtful(result)))
+    ended = {event.step_key for event in result.all_events if event.event_type == dg.DagsterEventType.STEP_SUCCESS}
+    unmade = {key for key in keys if definitions.resolve_assets_def(key).op.name not in ended}
+    told = problems or ("the run failed; see it in the UI",)
+    return RunOutcome(result.run_id, told, frozenset((unmade or {*keys}) | {*_doubtful(result)}))
+
+
+def _doubtful(result: dg.ExecuteInProcessResult) -> Iterator[dg.AssetKey]:
+    """Assets whose check failed as an error."""
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and check_problem(
+            event.asset_check_evaluation_data
+        ):
+            yield event.asset_check_evaluation_data.asset_key
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:

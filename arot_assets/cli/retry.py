@@ -29,4 +29,5 @@ def command(dataset: str, reason: str) -> None:
         states = work.walk(graph, retry=reason, sources=False)
         after = sum(states[step.keys[0]].failed for step in graph if step.dataset == dataset)
     click.echo(f"{dataset}: {before:,} failed rows before, {after:,} now")
+    work.raise_failures()
     work.declared.require_whole(dataset)

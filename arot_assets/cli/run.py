@@ -1,12 +1,8 @@
 """`arot run`: all missing work of a dataset, and only that."""
 
 import time
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from arot_assets.cli.work import Work
 
 
 @click.command(name="run", short_help="all missing work, and only that")
@@ -40,13 +36,16 @@ def command(dataset: str, metrics: str | None) -> None:
         states = work.bring_up_to_date(dataset, wanted)
     for line in work.done:
         click.echo(f"  {line}")
-    _show_waterfalls(work)
+    for text in [step.shown(work.resources) for step in work.made if step.shown]:
+        click.echo(f"\n{text}")
     seconds = time.monotonic() - started
-    if not work.done:
+    if work.failures:
+        click.echo(f"{dataset}: not all of it could be made ({seconds:.1f} s)")
+    elif work.done:
+        click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
+    else:
         objects = states[inventory_path(dataset)].rows
         click.echo(f"{dataset}: nothing to do, all {objects:,} objects are up to date ({seconds:.1f} s)")
-    else:
-        click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
     for key, state in states.items():
         name = key[-1]
         for column, values in state.outside.items():
@@ -56,18 +55,5 @@ def command(dataset: str, metrics: str | None) -> None:
             click.echo(
                 f"  {state.failed:,} of {state.rows:,} rows of {name} failed{lost}; `arot status {dataset}` says why"
             )
-    work.declared.require_whole(dataset)  # at the end: all else is done
-
-
-def _show_waterfalls(work: "Work") -> None:
-    """What each predicate of the subsets that were just built removes."""
-    from arot_assets.subsets.runner import load_result
-
-    for name in work.built_models:
-        if name not in work.project.subsets:
-            continue
-        result = load_result(work.project, name, work.resources.tables)
-        if result is None:
-            continue
-        click.echo(f"\n{click.style(name, bold=True)}: {result.rows:,} samples")
-        click.echo(result.waterfall.to_text() if result.waterfall else f"no waterfall: {result.waterfall_problem}")
+    work.raise_failures()
+    work.declared.require_whole(dataset)

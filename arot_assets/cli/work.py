@@ -14,7 +14,7 @@ import click
 import dagster as dg
 
 from arot_assets.cli.check_results import failed_checks, stale_checks
-from arot_assets.cli.launch import RunOutcome, materialize, run_checks
+from arot_assets.cli.launch import materialize, run_checks
 from arot_assets.declarations import Declarations
 from arot_assets.steps import Graph, Key, Look, State, Step, batches, names_of
 from arot_assets.subsets.leftovers import leftover_models, remove_models
@@ -38,7 +38,9 @@ class Work:
         instance: where runs are recorded.
         definitions: loads all Dagster definitions, only when there is work.
         done: one line for each step that did something.
-        built_models: SQL models that were built, upstream first.
+        made: the steps that ran, upstream first.
+        failures: what could not be made, a text for each run that failed.
+        failed_checks: a line for each check that failed when it ran last, in this invocation or long ago.
     """
 
     declared: Declarations
@@ -48,7 +50,9 @@ class Work:
     instance: dg.DagsterInstance
     definitions: Callable[[], dg.Definitions]
     done: list[str] = field(default_factory=list)
-    built_models: list[str] = field(default_factory=list)
+    made: list[Step] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    failed_checks: list[str] = field(default_factory=list)
 
     def bring_up_to_date(self, dataset: str, tables: Sequence[str] | None = None) -> States:
         """All missing work of one dataset, and of what is made from it.
@@ -58,39 +62,41 @@ class Work:
             tables: only these of its tables, and what they are made from; None for all.
 
         Returns:
-            What there is then.
-
-        Raises:
-            click.ClickException: a step failed; what was done before stays.
+            What there is then. What failed is told by ``raise_failures``.
         """
         if tables is not None:
-            graph = self.graph.above([(dataset, table) for table in tables])
-            return self.walk(graph)
+            return self.walk(self.graph.above([(dataset, table) for table in tables]))
         graph = self.graph.of_dataset(dataset)
         states = self.walk(graph)
         self._run_stale_checks(graph)
         self._remove_models()
-        if not self.done:
+        if not self.made:
             self.resources.warehouse.refresh()  # the store may have been moved, the catalogue removed
-        self._complain_of_checks(graph)
+        self.failed_checks += failed_checks(graph, self.instance)
         return states
 
     def walk(self, graph: Graph, retry: str | None = None, sources: bool = True) -> States:
         """Ask each step, upstream first, and run those that are not current.
 
+        A step that fails stops what is made from it, and nothing else.
+
         Args:
             graph: the steps.
             retry: failed rows whose status or reason contains this text are work too; None for missing work alone.
             sources: whether to look at the sources.
-
-        Raises:
-            click.ClickException: a step failed; what was done before stays.
         """
         look = Look(self.resources, sources)
+        failed: set[Key] = set()
         try:
             for batch in batches(graph):
-                steps = [step for step in batch if not step.by_hand]
-                if self._run(graph, steps, {step.keys[0]: look.of(step) for step in steps}, retry):
+                steps = []
+                for step in batch:
+                    if failed & {*step.upstream}:
+                        failed |= {*step.keys}
+                    elif not step.by_hand:
+                        steps.append(step)
+                if wanted := self._wanted(graph, steps, {step.keys[0]: look.of(step) for step in steps}, retry):
+                    failed |= self._run(wanted, retry)
                     look.close()
                     look = Look(self.resources, sources)
             look.sources = False  # they were looked at
@@ -98,8 +104,23 @@ class Work:
         finally:
             look.close()
 
-    def _run(self, graph: Graph, steps: Sequence[Step], states: States, retry: str | None) -> bool:
-        """Run what is not current of one batch: in one go without shards, in one for each set of shards that are missing."""
+    def raise_failures(self) -> None:
+        """Tell what failed, at the end: all else is done.
+
+        Raises:
+            click.ClickException: something failed; what was done stays.
+        """
+        if self.failures:
+            raise click.ClickException(
+                "\n".join([*self.failures, "what was done stays; `arot run` goes on where it stopped"])
+            )
+        if self.failed_checks:
+            raise click.ClickException("\n  ".join(["everything is computed, but", *self.failed_checks]))
+
+    def _wanted(
+        self, graph: Graph, steps: Sequence[Step], states: States, retry: str | None
+    ) -> list[tuple[Step, tuple[str, ...]]]:
+        """Those steps of a batch that are not current, with the shards to work on; no shards for a step without any."""
         shards: dict[Key, tuple[str, ...]] = {}
         for step in steps:
             state = states[step.keys[0]]
@@ -113,28 +134,34 @@ class Work:
                     shards[step.keys[0]] = tuple(sorted(wanted))
             elif above or not state.current:
                 shards[step.keys[0]] = ()
-        groups: dict[tuple[str, tuple[str, ...]], list[Step]] = {}
-        for step in steps:
-            if step.keys[0] in shards:
-                groups.setdefault((step.dataset, shards[step.keys[0]]), []).append(step)
-        for (dataset, together), made in groups.items():
-            self._materialize(made, dataset, together, retry)
-        return bool(groups)
+        return [(step, shards[step.keys[0]]) for step in steps if step.keys[0] in shards]
 
-    def _materialize(self, steps: Sequence[Step], dataset: str, shards: Sequence[str], retry: str | None) -> None:
+    def _run(self, wanted: Sequence[tuple[Step, tuple[str, ...]]], retry: str | None) -> set[Key]:
+        """Run steps: in one go without shards, in one for each set of shards. Gives the keys of what failed."""
+        groups: dict[tuple[str, tuple[str, ...]], list[Step]] = {}
+        for step, shards in wanted:
+            groups.setdefault((step.dataset, shards), []).append(step)
+        failed: set[Key] = set()
+        for (dataset, together), steps in groups.items():
+            failed |= self._materialize(steps, dataset, together, retry)
+        return failed
+
+    def _materialize(self, steps: Sequence[Step], dataset: str, shards: Sequence[str], retry: str | None) -> set[Key]:
         keys = [key for step in steps for key in step.keys]
         passed = retry if all(step.retries for step in steps) else None
         assets = [dg.AssetKey(list(key)) for key in keys]
-        outcome: RunOutcome = materialize(self.definitions(), self.instance, assets, dataset or None, shards, passed)
+        outcome = materialize(self.definitions(), self.instance, assets, dataset or None, shards, passed)
         if outcome.problems:
-            lines = "\n  ".join(outcome.problems)
-            raise click.ClickException(
-                f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`); what was done before stays, `arot run` goes on there"
-            )
-        if told := [f"{step.name}: {line}" for step in steps if step.told for line in step.told(self.resources)]:
-            self.done += told
-        else:
-            self.done.append(names_of(keys) + (f": {_count(shards)}" if dataset else ""))
+            self.failures.append("\n  ".join([*outcome.problems, f"run {outcome.run_id} is in the UI (`arot ui`)"]))
+        failed = {tuple(key.path) for key in outcome.failed}
+        made = [step for step in steps if not failed & {*step.keys}]
+        self.made += made
+        told = [f"{step.name}: {line}" for step in made if step.told for line in step.told(self.resources)]
+        named = [key for step in made if not step.told for key in step.keys]
+        self.done += told
+        if named:
+            self.done.append(names_of(named) + (f": {_count(shards)}" if dataset else ""))
+        return failed
 
     def _run_stale_checks(self, graph: Graph) -> None:
         """Checks that are new or changed, or whose asset was made without them."""
@@ -153,12 +180,6 @@ class Work:
             remove_models(ours, self.resources.tables, self.resources.warehouse)
             self.instance.wipe_assets([keys[n] for n in ours])  # put back, it is missing to automation
             self.done.append(f"SQL models removed, since they are declared no more: {', '.join(ours)}")
-
-    def _complain_of_checks(self, graph: Graph) -> None:
-        """A check that failed in an earlier run is still true when there is nothing to do now."""
-        lines = failed_checks(graph, self.instance)
-        if lines:
-            raise click.ClickException("\n  ".join(["everything is computed, but", *lines]))
 
 
 def _count(shards: Sequence[str]) -> str:

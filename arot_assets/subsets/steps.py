@@ -9,7 +9,8 @@ from arot_assets.steps import Check, Key, Look, State, Step
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.digest import stored_digest, test_version
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.runner import model_is_current, waiting_in
+from arot_assets.subsets.runner import load_result, model_is_current, waiting_in
+from resources.defaults import Resources
 from resources.tables import ModelRef
 
 MODELS = "models"
@@ -45,7 +46,17 @@ def _step(project: Project, name: str) -> Step:
         state=lambda look: model_state(look, project, name),
         together=MODELS,
         checks={key: model_tests(project, name)},
+        shown=(lambda resources: _waterfall(resources, project, name)) if name in project.subsets else None,
     )
+
+
+def _waterfall(resources: Resources, project: Project, name: str) -> str:
+    """What each predicate of a subset removes."""
+    result = load_result(project, name, resources.tables)
+    if result is None:
+        return ""
+    shown = result.waterfall.to_text() if result.waterfall else f"no waterfall: {result.waterfall_problem}"
+    return f"{name}: {result.rows:,} samples\n{shown}"
 
 
 def source_tests(project: Project) -> dict[Key, tuple[Check, ...]]:
