@@ -3,28 +3,41 @@
 Belongs here: reading results. Does not belong here: running checks (``launch.py``), what they check (the rooms' ``checks.py``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from arot_assets.steps import CHECK_VERSION, Check, Graph, Look
 
-
-def failed_checks(graph: Graph, instance: dg.DagsterInstance) -> list[str]:
-    """One line for each check whose last evaluation failed as an error, whichever run that was in."""
-    found = (_last(instance, key) for key, _ in _checks(graph))
-    return [line for check in found if check is not None for line in check_problem(check)]
+Results = Mapping[dg.AssetCheckKey, dg.AssetCheckEvaluation]
+"""Check -> its last evaluation."""
 
 
-def stale_checks(graph: Graph, look: Look, instance: dg.DagsterInstance) -> list[dg.AssetCheckKey]:
+def last_results(graph: Graph, instance: dg.DagsterInstance) -> Results:
+    """The last evaluation of each check of the graph that ever ran, whichever run that was in."""
+    keys = [key for key, _ in _checks(graph)]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    found = {}
+    for key, record in records.items():
+        event = record.event.dagster_event if record.event is not None else None
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found[key] = event.asset_check_evaluation_data
+    return found
+
+
+def failed_checks(results: Results) -> list[str]:
+    """One line for each check that failed as an error."""
+    return [line for key in sorted(results) for line in check_problem(results[key])]
+
+
+def stale_checks(graph: Graph, look: Look, results: Results) -> list[dg.AssetCheckKey]:
     """Checks of a version whose last result is of another one, or that never ran."""
     stale = []
     for key, check in _checks(graph):
         now = check.version(look) if check.version is not None else None
         if now is None:
             continue
-        last = _last(instance, key)
-        seen = last.metadata.get(CHECK_VERSION) if last is not None else None
+        seen = results[key].metadata.get(CHECK_VERSION) if key in results else None
         if seen is None or seen.value != now:
             stale.append(key)
     return stale
@@ -40,11 +53,3 @@ def check_problem(check: dg.AssetCheckEvaluation) -> list[str]:
 def _checks(graph: Graph) -> Iterator[tuple[dg.AssetCheckKey, Check]]:
     for key, check in sorted(graph.checks(), key=lambda pair: (pair[0], pair[1].name)):
         yield dg.AssetCheckKey(dg.AssetKey(list(key)), check.name), check
-
-
-def _last(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
-    record = instance.get_latest_asset_check_evaluation_record(key)
-    event = record.event.dagster_event if record is not None and record.event is not None else None
-    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        return None
-    return event.asset_check_evaluation_data

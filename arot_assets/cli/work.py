@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import click
 import dagster as dg
 
-from arot_assets.cli.check_results import failed_checks, stale_checks
+from arot_assets.cli.check_results import Results, failed_checks, last_results, stale_checks
 from arot_assets.cli.launch import materialize, run_checks
 from arot_assets.declarations import Declarations
 from arot_assets.steps import Graph, Key, Look, State, Step, batches, names_of
@@ -68,11 +68,11 @@ class Work:
             return self.walk(self.graph.above([(dataset, table) for table in tables]))
         graph = self.graph.of_dataset(dataset)
         states = self.walk(graph)
-        self._run_stale_checks(graph)
+        results = self._run_stale_checks(graph, last_results(graph, self.instance))
         self._remove_models()
         if not self.made:
             self.resources.warehouse.refresh()  # the store may have been moved, the catalogue removed
-        self.failed_checks += failed_checks(graph, self.instance)
+        self.failed_checks += failed_checks(results)
         return states
 
     def walk(self, graph: Graph, retry: str | None = None, sources: bool = True) -> States:
@@ -163,13 +163,15 @@ class Work:
             self.done.append(names_of(named) + (f": {_count(shards)}" if dataset else ""))
         return failed
 
-    def _run_stale_checks(self, graph: Graph) -> None:
-        """Checks that are new or changed, or whose asset was made without them."""
+    def _run_stale_checks(self, graph: Graph, results: Results) -> Results:
+        """Run checks that are new or changed, or whose asset was made without them. Gives the last results."""
         with Look(self.resources) as look:
-            stale = stale_checks(graph, look, self.instance)
-        if stale:
-            run_checks(self.definitions(), self.instance, stale)  # what fails is told at the end, with older failures
-            self.done.append(f"tests: {len(stale)}")
+            stale = stale_checks(graph, look, results)
+        if not stale:
+            return results
+        run_checks(self.definitions(), self.instance, stale)  # what fails is told at the end, with older failures
+        self.done.append(f"tests: {len(stale)}")
+        return last_results(graph, self.instance)
 
     def _remove_models(self) -> None:
         """Tables of SQL models that are declared no more, if this Dagster instance built them: others are somebody else's."""

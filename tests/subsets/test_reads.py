@@ -5,7 +5,7 @@ import os
 import dagster as dg
 import pytest
 
-from arot_assets.cli.check_results import stale_checks
+from arot_assets.cli.check_results import last_results, stale_checks
 from arot_assets.cli.launch import run_checks
 from arot_assets.errors import ProjectError
 from arot_assets.steps import Graph, Look
@@ -113,7 +113,8 @@ def test_new_or_changed_test_is_stale_until_it_ran_and_a_mended_one_turns_green(
             sql_model_assets(project), asset_checks=sql_model_checks(project), resources=resources
         )
         with Look(Resources(demo.storage, demo, warehouse, Models())) as look:
-            keys = stale_checks(Graph(model_steps(project)), look, instance)
+            graph = Graph(model_steps(project))
+            keys = stale_checks(graph, look, last_results(graph, instance))
         if keys:
             run_checks(definitions, instance, keys)
         records = [instance.get_latest_asset_check_evaluation_record(k) for k in keys]
