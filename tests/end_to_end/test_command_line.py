@@ -100,7 +100,7 @@ def test_status_counts_shards_rows_and_failures(done: Project) -> None:
 def test_status_loads_nothing_that_only_runs_need(done: Project) -> None:
     code = (
         "import sys\nfrom arot_assets.cli import main\nmain(['status', 'demo'], standalone_mode=False)\n"
-        "print([m for m in ('arot_assets.cli.work', 'arot_assets.definitions', 'pandas', 'torch') if m in sys.modules])"
+        "print([m for m in ('arot_assets.cli.work', 'arot_assets.definitions', 'dagster', 'torch') if m in sys.modules])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=done.root, env=done.environment(), capture_output=True, text=True, check=True
