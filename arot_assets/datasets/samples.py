@@ -34,7 +34,7 @@ from resources.tables import INVENTORY, TableRef, Tables, Unfinished
 from resources.tables.unfinished import KEEP_SECONDS
 
 SAMPLES = "samples"
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 FAILED = ("corrupt", "unreadable")
 """What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
 

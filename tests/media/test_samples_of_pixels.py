@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from arot_assets.media.image.decode import DecodeError, decode
+from arot_assets.media.image.formats import tiff_samples
 from arot_assets.media.image.probe import probe
 
 HEIGHT, WIDTH = 32, 48
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _RAMP = (np.add.outer(np.arange(HEIGHT) * 37, np.arange(WIDTH) * 1000) % 65536).astype(np.uint16)
 _RGB = np.stack([_RAMP, _RAMP[::-1], 65535 - _RAMP], -1)
 _ALPHA = np.repeat(np.linspace(0, 65535, HEIGHT).astype(np.uint16)[:, None], WIDTH, 1)
@@ -186,3 +188,133 @@ def test_a_profile_without_a_readable_name_is_noted() -> None:
     Image.fromarray((_RGB >> 8).astype(np.uint8)).save(out, "PNG", icc_profile=b"no profile")
     found = probe(out.getvalue(), "a.png")
     assert (found.icc_profile, found.notes) == ("unnamed", ("bad_metadata",))
+
+
+CHANNELS = {
+    "gray": ("minisblack", 1),
+    "inverted gray": ("miniswhite", 1),
+    "rgb": ("rgb", 3),
+    "cmyk": ("separated", 4),
+}
+EXTRAS = {
+    "nothing": (),
+    "alpha": ("unassalpha",),
+    "premultiplied alpha": ("assocalpha",),
+    "something": ("unspecified",),
+    "something and alpha": ("unspecified", "unassalpha"),
+}
+
+
+def channels(colours: str, bits: int) -> NDArray[Any]:
+    """``[H, W, C]``."""
+    full = np.concatenate([_RGB, _RAMP[:, ::-1, None] // 3], -1)[..., : CHANNELS[colours][1]]
+    return (full >> 16 - bits).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+@pytest.mark.parametrize("colours", CHANNELS)
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_samples_in_planes_and_beside_alpha_are_the_same_colours(
+    colours: str, extra: str, bits: int, planar: Any
+) -> None:
+    """Whatever the order of samples, strips or tiles, codec and predictor; worked out from the samples by NumPy alone."""
+    kinds = EXTRAS[extra]
+    if len(kinds) == 2 and CHANNELS[colours][1] == 1:
+        pytest.skip("two bands beside gray are a measurement")
+    top = 2**bits - 1
+    values = channels(colours, bits)
+    alpha = (_ALPHA >> 16 - bits).astype(values.dtype)
+    stored = values
+    if "assocalpha" in kinds:
+        stored = (values.astype(np.int64) * alpha[..., None] // top).astype(values.dtype)
+    seen = "unassalpha" in kinds or "assocalpha" in kinds
+    extras = [alpha if kind != "unspecified" else values[..., 0] for kind in kinds]
+    samples = np.concatenate([stored, *(e[..., None] for e in extras)], -1)
+    high = values.astype(int) >> bits - 8
+    shown = 255 - high if colours == "inverted gray" else high
+    if colours == "cmyk":
+        shown = np.asarray(Image.fromarray(high.astype(np.uint8), "CMYK").convert("RGB")).astype(int)
+    if seen:
+        weight = alpha.astype(int)[..., None] >> bits - 8
+        shown = shown * weight / 255 + 255 - weight
+    shown = np.repeat(shown, 3, 2) if shown.shape[2] == 1 else shown
+    # multiplied colours lost their last bits: one level of what is seen, of each of the inks of CMYK
+    slack = 1 if "assocalpha" not in kinds else 4 if colours == "cmyk" else 2
+    for written in _written(samples, CHANNELS[colours][0], kinds, planar):
+        found = probe(written, "a.tif")
+        assert found.status == "ok", found.reason
+        assert found.has_alpha == seen
+        assert off(written, shown) <= slack
+
+
+def _written(samples: NDArray[Any], photometric: str, kinds: tuple[str, ...], planar: str) -> list[bytes]:
+    count = samples.shape[2]
+    data = samples[..., 0] if count == 1 else np.moveaxis(samples, -1, 0) if planar == "separate" else samples
+    options: dict[str, Any] = {"planarconfig": planar} if count > 1 else {}
+    options |= {"extrasamples": kinds} if kinds else {}
+    files = []
+    for layout in ({}, {"rowsperstrip": 5}, {"tile": (16, 16)}, {"tile": (32, 48)}):
+        for codec in ({}, {"compression": "zlib"}, {"compression": "zlib", "predictor": 2}, {"compression": "lzma"}):
+            order = "<" if len(files) % 2 else ">"
+            big = len(files) % 3 == 0
+            try:
+                files.append(
+                    tiff(
+                        np.ascontiguousarray(data),
+                        photometric,
+                        byteorder=order,
+                        bigtiff=big,
+                        **options,
+                        **layout,
+                        **codec,
+                    )
+                )
+            except (ImportError, ValueError) as error:  # the writer has no predictor for it
+                assert "imagecodecs" in str(error) or "redictor" in str(error), error
+    assert len(files) >= 12
+    return files
+
+
+def test_damaged_planes_are_corrupt() -> None:
+    planes = np.moveaxis(channels("rgb", 16), -1, 0)
+    whole = bytearray(tiff(planes, "rgb", planarconfig="separate", compression="zlib"))
+    with tifffile.TiffFile(io.BytesIO(whole)) as file:
+        at, size = (int(file.pages[0].tags[name].value[1]) for name in ("StripOffsets", "StripByteCounts"))  # type: ignore[union-attr]
+    whole[at + 10 : at + size - 10] = bytes(size - 20)
+    with pytest.raises(DecodeError) as raised:
+        decode(bytes(whole))
+    assert raised.value.status == "corrupt"
+    assert probe(bytes(whole[: at + 5]), "a.tif").status == "corrupt"
+
+
+def test_tiles_far_larger_than_the_picture_are_refused() -> None:
+    planes = np.moveaxis(channels("rgb", 16), -1, 0)
+    small = bytearray(tiff(planes, "rgb", planarconfig="separate", tile=(16, 16), compression="zlib", byteorder="<"))
+    with tifffile.TiffFile(io.BytesIO(small)) as file:
+        for name in ("TileWidth", "TileLength"):
+            tag = file.pages[0].tags[name]  # type: ignore[union-attr]
+            small[tag.valueoffset : tag.valueoffset + 2] = struct.pack("<H", 60000)
+    with pytest.raises(DecodeError, match="tiles of 60000x60000"):
+        decode(bytes(small))
+
+
+def test_large_planes_come_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = np.moveaxis(channels("rgb", 16), -1, 0)
+    data = tiff(
+        planes, "rgb", planarconfig="separate", compression="zlib", predictor=2, rowsperstrip=3, iccprofile=_SRGB
+    )
+    whole = decode(data)
+    monkeypatch.setattr(tiff_samples, "BAND", 48 * 6)
+    assert (decode(data) == whole).all()
+    assert probe(data, "a.tif").icc_profile == "sRGB built-in"
+
+
+def test_orientation_holds_for_planes() -> None:
+    planes = np.moveaxis(channels("rgb", 8), -1, 0)
+    alpha = np.full((1, HEIGHT, WIDTH), 255, np.uint8)
+    turned = tiff(
+        np.concatenate([planes, alpha]), "rgb", planarconfig="separate", extrasamples=("unassalpha",),
+        extratags=[(274, "H", 1, 6, True)],
+    )  # fmt: skip
+    assert off(turned, np.rot90(channels("rgb", 8), -1)) == 0

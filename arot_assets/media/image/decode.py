@@ -80,6 +80,8 @@ def _decode(data: bytes, max_megapixels: float, side: int | None) -> Pixels:
             pixels = _by_opencv(data, header)
         elif header.clear:
             pixels = _keyed(data, header)
+        elif header.bands is not None:
+            pixels = _banded(header)
         else:
             pixels = _by_pillow(data, header)
         if side is not None:
@@ -174,6 +176,19 @@ def _keyed(data: bytes, header: Header) -> Pixels:
         return over_white(np.array(to_srgb(Image.fromarray(high), header.icc)), alpha)
 
     return by_strips(stored, opaque)  # type: ignore[arg-type]
+
+
+def _banded(header: Header) -> Pixels:
+    """Layouts of samples that Pillow has no mode for."""
+    from PIL import Image
+
+    assert header.bands is not None and header.width and header.height
+    rgb = np.empty((header.height, header.width, 3), np.uint8)
+    for top, colours, alpha in header.bands():
+        mode = "L" if colours.ndim == 2 else "RGB" if colours.shape[2] == 3 else "CMYK"
+        part = np.array(to_srgb(Image.fromarray(np.ascontiguousarray(colours), mode), header.icc))
+        rgb[top : top + len(part)] = part if alpha is None else over_white(part, np.ascontiguousarray(alpha))
+    return rgb
 
 
 def _opened(data: bytes, header: Header) -> "Image":

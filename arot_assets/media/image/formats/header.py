@@ -4,11 +4,18 @@ Belongs here: the record that the readers of this folder fill, and holding it to
 Does not belong here: any format's own rules.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from arot_assets.media.medium import MAX_MEGAPIXELS, DecodeError
 
-__all__ = ["MAX_MEGAPIXELS", "DecodeError", "Header", "corrupt", "unsupported"]
+__all__ = ["MAX_MEGAPIXELS", "Band", "DecodeError", "Header", "corrupt", "unsupported"]
+
+Band = tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]
+"""Some rows of a picture: the first row; colours ``uint8 [h, W]`` or ``[h, W, C]``; alpha ``uint8 [h, W]`` or None."""
 
 
 @dataclass
@@ -31,6 +38,7 @@ class Header:
         exif: the raw EXIF block (a TIFF structure).
         texts: keyed text found in the file (PNG text chunks and the like).
         notes: usable, but worth knowing; see ``probe.NOTES``.
+        bands: reads the pixels of a layout that Pillow has no mode for (``tiff_samples.bands``), None where it has one.
         plain: 8-bit gray, RGB or RGBA without anything that the fast decoders treat differently from Pillow.
     """
 
@@ -50,6 +58,7 @@ class Header:
     exif: bytes | None = None
     texts: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    bands: "Callable[[], Iterator[Band]] | None" = None
     plain: bool = False
 
     def set_size(self, width: int, height: int) -> None:

@@ -4,11 +4,12 @@ Belongs here: the one place that opens files with Pillow, limits and errors incl
 Does not belong here: turning a picture into RGB (``datasets.decode``).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arot_assets.media.image.formats.header import DecodeError, Header, corrupt, unsupported
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
     from PIL.TiffImagePlugin import TiffImageFile
     from pillow_heif import HeifFile
@@ -45,6 +46,18 @@ def open_page(data: bytes, header: Header) -> "TiffImageFile":
         raise translated(error, header) from error
     header.set_size(*image.size)
     return image  # type: ignore[return-value]
+
+
+def gray_levels(data: bytes) -> "NDArray[Any]":
+    """The levels of a gray TIFF that we wrote ourselves, ``[H, W]``; whatever goes wrong is raised as it comes."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # as in open_image
+    with Image.open(BytesIO(data), formats=["TIFF"]) as image:
+        return np.asarray(image)
 
 
 def open_heif(data: bytes, header: Header) -> "HeifFile":

@@ -7,11 +7,13 @@ Source: TIFF 6.0, TIFF Technical Note 3, the BigTIFF design, Adobe DNG 1.7.
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from arot_assets.media.image.formats.header import DecodeError, Header, corrupt, unsupported
 from arot_assets.media.image.formats.pillow import open_page
+from arot_assets.media.image.formats.tiff_samples import NEEDED, bands, layout_of
 
 MAX_PAGES = 10_000
 """Directories followed in one file."""
@@ -26,6 +28,7 @@ _EXTENTS = ((273, 279), (324, 325))  # strips, tiles: offsets and byte counts
 _WANTED = {
     *(_SUBFILE, _WIDTH, _HEIGHT, _ORIENTATION, _SUB_IFDS, _DNG_VERSION, *(tag for pair in _EXTENTS for tag in pair)),
     *(_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT),
+    *NEEDED,
 }
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -46,6 +49,9 @@ _NO_PICTURE = {
     52527: "semantic mask",
 }
 """PhotometricInterpretation: colours that no reader here turns into RGB."""
+
+_BIG_BIG_ENDIAN = b"MM\0+"
+"""How a BigTIFF of big-endian numbers begins; Pillow takes its header for that of a plain TIFF."""
 
 Directory = dict[int, np.ndarray]
 
@@ -75,6 +81,9 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
     header.orientation = orientation if 1 <= orientation <= 8 else 1
     header.bits = max(8, _bits(picture))
     header.min_is_white = header.bits > 8 and _PHOTOMETRIC in picture and not _value(picture, _PHOTOMETRIC)
+    if data[:4] == _BIG_BIG_ENDIAN or _needs_bands(picture):
+        _set_bands(data, header, picture)
+        return
     stored = header.width, header.height
     try:
         with open_page(data, header) as image:
@@ -83,12 +92,32 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
     except DecodeError as error:
         if error.status == "unsupported" or not {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC} <= picture.keys():
             raise
-        raise unsupported(f"{_layout(picture)}: no reader for it; convert it to 8-bit RGB") from error
+        _set_bands(data, header, picture)
     header.width, header.height = stored
 
 
+def _needs_bands(page: Directory) -> bool:
+    """Whether Pillow would read its planes into other colours, or not at all: it reads those of 8-bit colours only."""
+    plain = _bits(page) == 8 and _EXTRA_SAMPLES not in page
+    return _value(page, _PLANAR) == _SEPARATE_PLANES and _value(page, _SAMPLES) > 1 and not plain
+
+
+def _set_bands(data: bytes, header: Header, page: Directory) -> None:
+    """Read a page by its samples, where that can be done.
+
+    Raises:
+        DecodeError: ``unsupported``: it cannot.
+    """
+    layout = layout_of(page, "<" if data[:2] == b"II" else ">")
+    if layout is None:
+        raise unsupported(f"{_layout(page)}: no reader for it; convert it to 8-bit RGB")
+    header.bands = partial(bands, data, layout)
+    header.mode, header.has_alpha = layout.mode, layout.alpha is not None
+    header.icc = page[_ICC_PROFILE].tobytes() if _ICC_PROFILE in page else None
+
+
 def _check_samples(page: Directory) -> None:
-    """Refuse what is no picture, and layouts that Pillow would read into other colours.
+    """Refuse what is no picture.
 
     Raises:
         DecodeError: ``unsupported``.
@@ -106,9 +135,6 @@ def _check_samples(page: Directory) -> None:
     colours = _NO_PICTURE.get(_value(page, _PHOTOMETRIC))
     if colours:
         raise unsupported(f"TIFF with {colours} samples; convert it to RGB")
-    plain = bits == 8 and _EXTRA_SAMPLES not in page
-    if _value(page, _PLANAR) == _SEPARATE_PLANES and _value(page, _SAMPLES) > 1 and not plain:
-        raise unsupported(f"{_layout(page)}: no reader for it; convert it to contiguous samples")
 
 
 def _layout(page: Directory) -> str:
@@ -146,7 +172,9 @@ def _directories(data: bytes, header: Header) -> Iterator[Directory]:
             inline = i + (12 if big else 8)
             size = length * _SIZES.get(kind, 0)
             where = inline if size <= (8 if big else 4) else struct.unpack_from(order + pointer, data, inline)[0]
-            if tag in _WANTED and kind in _TYPES and length:
+            if tag == _ICC_PROFILE and where + size <= len(data):
+                tags[tag] = np.frombuffer(data, np.uint8, size, where)
+            elif tag in _WANTED and kind in _TYPES and length:
                 tags[tag] = np.frombuffer(data, order + _TYPES[kind], length, where)
             elif where + size > len(data):
                 header.note("bad_metadata")
