@@ -195,6 +195,9 @@ class Medium(Protocol):
         extensions: of the files that a listing takes, lower case with the dot. Files without one are taken too: their
             content decides.
         columns: its own columns of ``samples``.
+        decoder: version of the pixels that ``open`` gives, a part of every ``metric_version``. Empty at first, so that what was
+            measured before it was counted stays; raise it when files that could be opened give other pixels than before.
+            Files that could not be opened need none: their samples' rows change, by ``samples.CODE_VERSION``.
         by_path: whether it opens files where they lie (``File.path``) instead of reading them into memory. Files of other
             machines are then brought into the cache.
     """
@@ -202,6 +205,7 @@ class Medium(Protocol):
     name: str
     extensions: frozenset[str]
     columns: tuple[Column, ...]
+    decoder: str
     by_path: bool
 
     def probe(self, file: File, limits: Limits) -> Probe:

@@ -68,7 +68,7 @@ def _multi_asset(
     declaration: DatasetDeclaration, metrics: Sequence[Metric], declared_models: Models
 ) -> dg.AssetsDefinition:
     dataset = declaration.name
-    declared_versions = metric_versions(metrics, declared_models)
+    declared_versions = metric_versions(metrics, declared_models, declaration.medium)
 
     @dg.multi_asset(
         name=f"{dataset}_metrics",
@@ -85,7 +85,7 @@ def _multi_asset(
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
-        versions = metric_versions(wanted, models)
+        versions = metric_versions(wanted, models, declaration.medium)
         for shard in context.partition_keys:
             try:
                 with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():

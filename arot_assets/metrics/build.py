@@ -114,9 +114,9 @@ class _Growing:
             self.new.clear()
 
 
-def metric_versions(metrics: Iterable[Metric], models: "Models") -> dict[str, str]:
+def metric_versions(metrics: Iterable[Metric], models: "Models", medium: Medium) -> dict[str, str]:
     """The version that current rows of each metric carry; loads no model."""
-    return {m.name: m.metric_version(models.fingerprint(m.model) if m.model else "") for m in metrics}
+    return {m.name: m.metric_version(models.fingerprint(m.model) if m.model else "", medium.decoder) for m in metrics}
 
 
 def is_current(tables: Tables, dataset: str, metric: str, shard: str, version: str) -> bool:
@@ -165,7 +165,7 @@ def build_metrics(
     ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
     uris = {row["sample_id"]: row["uri"] for row in ok}
     present = present_uris(tables, dataset, shard)
-    versions = metric_versions(metrics, models)
+    versions = metric_versions(metrics, models, medium)
     growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry) for m in metrics}
     todo = [
         Item(row["sample_id"], row["uri"], needed, {name: row[name] for name in own})

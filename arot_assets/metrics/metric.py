@@ -72,13 +72,14 @@ class Metric:
         """The Arrow schema of the metric's table; descriptions travel in the field metadata."""
         return metric_schema(self.columns)
 
-    def metric_version(self, model_fingerprint: str = "") -> str:
+    def metric_version(self, model_fingerprint: str = "", decoder: str = "") -> str:
         """The 12 hex digits that mark a row as current.
 
         Args:
             model_fingerprint: revision or file hash and preprocessing of the model, empty without one.
+            decoder: of the pixels (``Medium.decoder``).
         """
-        return metric_version(self.name, self.version, self.params, model_fingerprint)
+        return metric_version(self.name, self.version, self.params, model_fingerprint, decoder)
 
 
 RESERVED = ("sample_id", "status", "reason", "metric_version", "computed_at")
@@ -98,10 +99,15 @@ def metric_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([column.field() for column in (*before, *columns, *after)])
 
 
-def metric_version(name: str, version: str, params: Mapping[str, Any], model_fingerprint: str = "") -> str:
+def metric_version(
+    name: str, version: str, params: Mapping[str, Any], model_fingerprint: str = "", decoder: str = ""
+) -> str:
     """Hash (12 hex digits) of everything that the values of a metric depend on."""
-    parts = json.dumps([name, version, dict(params), model_fingerprint], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+    parts: list[Any] = [name, version, dict(params), model_fingerprint]
+    if decoder:  # versions without one are those of before it was counted
+        parts.append(decoder)
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def image_metric(

@@ -48,8 +48,10 @@ def has_ranges(metric: Metric) -> bool:
 
 def metric_state(look: Look, declaration: DatasetDeclaration, metric: Metric) -> State:
     """Which shards have a row of the metric's version for each of their ok samples."""
-    dataset, models = declaration.name, look.resources.models
-    version = look.once(("metric version", metric.name), lambda: metric_versions([metric], models)[metric.name])
+    dataset, models, medium = declaration.name, look.resources.models, declaration.medium
+    version = look.once(
+        ("metric version", metric.name, medium.name), lambda: metric_versions([metric], models, medium)[metric.name]
+    )
     samples, read = heads_of(look, dataset, SAMPLES), samples_version(declaration)
 
     def wanted(shard: str) -> Mapping[str, str] | None:

@@ -66,6 +66,7 @@ class Flipbooks:
         Column("height", int, "pixels"),
         Column("frames", int, "pictures of the animation"),
     )
+    decoder = "pencil 1"
     by_path = True
 
     def probe(self, file: File, limits: Limits) -> Probe:

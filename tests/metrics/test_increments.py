@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from arot_assets.media.image.medium import ImageMedium
 from arot_assets.metrics import build, one_pass
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
@@ -44,6 +45,17 @@ def test_second_run_decodes_nothing(dataset: Dataset, decodes: list[int]) -> Non
     decodes.clear()
     dataset.run("cv2", "phash")
     assert decodes == []
+
+
+def test_other_pixels_are_measured_anew_and_versions_of_before_stay(
+    dataset: Dataset, decodes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.run("phash")
+    assert dataset.sql("select distinct metric_version from d.phash") == [("991891da88b6",)], "as before it was counted"
+    decodes.clear()
+    monkeypatch.setattr(ImageMedium, "decoder", "2")
+    assert dataset.metrics("phash")["phash"].computed == len(decodes) == 12
+    assert dataset.metrics("phash")["phash"].computed == 0
 
 
 def test_renamed_file_costs_no_inference(dataset: Dataset, decodes: list[int]) -> None:

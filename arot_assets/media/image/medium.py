@@ -81,6 +81,7 @@ class ImageMedium:
     name = "image"
     extensions = EXTENSIONS
     columns: tuple[Column, ...] = COLUMNS
+    decoder = ""
     by_path = False
 
     def probe(self, file: File, limits: Limits) -> Probe:

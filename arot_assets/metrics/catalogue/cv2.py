@@ -25,25 +25,28 @@ GRAY_SHARE = 1e-4  # of the pixels may be coloured in a grayscale picture
 
 _EIGHT = (
     Column("edge_density", pa.float32(), "share of edge pixels times 255 (Canny 100/200 of OpenCV), 0-255", 0, 255),
-    Column("focus_measure", pa.float32(), "variance of the Laplacian, gray levels squared; falls with blur and with size",
-           0, 1020**2),
-    Column("noise_level", pa.float32(), "standard deviation of the Laplacian, gray levels; root of focus_measure, "
+    Column("focus_measure", pa.float32(), "variance of the Laplacian over all pixels: `cv2.Laplacian(gray, cv2.CV_64F).var()`, "
+           "that is the four neighbours minus 4 times the pixel, with the picture mirrored beyond its border without "
+           "repeating the outermost pixels; gray levels squared; falls with blur and with size", 0, 1020**2),
+    Column("noise_level", pa.float32(), "standard deviation of the same Laplacian, gray levels: the root of focus_measure; "
            "for noise see noise_sigma", 0, 1020),
     Column("texture_score", pa.float32(), "variance of the local binary pattern (8 points, radius 1, uniform; values 0-9). "
            "Exact integer arithmetic: a tie with the centre counts as 1 (not darker). scikit-image's floats round the ties of "
            "diagonal points either way: its value differs by up to 2.3 % on photos", 0, 20.25),
     Column("saturation", pa.float32(), "mean S of HSV as OpenCV rounds it, 0-255", 0, 255),
     Column("contrast", pa.float32(), "standard deviation of the gray levels, 0-127.5", 0, 127.5),
-    Column("brightness", pa.float32(), "mean gray level (BT.601), 0-255", 0, 255),
+    Column("brightness", pa.float32(), "mean gray level (BT.601 as `cv2.COLOR_RGB2GRAY` rounds it, here and in all columns), "
+           "0-255", 0, 255),
     Column("avg_dynamic_range", pa.float32(), "gray levels between the 5th and the 95th percentile, 0-255", 0, 255),
 )  # fmt: skip
 _MORE = (
     Column("noise_sigma", pa.float32(), "standard deviation of the noise, gray levels (Immerkaer 1996); fine texture counts "
            "as noise; 0 below 3 x 3 pixels", 0, 427),
-    Column("sharpness", pa.float32(), "root mean square of the Laplacian after averaging down to a long side of 512 pixels, "
-           "gray levels. Copies of one picture between 512 and 1024 pixels differ: by a fifth as a rule, by 27 % at most on our "
-           "examples, since averaging by a ratio that is not whole blurs more; compare pictures of one size. Below 512 pixels "
-           "nothing is averaged and the value depends on the size; 0 below 3 x 3 pixels", 0, 1020),
+    Column("sharpness", pa.float32(), "root mean square of the Laplacian (the four neighbours minus 4 times the pixel) after "
+           "averaging by area down to a long side of 512 pixels, over what is left without its outermost rows and columns, whose "
+           "neighbours are not all there; gray levels. Copies of one picture between 512 and 1024 pixels differ: by a fifth as a "
+           "rule, by 27 % at most on our examples, since averaging by a ratio that is not whole blurs more; compare pictures of "
+           "one size. Below 512 pixels nothing is averaged and the value depends on the size; 0 below 3 x 3 pixels", 0, 1020),
     Column("colourfulness", pa.float32(), "Hasler and Suesstrunk 2003: 0 gray, 15 slightly, 45 averagely, 82 highly, "
            "above 109 extremely colourful", 0, 300),
     Column("entropy", pa.float32(), "Shannon entropy of the gray histogram, bits, 0-8", 0, 8),

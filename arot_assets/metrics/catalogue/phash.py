@@ -31,7 +31,14 @@ COSINE = 1 << 14
 @image_metric(
     version="1",
     columns=[
-        Column("phash", pa.uint64(), "64-bit DCT perceptual hash; near duplicates differ in at most 6-10 bits"),
+        Column(
+            "phash",
+            pa.uint64(),
+            "64-bit DCT perceptual hash; near duplicates differ in at most 6-10 bits. Gray levels (`cv2.COLOR_RGB2GRAY`) are "
+            "averaged by area to 32 x 32 equal cells, rounded to 1/256 of a level, half up; of their orthonormal DCT-II, its "
+            "cosines rounded to 2^-14, bit 8 u + v (0 the lowest) tells whether coefficient (u, v), u the vertical and v the "
+            "horizontal frequency, 0-7, is above the median of the 63 without (0, 0), whose bit is 0",
+        ),
         Column("mirrored", pa.uint64(), "the same hash of the picture flipped left to right"),
     ],
 )
