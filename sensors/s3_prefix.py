@@ -9,15 +9,18 @@ round. A prefix with fewer objects is seen whole each time.
 """
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY, SCHEMA, Difference, compare, read_inventory
+from arot_assets.datasets.inventory import FOLDER_METADATA, INVENTORY, SCHEMA, Difference, compare, read_inventory
 from arot_assets.datasets.objects import found_table, listing_of
+from arot_assets.datasets.sources.folder_metadata import metadata_files, seen_files
 from arot_assets.media.medium import Medium
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
@@ -27,8 +30,16 @@ from sensors.change import Change
 
 WINDOW = 10_000
 """Objects that one look takes: ten requests."""
-_known: dict[str, tuple[ObjectInfo, pa.Table]] = {}
-"""Inventory's uri -> what it was when it was read, and its present rows: between looks it mostly stays as it is."""
+_known: dict[str, "tuple[ObjectInfo, _Before]"] = {}
+"""Inventory's uri -> what it was when it was read, and what it has: between looks it mostly stays as it is."""
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the inventory has: its present rows, and metadata files (``objects.FolderMetadata.seen``)."""
+
+    rows: pa.Table
+    files: Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -56,20 +67,22 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
     Raises:
         StorageError: the prefix cannot be listed, or the inventory not read.
     """
-    present = _present(storage, tables, declaration.name)
+    before = _before(storage, tables, declaration.name)
     window, last = _window(storage.using(S3Backend).ls_after(declaration.root, after))
-    parts = [_difference(declaration.medium, present, window, after, last)]
-    newest = pc.max(present["uri"]).as_py() if present.num_rows else ""
+    parts = [_difference(declaration.medium, before, window, after, last)]
+    newest = pc.max(before.rows["uri"]).as_py() if before.rows.num_rows else ""
     if last and newest > last:
         end, last_of_end = _window(storage.using(S3Backend).ls_after(declaration.root, newest))
-        parts.append(_difference(declaration.medium, present, end, newest, last_of_end))
-    new, changed, gone = (sum(len(getattr(p, name)) for p, _ in parts) for name in ("new", "changed", "gone"))
-    if not new + changed + gone:
+        parts.append(_difference(declaration.medium, before, end, newest, last_of_end))
+    new, changed, gone = (sum(len(getattr(p, name)) for p, _, _ in parts) for name in ("new", "changed", "gone"))
+    files = [file for _, _, others in parts for file in others]
+    if not (new or changed or gone or files):
         return Look(None, last)
-    digest = hashlib.sha256()
-    for _, listed in parts:
+    digest = hashlib.sha256(repr(files).encode())
+    for _, listed, _ in parts:
         digest.update(repr(listed.select(["uri", "size", "mtime", "sidecar_mtime"]).to_pylist()).encode())
-    text = f"{new} new, {changed} changed, {gone} gone{' in the part looked at' if last else ''}"
+    text = f"{new} new, {changed} changed, {gone} gone{f', {len(files)} other metadata files' if files else ''}"
+    text += " in the part looked at" if last else ""
     return Look(Change(digest.hexdigest()[:16], text), last)
 
 
@@ -105,25 +118,49 @@ def _stem(uri: str) -> str:
 
 
 def _difference(
-    medium: Medium, present: pa.Table, window: pa.Table, after: str, last: str
-) -> tuple[Difference, pa.Table]:
-    """How a part of a listing differs from the rows of its range."""
-    within = pc.greater(present["uri"], after)
+    medium: Medium, before: _Before, window: pa.Table, after: str, last: str
+) -> tuple[Difference, pa.Table, list[Any]]:
+    """How a part of a listing differs from the rows of its range, what it is, and metadata files that differ as they are now."""
+    within = pc.greater(before.rows["uri"], after)
     if last:
-        within = pc.and_(within, pc.less_equal(present["uri"], last))
-    listed = listing_of(window, medium).objects
-    return compare(present.filter(within), listed), listed
+        within = pc.and_(within, pc.less_equal(before.rows["uri"], last))
+    rows = before.rows.filter(within)
+    listed = _with_what_lies_elsewhere(listing_of(window, medium).objects, rows, after, last)
+    files = seen_files(metadata_files(window))
+    known = {uri: list(seen) for uri, seen in before.files.items() if after < uri and not (last and uri > last)}
+    others = [(uri, files.get(uri)) for uri in sorted(files.keys() | known.keys()) if files.get(uri) != known.get(uri)]
+    return compare(rows, listed), listed, others
 
 
-def _present(storage: Storage, tables: Tables, dataset: str) -> pa.Table:
-    """The inventory's present rows; read again when it was written again."""
-    uri = tables.uri(TableRef(dataset, INVENTORY))
-    if not tables.exists(TableRef(dataset, INVENTORY)):
-        return SCHEMA.empty_table()
+def _with_what_lies_elsewhere(listed: pa.Table, rows: pa.Table, after: str, last: str) -> pa.Table:
+    """The objects of a part of a listing, with what only the whole shows as the inventory has it: what metadata files say of
+    them, and sidecars whose names sort elsewhere, since they are not quite theirs (``datasets.pairing``).
+    """
+    where = pc.index_in(listed["uri"], value_set=rows["uri"].combine_chunks())
+    known = rows.take(where)
+    far = [
+        any(uri <= after or (last != "" and uri > last) for uri in those or ())
+        for those in known["sidecars"].to_pylist()
+    ]
+    for name in ("sidecars", "sidecar_mtime", "metadata"):
+        values = known[name]
+        if name != "metadata":
+            values = pc.if_else(pa.array(far, pa.bool_()), values, listed[name])
+        listed = listed.set_column(listed.schema.get_field_index(name), listed.schema.field(name), values)
+    return listed
+
+
+def _before(storage: Storage, tables: Tables, dataset: str) -> _Before:
+    """What the inventory has; read again when it was written again."""
+    ref = TableRef(dataset, INVENTORY)
+    uri = tables.uri(ref)
+    if not tables.exists(ref):
+        return _Before(SCHEMA.empty_table(), {})
     stamp = storage.stat(uri)
     known = _known.get(uri)
     if known is None or known[0] != stamp:
         inventory = read_inventory(tables, dataset)
         rows = SCHEMA.empty_table() if inventory is None else inventory.filter(pc.equal(inventory["state"], "present"))
-        known = _known[uri] = (stamp, rows)
+        folder = json.loads((tables.footer_if_any(ref) or {}).get(FOLDER_METADATA) or "{}")
+        known = _known[uri] = (stamp, _Before(rows, folder.get("seen", {})))
     return known[1]

@@ -11,7 +11,7 @@ import dagster as dg
 
 from arot_assets.datasets.assets import inventory_key
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare, read_inventory
+from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare, known_of, read_inventory
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage, StorageError
@@ -96,8 +96,9 @@ def describe_change(storage: Storage, tables: Tables, declaration: DatasetDeclar
         commit = f"commit {pinned.commit[:8]}" if pinned.commit else "other archives"
         return Change(pinned.signature, f"{commit} at the source")
     # settled or not is for the inventory to find out: a tick must not wait
-    listing = list_source(storage, declaration.model_copy(update={"settle_seconds": 0.0}))
     previous = read_inventory(tables, declaration.name)
+    known = known_of(previous, footer, declaration)
+    listing = list_source(storage, declaration.model_copy(update={"settle_seconds": 0.0}), known=known)
     if declaration.is_url_list:
         listing = carry(previous, listing)
     found = compare(previous, listing.objects)

@@ -4,10 +4,11 @@ Belongs here: bytes of caption files to text, and whether that is sure. Does not
 
 UTF-8 and UTF-16 show themselves. Eight-bit and East Asian code pages do not: the same bytes are Russian in one and Greek in
 another, Korean in one and rare Chinese characters in another. ``charset-normalizer`` alone takes what is decoded without odd
-signs; on the captions of ``tests/datasets/test_encodings.py``, as short as captions are, that is another text in nearly half of
-them. Its proposal is therefore taken only where it finds the letters of a language and no other reading comes near. For East
-Asia, where it needs longer texts than captions are, the reading counts that has common characters, if it is the only one.
-A caption that is another text is worse than none: what is not sure is said to be so.
+signs: of the 30 captions of ``tests/datasets/test_encodings.py``, as short as captions are, it makes 12 another text, and says of
+none that it is not sure. Its proposal is therefore taken only where it finds the letters of a language and no other reading comes
+near. For East Asia, where it needs longer texts than captions are, the reading counts that has common characters, if it is the
+only one. Read so, 15 of the 30 are right, none is another text, and 15 are said to be unsure.
+A caption that is another text is worse than none.
 """
 
 import codecs

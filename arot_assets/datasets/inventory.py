@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.objects import LISTED, STAMP, Listing, Told
+from arot_assets.datasets.objects import LISTED, STAMP, FolderMetadata, Known, Listing, Told
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
@@ -37,6 +37,8 @@ ARCHIVES = "archives"
 """Key of the footer: what the declaration says under ``archives`` (JSON), empty without."""
 TOLD = "told_of_archives"
 """Key of the footer: uri of an archive -> what is not taken of it, and why (JSON), since it is not opened each time."""
+FOLDER_METADATA = "folder_metadata"
+"""Key of the footer: metadata files and what is not taken of them (JSON), since they are not read each time."""
 NOT_TAKEN = "not_taken"
 """Key of the footer: what ``not_taken`` said of the listing."""
 REVALIDATED = "revalidated"
@@ -302,6 +304,29 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     return found.select(SCHEMA.names)
 
 
+def known_of(previous: pa.Table | None, footer: Mapping[str, str] | None, declaration: DatasetDeclaration) -> Known:
+    """What a listing may take over from the inventory before; nothing if it was made under other rules.
+
+    Args:
+        previous: ``read_inventory``.
+        footer: of that.
+        declaration: the dataset.
+    """
+    if previous is None or footer is None or footer.get(ARCHIVES, "") != _rules(declaration):
+        return Known()
+    archives = {uri: Told(**of_it) for uri, of_it in json.loads(footer.get(TOLD) or "{}").items()}
+    folder = json.loads(footer.get(FOLDER_METADATA) or "{}")
+    if not folder.get("stamp"):
+        return Known(previous, archives)
+    rows = previous.filter(pc.and_(pc.equal(previous["state"], "present"), pc.is_valid(previous["metadata"])))
+    said = dict(zip(rows["uri"].to_pylist(), rows["metadata"].to_pylist(), strict=True))
+    return Known(previous, archives, FolderMetadata(**{**folder, "said": said, "told": Told(**folder["told"])}))
+
+
+def _rules(declaration: DatasetDeclaration) -> str:
+    return declaration.archives.model_dump_json() if declaration.archives is not None else ""
+
+
 def _without_great_loss(
     declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
 ) -> Listing:
@@ -359,10 +384,8 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
     previous = read_inventory(tables, declaration.name)
     footer = tables.footer_if_any(TableRef(declaration.name, INVENTORY))
     pinned = pin(storage, declaration)
-    rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
-    reused = previous if (footer or {}).get(ARCHIVES, "") == rules else None
-    told = {uri: Told(**of_it) for uri, of_it in json.loads((footer or {}).get(TOLD) or "{}").items()}
-    listing = list_source(storage, declaration, pinned.root, reused, told)
+    rules = _rules(declaration)
+    listing = list_source(storage, declaration, pinned.root, known_of(previous, footer, declaration))
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
         what = f", but {known:,} objects are known of it" if known else ""
@@ -395,7 +418,8 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
     footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {PROBLEMS: "\n".join(listing.problems)}
-    footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()}, ensure_ascii=False)}
+    footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()})}
+    footer |= {FOLDER_METADATA: json.dumps(asdict(replace(listing.folder, said={})))}
     footer |= {MEDIUM: declaration.medium.name}
     footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
     return Survey(result, listing, footer)

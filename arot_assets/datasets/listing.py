@@ -12,9 +12,11 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.declaration import Archives, DatasetDeclaration
 from arot_assets.datasets.objects import (
+    LISTED,
     PROBLEMS_SHOWN,
+    Known,
     Listing,
     Told,
     extensions,
@@ -25,7 +27,8 @@ from arot_assets.datasets.objects import (
 )
 from arot_assets.datasets.reach import reaching
 from arot_assets.datasets.sources.archives import is_archive, look_inside
-from arot_assets.datasets.sources.hub import open_repository
+from arot_assets.datasets.sources.folder_metadata import folder_metadata
+from arot_assets.datasets.sources.hub import files_of
 from arot_assets.datasets.sources.url_list import list_urls
 from arot_assets.progress import track
 from resources.storage import Storage
@@ -36,8 +39,7 @@ def list_source(
     storage: Storage,
     declaration: DatasetDeclaration,
     root: str = "",
-    previous: pa.Table | None = None,
-    told: Mapping[str, Told] | None = None,
+    known: Known | None = None,
 ) -> Listing:
     """List a source: the objects of the dataset's medium, with their sidecars attached.
 
@@ -45,8 +47,7 @@ def list_source(
         storage: reaches it.
         declaration: the dataset.
         root: what is listed, if another than the declaration says: the Hub at a commit (``sources.pinned``).
-        previous: the inventory so far: what it knows of archives that are as they were is taken over.
-        told: what the listing before said of each archive (``Listing.archives``).
+        known: what the inventory before knows of archives and metadata files that are as they were.
 
     Raises:
         StorageError: the source, or a folder in it, cannot be listed.
@@ -66,11 +67,7 @@ def list_source(
     growing = []
     if is_local(where):  # elsewhere an object appears whole
         growing = _growing(storage, declaration, found)
-    if declaration.opens_archives:
-        listing = _opened(storage, declaration, where, found, growing, previous, told or {})
-    else:
-        listing = listing_of(found, declaration.medium, growing)
-    return _with_skipped(listing, skipped)
+    return _with_skipped(_listing(storage, declaration, where, found, growing, known or Known()), skipped)
 
 
 def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listing:
@@ -85,37 +82,38 @@ def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listi
     )
 
 
-def _opened(
+def _listing(
     storage: Storage,
     declaration: DatasetDeclaration,
     root: str,
     found: pa.Table,
     growing: Sequence[str],
-    previous: pa.Table | None,
-    told: Mapping[str, Told],
+    known: Known,
 ) -> Listing:
-    """The listing of a source whose archives are opened."""
-    metadata: dict[str, str] = {}
-    problems: list[str] = []
+    """The objects of a folder with what lies beside them, what metadata files say of them, and what archives hold."""
     ignored: Counter[str] = Counter()
     if declaration.on_hub:
-        repository = open_repository(storage, declaration, found, previous)
-        found, metadata, problems = repository.files, repository.metadata, repository.problems
-        ignored += repository.ignored
-    packed = is_archive(found["uri"])
-    settled = found.filter(pc.and_(packed, without(found, growing)))
-    inside = look_inside(storage, declaration, root, settled, previous, told)
-    listing = listing_of(found.filter(pc.invert(packed)), declaration.medium, growing, metadata)
-    problems += [problem for of_it in inside.told.values() for problem in of_it.problems]
-    ignored += inside.ignored + Counter(listing.ignored)
-    for of_it in inside.told.values():
-        ignored += Counter(of_it.ignored)
+        found, ignored = files_of(storage, found, known.rows)
+    folder = folder_metadata(storage, found, declaration.medium, declaration.archives or Archives(), known.folder)
+    found = found.filter(without(found, folder.files))
+    told: Mapping[str, Told] = {}
+    inside = LISTED.empty_table()
+    if declaration.opens_archives:
+        packed = is_archive(found["uri"])
+        archives = look_inside(
+            storage, declaration, root, found.filter(pc.and_(packed, without(found, growing))), known
+        )
+        found, told, inside = found.filter(pc.invert(packed)), archives.told, archives.objects
+        ignored += archives.ignored
+    loose = listing_of(found, declaration.medium, growing, folder.said)
+    every = [folder.told, *told.values(), Told(loose.ignored, loose.problems)]
     return Listing(
-        pa.concat_tables([listing.objects, inside.objects]),
-        dict(ignored),
+        pa.concat_tables([loose.objects, inside]),
+        dict(sum((Counter(one.ignored) for one in every), ignored)),
         tuple(growing),
-        tuple([*problems, *listing.problems][:PROBLEMS_SHOWN]),
-        inside.told,
+        tuple([problem for one in every for problem in one.problems][:PROBLEMS_SHOWN]),
+        told,
+        folder,
     )
 
 

@@ -56,6 +56,40 @@ class Told:
 
 
 @dataclass(frozen=True)
+class FolderMetadata:
+    """What the metadata files of a source say (``sources.folder_metadata``).
+
+    Attributes:
+        said: uri of a picture -> what they say of it (``listed.to_metadata``).
+        seen: uri of a file of such a name -> its size, time and etag.
+        files: uris of those that were read as such.
+        told: what a person should know of them.
+        stamp: another text when they or the pictures are others; empty without such files.
+    """
+
+    said: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    told: Told = field(default_factory=Told)
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the inventory before knows, to be taken over of what is as it was.
+
+    Attributes:
+        rows: the inventory; None if nothing may be taken over.
+        archives: see ``Listing``.
+        folder: see ``Listing``.
+    """
+
+    rows: pa.Table | None = None
+    archives: Mapping[str, Told] = field(default_factory=dict)
+    folder: FolderMetadata = field(default_factory=FolderMetadata)
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a source shows now.
 
@@ -65,6 +99,7 @@ class Listing:
         unsettled: files left for the next listing, because they were still growing.
         problems: what a person should know of entries that were not taken; the first few.
         archives: uri of an archive that was opened, now or earlier -> its share of ``ignored`` and ``problems``.
+        folder: what metadata files outside of archives say.
     """
 
     objects: pa.Table
@@ -72,6 +107,7 @@ class Listing:
     unsettled: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     archives: Mapping[str, Told] = field(default_factory=dict)
+    folder: FolderMetadata = field(default_factory=FolderMetadata)
 
 
 def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:

@@ -40,12 +40,12 @@ BAD_SIDECAR = "bad_sidecar"
 """The note for a sidecar that can't be read (broken JSON, binary data, too large)."""
 
 SEVERAL_CAPTIONS = "several_captions"
-"""The note for more captions than one: the column has the first, ``sidecar`` all of them."""
+"""The note for more captions than one: the column has the first, ``sidecar`` the others."""
 
 NOTES: Mapping[str, str] = {
     BAD_SIDECAR: "some caption, tag or JSON file beside it, or what a list says of it, can't be read, or its encoding is not "
     "certain; what is not in `caption` and `tags` is in `sidecar`",
-    SEVERAL_CAPTIONS: "more than one caption; `caption` is the first, `sidecar` has all",
+    SEVERAL_CAPTIONS: "more than one caption; `caption` is the first, the others are in `sidecar`",
 }
 """Every note that sidecars can give, and what it means."""
 
@@ -115,7 +115,7 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
             said.notes.append(BAD_SIDECAR)
         if text is None:
             if len(data) <= MAX_KEPT:
-                said.kept[f".{kind}"] = {"base64": base64.b64encode(data).decode()}
+                said.kept[f".{kind}"] = as_base64(data)
         elif kind == "json":
             record = _read_json(text, said)
         else:
@@ -126,6 +126,11 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
         sidecar=together(record, said.kept),
         problems=tuple(dict.fromkeys(said.notes)),
     )
+
+
+def as_base64(data: bytes) -> dict[str, str]:
+    """Bytes that cannot be read, as ``sidecar`` keeps them."""
+    return {"base64": base64.b64encode(data).decode()}
 
 
 def together(record: Any, kept: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, DatasetDeclaration
-from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Listing, Told, listing_of
+from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Known, Listing, Told, listing_of, without
+from arot_assets.datasets.sources.folder_metadata import folder_metadata
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.media.medium import Medium
 from arot_assets.progress import track
@@ -68,8 +69,7 @@ def look_inside(
     declaration: DatasetDeclaration,
     root: str,
     archives: pa.Table,
-    previous: pa.Table | None,
-    told: Mapping[str, Told],
+    before: Known,
 ) -> Inside:
     """What archives of a source hold.
 
@@ -78,15 +78,14 @@ def look_inside(
         declaration: the dataset.
         root: of the listing.
         archives: schema ``FOUND``.
-        previous: the inventory so far; None if nothing of it may be taken over.
-        told: what the listing before said of each archive.
+        before: what the inventory before knows of archives.
     """
     rules = declaration.archives or Archives()
     wanted = archives.filter(_included(archives["uri"], root, rules.include))
-    known, fresh = _known(previous, wanted)
+    known, fresh = _known(before.rows, wanted)
     unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
     stays = set(wanted["uri"].to_pylist()).difference(fresh)
-    result = Inside(known, {uri: of_it for uri, of_it in told.items() if uri in stays})
+    result = Inside(known, {uri: of_it for uri, of_it in before.archives.items() if uri in stays})
     if wanted.num_rows < archives.num_rows:
         result.ignored[NOT_INCLUDED] = archives.num_rows - wanted.num_rows
     if not fresh:
@@ -112,8 +111,15 @@ def _listing(storage: Storage, medium: Medium, archive: Mapping[str, Any], rules
     found, metadata, problems = _read(storage, archive, rules)
     if not found.num_rows:
         return Listing(LISTED.empty_table(), {NO_PICTURES if is_parquet else EMPTY: 1}, problems=tuple(problems))
-    listing = listing_of(found, medium, metadata=metadata, cells=is_parquet)
-    return replace(listing, problems=(*problems, *listing.problems))
+    if is_parquet:
+        return replace(listing_of(found, medium, metadata=metadata, cells=True), problems=tuple(problems))
+    folder = folder_metadata(storage, found, medium, rules)
+    listing = listing_of(found.filter(without(found, folder.files)), medium, metadata=folder.said)
+    return replace(
+        listing,
+        ignored=dict(Counter(listing.ignored) + Counter(folder.told.ignored)),
+        problems=(*problems, *folder.told.problems, *listing.problems),
+    )
 
 
 def _included(uris: pa.ChunkedArray, root: str, patterns: list[str]) -> pa.Array:

@@ -31,7 +31,11 @@ def choose(columns: Iterable[str], named: str, usual: Sequence[str]) -> str | No
 
 
 def to_metadata(
-    caption: Any, tags: Any, record: Mapping[str, Any], names: Sequence[str] = ("caption", "tags")
+    caption: Any,
+    tags: Any,
+    record: Mapping[str, Any],
+    names: Sequence[str] = ("caption", "tags"),
+    notes: Sequence[str] = (),
 ) -> str | None:
     """The column's value for one object.
 
@@ -41,13 +45,14 @@ def to_metadata(
         record: everything else that is said of it; empty values are left out. What is not JSON becomes text, and addresses
             lose their passwords and signatures.
         names: under which captions and tags are in ``record`` too, if they do not fit into a text and a list of texts.
+        notes: of the sample, known already.
 
     Returns:
         JSON, None if nothing is said.
     """
     said: dict[str, Any] = {}
     rest = {key: without_secrets(value) for key, value in record.items() if value is not None and value != ""}
-    notes: list[str] = []
+    notes = list(notes)
     if captions := captions_of(caption):
         said["caption"] = captions[0]
     if len(captions) > 1:
@@ -65,9 +70,14 @@ def to_metadata(
     if rest:
         said["record"] = rest
     if notes:
-        said["notes"] = notes
-    # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
-    return dump_json(parse_json(json.dumps(said, default=str))) if said else None
+        said["notes"] = list(dict.fromkeys(notes))
+    if not said:
+        return None
+    try:  # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
+        return dump_json(parse_json(json.dumps(said, default=str)))
+    except (ValueError, RecursionError):  # nested as nothing is that was written on purpose
+        plain = {key: said[key] for key in ("caption", "tags") if key in said}
+        return dump_json(parse_json(json.dumps({**plain, "notes": [*notes, BAD_SIDECAR]})))
 
 
 def without_secrets(value: Any) -> Any:
@@ -84,13 +94,14 @@ def add_listed(side: Sidecar, metadata: str | None) -> Sidecar:
     if metadata is None:
         return side
     said = json.loads(metadata)
-    caption, record = said.get("caption"), said.get("record")
+    caption, record, notes = said.get("caption"), said.get("record"), said.get("notes", [])
     if side.caption and caption and caption != side.caption:
         record = {"caption": caption, **(record or {})}
+        notes = [*notes, SEVERAL_CAPTIONS]
     beside = None if side.sidecar is None else json.loads(side.sidecar)
     return Sidecar(
         caption=side.caption or caption,
         tags=tuple(dict.fromkeys((*side.tags, *said.get("tags", ())))),
         sidecar=together(record, {}) if beside is None else together(beside, {".list": record} if record else {}),
-        problems=tuple(dict.fromkeys((*side.problems, *said.get("notes", ())))),
+        problems=tuple(dict.fromkeys((*side.problems, *notes))),
     )

@@ -6,6 +6,7 @@ A TSV has quoting only if it shows that it has (``resources.quotes``). In a CSV 
 and not those behind it.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -27,28 +28,30 @@ Row = tuple[int, dict[str, Any] | None]
 """Number of the line or row (from 1), and its columns; None if it cannot be read."""
 
 
-def read_rows(storage: Storage, uri: str, header: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(storage: Storage, uri: str, header: Sequence[str] = (), *, tolerant: bool = False) -> Iterator[Row]:
     """All rows of a list, without what columns of bytes hold.
 
     Args:
         storage: reaches it.
         uri: the list.
         header: names of the columns of a CSV or TSV whose first line is a row.
+        tolerant: takes bytes that are not UTF-8 for single characters (``surrogateescape``) instead of failing.
 
     Raises:
         StorageError: it is not there, not what its name says, or begins with a row where a header should be.
     """
     extension = uri.rpartition(".")[2].lower()
+    errors = "surrogateescape" if tolerant else "strict"
     with storage.open(uri) as file:
         try:
             if extension == "parquet":
                 yield from _parquet_rows(file)
             elif extension == "txt":
-                yield from _text_rows(_text(file, None))
+                yield from _text_rows(_text(file, None, errors))
             elif extension == "jsonl":
-                yield from _json_rows(_text(file, None))
+                yield from _json_rows(_text(file, None, errors))
             else:
-                yield from _table_rows(file, uri, "\t" if extension == "tsv" else ",", header)
+                yield from _table_rows(file, uri, "\t" if extension == "tsv" else ",", header, errors)
         except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
             raise StorageError(f"cannot read '{uri}' as a list: {error}; is it {extension} in UTF-8?") from error
 
@@ -68,8 +71,12 @@ def column_names(storage: Storage, uri: str, header: Sequence[str] = ()) -> list
     return list(found)
 
 
-def _text(file: IO[bytes], newline: str | None) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+def _text(file: IO[bytes], newline: str | None, errors: str) -> io.TextIOWrapper:
+    """The text of a file: UTF-8, or UTF-16 as its first bytes tell, which PowerShell and Excel write."""
+    mark = file.read(2)
+    file.seek(0)
+    encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return io.TextIOWrapper(file, encoding=encoding, newline=newline, errors=errors)
 
 
 def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
@@ -79,15 +86,17 @@ def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
             yield number, {URL_COLUMN: text.split(maxsplit=1)[0] if " #" in text else text}
 
 
-def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]) -> Iterator[Row]:
+def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str], errors: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
     quoted = True
     if delimiter == "\t":
-        text = _text(file, "")
+        text = _text(file, "", errors)
         quoted = has_quotes(text)
         text.detach()
         file.seek(0)
-    records = _quoted_records(_text(file, ""), delimiter) if quoted else _plain_records(_text(file, None))
+    records = (
+        _quoted_records(_text(file, "", errors), delimiter) if quoted else _plain_records(_text(file, None, errors))
+    )
     columns = list(header)
     for number, fields in records:
         if not columns:
