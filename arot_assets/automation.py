@@ -1,36 +1,36 @@
-"""When assets are materialized by themselves, and why the conditions are what they are.
+"""When assets are materialized automatically, and why the conditions are what they are.
 
 The source sensor only notices that a source changed and requests its ``inventory``. Everything below follows from there by
 the conditions of this module; nothing else starts work.
 
-``shard_condition``, for tables with one partition a shard. Dagster's own ``on_missing()`` and ``eager()`` fire on the edge at
-which a partition becomes missing, so a shard that was missing before the automation sensor's first tick (declared while the
-daemon was off, or lost with a killed run) would never be asked for. Here the level counts: a missing shard is asked for as
-long as it is missing, unless it is under way or its last attempt failed (a person decides then, and ``arot run`` does it
-too). Updates of upstream shards count as well, so that a retried sample gets its measurements; the unpartitioned inventory
-does not, since its update says nothing about a given shard. A new code version asks for every shard: rows that are current
-are kept, so that costs a look at a footer.
+``shard_condition`` is for tables with one partition per shard. Dagster's own ``on_missing()`` and ``eager()`` are edge-triggered:
+they fire when a partition becomes missing, so a shard that was missing before the automation sensor's first tick (declared while
+the daemon was off, or lost with a killed run) would never be requested. This condition is level-triggered: a missing shard is
+requested for as long as it is missing, unless it is in progress or its last attempt failed (then a person decides, and ``arot
+run`` covers it too). Updates of upstream shards count as well, so that a retried sample gets its measurements; the unpartitioned
+inventory does not, because its update says nothing about a given shard. A new code version requests every shard: current rows are
+kept, so that costs reading a footer.
 
-``WHOLE``, for tables made from all shards (SQL models, labels, heads). Under plain ``eager()`` such a table would wait for
-ever while one shard is missing (a failed one, say); here a missing shard does not hold it back, a shard under way does, so
-that a burst of new shards leads to one rebuild.
+``WHOLE`` is for tables made from all shards (SQL models, labels, heads). Under plain ``eager()`` such a table would wait forever
+while a shard is missing (a failed one, say). Here a missing shard does not hold it back, but a shard in progress does, so that a
+burst of new shards leads to a single rebuild.
 
-Two holes of ``since_last_handled()`` and of blocking checks are closed here:
+Two gaps, in ``since_last_handled()`` and in blocking checks, are closed here:
 
-- It takes any materialization as the answer to all updates before it. One that had begun before the update, and did not see
-  it, would be taken for an answer too. ``_unanswered`` remembers updates that came while the table was under way. (Not for
-  updates of upstream shards: Dagster tells those of the same run apart for the last partition of the run only, so every
-  burst would be worked on twice; a shard is written once, and retries go through ``arot retry``.)
-- A blocking check stops what is downstream of it within its own run only; ``_sound`` keeps automation away as well.
+- ``since_last_handled()`` counts any materialization as handling all earlier updates, even one that had started before the update
+  and did not see it. ``_unanswered`` remembers updates that arrived while the table was in progress. (Not for updates of upstream
+  shards: within one run, Dagster distinguishes those only for the run's last partition, so every burst would be processed twice;
+  a shard is written once, and retries go through ``arot retry``.)
+- A blocking check stops its downstream within its own run only; ``_sound`` holds automation back as well.
 """
 
 from typing import Any
 
 import dagster as dg
 
-_Condition: Any = dg.AutomationCondition  # its self types exclude each other, so a type checker refuses any mixture
+_Condition: Any = dg.AutomationCondition  # its self types exclude each other, so a type checker rejects any mixture
 
-# a run that ends during a tick can be seen as ended before what it made, or that it failed, is seen: look again next time
+# a run that ends during a tick may be seen as ended before its results or its failure are: look again on the next tick
 _just_ended = (~_Condition.in_progress()).newly_true() & ~_Condition.missing().newly_true()
 _first_time = (_Condition.missing() & ~_Condition.execution_failed() & ~_just_ended).with_label(
     "missing, and not failed"
@@ -42,18 +42,18 @@ _sound = (
 
 
 def _unanswered(change: Any, under_way: Any) -> Any:
-    """A change that no later materialization, and no later request, has answered.
+    """A change that no later materialization or request has handled.
 
     Args:
         change: true on the tick that notices it.
-        under_way: true while a materialization may have begun before the change.
+        under_way: true while a materialization that started before the change may be in progress.
     """
     asked = (_Condition.newly_requested() & ~change) | _Condition.initial_evaluation()
-    return change.since_last_handled() | (change & under_way).since(asked).with_label("changed while under way")
+    return change.since_last_handled() | (change & under_way).since(asked).with_label("changed while in progress")
 
 
 def shard_condition(*unpartitioned: dg.AssetKey, another: Any = None) -> dg.AutomationCondition[Any]:
-    """The condition of a table with one partition a shard.
+    """The condition of a table with one partition per shard.
 
     Args:
         unpartitioned: upstream assets whose updates say nothing about a given shard (the inventory).

@@ -1,7 +1,6 @@
-"""The one error of this room: a project, a model or a sample that does not work out, told to a person.
+"""Errors in the SQL project and in declarations, and suggestions for misspelt names.
 
-Belongs here: how a complaint is worded (where, what, what to do).
-Does not belong here: when to complain.
+Belongs here: how such an error is worded (where, what, what to do). Does not belong here: when it is raised.
 """
 
 from collections.abc import Iterable
@@ -12,11 +11,11 @@ from resources.errors import ArotError
 
 
 class ProjectError(ArotError):
-    """Something in the SQL project is wrong; the message names file and line, the cause and the remedy.
+    """Something in the project is wrong; the message names file and line, the cause and the remedy.
 
     Attributes:
-        path: the file, None when no single file is to blame.
-        line: 1-based line in it, None when unknown.
+        path: the file, None if no single file is at fault.
+        line: 1-based line in it, None if unknown.
     """
 
     def __init__(self, message: str, path: Path | None = None, line: int | None = None) -> None:
@@ -27,7 +26,7 @@ class ProjectError(ArotError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` for a near miss, else `` Known: …``; starts with a blank."""
+    """`` Did you mean 'x'?`` for a near miss, else `` Known: …``; starts with a space."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     if close:

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 MAX_DEPTH = 100
-"""Deeper nesting than any tool writes; deeper JSON is refused instead of exhausting the stack of a later reader."""
+"""Deeper nesting than any tool writes; deeper JSON is rejected, before it can exhaust the stack of a later reader."""
 
 
 def parse_json(text: str) -> Any:
@@ -30,7 +30,7 @@ def dump_json(value: Any) -> str:
 
 
 def storable_text(text: str) -> str:
-    """Text that can be encoded in UTF-8 and holds no NUL."""
+    """Text that can be encoded in UTF-8 and contains no NUL."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
 
 

@@ -1,7 +1,7 @@
-"""Tables in the store that belong to nothing that is declared: a dataset or metric that was removed from ``defs/``.
+"""Tables in the store that belong to nothing declared: to a dataset or metric that was removed from ``defs/``.
 
-Belongs here: finding them. Does not belong here: removing them, which a person decides, since a store may serve several projects;
-the tables of SQL models (``subsets/leftovers.py``).
+Belongs here: finding them. Does not belong here: removing them, which is the user's decision, because several projects may share
+a store; the tables of SQL models (``subsets/leftovers.py``).
 """
 
 from arot_assets.declarations import Declarations
@@ -12,12 +12,12 @@ METRIC_VERSION = "metric_version"
 
 
 def leftover_datasets(declared: Declarations, tables: Tables) -> list[str]:
-    """Datasets that have tables and are no longer declared; one whose declaration has a fault is not among them."""
+    """Datasets that have tables and are no longer declared; not those whose declaration has a fault."""
     return [n for n in tables.datasets() if n not in declared.datasets and declared.fault(n) is None]
 
 
 def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
-    """Metric tables that their dataset no longer keeps."""
+    """Metric tables that their dataset no longer has."""
     found = []
     for dataset, declaration in declared.datasets.items():
         kept = {INVENTORY, SAMPLES, *declaration.metrics}

@@ -1,4 +1,4 @@
-"""What declared things may be called, and who may own them: the rules that SQL and Dagster have, told in words.
+"""What declared things may be called, and who may own them: the rules of SQL and Dagster, in words.
 
 Belongs here: the rules of names and owners that several rooms share. Does not belong here: which names are taken (the rooms'
 ``declaration.py``, ``declarations.py``).
@@ -18,7 +18,7 @@ TEAM = re.compile(r"team:\S+")
 
 
 def proposed_name(text: str) -> str:
-    """A name that may be used and is close to a text, ``My Cats`` -> ``my_cats``; empty when nothing is left of it."""
+    """A valid name close to a text, ``My Cats`` -> ``my_cats``; empty if nothing is left of it."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_0123456789")[:LONGEST].rstrip("_")
 

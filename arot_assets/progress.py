@@ -1,7 +1,7 @@
-"""Progress of long work, told to whoever watches.
+"""Progress of long work.
 
-Belongs here: the one way in which rooms report progress. Who watches decides how it looks: in a Dagster run lines in the
-log every few seconds (logger ``arot``), on the command line a bar (``cli`` installs it).
+Belongs here: the one way in which rooms report progress. The receiver decides how it looks: in a Dagster run, a line in the log
+every few seconds (logger ``arot``); on the command line, a progress bar (installed by ``cli``).
 """
 
 import logging
@@ -62,17 +62,17 @@ _kept: dict[str, int] = {}
 
 
 def kept(title: str, rows: int) -> None:
-    """Say that unfinished work was stopped, and how many of its finished rows are kept."""
+    """Record that unfinished work was stopped, and how many of its finished rows are kept."""
     _kept[title] = rows
 
 
 def stopped() -> bool:
-    """Whether work of this process was stopped before its end."""
+    """Whether any work of this process was stopped before its end."""
     return bool(_kept)
 
 
 def what_is_kept() -> str:
-    """One line for a person who stopped the work."""
+    """One line for the user who stopped the work."""
     return "kept: all finished shards, and " + ", ".join(f"{rows:,} rows of {title}" for title, rows in _kept.items())
 
 

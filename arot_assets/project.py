@@ -1,10 +1,10 @@
-"""The user's project: the one place that knows where its declarations, SQL, metrics and settings of Dagster are.
+"""The user's project: the one place that knows where its declarations, SQL, metrics and Dagster settings are.
 
-Belongs here: the folders of a project, and making a new one. Does not belong here: which folder is the project
-(``resources.root``), reading what lies in it.
+Belongs here: the folders of a project, and creating a new one. Does not belong here: which folder is the project
+(``resources.root``), and reading its files.
 
-A project of its own is a folder with an ``arot.toml``; its declarations are in ``defs/``. This repository is a project too, whose
-declarations are in ``arot_assets/defs/``.
+A project is a folder with an ``arot.toml``; its declarations are in ``defs/``. This repository is a project too, with its
+declarations in ``arot_assets/defs/``.
 """
 
 import shutil
@@ -18,7 +18,7 @@ OWN_DEFS = Path(__file__).parent / "defs"
 
 
 class ProjectExistsError(ArotError):
-    """A project is to be made where something is already."""
+    """A project was to be created where there is something already."""
 
 
 def defs_folder() -> Path:
@@ -33,7 +33,7 @@ def sql_folder() -> Path:
 
 
 def metrics_folder() -> Path | None:
-    """The project's own metrics, a file each; None in this repository, whose metrics are the catalogue."""
+    """The folder of the project's own metrics, one file each; None in this repository, whose metrics are the catalogue."""
     root = project_root()
     return None if root == REPOSITORY else root / "metrics"
 
@@ -45,16 +45,16 @@ def dagster_settings() -> Path:
 
 
 def init_project(folder: Path) -> list[Path]:
-    """Make a project; gives the files that were written.
+    """Create a project; returns the files that were written.
 
     Raises:
-        ProjectExistsError: one of them is there already; nothing is written then.
+        ProjectExistsError: one of them already exists; nothing is written then.
     """
     files = sorted(p.relative_to(TEMPLATE) for p in TEMPLATE.rglob("*") if p.is_file() and p.suffix != ".pyc")
     for file in files:
         if (folder / file).exists():
             raise ProjectExistsError(
-                f"'{folder / file}' is there already; choose another folder, or go on in that project"
+                f"'{folder / file}' already exists; choose another folder, or continue in that project"
             )
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""YAML that remembers its lines, so that an error can point at the one to change.
+"""YAML that remembers its line numbers, so that an error can point at the line to change.
 
 Belongs here: reading a YAML file to plain Python values, and the line of each of them.
 Does not belong here: what the keys mean (``schema_file.py``, ``project.py``).
@@ -19,7 +19,7 @@ MOST_VALUES = 200_000
 """More than any declaration has; a guard against aliases of aliases."""
 
 Where = tuple[str | int, ...]
-"""The way to a value: keys and list positions from the top of the file."""
+"""The path to a value: keys and list positions from the top of the file."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class YamlFile:
     Attributes:
         path: where it was read.
         value: mappings, lists and scalars; None for an empty file.
-        lines: 1-based line of each key or list entry, by its way from the top.
+        lines: 1-based line of each key or list entry, by its path.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class YamlFile:
         """The text under ``key``.
 
         Raises:
-            ProjectError: it is missing and has no default, or is no text.
+            ProjectError: it is missing and has no default, or is not text.
         """
         value = mapping.get(key, default)
         if not isinstance(value, str):
@@ -87,12 +87,12 @@ class YamlFile:
 
 
 def rendered(value: Any, where: Where, render: Callable[[str, Where], Any]) -> Any:
-    """A value of YAML with each of its texts put through ``render``; keys stay as they are.
+    """A YAML value with ``render`` applied to each of its texts; keys stay as they are.
 
     Args:
         value: mappings, lists and scalars.
-        where: the way to it.
-        render: takes a text and the way to it, gives what it stands for.
+        where: the path to it.
+        render: takes a text and its path, returns what it stands for.
     """
     if isinstance(value, dict):
         return {k: rendered(v, (*where, k), render) for k, v in value.items()}
@@ -104,40 +104,40 @@ def rendered(value: Any, where: Where, render: Callable[[str, Where], Any]) -> A
 def read_yaml(path: Path) -> YamlFile:
     """Read one YAML document.
 
-    Merge keys (``<<``) and aliases are followed. Every way in which a file can be no YAML, or YAML of other things than
-    mappings, lists and plain scalars, is one error at its line.
+    Merge keys (``<<``) and aliases are followed. Anything that is not YAML, or is YAML for something other than mappings, lists
+    and plain scalars, is an error with its line.
 
     Raises:
-        ProjectError: not there, not YAML, a key given twice, or a value that no plain Python value stands for.
+        ProjectError: missing, not YAML, a duplicate key, or a value without a plain Python equivalent.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark before it
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}; check the path", path) from error
     except UnicodeDecodeError as error:
-        raise ProjectError(f"is not UTF-8 text: {error}; save it as UTF-8", path) from error
+        raise ProjectError(f"not UTF-8 text: {error}; save it as UTF-8", path) from error
     file = YamlFile(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None:
             reader = _Reader(file)
-            reader.refuse_keys_given_twice(node)  # before merging: what is merged may be given again
+            reader.refuse_keys_given_twice(node)  # before merging: merged keys may be overridden
             file.value = reader.value(node, ())
     except ReaderError as error:
         raise ProjectError(
-            f"character {chr(error.character)!r} may not stand in YAML; delete it, or write it as an escape in double quotes",
+            f"character {chr(error.character)!r} is not allowed in YAML; delete it, or write it as an escape in double quotes",
             path,
             text.count("\n", 0, error.position) + 1,
         ) from error
     except yaml.MarkedYAMLError as error:
         raise _not_valid(path, error) from error
     except RecursionError as error:
-        raise ProjectError("brackets or lists are nested too deep to read; write them flat", path, 1) from error
+        raise ProjectError("brackets or lists are nested too deeply; flatten them", path, 1) from error
     return file
 
 
 class _Reader:
-    """Turns the nodes of one file into values, and notes their lines."""
+    """Turns the nodes of one file into values, and records their lines."""
 
     def __init__(self, file: YamlFile) -> None:
         self.file = file
@@ -149,7 +149,7 @@ class _Reader:
         """Look at every mapping as it is written.
 
         Raises:
-            ProjectError: one has a key twice, or a key that is no scalar.
+            ProjectError: one has a duplicate key, or a key that is not a scalar.
         """
         seen: set[int] = set()
         todo = [root]
@@ -165,7 +165,7 @@ class _Reader:
             for key_node, _ in node.value:
                 key = MERGE if key_node.tag == MERGE else self._key(key_node)
                 if key in own:
-                    raise self._error(key_node, f"key '{key_node.value}' is given twice; keep one")
+                    raise self._error(key_node, f"duplicate key '{key_node.value}'; keep one")
                 own.add(key)
             todo += [value for _, value in reversed(node.value)]
 
@@ -173,17 +173,17 @@ class _Reader:
         """The plain value of a node.
 
         Raises:
-            ProjectError: it has none, or contains itself.
+            ProjectError: there is none, or it contains itself.
         """
         line = node.start_mark.line + 1
         self.file.lines.setdefault(where, line)
         self._values += 1
         if self._values > MOST_VALUES:  # aliases of aliases grow a file of a few lines without bound
-            raise self._error(node, f"more than {MOST_VALUES:,} values, aliases followed; write fewer")
+            raise self._error(node, f"more than {MOST_VALUES:,} values, counting aliases; write fewer")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if any(node is outer for outer in self._open):
-            raise self._error(node, "an alias (*) stands inside what it is an alias of; write the value out")
+            raise self._error(node, "an alias (*) is inside the value that it refers to; write the value out")
         if node.tag not in (
             yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
             yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG,
@@ -198,7 +198,7 @@ class _Reader:
             self._open.pop()
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[Any, Any]:
-        self._constructor.flatten_mapping(node)  # merged keys first: a key of its own wins
+        self._constructor.flatten_mapping(node)  # merged keys first: the mapping's own keys take precedence
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
@@ -208,7 +208,7 @@ class _Reader:
 
     def _key(self, node: yaml.Node) -> Any:
         if not isinstance(node, yaml.ScalarNode):
-            raise self._error(node, "a key must be a word, not a list or a mapping; a text with {{ … }} needs quotes")
+            raise self._error(node, "a key must be a scalar, not a list or a mapping; text with {{ … }} needs quotes")
         return self._scalar(node)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
@@ -221,9 +221,9 @@ class _Reader:
                 node, f"unknown tag '{_shown(node.tag)}'; remove it, or put the value in quotes"
             ) from error
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-            # what PyYAML lets through from Python: a date that no calendar has, `!!bool maybe`
+            # errors that PyYAML passes on from Python: an impossible date, `!!bool maybe`
             raise self._error(
-                node, f"{node.value!r} is no {_shown(node.tag)}; put it in quotes if it is text"
+                node, f"{node.value!r} is not a valid {_shown(node.tag)}; put it in quotes if it is text"
             ) from error
 
     def _error(self, node: yaml.Node, message: str) -> ProjectError:
@@ -240,5 +240,5 @@ def _not_valid(path: Path, error: yaml.MarkedYAMLError) -> ProjectError:
 
 
 def _shown(tag: str) -> str:
-    """A tag as people write it: ``!secret``, ``timestamp``."""
+    """A tag as users write it: ``!secret``, ``timestamp``."""
     return tag.removeprefix("tag:yaml.org,2002:")

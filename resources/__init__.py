@@ -1,1 +1,1 @@
-"""How the outside is reached: storage, tables (the lake), warehouse (DuckDB), models."""
+"""Access to the outside world: storage, tables, warehouse (DuckDB), models, notebooks."""

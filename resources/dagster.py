@@ -57,26 +57,27 @@ class StorageResource(dg.ConfigurableResource[Storage]):
 
 
 class TablesResource(dg.ConfigurableResource[Tables]):
-    """The lake."""
+    """The Parquet tables of the store."""
 
     storage: dg.ResourceDependency[Storage]
     store: str = Field(default="", description="the root, any URI that storage reads; empty for $AROT_STORE")
 
     def create_resource(self, context: dg.InitResourceContext) -> Tables:
-        """The lake over the injected storage."""
+        """The tables, on the injected storage."""
         return Tables(self.storage, self.store)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
-    """DuckDB over the lake."""
+    """DuckDB over the tables."""
 
     tables: dg.ResourceDependency[Tables]
     memory_limit: str = Field(
-        default=Warehouse.memory_limit, description="what one connection may take; more is spilled to disk"
+        default=Warehouse.memory_limit,
+        description="memory that one connection may use; beyond it DuckDB spills to disk",
     )
 
     def create_resource(self, context: dg.InitResourceContext) -> Warehouse:
-        """The warehouse over the injected lake."""
+        """The warehouse over the injected tables."""
         return Warehouse(self.tables, self.memory_limit)
 
 
@@ -86,13 +87,13 @@ class ModelsResource(dg.ConfigurableResource[Models]):
     device: Device = Field(default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU")
     precision: Precision = Field(
         default="float32",
-        description="below float32 only on CUDA (autocast); it changes scores, so rows get another version",
+        description="below float32 only on CUDA (autocast); it changes scores, so rows get a different version",
     )
     batch_size: int = Field(
-        default=0, ge=0, description="images at once; 0 = 4 on a CPU, 32 on a GPU, halved when memory ends"
+        default=0, ge=0, description="images per batch; 0 = 4 on a CPU, 32 on a GPU, halved when memory runs out"
     )
     cpu_threads: int = Field(
-        default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the others decode"
+        default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the rest decode"
     )
 
     def create_resource(self, context: dg.InitResourceContext) -> Models:

@@ -1,8 +1,8 @@
-"""The resources as every process has them: Dagster's definitions, the command line, a notebook.
+"""The resources that every process uses: Dagster's definitions, the command line, notebooks.
 
-Belongs here: building them from the environment, once, in one place. The variables: ``AROT_STORE`` (the lake's root); those of
-S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``: its one value here serves our own requests, boto3, DuckDB and, in
-``resources.dagster``, Dagster's ``S3Resource``.
+Belongs here: building them from the environment, in one place. The variables are ``AROT_STORE`` (the root of the tables), and
+those of S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``, whose one value here serves our own requests, boto3, DuckDB
+and, in ``resources.dagster``, Dagster's ``S3Resource``.
 """
 
 from dataclasses import dataclass

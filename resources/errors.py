@@ -1,12 +1,12 @@
-"""The one family of errors that are meant for a person.
+"""The one family of errors that are meant for users.
 
-Belongs here: the base class, which command line, Dagster and notebooks show as one line. Does not belong here: the errors
-themselves, which stand beside the code that raises them.
+Belongs here: the base class, which the command line, Dagster and notebooks show as one line. Does not belong here: the errors
+themselves, which are defined beside the code that raises them.
 """
 
 
 class ArotError(Exception):
-    """Something that a person can act on; the message names the thing, the cause and the remedy.
+    """Something that the user can act on; the message names the thing, the cause and the remedy.
 
-    What is raised otherwise is a fault of ours, and keeps its traceback.
+    Any other exception is a bug in arot, and keeps its traceback.
     """

@@ -1,6 +1,6 @@
-"""Giving memory back to the system that a process holds without needing it.
+"""Returning memory to the system that a process holds but does not need.
 
-Belongs here: what the C library and the kernel can be asked. Does not belong here: how much a run may take
+Belongs here: calls to the C library and the kernel. Does not belong here: how much memory a run may use
 (``arot_assets.metrics.memory``). Every function does nothing where the system has no such call.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 MMAP_THRESHOLD = 4_000_000
-"""Bytes: blocks of this size and above are given back at once when they are freed; a picture of 1.4 megapixels has it."""
+"""Bytes: blocks of this size and above are returned at once when they are freed; the size of an image of 1.4 megapixels."""
 
 MAPPINGS = Path("/proc/self/maps")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -21,10 +21,10 @@ _MADV_PAGEOUT = 21
 
 @cache
 def return_freed_memory() -> None:
-    """Make glibc give large freed blocks back at once, and keep few arenas.
+    """Make glibc return large freed blocks at once, and keep few arenas.
 
-    By default the threshold grows with the largest freed block (to 32 MB), so that decoded images of up to 10 megapixels
-    are cut from heaps, one heap a thread, that never shrink: hundreds of megabytes after an hour of photos.
+    By default the threshold grows with the largest freed block (up to 32 MB), so that decoded images of up to 10 megapixels
+    are allocated from heaps, one per thread, that never shrink: hundreds of megabytes after an hour of photos.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -34,7 +34,7 @@ def return_freed_memory() -> None:
 
 
 def release_loaded() -> None:
-    """Give back what loading libraries has left behind: free pieces of the heap, and pages of files used only once.
+    """Return what loading libraries left behind: free pieces of the heap, and pages of files used only once.
 
     Loading PyTorch's ordinary build touches some 400 MB of CUDA, Triton and LLVM code, for relocations and start-up
     tables that a run on a CPU never looks at again. They are clean pages of files, so the kernel can drop them
@@ -54,6 +54,6 @@ def release_loaded() -> None:
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory now; 0 where the system does not say."""
+    """Bytes that this process holds in memory now; 0 where the system does not tell."""
     status = Path("/proc/self/statm")
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0

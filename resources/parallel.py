@@ -15,7 +15,7 @@ B = TypeVar("B")
 THREADS_VARIABLE = "AROT_THREADS"
 FETCH_THREADS_VARIABLE = "AROT_FETCH_THREADS"
 FETCH_THREADS = 32
-"""Threads that wait for servers most of their time; enough for four hosts at eight requests each."""
+"""Threads that spend most of their time waiting for servers; enough for four hosts with eight requests each."""
 WINDOW_PER_THREAD = 4
 
 
@@ -25,7 +25,7 @@ def default_threads() -> int:
 
 
 def fetching_threads(far: bool) -> int | None:
-    """Threads for work that fetches first: ``$AROT_FETCH_THREADS`` or ``FETCH_THREADS``; None (the default) if it is near."""
+    """Threads for work that fetches first: ``$AROT_FETCH_THREADS`` or ``FETCH_THREADS``; None (the default) for local files."""
     return (int(os.environ.get(FETCH_THREADS_VARIABLE) or 0) or FETCH_THREADS) if far else None
 
 

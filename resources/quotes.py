@@ -1,4 +1,4 @@
-"""Whether a file of tab-separated values has quotes.
+"""Whether a file of tab-separated values is written with quoting.
 
 Belongs here: telling the two kinds of TSV apart. Does not belong here: reading one.
 

@@ -1,6 +1,6 @@
-"""Which folder is the user's project: the one that relative paths and the default store are meant from.
+"""Which folder is the user's project: the one that relative paths and the default store start from.
 
-Belongs here: finding it. Does not belong here: what lies in it (``arot_assets.project``).
+Belongs here: finding it. Does not belong here: what it contains (``arot_assets.project``).
 """
 
 import os
@@ -11,7 +11,7 @@ from resources.errors import ArotError
 PROJECT_VARIABLE = "AROT_PROJECT"
 MARKER = "arot.toml"
 REPOSITORY = Path(__file__).resolve().parents[1]
-"""Where these packages are; a project too when it is a checkout of the repository, and not when they are installed."""
+"""Where these packages are; this is a project too if it is a checkout of the repository rather than an installation."""
 
 
 class NoProjectError(ArotError):
@@ -19,10 +19,10 @@ class NoProjectError(ArotError):
 
 
 def project_root() -> Path:
-    """``$AROT_PROJECT``; else the nearest folder from here upward that has an ``arot.toml``; else this repository.
+    """``$AROT_PROJECT``; else the nearest folder, from the current one upward, with an ``arot.toml``; else this repository.
 
     Raises:
-        NoProjectError: none of them is there.
+        NoProjectError: there is none of these.
     """
     named = os.environ.get(PROJECT_VARIABLE)
     if named:

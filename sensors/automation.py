@@ -9,5 +9,5 @@ automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=seconds_between_looks(15),
-    description="Starts what inventories, new labels and new code versions make necessary.",
+    description="Starts the work that new inventories, labels and code versions require.",
 )

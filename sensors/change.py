@@ -1,6 +1,6 @@
-"""What a look at a source found.
+"""What checking a source found.
 
-Belongs here: the words that all ways of looking share.
+Belongs here: the result that all kinds of source checks share.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Change:
     """How a source differs from its inventory.
 
     Attributes:
-        signature: equal for equal findings.
+        signature: equal for equal results.
         text: for people.
     """
 

@@ -1,6 +1,6 @@
 """The run-failure sensor: a failed run is logged, and posted to a webhook if one is configured.
 
-Belongs here: telling people. The variable: ``AROT_WEBHOOK_URL`` (Slack, Mattermost, Teams or anything that takes JSON).
+Belongs here: notifying people. The variable is ``AROT_WEBHOOK_URL`` (Slack, Mattermost, Teams or anything that accepts JSON).
 """
 
 import http.client
@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 10.0
     name="run_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=seconds_between_looks(30),
-    description=f"Logs every failed run, and posts it to ${WEBHOOK_VARIABLE} when that is set.",
+    description=f"Logs every failed run, and posts it to ${WEBHOOK_VARIABLE} if that is set.",
 )
 def run_failure(context: dg.RunFailureSensorContext) -> None:
     """Log a failed run and post it."""
@@ -34,10 +34,10 @@ def run_failure(context: dg.RunFailureSensorContext) -> None:
         try:
             post(url, message, run.run_id)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            # the address is a secret: it may hold a token, and the error may hold the address
+            # the address is a secret: it may contain a token, and the error may contain the address
             answer = f" {error.code}" if isinstance(error, urllib.error.HTTPError) else ""
             context.log.error(
-                f"webhook of ${WEBHOOK_VARIABLE} not reached: {type(error).__name__}{answer}; check the address"
+                f"webhook ${WEBHOOK_VARIABLE} could not be reached: {type(error).__name__}{answer}; check the address"
             )
 
 
@@ -64,7 +64,7 @@ def post(url: str, message: str, run_id: str) -> None:
 
     Raises:
         ValueError: not an http(s) address.
-        OSError, http.client.HTTPException: not reached, or refused.
+        OSError, http.client.HTTPException: not reachable, or rejected.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError("a webhook is an http:// or https:// address")

@@ -1,24 +1,24 @@
-"""How often sensors look: one variable for all of them, ``AROT_SENSOR_SECONDS`` (or ``arot ui --look-every``).
+"""How often sensors check: one variable for all of them, ``AROT_SENSOR_SECONDS`` (or ``arot ui --look-every``).
 
-Belongs here: reading that variable. Each sensor has a default of its own.
+Belongs here: reading that variable. Each sensor has its own default.
 """
 
 import os
 
 VARIABLE = "AROT_SENSOR_SECONDS"
 SHORTEST = 5
-"""Dagster's daemon wakes every five seconds, so a shorter interval would promise what does not come."""
+"""Dagster's daemon wakes up every five seconds, so a shorter interval would have no effect."""
 
 
 class SettingError(Exception):
-    """An environment variable that cannot be used; the message names it and what it may be."""
+    """An environment variable with an invalid value; the message names it and the valid values."""
 
 
 def seconds_between_looks(default: int) -> int:
-    """Seconds from one look of a sensor to the next: ``$AROT_SENSOR_SECONDS`` if that is set.
+    """Seconds between two checks of a sensor: ``$AROT_SENSOR_SECONDS`` if that is set.
 
     Raises:
-        SettingError: the variable is no whole number, or below ``SHORTEST``.
+        SettingError: the variable is not a whole number, or below ``SHORTEST``.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:

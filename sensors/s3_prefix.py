@@ -1,11 +1,11 @@
-"""Looking at a prefix of S3 with a million objects: a few requests each time.
+"""Checking an S3 prefix with a million objects, with a few requests each time.
 
-Belongs here: which part of the prefix a look takes, and comparing it with the inventory. Does not belong here: asking for the
+Belongs here: which part of the prefix a check covers, and comparing it with the inventory. Does not belong here: requesting the
 inventory (``source.py``).
 
-Each look takes two parts. The end: what comes behind the last known key, since most sources grow there (dates, counters). And
-the next ``WINDOW`` objects after those of the look before, round and round, so that every change anywhere is seen after one
-round. A prefix with fewer objects is seen whole each time.
+Each check covers two parts. First the end: whatever comes after the last known key, because that is where most sources grow
+(dates, counters). Then the next ``WINDOW`` objects after those of the previous check, in rotation, so that any change is seen
+within one round. A prefix with fewer objects is covered completely each time.
 """
 
 import hashlib
@@ -44,11 +44,11 @@ class _Before:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look found.
+    """What a check found.
 
     Attributes:
-        change: how the part that was looked at differs from the inventory; None if it does not.
-        after: the URI after which the next look begins; empty for the beginning.
+        change: how the part that was checked differs from the inventory; None if it does not.
+        after: the URI after which the next check begins; empty for the beginning.
     """
 
     change: Change | None
@@ -60,9 +60,9 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
 
     Args:
         storage: reaches the source.
-        tables: the lake, for the inventory.
+        tables: the store, for the inventory.
         declaration: a dataset whose source is on S3.
-        after: what the look before gave; empty at first.
+        after: what the previous check returned; empty at first.
 
     Raises:
         StorageError: the prefix cannot be listed, or the inventory not read.
@@ -87,7 +87,7 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
 
 
 def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:
-    """The first objects of a listing, and the URI of the last of them; empty when the listing ended.
+    """The first objects of a listing, and the URI of the last of them; empty if the listing ended.
 
     The window ends between two files, never between a file and its sidecars: names with one stem follow each other.
     """

@@ -1,6 +1,6 @@
 """Source sensors: notice that a source changed, and request its inventory.
 
-Belongs here: looking at the source cheaply and saying that it differs. What follows is started by automation conditions.
+Belongs here: checking the source cheaply. Automation conditions start everything that follows.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from sensors.interval import seconds_between_looks
 
 LOOK_EVERY_SECONDS = 30
 ASK_AGAIN_SECONDS = 600.0
-"""How long to wait before asking again for the same change, whose inventory did not come (it failed, or waits)."""
+"""How long to wait before requesting the same inventory again if it did not arrive (it failed, or is queued)."""
 
 UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -58,10 +58,10 @@ def source_sensor(declaration: DatasetDeclaration) -> dg.SensorDefinition:
         if change is None:
             return dg.SensorResult(skip_reason="nothing changed at the source", cursor=json.dumps(seen))
         if _is_under_way(context.instance, inventory_key(dataset)):
-            return dg.SensorResult(skip_reason=f"{change.text}: an inventory is under way")
+            return dg.SensorResult(skip_reason=f"{change.text}: an inventory is in progress")
         now = time.time()
         if seen.get("signature") == change.signature and now - seen["asked"] < ASK_AGAIN_SECONDS:
-            return dg.SensorResult(skip_reason=f"{change.text}: asked for already", cursor=json.dumps(seen))
+            return dg.SensorResult(skip_reason=f"{change.text}: already requested", cursor=json.dumps(seen))
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
@@ -77,7 +77,7 @@ def source_sensor(declaration: DatasetDeclaration) -> dg.SensorDefinition:
 
 
 def _is_under_way(instance: dg.DagsterInstance, inventory: dg.AssetKey) -> bool:
-    """Whether a run that makes the inventory waits or runs: it will see the change, or the next look will."""
+    """Whether a run that makes the inventory is queued or in progress: it will see the change, or the next check will."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     return any(inventory in (run.asset_selection or ()) for run in runs)
 
@@ -93,7 +93,7 @@ def describe_change(storage: Storage, tables: Tables, declaration: DatasetDeclar
     if pinned.signature and footer.get(SIGNATURE) == pinned.signature:
         return None
     if pinned.signature and declaration.opens_archives:  # a tick must not open archives
-        commit = f"commit {pinned.commit[:8]}" if pinned.commit else "other archives"
+        commit = f"commit {pinned.commit[:8]}" if pinned.commit else "different archives"
         return Change(pinned.signature, f"{commit} at the source")
     # settled or not is for the inventory to find out: a tick must not wait
     previous = read_inventory(tables, declaration.name)

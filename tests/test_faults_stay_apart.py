@@ -19,8 +19,8 @@ from tests.conftest import EXAMPLES, REPOSITORY
 
 HEAD = "type: arot_assets.components.ImageDataset\nattributes:\n"
 FAULTS = {
-    "control_character": (f'{HEAD}  name: pets\n  source: x\n  description: "a\x07b"\n', 5, "may not stand in YAML"),
-    "impossible_date": (f"{HEAD}  name: pets\n  source: x\n  description: 2024-13-45\n", 5, "is no timestamp"),
+    "control_character": (f'{HEAD}  name: pets\n  source: x\n  description: "a\x07b"\n', 5, "is not allowed in YAML"),
+    "impossible_date": (f"{HEAD}  name: pets\n  source: x\n  description: 2024-13-45\n", 5, "is not a valid timestamp"),
     "unknown_tag": (f"{HEAD}  name: pets\n  source: x\n  description: !secret pets\n", 5, "unknown tag '!secret'"),
     "unquoted_braces": (f"{HEAD}  name: pets\n  source: x\n  description: {{{{ team }}}}\n", 5, "needs quotes"),
     "owner": (f'{HEAD}  name: pets\n  source: x\n  owners: ["Ann"]\n', 5, "'team:ann' would do"),
@@ -163,7 +163,7 @@ def test_doctor_finds_each_fault(folder: Path) -> None:
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     for part in (
         f"{folder}/metrics/gloss.py:1: metric 'gloss' cannot be loaded: SystemExit: 3",
-        f"{folder}/metrics/Größe.py: is not looked at",
+        f"{folder}/metrics/Größe.py: ignored",
         f"{bad}:5: ",
         f"{code}:3: cannot be loaded: ValueError: not yet",
         f"{folder}/nowhere is not there",
@@ -186,7 +186,7 @@ def test_settings_of_dagster_that_are_none_are_one_line(folder: Path) -> None:
     (folder / "home" / "dagster.yaml").write_text("run_quue: {}\n")
     done = arot(folder, "run", "good", DAGSTER_HOME="home")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert "home/dagster.yaml: is no configuration of Dagster" in done.stderr and "run_quue" in done.stderr
+    assert "home/dagster.yaml: not a valid Dagster configuration" in done.stderr and "run_quue" in done.stderr
 
 
 def test_python_among_the_declarations_is_loaded_and_a_bad_file_leaves_the_others_alone(folder: Path) -> None:

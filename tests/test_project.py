@@ -87,7 +87,7 @@ def test_metrics_of_a_project_are_found_beside_those_of_the_catalogue(folder: Pa
 
 def test_nothing_is_overwritten(folder: Path):
     said = CliRunner().invoke(main, ["init", str(folder)])
-    assert said.exit_code == 1 and "is there already" in said.output
+    assert said.exit_code == 1 and "already exists" in said.output
 
 
 def test_dagster_loads_a_new_project(folder: Path):

@@ -1,6 +1,6 @@
 """Checks of classifiers: the gate, the split, and conservation of the scores.
 
-Belongs here: one check a rule. Does not belong here: the rules themselves where another module has them.
+Belongs here: one check per rule. Does not belong here: the rules themselves, if another module has them.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What a user declares about a classifier.
 
 Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
-rooms (does the dataset keep the embedding?).
+rooms (does the dataset have the embedding?).
 """
 
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ class LabelsDeclaration(BaseModel):
     ] = None
     classes: Annotated[
         list[str] | None,
-        Field(description="labels to learn; samples with another label are left out. Default: all labels found"),
+        Field(description="the labels to learn; samples with other labels are ignored. Default: all labels found"),
     ] = None
 
     @model_validator(mode="after")
@@ -38,18 +38,18 @@ class LabelsDeclaration(BaseModel):
 
 
 class SplitDeclaration(BaseModel):
-    """Which share of the labelled samples is for what, and what counts as the same picture."""
+    """How the labelled samples are divided, and what counts as the same image."""
 
     model_config = ConfigDict(extra="forbid")
 
-    train: Annotated[float, Field(gt=0, lt=1, description="share that the head is fitted to")] = 0.7
-    val: Annotated[float, Field(gt=0, lt=1, description="share that chooses the regularisation")] = 0.15
-    test: Annotated[float, Field(gt=0, lt=1, description="share that is only measured on")] = 0.15
-    seed: Annotated[int, Field(description="another seed gives another split")] = 0
+    train: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for training")] = 0.7
+    val: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for choosing the regularization")] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for the final evaluation")] = 0.15
+    seed: Annotated[int, Field(description="a different seed gives a different split")] = 0
     near_duplicate_distance: Annotated[
         int,
         Field(
-            ge=0, le=15, description="bits of 64 in which the perceptual hashes of one picture's variants may differ"
+            ge=0, le=15, description="bits of 64 in which the perceptual hashes of two variants of an image may differ"
         ),
     ] = 6
 
@@ -73,13 +73,15 @@ class ClassifierDeclaration(BaseModel):
     split: SplitDeclaration = SplitDeclaration()
     l2: Annotated[
         list[Annotated[float, Field(gt=0)]],
-        Field(min_length=1, description="strengths of the L2 penalty to try; the validation share chooses"),
+        Field(min_length=1, description="strengths of the L2 penalty to try; the validation set decides"),
     ] = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
-    class_balanced: Annotated[bool, Field(description="weigh each class alike, however many samples it has")] = True
+    class_balanced: Annotated[
+        bool, Field(description="give each class the same weight, however many samples it has")
+    ] = True
     promote_if: Annotated[
-        dict[str, float], Field(description="least test figures of a head that may score: accuracy, macro_f1")
+        dict[str, float], Field(description="minimum test figures of a head that may score: accuracy, macro_f1")
     ] = {"macro_f1": 0.8}
-    description: Annotated[str, Field(description="what it tells apart, for the UI")] = ""
+    description: Annotated[str, Field(description="what it distinguishes, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 
     @model_validator(mode="before")
@@ -93,13 +95,13 @@ class ClassifierDeclaration(BaseModel):
     def _known_gates(self) -> "ClassifierDeclaration":
         for figure, least in self.promote_if.items():
             if figure not in GATES:
-                raise ValueError(f"promote_if: no figure {figure!r}; there are: {', '.join(GATES)}")
+                raise ValueError(f"promote_if: unknown figure {figure!r}; known: {', '.join(GATES)}")
             if not 0 <= least <= 1:
-                raise ValueError(f"promote_if: {figure} is a share between 0 and 1, got {least:g}")
+                raise ValueError(f"promote_if: {figure} must be between 0 and 1, got {least:g}")
         if self.name in (self.embedding, "samples", "inventory", "wide"):
-            raise ValueError(f"name: {self.name!r} is another table of the dataset; choose another")
+            raise ValueError(f"name: {self.name!r} is already another table of the dataset; choose a different name")
         return self
 
 
 GATES = ("accuracy", "macro_f1")
-"""Figures of the test share that ``promote_if`` can demand."""
+"""Figures on the test set that ``promote_if`` can require."""

@@ -29,10 +29,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test sample that the head puts into the wrong class.
+    """A test sample that the head classifies wrongly.
 
     Attributes:
-        confidence: probability that the head gives to its wrong answer, 0-1.
+        confidence: probability that the head assigns to its wrong prediction, 0-1.
     """
 
     sample_id: str
@@ -43,11 +43,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one head on the test share.
+    """Figures of one head on the test set.
 
     Attributes:
         confusion: ``int64 [C, C]``, rows are true classes, columns predicted ones.
-        precision, recall, f1: ``float64 [C]``; 0 where a class was never predicted or never there.
+        precision, recall, f1: ``float64 [C]``; 0 for classes that were never predicted or do not occur.
         mistakes: the most confident ones first, at most ``WORST``.
     """
 
@@ -61,7 +61,7 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]
 
     def per_class(self) -> list[dict[str, Any]]:
-        """One row a class: support, precision, recall, F1."""
+        """One row per class: support, precision, recall, F1."""
         return [
             {
                 "class": name,
@@ -74,14 +74,14 @@ class Evaluation:
         ]
 
     def confusion_rows(self) -> list[dict[str, Any]]:
-        """One row a true class, one column a predicted one."""
+        """One row per true class, one column per predicted class."""
         return [
             {"true \\ predicted": name, **dict(zip(self.classes, map(int, self.confusion[k]), strict=True))}
             for k, name in enumerate(self.classes)
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """What ``head.json`` keeps."""
+        """The content of ``head.json``."""
         return {
             "accuracy": [self.accuracy.value, self.accuracy.low, self.accuracy.high],
             "macro_f1": [self.macro_f1.value, self.macro_f1.low, self.macro_f1.high],
@@ -91,7 +91,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, classes: Sequence[str], kept: Mapping[str, Any]) -> "Evaluation":
-        """What ``as_json`` gave, without the mistakes: those are in the report."""
+        """The inverse of ``as_json``, without the mistakes: those are in the report."""
 
         def column(name: str) -> NDArray[np.float64]:
             return np.array([row[name] for row in kept["per_class"]], np.float64)
@@ -118,7 +118,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure predictions.
 
-    The intervals resample groups of near-duplicates, not samples: variants of one picture are not independent evidence
+    The intervals resample groups of near duplicates, not samples: variants of one image are not independent evidence
     (cluster bootstrap, percentile method).
 
     Args:
@@ -130,7 +130,7 @@ def evaluate(
         seed: of the resampling.
 
     Raises:
-        ValueError: no sample.
+        ValueError: no samples.
     """
     if len(labels) == 0:
         raise ValueError("cannot evaluate a head without test samples")
@@ -165,7 +165,7 @@ def evaluate(
 def _figures(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Accuracy ``[B]``, macro F1 ``[B]``, and precision, recall, F1 ``[B, C]`` of confusion matrices ``[B, C, C]``.
 
-    Macro F1 is the mean over the classes that occur, truly or as a prediction.
+    Macro F1 is the mean over the classes that occur, as a true or a predicted class.
     """
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     true, said = confusion.sum(axis=2), confusion.sum(axis=1)

@@ -1,7 +1,7 @@
 """The linear head: multinomial logistic regression on stored embeddings, and its file.
 
 Belongs here: fitting, the saved form (safetensors + JSON), predicting probabilities.
-Does not belong here: measuring a head (``evaluation.py``), where heads lie and which one scores (``promotion.py``).
+Does not belong here: evaluating a head (``evaluation.py``), where heads are stored and which one scores (``promotion.py``).
 """
 
 import hashlib
@@ -34,8 +34,8 @@ class Head:
         weight: ``float32 [C, D]``, for raw embeddings: standardisation is folded in.
         bias: ``float32 [C]``.
         embedding: name of the metric that it was trained on.
-        embedding_version: the ``metric_version`` of those vectors; other vectors mean nothing to this head.
-        info: facts for people and for skipping work: inputs digest, labels digest, seed, l2, figures, created_at.
+        embedding_version: the ``metric_version`` of those vectors; other vectors are meaningless to this head.
+        info: facts for users and for skipping work: inputs digest, labels digest, seed, l2, figures, created_at.
     """
 
     classes: tuple[str, ...]
@@ -53,15 +53,15 @@ class Head:
                 f"{list(self.bias.shape)}; they must be [classes, dimensions] and [classes]: train it again"
             )
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
-            raise HeadError("head has weights that are not finite numbers: train it again")
+            raise HeadError("the head's weights are not finite: train it again")
 
     def digest(self) -> str:
-        """12 hex digits of what the head computes: weights, classes, embedding. The date is not in it."""
+        """12 hex digits over what the head computes: weights, classes, embedding; not the date."""
         parts = json.dumps([self.classes, self.embedding, self.embedding_version])
         return hashlib.sha256(self.weight.tobytes() + self.bias.tobytes() + parts.encode()).hexdigest()[:12]
 
     def probabilities(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
-        """``[N, D]`` of any float type -> ``float32 [N, C]``, each row sums to 1. A row depends on itself only."""
+        """``[N, D]`` of any float type -> ``float32 [N, C]``, each row sums to 1. Rows are independent of each other."""
         result = np.empty((len(vectors), len(self.classes)), np.float32)
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK].astype(np.float32)
@@ -79,7 +79,7 @@ class Fit:
         weight: ``float32 [C, D]``.
         bias: ``float32 [C]``.
         l2: the chosen penalty.
-        validation_loss: penalty -> cross-entropy on the validation share, nats.
+        validation_loss: penalty -> cross-entropy on the validation set, nats.
     """
 
     weight: NDArray[np.float32]
@@ -100,8 +100,8 @@ def fit_head(
 ) -> Fit:
     """Fit by L-BFGS for each penalty and keep the one with the lowest loss on ``val``. Deterministic: starts at zero.
 
-    The loss is the (weighted) mean cross-entropy plus ``l2 / 2 * sum(weight ** 2)`` over standardised vectors. Memory:
-    the vectors as given plus a block of ``BLOCK`` rows in float32.
+    The loss is the (weighted) mean cross-entropy plus ``l2 / 2 * sum(weight ** 2)`` over standardized vectors. Memory: the
+    vectors as given, plus a block of ``BLOCK`` rows in float32.
 
     Args:
         train: ``[N, D]`` of any float type.
@@ -110,15 +110,15 @@ def fit_head(
         val_labels: ``int64 [M]``.
         n_classes: C.
         l2_grid: penalties to try.
-        balanced: weigh samples so that each class counts alike.
-        advance: told 1 after each penalty.
+        balanced: weight samples so that each class counts the same.
+        advance: called with 1 after each penalty.
 
     Raises:
-        HeadError: a class has no sample in ``train``, or no penalty gives finite weights.
+        HeadError: a class has no samples in ``train``, or no penalty gives finite weights.
     """
     counts = np.bincount(train_labels, minlength=n_classes)
     if (counts == 0).any():
-        raise HeadError(f"classes number {np.flatnonzero(counts == 0).tolist()} have no training sample: label more")
+        raise HeadError(f"classes number {np.flatnonzero(counts == 0).tolist()} have no training samples: label more")
     per_class = len(train_labels) / (n_classes * counts) if balanced else np.ones(n_classes)
     mean, spread = _standardisation(train)
     start = np.zeros((n_classes, train.shape[1] + 1), np.float32)
@@ -139,7 +139,7 @@ def fit_head(
 
 
 def _standardisation(vectors: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each dimension, in blocks; nearly constant dimensions are not blown up."""
+    """Mean and standard deviation of each dimension, in blocks; nearly constant dimensions are not amplified."""
     total = np.zeros(vectors.shape[1])
     squares = np.zeros(vectors.shape[1])
     for start in range(0, len(vectors), BLOCK):
@@ -222,7 +222,7 @@ def to_files(head: Head) -> tuple[bytes, bytes]:
 
 
 def from_files(tensors: bytes, about: bytes) -> Head:
-    """Read a head, and refuse files that do not belong together.
+    """Read a head, and reject files that do not belong together.
 
     Raises:
         HeadError: unreadable, wrong shapes or types, or not the head that the JSON describes.
@@ -244,7 +244,7 @@ def from_files(tensors: bytes, about: bytes) -> Head:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise HeadError(f"head.safetensors and head.json are not a head ({error!r}): train it again") from error
     if head.weight.dtype != np.float32 or head.bias.dtype != np.float32:
-        raise HeadError(f"head.safetensors holds {head.weight.dtype}, not float32: train it again")
+        raise HeadError(f"head.safetensors contains {head.weight.dtype}, not float32: train it again")
     if head.weight.shape[1] != facts["dimensions"] or head.digest() != facts["digest"]:
         raise HeadError("head.safetensors is not the file that head.json describes: train it again")
     return head

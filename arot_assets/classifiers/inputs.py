@@ -1,4 +1,4 @@
-"""What a head is trained from: labels joined with perceptual hashes and embeddings, and the digest of it all.
+"""The training inputs of a head: labels joined with perceptual hashes and embeddings, and a digest of all of them.
 
 Belongs here: reading these from the store within bounded memory, and telling whether anything changed since.
 Does not belong here: making labels, splits or heads.
@@ -32,12 +32,12 @@ PHASH = "phash"
 
 @dataclass(frozen=True)
 class Usable:
-    """What there is to train from.
+    """What a head can be trained from.
 
     Attributes:
         digest: 12 hex digits over labels, hashes, the embedding's version and all settings that a head depends on.
         rows: labelled samples that have an embedding.
-        embedding_version: the ``metric_version`` that most of their embeddings have; others are not used.
+        embedding_version: the ``metric_version`` that most of their embeddings have; the others are not used.
     """
 
     digest: str
@@ -48,7 +48,7 @@ class Usable:
 def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table) -> pa.Table:
     """``labels`` with the columns ``phash`` and ``mirrored`` (uint64), in the same order.
 
-    A sample without a hash gets a value of its own (from its id), so it is a near-duplicate of nothing.
+    A sample without a hash gets a unique value (from its id), so it is a near duplicate of nothing.
     """
     con.register("labels_to_hash", labels)
     try:
@@ -64,7 +64,7 @@ def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table
 
 
 def usable_inputs(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, labels: pa.Table) -> Usable:
-    """Look at what a head would be trained from, without reading a vector.
+    """Examine what a head would be trained from, without reading vectors.
 
     Args:
         con: a connection with the catalogue's views.
@@ -76,7 +76,7 @@ def usable_inputs(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDecla
     """
     con.register("labelled", labels.select(["sample_id", "label"]))
     try:
-        # the sum of per-row hashes does not depend on the order of the rows, so nothing has to be sorted or held
+        # the sum of per-row hashes does not depend on the order of the rows, so nothing needs to be sorted or kept
         rows = con.sql(
             f"""
             select e.metric_version, count(*),
@@ -103,13 +103,13 @@ def usable_inputs(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDecla
 def read_vectors(
     tables: Tables, declaration: ClassifierDeclaration, version: str, sample_ids: list[str]
 ) -> tuple[list[str], NDArray[Any]]:
-    """The embeddings of some samples, read shard by shard; memory grows with the samples asked for only.
+    """The embeddings of some samples, read shard by shard; memory grows only with the requested samples.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         declaration: names the dataset and the embedding.
-        version: rows of other versions are left out.
-        sample_ids: whose vectors are wanted.
+        version: rows of other versions are ignored.
+        sample_ids: the samples.
 
     Returns:
         The ids that have a vector, in the order of ``sample_ids``, and ``float16 [N, D]``.
@@ -127,7 +127,7 @@ def read_vectors(
         if table.num_rows:
             found += table["sample_id"].to_pylist()
             parts.append(vectors(table).copy())
-    # a moved file can have its row in two shards: the last one wins, they are equal
+    # a moved file can have rows in two shards, which are equal: the last one is taken
     place = {sample_id: k for k, sample_id in enumerate(found)}
     order = [sample_id for sample_id in sample_ids if sample_id in place]
     if not order:

@@ -1,4 +1,4 @@
-"""The label table: which sample belongs to which class, and who said so.
+"""The label table: which sample belongs to which class, and where the label comes from.
 
 Belongs here: labels from folder names or from a user's query, checked; their digest.
 Does not belong here: splits (``split.py``), joining labels with measurements (``inputs.py``).
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 
 
 MOST_NAMED = 5
-"""Samples that one message names."""
+"""Samples that an error message names."""
 
 
 class LabelError(ArotError):
@@ -37,17 +37,17 @@ class LabelError(ArotError):
 
 COMMIT = r"^(hf://[a-z]+/[^/@]+/[^/@]+)@[0-9a-f]{40}"
 WITHOUT_COMMIT = r"\1"
-"""Objects of the Hub are each named at the commit that first showed them so."""
+"""Objects on the Hub are each named at the commit in which they first appeared."""
 
 
 def folder_query(dataset: str, root: str, depth: int) -> str:
-    """SQL: the ``depth``-th folder below the source is the label; samples that lie less deep have none.
+    """SQL: the ``depth``-th folder below the source is the label; samples that are less deep have none.
 
-    A second copy of a picture counts: in another folder it is another label, which ``read_labels`` refuses.
+    A second copy of an image counts: in another folder it has another label, which ``read_labels`` rejects.
 
     Args:
         dataset: its ``samples`` view is read.
-        root: the dataset's source, a prefix of every uri.
+        root: the dataset's source, a prefix of every URI.
         depth: 1 is the first folder below ``root``.
     """
     prefix = root.rstrip("/") + "/"
@@ -60,15 +60,15 @@ def folder_query(dataset: str, root: str, depth: int) -> str:
 
 
 def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, root: str) -> pa.Table:
-    """The labels as declared, one row a sample, in the order of the ids. Rows without a label are left out.
+    """The declared labels, one row per sample, in the order of the ids. Rows without a label are omitted.
 
     Args:
         con: a connection with the catalogue's views.
-        declaration: says where labels come from and which classes count.
+        declaration: where labels come from, and which classes count.
         root: the dataset's source.
 
     Raises:
-        LabelError: the query fails or lacks a column, a sample has two labels, a declared class has no sample, or there
+        LabelError: the query fails or lacks a column, a sample has two labels, a declared class has no samples, or there
             are fewer than two classes.
     """
     import duckdb
@@ -80,12 +80,12 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
         rows = con.sql(query.rstrip().rstrip(";")).to_arrow_table()
     except duckdb.Error as error:
         remedy = "run `arot run` first" if depth else "try the query with `arot sql`"
-        said = str(error).split("\n\nLINE ")[0]  # without DuckDB's picture of the query
+        said = str(error).split("\n\nLINE ")[0]  # without the query that DuckDB repeats in its message
         raise LabelError(f"{declaration.name}: labels cannot be read: {said}; {remedy}") from error
     missing = {"sample_id", "label"} - set(rows.column_names)
     if missing:
         raise LabelError(
-            f"{declaration.name}: labels.from_sql must return sample_id and label, {sorted(missing)} is missing"
+            f"{declaration.name}: labels.from_sql must return sample_id and label; {sorted(missing)} is missing"
         )
     _refuse_lists(rows, declaration.name)
     rows = rows.select(["sample_id", "label"]).cast(pa.schema([("sample_id", pa.string()), ("label", pa.string())]))
@@ -114,10 +114,10 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
 
 
 def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, rows: pa.Table) -> list[str]:
-    """The labelled ids that are no readable sample of the dataset; such rows train nothing.
+    """The labelled ids that are not readable samples of the dataset; such rows are not used.
 
     Raises:
-        LabelError: there are more of them than objects that ever left the source, so that some were never there.
+        LabelError: there are more of them than objects that ever left the source, so some never existed.
     """
     if not _has_view(con, declaration.dataset, "samples"):
         return []
@@ -130,7 +130,7 @@ def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDec
         remedy = f"these look like file names: join {declaration.dataset}.samples on its uri to get the sample_id"
     else:
         remedy = (
-            f"leave them out (where sample_id in (select sample_id from {declaration.dataset}.samples)), or mend them"
+            f"exclude them (where sample_id in (select sample_id from {declaration.dataset}.samples)), or correct them"
         )
     raise LabelError(
         f"{declaration.name}: {len(unknown):,} of {rows.num_rows:,} labelled samples are not in '{declaration.dataset}': "
@@ -139,7 +139,7 @@ def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDec
 
 
 def _left(con: "duckdb.DuckDBPyConnection", dataset: str) -> int:
-    """How many objects left the source of a dataset: their labels stay behind, through no one's fault."""
+    """How many objects left the source of a dataset: their labels legitimately remain."""
     if not _has_view(con, dataset, "inventory"):
         return 0
     row = con.execute(f"select count(*) from {quote(dataset)}.inventory where state <> 'present'").fetchone()
@@ -164,8 +164,8 @@ def _refuse_lists(rows: pa.Table, name: str) -> None:
         kind = rows.schema.field(column).type
         if pa.types.is_nested(kind):
             first = rows.slice(0, 1)["sample_id"].to_pylist()
-            where = f", in the row of sample {first[0]} for one" if first and column == "label" else ""
-            raise LabelError(f"{name}: {column} holds lists or structs ({kind}){where}; {remedy}")
+            where = f", for example in the row of sample {first[0]}" if first and column == "label" else ""
+            raise LabelError(f"{name}: {column} contains lists or structs ({kind}){where}; {remedy}")
 
 
 def _refuse_two_labels(con: "duckdb.DuckDBPyConnection", rows: pa.Table, declaration: ClassifierDeclaration) -> None:
@@ -184,13 +184,13 @@ def _refuse_two_labels(con: "duckdb.DuckDBPyConnection", rows: pa.Table, declara
 
 
 def labels_digest(labels: pa.Table) -> str:
-    """12 hex digits that change when any label does. The rows are in the order of ``read_labels``."""
+    """12 hex digits that change whenever a label does. The rows are in the order of ``read_labels``."""
     pairs = zip(labels["sample_id"].to_pylist(), labels["label"].to_pylist(), strict=True)
     return hashlib.sha256("\n".join(f"{sample_id}\t{label}" for sample_id, label in pairs).encode()).hexdigest()[:12]
 
 
 def query_tables(sql: str) -> list[tuple[str, str]]:
-    """The ``(schema, table)`` pairs that a query reads; the schema is ``main`` where none is written.
+    """The ``(schema, table)`` pairs that a query reads; the schema is ``main`` if none is given.
 
     Raises:
         LabelError: not SQL.

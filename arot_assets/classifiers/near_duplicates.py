@@ -1,11 +1,11 @@
-"""Which pictures are variants of one another: connected components of near perceptual hashes.
+"""Which images are variants of one another: connected components of similar perceptual hashes.
 
 Belongs here: finding all pairs of 64-bit hashes within a Hamming distance, in seconds for a million.
 Does not belong here: making hashes (the metric ``phash``) and what groups are used for (``split.py``).
 
 Multi-index hashing (Norouzi, Punjani, Fleet 2012): cut the hash into four chunks of 16 bits. When two hashes differ in at
 most d bits, at least one chunk differs in at most d // 4 bits (pigeonhole), so it is enough to look into the buckets of
-each chunk and of its few neighbours: nothing is missed, and little is compared.
+each chunk and of its few neighbours: nothing is missed, and few pairs are compared.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ CHUNK_BITS = 16
 
 
 def near_duplicate_groups(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
-    """Group pictures that are near duplicates, directly or through others.
+    """Group images that are near duplicates, directly or through others.
 
     Args:
-        hashes: ``uint64 [N]``, one hash a picture.
-        mirrored: ``uint64 [N]``, the hash of the mirrored picture. Two pictures are near when the hash of one is within
+        hashes: ``uint64 [N]``, one hash per image.
+        mirrored: ``uint64 [N]``, the hash of the mirrored image. Two images are near duplicates if the hash of one is within
             ``distance`` of the hash or of the mirrored hash of the other.
         distance: bits that may differ, 0-15.
 
     Returns:
-        ``int64 [N]``: the index of the first picture of each one's group.
+        ``int64 [N]``: for each image, the index of the first image of its group.
     """
     if not 0 <= distance < CHUNK_BITS:
         raise ValueError(f"distance must be 0 to {CHUNK_BITS - 1} bits, got {distance}")
     if len(hashes) == 0:
         return np.empty(0, np.int64)
-    # flat pictures share few hashes in great numbers: compare each different hash once
+    # many flat images share few hashes: compare each distinct hash once
     unique, group = np.unique(hashes, return_inverse=True)
     flipped = np.unique(np.stack([group.astype(np.uint64), mirrored], axis=1), axis=0)
     queries = np.concatenate([unique, flipped[:, 1]])
@@ -46,7 +46,7 @@ def near_duplicate_groups(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint6
     for chunk in range(CHUNKS):
         keys, order = _by_chunk(unique, chunk)
         starts = np.searchsorted(keys, np.arange(2**CHUNK_BITS + 1))
-        # queries in the order of their bucket, so that one bucket after the other is in the cache
+        # queries in the order of their buckets, so that each bucket stays in the cache
         query_keys, query_order = _by_chunk(queries, chunk)
         _link()(
             queries[query_order],

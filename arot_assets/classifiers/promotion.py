@@ -1,13 +1,13 @@
-"""Where heads lie, which one was trained last, and which one scores.
+"""Where heads are stored, which one was trained last, and which one scores.
 
-Belongs here: the layout below ``classifiers/<name>/`` and the gate. Does not belong here: fitting and measuring.
+Belongs here: the layout below ``classifiers/<name>/`` and the gate. Does not belong here: fitting and evaluating.
 
     classifiers/<name>/<head digest>/head.safetensors, head.json, report.html
     classifiers/<name>/latest.json      the head that was trained last, and from what
     classifiers/<name>/current.json     the promoted head: its scores are the table
 
-The two pointers are written last, each in one step, so they always point at whole heads. A head that misses the gate is
-kept for study, but the one promoted before goes on scoring.
+The two pointers are written last, each in one step, so they always point to complete heads. A head that fails the gate is kept
+for inspection, while the previously promoted one continues to score.
 """
 
 import json
@@ -23,11 +23,11 @@ ROOT = "classifiers"
 
 @dataclass(frozen=True)
 class Pointer:
-    """What ``latest.json`` and ``current.json`` say.
+    """The content of ``latest.json`` and ``current.json``.
 
     Attributes:
         digest: the head's folder.
-        inputs: digest of all that it was trained from: labels, split, embeddings, settings.
+        inputs: digest of everything that it was trained from: labels, split, embeddings, settings.
         classes: names of its classes.
         missed: why it was not promoted, empty if it was.
     """
@@ -44,7 +44,7 @@ def classifier_file(name: str, *below: str) -> StoreFile:
 
 
 def gate(evaluation: Evaluation, promote_if: Mapping[str, float]) -> str:
-    """Why a head must not score, empty when it may."""
+    """Why a head must not score; empty if it may."""
     figures = {"accuracy": evaluation.accuracy.value, "macro_f1": evaluation.macro_f1.value}
     return "; ".join(
         f"{name} {figures[name]:.3f} is below {least:g}" for name, least in promote_if.items() if figures[name] < least
@@ -55,12 +55,12 @@ def store_head(tables: Tables, name: str, head: Head, report: bytes, inputs: str
     """Write a head, then the pointers.
 
     Args:
-        tables: the lake.
-        name: the classifier's.
-        head: what to keep.
+        tables: the store's tables.
+        name: the classifier's name.
+        head: the head.
         report: an HTML page.
         inputs: see ``Pointer``.
-        missed: from ``gate``; a head that misses is not promoted.
+        missed: from ``gate``; a head that fails it is not promoted.
     """
     digest = head.digest()
     tensors, about = to_files(head)
@@ -76,12 +76,12 @@ def store_head(tables: Tables, name: str, head: Head, report: bytes, inputs: str
 
 
 def latest(tables: Tables, name: str) -> Pointer | None:
-    """The head trained last, None before the first."""
+    """The head trained last; None before the first."""
     return _pointer(tables, name, "latest.json")
 
 
 def current(tables: Tables, name: str) -> Pointer | None:
-    """The promoted head, None without one."""
+    """The promoted head; None if there is none."""
     return _pointer(tables, name, "current.json")
 
 

@@ -1,6 +1,6 @@
-"""What people look at after a training: the page of a head, and the sheet of its worst mistakes.
+"""What is shown after a training: the page of a head, and the contact sheet of its worst mistakes.
 
-Belongs here: choosing and arranging. Does not belong here: figures (``evaluation.py``), drawing (``pictures.py``).
+Belongs here: selection and layout. Does not belong here: figures (``evaluation.py``), drawing (``pictures.py``).
 """
 
 import html
@@ -47,7 +47,7 @@ def mistake_sheet(place: Place, evaluation: Evaluation, uris: Mapping[str, str])
 
 
 def html_report(head: Head, evaluation: Evaluation, sheet: bytes | None, missed: str) -> bytes:
-    """One self-contained page: verdict, figures, confusion, worst mistakes, provenance."""
+    """One self-contained page: verdict, figures, confusion matrix, worst mistakes, provenance."""
     from arot_assets.pictures import data_uri
 
     name = html.escape(str(head.info["classifier"]))
@@ -65,15 +65,15 @@ def html_report(head: Head, evaluation: Evaluation, sheet: bytes | None, missed:
 <html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head><body>
 <h1>{name}</h1>
 {verdict}
-<p>On {int(evaluation.confusion.sum())} test samples that share no near-duplicate with the training samples:
+<p>On {int(evaluation.confusion.sum())} test samples, none of which is a near duplicate of a training sample:
 accuracy <b>{evaluation.accuracy}</b>, macro F1 <b>{evaluation.macro_f1}</b> (95 % bootstrap intervals over groups of
-near-duplicates).</p>
-<h2>Confusion</h2>
+near duplicates).</p>
+<h2>Confusion matrix</h2>
 {_confusion(evaluation)}
 <h2>Classes</h2>
 {_classes(evaluation)}
 <h2>Worst mistakes</h2>
-<p>What it is, what the head said and how sure it was, and the sample's id.</p>
+<p>The true class, the prediction with its confidence, and the sample's id.</p>
 {pictures}
 <h2>Provenance</h2>
 <table>{provenance}</table>
@@ -81,7 +81,7 @@ near-duplicates).</p>
 
 
 def _confusion(evaluation: Evaluation) -> str:
-    """Rows are true classes; a cell is the darker the larger its share of the row."""
+    """Rows are true classes; the larger its fraction of the row, the darker a cell."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in evaluation.classes)
     lines = [f"<tr><th>true \\ predicted</th>{head}</tr>"]
     for k, name in enumerate(evaluation.classes):

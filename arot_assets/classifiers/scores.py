@@ -1,4 +1,4 @@
-"""A head's scores as a metric table: one row for each row of the embedding table, no pixel needed.
+"""A head's scores as a metric table: one row for each row of the embedding table, without reading any pixels.
 
 Belongs here: the columns, the version, and the rows. Does not belong here: which head scores (``promotion.py``).
 """
@@ -21,7 +21,7 @@ VECTOR = "vector"
 
 
 def class_column(name: str) -> str:
-    """The column of one class's probability: ``p_`` and the name in lower case, other characters as ``_``."""
+    """The column of one class's probability: ``p_`` and the name in lower case, with other characters replaced by ``_``."""
     return "p_" + re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
 
 
@@ -33,7 +33,7 @@ def score_columns(classes: Sequence[str]) -> tuple[Column, ...]:
     """
     names = [class_column(name) for name in classes]
     if len(set(names)) < len(names):
-        raise ValueError(f"classes {list(classes)} need different columns, got {names}: rename a class")
+        raise ValueError(f"classes {list(classes)} would have the same columns, {names}: rename a class")
     return (
         Column("label", pa.string(), f"the most probable class: {', '.join(classes)}"),
         Column("confidence", pa.float32(), "probability of label, 0-1", 0, 1),
@@ -56,9 +56,9 @@ def score_table(
 
     Args:
         embedding: a shard of the embedding's metric table.
-        head: the promoted head; None fails every row with ``why_no_head``.
+        head: the promoted head; if None, every row fails with ``why_no_head``.
         why_no_head: the reason.
-        name: the classifier's.
+        name: the classifier's name.
         classes: of the columns; those of the head if there is one.
 
     Returns:
@@ -91,7 +91,7 @@ def score_table(
 
 
 def vectors(embedding: pa.Table) -> NDArray[np.float16]:
-    """``float16 [N, D]``: the vectors of rows that all have one."""
+    """``float16 [N, D]``: the vectors of rows, all of which have one."""
     column = embedding[VECTOR].combine_chunks()
     size = embedding.schema.field(VECTOR).type.list_size
     flat: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=False)

@@ -19,11 +19,11 @@ from resources.tables import TableRef, Tables
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What became of one shard.
+    """The result for one shard.
 
     Attributes:
-        rows: rows of the table, equal to those of the embedding table.
-        computed: whether they were written now; False when the file was current.
+        rows: rows of the table, as many as in the embedding table.
+        computed: whether they were written now; False if the file was current.
         labels: label -> rows that have it.
         failures: reason -> rows.
     """
@@ -35,7 +35,7 @@ class ScoreResult:
 
 
 def promoted_head(tables: Tables, name: str) -> tuple[Head | None, str]:
-    """The head that scores; or None, and why there is none.
+    """The head that scores, or None and why there is none.
 
     Raises:
         HeadError: its files are damaged.
@@ -48,13 +48,13 @@ def promoted_head(tables: Tables, name: str) -> tuple[Head | None, str]:
 
 
 def wanted_version(tables: Tables, name: str, embedding_version: str) -> str:
-    """The version that current scores over this version of the embedding have."""
+    """The version of current scores for this version of the embedding."""
     pointer = current(tables, name)
     return score_version(name, pointer.digest if pointer else "", embedding_version)
 
 
 def scores_are_current(tables: Tables, declaration: ClassifierDeclaration, shard: str) -> bool:
-    """Whether a shard's scores fit its embeddings and the promoted head; reads two footers and no row."""
+    """Whether a shard's scores match its embeddings and the promoted head; reads two footers and no rows."""
     footer = tables.footer_if_any(TableRef(declaration.dataset, declaration.name, shard))
     wanted = wanted_footer(tables, declaration, shard)
     return footer is not None and wanted is not None and all(footer.get(key) == value for key, value in wanted.items())
@@ -63,18 +63,18 @@ def scores_are_current(tables: Tables, declaration: ClassifierDeclaration, shard
 def score_shard(
     tables: Tables, declaration: ClassifierDeclaration, shard: str, head: Head | None, why_no_head: str
 ) -> ScoreResult:
-    """Bring one shard's scores up to date. Reads no image.
+    """Bring one shard's scores up to date. Reads no images.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         declaration: the classifier.
-        shard: its embeddings must be there.
+        shard: its embeddings must exist.
         head: from ``promoted_head``.
-        why_no_head: from ``promoted_head``: the reason that every row fails with when there is no head.
+        why_no_head: from ``promoted_head``: the reason of every row if there is no head.
 
     Raises:
         TablesError: the shard has no embeddings.
-        StorageError: the store cannot be written; what was there stays.
+        StorageError: the store cannot be written; the existing scores are kept.
     """
     dataset, name = declaration.dataset, declaration.name
     ref = TableRef(dataset, name, shard)
@@ -93,7 +93,7 @@ def score_shard(
 
 
 def wanted_footer(tables: Tables, declaration: ClassifierDeclaration, shard: str) -> dict[str, str] | None:
-    """What the footer of current scores says; None when the embedding table is missing or not complete.
+    """The footer of current scores; None if the embedding table is missing or incomplete.
 
     The number of failed embeddings is part of it: a retry changes rows, but neither the version nor the samples.
     """

@@ -1,13 +1,13 @@
-"""Train, val and test: grouped by near-duplicate, stratified by label, stable as a dataset grows.
+"""Train, val and test: grouped by near duplicates, stratified by label, stable as a dataset grows.
 
-Belongs here: the assignment and the check that nothing leaks.
-Does not belong here: finding near-duplicates (``near_duplicates.py``).
+Belongs here: the assignment, and the check that nothing leaks.
+Does not belong here: finding near duplicates (``near_duplicates.py``).
 
-How a group gets its split, and why: each group has a key, a hash of the seed and of the smallest sample id in it, which is a
-number in 0-1 that nothing else influences. Within a class the groups are lined up by key; the first 15 % of the samples are
-test, the next 15 % val, the rest train. Plain thresholds on the key would be even more stable, but leave a class of 20
-without test samples now and then. Here every class has its share, and a new sample moves at most the groups that lie at the
-two borders of its class. All depends on the samples alone, so a store that is built again has the same split.
+How a group gets its split, and why: each group has a key, a hash of the seed and of the smallest sample id in it, as a number
+between 0 and 1. Within a class the groups are sorted by key; the first 15 % of the samples are test, the next 15 % val, the
+rest train. Plain thresholds on the key would be even more stable, but would occasionally leave a class of 20 without test
+samples. This way every class has its fraction, and a new sample moves at most the groups at the two boundaries of its class.
+The result depends on the samples alone, so a store that is built again has the same split.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
     [
         pa.field("sample_id", pa.string(), metadata={"description": "the sample"}),
         pa.field("label", pa.string(), metadata={"description": "its class"}),
-        pa.field("group_id", pa.string(), metadata={"description": "smallest sample_id among its near-duplicates"}),
+        pa.field("group_id", pa.string(), metadata={"description": "smallest sample_id among its near duplicates"}),
         pa.field("split", pa.string(), metadata={"description": "train | val | test; one group is in one split"}),
     ]
 )
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class _Group:
-    """Near-duplicates. ``label`` is the most frequent one, which decides where the group is counted."""
+    """A group of near duplicates. ``label`` is the most frequent one, which decides in which class the group counts."""
 
     group_id: str
     label: str
@@ -53,11 +53,11 @@ def make_split(
     Args:
         labels: as ``labels.SCHEMA``.
         hashes: ``uint64 [N]``, the perceptual hash of each row of ``labels``.
-        mirrored: ``uint64 [N]``, that of the mirrored picture.
-        declaration: shares, seed, and the distance within which pictures are near-duplicates.
+        mirrored: ``uint64 [N]``, that of the mirrored image.
+        declaration: fractions, seed, and the distance within which images are near duplicates.
 
     Raises:
-        LabelError: a class has too few independent pictures to be in every split.
+        LabelError: a class has too few independent images to be in every split.
     """
     sample_ids = labels["sample_id"].to_pylist()
     groups = near_duplicate_groups(hashes, mirrored, declaration.near_duplicate_distance)
@@ -90,15 +90,15 @@ def _smallest_ids(sample_ids: list[str], groups: NDArray[np.int64]) -> list[str]
 
 
 def _assign(label: str, groups: list[_Group], declaration: SplitDeclaration) -> dict[str, str]:
-    """Split the groups of one class by their place in the line-up of keys."""
+    """Split the groups of one class in the order of their keys."""
     if len(groups) < LEAST_GROUPS:
         raise LabelError(
-            f"split: class {label!r} has {len(groups)} pictures that are not near-duplicates of each other; "
-            f"it needs at least {LEAST_GROUPS}: label more, or leave the class out of labels.classes"
+            f"split: class {label!r} has {len(groups)} images that are not near duplicates of each other; "
+            f"it needs at least {LEAST_GROUPS}: label more, or omit the class from labels.classes"
         )
     total = sum(group.size for group in groups)
     lined_up = sorted(groups, key=lambda group: group.key)
-    # a group larger than the test share would be most of a test set: learning from it is the better use
+    # a group larger than the test fraction would be most of a test set: it is better used for training
     small = [g for g in lined_up if g.size <= max(1, declaration.test * total)]
     splits = {group.group_id: "train" for group in lined_up}
     before = 0.0
@@ -116,7 +116,7 @@ def _assign(label: str, groups: list[_Group], declaration: SplitDeclaration) -> 
 
 
 def leaking_groups(split: pa.Table) -> list[str]:
-    """Groups that are in more than one split: none, unless the table was made by something else."""
+    """Groups that are in more than one split: none, unless something else wrote the table."""
     found: dict[str, set[str]] = defaultdict(set)
     for group_id, name in zip(split["group_id"].to_pylist(), split["split"].to_pylist(), strict=True):
         found[group_id].add(name)

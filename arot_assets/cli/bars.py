@@ -1,6 +1,6 @@
 """Progress on the command line: bars on a terminal, plain lines elsewhere.
 
-Belongs here: how progress looks here. What reports progress: ``arot_assets.progress``.
+Belongs here: how progress looks. Does not belong here: what reports progress (``arot_assets.progress``).
 """
 
 import sys
@@ -21,12 +21,12 @@ def bar(title: str, total: int | None) -> Iterator[progress.Advance]:
 
 @contextmanager
 def plain(title: str, total: int | None) -> Iterator[progress.Advance]:
-    """One line at the start of a piece of work, and the log's lines while it is long."""
+    """One line at the start of a piece of work, and log lines while it takes long."""
     print(f"  {title}" + (f" ({total:,})" if total is not None else ""), flush=True)
     with progress.log_lines(title, total) as advance:
         yield advance
 
 
 def reporter() -> progress.Reporter:
-    """Bars when a person looks on, lines otherwise."""
+    """Bars on a terminal, lines otherwise."""
     return bar if sys.stdout.isatty() else plain

@@ -9,9 +9,9 @@ PIECE = 8 * 1024 * 1024
 
 @click.command(name="cat", short_help="write objects to the terminal or a pipe")
 @click.argument("uris", nargs=-1, required=True, metavar="URI...")
-@click.option("--bytes", "span", metavar="START:END", help="only these bytes, END not included; either may be left out")
+@click.option("--bytes", "span", metavar="START:END", help="only these bytes, END excluded; either may be omitted")
 def command(uris: tuple[str, ...], span: str | None) -> None:
-    """Write the bytes of each URI to standard output, one after the other, as they are.
+    """Write the bytes of each URI to standard output, unchanged, one after the other.
 
     \b
     Examples:

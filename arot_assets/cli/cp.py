@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 @click.command(name="cp", short_help="copy objects between any two schemes")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.argument("target")
-@click.option("-r", "--recursive", is_flag=True, help="copy all that is below SOURCE to below TARGET")
-@click.option("-j", "--jobs", default=16, show_default=True, type=click.IntRange(1), help="objects under way at a time")
+@click.option("-r", "--recursive", is_flag=True, help="copy everything below SOURCE to TARGET")
+@click.option("-j", "--jobs", default=16, show_default=True, type=click.IntRange(1), help="objects copied concurrently")
 def command(sources: tuple[str, ...], target: str, recursive: bool, jobs: int) -> None:
-    """Copy each SOURCE to TARGET. Within S3 no byte comes here; an object arrives whole or not at all.
+    """Copy each SOURCE to TARGET. Copies within S3 are made by the server; an object arrives complete or not at all.
 
-    TARGET is a folder when it ends with / or is one; several sources need one. With -r, what is below SOURCE lands
-    below TARGET under the same relative names; what is there already and is the same is not copied again. Exit status 1
-    if anything could not be copied; all else is in place.
+    TARGET is a folder if it ends with / or is one; several sources require a folder. With -r, everything below SOURCE is
+    copied to TARGET under the same relative names; objects that are already there and identical are not copied again. The
+    exit status is 1 if anything could not be copied; everything else is in place.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def command(sources: tuple[str, ...], target: str, recursive: bool, jobs: int) -
     storage = default_resources().storage
     if recursive:
         if len(sources) != 1:
-            raise click.UsageError("-r takes one SOURCE: two folders may hold the same names")
+            raise click.UsageError("-r takes one SOURCE, because two folders may contain the same names")
         run_sync(storage, "copying", sources[0], target, jobs=jobs)
         return
     pairs = targets_of(storage, sources, target)
@@ -51,7 +51,7 @@ def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> lis
 
     folder = target.endswith("/") or target in (".", "..") or storage.is_folder(target)
     if len(sources) > 1 and not folder:
-        raise click.UsageError(f"several objects need a folder; '{target}' is none: end it with /")
+        raise click.UsageError(f"several objects need a folder, and '{target}' is not one: end it with /")
     pairs: dict[str, str] = {}
     for source in sources:
         if storage.is_folder(source):
@@ -63,7 +63,7 @@ def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> lis
             place = join(target, name)
         if place in pairs:
             raise click.UsageError(
-                f"'{pairs[place]}' and '{source}' would both be '{place}'; copy one under another name"
+                f"'{pairs[place]}' and '{source}' would both become '{place}'; copy one of them under another name"
             )
         pairs[place] = source
     return [(source, place) for place, source in pairs.items()]
@@ -80,7 +80,7 @@ def run_sync(
     jobs: int = 16,
     dry_run: bool = False,
 ) -> "SyncResult":
-    """``Storage.sync`` with a bar, a line that says what was done, and a truthful exit status."""
+    """``Storage.sync`` with a progress bar, a line that says what was done, and an exit status that tells the truth."""
     from arot_assets.cli.bars import reporter
 
     if dry_run:
@@ -100,7 +100,7 @@ def run_sync(
 
 
 def report_failures(failed: list[tuple[str, str]]) -> None:
-    """Name what could not be done.
+    """Report what failed.
 
     Raises:
         click.ClickException: there is any.
@@ -108,11 +108,11 @@ def report_failures(failed: list[tuple[str, str]]) -> None:
     for uri, reason in failed:
         click.echo(f"{uri}: {reason}", err=True)
     if failed:
-        raise click.ClickException(f"{len(failed):,} could not be done; try again, what is done is kept")
+        raise click.ClickException(f"{len(failed):,} failed; run the command again, what is done is kept")
 
 
 def _copy(storage: "Storage", pairs: list[tuple[str, str]], jobs: int) -> list[tuple[str, str]]:
-    """Copy; gives what could not be copied, with the reason."""
+    """Copy; returns what could not be copied, with the reason."""
     from arot_assets.cli.bars import reporter
     from resources.notebook.results import load_many
 

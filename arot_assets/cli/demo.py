@@ -18,10 +18,10 @@ TRY = (
 
 @click.command(name="demo", short_help="the whole demo on examples/, then a summary")
 def command() -> None:
-    """Materialize the dataset `demo` (examples/images) through the whole graph, and show what came of it.
+    """Materialize the dataset `demo` (examples/images) through the whole graph, and show the results.
 
     Inventory, samples, three metric tables, a trained classifier and its scores, SQL models and subsets. A second run finds
-    everything done and says so. `arot ui` opens the results in Dagster.
+    everything up to date and says so. `arot ui` opens the results in Dagster.
     """
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
@@ -48,7 +48,7 @@ def _summary(work: Work, states: States) -> None:
     from arot_assets.status import failures_by_reason
     from arot_assets.subsets.runner import load_result
 
-    click.secho("\nRows (what went in came out):", bold=True)
+    click.secho("\nRows (nothing was lost):", bold=True)
     for key, state in states.items():
         if key[0] == DATASET:
             click.echo(f"  {'.'.join(key):<18} {state.rows:>6,} rows, {state.failed} failed")
@@ -63,7 +63,7 @@ def _summary(work: Work, states: States) -> None:
         click.secho(f"\nSubset {name}: {waterfall.kept:,} of {waterfall.total:,} kept", bold=True)
         for step in waterfall.steps:
             label = step.label or " ".join(step.text.split())
-            click.echo(f"  -{step.removed_in_order:<5,} {label}  (alone: {step.removed_alone:,})")
+            click.echo(f"  -{step.removed_in_order:<5,} {label}  (on its own: {step.removed_alone:,})")
     click.secho("\nTry:", bold=True)
     for query in TRY:
         click.echo(f'  arot sql "{query}"')

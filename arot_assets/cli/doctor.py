@@ -26,13 +26,13 @@ LITTLE_SPACE = 2e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
         level: ``ok``, ``note`` or ``problem``.
         what: the thing.
-        text: how it is.
-        remedy: what to do, empty when all is well.
+        text: its state.
+        remedy: what to do; empty if all is well.
     """
 
     level: str
@@ -43,7 +43,7 @@ class Finding:
 
 @click.command(name="doctor", short_help="what is installed, reachable and configured")
 def command() -> None:
-    """Look at everything that arot needs, and say what to do about what is missing. Exit status 1 if something is."""
+    """Check everything that arot needs, and say how to fix what is missing. The exit status is 1 if anything is."""
     problems = 0
     for finding in findings():
         mark, colour = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "problem": ("BAD ", "red")}[finding.level]
@@ -56,7 +56,7 @@ def command() -> None:
 
 
 def findings() -> Iterator[Finding]:
-    """All that is looked at, in the order in which things depend on each other."""
+    """Every check, in the order in which things depend on each other."""
     yield _python()
     yield from _packages()
     yield _machine()
@@ -85,7 +85,7 @@ def _packages() -> Iterator[Finding]:
 def _machine() -> Finding:
     from resources.parallel import THREADS_VARIABLE, default_threads
 
-    return Finding("ok", "cores", f"{default_threads()} threads decode (${THREADS_VARIABLE} sets another number)")
+    return Finding("ok", "cores", f"{default_threads()} decoding threads (${THREADS_VARIABLE} sets a different number)")
 
 
 def _store() -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _store() -> Iterator[Finding]:
         free = shutil.disk_usage(root).free
     except OSError as error:
         yield Finding(
-            "problem", "store", f"{root}: {error.strerror}", f"point {STORE_VARIABLE} to a folder you may write"
+            "problem", "store", f"{root}: {error.strerror}", f"point {STORE_VARIABLE} to a folder that you may write to"
         )
         return
     level, remedy = ("note", "free some space") if free < LITTLE_SPACE else ("ok", "")
@@ -125,7 +125,7 @@ def _declared() -> Iterator[Finding]:
         with open_instance():
             yield Finding("ok", "dagster home", str(prepare_home()))
     except HomeError as error:
-        yield Finding("problem", "dagster home", str(error), "mend that; no run can be recorded before")
+        yield Finding("problem", "dagster home", str(error), "fix that; no run can be recorded before")
     declared = load_declarations()
     declared.check_metrics()
     try:
@@ -137,7 +137,7 @@ def _declared() -> Iterator[Finding]:
     for line in (*declared.problems(), *map(str, own_assets(defs_folder())[1].values())):
         yield Finding("problem", "declarations", line, "mend that line; all else works without it")
     for file in misnamed_files():
-        yield Finding("problem", "metrics", f"{file}: is not looked at", "name it as its metric: a to z, 0 to 9 and _")
+        yield Finding("problem", "metrics", f"{file}: ignored", "name it after its metric: a to z, 0 to 9 and _")
     for name, dataset in declared.datasets.items():
         yield _source(name, dataset.source if dataset.on_hub else dataset.root)
     yield models
@@ -189,7 +189,10 @@ def _models() -> Iterator[Finding]:
             yield Finding("ok", f"model {row['name']}", f"{row['bytes'] / 1e6:,.0f} MB, {row['licence']}")
         else:
             yield Finding(
-                "note", f"model {row['name']}", "weights not here", "they come with its first use, or `make install`"
+                "note",
+                f"model {row['name']}",
+                "weights not installed",
+                "they are installed on first use, or by `make install`",
             )
 
 

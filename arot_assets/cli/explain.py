@@ -14,10 +14,11 @@ MARKS = {True: ("in ", "green"), False: ("out", "red"), None: ("?  ", "yellow")}
 @click.argument("model")
 @click.argument("sample", required=False)
 def command(model: str, sample: str | None) -> None:
-    """Show each predicate of the subset MODEL with the values of one SAMPLE, and whether it lets it in.
+    """Show each condition of the subset MODEL with the values of one SAMPLE, and whether it lets the sample in.
 
-    SAMPLE is the beginning of a sample_id, a uri, or a file name. Subsets that MODEL builds on are shown first. Without a
-    SAMPLE: the waterfall, how many samples each predicate removes in order and alone, as the SQL and the tables are now.
+    SAMPLE is the beginning of a sample_id, a URI, or a file name. Subsets that MODEL builds on are shown first. Without a
+    SAMPLE: the waterfall, that is, how many samples each condition removes in order and on its own, computed from the
+    current SQL and tables.
 
     \b
     Examples:
@@ -53,6 +54,6 @@ def _show(explanation: "Explanation") -> None:
         click.echo(f"  {click.style(mark, fg=colour)}  {' '.join(verdict.text.split())}{label}\n       {values}")
     if not explanation.reached:
         missing = ", ".join(explanation.missing_from) or "its tables (joined)"
-        click.echo(f"  not among the rows that {explanation.model} looks at: no row in {missing}")
+        click.echo(f"  not among the rows that {explanation.model} considers: no row in {missing}")
     for note in explanation.notes:
         click.echo(f"  note: {note}")

@@ -1,14 +1,14 @@
-"""`arot init`: a folder for declarations, SQL and metrics of one's own."""
+"""`arot init`: create a folder for your own declarations, SQL and metrics."""
 
 from pathlib import Path
 
 import click
 
 
-@click.command(name="init", short_help="make a project: a folder for declarations, SQL and metrics of your own")
+@click.command(name="init", short_help="create a project: a folder for your own declarations, SQL and metrics")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def command(folder: Path) -> None:
-    """Make FOLDER a project. Commands that are given in it, or in a folder below, work on it.
+    """Create a project in FOLDER. Commands that you run in it, or in a folder below it, work on that project.
 
     \b
     Example:

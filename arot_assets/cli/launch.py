@@ -1,4 +1,4 @@
-"""Dagster runs started from the command line, in this process, recorded where the UI looks.
+"""Dagster runs started from the command line, in this process, recorded where the UI shows them.
 
 Belongs here: the instance, running a set of assets for a set of shards, tidying up after killed runs.
 Does not belong here: which assets and shards (``work.py``).
@@ -67,7 +67,7 @@ def prepare_home() -> Path:
     except OSError as error:
         raise HomeError(
             f"Dagster's home '{home}' cannot be written: {error.strerror}; point DAGSTER_HOME to a folder that you may "
-            "write, with some space left"
+            "write to, with some free space"
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
@@ -84,13 +84,13 @@ def open_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
-        raise HomeError(f"{home / 'dagster.yaml'}: is no configuration of Dagster: {cause}") from error
+        raise HomeError(f"{home / 'dagster.yaml'}: not a valid Dagster configuration: {cause}") from error
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs whose command line or `arot ui` was killed as failed.
 
-    The UI would show them as running for ever, and automation would wait for them.
+    Otherwise the UI would show them as running forever, and automation would wait for them.
     """
     closed = []
     states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
@@ -99,7 +99,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
         command_died = process and process.startswith(f"{os.uname().nodename}:") and not _alive(process)
         if command_died or (server and not _answers(server)):
             instance.report_run_failed(run, message="the command that ran it was killed; run it again")
-            # the killed process could not give its places in pools back; the next run would wait for them for ever
+            # the killed process could not release its pool slots; the next run would wait for them forever
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed

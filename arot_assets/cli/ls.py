@@ -11,14 +11,14 @@ FLUSH_LINES = 1000
 @click.command(name="ls", short_help="list objects on any scheme")
 @click.argument("uris", nargs=-1, required=True, metavar="URI...")
 @click.option("-l", "--long", is_flag=True, help="size in bytes and time (UTC) before each name")
-@click.option("--here", is_flag=True, help="names directly below only, folders with them")
-@click.option("-e", "--ext", "exts", multiple=True, help="only this extension, in any case; may be repeated")
+@click.option("--here", is_flag=True, help="only the names directly below, including folders")
+@click.option("-e", "--ext", "exts", multiple=True, help="only this extension, ignoring case; may be repeated")
 @click.option("-s", "--summary", is_flag=True, help="only count objects and bytes")
 def command(uris: tuple[str, ...], long: bool, here: bool, exts: tuple[str, ...], summary: bool) -> None:
     """List every object below each URI, recursively, as the listing arrives.
 
-    A URI is a local path, s3://bucket/prefix, hf://datasets/owner/repo, or of any scheme that fsspec knows. A folder
-    is not a prefix: `data` does not list `data2/`. Exit status 1 if a URI is not there or cannot be listed.
+    A URI is a local path, s3://bucket/prefix, hf://datasets/owner/repo, or has any scheme that fsspec knows. A folder is
+    not a prefix: `data` does not list `data2/`. The exit status is 1 if a URI does not exist or cannot be listed.
 
     \b
     Examples:
@@ -30,7 +30,7 @@ def command(uris: tuple[str, ...], long: bool, here: bool, exts: tuple[str, ...]
     from resources.defaults import default_resources
 
     if here and (long or exts or summary):
-        raise click.UsageError("--here gives names only; leave out -l, -e and -s")
+        raise click.UsageError("--here lists names only; omit -l, -e and -s")
     storage = default_resources().storage
     wanted = {"." + e.lower().lstrip(".") for e in exts} or None
     for uri in uris:

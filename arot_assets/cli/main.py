@@ -14,24 +14,24 @@ from resources.errors import ArotError
 from resources.root import PROJECT_VARIABLE
 
 COMMANDS = {
-    "demo": "the whole demo on examples/, then a summary and what to try next",
-    "init": "make a project: a folder for declarations, SQL and metrics of your own",
-    "new": "declare a dataset or an export: writes its defs.yaml",
-    "run": "inventory, samples, metrics, classifiers, SQL models: all missing work, and only that",
-    "status": "shards and tables: done, missing, failed by reason",
+    "demo": "run the whole demo on examples/, then show a summary and what to try next",
+    "init": "create a project: a folder for your own declarations, SQL and metrics",
+    "new": "declare a dataset or an export, by writing its defs.yaml",
+    "run": "do all missing work: inventory, samples, metrics, classifiers, SQL models",
+    "status": "show what is done, missing and failed, by reason",
     "retry": "compute failed rows again",
-    "publish": "a subset as a data set of the Hugging Face Hub",
-    "sql": "ask the tables in SQL",
-    "explain": "what a subset removes, or why a sample is in it",
-    "report": "what is wrong with these pictures: counts, thumbnails, SQL",
-    "models": "the model catalogue",
+    "publish": "publish a subset as a dataset on the Hugging Face Hub",
+    "sql": "query the tables in SQL",
+    "explain": "show what a subset removes, or why a sample is in it",
+    "report": "show what is wrong with the images: counts, thumbnails, SQL",
+    "models": "list the model catalogue",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",
-    "peek": "what a file holds, without fetching it whole",
+    "peek": "show what a file contains, without fetching all of it",
     "cp": "copy objects between any two schemes",
-    "sync": "make a folder like another one",
+    "sync": "make one folder match another",
     "rm": "delete objects on any scheme",
-    "doctor": "what is installed, reachable and configured, and what to do about what is not",
+    "doctor": "check what is installed, reachable and configured, and how to fix what is not",
     "ui": "open Dagster on the results",
 }
 """Command -> short help. The module of a command is ``arot_assets.cli.<command>``, its function ``command``."""
@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is called, and shows expected errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order in which a new user meets them."""
+        """The commands, in the order in which a new user meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is asked for; a name that there is not is told with the one that was meant."""
+        """The requested command; the error for an unknown name suggests the one that was probably meant."""
         from arot_assets.errors import did_you_mean
 
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run; an error that a person can act on is one line and exit status 1, not a traceback."""
+        """Run; an error that the user can act on is one line and exit status 1, not a traceback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -90,21 +90,21 @@ class LazyGroup(click.Group):
 @click.option(
     "--project",
     type=click.Path(file_okay=False),
-    help="the project's folder; default: $AROT_PROJECT, else the nearest folder upward with an arot.toml",
+    help="the project's folder; default: $AROT_PROJECT, otherwise the nearest folder upward that has an arot.toml",
 )
 def main(project: str | None) -> None:
     """Training data for image and video generators, as assets.
 
     \b
-    A first hour:
+    Getting started:
       arot demo                                  see it work on the example images
       arot new image-dataset cats ~/pictures     declare a dataset of your own
       arot run cats                              do all missing work, and only that
-      arot sql "select * from cats.wide limit 5" ask
+      arot sql "select * from cats.wide limit 5" query the tables
       arot ui                                    watch and launch in the browser
 
-    Tables are Parquet files below $AROT_STORE (default .arot/store in the project); catalog.duckdb there opens read-only in
-    any DuckDB client. Every command tells its exit status truly: 0 is success.
+    Tables are Parquet files below $AROT_STORE (default: .arot/store in the project); any DuckDB client can open
+    catalog.duckdb there, read-only. The exit status of a command is 0 only if it succeeded.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is not UTF-8 goes out as the bytes that it is
         sys.stdout.reconfigure(errors="surrogateescape")

@@ -3,9 +3,9 @@
 import click
 
 
-@click.command(name="models", short_help="the model catalogue")
+@click.command(name="models", short_help="list the model catalogue")
 def command() -> None:
-    """What can be computed from pixels by a model: licence, size, outputs, and whether the weights are here."""
+    """List the models that can be applied to images: licence, size, outputs, and whether the weights are installed."""
     from rich.console import Console
     from rich.table import Table
 

@@ -16,20 +16,22 @@ from arot_assets.project import defs_folder
 from resources.storage.objects import absolute
 
 
-@click.group(name="new", short_help="declare a dataset or an export: writes its defs.yaml")
+@click.group(name="new", short_help="declare a dataset or an export, by writing its defs.yaml")
 def command() -> None:
-    """Declare something new. The file that is written is yours to edit."""
+    """Declare something new, in a file that you can edit."""
 
 
 @command.command("image-dataset")
 @click.argument("name")
 @click.argument("source")
-@click.option("--metrics", default="cv2,phash,embedding", show_default=True, help="metric tables to keep, by comma")
-@click.option("--shard-size", default=5000, show_default=True, help="objects in a shard (one Dagster partition)")
+@click.option(
+    "--metrics", default="cv2,phash,embedding", show_default=True, help="metric tables to keep, comma-separated"
+)
+@click.option("--shard-size", default=5000, show_default=True, help="objects per shard (one Dagster partition)")
 def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None:
-    """Declare the images below SOURCE (a folder, s3://… or hf://…), or those that it lists (a file of URLs), as the dataset NAME.
+    """Declare the dataset NAME: the images below SOURCE (a folder, s3://… or hf://…), or those listed in SOURCE (a file of URLs).
 
-    Writes datasets/NAME/defs.yaml below the declarations of the project. Then `arot run NAME` does the work, and the
+    This writes datasets/NAME/defs.yaml in the project's folder of declarations. `arot run NAME` then does the work, and the
     Dagster UI shows the assets after “Reload definitions”.
 
     \b
@@ -59,11 +61,12 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
 @click.argument("subset")
 @click.argument("repo")
 @click.option("--license", "licence", required=True, help="as the Hub names it: cc-by-4.0, mit, other …")
-@click.option("--layout", default="parquet", show_default=True, help="parquet, or folder: image files")
+@click.option("--layout", default="parquet", show_default=True, help="parquet, or folder for image files")
 def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) -> None:
-    """Declare the SQL model SUBSET as the data set REPO (owner/name) of the Hugging Face Hub.
+    """Declare the export NAME: the SQL model SUBSET as the dataset REPO (owner/name) on the Hugging Face Hub.
 
-    Writes exports/NAME/defs.yaml below the declarations of the project. Nothing is published before `arot publish NAME`.
+    This writes exports/NAME/defs.yaml in the project's folder of declarations. Nothing is published before you run `arot publish
+    NAME`.
 
     \b
     Example:
@@ -88,7 +91,7 @@ def _require_new(declared: Declarations, name: str) -> None:
 
 
 def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) -> Path:
-    """Write a declaration, if its values are right; gives its file."""
+    """Write a declaration, if its values are valid; returns its file."""
     try:
         kind.model_validate(attributes)
     except ValidationError as error:

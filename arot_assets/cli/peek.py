@@ -3,16 +3,15 @@
 import click
 
 
-@click.command(name="peek", short_help="what a file holds, without fetching it whole")
+@click.command(name="peek", short_help="show what a file contains, without fetching all of it")
 @click.argument("uris", nargs=-1, required=True, metavar="URI...")
-@click.option(
-    "-n", "--rows", default=3, show_default=True, type=click.IntRange(0), help="rows or elements that are shown"
-)
-@click.option("-e", "--ext", help="take it for a file of this kind, whatever its name")
+@click.option("-n", "--rows", default=3, show_default=True, type=click.IntRange(0), help="rows or elements to show")
+@click.option("-e", "--ext", help="treat it as a file of this kind, whatever its name")
 def command(uris: tuple[str, ...], rows: int, ext: str | None) -> None:
-    """Show what each URI is: columns and types of a table, size of an image, shape of an array, first rows or lines.
+    """Show what each URI is: the columns and types of a table, the size of an image, the shape of an array, the
+    first rows or lines.
 
-    Of Parquet and of long text files only the beginning is fetched.
+    Of Parquet files and long text files, only what is needed is fetched.
 
     \b
     Examples:

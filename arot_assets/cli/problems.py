@@ -1,4 +1,4 @@
-"""Telling what is left out of what is declared, beside the work that goes on without it.
+"""Reporting which declarations are left out, while the work goes on without them.
 
 Belongs here: the lines on the terminal. Does not belong here: what is a fault (``arot_assets.declarations``).
 """
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def tell_problems(declared: "Declarations") -> None:
-    """Say what is left out, a line each."""
+    """Report what is left out, one line each."""
     for line in declared.problems():
         tell_problem(f"left out: {line}")
 
 
 @cache
 def tell_problem(line: str) -> None:
-    """Say one line to the person who watches, once in a process."""
+    """Print one line for the user, once per process."""
     click.secho(line, err=True, fg="yellow")

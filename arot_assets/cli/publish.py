@@ -1,4 +1,4 @@
-"""`arot publish`: a subset as a data set of the Hugging Face Hub."""
+"""`arot publish`: a subset as a dataset on the Hugging Face Hub."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from arot_assets.exports.publish import Preview
 
 
-@click.command(name="publish", short_help="a subset as a data set of the Hugging Face Hub")
+@click.command(name="publish", short_help="publish a subset as a dataset on the Hugging Face Hub")
 @click.argument("name")
-@click.option("--dry-run", is_flag=True, help="say what would be written; reads no picture, writes nothing")
+@click.option("--dry-run", is_flag=True, help="show what would be published; reads no image, writes nothing")
 def command(name: str, dry_run: bool) -> None:
-    """Publish the export NAME: the rows of its subset with their pictures and a card, in one commit.
+    """Publish the export NAME: the rows of its subset, with their images and a dataset card, in one commit.
 
-    arot_assets/defs/exports/NAME/defs.yaml declares it: which subset, which repository, Parquet files or image files. A
-    repository that is not there is made, private. What did not change is not published again, and no picture is read then.
-    The pictures' bytes are the original ones; if one cannot be read any more, nothing is published and the error names it.
+    exports/NAME/defs.yaml declares the subset, the repository, and whether to write Parquet files or image files. A
+    repository that does not exist is created, private. What did not change is not published again, and no image is read for
+    it. Images keep their original bytes; if one can no longer be read, nothing is published and the error names it.
 
-    It needs a token that may write: set HF_TOKEN, or run `hf auth login`.
+    You need a token with write access: set HF_TOKEN, or run `hf auth login`.
 
     \b
     Examples:
@@ -41,21 +41,21 @@ def command(name: str, dry_run: bool) -> None:
             return
         work.resources.storage.using(HubBackend).client.require_token(declaration.address)
         facts = _publish(work, declaration)
-    said = "published:" if facts["changed"] else "nothing to do, they are there already:"
+    said = "published:" if facts["changed"] else "nothing to do, they are already there:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")
     if facts["left out"]:
-        click.echo(f"  {facts['left out']:,} rows left out: their picture could not be read")
+        click.echo(f"  {facts['left out']:,} rows left out: their image could not be read")
 
 
 def _show(name: str, found: "Preview") -> None:
     files = f"{found.files:,} file{'s' if found.files > 1 else ''}"
-    click.echo(f"{name}: {found.rows:,} rows, {found.picture_bytes:,} bytes of pictures, {files}")
+    click.echo(f"{name}: {found.rows:,} rows, {found.picture_bytes:,} bytes of images, {files}")
     click.echo(f"  columns: {', '.join(found.columns)}")
     click.echo(f"  {found.outcome}")
 
 
 def _publish(work: "Work", declaration: "HubDatasetDeclaration") -> dict[str, Any]:
-    """Run the asset where the UI looks; gives what the run recorded of it."""
+    """Run the asset where the UI shows it; returns what the run recorded about it."""
     from arot_assets.cli.launch import materialize
     from arot_assets.exports.assets import export_key
 

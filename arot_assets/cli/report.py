@@ -1,4 +1,4 @@
-"""`arot report`: what is wrong with the pictures of a dataset, on one page."""
+"""`arot report`: what is wrong with the images of a dataset, on one page."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 SIDE = 128
 
 
-@click.command(name="report", short_help="what is wrong with these pictures: counts, thumbnails, SQL")
+@click.command(name="report", short_help="show what is wrong with the images: counts, thumbnails, SQL")
 @click.argument("dataset")
-@click.option("--out", metavar="FILE.html", help="write the page with thumbnails here; any URI that storage writes")
-@click.option("--sql", is_flag=True, help="print the query of each count")
-@click.option("--examples", default=24, show_default=True, type=click.IntRange(0, 500), help="thumbnails of each kind")
+@click.option("--out", metavar="FILE.html", help="write the page with thumbnails to this file or URI")
+@click.option("--sql", is_flag=True, help="print the query behind each count")
+@click.option("--examples", default=24, show_default=True, type=click.IntRange(0, 500), help="thumbnails per kind")
 def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
-    """Say what is wrong with DATASET: broken, equal, tiny, dark, bright, blurry, blocky, without caption …
+    """Show what is wrong with the images of DATASET: broken, duplicate, tiny, dark, bright, blurry, blocky, without caption …
 
-    It asks the tables that are there and computes nothing. Each count is a query: take it (--sql), change the threshold,
+    This queries the existing tables and computes nothing. Each count is a query: take it (--sql), change the threshold, and
     make it a condition of a subset.
 
     \b
@@ -38,7 +38,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
 
     resources = default_resources()
     if not has_samples(resources.tables, dataset):
-        raise click.ClickException(f"there are no samples of '{dataset}'; `arot run {dataset}` makes them")
+        raise click.ClickException(f"'{dataset}' has no samples yet; `arot run {dataset}` creates them")
     with resources.warehouse.connect() as con:
         answers = ask(con, resources.tables, dataset, examples=examples if out else 1)
     for line in lines(answers, sql):

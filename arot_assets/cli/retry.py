@@ -7,9 +7,9 @@ import click
 @click.argument("dataset")
 @click.option("--reason", default="", help="only rows whose status or reason contains this text, e.g. unreadable")
 def command(dataset: str, reason: str) -> None:
-    """Try the failed rows of DATASET again: objects that could not be read, measurements that failed.
+    """Compute the failed rows of DATASET again: objects that could not be read, measurements that failed.
 
-    Rows that are fine are kept. `arot status DATASET` shows the reasons.
+    All other rows are kept. `arot status DATASET` shows the reasons.
 
     \b
     Examples:

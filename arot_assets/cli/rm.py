@@ -16,12 +16,12 @@ JOBS = 16
 
 @click.command(name="rm", short_help="delete objects on any scheme")
 @click.argument("uris", nargs=-1, required=True, metavar="URI...")
-@click.option("-r", "--recursive", is_flag=True, help="delete folders with all that is below them")
+@click.option("-r", "--recursive", is_flag=True, help="delete folders with everything below them")
 @click.option("-y", "--yes", is_flag=True, help="do not ask")
 def command(uris: tuple[str, ...], recursive: bool, yes: bool) -> None:
-    """Delete each URI. Says what goes, and asks, when it is more than one object.
+    """Delete each URI. Asks first if that is more than one object.
 
-    Exit status 1 if something is not there or could not be deleted.
+    The exit status is 1 if something does not exist or could not be deleted.
 
     \b
     Examples:
@@ -58,12 +58,12 @@ def command(uris: tuple[str, ...], recursive: bool, yes: bool) -> None:
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise click.ClickException(f"{question} Nobody is here to answer: say --yes")
+        raise click.ClickException(f"{question} There is no terminal to answer on: pass --yes")
     click.confirm(question, abort=True)
 
 
 def _delete(storage: "Storage", uris: list[str]) -> list[tuple[str, str]]:
-    """Delete; gives what could not be deleted, with the reason."""
+    """Delete; returns what could not be deleted, with the reason."""
     from arot_assets.cli.bars import reporter
     from resources.notebook.results import load_many
 
@@ -79,7 +79,7 @@ def _refuse_home(uri: str) -> None:
     from resources.storage.objects import is_local, local_path
 
     if is_local(uri) and Path(local_path(uri)) in (Path("/"), Path.home(), *Path.home().parents):
-        raise click.ClickException(f"'{uri}' is not deleted: it holds your home folder or the whole disk")
+        raise click.ClickException(f"'{uri}' is not deleted: it contains your home folder or the whole disk")
 
 
 def _remove_empty(uri: str) -> None:

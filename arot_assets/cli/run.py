@@ -7,12 +7,12 @@ import click
 
 @click.command(name="run", short_help="all missing work, and only that")
 @click.argument("dataset")
-@click.option("--metrics", help="only these metric tables, by comma; classifiers and SQL models are left out")
+@click.option("--metrics", help="only these metric tables, comma-separated; classifiers and SQL models are skipped")
 def command(dataset: str, metrics: str | None) -> None:
     """Bring DATASET up to date: inventory, samples, metrics, classifiers, SQL models.
 
     Only what is missing is computed: new and changed files, new metrics and versions, new labels, changed SQL. Each step is
-    a run of the Dagster instance that `arot ui` shows. Stop it at any time and start it again: finished work stays.
+    a Dagster run that `arot ui` shows. You can stop it at any time and start it again: finished work is kept.
 
     \b
     Examples:
@@ -31,7 +31,7 @@ def command(dataset: str, metrics: str | None) -> None:
         for name in wanted or ():
             if name not in declared.metrics:
                 raise click.ClickException(
-                    f"'{name}' is no metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
+                    f"'{name}' is not a metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
                 )
         states = work.bring_up_to_date(dataset, wanted)
     for line in work.done:
@@ -49,9 +49,9 @@ def command(dataset: str, metrics: str | None) -> None:
     for key, state in states.items():
         name = key[-1]
         for column, values in state.outside.items():
-            click.echo(f"  {values:,} values of {name}.{column} are outside the range that it declares")
+            click.echo(f"  {values:,} values of {name}.{column} are outside its declared range")
         if state.failed:
-            lost = f", {state.lost:,} of them had a value of an earlier version" if state.lost else ""
+            lost = f", {state.lost:,} of which had a value from an earlier version" if state.lost else ""
             click.echo(
                 f"  {state.failed:,} of {state.rows:,} rows of {name} failed{lost}; `arot status {dataset}` says why"
             )

@@ -16,15 +16,15 @@ from arot_assets.subsets.load import load_project
 from resources.defaults import default_resources
 
 LEFTOVER_SECONDS = 3600.0
-"""Half-written files older than this belong to a process that was killed."""
+"""Partially written files older than this belong to a process that was killed."""
 
 
 @contextmanager
 def open_work(dataset: str | None = None) -> Iterator[Work]:
-    """Everything that ``Work`` needs. What is declared with a fault is told and left out.
+    """Everything that ``Work`` needs. Declarations with a fault are reported and left out.
 
     Args:
-        dataset: the one that is asked for.
+        dataset: the one that was requested.
 
     Raises:
         DeclarationError: it is not declared, or its declaration has a fault.

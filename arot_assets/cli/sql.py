@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 AS_TEXT = ("INTERVAL", "BIT", "BLOB", "UUID", "TIME WITH TIME ZONE")
-"""Types that Arrow turns into something that people would not read as the value."""
+"""Types that Arrow turns into something that a person would not recognize as the value."""
 
 
-@click.command(name="sql", short_help="ask the tables in SQL")
+@click.command(name="sql", short_help="query the tables in SQL")
 @click.argument("query", required=False)
 @click.option("-f", "--file", "path", type=click.Path(exists=True, dir_okay=False), help="read the query from a file")
 @click.option(
@@ -29,19 +29,19 @@ AS_TEXT = ("INTERVAL", "BIT", "BLOB", "UUID", "TIME WITH TIME ZONE")
     type=click.Choice(["table", "csv", "json", "parquet"]),
     default="table",
     show_default=True,
-    help="how rows are written; parquet needs --out",
+    help="output format; parquet needs --out",
 )
 @click.option("--out", help="write to this URI instead of the terminal")
 def command(query: str | None, path: str | None, output: str, out: str | None) -> None:
-    """Ask the tables: QUERY is DuckDB SQL, each dataset is a schema.
+    """Query the tables. QUERY is DuckDB SQL; each dataset is a schema.
 
     \b
     Tables:
       DATASET.inventory   every object seen at the source, present or gone
-      DATASET.samples     one row for each object: identity, size, caption, tags, or why it failed
-      DATASET.METRIC      one row for each ok sample
+      DATASET.samples     one row per object: identity, size, caption, tags, or why it failed
+      DATASET.METRIC      one row per ok sample
       DATASET.wide        samples with the columns of all metrics, as METRIC__COLUMN
-      MODEL               SQL models of dbt_like_sql/
+      MODEL               SQL models in dbt_like_sql/
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
     if (query is None) == (path is None):
         raise click.UsageError("give a query, or a file with -f; not both")
     if output == "parquet" and not out:
-        raise click.UsageError("parquet is not for a terminal: name a file with --out")
+        raise click.UsageError("parquet cannot be written to the terminal: name a file with --out")
     text = query if query is not None else Path(str(path)).read_text(encoding="utf-8")
     resources = default_resources()
     with resources.warehouse.connect(text) as con:
@@ -65,7 +65,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         except duckdb.Error as error:
             raise click.ClickException(_with_hint(con, error)) from error
         if relation is None:
-            raise click.ClickException("that is no query: it gives no rows. The tables are read-only here")
+            raise click.ClickException("not a query: it returns no rows. The tables are read-only here")
         try:
             if out:
                 rows = write(relation, output if output != "table" else Path(out).suffix.lstrip(".") or "csv", out)
@@ -79,7 +79,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
 
 
 def _with_hint(con: "duckdb.DuckDBPyConnection", error: Exception) -> str:
-    """DuckDB's complaint, with the table of this store that was probably meant: DuckDB itself knows no other schema's."""
+    """DuckDB's error, with the table of this store that was probably meant: DuckDB suggests none from other schemas."""
     text = str(error)
     missing = re.match(r'Catalog Error: Table with name "?([^"\s]+)"? does not exist', text)
     if missing is None:
@@ -95,7 +95,7 @@ def _with_hint(con: "duckdb.DuckDBPyConnection", error: Exception) -> str:
 
 
 def write(relation: "duckdb.DuckDBPyRelation", kind: str, out: str) -> int:
-    """Write a relation to a URI in one step; gives the number of rows.
+    """Write a relation to a URI in one step; returns the number of rows.
 
     Raises:
         click.ClickException: no such kind.
@@ -111,8 +111,8 @@ def write(relation: "duckdb.DuckDBPyRelation", kind: str, out: str) -> int:
 def encode(relation: "duckdb.DuckDBPyRelation", kind: str) -> bytes:
     """All rows of a relation as csv (lines end with LF), json (one array) or parquet (zstd).
 
-    JSON has neither NaN nor infinity: they are null. Of columns with one name the later ones are told apart as DuckDB does
-    in a table (``a``, ``a_1``). What JSON and CSV have no form for (INTERVAL, BIT, BLOB) is DuckDB's text of it.
+    JSON has neither NaN nor infinity: they become null. Of several columns with the same name, the later ones get a number,
+    as in DuckDB's tables (``a``, ``a_1``). Types that JSON and CSV cannot express (INTERVAL, BIT, BLOB) are DuckDB's text.
 
     Raises:
         click.ClickException: any other kind.
@@ -147,7 +147,7 @@ def _rows(relation: "duckdb.DuckDBPyRelation") -> list[tuple[object, ...]]:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Column names of which no two are equal, in whatever case: later ones get a number."""
+    """Column names that are unique regardless of case: later ones get a number."""
     taken: set[str] = set()
     found = []
     for name in names:
@@ -165,14 +165,14 @@ def _renamed(relation: "duckdb.DuckDBPyRelation", names: list[str]) -> "duckdb.D
 
 
 def _plain(relation: "duckdb.DuckDBPyRelation") -> "duckdb.DuckDBPyRelation":
-    """The rows with every value that has no Python type of its own as text; columns get numbers for names."""
+    """The rows, with every value that has no Python type as text; the columns are numbered."""
     names = [quote(f"c{i}") for i in range(len(relation.columns))]
     shown = [f"{n}::varchar as {n}" if str(t) in AS_TEXT else n for n, t in zip(names, relation.types, strict=True)]
     return relation.query("arot_rows", f"select {', '.join(shown)} from arot_rows as rows({', '.join(names)})")
 
 
 def _finite(value: object) -> object:
-    """A value as JSON can hold it, inside lists and structs too."""
+    """A value as JSON can express it, inside lists and structs too."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -209,7 +209,7 @@ def _shown(relation: "duckdb.DuckDBPyRelation") -> str:
         shown.add_row(*(_cell(value) for value in row))
     with console.capture() as capture:
         console.print(shown)
-    more = f"\nfirst {SHOWN_ROWS} rows; all of them with -o csv, json or parquet" if len(rows) > SHOWN_ROWS else ""
+    more = f"\nfirst {SHOWN_ROWS} rows; use -o csv, json or parquet for all of them" if len(rows) > SHOWN_ROWS else ""
     return capture.get().rstrip("\n") + more
 
 

@@ -53,17 +53,17 @@ def command(dataset: str | None) -> None:
                     console.print(f"  {table}: {rows:,} x {reason}", markup=False, highlight=False)
     for name in leftover_models(project, resources.tables):
         click.echo(
-            f"models/{name}.parquet is of a SQL model that is declared no more; `arot run` removes it if it was built here, "
-            f"`arot rm {resources.tables.uri(ModelRef(name))}` in any case"
+            f"models/{name}.parquet belongs to a SQL model that is no longer declared; `arot run` removes it if it was built "
+            f"here, `arot rm {resources.tables.uri(ModelRef(name))}` in any case"
         )
     for name in leftover_datasets(declared, resources.tables):
         folder = resources.tables.dataset_folder(name)
         click.echo(
-            f"{folder} has the tables of dataset '{name}', which is no longer declared; `arot rm -r {folder}` removes them"
+            f"{folder} contains the tables of dataset '{name}', which is no longer declared; `arot rm -r {folder}` removes them"
         )
     for ref in leftover_metrics(declared, resources.tables):
         folder = resources.tables.folder(ref)
-        click.echo(f"{folder} is a metric that '{ref.dataset}' no longer keeps; `arot rm -r {folder}` removes it")
+        click.echo(f"{folder} belongs to a metric that '{ref.dataset}' no longer has; `arot rm -r {folder}` removes it")
     if dataset:
         declared.require_whole(dataset)
     elif declared.faults:

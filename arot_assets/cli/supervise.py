@@ -1,10 +1,10 @@
-"""A program of several processes that is started in front, and ends as one: when it is asked to, and with whoever started it.
+"""Running a program of several processes in the foreground, so that all of them end together: on request, and with the parent.
 
 Belongs here: signals and process groups. Does not belong here: what is started (``ui.py``).
 
-A script that starts a command in the background hands it an ignored SIGINT, and orphans it when the script itself is killed:
-what is started so can neither be interrupted nor is it seen again. Hence signals are taken here, whatever was inherited, and
-the parent is watched.
+A command that a script starts in the background inherits an ignored SIGINT, and is orphaned when the script itself is killed: it
+can neither be interrupted nor is it noticed any more. Therefore signals are handled here whatever was inherited, and the parent
+is watched.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from types import FrameType
 
 LOOK_SECONDS = 0.5
 ORDERLY_SECONDS = 30.0
-"""What Dagster may take to end its runs and servers after it was asked to."""
+"""Time that Dagster gets to end its runs and servers after it was asked to."""
 SUDDEN_SECONDS = 5.0
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
@@ -27,15 +27,15 @@ PR_SET_PDEATHSIG = 1
 def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
     """Run a program to its end, in a process group of its own.
 
-    SIGINT, SIGTERM, SIGHUP (unless ignored, as under ``nohup``) and the end of the process that started this one end it: it is
-    interrupted, and killed when that is in vain. A second signal kills at once.
+    SIGINT, SIGTERM, SIGHUP (unless ignored, as under ``nohup``) and the end of the parent process end it: it is interrupted, and
+    killed if that does not help. A second signal kills it at once.
 
     Args:
         command: the program and its arguments.
-        say: takes a line for the person who watches.
+        say: takes a line for the user.
 
     Returns:
-        The program's exit status; 0 when it was ended as it was asked to.
+        The program's exit status; 0 if it ended on request.
     """
     asked: list[int] = []
 
@@ -49,7 +49,9 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
     try:
         while child.poll() is None and not asked:
             if not outlives and os.getppid() != parent:
-                say("the process that started this one is gone: ending; start it with nohup to let it go on")
+                say(
+                    "the process that started this one is gone, so this one ends too; start it with nohup to keep it running"
+                )
                 break
             time.sleep(LOOK_SECONDS)
         if child.poll() is not None:
@@ -63,7 +65,7 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 def _end_group(child: "subprocess.Popen[bytes]", asked: list[int]) -> None:
-    """End whatever is left of a program: its runs are interrupted, so that they can say so, then killed."""
+    """End whatever is left of a program: its runs are interrupted, so that they can record it, and then killed."""
     if _signal_group(child, signal.SIGINT):
         _wait(lambda: not _signal_group(child, 0), SUDDEN_SECONDS, asked)
     _signal_group(child, signal.SIGKILL)
@@ -71,7 +73,7 @@ def _end_group(child: "subprocess.Popen[bytes]", asked: list[int]) -> None:
 
 
 def _wait(ended: Callable[[], bool], seconds: float, asked: list[int]) -> bool:
-    """Wait for an end, for some seconds or until it is asked for once more; gives whether it came."""
+    """Wait for the end, until a deadline or another signal; returns whether it came."""
     before, deadline = len(asked), time.monotonic() + seconds
     while not ended():
         if time.monotonic() > deadline or len(asked) > before:
@@ -81,7 +83,7 @@ def _wait(ended: Callable[[], bool], seconds: float, asked: list[int]) -> bool:
 
 
 def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> bool:
-    """Send a signal to all processes of a program that are left; gives whether there are any."""
+    """Send a signal to all remaining processes of a program; returns whether there are any."""
     child.poll()  # a zombie of ours would count as left
     try:
         os.killpg(child.pid, number)
@@ -91,6 +93,6 @@ def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> bool:
 
 
 def _interrupted_with_us() -> None:
-    """In the child before it becomes the program: have it interrupted if this process is killed; on Linux alone."""
+    """In the child, before it becomes the program: have it interrupted if this process is killed. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

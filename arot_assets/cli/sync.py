@@ -1,20 +1,20 @@
-"""`arot sync`: make a folder like another one, on any two schemes."""
+"""`arot sync`: make one folder match another, on any two schemes."""
 
 import click
 
 
-@click.command(name="sync", short_help="make a folder like another one")
+@click.command(name="sync", short_help="make one folder match another")
 @click.argument("source")
 @click.argument("target")
-@click.option("--delete", is_flag=True, help="delete what is below TARGET and not below SOURCE")
-@click.option("-e", "--ext", "exts", multiple=True, help="only this extension, in any case; may be repeated")
-@click.option("-j", "--jobs", default=16, show_default=True, type=click.IntRange(1), help="objects under way at a time")
-@click.option("-n", "--dry-run", is_flag=True, help="say what would be copied and deleted, and do nothing")
+@click.option("--delete", is_flag=True, help="delete objects below TARGET that are not below SOURCE")
+@click.option("-e", "--ext", "exts", multiple=True, help="only this extension, ignoring case; may be repeated")
+@click.option("-j", "--jobs", default=16, show_default=True, type=click.IntRange(1), help="objects copied concurrently")
+@click.option("-n", "--dry-run", is_flag=True, help="show what would be copied and deleted, without doing it")
 def command(source: str, target: str, delete: bool, exts: tuple[str, ...], jobs: int, dry_run: bool) -> None:
-    """Copy what is new or other below SOURCE to below TARGET; what is the same stays.
+    """Copy new and changed objects from SOURCE to TARGET; identical ones are left alone.
 
-    An object arrives whole or not at all. Killed half way, the same command goes on where it was. Exit status 1 if
-    anything could not be copied; it is named, and all else is in place.
+    An object arrives complete or not at all. If the command is killed half way, the same command continues where it stopped. The
+    exit status is 1 if anything could not be copied; it is named, and everything else is in place.
 
     \b
     Examples:

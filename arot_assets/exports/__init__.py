@@ -1,4 +1,4 @@
-"""Exports: a subset as a data set that others can load, with its card.
+"""Exports: a subset as a dataset that others can load, with its card.
 
-Plain Python except ``assets.py``, which is the room's door to Dagster.
+Plain Python except ``assets.py``, the room's interface to Dagster.
 """

@@ -1,8 +1,8 @@
-"""The Dagster door of exports: one asset for each, downstream of its subset.
+"""The Dagster assets of exports: one for each, downstream of its subset.
 
-Belongs here: declaring the asset and what people see of it. The work is done by the other modules of the room.
+Belongs here: declaring the asset and what the UI shows of it. The work is done by the other modules of the room.
 
-It has no automation condition: publishing is a person's act, by `arot publish` or the button in the UI.
+It has no automation condition: publishing is a person's decision, with `arot publish` or the button in the UI.
 """
 
 import dagster as dg
@@ -22,7 +22,7 @@ from resources.warehouse import Warehouse
 
 GROUP = EXPORTS
 SHEET_COLUMNS = 8
-CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of pictures"
+CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of images"
 
 
 def export_key(name: str) -> dg.AssetKey:
@@ -43,8 +43,8 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         group_name=GROUP,
         kinds={"huggingface"},
         owners=declaration.owners,
-        description=f"The subset `{declaration.subset}` as the data set `{declaration.repo}` of the Hugging Face Hub; "
-        f"published when a person starts it. {declaration.description}",
+        description=f"The subset `{declaration.subset}` as the dataset `{declaration.repo}` on the Hugging Face Hub; "
+        f"published only on request. {declaration.description}",
     )
     def export(
         context: dg.AssetExecutionContext,

@@ -1,10 +1,10 @@
-"""The card of a published data set: ``README.md`` with what the Hub, the library ``datasets`` and people want to know.
+"""The card of a published dataset: a ``README.md`` with what the Hub, the library ``datasets`` and people need to know.
 
-Belongs here: its text, and laying it into a card that people have edited. Does not belong here: finding the facts
+Belongs here: its text, and merging it into a card that people have edited. Does not belong here: finding the facts
 (``rows.py``, ``lineage.py``).
 
-Nothing in it changes unless the data, the SQL or the declaration does. What is ours stands between two comments; the rest of
-the page is its owner's, and so are all entries of the first lines that we do not need.
+Nothing in it changes unless the data, the SQL or the declaration does. Our part is between two comments; the rest of the page
+belongs to its owner, and so do all entries of the YAML header that we do not need.
 """
 
 import re
@@ -22,7 +22,7 @@ from arot_assets.exports.lineage import Lineage, column_texts
 from arot_assets.exports.parquet import IMAGE_COLUMN, file_schema
 from arot_assets.exports.rows import Rows
 
-BEGIN = "<!-- arot: begin. What stands before the line 'arot: end' is written anew by `arot publish`. -->"
+BEGIN = "<!-- arot: begin. Everything up to the line 'arot: end' is rewritten by `arot publish`. -->"
 END = "<!-- arot: end -->"
 BLOCK = re.compile(r"<!-- arot: begin.*?<!-- arot: end -->", re.DOTALL)
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -62,7 +62,7 @@ def data_files(layout: str, split: str) -> str:
 
 
 def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts) -> dict[str, Any]:
-    """The first lines of the card: what programs read."""
+    """The YAML header of the card: what programs read."""
     features = [{"name": f.name, **card_feature(f.type)} for f in file_schema(rows.schema)]
     size = counts.picture_bytes + rows.value_bytes
     split = {"name": declaration.split, "num_bytes": size, "num_examples": counts.rows}
@@ -85,7 +85,7 @@ def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, coun
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
     parts += [_table(("", ""), _count_rows(counts)), _use(declaration)]
     parts += ["## Columns", _table(("column", "type", "meaning"), _column_rows(rows.schema, lineage))]
-    parts += ["## Selection", "Samples that each condition removes, in order and alone."]
+    parts += ["## Selection", "The number of samples that each condition removes, in order and on its own."]
     for model in lineage.models:
         if model.waterfall is not None:
             parts += [f"### {model.name}", model.waterfall.to_markdown()]
@@ -102,7 +102,7 @@ def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, coun
 
 
 def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
-    """A card with our part written anew; everything else in it stays.
+    """A card with our part rewritten; everything else is kept.
 
     Args:
         old: the card so far, empty without one.
@@ -111,7 +111,7 @@ def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
         repo: whose card it is, for errors.
 
     Raises:
-        ExportError: its first lines are no YAML.
+        ExportError: its header is not valid YAML.
     """
     found = FRONT.match(old)
     try:
@@ -120,7 +120,7 @@ def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
             raise yaml.YAMLError("not a mapping of keys")
     except yaml.YAMLError as error:
         raise ExportError(
-            f"the first lines of README.md in '{repo}' are no YAML ({' '.join(str(error).split())}); correct them on the Hub"
+            f"the header of README.md in '{repo}' is not valid YAML ({' '.join(str(error).split())}); correct it on the Hub"
         ) from error
     wanted = _combined(theirs, front)
     head = (
@@ -136,7 +136,7 @@ def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
 
 
 def _combined(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of people with ours: other configurations and a task that they chose stay."""
+    """The owner's entries merged with ours: other configurations, and a task that they chose, are kept."""
     result = {**theirs, **ours}
     if "task_categories" in theirs:
         result["task_categories"] = theirs["task_categories"]
@@ -164,10 +164,10 @@ def _use(declaration: HubDatasetDeclaration) -> str:
 def _count_rows(counts: Counts) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
         ("rows", f"{counts.rows:,}"),
-        ("bytes of pictures", f"{counts.picture_bytes:,}"),
+        ("bytes of images", f"{counts.picture_bytes:,}"),
     ]
     if counts.left_out:
-        rows.append(("rows left out: their picture could not be read any more", f"{counts.left_out:,}"))
+        rows.append(("rows left out because their image could no longer be read", f"{counts.left_out:,}"))
     return rows
 
 

@@ -29,13 +29,13 @@ open-mdw openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtf
 
 
 class HubDatasetDeclaration(BaseModel):
-    """A subset as a data set of the Hugging Face Hub."""
+    """A subset as a dataset on the Hugging Face Hub."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Name, Field(description="the asset is exports/<name>")]
     subset: Annotated[str, Field(pattern=MODEL, description="a SQL model tagged `subset`")]
-    repo: Annotated[str, Field(description="owner/name on the Hub; made if it is not there")]
+    repo: Annotated[str, Field(description="owner/name on the Hub; created if it does not exist")]
     license: Annotated[
         str, Field(description="identifier of the licence, as the Hub writes it: cc-by-4.0, mit, other …")
     ]
@@ -44,17 +44,17 @@ class HubDatasetDeclaration(BaseModel):
     ] = "parquet"
     columns: Annotated[
         list[str] | None,
-        Field(description="columns beside the image; default: all of the subset, caption and tags"),
+        Field(description="columns besides the image; default: all of the subset, caption and tags"),
     ] = None
-    split: Annotated[Name, Field(description="the split that the rows are")] = "train"
-    private: Annotated[bool, Field(description="whether only its owners see a repository that is made")] = True
-    revision: Annotated[str | None, Field(description="a branch; made if it is not there. Default: main")] = None
+    split: Annotated[Name, Field(description="the name of the split")] = "train"
+    private: Annotated[bool, Field(description="whether a newly created repository is private")] = True
+    revision: Annotated[str | None, Field(description="a branch; created if it does not exist. Default: main")] = None
     shard_megabytes: Annotated[float, Field(gt=0, le=5000, description="size of a parquet file")] = 500.0
     on_missing: Annotated[
         Literal["stop", "skip"],
-        Field(description="a picture that cannot be read any more: publish nothing, or leave it out and count it"),
+        Field(description="if an image can no longer be read: publish nothing, or leave it out and count it"),
     ] = "stop"
-    description: Annotated[str, Field(description="what it is, for the card and the UI")] = ""
+    description: Annotated[str, Field(description="what this dataset is, for the card and the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 
     @field_validator("repo")
@@ -63,9 +63,9 @@ class HubDatasetDeclaration(BaseModel):
         try:
             found = parse(f"hf://datasets/{repo}")
         except StorageError as error:
-            raise ValueError("write owner/name, as in the address of its page on the Hub") from error
+            raise ValueError("write owner/name, as in the address of the repository's page on the Hub") from error
         if found.repo != repo:
-            raise ValueError("write owner/name alone; a branch is the field `revision`")
+            raise ValueError("write only owner/name; a branch goes into the field `revision`")
         return repo
 
     @field_validator("license")
@@ -76,14 +76,14 @@ class HubDatasetDeclaration(BaseModel):
 
             close = get_close_matches(name.lower(), LICENSES, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}? " if close else ""
-            raise ValueError(f"the Hub knows no such licence; {hint}`other` stands for any that it does not know")
+            raise ValueError(f"the Hub does not know this licence; {hint}`other` stands for any that it does not know")
         return name
 
     @field_validator("revision")
     @classmethod
     def _is_a_branch(cls, revision: str | None) -> str | None:
         if revision is not None and (not revision or HubAddress(DATASET, "a/b", revision).commit):
-            raise ValueError("name a branch; a commit never changes")
+            raise ValueError("name a branch; a commit cannot be changed")
         return revision
 
     @property

@@ -1,9 +1,9 @@
-"""A digest of columns of values, whatever batches they come in.
+"""A digest of columns of values that does not depend on how they are split into batches.
 
 Belongs here: feeding Arrow arrays to a hash. Does not belong here: which columns count (``rows.py``).
 
-Each part of a column (which values are there, how long they are, what they are) has a hash of its own, which a batch only
-goes on feeding: so the cuts between batches leave no trace, nor does what lies under a null.
+Each part of a column (which values are present, their lengths, their bytes) has its own hash, which every batch continues to
+feed. So neither the boundaries between batches nor the bytes under a null leave a trace.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ class ColumnsDigest:
     """The running digest of a table.
 
     Attributes:
-        size: bytes of values so far; the cuts between batches leave no trace in it either.
+        size: bytes of values so far, also independent of the batches.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,7 @@
-"""The error of this room.
-
-Belongs here: how a complaint is told. Does not belong here: when to complain.
-"""
+"""The error of this room."""
 
 from resources.errors import ArotError
 
 
 class ExportError(ArotError):
-    """A subset that cannot be published as it is; the message names it, the cause and the remedy."""
+    """A subset that cannot be published; the message names it, the cause and the remedy."""

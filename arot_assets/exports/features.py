@@ -1,4 +1,4 @@
-"""Columns as the library ``datasets`` knows them: types that it can hold, and its description of them.
+"""Columns as the library ``datasets`` knows them: the types that it supports, and its description of them.
 
 Belongs here: Arrow types -> plain Arrow types -> features, for file schemas (JSON) and for cards (YAML).
 Does not belong here: which columns there are (``rows.py``).
@@ -19,15 +19,15 @@ NAMES = {
     "date32[day]": "date32",
     "date64[ms]": "date64",
 }
-"""Arrow's names of types that ``datasets`` calls otherwise."""
+"""Arrow's names of types for which ``datasets`` has other names."""
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
-"""How a picture lies in a Parquet file of ``datasets``."""
+"""How ``datasets`` stores an image in a Parquet file."""
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-"""Every kind of list that a query can give; DuckDB's arrays have a fixed size."""
+"""Every kind of list that a query can return; DuckDB's arrays have a fixed size."""
 
 
 def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
-    """The nearest type that ``datasets`` holds and Parquet gives back as it was.
+    """The nearest type that ``datasets`` supports and Parquet restores exactly.
 
     Raises:
         ExportError: there is none (maps, unions).
@@ -40,7 +40,7 @@ def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.struct([pa.field(f.name, plain_type(f.type, column)) for f in kind])
     if pa.types.is_nested(kind):
         raise ExportError(
-            f"column '{column}' is a {kind}, which the library datasets cannot hold; turn it into text, a list or a struct "
+            f"column '{column}' is a {kind}, which the library datasets does not support; turn it into text, a list or a struct "
             "in SQL, or name the other `columns`"
         )
     return kind
@@ -81,6 +81,6 @@ def type_name(kind: pa.DataType) -> str:
 
 
 def file_metadata(schema: pa.Schema) -> Mapping[str, str]:
-    """What the schema of a file says to ``datasets``."""
+    """The metadata in a file's schema that ``datasets`` reads."""
     features = {f.name: feature(f.type) for f in schema}
     return {"huggingface": json.dumps({"info": {"features": features}})}

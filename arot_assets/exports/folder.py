@@ -1,6 +1,6 @@
-"""The layout ``folder``: image files as they are, and ``metadata.parquet`` beside them.
+"""The layout ``folder``: the original image files, and ``metadata.parquet`` beside them.
 
-Belongs here: names of the files, and which of them need not be sent. Does not belong here: where rows come from, the commit.
+Belongs here: the names of the files, and which of them need not be sent. Does not belong here: where rows come from, the commit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,37 +25,37 @@ METADATA_ROWS = 5000
 
 
 def check_count(name: str, count: int) -> None:
-    """Refuse more files than a repository should hold.
+    """Reject more files than a repository should contain.
 
     Raises:
         ExportError: there are too many.
     """
     if count > MOST_FILES:
         raise ExportError(
-            f"exports/{name}: {count:,} image files are more than a repository of the Hub takes well ({MOST_FILES:,}); "
+            f"exports/{name}: {count:,} image files are more than a repository on the Hub handles well ({MOST_FILES:,}); "
             "use `layout: parquet`"
         )
 
 
 def place(sample_id: str, kind: str) -> str:
-    """Where a picture lies below its split: in one of 256 folders."""
+    """An image's path below its split: in one of 256 folders."""
     return f"{sample_id[:2]}/{file_name(sample_id, kind)}"
 
 
 def write_folder(
     rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
-    """Send the pictures group by group, then the metadata.
+    """Send the images group by group, then the metadata.
 
     Args:
         rows: the plan.
         split: the split's name, which is the folder's.
-        stream: row groups with the bytes of their pictures, None for one that the repository has already.
+        stream: row groups with the bytes of their images; None for an image that the repository already has.
         folder: an empty folder.
         send: uploads the content of files.
 
     Returns:
-        Path -> what the commit is to hold; without the pictures that are there already.
+        Path -> what the commit will contain; without the images that are already there.
     """
     import pyarrow.parquet as pq
     from huggingface_hub import CommitOperationAdd
@@ -87,11 +87,11 @@ def write_folder(
 
 
 def known_pictures(split: str, files: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], bool]:
-    """Tells whether a repository has the picture of a row already, at its place and with its content.
+    """Tells whether a repository already has the image of a row, at its path and with its content.
 
     Args:
         split: the split's name.
-        files: path -> SHA-256 of what the repository has, None for a file that LFS does not keep: it counts as right.
+        files: path -> SHA-256 of what the repository has; None for a file that is not in LFS, which counts as correct.
     """
 
     def known(row: Mapping[str, Any]) -> bool:

@@ -28,8 +28,8 @@ class Source:
 
     Attributes:
         dataset: its name.
-        address: where its objects are, as others may see it.
-        commit: of the repository that it is, empty for other sources.
+        address: where its objects are, in a form that may be published.
+        commit: the commit, if it is a repository on the Hub; empty for other sources.
     """
 
     dataset: str
@@ -44,7 +44,7 @@ class Table:
     Attributes:
         name: ``dataset.table``.
         versions: ``metric_version`` of its rows.
-        made_by: the model and its revision, empty for code alone.
+        made_by: the model and its revision; empty if there is none.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Lineage:
         models: the SQL models, upstream first; the last is the subset.
         sources: datasets.
         tables: metric tables.
-        folders: local folder -> what may be said of it.
+        folders: local folder -> the address that may be published for it.
     """
 
     models: tuple[ModelResult, ...]
@@ -75,18 +75,20 @@ class Lineage:
 
 
 def require_current(project: Project, subset: str, tables: Tables, warehouse: Warehouse) -> None:
-    """What is published is what the SQL says now.
+    """Make sure that what is published is what the SQL says now.
 
     Raises:
-        ExportError: the subset is not built, or older than what it is made of.
+        ExportError: the subset is not built, or older than its inputs.
         ProjectError: there is no such model.
     """
     model = project.model(subset)
     if not model.is_subset:
-        raise ExportError(f"model '{subset}' is no subset; give it the tag: config(tags=['subset'])")
+        raise ExportError(f"model '{subset}' is not a subset; tag it as one: config(tags=['subset'])")
     waiting = waiting_models(project, warehouse).get(subset)
     if waiting:
-        raise ExportError(f"subset '{subset}' waits for {', '.join(waiting)}; `arot run` of that dataset makes them")
+        raise ExportError(
+            f"subset '{subset}' is waiting for {', '.join(waiting)}; `arot run` of that dataset builds them"
+        )
     if subset in stale_models(project, tables, warehouse):
         raise ExportError(f"subset '{subset}' is not built, or out of date; `arot run` of its dataset builds it")
 
@@ -108,14 +110,14 @@ def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
 
 
 def column_texts(lineage: Lineage) -> dict[str, str]:
-    """What each column means that can be published."""
+    """The meaning of each column that can be published."""
     own = {c.name: _text(c) for c in lineage.subset.columns}
     return {**added_descriptions(), **own}
 
 
 def _text(column: ModelColumn) -> str:
     is_uri = any((u.table, u.column) == (SAMPLES, "uri") for u in column.upstream)
-    return f"{column.description}, below its source" if is_uri and column.description else column.description
+    return f"{column.description}, relative to its source" if is_uri and column.description else column.description
 
 
 def _with_upstream(project: Project, name: str) -> Iterator[str]:

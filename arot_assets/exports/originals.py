@@ -1,6 +1,6 @@
-"""The original bytes of pictures, proven to be those that were measured.
+"""The original bytes of images, proven to be those that were measured.
 
-Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what becomes of them.
+Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what is done with them.
 """
 
 from collections import deque
@@ -18,19 +18,19 @@ from resources.parallel import ordered_map
 from resources.storage import StorageError
 
 MANY = 100
-"""So many pictures that cannot be read are enough: the rest is not tried."""
+"""After this many images that cannot be read, the rest is not tried."""
 SHOWN = 3
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
-"""File names of formats; the others are called as the format is."""
+"""File extensions of formats; other formats give their own name."""
 
 
 @dataclass(frozen=True)
 class Gone:
-    """A picture that cannot be published.
+    """An image that cannot be published.
 
     Attributes:
         sample_id: the sample.
-        uri: where it was, None if no dataset has it any more.
+        uri: where it was; None if no dataset has it any more.
         reason: what is wrong.
     """
 
@@ -40,11 +40,11 @@ class Gone:
 
 
 def file_name(sample_id: str, kind: str) -> str:
-    """The name of a picture's file: from its content, never from the source.
+    """The name of an image file: from its content, never from the source.
 
     Args:
         sample_id: 32 hex digits.
-        kind: the format that was found in the file.
+        kind: the format that the file has.
     """
     return f"{sample_id}.{EXTENSIONS.get(kind, kind.lower())}"
 
@@ -53,12 +53,12 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
     """The bytes of one sample, from wherever its dataset has them.
 
     Args:
-        places: of its dataset at least.
+        places: of its dataset, at least.
         row: ``sample_id`` and ``PICTURE_COLUMNS``.
     """
     sample_id, uri = row["sample_id"], row["uri"]
     if uri is None:
-        return Gone(sample_id, None, "no dataset has this sample any more")
+        return Gone(sample_id, None, "no dataset has this sample any longer")
     try:
         return places[row["dataset"]].files({uri: sample_id})(uri).read()
     except StorageError as error:
@@ -68,7 +68,7 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
 def read_groups(
     groups: Iterator[pa.RecordBatch], read: Callable[[Mapping[str, Any]], Any], threads: int | None
 ) -> Iterator[tuple[pa.RecordBatch, list[Any]]]:
-    """Row groups with what ``read`` gives for each of their rows; the rows of the next ones are read meanwhile.
+    """Row groups with what ``read`` returns for each row; the next groups are read meanwhile.
 
     Args:
         groups: batches of ``Rows.sql``, none of them empty.
@@ -96,16 +96,16 @@ def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def listed(gone: list[Gone]) -> str:
-    """The first few pictures that are gone, with their reasons."""
+    """The first few missing images, with their reasons."""
     shown = "; ".join(f"{g.uri or g.sample_id}: {g.reason}" for g in gone[:SHOWN])
     return f"{shown}; …" if len(gone) > SHOWN else shown
 
 
 def stop(name: str, gone: list[Gone]) -> ExportError:
-    """The error for pictures that are not there as they were."""
+    """The error for images that are missing or have changed."""
     count = f"at least {len(gone)}" if len(gone) >= MANY else str(len(gone))
-    noun = "picture" if count == "1" else "pictures"
+    noun = "image" if count == "1" else "images"
     return ExportError(
-        f"exports/{name}: {count} {noun} cannot be read as they were, nothing was published: {listed(gone)}. Run the dataset "
-        "again so that the subset leaves them out, or set `on_missing: skip`"
+        f"exports/{name}: {count} {noun} can no longer be read, nothing was published: {listed(gone)}. Run the dataset "
+        "again so that the subset excludes them, or set `on_missing: skip`"
     )

@@ -1,9 +1,9 @@
-"""The layout ``parquet``: files that hold the pictures and their values.
+"""The layout ``parquet``: files that contain the images and their values.
 
 Belongs here: names, row groups and options of the files. Does not belong here: where rows come from, the commit.
 
-The same rows give the same bytes. Chunks are cut by content, so that a store that knows the chunks of the last version
-(Xet, behind the Hub) is sent only what is new. Pictures are compressed already and are stored as they are.
+The same rows give the same bytes. Chunks are content-defined, so that a store that knows the chunks of the previous version (Xet,
+behind the Hub) receives only what is new. Images are compressed already and are stored uncompressed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,34 +23,34 @@ IMAGE_COLUMN = "image"
 COMPRESSION = "zstd"
 
 Stream = Iterator[tuple[pa.RecordBatch, Sequence[Any]]]
-"""Row groups with what was read for each row: bytes, or None where nothing needed to be read."""
+"""Row groups with what was read for each row: bytes, or None if nothing needed to be read."""
 
 
 def file_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a file: the picture first, features in the metadata."""
+    """The schema of a file: the image first, features in the metadata."""
     whole = pa.schema([pa.field(IMAGE_COLUMN, IMAGE), *schema])
     return whole.with_metadata(dict(file_metadata(whole)))
 
 
 def file_names(split: str, count: int) -> list[str]:
-    """The names of so many files, as ``datasets`` writes them."""
+    """The names of this many files, in the style of ``datasets``."""
     return [f"data/{split}-{n:05d}-of-{count:05d}.parquet" for n in range(count)]
 
 
 def write_parquet(
     rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
-    """Write and send file after file; each leaves this machine before the next is begun.
+    """Write and send one file after another; each has left this machine before the next is started.
 
     Args:
         rows: the plan.
         split: the split's name.
-        stream: one item for each row group of the plan, with the bytes of its pictures.
+        stream: one item for each row group of the plan, with the bytes of its images.
         folder: an empty folder.
         send: uploads the content of files.
 
     Returns:
-        Path -> what the commit is to hold.
+        Path -> what the commit will contain.
     """
     import pyarrow.parquet as pq
 
@@ -71,7 +71,7 @@ def write_parquet(
 
 
 def sent(name: str, path: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]") -> "CommitOperationAdd":
-    """Send a local file; gives what the commit is to hold. The file is not needed any more.
+    """Send a local file; returns what the commit will contain. The file is not needed after that.
 
     Args:
         name: its path in the repository.
@@ -84,11 +84,11 @@ def sent(name: str, path: Path, send: "Callable[[Sequence[CommitOperationAdd]], 
     send([addition])
     if addition.path_or_fileobj == b"":
         return addition
-    return CommitOperationAdd(name, path.read_bytes())  # a file of Git itself travels with the commit
+    return CommitOperationAdd(name, path.read_bytes())  # a plain Git file is part of the commit itself
 
 
 def with_image(group: pa.RecordBatch, pictures: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
-    """A row group with its pictures."""
+    """A row group with its images."""
     formats, ids = group[PICTURE + "format"].to_pylist(), group["sample_id"].to_pylist()
     names = [file_name(i, f) for i, f in zip(ids, formats, strict=True)]
     fields = [pa.array(pictures, pa.binary()), pa.array(names, pa.string())]

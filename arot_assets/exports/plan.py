@@ -1,6 +1,7 @@
-"""One publication: what is published, what it is made from, and what it works with.
+"""One publication: what is published, what it is made from, and what is needed to publish it.
 
-Belongs here: gathering all that the tables know, before any picture is read. Does not belong here: the work (``publish.py``).
+Belongs here: gathering everything that the tables know, before any image is read. Does not belong here: the work
+(``publish.py``).
 """
 
 from dataclasses import dataclass
@@ -26,11 +27,11 @@ CAPTION = "caption"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a publication goes by.
+    """Everything that a publication needs.
 
     Attributes:
         declaration: what the user declared.
-        resources: the lake, and what reaches pictures and the Hub.
+        resources: the tables, and the storage of the images and the Hub.
         con: an open connection with the views of the catalogue.
         rows: what is published.
         lineage: what it is made from.
@@ -50,7 +51,7 @@ class Plan:
         return self.resources.storage.using(HubBackend).client
 
     def places(self) -> dict[str, Place]:
-        """Dataset -> what reaches its objects, under its rules."""
+        """Dataset -> what reads its objects, under its rules."""
         storage, tables = self.resources.storage, self.resources.tables
         return {d: place_of(storage, tables, d) for d in self.rows.datasets}
 
@@ -58,10 +59,10 @@ class Plan:
 def make_plan(
     declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: "duckdb.DuckDBPyConnection"
 ) -> Plan:
-    """Look at the subset and all behind it; reads no picture and asks nobody.
+    """Examine the subset and everything behind it; reads no images and sends no requests.
 
     Raises:
-        ExportError: it cannot be published: not built, out of date, a column or a sample that is not right.
+        ExportError: it cannot be published: not built, out of date, or with an unsuitable column or sample.
         ProjectError: there is no such subset.
     """
     require_current(project, declaration.subset, resources.tables, resources.warehouse)

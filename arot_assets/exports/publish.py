@@ -1,10 +1,10 @@
-"""Publishing: the rows of a subset, their pictures and a card become one commit, or none if nothing changed.
+"""Publishing: the rows of a subset, their images and a card become one commit, or none if nothing changed.
 
 Belongs here: the order of the work, and what counts as unchanged. Does not belong here: rows (``rows.py``), reading and
 uploading (``upload.py``), the card, requests.
 
-Contents are uploaded file by file, and nobody sees them before the commit at the end: killed at any moment, the repository is
-as it was. With the digest of the last publication no picture is read.
+Contents are uploaded file by file, and nobody sees them before the commit at the end: whenever it is killed, the repository is as
+it was. If the digest equals that of the last publication, no image is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ class Preview:
     Attributes:
         rows: rows of the subset.
         picture_bytes: of all pictures.
-        columns: names of the columns, the picture first.
-        files: number of files with data.
-        outcome: what would become of the repository, in words.
+        columns: names of the columns, the image first.
+        files: number of data files.
+        outcome: what would happen to the repository, in words.
     """
 
     rows: int
@@ -57,11 +57,11 @@ class Published:
 
     Attributes:
         rows: rows that the repository has now.
-        picture_bytes: of their pictures.
-        left_out: rows whose picture could not be read, by ``on_missing: skip``.
-        commit: the commit that holds them.
+        picture_bytes: bytes of their images.
+        left_out: rows whose image could not be read, with ``on_missing: skip``.
+        commit: the commit that contains them.
         url: of the commit, for people.
-        changed: False if the repository was as it should be already.
+        changed: False if the repository was up to date already.
         digest: of the data.
         schema: the published columns beside the picture.
         posters: of some samples, RGB uint8 [h, w, 3] each; none if no picture was read.
@@ -79,7 +79,7 @@ class Published:
 
 
 def preview(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Preview:
-    """What ``publish`` would do now; reads no picture and writes nothing.
+    """What ``publish`` would do now; reads no images and writes nothing.
 
     Raises:
         ExportError, ProjectError, StorageError: as ``publish``, except that no token is needed.
@@ -93,17 +93,17 @@ def preview(declaration: HubDatasetDeclaration, project: Project, resources: Res
 
 
 def publish(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Published:
-    """Bring the repository to what the subset says now, in one commit.
+    """Update the repository to the current state of the subset, in one commit.
 
     Args:
-        declaration: what, and where to.
+        declaration: what to publish, and where.
         project: the SQL project that has the subset.
-        resources: the lake with the subset, and what reaches its pictures and the Hub.
+        resources: the tables with the subset, and the storage of its images and the Hub.
 
     Raises:
-        ExportError: the subset cannot be published, or pictures are not there as they were; nothing was committed.
+        ExportError: the subset cannot be published, or images are missing or changed; nothing was committed.
         ProjectError: there is no such subset.
-        StorageError: no token, no right to the repository, or the Hub cannot be reached; nothing was committed.
+        StorageError: no token, no permission, or the Hub cannot be reached; nothing was committed.
     """
     resources.storage.using(HubBackend).client.require_token(declaration.address)
     with resources.warehouse.connect() as con:
@@ -134,13 +134,13 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
 
 
 def _prepare(plan: Plan) -> Remote:
-    """The repository as it is; it and its branch are made if they are not there, and may be written to."""
+    """The current state of the repository; it and its branch are created if necessary, and are known to be writable."""
     from huggingface_hub import CommitOperationAdd
 
     declaration, client = plan.declaration, plan.client
     if not client.ensure_repo(declaration.address, declaration.private):
         _check_visibility(plan)
-    # uploads nothing, but is refused without the right to write
+    # uploads nothing, but is rejected without write access
     client.preupload(declaration.address.at(MAIN), [CommitOperationAdd(STATE, b"{}")])
     client.ensure_branch(declaration.address)
     remote = look(client, declaration.address)
@@ -152,13 +152,13 @@ def _check_visibility(plan: Plan) -> None:
     declaration = plan.declaration
     if declaration.private and not plan.client.is_private(declaration.address):
         raise ExportError(
-            f"exports/{declaration.name}: '{declaration.repo}' is public; say `private: false` if that is meant, or make it "
+            f"exports/{declaration.name}: '{declaration.repo}' is public; set `private: false` if that is intended, or make it "
             "private in its settings on the Hub"
         )
 
 
 def _is_current(plan: Plan, remote: Remote) -> bool:
-    """Whether the repository has these rows already, and no picture that was left out has come back."""
+    """Whether the repository already has these rows, and no image that was left out has come back."""
     state, declaration = remote.state, plan.declaration
     if state is None or state.data != plan.rows.digest or not remote.is_whole():
         return False
@@ -198,9 +198,9 @@ def _commit(plan: Plan, remote: Remote, state: State, done: Uploaded, counts: Co
         now = remote if remote.head == head else look(client, declaration.address.at(head))
         if not done.files and (now.state != state or not now.is_whole()):
             raise ExportError(
-                f"exports/{declaration.name}: others changed '{declaration.repo}' meanwhile; publish again"
+                f"exports/{declaration.name}: someone else changed '{declaration.repo}' meanwhile; publish again"
             )
-        additions: dict[str, Content] = {**done.files}  # what is there already makes no commit
+        additions: dict[str, Content] = {**done.files}  # identical content makes no commit
         if now.state != state:
             additions[STATE] = state.to_json()
         text = merge(now.card, front, ours, declaration.repo)
@@ -212,7 +212,7 @@ def _commit(plan: Plan, remote: Remote, state: State, done: Uploaded, counts: Co
 
 
 def _paths(plan: Plan, state: State) -> set[str]:
-    """Every file of ours that the repository is to have."""
+    """Every file of ours that the repository will have."""
     wanted = set(state.files)
     if plan.declaration.layout == "folder":
         left_out = set(state.left_out)
@@ -223,19 +223,19 @@ def _paths(plan: Plan, state: State) -> set[str]:
 
 
 def _outcome(plan: Plan) -> str:
-    """What would become of the repository, in words."""
+    """What would happen to the repository, in words."""
     declaration, client = plan.declaration, plan.client
     place_of = f"'{declaration.repo}'" + (f", branch '{declaration.revision}'," if declaration.revision else "")
     if client.settings.token() is None:
-        return "the Hub was not asked: no token is known here (set HF_TOKEN, or run `hf auth login`)"
+        return "the Hub was not asked, because there is no token (set HF_TOKEN, or run `hf auth login`)"
     if not client.has(declaration.address.at(MAIN)):
-        return f"{place_of} is not there; it would be made, {'private' if declaration.private else 'public'}"
+        return f"{place_of} does not exist; it would be created, {'private' if declaration.private else 'public'}"
     _check_visibility(plan)
     if not client.has(declaration.address):
-        return f"{place_of} is not there; the branch would be made"
+        return f"{place_of} does not exist; the branch would be created"
     remote = look(client, declaration.address)
     check_foreign(remote, declaration)
     if remote.state is None:
-        return f"{place_of} has no such data yet: one commit"
+        return f"{place_of} does not have this data yet: one commit"
     same = remote.state.data == plan.rows.digest and remote.is_whole()
-    return f"{place_of} has {'these rows already' if same else 'other rows: one commit'}"
+    return f"{place_of} has {'these rows already' if same else 'different rows: one commit'}"

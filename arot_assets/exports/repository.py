@@ -1,7 +1,7 @@
-"""What the repository of an export holds: which files are ours, of which data, and whether they are whole.
+"""The content of an export's repository: which files are ours, of which data, and whether they are complete.
 
-Belongs here: reading the state that the last publication left (``arot.json``) and telling ours from what people added.
-Does not belong here: requests (``resources.storage.hub.client``), the card's text (``card.py``).
+Belongs here: reading the state that the last publication left (``arot.json``), and telling our files from those that people
+added. Does not belong here: requests (``resources.storage.hub.client``), the card's text (``card.py``).
 """
 
 import json
@@ -35,9 +35,9 @@ class State:
         data: digest of the rows.
         layout: ``parquet`` or ``folder``.
         split: the split's name.
-        files: path -> SHA-256 of the files that hold values.
-        left_out: samples whose pictures could not be read.
-        left_out_bytes: of these pictures.
+        files: path -> SHA-256 of the files that contain values.
+        left_out: samples whose images could not be read.
+        left_out_bytes: bytes of these images.
     """
 
     data: str
@@ -48,12 +48,12 @@ class State:
     left_out_bytes: int = 0
 
     def to_json(self) -> bytes:
-        """The file of it; the same state gives the same bytes."""
+        """The content of the file; the same state gives the same bytes."""
         return (json.dumps({"format": STATE_FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "State | None":
-        """The reverse of ``to_json``; None for a file that is none, or of another format."""
+        """The inverse of ``to_json``; None if it is not such a file, or of another format."""
         try:
             values = json.loads(data)
             return cls(**values) if values.pop("format") == STATE_FORMAT else None
@@ -67,8 +67,8 @@ class Remote:
 
     Attributes:
         head: the commit.
-        files: path -> SHA-256 of what LFS keeps, None for other files.
-        state: what was published last, None before the first time.
+        files: path -> SHA-256 of files in LFS, None for other files.
+        state: what was published last; None before the first time.
         card: the text of ``README.md``, empty without one.
     """
 
@@ -78,30 +78,30 @@ class Remote:
     card: str
 
     def ours(self, layout: str, split: str) -> set[str]:
-        """The files that are named as those of a layout."""
+        """The files whose names are those of a layout."""
         pattern = re.compile(PATTERNS[layout].format(split=re.escape(split)))
         return {path for path in self.files if pattern.fullmatch(path)}
 
     def published(self) -> set[str]:
-        """The files of the last publication, and none that people added."""
+        """The files of the last publication, without those that people added."""
         return self.ours(self.state.layout, self.state.split) if self.state is not None else set()
 
     def is_whole(self) -> bool:
-        """Whether the files that hold values are there as they were published."""
+        """Whether the files that contain values are there, as they were published."""
         return self.state is not None and all(
             path in self.files and self.files[path] in (sha256, None) for path, sha256 in self.state.files.items()
         )
 
 
 def look(client: "HubClient", address: HubAddress) -> Remote:
-    """What a repository holds.
+    """The content of a repository.
 
     Args:
-        client: asks the Hub.
+        client: the client for the Hub.
         address: the repository at a branch or commit.
 
     Raises:
-        StorageError: it is not there, or cannot be seen.
+        StorageError: it does not exist, or cannot be seen.
     """
     from huggingface_hub.hf_api import RepoFile
 
@@ -120,14 +120,14 @@ def look(client: "HubClient", address: HubAddress) -> Remote:
 
 
 def check_foreign(remote: Remote, declaration: HubDatasetDeclaration) -> None:
-    """Before the first publication: nothing may lie where our files go.
+    """Before the first publication: nothing may be where our files go.
 
     Raises:
-        ExportError: somebody else's data does.
+        ExportError: someone else's data is.
     """
     there = sorted(remote.ours(declaration.layout, declaration.split))
     if remote.state is None and there:
         raise ExportError(
-            f"exports/{declaration.name}: '{declaration.repo}' holds {len(there):,} files that were not published from here "
+            f"exports/{declaration.name}: '{declaration.repo}' contains {len(there):,} files that were not published from here "
             f"({there[0]} …); delete them on the Hub, or name another repo, revision or split"
         )

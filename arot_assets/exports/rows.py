@@ -1,9 +1,9 @@
-"""The rows that a declaration publishes: their values, where their pictures are, and how they are cut into files.
+"""The rows that a declaration publishes: their values, where their images are, and how they are divided into files.
 
-Belongs here: the query over the subset and its samples, the checks of it, the digest, the cuts. Does not belong here: reading
-pictures (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
+Belongs here: the query over the subset and its samples, its checks, the digest, the division. Does not belong here: reading
+images (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
 
-Rows are in the order of ``sample_id``: it comes from content, so the order is the same on every machine, and shuffled.
+Rows are ordered by ``sample_id``, which comes from content: so the order is the same on every machine, and shuffled.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = "1"
-"""Change it when the same values are written to other files: every export is then published again."""
+"""Change it when the same values result in different files: every export is then published again."""
 BATCH_ROWS = 1000
 GROUP_ROWS = 100
 GROUP_BYTES = 100_000_000
-"""A row group of a file with pictures: what the viewer of the Hub reads at once, and what is held in memory here."""
+"""Rows and bytes of a row group with images: what the Hub's viewer reads at once, and what is held in memory here."""
 MEGABYTE = 1_000_000
 PICTURE = "arot:"
-"""Names of the columns that tell of the picture begin so; they are not published."""
+"""Prefix of the columns about the image itself; they are not published."""
 PICTURE_COLUMNS = ("uri", "dataset", "sha256", "format", "bytes")
 ADDED = ("caption", "tags")
 RESERVED = ("image", "file_name", "file_names")
@@ -47,14 +47,14 @@ class Rows:
     """What is to be published.
 
     Attributes:
-        sql: a query with ``schema``'s columns and those of the picture, in the order of ``sample_id``.
-        schema: the published columns beside the picture, of plain types.
+        sql: a query with ``schema``'s columns and those of the image, ordered by ``sample_id``.
+        schema: the published columns besides the image, of plain types.
         datasets: names of the datasets that the samples come from.
-        digest: of values, pictures and layout; with the same digest the same files are written.
+        digest: of values, images and layout; the same digest means the same files.
         count: number of rows.
         picture_bytes: of all pictures.
         value_bytes: of all values.
-        cuts: for each file the numbers of rows of its row groups.
+        cuts: for each file, the number of rows in each of its row groups.
     """
 
     sql: str
@@ -76,22 +76,24 @@ def read_batches(con: "duckdb.DuckDBPyConnection", sql: str, schema: pa.Schema) 
 def plan_rows(
     declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: "duckdb.DuckDBPyConnection"
 ) -> Rows:
-    """Look at all rows once; reads no picture.
+    """Read all rows once, without the images.
 
     Args:
         declaration: what to publish.
         project: the SQL project.
-        tables: the lake.
+        tables: the store's tables.
         con: a connection with the views of the catalogue.
 
     Raises:
-        ExportError: a column that is not there or cannot be published, a sample twice, no row at all.
+        ExportError: a column that does not exist or cannot be published, a repeated sample, no rows at all.
     """
     datasets = source_datasets(project, declaration.subset)
     known = {s for (s,) in con.execute("select schema_name from duckdb_views() where view_name = 'samples'").fetchall()}
     datasets = tuple(d for d in datasets if d in known)
     if not datasets:
-        raise ExportError(f"subset '{declaration.subset}' reads the samples of no dataset, so it has no pictures")
+        raise ExportError(
+            f"subset '{declaration.subset}' does not read the samples of any dataset, so it has no images"
+        )
     sql = _query(declaration, tables, con, datasets)
     _check_ids(declaration, con)
     found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
@@ -99,7 +101,7 @@ def plan_rows(
     schema = pa.schema([f for f in whole if not f.name.startswith(PICTURE)])
     digest, count, sizes = _digest(read_batches(con, sql, whole))
     if not count:
-        raise ExportError(f"subset '{declaration.subset}' has no row; loosen its conditions before you publish it")
+        raise ExportError(f"subset '{declaration.subset}' has no rows; loosen its conditions before you publish it")
     cuts = _cuts(sizes, digest.size // count, declaration)
     return Rows(
         sql,
@@ -114,14 +116,14 @@ def plan_rows(
 
 
 def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
-    """The datasets that a subset reads, through the models that it refs, sorted."""
+    """The datasets that a subset reads, also through other models, sorted."""
     refs, sources = project.inputs(subset)
     found = {project.source(*s).schema for s in sources}
     return tuple(sorted(found.union(*(source_datasets(project, r) for r in refs))))
 
 
 def batch_schema(rows: Rows) -> pa.Schema:
-    """The schema of the batches of ``rows.sql``: the published columns, then those of the picture."""
+    """The schema of the batches of ``rows.sql``: the published columns, then those of the image."""
     text = [pa.field(PICTURE + n, pa.int64() if n == "bytes" else pa.string()) for n in PICTURE_COLUMNS]
     return pa.schema([*rows.schema, *text])
 
@@ -160,7 +162,7 @@ def _query(
         taken = name in RESERVED or (declaration.layout == "folder" and name.endswith(("_file_name", "_file_names")))
         if taken or name.startswith(PICTURE):
             raise ExportError(
-                f"exports/{declaration.name}: a column must not be called '{name}': that is the picture's. Give it another "
+                f"exports/{declaration.name}: a column must not be called '{name}', which is the image's. Give it another "
                 "name in SQL, or name the other `columns`"
             )
     roots = [dataset_root(tables, d) for d in datasets]
@@ -180,7 +182,7 @@ def _query(
 
 
 def _below(expression: str, kind: str, roots: Sequence[str]) -> str:
-    """A column without the address of its dataset's source: a folder of this machine means nothing to others."""
+    """A column without the address of its dataset's source: a local folder means nothing to others."""
     if kind not in ("VARCHAR", "VARCHAR[]"):
         return expression
     text = "x" if kind == "VARCHAR[]" else expression
@@ -200,8 +202,8 @@ def _check_ids(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnecti
         )
     if distinct < rows:
         raise ExportError(
-            f"subset '{declaration.subset}' has {rows - distinct:,} rows whose sample it has already; one row a sample can "
-            "be published, see that its joins do not multiply rows"
+            f"subset '{declaration.subset}' has {rows - distinct:,} rows that repeat a sample; only one row per sample can be "
+            "published, so check that its joins do not multiply rows"
         )
 
 
@@ -220,8 +222,8 @@ def values_digest(
     """The digest of an export, of the digest of all its rows.
 
     Args:
-        digest: fed with ``hashed`` batches.
-        declaration: says how they are laid out.
+        digest: has been fed with ``hashed`` batches.
+        declaration: determines the layout.
         cuts: as in ``Rows``.
         schema: of the batches.
     """
@@ -230,7 +232,7 @@ def values_digest(
 
 
 def hashed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns that count: a picture is told by its content, not by where it lies."""
+    """The columns that count: an image is identified by its content, not by where it is."""
     return batch.drop_columns([PICTURE + "uri", PICTURE + "dataset", PICTURE + "bytes"])
 
 
@@ -261,7 +263,7 @@ def added_descriptions() -> dict[str, str]:
 
 
 def shown_source(root: str) -> str:
-    """The address of a source as others may see it: of a folder of this machine its name, of a web address no query."""
+    """The address of a source in a form that may be published: only the name of a local folder, no query of a web address."""
     if is_local(root):
         return root.rstrip("/").rsplit("/", 1)[-1]
     return root.partition("?")[0].partition("#")[0]

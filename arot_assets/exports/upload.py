@@ -1,7 +1,7 @@
-"""Reading every picture and uploading all contents; nothing is committed here.
+"""Reading every image and uploading all contents; nothing is committed here.
 
-Belongs here: the stream of row groups with their pictures, and what becomes of pictures that are gone. Does not belong here:
-the files (``parquet.py``, ``folder.py``), the commit (``publish.py``).
+Belongs here: the stream of row groups with their images, and the handling of missing images. Does not belong here: the files
+(``parquet.py``, ``folder.py``), the commit (``publish.py``).
 """
 
 import tempfile
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 SHEET_POSTERS = 24
 TILE = 96
-"""Longest side of a picture of the contact sheet, in pixels."""
+"""Longer side of an image on the contact sheet, in pixels."""
 
 
 @dataclass
 class Uploaded:
-    """What came of reading and uploading.
+    """The result of reading and uploading.
 
     Attributes:
         files: path -> what the commit is to hold.
@@ -52,14 +52,14 @@ class Uploaded:
 
 
 def upload(plan: Plan, remote: Remote) -> Uploaded:
-    """Read every picture that the repository does not have, and upload all contents.
+    """Read every image that the repository does not have, and upload all contents.
 
     Args:
         plan: what to publish.
-        remote: the repository as it is.
+        remote: the current state of the repository.
 
     Raises:
-        ExportError: pictures are gone and that is not allowed, or the subset was built anew meanwhile.
+        ExportError: images are missing and that is not allowed, or the subset was rebuilt meanwhile.
         StorageError: the Hub cannot be reached.
     """
     declaration, client, done = plan.declaration, plan.client, Uploaded()
@@ -76,8 +76,8 @@ def upload(plan: Plan, remote: Remote) -> Uploaded:
 
 
 def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
-    """Row groups with their pictures, those that are gone taken out. Where that is not allowed, the rest is only read, so
-    that the error at the end tells how many are gone."""
+    """Row groups with their images, without the missing ones. Where that is not allowed, the rest is only read, so
+    that the error at the end tells how many are missing."""
     declaration, rows = plan.declaration, plan.rows
     places, seen, schema = plan.places(), ColumnsDigest(), batch_schema(rows)
     known = known_pictures(declaration.split, remote.files)
@@ -109,7 +109,7 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
         raise stop(declaration.name, done.gone)
     if read_rows != rows.count or values_digest(seen, declaration, rows.cuts, schema) != rows.digest:
         raise ExportError(
-            f"exports/{declaration.name}: the subset was built anew while it was being published; publish it again"
+            f"exports/{declaration.name}: the subset was rebuilt while it was being published; publish it again"
         )
 
 

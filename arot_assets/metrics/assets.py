@@ -1,10 +1,10 @@
-"""The Dagster door of metrics: one multi-asset a dataset, so that whatever metrics are asked for share one decode.
+"""The Dagster assets of metrics: one multi-asset per dataset, so that all requested metrics share one decode.
 
-A step's pool belongs to its operation, whatever is selected of it, and one operation is needed for one decode. So the step
-has none, and its body takes a place in Dagster's pool ``gpu`` when a metric with a model is selected: a selection of others
-never waits for a device.
+A step's pool belongs to its operation, whatever part of it is selected, and one decode requires one operation. So the step has
+no pool; its body takes a slot in Dagster's pool ``gpu`` if a metric with a model is selected. A selection of others never waits
+for a device.
 
-Belongs here: declaring the tables and what people see of them. The work is done by ``build.py``.
+Belongs here: declaring the tables and what the UI shows of them. The work is done by ``build.py``.
 """
 
 import time
@@ -29,7 +29,7 @@ from resources.warehouse import Warehouse
 
 GPU_POOL = "gpu"
 ASK_SECONDS = 1.0
-"""Between two questions whether a place in a pool is free."""
+"""Seconds between two checks whether a slot in a pool is free."""
 
 
 def metric_key(dataset: str, metric: str) -> dg.AssetKey:
@@ -42,7 +42,7 @@ def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.As
 
     Args:
         declaration: the dataset.
-        models: the resource that runs get: what it changes of the numbers is in the code versions.
+        models: the resource that runs use; settings that affect the numbers go into the code versions.
     """
     metrics = [get_metric(name) for name in declaration.metrics]
     return [_multi_asset(declaration, metrics, models)] if metrics else []
@@ -125,7 +125,7 @@ def _shard_metadata(
         ),
     }
     if result.lost:
-        metadata["failed, with a value of an earlier version"] = dg.MetadataValue.int(result.lost)
+        metadata["failed, with a value from an earlier version"] = dg.MetadataValue.int(result.lost)
     rows = tables.read(TableRef(dataset, metric.name, shard), columns=shown_columns(metric))
     sheet = histogram_sheet(rows, metric)
     if sheet is not None:
@@ -136,9 +136,9 @@ def _shard_metadata(
 
 @contextmanager
 def place_in_pool(context: dg.AssetExecutionContext, pool: str) -> Iterator[None]:
-    """Hold a place in a pool, of the default size unless the instance limits it otherwise; wait until there is one.
+    """Hold a slot in a pool, of the default size unless the instance sets another limit; wait until one is free.
 
-    The places are Dagster's own: the UI shows who holds them, and those of a killed run are freed with it.
+    The slots are Dagster's own: the UI shows who holds them, and those of a killed run are released with it.
     """
     storage = context.instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
@@ -151,7 +151,7 @@ def place_in_pool(context: dg.AssetExecutionContext, pool: str) -> Iterator[None
         told = False
         while limited and not storage.claim_concurrency_slot(pool, context.run.run_id, step).is_claimed:
             if not told:
-                context.log.info(f"waiting for a place in the pool {pool!r}")
+                context.log.info(f"waiting for a slot in the pool {pool!r}")
                 told = True
             time.sleep(ASK_SECONDS)
         yield

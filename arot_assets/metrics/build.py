@@ -2,10 +2,10 @@
 
 Belongs here: row-level increments of one shard. Does not belong here: how a file is measured (``one_pass.py``), Dagster.
 
-A row is current when its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows
-are first looked for in other shards (a renamed or moved file has its content there already), then computed. An object that
-left is no work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. Every
-``KEEP_SECONDS``, and when the work is stopped, what is done so far is kept beside the table, which is replaced when complete.
+A row is current if its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows are first
+looked for in other shards (where a renamed or moved file has its content already), then computed. An object that left needs no
+work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. Every ``KEEP_SECONDS``,
+and when the work is stopped, finished rows are saved beside the table, which is replaced when it is complete.
 """
 
 import json
@@ -42,21 +42,21 @@ if TYPE_CHECKING:
     from resources.models import Models
 
 ROWS_AT_ONCE = 512
-"""Rows kept as Python objects, before they become a part of a table: those are several times as large."""
+"""Rows kept as Python objects, which are several times as large, before they are converted to Arrow."""
 
 
 @dataclass
 class MetricResult:
-    """What became of one metric in one shard.
+    """The result for one metric in one shard.
 
     Attributes:
         rows: rows of the table: one for each ok sample.
         computed: rows measured now.
         copied: rows found in other shards, by content.
-        kept: rows that were current already.
+        kept: rows that were already current.
         failures: reason -> rows.
-        outside: column -> values outside the range that it declares.
-        lost: failed rows whose sample had a value of an earlier version.
+        outside: column -> values outside its declared range.
+        lost: failed rows whose sample had a value from an earlier version.
     """
 
     rows: int = 0
@@ -83,7 +83,7 @@ class _Growing:
     result: MetricResult = field(default_factory=MetricResult)
 
     def take(self, part: pa.Table) -> int:
-        """Add the rows of samples that are not there yet; gives how many."""
+        """Add the rows of samples that are not there yet; returns how many."""
         fresh = part.filter(pc.invert(pc.is_in(part["sample_id"], value_set=pa.array(list(self.done), pa.string()))))
         if fresh.num_rows:
             self.parts.append(fresh)
@@ -91,14 +91,14 @@ class _Growing:
         return int(fresh.num_rows)
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row that was computed, of a sample that is not there yet."""
+        """Add a computed row, of a sample that is not there yet."""
         self.computed.append(row)
         self.result.computed += 1
         if len(self.computed) >= ROWS_AT_ONCE:
             self.pack()
 
     def pack(self) -> None:
-        """Make a part of the computed rows."""
+        """Convert the computed rows to Arrow."""
         if self.computed:
             part = pa.Table.from_pylist(self.computed, schema=self.metric.schema())
             self.parts.append(part)
@@ -107,7 +107,7 @@ class _Growing:
             self.computed.clear()
 
     def keep(self) -> None:
-        """Keep what was computed since the last time, so that nothing that ends this process ends it."""
+        """Save what was computed since the last time, so that it survives the end of this process."""
         self.pack()
         if self.new:
             self.unfinished.keep(pa.concat_tables(self.new))
@@ -120,7 +120,7 @@ def metric_versions(metrics: Iterable[Metric], models: "Models", medium: Medium)
 
 
 def is_current(tables: Tables, dataset: str, metric: str, shard: str, version: str) -> bool:
-    """Whether a shard's table is complete and of this version; reads two footers and no row."""
+    """Whether a shard's table is complete and of this version; reads two footers and no rows."""
     samples = tables.footer_if_any(TableRef(dataset, SAMPLES, shard))
     table = tables.footer_if_any(TableRef(dataset, metric, shard))
     return (
@@ -152,10 +152,10 @@ def build_metrics(
         retry: None keeps failed rows; otherwise failed rows whose reason contains this text are computed again.
 
     Returns:
-        metric name -> what became of it.
+        metric name -> its result.
 
     Raises:
-        StorageError: the store cannot be written; what was there stays.
+        StorageError: the store cannot be written; the existing tables are kept.
         ModelError: a model cannot be loaded.
     """
     dataset, medium = declaration.name, declaration.medium
@@ -186,7 +186,7 @@ def build_metrics(
 def _start(
     tables: Tables, dataset: str, shard: str, metric: Metric, version: str, uris: Mapping[str, str], retry: str | None
 ) -> _Growing:
-    """What is current already: this shard's own rows, then rows of the same content in other shards."""
+    """The rows that are current already: this shard's own, then rows of the same content in other shards."""
     ids = pa.array(list(uris), pa.string())
     one = _Growing(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
 
@@ -216,12 +216,12 @@ def _start(
 
 
 def _of_content(table: pa.Table) -> pa.Table:
-    """Rows that hold for the same bytes elsewhere: not those that say that an object could not be read."""
+    """Rows that are valid for the same bytes elsewhere: not those saying that an object could not be read."""
     return table.filter(pc.invert(pc.fill_null(pc.starts_with(table["reason"], UNREADABLE), False)))
 
 
 def _had_value(own: pa.Table, footer: Mapping[str, str]) -> frozenset[str]:
-    """Samples that have a value in a table, or had one before the version that failed for them."""
+    """Samples that have a value in a table, or had one before a version that failed for them."""
     return frozenset(
         [*own.filter(pc.equal(own["status"], "ok"))["sample_id"].to_pylist(), *json.loads(footer.get(LOST, "[]"))]
     )
@@ -296,7 +296,7 @@ def _fill(
 
 @contextmanager
 def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, _Growing]) -> Iterator[None]:
-    """Whatever ends the work early, finished rows are kept, and told to who watches."""
+    """Whatever ends the work early, finished rows are saved, and the user is told."""
     try:
         yield
     except BaseException:
@@ -316,7 +316,7 @@ def _reading(
 
 
 def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Sequence[str], digest: str) -> None:
-    """Write the complete table, in the order of the samples; the footer says of which samples."""
+    """Write the complete table, in the order of the samples; the footer records which samples they are."""
     schema = one.metric.schema()
     one.pack()
     table = pa.concat_tables([part.cast(schema) for part in one.parts] or [schema.empty_table()])
@@ -344,7 +344,7 @@ def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Seque
 
 
 def outside(metric: Metric, table: pa.Table) -> dict[str, int]:
-    """Column -> values of ok rows that are not numbers within the range that the column declares; only those with any."""
+    """Column -> how many values of ok rows are not numbers within its declared range; only columns with any."""
     ok = table.filter(pc.equal(table["status"], "ok"))
     counts = {}
     for column in metric.columns:

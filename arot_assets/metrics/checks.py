@@ -1,6 +1,6 @@
 """Checks of metric tables: conservation (blocking) and value ranges.
 
-Belongs here: one check a rule and table, answered by SQL over what is in the store.
+Belongs here: one check per rule and table, answered by SQL over the store.
 """
 
 from collections.abc import Iterator
@@ -30,16 +30,16 @@ def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDef
 
 
 def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
-    """Exactly one row for every ok sample of a present object, in every shard that has been worked on.
+    """Exactly one row for every ok sample of a present object, in every shard that has been processed.
 
-    An object that left is no work any more: its rows may stay, and no view shows them.
+    An object that left needs no work any more: its rows may stay, and no view shows them.
     """
 
     @dg.asset_check(
         asset=metric_key(dataset, table),
         name=CONSERVATION,
         blocking=True,
-        description="Exactly one row for every ok sample that is present, of every shard that has been worked on.",
+        description="Exactly one row for every ok sample that is present, in every shard that has been processed.",
     )
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, table)) or "''"

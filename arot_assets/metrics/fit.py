@@ -1,7 +1,7 @@
 """Whether the values of a row fit their columns.
 
-Belongs here: holding one row to the declared columns, so that a slip is one failed row that names the column, never a null, a
-cut number or the end of a shard. Does not belong here: ranges (a value outside is kept and counted, ``build.py``).
+Belongs here: checking one row against the declared columns, so that a mistake is one failed row that names the column, never a
+null, a truncated number or the end of a shard. Does not belong here: ranges (values outside are kept and counted, ``build.py``).
 """
 
 import math
@@ -22,16 +22,16 @@ class Misfit(ValueError):
 
 
 def fitted(metric: Metric, row: Row) -> dict[str, Any]:
-    """The row with values that Arrow takes as they are.
+    """The row, with values that Arrow accepts unchanged.
 
     Raises:
-        Misfit: columns that are not declared or missing, or a value that its column cannot hold.
+        Misfit: undeclared or missing columns, or a value that does not fit its column.
     """
     declared = {column.name for column in metric.columns}
     if row.keys() != declared:
         missing, unknown = sorted(declared - row.keys()), sorted(row.keys() - declared)
         raise Misfit(
-            f"metric {metric.name!r} must give the columns it declares: missing {missing}, not declared {unknown}"
+            f"metric {metric.name!r} must return the columns that it declares: missing {missing}, not declared {unknown}"
         )
     return {column.name: _fitted(metric, column, row[column.name]) for column in metric.columns}
 
@@ -46,7 +46,7 @@ def _fitted(metric: Metric, column: Column, value: Any) -> Any:
 
 
 def _value(value: Any, kind: pa.DataType) -> Any:
-    """The value as Arrow takes it for this type; null stays null."""
+    """The value as Arrow accepts it for this type; null stays null."""
     if value is None:
         return None
     if pa.types.is_boolean(kind):

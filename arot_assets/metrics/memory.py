@@ -19,7 +19,7 @@ MEMORY_MB = 1100
 """Default of ``$AROT_MEMORY_MB`` (10^6 bytes): a run stays below 1.2 GB. Raise it for many cores and large photos."""
 
 RESERVE = 120_000_000
-"""For what comes and goes beside the pixels: a model's buffers (90 MB for 4 images), rows of results, file contents."""
+"""For everything besides pixels: a model's buffers (90 MB for 4 images), rows of results, file contents."""
 
 
 class MemoryBudget:

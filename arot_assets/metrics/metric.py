@@ -28,18 +28,18 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """A table of measurements, one row for each sample.
+    """A table of measurements, one row per sample.
 
-    Exactly one of ``compute`` (a function of one image) or ``model`` (a catalogue model; ``from_outputs`` makes rows of
-    what it returns for a batch) is given.
+    Give exactly one of ``compute`` (a function of one image) and ``model`` (a catalogue model; ``from_outputs`` turns what it
+    returns for a batch into rows).
 
     Attributes:
         name: the table: ``<dataset>.<name>``.
         version: the version of the code. Change it when values change: all rows are then computed again.
-        description: one or two sentences for people.
-        columns: what a row holds, in order.
-        compute: ``Image -> {column: value}``. Called in decode threads, so it should release the GIL where it can.
-        model: a key of ``resources.models`` catalogue.
+        description: one or two sentences for users.
+        columns: the columns of a row, in order.
+        compute: ``Image -> {column: value}``. Called in decoding threads, so it should release the GIL where it can.
+        model: a name in the catalogue of ``resources.models``.
         from_outputs: ``{output: float32 [N, ...]} -> N rows``; for ``model`` metrics.
         params: JSON-able settings that change the values.
         takes: what of a file it sees.
@@ -57,19 +57,19 @@ class Metric:
 
     def __post_init__(self) -> None:
         if (self.compute is None) == (self.model is None):
-            raise ValueError(f"metric {self.name!r}: give either compute or model, not both or neither")
+            raise ValueError(f"metric {self.name!r}: give exactly one of compute and model")
         if (self.model is None) != (self.from_outputs is None):
             raise ValueError(
-                f"metric {self.name!r}: from_outputs belongs to a model metric, and a model metric needs it"
+                f"metric {self.name!r}: a metric with a model needs from_outputs, and no other metric may have it"
             )
         taken = [c.name for c in self.columns if c.name in RESERVED] + sorted(
             {c.name for c in self.columns if [x.name for x in self.columns].count(c.name) > 1}
         )
         if taken:
-            raise ValueError(f"metric {self.name!r}: column names {taken} are reserved or given twice")
+            raise ValueError(f"metric {self.name!r}: column names {taken} are reserved or repeated")
 
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the metric's table; descriptions travel in the field metadata."""
+        """The Arrow schema of the metric's table, with descriptions in the field metadata."""
         return metric_schema(self.columns)
 
     def metric_version(self, model_fingerprint: str = "", decoder: str = "") -> str:
@@ -113,7 +113,7 @@ def metric_version(
 def image_metric(
     *, version: str, columns: Sequence[Column], params: Mapping[str, Any] | None = None
 ) -> "Callable[[Callable[[Image], Row]], Metric]":
-    """Turn a function of one image into a metric: its name is the table's, its docstring the description.
+    """Turn a function of one image into a metric: the function's name is the table's, its docstring is the description.
 
     Example:
         >>> @image_metric(version="1", columns=[Column("mean", pa.float32(), "mean gray level, 0-255", 0, 255)])

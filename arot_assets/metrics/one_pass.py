@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from resources.models import ImageModel
 
 UNREADABLE = "unreadable: "
-"""How the reason begins when the sample was not there to be measured: it tells nothing of its content."""
+"""Prefix of the reason if the sample could not be read, which says nothing about its content."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Failure:
-    """A measurement that could not be made, and why."""
+    """A measurement that failed, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell of the pass: what a metric says of a sample."""
+    """One result of the pass: a metric's row for a sample."""
 
     sample_id: str
     metric: str
@@ -162,7 +162,7 @@ def _measure(
     for model in sorted({name for m in item.metrics if (name := metrics[m].model)}):
         try:
             inputs[model] = models[model].prepare(image.rgb)
-        except Exception as error:  # an image that a model can't take fails in that model's metrics alone
+        except Exception as error:  # an image that a model cannot process fails in that model's metrics only
             failed = Failure(_said(error))
             results.update((name, failed) for name in sorted(item.metrics) if metrics[name].model == model)
     for name in sorted(item.metrics):
@@ -182,11 +182,11 @@ def _said(error: Exception) -> str:
 def _infer(
     model: "ImageModel", metrics: Mapping[str, Metric], batch: "Sequence[tuple[Item, np.ndarray]]"
 ) -> Iterator[Measured]:
-    """Rows of one batch, of every metric of the model; when it fails, each image alone, so that a bad one fails by itself."""
+    """Rows of one batch, for every metric of the model; if it fails, each image on its own, so that a bad one fails alone."""
     wanted = {name: [k for k, (item, _) in enumerate(batch) if name in item.metrics] for name in _of(model, metrics)}
     try:
         outputs = model.predict([tensor for _, tensor in batch])
-    except ModelError:  # the model itself cannot be used: that ends the run, it is no fault of an image
+    except ModelError:  # the model itself cannot be used: that ends the run, because no image is at fault
         raise
     except Exception as error:
         if len(batch) > 1:
@@ -207,14 +207,14 @@ def _of(model: "ImageModel", metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[int]) -> list[Row | Failure]:
-    """The rows that a metric makes of some images of a batch; no further inference when it fails on one of them."""
+    """The rows that a metric makes of some images of a batch; no further inference if it fails on one of them."""
     assert metric.from_outputs is not None
     if not places:
         return []
     try:
         rows = metric.from_outputs({name: values[list(places)] for name, values in outputs.items()})
         if len(rows) != len(places):
-            raise ValueError(f"metric {metric.name!r} made {len(rows)} rows of {len(places)} images")
+            raise ValueError(f"metric {metric.name!r} returned {len(rows)} rows for {len(places)} images")
     except Exception as error:
         if len(places) > 1:
             return [row for place in places for row in _rows(metric, outputs, [place])]

@@ -1,7 +1,7 @@
-"""Which metrics there are: each file of ``metrics/catalogue/``, and each file of the project's own ``metrics/``.
+"""Which metrics exist: the files of ``metrics/catalogue/``, and those of the project's own ``metrics/``.
 
-Belongs here: finding them, and telling what is wrong with a file of one. A file is named after its metric, so the names are
-known without importing anything. A project's metric wins over one of the catalogue of the same name.
+Belongs here: finding them, and reporting what is wrong with a file. A file is named after its metric, so the names are known
+without importing anything. A project's metric takes precedence over one of the catalogue with the same name.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from resources.errors import ArotError
 
 
 class MetricFileError(ArotError):
-    """The file of a metric cannot be used; the message names the file, the line where it is known, and the cause."""
+    """The file of a metric cannot be used; the message names the file, the line if it is known, and the cause."""
 
 
 def known_metrics() -> frozenset[str]:
@@ -37,12 +37,12 @@ def get_metric(name: str) -> Metric:
         MetricFileError: it cannot be imported, or declares no metric of its own name.
     """
     if name not in known_metrics():
-        raise KeyError(f"no metric {name!r}; there are: {', '.join(sorted(known_metrics()))}")
+        raise KeyError(f"no metric {name!r}; known: {', '.join(sorted(known_metrics()))}")
     return _load(name, _own().get(name))
 
 
 def misnamed_files() -> list[Path]:
-    """Files among the project's own metrics that are none, since no table may have their name."""
+    """Files in the project's ``metrics/`` that are ignored, because no table may have their name."""
     folder = metrics_folder()
     files = sorted(folder.glob("*.py")) if folder is not None else []
     return [p for p in files if not NAME.fullmatch(p.stem) and not p.stem.startswith("_")]
@@ -58,19 +58,19 @@ def _own() -> dict[str, Path]:
 def _load(name: str, file: Path | None) -> Metric:
     try:
         module = importlib.import_module(f"{catalogue.__name__}.{name}") if file is None else _import_file(name, file)
-    except (Exception, SystemExit) as error:  # whatever a person's file may do; one that leaves the process, too
+    except (Exception, SystemExit) as error:  # a user's file may do anything, even leave the process
         place = _place(error)
         raise MetricFileError(f"{place}metric '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
     for value in vars(module).values():
         if isinstance(value, Metric) and value.name == name:
             return value
     raise MetricFileError(
-        f"{module.__file__} declares no metric named {name!r}: the function or Metric must be called {name!r}"
+        f"{module.__file__} does not declare a metric named {name!r}: the function or Metric must have that name"
     )
 
 
 def _place(error: BaseException) -> str:
-    """``file:line: `` in the file where loading a metric failed; empty when it did not fail inside one."""
+    """``file:line: `` in the file where loading a metric failed; empty if it did not fail inside one."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
     inside = [
@@ -81,12 +81,12 @@ def _place(error: BaseException) -> str:
 
 
 def _import_file(name: str, file: Path) -> ModuleType:
-    """Import a file that belongs to no package, under a name that meets no other."""
+    """Import a file that belongs to no package, under a unique name."""
     full = f"arot_project_metrics.{name}"
     spec = importlib.util.spec_from_file_location(full, file)
     assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
     module = importlib.util.module_from_spec(spec)
-    sys.modules[full] = module  # as importing does: what the file defines can be pickled
+    sys.modules[full] = module  # as an import would, so that what the file defines can be pickled
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What people look at in a shard of a metric: one small histogram a column.
+"""What the UI shows of a metric's shard: one small histogram per column.
 
 Belongs here: choosing what is shown. Does not belong here: drawing (``pictures.py``), Dagster.
 """
@@ -10,13 +10,13 @@ from arot_assets.metrics.metric import Metric
 
 
 def shown_columns(metric: Metric) -> list[str]:
-    """What ``histogram_sheet`` looks at: the status and the numeric columns, but neither hashes nor vectors."""
+    """The columns that ``histogram_sheet`` needs: the status and the numeric columns, but neither hashes nor vectors."""
     numeric = [c for c in metric.columns if pa.types.is_floating(c.type) or pa.types.is_integer(c.type)]
     return ["status", *(c.name for c in numeric if not pa.types.is_uint64(c.type))]
 
 
 def histogram_sheet(table: pa.Table, metric: Metric) -> str | None:
-    """Histograms of ``shown_columns`` over the ok rows, as Markdown with an inline picture; None without any."""
+    """Histograms of ``shown_columns`` over the ok rows, as Markdown with an inline image; None if there are no columns."""
     from arot_assets.pictures import data_uri, histograms
 
     ok = table.filter(pc.equal(table["status"], "ok"))

@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, on one page: answered from the tables that are there, nothing is computed."""
+"""What is wrong with a dataset, on one page: answered from the existing tables, without computing anything."""

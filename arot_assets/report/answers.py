@@ -1,4 +1,4 @@
-"""Asking the questions of a report: counts and examples, from the tables that are there.
+"""Answering the questions of a report: counts and examples, from the existing tables.
 
 Belongs here: running the queries. Does not belong here: their text (``questions.py``), thumbnails and pages (``page.py``).
 """
@@ -18,7 +18,7 @@ EXAMPLES = 24
 
 @dataclass(frozen=True)
 class Example:
-    """One picture that a question found: its address, its identity if it could be read, and a word about it."""
+    """One image that a question found: its address, its identity if it could be read, and a short text about it."""
 
     uri: str
     sample_id: str | None
@@ -30,9 +30,9 @@ class Answer:
     """What a question found.
 
     Attributes:
-        question: which.
-        sql: the query, as people can run it.
-        rows: pictures found.
+        question: the question.
+        sql: the query, ready to be run.
+        rows: images found.
         examples: the worst of them.
     """
 
@@ -71,14 +71,14 @@ def ask(
     questions: Sequence[Question] = QUESTIONS,
     examples: int = EXAMPLES,
 ) -> Answers:
-    """Ask questions of a dataset; reads its tables and computes nothing else.
+    """Answer questions about a dataset from its tables.
 
     Args:
         con: a connection of the warehouse.
-        tables: the lake, for which tables there are.
+        tables: the store's tables.
         dataset: its name.
-        questions: what to ask.
-        examples: how many pictures of each answer are named.
+        questions: the questions.
+        examples: how many images each answer names.
     """
     there = {name for name in tables.of(dataset) if tables.shards(dataset, name)}
     statuses = dict(

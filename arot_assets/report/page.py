@@ -1,6 +1,6 @@
-"""A report as one HTML file that needs nothing beside it: counts, thumbnails and the SQL of each count.
+"""A report as one self-contained HTML file: counts, thumbnails and the SQL of each count.
 
-Belongs here: markup. Does not belong here: what is asked (``questions.py``) and what a picture looks like (the medium).
+Belongs here: markup. Does not belong here: the questions (``questions.py``), and making thumbnails (the medium).
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def page(answers: Answers, thumbnail: Thumbnail) -> str:
 
     Args:
         answers: what was found.
-        thumbnail: makes the small pictures; called once for each example.
+        thumbnail: makes the thumbnails; called once for each example.
     """
     found = sorted((a for a in answers.asked if a.rows), key=lambda a: -a.rows)
     counts = ", ".join(f"{rows:,} {escape(status)}" for status, rows in answers.statuses.items())
@@ -49,7 +49,9 @@ def page(answers: Answers, thumbnail: Thumbnail) -> str:
     parts.append(f"<p class=none>Nothing found: {quiet}.</p>" if quiet else "")
     for table in sorted({q.table for q in answers.unasked}):
         names = ", ".join(escape(q.name) for q in answers.unasked if q.table == table)
-        parts.append(f"<p class=none>Not asked ({names}): the dataset has no metric <code>{escape(table)}</code>.</p>")
+        parts.append(
+            f"<p class=none>Not answered ({names}): the dataset has no metric <code>{escape(table)}</code>.</p>"
+        )
     parts += [_section(a, thumbnail) for a in found]
     return "\n".join(parts) + "\n"
 

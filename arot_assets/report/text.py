@@ -9,7 +9,7 @@ from arot_assets.report.answers import Answers
 
 
 def lines(answers: Answers, sql: bool = False) -> Iterator[str]:
-    """The report: a line a question that found something, the most frequent first.
+    """The report: one line per question that found something, the most frequent first.
 
     Args:
         answers: what was found.
@@ -28,4 +28,4 @@ def lines(answers: Answers, sql: bool = False) -> Iterator[str]:
         yield f"  nothing found: {', '.join(nothing)}"
     for table in sorted({q.table for q in answers.unasked}):
         names = ", ".join(q.name for q in answers.unasked if q.table == table)
-        yield f"  not asked ({names}): add '{table}' to the metrics of '{answers.dataset}' and run it"
+        yield f"  not answered ({names}): add '{table}' to the metrics of '{answers.dataset}' and run it"

@@ -19,7 +19,7 @@ class BatchRunner:
     """Feeds chunks of at most ``size`` items to a callable; thread-safe.
 
     Attributes:
-        size: the largest chunk. It only falls: what did not fit once is not tried again in this process.
+        size: the largest chunk. It only decreases: a size that did not fit is not tried again in this process.
     """
 
     def __init__(self, size: int) -> None:
@@ -57,18 +57,18 @@ class BatchRunner:
         with self._lock:
             self.size = min(self.size, max(1, tried // 2))
         _release_cached_memory()
-        log.warning("out of memory with a batch of %d, going on with %d", tried, self.size)
+        log.warning("out of memory with a batch of %d, continuing with %d", tried, self.size)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` is how CUDA, MPS, PyTorch's CPU allocator or NumPy say that memory is used up."""
+    """Whether ``error`` is how CUDA, MPS, PyTorch's CPU allocator or NumPy report that memory is exhausted."""
     # torch.OutOfMemoryError is a RuntimeError whose message says "out of memory", so no torch is needed to tell
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "defaultcpuallocator: can't allocate" in text
 
 
 def _release_cached_memory() -> None:
-    """Give the CUDA allocator's cached blocks back, so that the smaller batch can be placed."""
+    """Release the CUDA allocator's cached blocks, so that the smaller batch can be allocated."""
     import torch
 
     if torch.cuda.is_available():

@@ -22,7 +22,7 @@ EFFICIENTNET_LITE0 = ModelEntry(
     # instead of timm's centre crop of 7/8: borders are part of a picture's style, and wide panoramas are common
     preprocessing=Preprocessing(size=224, resize="squash", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     outputs=(
-        Output("embedding", (1280,), "globally pooled features before the classifier, 0-6 (means of a ReLU6)"),
+        Output("embedding", (1280,), "globally pooled features before the classifier, 0-6 (means of ReLU6 outputs)"),
         Output("logits", (1000,), "unnormalised scores of the 1000 ImageNet-1k classes; softmax gives probabilities"),
     ),
     parameters=4_652_008,

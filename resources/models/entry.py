@@ -1,4 +1,4 @@
-"""What a model of the catalogue is, as data: where its weights are, what it wants to see, what it returns.
+"""A model of the catalogue, as data: where its weights are, what input it expects, what it returns.
 
 Belongs here: the data classes of an entry, and the fingerprint that goes into the version of every row a model makes.
 Does not belong here: the entries themselves (``catalogue.py``) and anything that loads or runs one.
@@ -22,11 +22,11 @@ class ModelError(ArotError):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pixels become a model's input. Values are in the units of the model card.
+    """How pixels become a model's input, in the units of the model card.
 
     Attributes:
         size: side of the square input, pixels.
-        resize: ``squash``: both sides to ``size``, nothing is cut, the aspect ratio is lost.
+        resize: ``squash``: both sides to ``size``; nothing is cropped, the aspect ratio is lost.
         interpolation: a Pillow filter, always with antialiasing.
         mean: of each channel, in 0-1 after division by 255; subtracted.
         std: of each channel; divided by.
@@ -48,7 +48,7 @@ class Weights:
     Attributes:
         package: the installed Python package that ships the file.
         path: the file, relative to the package's folder; ``.safetensors`` or ``.pth`` (read with ``weights_only``).
-        sha256: of the whole file, 64 hex digits. A file with another hash is refused.
+        sha256: of the whole file, 64 hex digits. A file with a different hash is rejected.
     """
 
     package: str
@@ -62,7 +62,7 @@ class Output:
 
     Attributes:
         shape: of one image's array, without the batch axis; always float32.
-        meaning: what the numbers are, with their range.
+        meaning: the meaning of the numbers, with their range.
     """
 
     name: str
@@ -79,10 +79,10 @@ class ModelEntry:
         family: the loader (``models.FAMILIES``).
         id: the model's public name.
         revision: commit or release of ``id``; together with ``weights.sha256`` it pins the numbers.
-        options: what the family needs besides, e.g. the architecture.
-        parameters: how many weights it has.
+        options: what else the family needs, e.g. the architecture.
+        parameters: the number of its parameters.
         licence: SPDX identifier of the weights.
-        reference: the implementation that its parity test compares with.
+        reference: the implementation that its parity test compares it with.
     """
 
     name: str
@@ -98,7 +98,7 @@ class ModelEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """12 hex digits over all that the numbers depend on: id, revision, weights, options, preprocessing."""
+        """12 hex digits over everything that the numbers depend on: id, revision, weights, options, preprocessing."""
         parts = [
             self.family,
             self.id,

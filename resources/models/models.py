@@ -1,6 +1,6 @@
 """The ``models`` resource: get a model by name, give it images, get arrays.
 
-Belongs here: choosing the device, loading once and late, feeding batches.
+Belongs here: choosing the device, loading once and lazily, feeding batches.
 Does not belong here: what the models are (``catalogue.py``) and how a family loads (``timm_family.py``).
 Every Dagster step builds its resources, so nothing is loaded, and torch is not imported, before ``Models.get``.
 """
@@ -31,20 +31,21 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 log = logging.getLogger(__name__)
 
-# batches larger than this outgrow a core's cache: 4 is the fastest for small backbones (measured 1 to 32)
+# larger batches do not fit a core's cache: 4 is the fastest for small backbones (measured from 1 to 32)
 CPU_BATCH = 4
 GPU_BATCH = 32
 
 
 class Family(Protocol):
-    """What a module of a family offers. ``timm_family`` is one; another is a file and a line of ``FAMILIES``."""
+    """The functions that the module of a family provides. ``timm_family`` is one; a new one is a file and a line in
+    ``FAMILIES``."""
 
     def load(self, entry: ModelEntry, weights: Path) -> "torch.nn.Module":
         """The module with its weights, float32, evaluation mode."""
         ...
 
     def prepare(self, entry: ModelEntry, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``uint8 [H, W, 3]`` RGB -> one image's input; called in decode threads."""
+        """``uint8 [H, W, 3]`` RGB -> one image's input; called in decoding threads."""
         ...
 
     def predict(self, model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
@@ -56,18 +57,18 @@ FAMILIES: Mapping[str, Family] = {"timm": timm_family}
 
 
 class ImageModel(Protocol):
-    """A model as metrics see it; both methods may be called from several threads."""
+    """A model as metrics use it; both methods may be called from several threads."""
 
     entry: ModelEntry
     fingerprint: str
 
     @property
     def batch_size(self) -> int:
-        """Images that it takes at once; callers gather so many before they ask."""
+        """The number of images per batch, which callers collect before they call ``predict``."""
         ...
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``; made to run in decode threads."""
+        """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``; meant to run in decoding threads."""
         ...
 
     def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -86,11 +87,11 @@ class Settings:
 
 
 class TorchModel:
-    """An ``ImageModel`` in PyTorch, loaded when made.
+    """An ``ImageModel`` in PyTorch, loaded on construction.
 
-    A batch is always filled up to the same size (with zeros, whose results are thrown away), because convolution
-    kernels are chosen by the size of the batch: like this an image's numbers depend on no neighbour, and not on
-    whether it came in a full batch or was the last of a shard.
+    A batch is always padded to the same size (with zeros, whose results are discarded), because convolution kernels are chosen
+    by the batch size. So an image's numbers do not depend on its neighbours, nor on whether it came in a full batch or was the
+    last of a shard.
     """
 
     def __init__(self, entry: ModelEntry, settings: Settings) -> None:
@@ -104,10 +105,10 @@ class TorchModel:
                 f"resources.models.precision={settings.precision!r} needs CUDA, this is {self.device}: use 'float32'"
             )
         if self.device == "cpu":
-            release_loaded()  # before the family loads more
+            release_loaded()  # before the family loads anything else
             torch.set_num_threads(settings.cpu_threads or max(1, (os.cpu_count() or 1) // 2))
         else:
-            # TF32 keeps 10 bits of the mantissa: the same image would score differently with and without a GPU
+            # TF32 keeps only 10 bits of the mantissa: an image would score differently with and without a GPU
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
         self._family = FAMILIES[entry.family]
@@ -121,7 +122,7 @@ class TorchModel:
 
     @property
     def batch_size(self) -> int:
-        """See ``ImageModel.batch_size``; it falls when the device's memory ends."""
+        """See ``ImageModel.batch_size``; it decreases when the device runs out of memory."""
         return self._batches.size
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -132,7 +133,7 @@ class TorchModel:
         """See ``ImageModel.predict``.
 
         Raises:
-            ValueError: an item has not the shape that the entry's preprocessing makes.
+            ValueError: an item does not have the shape that the entry's preprocessing produces.
             MemoryError: a single image does not fit into the device's memory.
         """
         side = self.entry.preprocessing.size
@@ -159,13 +160,13 @@ class TorchModel:
 
 @dataclass(frozen=True)
 class Models:
-    """Models by name, loaded when first used and once in a process.
+    """Models by name, loaded on first use, once per process.
 
     Attributes:
-        device: ``auto`` takes CUDA, then Apple's MPS, then the CPU.
-        precision: below float32 only on CUDA (autocast); it changes scores, so rows get another version.
-        batch_size: images at once; 0 for 4 on a CPU, 32 on a GPU; halved when memory ends.
-        cpu_threads: threads of one forward pass on a CPU; 0 for half of the cores, the others decode.
+        device: ``auto`` picks CUDA, then Apple's MPS, then the CPU.
+        precision: below float32 only on CUDA (autocast); it changes scores, so rows get a different version.
+        batch_size: images per batch; 0 for 4 on a CPU, 32 on a GPU; halved when memory runs out.
+        cpu_threads: threads of one forward pass on a CPU; 0 for half of the cores, the rest decode.
     """
 
     device: Device = "auto"
@@ -177,7 +178,7 @@ class Models:
         """The model called ``name``, loaded; the same object for the same settings in the whole process.
 
         Raises:
-            ModelError: not in the catalogue, no or other weights, no such device.
+            ModelError: not in the catalogue, missing or different weights, no such device.
         """
         settings = Settings(self.device, self.precision, self.batch_size, self.cpu_threads)
         return _shared_model(find_entry(name), settings)
@@ -187,7 +188,7 @@ class Models:
         return fingerprint(find_entry(name), self.precision)
 
     def describe(self) -> list[dict[str, Any]]:
-        """One row for each model of the catalogue, for people: what it is, its licence, and whether it is here."""
+        """One row per model of the catalogue, for users: what it is, its licence, and whether it is installed."""
         rows = []
         for entry in CATALOGUE.values():
             file = weights_file(entry.weights)
@@ -213,7 +214,7 @@ _shared_lock = threading.Lock()
 
 
 def _shared_model(entry: ModelEntry, settings: Settings) -> TorchModel:
-    """One object for a model in a process: Dagster builds the resource again in every step, weights must not follow."""
+    """One object per model and process: Dagster builds the resource again in every step, which must not load weights again."""
     with _shared_lock:
         key = (entry.name, settings)
         if key not in _shared:
@@ -227,10 +228,10 @@ def fingerprint(entry: ModelEntry, precision: Precision) -> str:
 
 
 def resolve_device(device: Device) -> str:
-    """The device to use: ``auto`` takes the best one there is.
+    """The device to use: ``auto`` picks the best one available.
 
     Raises:
-        ModelError: a device that was asked for by name is not there.
+        ModelError: the named device is not available.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""From decoded pixels to a model's input array, by the data of its entry.
+"""From decoded pixels to a model's input array, as its entry specifies.
 
-Belongs here: resizing, normalising, equal to the reference pipeline (torchvision over Pillow).
-Does not belong here: decoding, and anything that needs torch: these functions run in decode threads.
+Belongs here: resizing and normalizing, equal to the reference pipeline (torchvision over Pillow).
+Does not belong here: decoding, and anything that needs torch: these functions run in decoding threads.
 """
 
 from functools import cache
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from PIL.Image import Resampling
 
 BY_CHANNEL = 12_000_000
-"""Pixels from which a picture is resized channel by channel: it takes as long, and Pillow keeps 1 byte a pixel, not 4."""
+"""From this many pixels on, an image is resized channel by channel: that takes as long, and Pillow uses 1 byte per pixel, not
+4."""
 
 
 def preprocess(rgb: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
-    """Resize and normalise one image. Thread-safe; Pillow releases the GIL while it resizes.
+    """Resize and normalize one image. Thread-safe; Pillow releases the GIL while it resizes.
 
     Bit-equal to torchvision's ``Resize`` + ``ToTensor`` + ``Normalize`` over Pillow.
 
@@ -57,6 +58,6 @@ def _squashed(rgb: NDArray[np.uint8], side: int, filter: "Resampling") -> NDArra
 
 @cache
 def _normalised_levels(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
-    """``float32 [3, 256]``: what each level becomes; the same float32 operations as ``ToTensor`` and ``Normalize``."""
+    """``float32 [3, 256]``: the value of each level, by the same float32 operations as ``ToTensor`` and ``Normalize``."""
     unit = np.arange(256, dtype=np.float32) / np.float32(255)
     return (unit[None] - np.asarray(mean, np.float32)[:, None]) / np.asarray(std, np.float32)[:, None]

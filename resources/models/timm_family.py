@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def load(entry: ModelEntry, weights: Path) -> "torch.nn.Module":
     """Build the architecture and load ``weights``; float32, in evaluation mode, on the CPU.
 
-    Each convolution absorbs the batch normalisation behind it, which changes outputs by less than 1e-5 of their range
-    and saves a fifth of the time on a CPU.
+    Each convolution absorbs the batch normalization after it, which changes outputs by less than 1e-5 of their range and saves a
+    fifth of the time on a CPU.
 
     Raises:
         ModelError: the file's tensors are not those of the architecture.
@@ -43,7 +43,7 @@ def load(entry: ModelEntry, weights: Path) -> "torch.nn.Module":
 
 
 def prepare(entry: ModelEntry, rgb: "NDArray[np.uint8]") -> "NDArray[np.float32]":
-    """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``, as the entry says."""
+    """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``, as the entry specifies."""
     return preprocess(rgb, entry.preprocessing)
 
 
@@ -54,7 +54,7 @@ def predict(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
 
 
 def read_tensors(path: Path) -> "dict[str, torch.Tensor]":
-    """The tensors of a ``.safetensors`` or ``.pth`` file; a pickle that holds anything else is refused by torch."""
+    """The tensors of a ``.safetensors`` or ``.pth`` file; torch rejects a pickle that contains anything else."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -85,8 +85,8 @@ _BLOCK_WITHOUT_EXPANSION = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_proje
 def timm_name(name: str, names: Mapping[str, Any], stage_lengths: list[int]) -> str:
     """The name that timm's EfficientNet gives to a tensor of the ``efficientnet_pytorch`` naming.
 
-    That naming counts blocks through the whole network where timm counts stages and blocks within a stage, and it calls
-    the layers of a block by what they do, whether or not the block expands its channels first.
+    That naming numbers blocks through the whole network, while timm numbers stages and the blocks within a stage, and it names
+    the layers of a block by their function, whether or not the block expands its channels first.
 
     Args:
         name: e.g. ``_blocks.3._bn0.weight``.
@@ -106,9 +106,9 @@ def timm_name(name: str, names: Mapping[str, Any], stage_lengths: list[int]) -> 
 
 
 def fold_batch_norm(model: "torch.nn.Module") -> None:
-    """Merge every batch normalisation into the convolution that its parent module lists right before it, in place.
+    """Merge every batch normalization into the convolution that its parent module lists right before it, in place.
 
-    timm's ``BatchNormAct2d`` also applies the activation, which stays. A normalisation behind anything else is left.
+    timm's ``BatchNormAct2d`` also applies the activation, which is kept. A normalization after anything else is left alone.
     """
     import torch
     from timm.layers import BatchNormAct2d

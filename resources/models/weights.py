@@ -1,6 +1,6 @@
-"""Where an entry's weights lie, and that they are the ones the catalogue pins.
+"""Where an entry's weights are, and that they are the ones that the catalogue pins.
 
-Belongs here: finding and verifying files of weights.
+Belongs here: finding and verifying weight files.
 Does not belong here: reading tensors from them (a family's work).
 """
 
@@ -12,7 +12,7 @@ from resources.models.entry import ModelEntry, ModelError, Weights
 
 
 def weights_file(weights: Weights) -> Path | None:
-    """The file of an installed package, None where the package or the file is missing. Imports no package."""
+    """A file of an installed package; None if the package or the file is missing. Does not import the package."""
     spec = importlib.util.find_spec(weights.package)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -21,10 +21,10 @@ def weights_file(weights: Weights) -> Path | None:
 
 
 def verified_weights(entry: ModelEntry) -> Path:
-    """The file with the entry's weights, its hash checked.
+    """The file with the entry's weights, after checking its hash.
 
     Raises:
-        ModelError: the package that ships it is not installed, or the file is another one than the catalogue pins.
+        ModelError: the package that ships it is not installed, or the file differs from the one that the catalogue pins.
     """
     file = weights_file(entry.weights)
     if file is None:
@@ -37,6 +37,6 @@ def verified_weights(entry: ModelEntry) -> Path:
     if found != entry.weights.sha256:
         raise ModelError(
             f"model {entry.name!r}: {file} has SHA-256 {found}, the catalogue pins {entry.weights.sha256}; reinstall "
-            f"{entry.weights.package.replace('_', '-')}, or correct the catalogue if the model was changed on purpose"
+            f"{entry.weights.package.replace('_', '-')}, or correct the catalogue if the model was changed intentionally"
         )
     return file

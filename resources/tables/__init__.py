@@ -1,4 +1,4 @@
-"""The lake: Parquet files below AROT_STORE, written in one step each."""
+"""The tables of the store: Parquet files below AROT_STORE, each written in one step."""
 
 from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
 from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store

@@ -1,6 +1,6 @@
-"""Where a table of the store is: the one place that knows the layout of its folders.
+"""Where a table is in the store: the one place that knows the folder layout.
 
-Belongs here: the names of folders and of the tables that every dataset has, and the path of each. Does not belong here:
+Belongs here: the names of folders, of the tables that every dataset has, and the path of each. Does not belong here:
 reading and writing (``tables.py``), the views over the tables (``resources.warehouse``).
 """
 
@@ -14,7 +14,7 @@ SUFFIX = ".parquet"
 INVENTORY = "inventory"
 """Every object seen at a dataset's source; one file."""
 SAMPLES = "samples"
-"""One row for each object, by shard."""
+"""One row per object, in shards."""
 WIDE = "wide"
 """The view that joins ``samples`` with every metric; no file has this name."""
 
@@ -24,7 +24,7 @@ class Place(Protocol):
 
     @property
     def path(self) -> str:
-        """Where it is below the store, with ``/`` between its parts."""
+        """Its path below the store, with ``/`` between the parts."""
 
 
 @dataclass(frozen=True)

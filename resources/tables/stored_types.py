@@ -1,11 +1,11 @@
-"""How DuckDB's types get into Parquet and back without loss.
+"""How DuckDB's types survive the way into Parquet and back.
 
-Belongs here: which type a column is written as, and whether reading it back gives the first one again.
+Belongs here: which type a column is written as, and whether reading it back restores the original.
 Does not belong here: writing files (``tables.py``), the views that cast back (``resources.warehouse``).
 
-DuckDB writes some types as others: HUGEINT as DOUBLE (rounded), INTERVAL to the millisecond, TIMETZ without its offset, ENUM
-as text, ARRAY as LIST. Such a column is written as a type that Parquet holds exactly, and the type that it had is noted in the
-file's footer; views cast it back.
+DuckDB writes some types as others: HUGEINT as DOUBLE (rounded), INTERVAL rounded to milliseconds, TIMETZ without its offset,
+ENUM as text, ARRAY as LIST. Such a column is written as a type that Parquet represents exactly, and its original type is
+recorded in the file's footer; views cast it back.
 """
 
 import json
@@ -24,10 +24,10 @@ WIDE = "DECIMAL(38,0)"
 
 
 def query_columns(con: "DuckDBPyConnection", sql: str) -> dict[str, Any]:
-    """Column -> type (``DuckDBPyType``) of the table that a query would make; no row is computed.
+    """Column -> type (``DuckDBPyType``) of the table that a query would make; no rows are computed.
 
     Raises:
-        duckdb.Error: no table can be made of it.
+        duckdb.Error: the query does not make a table.
     """
     con.execute(f"create or replace temp table arot_columns as from (\n{sql}\n) limit 0")
     try:
@@ -38,7 +38,7 @@ def query_columns(con: "DuckDBPyConnection", sql: str) -> dict[str, Any]:
 
 
 def carrier(kind: Any, wide: str = WIDE) -> str:
-    """The type that a value of ``kind`` is written as; its own if Parquet holds it.
+    """The type that a value of ``kind`` is written as; its own if Parquet can represent it.
 
     Args:
         kind: DuckDB's type.
@@ -62,7 +62,7 @@ def carrier(kind: Any, wide: str = WIDE) -> str:
 
 
 def is_held(kind: Any) -> bool:
-    """Whether a view can cast a column back: an ENUM inside another type has no place in the file of the catalogue."""
+    """Whether a view can cast a column back: the catalogue file cannot contain an ENUM inside another type."""
     if kind.id in ("list", "array", "struct", "map"):
         inner = [child for _, child in kind.children if not isinstance(child, int)]
         return all(child.id != "enum" and is_held(child) for child in inner)
@@ -76,7 +76,7 @@ def cast_list(columns: dict[str, str]) -> str:
 
 
 def noted_types(footer: dict[str, str]) -> dict[str, str]:
-    """The types that a file's footer notes."""
+    """The types that a file's footer records."""
     noted: dict[str, str] = json.loads(footer.get(TYPES, "{}"))
     return noted
 

@@ -1,11 +1,11 @@
-"""The lake: every table is Parquet below the store, each file written in one step.
+"""The tables of the store: Parquet files, each written in one step.
 
 Belongs here: reading and writing Parquet files and their footers, and where the store is.
 Does not belong here: which tables exist (``arot_assets``), SQL over them (``resources.warehouse``).
 
-Where a table is, ``refs.py`` knows: ``tables.read(TableRef("demo", "samples", "00000"))``.
-The footer of a Parquet file holds a few strings of ours (versions, digests), so that a reader can tell whether a file
-is current without reading a row.
+``refs.py`` knows where each table is: ``tables.read(TableRef("demo", "samples", "00000"))``.
+The footer of each Parquet file contains a few strings of ours (versions, digests), so that a reader can tell whether the file is
+current without reading any rows.
 """
 
 import builtins
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 STORE_VARIABLE = "AROT_STORE"
 FOOTER_PREFIX = b"arot."
 DESCRIPTIONS = "descriptions"
-"""The footer's string: JSON of column -> text, where the fields themselves carry none."""
+"""The footer's string: JSON of column -> description, for files whose fields carry none."""
 COMPRESSION = "zstd"
 GROUP_BYTES = 4_000_000
-"""Rows of a file that are encoded at once, in bytes: encoding a vector takes 15 times its size."""
+"""Bytes of rows that are encoded at a time: encoding a vector takes 15 times its size."""
 LOOKED_AT = 10_000
-"""Rows that tell whether the values of a column repeat."""
+"""Rows that are examined to tell whether the values of a column repeat."""
 FAR_THREADS = 16
-"""Files of a store elsewhere that are asked for at a time."""
+"""Concurrent requests to a remote store."""
 READ_ATTEMPTS = 5
-"""Tries of reading a table that another process replaces meanwhile."""
+"""Attempts to read a table that another process replaces meanwhile."""
 
 
 class TablesError(ArotError):
@@ -53,7 +53,7 @@ def default_store() -> str:
 
 
 class Head(NamedTuple):
-    """What a file tells without reading a row: our strings in its footer, and its rows."""
+    """What a file's footer tells: our strings, and the number of rows."""
 
     footer: dict[str, str]
     num_rows: int
@@ -64,8 +64,8 @@ class Tables:
     """Parquet tables below one root.
 
     Attributes:
-        storage: how bytes are reached.
-        store: the root, any URI that storage reads; empty means ``default_store()``.
+        storage: reads and writes the files.
+        store: the root, any URI that storage reads; empty for ``default_store()``.
     """
 
     storage: Storage
@@ -93,11 +93,11 @@ class Tables:
         return join(self.root, f"{DATASETS}/{dataset}")
 
     def exists(self, place: Place) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self.storage.exists(self.uri(place))
 
     def list(self, folder: str) -> list[str]:
-        """Names in a folder of the store, sorted; empty when it is not there. Half-written files are not shown."""
+        """Names in a folder of the store, sorted; empty if it does not exist. Partially written files are not shown."""
         uri = join(self.root, folder)
         if is_local(uri):
             try:
@@ -109,7 +109,7 @@ class Tables:
         return sorted(n for n in names if not n.startswith(TEMPORARY_PREFIX))
 
     def datasets(self) -> "builtins.list[str]":
-        """The datasets that have any table, declared or not, sorted."""
+        """The datasets that have any tables, declared or not, sorted."""
         return self.list(DATASETS)
 
     def of(self, dataset: str) -> "builtins.list[str]":
@@ -204,9 +204,9 @@ class Tables:
                 return fill(path, "VARCHAR")
             except duckdb.IOException as error:
                 if str(path) not in str(error):
-                    raise  # of a file that the query reads
+                    raise  # an error of a file that the query reads
                 raise StorageError(
-                    f"'{uri}' cannot be written: {error}; free space, or check the right to write"
+                    f"'{uri}' cannot be written: {error}; free some space, or check the permissions"
                 ) from error
             _read_back(con, path, kinds, noted)
             return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT counts none
@@ -237,7 +237,7 @@ class Tables:
         raise AssertionError("the last attempt returns or raises")
 
     def footer(self, place: Place) -> dict[str, str]:
-        """The strings kept in a file's footer; reads no row.
+        """The strings kept in a file's footer; reads no rows.
 
         Raises:
             TablesError: there is no such table, or the file is not Parquet.
@@ -245,7 +245,7 @@ class Tables:
         return dict(self._head(place).footer)
 
     def footer_if_any(self, place: Place) -> dict[str, str] | None:
-        """The footer's strings, None when there is no such file."""
+        """The footer's strings; None if there is no such file."""
         try:
             return self.footer(place)
         except TablesError as error:
@@ -264,19 +264,19 @@ class Tables:
             }
 
     def num_rows(self, place: Place) -> int:
-        """Rows of a table; reads no row."""
+        """The number of rows of a table, from its footer."""
         return self._head(place).num_rows
 
     def write_bytes(self, data: bytes, place: Place) -> None:
-        """Put any file below the store in one step (reports, checkpoints)."""
+        """Write any file of the store in one step (reports, checkpoints)."""
         self.storage.write(self.uri(place), data)
 
     def read_bytes(self, place: Place) -> bytes:
-        """Any file below the store."""
+        """The bytes of any file of the store."""
         return self.storage.read_bytes(self.uri(place))
 
     def heads(self, dataset: str, table: str) -> dict[str, Head]:
-        """Shard -> what its file tells, for a whole table at once: far from here, many are asked for at a time.
+        """Shard -> what its footer tells, for a whole table; in a remote store with concurrent requests.
 
         Raises:
             TablesError: a file is not Parquet.
@@ -301,15 +301,15 @@ class Tables:
             return dict(sorted(pool.map(head, found)))
 
     def _head(self, place: Place, identity: tuple[object, ...] | None = None) -> Head:
-        """What a file tells without reading a row. It is opened again only when it is another one than before.
+        """What a file's footer tells. The file is opened again only if it changed.
 
         Args:
             place: where.
-            identity: what tells an object elsewhere from others of its name; a local file is looked at.
+            identity: what distinguishes versions of a remote object; local files are checked directly.
         """
         uri = self.uri(place)
         if is_local(uri):
-            with suppress(OSError):  # what is wrong with the file, opening it will tell
+            with suppress(OSError):  # opening the file will tell what is wrong with it
                 found = os.stat(uri)
                 identity = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._heads.get(uri)
@@ -336,7 +336,7 @@ class Tables:
 
     @contextmanager
     def _told(self, place: Place) -> Iterator[None]:
-        """Errors of reading a table, in words of tables; a store that cannot be reached is not a table that is missing."""
+        """Errors of reading a table, in terms of tables; an unreachable store is not a missing table."""
         import pyarrow as pa
 
         uri = self.uri(place)
@@ -359,10 +359,10 @@ def _literal(text: str) -> str:
 def _read_back(
     con: "duckdb.DuckDBPyConnection", path: Path, kinds: Mapping[str, Any], noted: Mapping[str, str]
 ) -> None:
-    """Make sure that a file, cast back, has the types that the query had.
+    """Make sure that a file, cast back, has the types of the query.
 
     Raises:
-        TablesError: a column has another one.
+        TablesError: a column has a different one.
     """
     query = f"describe select {cast_list(dict(noted))} from read_parquet({_literal(str(path))})"
     for name, kind, *_ in con.execute(query).fetchall():
@@ -373,9 +373,9 @@ def _read_back(
 
 
 def _repetitive(table: "pa.Table") -> list[str]:
-    """The columns whose values repeat: a dictionary pays for these, and makes files of ids or scores larger and slower.
+    """The columns whose values repeat: only these profit from dictionary encoding, which makes ids and scores larger and slower.
 
-    Told from the first ``LOOKED_AT`` rows.
+    Estimated from the first ``LOOKED_AT`` rows.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

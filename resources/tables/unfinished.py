@@ -1,9 +1,9 @@
-"""Finished rows of a table that is not complete yet, so that whatever ends the work does not end them.
+"""Finished rows of a table that is not complete yet, kept so that an interruption does not lose them.
 
 Belongs here: keeping, finding and removing those rows. Does not belong here: when they are kept, and the complete table.
 
-They lie in small Parquet files below ``unfinished/`` in the store, each written in one step under a name of its own: no view
-shows them, and processes that work on one shard do not meet. The complete table replaces them.
+They are in small Parquet files below ``unfinished/`` in the store, each written in one step under a unique name: no view shows
+them, and processes that work on the same shard do not collide. The complete table replaces them.
 """
 
 import uuid
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEEP_SECONDS = 30.0
-"""How often finished rows are kept at least, so that a killed process loses less than a minute of them."""
+"""Finished rows are saved at least this often, so that a killed process loses less than a minute of work."""
 FOLDER = "unfinished"
 _VERSION = "version"
 
 
 class Unfinished:
-    """The rows kept of one shard of a table.
+    """The finished rows of one shard of a table.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         dataset: the dataset's name.
         table: ``samples`` or a metric.
         shard: the shard's name.
-        version: what rows must have been made by to count.
+        version: only rows made by this version count.
     """
 
     def __init__(self, tables: Tables, dataset: str, table: str, shard: str, version: str) -> None:
@@ -39,7 +39,7 @@ class Unfinished:
         self._version = version
 
     def keep(self, rows: "pa.Table") -> None:
-        """Keep these rows too.
+        """Save more finished rows.
 
         Raises:
             StorageError: the store cannot be written.
@@ -48,13 +48,13 @@ class Unfinished:
             self._tables.write(rows, self._place(f"{uuid.uuid4().hex}{SUFFIX}"), footer={_VERSION: self._version})
 
     def read(self) -> "Iterator[pa.Table]":
-        """What was kept by this version, in no order; a row may come twice."""
+        """The rows saved by this version, in no particular order; a row may occur twice."""
         for place in self._places():
             if self._tables.footer(place).get(_VERSION) == self._version:
                 yield self._tables.read(place)
 
     def clear(self) -> None:
-        """Remove all that was kept, of every version: the table is complete."""
+        """Remove everything that was saved, by any version: the table is complete."""
         for place in self._places():
             self._tables.storage.delete(self._tables.uri(place))
 

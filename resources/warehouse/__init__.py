@@ -1,4 +1,4 @@
-"""DuckDB over the lake: one schema a dataset, views only."""
+"""DuckDB over the store's tables: one schema per dataset, views only."""
 
 from resources.warehouse.warehouse import Warehouse
 

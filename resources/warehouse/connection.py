@@ -1,9 +1,9 @@
-"""Opening DuckDB so that it reads the store, wherever it is.
+"""Opening DuckDB so that it can read the store, wherever it is.
 
 Belongs here: connections, their limits, and what they need to reach S3. Does not belong here: views (``views.py``).
 
-The extension comes with a Python package: nothing is downloaded. Credentials go into a secret of the connection, which is not
-written to any database file.
+The extension comes with a Python package, so nothing is downloaded. Credentials go into a secret of the connection, which is
+never written to a database file.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HTTP_RETRIES = 8
 THREADS = 16
-"""Files that DuckDB asks for at a time: the time of one is mostly waiting."""
+"""Files that DuckDB requests concurrently: most of the time of a request is waiting."""
 _installing = threading.Lock()
 
 
@@ -31,9 +31,9 @@ def open_duckdb(
     """A connection that reads the tables of a store.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         database: a file, or in memory.
-        memory_limit: as DuckDB writes it; None for its own.
+        memory_limit: in DuckDB's notation; None for DuckDB's default.
 
     Raises:
         StorageError: the store is on a scheme that DuckDB cannot read here, or there are no credentials.

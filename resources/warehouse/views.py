@@ -2,8 +2,8 @@
 
 Belongs here: the SQL text of every view. Does not belong here: connections and files (``warehouse.py``).
 
-Which rows people see: an object that left the source (inventory state ``gone`` or ``superseded``) keeps its rows in the
-files, since its content may come back, but no view of samples or metrics shows them.
+An object that left the source (inventory state ``gone`` or ``superseded``) keeps its rows in the files, because its content may
+come back, but no view of samples or metrics shows them.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SHARED = ("sample_id", "metric_version", "computed_at")
-"""Columns of a metric table that ``wide`` leaves out."""
+"""Columns of a metric table that ``wide`` omits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class View:
     descriptions: dict[str, str]
 
     def statements(self) -> Iterator[str]:
-        """The DDL that makes it, comments on its columns included."""
+        """The DDL that creates it, including comments on its columns."""
         full = f"{quote(self.schema)}.{quote(self.name)}"
         yield f"create or replace view {full} as {self.query}"
         for column, text in self.descriptions.items():
@@ -39,11 +39,11 @@ class View:
 
 
 def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str) -> Iterator[View]:
-    """The views of one dataset, each after those it needs.
+    """The views of one dataset, each after those that it needs.
 
     Args:
-        con: any connection; used to look into files, nothing is created on it.
-        tables: the lake.
+        con: any connection; used to read files, nothing is created on it.
+        tables: the store's tables.
         dataset: the dataset's name, which is its schema's too.
     """
     names = tables.of(dataset)
@@ -99,10 +99,10 @@ def model_views(tables: Tables) -> Iterator[View]:
 
 
 def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
-    """The table function that reads a whole table of a dataset; a shard that comes later is seen at once.
+    """The table function that reads a whole table of a dataset; new shards are seen at once.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         dataset: whose table.
         table: its name; the inventory is one file.
         named: add the column ``filename``.
@@ -115,7 +115,7 @@ def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
 
 
 def departed(tables: Tables, dataset: str) -> str:
-    """The query for the objects whose rows no view shows: ``uri``, ``shard`` of all that left the source."""
+    """The query for the objects whose rows no view shows: ``uri``, ``shard`` of everything that left the source."""
     return f"select uri, shard from {files(tables, dataset, INVENTORY)} where state <> 'present'"
 
 

@@ -1,4 +1,4 @@
-"""The SQL side of the lake: ``catalog.duckdb``, and connections that have the same views.
+"""SQL over the store's tables: ``catalog.duckdb``, and connections with the same views.
 
 Belongs here: connections with views, refreshing the catalogue file. Does not belong here: the views' text (``views.py``),
 opening DuckDB (``connection.py``).
@@ -27,8 +27,8 @@ class Warehouse:
     """DuckDB over the tables of the store.
 
     Attributes:
-        tables: the lake.
-        memory_limit: what one connection may take, as DuckDB writes it; more is spilled to disk.
+        tables: the store's tables.
+        memory_limit: memory that one connection may use, in DuckDB's notation; beyond it DuckDB spills to disk.
     """
 
     tables: Tables
@@ -36,17 +36,17 @@ class Warehouse:
 
     @property
     def catalog_path(self) -> Path:
-        """Where ``catalog.duckdb`` is: in the store, or in ``.arot`` when the store is not on this machine."""
+        """Where ``catalog.duckdb`` is: in the store, or in ``.arot`` if the store is remote."""
         root = self.tables.root
         return Path(root) / CATALOG if is_local(root) else project_root() / ".arot" / CATALOG
 
     def connect(self, query: str = "") -> "duckdb.DuckDBPyConnection":
-        """A new in-memory connection with every view of the catalogue as the store is now.
+        """A new in-memory connection with every view of the catalogue, for the current state of the store.
 
         Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
 
         Args:
-            query: what will be asked; if it names files on S3, they can be reached though the store is on this machine.
+            query: the query to come; if it names files on S3, they can be reached even if the store is local.
 
         Raises:
             StorageError: no credentials for S3.
@@ -62,14 +62,14 @@ class Warehouse:
         return con
 
     def connect_bare(self) -> "duckdb.DuckDBPyConnection":
-        """A new in-memory connection without any view, with this resource's limits."""
+        """A new in-memory connection without views, with this resource's limits."""
         return self._open(":memory:")
 
     def refresh(self) -> None:
-        """Write ``catalog.duckdb`` anew and put it in place in one step; who has the old one open is not disturbed.
+        """Write a new ``catalog.duckdb`` and put it in place in one step; readers of the old one are not disturbed.
 
-        The new one is opened again and its views are counted first: on a nearly full disk DuckDB closes a file without an error
-        whose views are in its log alone.
+        The new one is opened again and its views are counted first: on a nearly full disk, DuckDB closes a file without an error
+        even though its views are only in its log.
 
         Raises:
             StorageError: the place cannot be written; the old catalogue stays.
@@ -85,7 +85,7 @@ class Warehouse:
             log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
                 created = _create(con, self._views(con))
-            log.unlink(missing_ok=True)  # it is not moved with the file, so what is in it does not count
+            log.unlink(missing_ok=True)  # it does not move with the file, so its content does not count
             stored = _stored_views(temporary)
             if stored != created:
                 raise _not_written(path, f"{stored} of {created} views were stored")
@@ -108,10 +108,10 @@ class Warehouse:
 
 
 def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> int:
-    """Create some views; gives how many."""
+    """Create views; returns how many."""
     count = 0
     schemas: set[str] = {"main"}
-    con.begin()  # one transaction: a file is synced to disk once, not for each view and comment
+    con.begin()  # one transaction: the file is synced to disk once, not once per view and comment
     for view in views:
         if view.schema not in schemas:
             con.execute(f"create schema if not exists {quote(view.schema)}")
@@ -134,5 +134,5 @@ def _stored_views(catalog: Path) -> int:
 
 def _not_written(catalog: Path, cause: str) -> StorageError:
     return StorageError(
-        f"'{catalog}' could not be written: {cause}; the old catalogue stays. Free some space, and run again"
+        f"'{catalog}' could not be written: {cause}; the old catalogue was kept. Free some space, and run again"
     )

@@ -92,7 +92,7 @@ def test_balanced_classes_count_alike() -> None:
 
 def test_class_without_training_sample_is_an_error() -> None:
     vectors, labels = blobs(50, 1)
-    with pytest.raises(HeadError, match=r"classes number \[3\] have no training sample"):
+    with pytest.raises(HeadError, match=r"classes number \[3\] have no training samples"):
         fit_head(vectors, labels, vectors, labels, 4, [1.0], balanced=True)
 
 
@@ -143,7 +143,7 @@ def test_without_a_promoted_head_rows_say_why() -> None:
 
 
 def test_classes_that_share_a_column_are_refused() -> None:
-    with pytest.raises(ValueError, match="different columns"):
+    with pytest.raises(ValueError, match="would have the same columns"):
         score_columns(["line art", "Line-Art"])
 
 
@@ -210,9 +210,9 @@ def test_a_head_that_misses_the_gate_is_kept_and_the_old_one_scores(resources: R
         ({"labels": {"from_folder": 0}}, "greater than or equal to 1"),
         ({"labels": {"from_folder": 1, "classes": ["a"]}}, "at least two different names"),
         ({"split": {"train": 0.9}}, "train \\+ val \\+ test must be 1"),
-        ({"promote_if": {"f1": 0.5}}, "no figure 'f1'; there are: accuracy, macro_f1"),
-        ({"promote_if": {"accuracy": 80}}, "share between 0 and 1"),
-        ({"name": "embedding"}, "another table of the dataset"),
+        ({"promote_if": {"f1": 0.5}}, "unknown figure 'f1'; known: accuracy, macro_f1"),
+        ({"promote_if": {"accuracy": 80}}, "must be between 0 and 1"),
+        ({"name": "embedding"}, "already another table of the dataset"),
         ({"l3": [1]}, "Extra inputs are not permitted"),
     ],
 )

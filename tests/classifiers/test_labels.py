@@ -82,7 +82,7 @@ def test_label_of_a_picture_that_left_the_source_stands_in_nobodys_way(con):
 
 @pytest.mark.parametrize("label", ["tags", "{'a': 1}", "[1]"])
 def test_list_labels_are_said_with_a_sample(con, label):
-    with pytest.raises(LabelError, match=r"label holds lists or structs .* sample [0-9a-f]{32} .*choose one"):
+    with pytest.raises(LabelError, match=r"label contains lists or structs .* sample [0-9a-f]{32}; .*choose one"):
         by_query(con, f"select sample_id, {label} as label from demo.samples")
 
 

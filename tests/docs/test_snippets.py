@@ -22,6 +22,7 @@ INSTEAD = {
     "make test": "make --dry-run test",  # these tests are part of it
     "make ui": "make --dry-run ui",  # a server that runs until it is stopped; tests/end_to_end starts the real one
     "arot ui": "arot ui --help",
+    "nohup arot ui > ui.log 2>&1 &": "arot ui --help",
 }
 """Commands that cannot be run to their end here, and what is run in their place."""
 

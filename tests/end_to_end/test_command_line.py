@@ -167,7 +167,7 @@ def test_table_of_a_deleted_model_goes_if_it_was_built_here(done: Project) -> No
     tables.write(tables.read(ModelRef("short_lived")), ModelRef("colleague_s"), footer=footer)
     model.unlink()
     told = done.arot("status")
-    assert "models/short_lived.parquet is of a SQL model that is declared no more" in told and "arot rm " in told
+    assert "models/short_lived.parquet belongs to a SQL model that is no longer declared" in told and "arot rm " in told
     assert "SQL models removed, since they are declared no more: short_lived\n" in done.arot("run", "demo")
     assert not tables.exists(ModelRef("short_lived"))
     assert tables.exists(ModelRef("colleague_s")), "what another checkout built stays"
@@ -236,7 +236,7 @@ def test_unknown_dataset_and_metric_are_told_with_what_there_is(project: Project
 
 
 def test_help_teaches(project: Project) -> None:
-    assert "A first hour" in project.arot("--help")
+    assert "Getting started" in project.arot("--help")
     for command in ("run", "new", "sql", "status", "retry", "explain", "doctor", "models", "demo", "ui"):
         assert "Usage:" in project.arot(command, "--help")
 

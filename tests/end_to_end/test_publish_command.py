@@ -48,16 +48,16 @@ def test_from_the_declaration_to_the_hub_and_nothing_twice(world: Project, hub: 
     owner = hub.environment(tmp_path / "owner", hub.token)
 
     assert "no SQL model 'claen'" in world.arot(*NEW[:3], "claen", NEW[4], "--license", "mit", status=1)
-    assert "the Hub knows no such licence" in world.arot(*NEW, "--license", "free", status=1)
+    assert "the Hub does not know this licence" in world.arot(*NEW, "--license", "free", status=1)
     assert "next: arot publish clean_photos --dry-run" in world.arot(*NEW, "--license", "cc-by-4.0")
     assert "declared already" in world.arot(*NEW, "--license", "cc-by-4.0", status=1)
     assert "Did you mean 'clean_photos'?" in world.arot("publish", "clean_foto", status=1)
 
     text = world.arot("publish", "clean_photos", "--dry-run", **nobody)
-    assert f"clean_photos: {rows} rows" in text and "no token is known here" in text
+    assert f"clean_photos: {rows} rows" in text and "because there is no token" in text
     text = world.arot("publish", "clean_photos", status=1, **nobody)
     assert text.count("Error:") == 1 and "set HF_TOKEN" in text and not hub.requests
-    assert "would be made, private" in world.arot("publish", "clean_photos", "--dry-run", **owner)
+    assert "would be created, private" in world.arot("publish", "clean_photos", "--dry-run", **owner)
     world.arot("run", "demo", **owner)
     assert not hub.repositories, "only a person publishes"
 
@@ -65,7 +65,7 @@ def test_from_the_declaration_to_the_hub_and_nothing_twice(world: Project, hub: 
     assert f"{rows} rows, published: {hub.endpoint}/datasets/owner/clean-photos/commit/" in text
     assert commits(hub) == 2 and hub.repositories[REPO].private
     text = world.arot("publish", "clean_photos", **owner)
-    assert "nothing to do, they are there already" in text and commits(hub) == 2
+    assert "nothing to do, they are already there" in text and commits(hub) == 2
     with dg.DagsterInstance.from_config(str(world.root / ".arot" / "dagster")) as recorded:
         again, first = recorded.fetch_materializations(KEY, limit=2).records
     for record, changed in ((first, True), (again, False)):
@@ -83,7 +83,7 @@ def test_a_picture_that_is_gone_is_one_error_and_no_commit(world: Project, hub: 
     Path(uri).rename(f"{uri}.away")
     text = world.arot("publish", "clean_photos", status=1, **hub.environment(tmp_path / "owner", hub.token))
     Path(f"{uri}.away").rename(uri)
-    assert "1 picture cannot be read as they were" in text and uri.rsplit("/", 1)[1] in text and "Traceback" not in text
+    assert "1 image can no longer be read" in text and uri.rsplit("/", 1)[1] in text and "Traceback" not in text
     assert commits(hub) == 1
 
 

@@ -56,7 +56,7 @@ def test_people_find_counts_columns_waterfall_and_lineage(exporter: Exporter) ->
         f"| rows | {done.rows} |",
         "| `width` | int64 | pixels \\| upright |",
         "| `brightness` | float32 | mean gray level (BT.601), 0-255 |",
-        "| `uri` | string | where the object is, below its source |",
+        "| `uri` | string | where the object is, relative to its source |",
         "| `tags` | list<string> | from NAME.json",
         "| *all rows* | 12 |",
         f"| not dark | {done.rows} |",
@@ -132,7 +132,7 @@ def test_other_configurations_and_a_chosen_task_stay() -> None:
 @pytest.mark.parametrize("broken", ["---\na: [\n---\n", "---\n- a list\n---\ntext"])
 def test_first_lines_that_are_no_yaml_are_an_error_with_the_remedy(broken: str) -> None:
     with pytest.raises(
-        ExportError, match=r"first lines of README.md in 'owner/photos' are no YAML .* correct them on the Hub"
+        ExportError, match=r"header of README.md in 'owner/photos' is not valid YAML .* correct it on the Hub"
     ):
         merge(broken, FRONT_MATTER, OURS, REPO)
 

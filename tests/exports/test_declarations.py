@@ -45,12 +45,17 @@ def test_a_right_declaration_is_found_by_its_name(tmp_path: Path) -> None:
     [
         ("subset: clean", "subset: claen", 5, r"no SQL model 'claen' is tagged `subset`. Did you mean 'clean'\?"),
         ("repo: my-team/photos", "repo: photos", 6, "write owner/name"),
-        ("repo: my-team/photos", "repo: my-team/photos@v2", 6, "a branch is the field `revision`"),
-        ("license: cc-by-4.0", "license: cc-by-40", 7, "the Hub knows no such licence; did you mean cc-by-4.0"),
+        ("repo: my-team/photos", "repo: my-team/photos@v2", 6, "a branch goes into the field `revision`"),
+        ("license: cc-by-4.0", "license: cc-by-40", 7, "the Hub does not know this licence; did you mean cc-by-4.0"),
         ("license: cc-by-4.0", "licence: mit", 7, r"unknown key 'licence'. Did you mean 'license'\?"),
         ("license: cc-by-4.0", "layout: parquet", 3, "'license' is missing: identifier of the licence"),
         ("license: cc-by-4.0", "license: mit\n  layout: zip", 8, "'layout': Input should be 'parquet' or 'folder'"),
-        ("license: cc-by-4.0", f"license: mit\n  revision: {'0' * 39}a", 8, "name a branch; a commit never changes"),
+        (
+            "license: cc-by-4.0",
+            f"license: mit\n  revision: {'0' * 39}a",
+            8,
+            "name a branch; a commit cannot be changed",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_the_remedy(

@@ -128,7 +128,7 @@ def test_a_repository_is_made_private_unless_told_otherwise(exporter: Exporter) 
 
 def test_nothing_meant_to_be_private_goes_to_a_public_repository(exporter: Exporter) -> None:
     exporter.hub.create(REPO)
-    with pytest.raises(ExportError, match=r"'owner/photos' is public; say `private: false`"):
+    with pytest.raises(ExportError, match=r"'owner/photos' is public; set `private: false`"):
         exporter.publish()
     assert exporter.commits() == 1
 
@@ -232,7 +232,7 @@ def test_a_picture_that_is_gone_stops_everything_before_the_commit(
     with pytest.raises(ExportError) as told:
         exporter.publish(layout=layout)
     text = str(told.value)
-    assert "2 pictures cannot be read as they were, nothing was published" in text
+    assert "2 images can no longer be read, nothing was published" in text
     assert "not_found" in text and f"{other}: changed: " in text
     assert exporter.commits() == 1
 
@@ -246,7 +246,7 @@ def test_pictures_that_are_gone_can_be_left_out_are_counted_and_come_back(
     done = exporter.publish(layout=layout, on_missing="skip")
     assert done.rows == 11 and done.left_out == 1
     card = exporter.files()["README.md"].decode()
-    assert "num_examples: 11" in card and "their picture could not be read any more | 1 |" in card
+    assert "num_examples: 11" in card and "their image could no longer be read | 1 |" in card
     assert lost not in str(list(exporter.files()))
     assert not exporter.publish(layout=layout, on_missing="skip").changed
     shutil.copytree(exporter.folder / "kept", exporter.dataset.source, dirs_exist_ok=True)
@@ -310,7 +310,9 @@ def test_without_a_token_nothing_is_begun(exporter: Exporter, tmp_path: Path) ->
     with exporter.hub.as_default(tmp_path / "nobody"):
         with pytest.raises(StorageError, match=r"no token .* set HF_TOKEN .* or run `hf auth login`"):
             exporter.publish()
-        assert "no token is known here" in preview(exporter.declaration(), exporter.project, exporter.resources).outcome
+        assert (
+            "because there is no token" in preview(exporter.declaration(), exporter.project, exporter.resources).outcome
+        )
     assert not exporter.hub.requests and not exporter.hub.repositories
 
 
@@ -336,13 +338,13 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(exporter: Expor
         assert found.picture_bytes == sum(map(len, exporter.originals().values()))
         return found.outcome
 
-    assert outcome() == "'owner/photos' is not there; it would be made, private"
+    assert outcome() == "'owner/photos' does not exist; it would be created, private"
     assert not exporter.hub.repositories
     exporter.publish()
     assert outcome() == "'owner/photos' has these rows already"
-    assert "branch would be made" in outcome(revision="v2")
+    assert "branch would be created" in outcome(revision="v2")
     exporter.select(SUBSET, least=110)
-    assert outcome() == "'owner/photos' has other rows: one commit"
+    assert outcome() == "'owner/photos' has different rows: one commit"
     assert exporter.commits() == 2
 
 
@@ -362,7 +364,7 @@ def test_a_subset_that_is_built_anew_meanwhile_is_not_published_half(
 
     with monkeypatch.context() as late:
         late.setattr(publishing, "look", look_late)
-        with pytest.raises(ExportError, match="was built anew while it was being published; publish it again"):
+        with pytest.raises(ExportError, match="was rebuilt while it was being published; publish it again"):
             exporter.publish()
     assert exporter.commits() == 1
     assert exporter.publish().changed

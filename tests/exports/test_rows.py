@@ -111,7 +111,7 @@ def test_uris_are_published_below_their_source(exporter: Exporter) -> None:
         ("sample_id, width, 'x' as my_file_name", {"layout": "folder"}, "must not be called 'my_file_name'"),
         ("sample_id, width, map{'a': 1} as m", {}, "column 'm' is a map<string, int32>, which the library datasets"),
         ("null::text as sample_id, width", {}, "12 rows of subset 'bright' have no sample_id"),
-        ("min(sample_id) over () as sample_id, width", {}, "has 11 rows whose sample it has already"),
+        ("min(sample_id) over () as sample_id, width", {}, "has 11 rows that repeat a sample"),
     ],
 )
 def test_what_cannot_be_published_is_refused_with_the_remedy(
@@ -129,7 +129,7 @@ def test_a_subset_that_is_none_is_not_there_or_has_no_rows_is_refused(exporter: 
     with pytest.raises(ExportError, match="subset 'bright' has no row"):
         columns(exporter)
     exporter.select(f"select sample_id, width {FROM}")
-    with pytest.raises(ExportError, match="model 'bright' is no subset; give it the tag"):
+    with pytest.raises(ExportError, match="model 'bright' is not a subset; tag it"):
         columns(exporter)
 
 

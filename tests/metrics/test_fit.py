@@ -78,7 +78,7 @@ def test_python_types_are_columns_and_other_things_are_one_clear_error() -> None
     kinds = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
     assert {t: Column("c", t, "text").type for t in kinds} == kinds
     assert replace(Column("c", int, "text", 0, 9), name="d") == Column("d", pa.int64(), "text", 0, 9)
-    with pytest.raises(ValueError, match=r"column 'c': .*no type of a column; give an Arrow type"):
+    with pytest.raises(ValueError, match=r"column 'c': .*not a column type; use an Arrow type"):
         Column("c", dict, "text")
 
 

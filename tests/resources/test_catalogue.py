@@ -43,7 +43,7 @@ def test_catalogue_that_finds_no_room_leaves_the_old_one(dataset: Dataset, room:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "the old catalogue stays. Free some space" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert "the old catalogue was kept. Free some space" in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert (store / "catalog.duckdb").read_bytes() == before
     # a run that is slow keeps its unfinished rows
     assert {p.name for p in store.iterdir()} - {"unfinished"} == {"catalog.duckdb", "datasets"}
@@ -67,6 +67,6 @@ def test_views_that_were_lost_without_an_error_are_noticed(dataset: Dataset, mon
     catalog = dataset.resources.warehouse.catalog_path
     counted = warehouse._stored_views
     monkeypatch.setattr(warehouse, "_stored_views", lambda path: counted(path) - 4)
-    with pytest.raises(StorageError, match="0 of 4 views were stored; the old catalogue stays"):
+    with pytest.raises(StorageError, match="0 of 4 views were stored; the old catalogue was kept"):
         dataset.resources.warehouse.refresh()
     assert views(catalog) == 4

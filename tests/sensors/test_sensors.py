@@ -65,7 +65,7 @@ def test_each_change_is_asked_for_once(dataset: Dataset, source: Path, look: Loo
     assert len(first.run_requests or ()) == 1
     again = look()
     assert not again.run_requests
-    assert again.skip_reason and "asked for already" in (again.skip_reason.skip_message or "")
+    assert again.skip_reason and "already requested" in (again.skip_reason.skip_message or "")
     _new_file(source, "newer.jpg")
     (request,) = look().run_requests or ()
     assert request.tags["arot/change"] == "2 new, 0 changed, 0 gone"
@@ -112,7 +112,7 @@ def test_an_inventory_under_way_is_not_asked_for_again(dataset: Dataset, source:
     job.execute_in_process(instance=look.instance, asset_selection=[inventory.key])
     (result,) = asked_meanwhile
     assert not result.run_requests
-    assert result.skip_reason and "an inventory is under way" in (result.skip_reason.skip_message or "")
+    assert result.skip_reason and "an inventory is in progress" in (result.skip_reason.skip_message or "")
     assert look().run_requests  # that inventory did not see the change
 
 
@@ -229,7 +229,7 @@ def test_wrong_address_is_told_without_naming_it(
 ) -> None:
     monkeypatch.setenv(failure.WEBHOOK_VARIABLE, address)
     logged = _failed_run_is_seen(capfd)
-    assert f"webhook of ${failure.WEBHOOK_VARIABLE} not reached" in logged and "s3cret" not in logged
+    assert f"webhook ${failure.WEBHOOK_VARIABLE} could not be reached" in logged and "s3cret" not in logged
 
 
 @pytest.mark.parametrize(("hook", "answer"), [(403, "403"), (500, "500")], indirect=["hook"])

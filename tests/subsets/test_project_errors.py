@@ -106,7 +106,7 @@ def test_good_project_loads_with_models_upstream_first(write_project):
             id="docs of a model that is not there",
         ),
         pytest.param({"models/s.yml": "models:\n  - name: [a"}, "s.yml:", "not valid YAML", id="YAML syntax"),
-        pytest.param({"models/s.yml": "version: 2\nversion: 2"}, "s.yml:2:", "given twice", id="YAML key twice"),
+        pytest.param({"models/s.yml": "version: 2\nversion: 2"}, "s.yml:2:", "duplicate key", id="YAML key twice"),
         pytest.param(
             {"models/s.yml": "version: 2\nunit_tests: []"}, "s.yml:2:", "'unit_tests' of dbt are not", id="unit tests"
         ),

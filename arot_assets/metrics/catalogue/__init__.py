@@ -1,1 +1,1 @@
-"""The metric catalogue: one file a metric. A file's module-level ``Metric`` objects are found by ``metrics.registry``."""
+"""The metric catalogue: one file per metric. ``metrics.registry`` finds a file's module-level ``Metric`` objects."""

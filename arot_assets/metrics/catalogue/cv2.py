@@ -1,8 +1,8 @@
-"""Metric ``cv2``: what the pixels alone say of a picture: exposure, colour, detail, noise, compression, borders.
+"""Metric ``cv2``: what the pixels alone tell about an image: exposure, colour, detail, noise, compression, borders.
 
-The first eight columns are the classic ones of ``metrics-cv2`` (same definitions, on RGB in the right order), the others
-say better what those are used for. All are computed on the full-resolution picture in one decode; the loops and their
-exact integer sums are in ``metrics/kernels.py``, what the sums mean is here.
+The first eight columns are the classic ones of ``metrics-cv2`` (same definitions, on RGB in the right order); the others are
+better measures of what those are used for. All are computed at full resolution, in one decode; the loops and their exact
+integer sums are in ``metrics/kernels.py``, the meaning of the sums is here.
 """
 
 import math
@@ -66,9 +66,10 @@ _MORE = (
 
 @image_metric(version="1", columns=(*_EIGHT, *_MORE))
 def cv2(image: Image) -> Row:
-    """Exposure, colour, detail, noise, compression and borders, from the pixels alone (the OpenCV metrics and better ones).
+    """Exposure, colour, detail, noise, compression and borders, from the pixels alone (the classic OpenCV metrics and better
+    ones).
 
-    Defined for every size from 1 x 1: a measure that needs neighbours where there are none is 0.
+    Defined for every size from 1 x 1: a measure that needs neighbours is 0 if there are none.
     """
     from arot_assets.metrics import canny, kernels, textures
 

@@ -1,4 +1,4 @@
-"""The metric ``embedding``: what an ImageNet backbone sees, as a vector for heads, search and clustering.
+"""The metric ``embedding``: the features of an ImageNet backbone, as a vector for heads, search and clustering.
 
 Belongs here: the columns and how model outputs become them.
 Does not belong here: the model (``resources.models``) and anything trained on the vector (``classifiers``).

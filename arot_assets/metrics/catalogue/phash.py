@@ -43,7 +43,7 @@ COSINE = 1 << 14
     ],
 )
 def phash(image: Image) -> Row:
-    """Perceptual hash (64-bit DCT) of the picture and of its mirror image, for finding near duplicates."""
+    """Perceptual hash (64-bit DCT) of the image and of its mirror image, for finding near duplicates."""
     from arot_assets.metrics import kernels
 
     kernels.warm_up()
