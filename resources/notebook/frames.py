@@ -63,8 +63,8 @@ def convert(table: "pa.Table", as_: str) -> Any:
 
 
 def is_table(data: object) -> bool:
-    """Whether this is a table of one of the libraries."""
-    return _library(data) is not None
+    """Whether this is a table of one of the libraries, or of another that hands its columns to Arrow (DuckDB's relations)."""
+    return _is_pandas(data) or (hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"))
 
 
 def as_arrow(data: Any, *, index: bool = True) -> "pa.Table":
@@ -79,18 +79,17 @@ def as_arrow(data: Any, *, index: bool = True) -> "pa.Table":
     """
     import pyarrow as pa
 
-    library = _library(data)
     try:
-        if library == "arrow":
-            return data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
-        if library == "polars":
-            return data.to_arrow()
-        if library == "pandas":
+        if isinstance(data, pa.Table):
+            return data
+        if _is_pandas(data):
             frame = data if data.ndim == 2 else data.to_frame()
             if index:
-                return pa.Table.from_pandas(frame)
+                return pa.table(frame)
             named = [name for name in frame.index.names if name is not None]
             return pa.Table.from_pandas(frame.reset_index(level=named) if named else frame, preserve_index=False)
+        if is_table(data):  # what Polars hands over has views, which pyarrow writes to no file
+            return data.to_arrow() if hasattr(data, "to_arrow") else pa.table(data)
         if isinstance(data, Mapping):
             return _columns({str(k): _values(k, v) for k, v in data.items()})
         if isinstance(data, Sequence) and all(isinstance(row, Mapping) for row in data):
@@ -179,18 +178,8 @@ def _values(name: Any, values: Any) -> list[Any]:
     return list(values)
 
 
-def _library(data: object) -> str | None:
-    kind = type(data)
-    package = kind.__module__.split(".")[0]
-    if package == "pyarrow" and kind.__name__ in ("Table", "RecordBatch"):
-        return "arrow"
-    if (
-        package in ("pandas", "polars")
-        and kind.__name__ in ("DataFrame", "Series")
-        and not (package == "polars" and kind.__name__ == "Series")
-    ):
-        return package
-    return None
+def _is_pandas(data: object) -> bool:
+    return hasattr(data, "reset_index")
 
 
 def _name(data: object) -> str:

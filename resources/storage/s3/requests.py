@@ -1,20 +1,16 @@
 """Signed GET and HEAD requests, straight to the connection: what is done a million times.
 
-Belongs here: signing (AWS Signature Version 4), sending, repeating. Does not belong here: what is asked for (``s3.py``).
+Belongs here: sending, repeating. Does not belong here: what is asked for (``backend.py``).
 
-A request through boto3 costs about a millisecond of Python before a byte moves. Reading and listing spare most of it here:
-boto3 is asked once for each bucket where it is and for which region requests are signed. What is not a plain answer (a
-redirect to another region) goes back to boto3.
-
-The signature is described at https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+A request through boto3 costs about a millisecond of Python before a byte moves. Reading and listing spare more than half of it
+here: boto3 is asked once for each bucket where it is and for which region requests are signed, and botocore's signer signs them
+(see ``bench/RESULTS.md``: a signer of our own would spare another sixth, which is nothing beside one decoded picture). What is no
+plain answer (a redirect to another region) goes back to boto3.
 """
 
-import hashlib
-import hmac
 import re
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -29,11 +25,10 @@ from resources.storage.s3.errors import (
     error_of_connection,
     said_by,
 )
-from resources.storage.s3.settings import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, Access, S3Session
+from resources.storage.s3.settings import ATTEMPTS, CONNECT_SECONDS, CONNECTIONS, READ_SECONDS, S3Session
 
 T = TypeVar("T")
 
-NO_BODY = hashlib.sha256(b"").hexdigest()
 SAFE = "-._~/"
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 8.0
@@ -46,13 +41,11 @@ class Place(NamedTuple):
 
     Attributes:
         origin: ``https://host:port``.
-        host: the ``Host`` header.
         path: what stands before ``/key``.
         region: what requests are signed for; None when they are not signed.
     """
 
     origin: str
-    host: str
     path: str
     region: str | None
 
@@ -87,7 +80,6 @@ class S3Requests:
             max_pool_connections=CONNECTIONS,
         )
         self._places: dict[str, Place | None] = {}
-        self._keys: dict[tuple[str, str, str], bytes] = {}
         self._lock = threading.Lock()
 
     def get(
@@ -178,48 +170,22 @@ class S3Requests:
         return url
 
     def _send(self, method: str, place: Place, target: str, parameters: str, headers: Mapping[str, str]) -> Answer:
-        from botocore.awsrequest import AWSPreparedRequest, HeadersDict
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
 
-        sent = HeadersDict({**headers, "Host": place.host, "User-Agent": "arot", "Accept-Encoding": "identity"})
-        if place.region is not None:
-            access = self.session.access()
-            if access is not None:
-                for name, value in self._signed(access, place, method, target, parameters).items():
-                    sent[name] = value
-        url = f"{place.origin}{target}{'?' + parameters if parameters else ''}"
-        answer = self._http.send(AWSPreparedRequest(method, url, sent, b"", False))
+        request = AWSRequest(method, f"{place.origin}{target}{'?' + parameters if parameters else ''}")
+        access = self.session.access() if place.region is not None else None
+        if access is not None:
+            S3SigV4Auth(access, "s3", place.region).add_auth(request)
+        # not signed: servers and proxies rewrite such headers (Google's S3 interface the encodings)
+        for name, value in {**headers, "User-Agent": "arot", "Accept-Encoding": "identity"}.items():
+            request.headers[name] = value
+        answer = self._http.send(request.prepare())
         told = {k.lower(): v for k, v in answer.headers.items()}
         length = told.get("content-length", "")
         if method != "HEAD" and length.isdecimal() and len(answer.content) != int(length):
             raise ConnectionError(f"Connection broken: {len(answer.content)} of {length} bytes came")
         return Answer(answer.status_code, told, answer.content)
-
-    def _signed(self, access: Access, place: Place, method: str, target: str, parameters: str) -> dict[str, str]:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        day = stamp[:8]
-        region = place.region or ""
-        headers = {"x-amz-content-sha256": NO_BODY, "x-amz-date": stamp}
-        if access.token:
-            headers["x-amz-security-token"] = access.token
-        names = ";".join(("host", *headers))
-        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        canonical = f"{method}\n{target}\n{parameters}\nhost:{place.host}\n{lines}\n{names}\n{NO_BODY}"
-        scope = f"{day}/{region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.new(self._key(access.secret_key, day, region), text.encode(), hashlib.sha256).hexdigest()
-        headers["Authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={access.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-        )
-        return headers
-
-    def _key(self, secret: str, day: str, region: str) -> bytes:
-        found = self._keys.get((secret, day, region))
-        if found is None:
-            found = f"AWS4{secret}".encode()
-            for part in (day, region, "s3", "aws4_request"):
-                found = hmac.new(found, part.encode(), hashlib.sha256).digest()
-            self._keys = {(secret, day, region): found}
-        return found
 
     def _place(self, bucket: str, uri: str, action: str) -> Place:
         place = self._places.get(bucket)
@@ -241,7 +207,6 @@ class S3Requests:
         scope = query.get("X-Amz-Credential", [""])[0].split("/")
         return Place(
             f"{parts.scheme}://{parts.netloc}",
-            parts.netloc,
             parts.path.removesuffix("/k"),
             scope[-3] if len(scope) >= 5 else None,
         )
