@@ -5,8 +5,6 @@ Belongs here: the public names, and none of their modules bears one of them. Eve
 
 from resources.notebook.calls import (
     IMAGES,
-    Loaded,
-    StorageError,
     concurrent_downloads,
     concurrent_loads,
     default_storage,
@@ -19,8 +17,10 @@ from resources.notebook.calls import (
     presigns,
     read_labels,
     saves,
-    to_df,
 )
+from resources.notebook.frames import to_df
+from resources.notebook.results import Loaded
+from resources.storage import StorageError
 
 __all__ = [
     "IMAGES",

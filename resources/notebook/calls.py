@@ -26,7 +26,7 @@ from typing import Any, overload
 from resources.notebook import labels as picks
 from resources.notebook import sheets
 from resources.notebook.formats import encode, format_of, parse
-from resources.notebook.frames import as_arrow, convert, default_library, to_df
+from resources.notebook.frames import as_arrow, convert, default_library
 from resources.notebook.hub_dataset import is_dataset, load_dataset, save_dataset
 from resources.notebook.pictures import EXTENSIONS
 from resources.notebook.previews import Peek, peek_uri, peek_value
@@ -34,25 +34,6 @@ from resources.notebook.results import Loaded, load_many
 from resources.storage.objects import StorageError, absolute
 from resources.storage.storage import Storage
 from resources.storage.targets import target_of
-
-__all__ = [
-    "IMAGES",
-    "Loaded",
-    "StorageError",
-    "concurrent_downloads",
-    "concurrent_loads",
-    "default_storage",
-    "download",
-    "gallery",
-    "label_gallery",
-    "loads",
-    "ls",
-    "peek",
-    "presigns",
-    "read_labels",
-    "saves",
-    "to_df",
-]
 
 Address = str | os.PathLike[str]
 IMAGES = EXTENSIONS

@@ -71,16 +71,18 @@ class Pending(NamedTuple):
 class Backend(Protocol):
     """One scheme. Every method raises ``StorageError``, made by ``explain``, when the object cannot be had.
 
-    A class of this protocol names it as its base: the methods from ``path`` on have a body, which it replaces where the scheme
+    A class of this protocol names it as its base: the methods from ``write`` on have a body, which it replaces where the scheme
     has something better.
 
     Attributes:
         scheme: of its URIs, in lower case.
         keeps_times: a copy that is made here has the modification time of its source.
+        read_only: why nothing can be written, and what to do instead; empty where it can.
     """
 
     scheme: str
     keeps_times: ClassVar[bool] = False
+    read_only: ClassVar[str] = ""
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
         """Every object below a root, recursively, or the one object that the root is; some thousands at a time.
@@ -111,11 +113,15 @@ class Backend(Protocol):
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
         """Put an object in one step: readers see the old bytes or the new ones. ``create_only`` fails if it is there."""
-        ...
+        raise self.refused(uri, "write")
 
     def delete(self, uri: str) -> None:
         """Remove one object; it is no error if it is gone already."""
-        ...
+        raise self.refused(uri, "delete")
+
+    def refused(self, uri: str, action: str) -> StorageError:
+        """The error of a scheme that is read only."""
+        return StorageError(f"cannot {action} '{uri}': {self.read_only}", kind="invalid")
 
     def path(self, uri: str) -> Path | None:
         """The file of this machine that a URI is; None where it is none."""
@@ -213,7 +219,8 @@ class Backend(Protocol):
         Raises:
             StorageError: nothing can ever be.
         """
-        return
+        if self.read_only:
+            raise self.refused(root, "write")
 
     def bring(
         self, files: Files, pending: Iterable[Pending], threads: int

@@ -39,10 +39,7 @@ class GenericBackend(Backend):
             raise explain(root, "list", error) from error
         if not found:
             raise explain(root, "list", FileNotFoundError("no such folder or object"))
-        infos = [_info(i, self.scheme) for i in found.values()]
-        yield ObjectColumns(
-            [i.uri for i in infos], [i.size for i in infos], [i.mtime for i in infos], [i.etag for i in infos]
-        )
+        yield ObjectColumns.of(_info(one, self.scheme) for one in found.values())
 
     def stat(self, uri: str) -> ObjectInfo:
         """See ``Backend``."""

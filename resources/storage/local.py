@@ -42,7 +42,7 @@ class LocalBackend(Backend):
         top = local_path(root)
         if os.path.isfile(top):
             one = self.stat(top)
-            yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+            yield ObjectColumns.of([one])
             return
         folders = [top]
         while folders:

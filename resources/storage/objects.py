@@ -46,6 +46,12 @@ class ObjectColumns(NamedTuple):
     etag: list[str | None]
     skipped: Sequence[tuple[str, str]] = ()
 
+    @classmethod
+    def of(cls, infos: Iterable[ObjectInfo]) -> "ObjectColumns":
+        """These objects, column by column."""
+        rows = list(infos)
+        return cls([i.uri for i in rows], [i.size for i in rows], [i.mtime for i in rows], [i.etag for i in rows])
+
     def infos(self) -> Iterator[ObjectInfo]:
         """The objects one by one."""
         return map(ObjectInfo, self.uri, self.size, self.mtime, self.etag)

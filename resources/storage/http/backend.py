@@ -29,6 +29,7 @@ class HttpBackend(Backend):
     """
 
     scheme = "http"
+    read_only = "web addresses can only be read; use a folder, s3:// or hf://"
 
     def __init__(self, settings: HttpSettings | None = None) -> None:
         self.client = HttpClient(settings or HttpSettings())
@@ -40,7 +41,7 @@ class HttpBackend(Backend):
                 f"cannot list '{rules.redacted(root)}': web servers list nothing; name one object, or give a list of URLs"
             )
         one = self.stat(root)
-        yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+        yield ObjectColumns.of([one])
 
     def stat(self, uri: str) -> ObjectInfo:
         """See ``Backend``; the size is 0 where the server does not tell it."""
@@ -113,21 +114,13 @@ class HttpBackend(Backend):
         except HttpFailure as failure:
             raise failure.told(uri, "read") from None
 
-    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise self._read_only(uri, "write")
-
-    def delete(self, uri: str) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise self._read_only(uri, "delete")
-
     def is_folder(self, uri: str) -> bool:
         """See ``Backend``; none is."""
         return False
 
-    def check_target(self, root: str) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise self._read_only(root, "write")
+    def refused(self, uri: str, action: str) -> StorageError:
+        """See ``Backend``; shows no secret of the address."""
+        return super().refused(rules.redacted(uri), action)
 
     def _part(self, uri: str, known: ObjectInfo, start: int, end: int) -> bytes:
         """Bytes of the object that is known, and of no other that came to its place."""
@@ -148,11 +141,6 @@ class HttpBackend(Backend):
             if failure.kind not in NO_HEAD:
                 raise
         return self.client.get(uri, 0, 1)
-
-    def _read_only(self, uri: str, action: str) -> StorageError:
-        return StorageError(
-            f"cannot {action} '{rules.redacted(uri)}': web addresses can only be read; use a folder, s3:// or hf://"
-        )
 
 
 def _info(uri: str, answer: Answer) -> ObjectInfo:

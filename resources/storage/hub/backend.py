@@ -49,7 +49,7 @@ class HubBackend(Backend):
                 raise self.client.told(parse(root), "list", FileNotFoundError())
             if _is_file(found):
                 one = _info(root.rstrip("/"), found)
-                yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+                yield ObjectColumns.of([one])
                 return
         base = root.rstrip("/") + "/"
         cut = len(address.path) + 1 if address.path else 0
@@ -58,9 +58,9 @@ class HubBackend(Backend):
             if _is_file(entry):
                 infos.append(_info(base + entry.path[cut:], entry))
             if len(infos) == LIST_PAGE:
-                yield _columns(infos)
+                yield ObjectColumns.of(infos)
                 infos = []
-        yield _columns(infos)
+        yield ObjectColumns.of(infos)
 
     def stat(self, uri: str) -> ObjectInfo:
         """See ``Backend``."""
@@ -184,9 +184,3 @@ def _is_file(entry: object) -> TypeGuard["RepoFile"]:
 
 def _info(uri: str, file: "RepoFile") -> ObjectInfo:
     return ObjectInfo(uri, file.size, 0.0, file.lfs.sha256 if file.lfs is not None else file.blob_id)
-
-
-def _columns(infos: list[ObjectInfo]) -> ObjectColumns:
-    return ObjectColumns(
-        [i.uri for i in infos], [i.size for i in infos], [i.mtime for i in infos], [i.etag for i in infos]
-    )

@@ -52,6 +52,7 @@ class MembersBackend(Backend):
     """
 
     scheme = MEMBERS
+    read_only = "what lies in an archive can only be read; copy it out first"
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -72,11 +73,11 @@ class MembersBackend(Backend):
             if not name or inner == name or inner.startswith(f"{name}/"):
                 infos.append(info)
             if len(infos) == PAGE:
-                yield _columns(infos)
+                yield ObjectColumns.of(infos)
                 infos = []
         if name and not infos:
             raise _missing(root)
-        yield _columns(infos)
+        yield ObjectColumns.of(infos)
 
     def stat(self, uri: str) -> ObjectInfo:
         """See ``Backend``; the size of a Parquet cell is found by reading it."""
@@ -119,18 +120,6 @@ class MembersBackend(Backend):
     def open(self, uri: str) -> IO[bytes]:
         """See ``Backend``."""
         return io.BytesIO(self.read(uri))
-
-    def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise _read_only(uri, "write")
-
-    def delete(self, uri: str) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise _read_only(uri, "delete")
-
-    def check_target(self, root: str) -> None:
-        """Not possible: raises ``StorageError``."""
-        raise _read_only(root, "write")
 
     def opened(self, archive: str) -> Opened:
         """An archive, open.
@@ -236,13 +225,3 @@ def _address(uri: str) -> MemberAddress:
 
 def _missing(uri: str) -> StorageError:
     return StorageError(f"there is no '{uri}'; `arot ls` lists what the archive holds", kind="not_found")
-
-
-def _read_only(uri: str, action: str) -> StorageError:
-    return StorageError(f"cannot {action} '{uri}': what lies in an archive can only be read; copy it out first")
-
-
-def _columns(infos: list[ObjectInfo]) -> ObjectColumns:
-    return ObjectColumns(
-        [i.uri for i in infos], [i.size for i in infos], [i.mtime for i in infos], [i.etag for i in infos]
-    )

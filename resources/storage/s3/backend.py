@@ -112,7 +112,7 @@ class S3Backend(Backend):
                         kind="not_found",
                     ) from None
                 return
-            yield ObjectColumns([one.uri], [one.size], [one.mtime], [one.etag])
+            yield ObjectColumns.of([one])
 
     def ls_after(self, root: str, after: str) -> Iterator[ObjectColumns]:
         """Objects below a root whose key comes behind that of the URI ``after``, in the order of their keys' bytes."""
