@@ -112,6 +112,7 @@ class StorageError(ArotError):
 REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
     (FileNotFoundError, "not_found", "check the spelling, and that the disk or bucket is mounted or reachable"),
     (NotADirectoryError, "", "a part of the path is a file; name a folder"),
+    (FileExistsError, "", "a part of the path is a file; name a folder"),
     (IsADirectoryError, "", "that is a folder; name a file"),
     (PermissionError, "denied", "give this user the right to it, or set the credentials of its scheme"),
     (TimeoutError, "timeout", "see that its server is up and reachable, then try again"),
