@@ -82,11 +82,11 @@ def measure(hub: Any, folder: Path, rows: int, rounds: int) -> str:
     for name in CLIENTS:
         whole = 0
         for seed in range(3):
-            faults = Faults(refuse=0.1, error=0.1, reset=0.1, half=0.1)
+            faults = Faults(refuse=0.02, error=0.02, reset=0.02, half=0.02)
             with FaultProxy(hub.endpoint, faults, seed=seed) as proxy:
                 whole += load(hub, folder, name, "None", proxy.endpoint) is not None
         lines.append(
-            f"\n{name}, where one request in ten each is refused, answered 500, reset or cut: {whole} of 3 loads done."
+            f"\n{name}, where one request in fifty each is refused, answered 500, reset or cut: {whole} of 3 loads done."
         )
     return f"{rows:,} rows, {size / 1e6:.0f} MB in {FILES} Parquet files; the Hub on the same machine.\n\n" + "\n".join(
         lines

@@ -3,7 +3,7 @@
 Belongs here: telling the two kinds of TSV apart. Does not belong here: reading one.
 
 The format has no quoting: a quote mark is a character like any other, and each line is a row. Yet many programs write it as they
-write CSV: quotes around a field that needs them, around all texts (pyarrow, R, pandas if asked), around all fields, or around
+write CSV: quotes around a field that needs them, around all texts (pyarrow, pandas if asked), around all fields, or around
 those of some columns (DuckDB if asked). A file is taken for one of these only if every field in it fits: it has no quote mark
 at all, or it begins and ends with one and has others in pairs. Even so ``"whole"`` may be a text that has its marks: something
 more must speak for quotes, see ``_Evidence``.
