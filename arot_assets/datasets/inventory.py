@@ -44,7 +44,7 @@ NOT_TAKEN = "not_taken"
 REVALIDATED = "revalidated"
 """Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
 MEDIUM = "medium"
-"""Key of the footer: the name of the dataset's medium; absent where it is images, as before there were others."""
+"""Key of the footer: the name of the dataset's medium; absent in inventories of when there was one only (``media.FIRST``)."""
 RULES = "urls"
 """Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
 PACKED = {extension[extension.rindex(".") :] for extension in ARCHIVE_EXTENSIONS}

@@ -23,8 +23,8 @@ from resources.storage.objects import ObjectColumns, shown
 
 PROBLEMS_SHOWN = 10
 UNUSED_SHOWN = 10
-UNUSED = "caption, text or JSON file of no image"
-"""What a listing calls files of a sidecar's extension that belong to no image."""
+UNUSED = "caption, text or JSON file that belongs to nothing"
+"""What a listing calls files of a sidecar's extension beside which no object of their name lies."""
 FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
 """What storage tells of objects (``ObjectColumns``)."""
 
@@ -144,7 +144,7 @@ def listing_of(
     files, beside = found.filter(taken), found.filter(is_sidecar)
     pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist()) if beside.num_rows else None
     objects = _listed(files, beside, pairs, metadata or {})
-    if growing:  # they have their sidecars all the same, which are not of no image
+    if growing:  # they have their sidecars all the same
         objects = objects.filter(without(objects, growing))
     ignored = {other["values"]: other["counts"] for other in others}
     if pairs is None or not pairs.unused:
@@ -176,7 +176,7 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _told(unused: Sequence[str]) -> str:
-    """One line that names sidecars of no image, with the rule that they do not follow."""
+    """One line that names sidecars that belong to nothing, with the rule that they do not follow."""
     names = ", ".join(unused[:UNUSED_SHOWN])
     more = f" and {len(unused) - UNUSED_SHOWN:,} more" if len(unused) > UNUSED_SHOWN else ""
     return f"{len(unused):,} x {UNUSED} (beside 'a.png' belongs 'a.txt' or 'a.png.txt'): {names}{more}"

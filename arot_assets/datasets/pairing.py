@@ -1,12 +1,12 @@
-"""Which files go with which images, by their names.
+"""Which files go with which objects, by their names.
 
-Belongs here: finding the sidecars of each image, and those that belong to none. Does not belong here: what is in them
+Belongs here: finding the sidecars of each object, and those that belong to none. Does not belong here: what is in them
 (``sidecars.py``), the keys of members of archives (``sources/keys.py``).
 
-An image ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins). In archives also
-those of its key. A sidecar that is of no image so is tried again as file systems compare names: macOS stores another Unicode form
+An object ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins). In archives also
+those of its key. A sidecar that is of none so is tried again as file systems compare names: macOS stores another Unicode form
 (NFD) than most others (NFC), and macOS and Windows tell no upper from lower case. It is then taken if only one name fits, and
-the image has none of its kind. Nothing else is guessed: what is left belongs to no image, and is counted and named.
+the object has none of its kind. Nothing else is guessed: what is left belongs to none, and is counted and named.
 """
 
 import unicodedata
@@ -26,28 +26,28 @@ class Pairs:
     """What goes with what.
 
     Attributes:
-        sidecars: for each image, in their order, the uris of its sidecars, sorted; at most one of a kind.
-        unused: sidecars of no image, sorted.
+        sidecars: for each object, in their order, the uris of its sidecars, sorted; at most one of a kind.
+        unused: sidecars of none, sorted.
     """
 
     sidecars: list[list[str]]
     unused: list[str]
 
 
-def pair(images: Sequence[str], sidecars: Sequence[str]) -> Pairs:
-    """Give each image its sidecars.
+def pair(objects: Sequence[str], sidecars: Sequence[str]) -> Pairs:
+    """Give each object its sidecars.
 
     Args:
-        images: uris.
+        objects: uris.
         sidecars: uris of files that have one of ``sidecars.EXTENSIONS``, in any order.
     """
     stems = sidecar_stems(sidecars)
-    keys = keyed_sidecars(images, stems)
-    found = [{**(keys.get(key_of(u), {}) if keys else {}), **sidecars_of(u, stems)} for u in images]
+    keys = keyed_sidecars(objects, stems)
+    found = [{**(keys.get(key_of(u), {}) if keys else {}), **sidecars_of(u, stems)} for u in objects]
     unused = set(sidecars) - {uri for those in found for uri in those.values()}
     for fold in (unicode_form, without_case):
         if unused:
-            unused -= _pair_loosely(fold, images, found, unused)
+            unused -= _pair_loosely(fold, objects, found, unused)
     return Pairs([sorted(those.values()) for those in found], sorted(unused))
 
 
@@ -67,7 +67,7 @@ def sidecar_stems(uris: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def sidecars_of(uri: str, stems: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The sidecars ``{extension: uri}`` of an image, from what ``sidecar_stems`` returned."""
+    """The sidecars ``{extension: uri}`` of an object, from what ``sidecar_stems`` returned."""
     return {**stems.get(_stem(uri), {}), **stems.get(uri, {})}
 
 
@@ -82,14 +82,14 @@ def without_case(uri: str) -> str:
     return f"{folder}{slash}{unicode_form(name.casefold())}"
 
 
-def _pair_loosely(fold: Fold, images: Sequence[str], found: Sequence[dict[str, str]], unused: set[str]) -> set[str]:
-    """Give images the unused sidecars whose names are theirs after folding; gives those that were taken."""
+def _pair_loosely(fold: Fold, objects: Sequence[str], found: Sequence[dict[str, str]], unused: set[str]) -> set[str]:
+    """Give objects the unused sidecars whose names are theirs after folding; gives those that were taken."""
     claims: dict[str, list[dict[str, str]]] = defaultdict(list)
     for stem, of_stem in sidecar_stems(unused).items():
         claims[fold(stem)].append(of_stem)
     folders = {folded.rpartition("/")[0] for folded in claims}
     wanting: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for number, uri in enumerate(images):
+    for number, uri in enumerate(objects):
         if fold(uri).rpartition("/")[0] not in folders:
             continue
         for name in dict.fromkeys((uri, _stem(uri), key_of(uri) if MARK in uri else uri)):

@@ -12,8 +12,7 @@ from arot_assets.datasets.declaration import UrlList
 from arot_assets.datasets.inventory import MEDIUM, RULES, InventoryError
 from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader, under
-from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.media import MEDIA
+from arot_assets.media.media import FIRST, MEDIA
 from arot_assets.media.medium import File, Medium
 from resources.storage import Storage
 from resources.tables import INVENTORY, TableRef, Tables
@@ -67,5 +66,5 @@ def place_of(storage: Storage, tables: Tables, dataset: str, sample_ids: Collect
     footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
     rules = footer.get(RULES)
     reached = under(storage, UrlList.model_validate_json(rules)) if rules else storage
-    medium = MEDIA[footer.get(MEDIUM, IMAGE.name)]  # inventories of before say nothing: they are of images
+    medium = MEDIA[footer.get(MEDIUM, FIRST)]
     return Place(reached, medium, Copies(tables, dataset, sample_ids))

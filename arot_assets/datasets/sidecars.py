@@ -1,7 +1,7 @@
-"""Files that lie beside an image and describe it: captions, tags, records.
+"""Files that lie beside a sample and describe it: captions, tags, records.
 
-Belongs here: reading the sidecars of an image. Does not belong here: which they are (``pairing.py``), fetching them, and what is
-written inside the image itself (``generation``).
+Belongs here: reading the sidecars of a sample. Does not belong here: which they are (``pairing.py``), fetching them, and what is
+written inside the file itself (``generation``).
 
 By their extension:
 
@@ -28,13 +28,13 @@ from arot_assets.datasets.encodings import read_text
 from arot_assets.datasets.records import captions_of, record_tags
 from arot_assets.datasets.tag_lists import is_tag_list, split_tags
 from arot_assets.jsontext import dump_json, parse_json
-from arot_assets.media.image.webui import read_webui
+from arot_assets.media.webui import read_webui
 
 EXTENSIONS = ("caption", "txt", "json")
 """Extensions of sidecars, in lower case; upper case is found too."""
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Larger sidecars are not one image's: they are ``bad_sidecar``."""
+"""Larger sidecars are not one sample's: they are ``bad_sidecar``."""
 
 BAD_SIDECAR = "bad_sidecar"
 """The note for a sidecar that can't be read (broken JSON, binary data, too large)."""
@@ -56,7 +56,7 @@ MAX_KEPT = 64 * 1024
 """Bytes that cannot be read are kept in ``sidecar`` up to this size, in Base64."""
 
 FEWEST_LINES = 3
-"""So many lines, each a text of its own, are captions of one image."""
+"""So many lines, each a text of its own, are captions of one sample."""
 LONGEST_LINE = 300
 
 _LINKED = re.compile(
@@ -69,7 +69,7 @@ _LINKED = re.compile(
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the sidecars of one image say.
+    """What the sidecars of one sample say.
 
     Attributes:
         caption: text for people, None without one.
@@ -95,7 +95,7 @@ class _Said:
 
 
 def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
-    """Read the sidecars of one image.
+    """Read the sidecars of one sample.
 
     Args:
         files: their bytes by extension (one of ``EXTENSIONS``; case and a leading dot don't matter).

@@ -12,9 +12,10 @@ The first file is prepared alone: after it kernels and libraries are loaded, and
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium, View
+from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium, Still, View
 from arot_assets.metrics.fit import Misfit, fitted
 from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.metric import Metric, Row
@@ -147,10 +148,23 @@ def _prepare(
         return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
         with view as entered:
-            (still,) = entered.stills()
-            return _measure(item, still.image, metrics, models)
+            return _measure(item, _only(entered).image, metrics, models)
     except DecodeError as error:
         return all_failed(f"{error.status}: {error.reason}")
+
+
+def _only(view: View) -> Still:
+    """The still image of a sample: its tables have one row for it, so there must be one.
+
+    Raises:
+        DecodeError: there is none, or there are several.
+    """
+    stills = list(islice(view.stills(), 2))
+    if len(stills) == 1:
+        return stills[0]
+    if stills:
+        raise DecodeError("unsupported", "it has several still images, and a table of samples takes one")
+    raise DecodeError("corrupt", "it shows no picture")
 
 
 def _measure(

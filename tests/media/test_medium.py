@@ -214,6 +214,17 @@ def test_an_image_has_no_frames_and_holds_its_limits() -> None:
     assert IMAGE.probe(File.of("a.jpg", data), Limits(0.01)).status == "unsupported"
 
 
+@pytest.mark.parametrize(("number", "reason"), [(2, "several still images"), (0, "shows no picture")])
+def test_a_file_without_one_still_image_is_a_failed_row(
+    resources: Resources, animations: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    real = FlipbookView.stills
+    monkeypatch.setattr(FlipbookView, "stills", lambda view: iter([*real(view)] * number))
+    books = Books(resources, str(animations))
+    books.run("phash")
+    assert [reason in str(row["reason"]) for row in books.rows("phash")] == [True, True]
+
+
 def test_files_in_memory_have_no_path() -> None:
     with pytest.raises(TypeError, match="by_path"):
         File.of("a.gif", b"").path()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from arot_assets.media.image.webui import read_webui
+from arot_assets.media.webui import read_webui
 
 SETTINGS = {"Steps": "20", "Sampler": "euler", "CFG scale": "5.5", "Seed": "7", "Model": "m"}
 

@@ -1,10 +1,10 @@
 """Members of an archive that belong together by their key, as WebDataset has it.
 
-Belongs here: which sidecars go with which pictures of a tar or zip because their names are equal up to the first dot. Does not
+Belongs here: which sidecars go with which files of a tar or zip because their names are equal up to the first dot. Does not
 belong here: sidecars of one stem (``arot_assets.datasets.pairing``), and what is in them (``sidecars``).
 
-``000.left.png``, ``000.right.png`` and ``000.txt`` are one sample of the key ``000``: the text belongs to both pictures. A
-sidecar that has the stem of a picture (``22.05.png``, ``22.05.txt``) belongs to that one alone. See the file format of
+``000.left.png``, ``000.right.png`` and ``000.txt`` are one sample of the key ``000``: the text belongs to both files. A
+sidecar that has the stem of a file (``22.05.png``, ``22.05.txt``) belongs to that one alone. See the file format of
 webdataset.
 """
 
@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping
 from resources.storage.member_address import MARK
 
 
-def keyed_sidecars(images: Iterable[str], stems: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """The sidecars of each key that are of no single picture: key -> extension -> uri.
+def keyed_sidecars(objects: Iterable[str], stems: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The sidecars of each key that are of no single file: key -> extension -> uri.
 
     Args:
-        images: uris of pictures.
+        objects: uris of the files that they may belong to.
         stems: uri without extension -> extension -> uri of the sidecar (``pairing.sidecar_stems``).
     """
     alone = set()
-    for uri in images:
+    for uri in objects:
         if MARK in uri:
             alone |= {uri, uri.rpartition(".")[0]}
     keys: dict[str, dict[str, str]] = defaultdict(dict)

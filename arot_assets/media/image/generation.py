@@ -19,7 +19,7 @@ from typing import Any
 from arot_assets.jsontext import storable_text
 from arot_assets.media.image.comfyui import is_graph, read_graph
 from arot_assets.media.image.tools import Values, number, object_in, read_novelai, read_tool, read_unnamed, whole_number
-from arot_assets.media.image.webui import read_webui
+from arot_assets.media.webui import read_webui
 
 MAX_RAW = 16 * 1024 * 1024
 """Texts of a file that are kept, in characters together; the largest graphs are some 100,000 long."""
