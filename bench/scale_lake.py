@@ -6,10 +6,8 @@ A lake has one dataset, ``scale``: an inventory, samples (98.5 % ok, 1 % duplica
 shards of 5,000. Two of the metrics (cv2, phash) are the catalogue's own, so that their rows are current; eight are made up.
 """
 
-import json
 import os
 import shutil
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets import inventory, samples
+from arot_assets.datasets import duplicates, inventory, samples
 from arot_assets.datasets.declaration import SHARD_SIZE
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric
 from resources.storage import Storage
-from resources.tables import INVENTORY, TableRef, Tables
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 
 DATASET = "scale"
 DECLARED = ("cv2", "phash")
@@ -79,7 +77,7 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
     for number, shard in enumerate(shards):
         part = listed.slice(number * SHARD_SIZE, SHARD_SIZE)
         ids = _write_samples(tables, declaration, shard, part, past, random)
-        digest = samples.samples_digest(ids.to_pylist())
+        digest = duplicates.samples_digest(ids.to_pylist())
         for name in (*DECLARED, *SYNTHETIC):
             _write_metric(tables, name, shard, ids, digest, past, random)
 
@@ -163,15 +161,10 @@ def _write_samples(
         "shard": pa.repeat(shard, rows),
         "ingested_at": pa.repeat(past, rows),
     }
-    footer = {
-        "samples_version": samples.samples_version(declaration),
-        "statuses": json.dumps(Counter(status.tolist())),
-    }
     table = _table(values, samples.samples_schema(declaration.medium))
-    ids = table["sample_id"].filter(pc.equal(table["status"], "ok")).combine_chunks()
-    footer["samples_digest"] = samples.samples_digest(ids.to_pylist())
-    tables.write(table, TableRef(DATASET, samples.SAMPLES, shard), footer=footer)
-    return ids
+    footer = duplicates.shard_footer(table, samples.samples_version(declaration))
+    tables.write(table, TableRef(DATASET, SAMPLES, shard), footer=footer)
+    return table["sample_id"].filter(pc.equal(table["status"], "ok")).combine_chunks()
 
 
 def _write_metric(

@@ -135,7 +135,7 @@ def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.Plan, Time
 
     def once() -> None:
         found.clear()
-        found.append(inventory.plan(previous, listed, (), NOW, SHARD_SIZE))
+        found.append(inventory.plan(previous, listed, NOW, SHARD_SIZE))
 
     seconds = _times(once, repeat)
     return found[0], seconds

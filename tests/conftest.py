@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.inventory import Plan, take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import ImageDataset
@@ -75,13 +76,18 @@ class Dataset:
         )
 
     def inventory(self) -> Plan:
-        """List the source and plan shards."""
-        return take_inventory(self.resources.storage, self.resources.tables, self.declaration, datetime.now(UTC))[0]
+        """List the source, plan shards, and settle who is the original now."""
+        r = self.resources
+        plan, _ = take_inventory(r.storage, r.tables, self.declaration, datetime.now(UTC))
+        settle(r.warehouse, self.declaration.name)
+        return plan
 
     def samples(self, retry: str | None = None) -> dict[str, int]:
-        """Samples of all shards; gives the number of objects read."""
+        """Samples of all shards, settled; gives the number of objects read."""
         r = self.resources
-        return {s: build_samples(r.storage, r.tables, self.declaration, s, retry).read for s in self.shards()}
+        read = {s: build_samples(r.storage, r.tables, self.declaration, s, retry).read for s in self.shards()}
+        settle(r.warehouse, self.declaration.name)
+        return read
 
     def metrics(self, *names: str, retry: str | None = None) -> dict[str, MetricResult]:
         """Metric tables of all shards; gives the sums over shards."""
@@ -89,7 +95,7 @@ class Dataset:
         total = {name: MetricResult() for name in names}
         for shard in self.shards():
             wanted = [get_metric(n) for n in names]
-            found = build_metrics(r.storage, r.tables, r.models, self.declaration, shard, wanted, retry=retry)
+            found = build_metrics(r.storage, r.warehouse, r.models, self.declaration, shard, wanted, retry=retry)
             for name, one in found.items():
                 for field in ("rows", "computed", "copied", "kept"):
                     setattr(total[name], field, getattr(total[name], field) + getattr(one, field))

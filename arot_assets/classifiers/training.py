@@ -110,7 +110,7 @@ def train(
     }
     head = Head(bare.classes, bare.weight, bare.bias, bare.embedding, bare.embedding_version, info)
     mistaken = [mistake.sample_id for mistake in evaluation.mistakes]
-    place = place_of(storage, tables, declaration.dataset, mistaken)
+    place = place_of(storage, warehouse, declaration.dataset, mistaken)
     sheet = mistake_sheet(place, evaluation, _uris(warehouse, declaration.dataset, mistaken))
     pointer = store_head(tables, name, head, html_report(head, evaluation, sheet, missed), usable.digest, missed)
     return Training(pointer, evaluation, fit.l2, rows, sheet)

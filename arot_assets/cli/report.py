@@ -46,7 +46,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     if out:
         target = out if "://" in out else absolute(out)
         shown = [e.sample_id for answer in answers.asked for e in answer.examples if e.sample_id is not None]
-        text = page(answers, _thumbnails(place_of(resources.storage, resources.tables, dataset, shown)))
+        text = page(answers, _thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)))
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:

@@ -1,14 +1,18 @@
 """The Dagster door of datasets: ``<dataset>/inventory`` and ``<dataset>/samples``.
 
-Belongs here: declaring the two assets and what people see of them. The work is done by ``inventory.py`` and ``samples.py``.
+Belongs here: declaring the two assets and what people see of them. The work is done by ``inventory.py``, ``samples.py``
+and ``duplicates.py``.
 """
 
+from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from operator import itemgetter
 
 import dagster as dg
 
 from arot_assets.automation import shard_condition
+from arot_assets.datasets import duplicates
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
 from arot_assets.datasets.declaration import DatasetDeclaration
@@ -16,7 +20,7 @@ from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from resources.errors import ArotError
 from resources.storage import Storage
-from resources.tables import INVENTORY, TableRef, Tables
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
 SHARDS_PER_RUN = 50
@@ -73,6 +77,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         shards = sorted(plan.inventory["shard"].unique().to_pylist())
         _register(context, dataset, shards)
+        settled = _settle(context, warehouse, dataset)
         warehouse.refresh()
         for problem in listing.problems:
             context.log.warning(problem)
@@ -90,7 +95,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
                 "new": plan.new,
                 "changed": plan.changed,
                 "gone": plan.gone,
-                "promoted duplicates": plan.promoted,
+                **settled_metadata(settled),
                 "unchanged": plan.unchanged,
                 "shards": len(shards),
                 "new shards": ", ".join(plan.new_shards) or "none",
@@ -128,7 +133,6 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
         code_version=sample_rows.samples_version(declaration),
         automation_condition=shard_condition(inventory_key(dataset)),
-        pool=f"{dataset}_samples",  # one run at a time: which of two equal files is the original must not depend on a race
     )
     def samples(
         context: dg.AssetExecutionContext,
@@ -137,40 +141,79 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
+        results = {}
         for shard in context.partition_keys:
             try:
-                result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
+                results[shard] = result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
             except ArotError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
-            context.log.info(
-                f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read, {dict(result.statuses)}"
-            )
+            context.log.info(f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read")
+        settled = _settle(context, warehouse, dataset, results)
+        for shard, result in results.items():
             context.add_asset_metadata(
-                metadata=shard_metadata(storage, tables, dataset, shard, result),
+                metadata=shard_metadata(storage, warehouse, dataset, shard, result),
                 asset_key=samples_key(dataset),
                 partition_key=shard,
             )
         warehouse.refresh()
-        return dg.MaterializeResult()
+        return dg.MaterializeResult(metadata=settled_metadata(settled))
 
     return samples
 
 
+def _settle(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, dataset: str, own: Collection[str] = ()
+) -> duplicates.Settled:
+    """Settle which of equal objects is the sample, and tell Dagster of the shards that this changes.
+
+    The events belong to no run: automation takes an update for answered by the run that it comes from.
+
+    Args:
+        context: of the run.
+        warehouse: over the lake.
+        dataset: whose samples.
+        own: shards that this run materializes anyway.
+    """
+
+    def announce(shard: str) -> None:
+        if shard not in own:
+            event = dg.AssetMaterialization(
+                samples_key(dataset), partition=shard, description="another copy of equal files is the sample now"
+            )
+            context.instance.report_runless_asset_event(event)
+
+    try:
+        settled = duplicates.settle(warehouse, dataset, announce)
+    except ArotError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    if settled.shards:
+        context.log.info(f"{dataset}/samples: {settled}")
+    return settled
+
+
+def settled_metadata(settled: duplicates.Settled) -> dict[str, int]:
+    """What settling changed, for people; nothing if it changed nothing."""
+    if not settled.shards:
+        return {}
+    return {"copies that became samples": settled.originals, "rows that became duplicates": settled.duplicates}
+
+
 def shard_metadata(
-    storage: Storage, tables: Tables, dataset: str, shard: str, result: sample_rows.SamplesResult
+    storage: Storage, warehouse: Warehouse, dataset: str, shard: str, result: sample_rows.SamplesResult
 ) -> dict[str, dg.MetadataValue]:
     """What people see of a shard: counts, failures by reason, a few of its samples."""
     from arot_assets.datasets.places import place_of
     from arot_assets.datasets.report import failure_table, sample_sheet
 
-    table = tables.read(TableRef(dataset, sample_rows.SAMPLES, shard))
+    table = warehouse.tables.read(TableRef(dataset, SAMPLES, shard))
+    statuses = Counter(table["status"].to_pylist())
     metadata: dict[str, dg.MetadataValue] = {
         ROW_COUNT: dg.MetadataValue.int(result.rows),
         "read now": dg.MetadataValue.int(result.read),
-        "statuses": markdown_table([{"status": k, "rows": v} for k, v in sorted(result.statuses.items())]),
+        "statuses": markdown_table([{"status": k, "rows": v} for k, v in sorted(statuses.items())]),
         "not ok, by reason": markdown_table(failure_table(table)),
     }
-    sheet = sample_sheet(place_of(storage, tables, dataset, table["sample_id"].drop_null().to_pylist()), table)
+    sheet = sample_sheet(place_of(storage, warehouse, dataset, table["sample_id"].drop_null().to_pylist()), table)
     if sheet is not None:
         metadata["contact sheet"] = dg.MetadataValue.md(sheet)
     return metadata

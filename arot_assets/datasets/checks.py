@@ -9,10 +9,9 @@ import dagster as dg
 
 from arot_assets.datasets.assets import samples_key
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.samples import SAMPLES
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.metadata import markdown_table
-from resources.tables import INVENTORY, Tables
+from resources.tables import INVENTORY, SAMPLES, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 

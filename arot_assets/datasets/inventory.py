@@ -6,12 +6,11 @@ Belongs here: telling new, changed and gone objects, planning shards. Does not b
 Everything is done on whole columns: an inventory has millions of rows, of which few change.
 
 A shard is an immutable list of objects. An object that is new goes to a new shard. So does one that changed: its old row
-becomes ``superseded``, and a new row is ``present``. One that left is ``gone``. A duplicate whose original left is planned
-again too, so that it becomes a sample of its own; its measurements are found by content and cost nothing.
+becomes ``superseded``, and a new row is ``present``. One that left is ``gone``.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
@@ -27,7 +26,7 @@ from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
 from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
-from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+from resources.tables import INVENTORY, TableRef, Tables
 
 SIGNATURE = "source_signature"
 """Key of the footer: what ``sources.pinned`` said before the listing, empty if nothing."""
@@ -77,7 +76,7 @@ class Plan:
     Attributes:
         inventory: all rows, present and past, in ``SCHEMA``.
         new_shards: shards that did not exist before, in order.
-        new, changed, gone, promoted, unchanged: numbers of objects; ``promoted`` are duplicates whose original left.
+        new, changed, gone, unchanged: numbers of objects.
     """
 
     inventory: pa.Table
@@ -85,13 +84,12 @@ class Plan:
     new: int
     changed: int
     gone: int
-    promoted: int
     unchanged: int
 
     @property
     def differs(self) -> bool:
         """Whether anything but ``last_seen`` is other than before."""
-        return bool(self.new or self.changed or self.gone or self.promoted)
+        return bool(self.new or self.changed or self.gone)
 
 
 @dataclass(frozen=True)
@@ -117,19 +115,15 @@ class Difference:
         new: rows of the listing whose uri was not present before.
         changed: rows of the listing whose object, or what lies beside it or is listed of it, is another than before.
         outdated: for each ``changed`` one its row of the inventory.
-        rewritten: rows of the inventory: those of ``outdated`` whose object itself changed, not only what is said of it.
         gone: rows of the inventory that were present and are listed no more.
         unchanged: rows of the inventory that are present and as they were.
-        unchanged_listed: for each ``unchanged`` one its row of the listing.
     """
 
     new: Rows
     changed: Rows
     outdated: Rows
-    rewritten: Rows
     gone: Rows
     unchanged: Rows
-    unchanged_listed: Rows
 
 
 def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
@@ -152,16 +146,13 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
             result &= _equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
         return result
 
-    itself = same("size", "mtime", "etag")
-    whole = itself & same("sidecars", "sidecar_mtime", "metadata")
+    whole = same("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
     return Difference(
         new=np.flatnonzero(found.is_null().to_numpy()),
         changed=listed[~whole],
         outdated=rows[~whole],
-        rewritten=rows[~itself],
         gone=np.setdiff1d(present, rows, assume_unique=True),
         unchanged=rows[whole],
-        unchanged_listed=listed[whole],
     )
 
 
@@ -176,7 +167,6 @@ def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
 def plan(
     previous: pa.Table | None,
     objects: pa.Table,
-    orphans: Sequence[str],
     now: datetime,
     shard_size: int,
     difference: Difference | None = None,
@@ -186,19 +176,13 @@ def plan(
     Args:
         previous: the inventory so far, None at first.
         objects: schema ``LISTED``, one row an object, in any order.
-        orphans: uris of present duplicates whose original is in this listing no more (see ``orphaned_duplicates``).
         now: the time of the listing.
         shard_size: objects in a shard.
         difference: of the two, where it is known already.
     """
     before = previous if previous is not None else SCHEMA.empty_table()
     found = difference or compare(previous, objects)
-    orphaned = np.zeros(len(found.unchanged), np.bool_)
-    if orphans:
-        uris = before["uri"].take(pa.array(found.unchanged))
-        orphaned = pc.is_in(uris, value_set=pa.array(list(orphans), pa.string())).to_numpy()
-    stays = found.unchanged[~orphaned]
-    fresh = _fresh(objects, np.concatenate([found.new, found.changed, found.unchanged_listed[orphaned]]))
+    fresh = _fresh(objects, np.concatenate([found.new, found.changed]))
     shards = _shard_names(before, fresh.num_rows, shard_size)
     stamp = pa.scalar(now, STAMP)
     for name, values in (
@@ -208,17 +192,16 @@ def plan(
         ("state", pa.repeat("present", fresh.num_rows)),
     ):
         fresh = fresh.append_column(SCHEMA.field(name), values)
-    old = _replace(before, "last_seen", stays, stamp)
+    old = _replace(before, "last_seen", found.unchanged, stamp)
     old = _replace(old, "state", found.gone, "gone")
-    old = _replace(old, "state", np.concatenate([found.outdated, found.unchanged[orphaned]]), "superseded")
+    old = _replace(old, "state", found.outdated, "superseded")
     return Plan(
         pa.concat_tables([old.select(SCHEMA.names).cast(SCHEMA), fresh.cast(SCHEMA)]),
         tuple(pc.unique(shards).to_pylist()),
         new=len(found.new),
         changed=len(found.changed),
         gone=len(found.gone),
-        promoted=int(orphaned.sum()),
-        unchanged=len(stays),
+        unchanged=len(found.unchanged),
     )
 
 
@@ -247,26 +230,6 @@ def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Tabl
         mask[rows] = True
         values = pc.if_else(pa.array(mask), pa.scalar(value, field_.type), table[column])
     return table.set_column(table.schema.get_field_index(column), field_, values)
-
-
-def orphaned_duplicates(tables: Tables, dataset: str, previous: pa.Table | None, difference: Difference) -> list[str]:
-    """Uris of present duplicates whose original (``duplicate_of``) left the source or changed."""
-    left = np.concatenate([difference.gone, difference.rewritten])
-    if previous is None or not len(left) or not tables.shards(dataset, SAMPLES):
-        return []
-    from resources.warehouse.connection import open_duckdb
-    from resources.warehouse.views import files
-
-    with open_duckdb(tables) as con:
-        con.register("left_", previous.select(["uri"]).take(pa.array(left)))
-        copies = con.execute(
-            f"""select uri, shard from {files(tables, dataset, SAMPLES)}
-            where status = 'duplicate' and duplicate_of in (select uri from left_)"""
-        ).to_arrow_table()
-        con.register("copies", copies)
-        con.register("stays", previous.select(["uri", "shard"]).take(pa.array(difference.unchanged)))
-        rows = con.execute("select uri from copies semi join stays using (uri, shard) order by 1").fetchall()
-    return [uri for (uri,) in rows]
 
 
 def carry(previous: pa.Table | None, listing: Listing) -> Listing:
@@ -410,8 +373,7 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
         again = bool((footer or {}).get(REVALIDATED))
         previous, listing = revalidate(storage, declaration, previous, listing, again)
     difference = compare(previous, listing.objects)
-    orphans = orphaned_duplicates(tables, declaration.name, previous, difference)
-    result = plan(previous, listing.objects, orphans, now, declaration.shard_size, difference)
+    result = plan(previous, listing.objects, now, declaration.shard_size, difference)
     if footer is None or result.differs:
         change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
         footer = {"changed_at": now.isoformat(), "change": change}

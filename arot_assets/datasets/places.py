@@ -16,6 +16,7 @@ from arot_assets.media.media import FIRST, MEDIA
 from arot_assets.media.medium import File, Medium
 from resources.storage import Storage
 from resources.tables import INVENTORY, TableRef, Tables
+from resources.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ def dataset_root(tables: Tables, dataset: str) -> str:
     return footer["root"]
 
 
-def place_of(storage: Storage, tables: Tables, dataset: str, sample_ids: Collection[str] | None = None) -> Place:
+def place_of(storage: Storage, warehouse: Warehouse, dataset: str, sample_ids: Collection[str] | None = None) -> Place:
     """The place of a dataset, as its last inventory noted it.
 
     Args:
         storage: reaches any object.
-        tables: the lake.
+        warehouse: over the lake.
         dataset: its name.
         sample_ids: those that may be asked for, as for ``Copies``.
     """
-    footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
+    footer = warehouse.tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
     rules = footer.get(RULES)
     reached = under(storage, UrlList.model_validate_json(rules)) if rules else storage
     medium = MEDIA[footer.get(MEDIUM, FIRST)]
-    return Place(reached, medium, Copies(tables, dataset, sample_ids))
+    return Place(reached, medium, Copies(warehouse, dataset, sample_ids))

@@ -1,15 +1,14 @@
 """Samples: one row for each object of a shard, whatever became of it.
 
-Belongs here: reading an object once for its identity, header and sidecars; finding exact duplicates; the shard's file.
-Does not belong here: what a file is (its ``Medium``), sidecar syntax (``sidecars.py``), measurements (the room ``metrics``).
+Belongs here: reading an object once for its identity, header and sidecars; the shard's file. Does not
+belong here: which of equal objects is the sample (``duplicates.py``), what a file is (its ``Medium``), sidecar syntax
+(``sidecars.py``), measurements (the room ``metrics``).
 """
 
-import hashlib
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 
 from arot_assets.columns import Column
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.duplicates import mark_within, shard_footer
 from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
@@ -30,10 +30,9 @@ from arot_assets.reasons import meant
 from resources.parallel import fetching_threads, ordered_map
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local
-from resources.tables import INVENTORY, TableRef, Tables, Unfinished
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, Unfinished
 from resources.tables.unfinished import KEEP_SECONDS
 
-SAMPLES = "samples"
 CODE_VERSION = "5"
 FAILED = ("corrupt", "unreadable")
 """What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
@@ -77,23 +76,16 @@ class SamplesResult:
     Attributes:
         rows: rows of the shard, equal to its objects in the inventory.
         read: objects read now; the others had their row already.
-        statuses: status -> rows.
     """
 
     rows: int
     read: int
-    statuses: Mapping[str, int]
 
 
 def samples_version(declaration: DatasetDeclaration) -> str:
     """What a row depends on beside the bytes: the code, the limits, and whether an opt-out is honoured."""
     taken = declaration.urls is not None and not declaration.urls.honour_opt_out
     return f"{CODE_VERSION}/{declaration.limits}{'/opt_out' if taken else ''}"
-
-
-def samples_digest(sample_ids: Iterable[str]) -> str:
-    """Digest (16 hex digits) of the set of samples that metric tables must cover."""
-    return hashlib.sha256("\n".join(sorted(sample_ids)).encode()).hexdigest()[:16]
 
 
 def read_sample(
@@ -151,6 +143,8 @@ def build_samples(
 ) -> SamplesResult:
     """Write the sample rows of one shard; rows that are there already are kept.
 
+    Equal objects are told apart within the shard; ``duplicates.settle`` does it over all shards, when this is done.
+
     Args:
         storage: reaches the objects.
         tables: the lake.
@@ -195,20 +189,11 @@ def build_samples(
             unkept.add(row)
             advance(1)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
-    present = [row for row in ordered if row["uri"] in here]  # what left keeps its row as it is
-    mark_duplicates(present, originals_elsewhere(tables, dataset, shard, [r.get("sample_id") for r in present]))
-    statuses = Counter(r["status"] for r in ordered)
-    tables.write(
-        pa.Table.from_pylist(ordered, schema=schema),
-        TableRef(dataset, SAMPLES, shard),
-        footer={
-            "samples_version": version,
-            "samples_digest": samples_digest(r["sample_id"] for r in ordered if r["status"] == "ok"),
-            "statuses": json.dumps(statuses),
-        },
-    )
+    mark_within([row for row in ordered if row["uri"] in here])  # what left keeps its row as it is
+    table = pa.Table.from_pylist(ordered, schema=schema)
+    tables.write(table, TableRef(dataset, SAMPLES, shard), footer=shard_footer(table, version))
     unfinished.clear()
-    return SamplesResult(len(ordered), len(missing), dict(statuses))
+    return SamplesResult(len(ordered), len(missing))
 
 
 class _Unkept:
@@ -255,41 +240,3 @@ def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> Iter
 
 def _again(row: Mapping[str, Any], retry: str | None) -> bool:
     return retry is not None and row["status"] in FAILED and meant(retry, f"{row['status']} {row['reason']}")
-
-
-def originals_elsewhere(tables: Tables, dataset: str, shard: str, sample_ids: Sequence[str | None]) -> dict[str, str]:
-    """For each of these samples that another shard keeps as ``ok`` at a present object: that object's uri."""
-    from resources.warehouse.connection import open_duckdb
-    from resources.warehouse.views import departed, files
-
-    if not [s for s in tables.shards(dataset, SAMPLES) if s != shard]:
-        return {}
-    with open_duckdb(tables) as con:
-        con.register("mine", pa.table({"sample_id": pa.array([s for s in sample_ids if s], pa.string())}))
-        return dict(
-            con.execute(
-                f"""
-                select s.sample_id, min(s.uri) from {files(tables, dataset, SAMPLES)} s
-                semi join mine using (sample_id)
-                anti join ({departed(tables, dataset)}) l
-                    on s.uri = l.uri and s.shard = l.shard
-                where s.status = 'ok' and s.shard <> ? group by 1
-                """,
-                [shard],
-            ).fetchall()
-        )
-
-
-def mark_duplicates(rows: list[dict[str, Any]], originals: Mapping[str, str]) -> None:
-    """Among rows of equal bytes keep one ``ok``: an original elsewhere if there is one, else the first of the shard."""
-    kept = dict(originals)
-    for row in rows:
-        if row["status"] not in ("ok", "duplicate"):
-            continue
-        original = kept.setdefault(row["sample_id"], row["uri"])
-        same = original == row["uri"]
-        row.update(
-            status="ok" if same else "duplicate",
-            reason=None if same else f"same bytes as {original}",
-            duplicate_of=None if same else original,
-        )

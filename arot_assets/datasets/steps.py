@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.duplicates import is_settled
 from arot_assets.datasets.inventory import NOT_TAKEN, PROBLEMS, record, survey
 from arot_assets.datasets.samples import FAILED, samples_version
 from arot_assets.datasets.shards import objects_of, sharded_state
@@ -52,7 +53,7 @@ def dataset_steps(declaration: DatasetDeclaration) -> list[Step]:
 
 
 def inventory_state(look: Look, declaration: DatasetDeclaration) -> State:
-    """Whether the inventory shows what the source shows.
+    """Whether the inventory shows what the source shows, and the samples which of equal objects is the first in it.
 
     Where sources may be listed this one is, and that its objects were seen again is noted. Else what is known counts. A
     source that cannot be listed is not current, so that the run tells why.
@@ -61,7 +62,8 @@ def inventory_state(look: Look, declaration: DatasetDeclaration) -> State:
     counts: Counter[str] = Counter()
     for (state, _), number in (objects or {}).items():
         counts[state] += number
-    current = objects is not None and (not look.sources or _seen_again(look, declaration))
+    current = objects is not None and is_settled(look.resources.tables, declaration.name)
+    current = current and (not look.sources or _seen_again(look, declaration))
     return State(current, rows=counts.total(), counts=dict(counts))
 
 

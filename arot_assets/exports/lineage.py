@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from arot_assets.classifiers.promotion import ROOT, current, load_head
 from arot_assets.datasets.inventory import COMMIT, INVENTORY
 from arot_assets.datasets.places import dataset_root
-from arot_assets.datasets.samples import SAMPLES
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import Rows, added_descriptions, shown_source
 from arot_assets.metrics.registry import get_metric, known_metrics
@@ -18,7 +17,7 @@ from arot_assets.subsets.project import WIDE, Project
 from arot_assets.subsets.runner import load_result, stale_models, waiting_models
 from resources.models.catalogue import find_entry
 from resources.storage.objects import is_local
-from resources.tables import TableRef, Tables
+from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
 

@@ -52,8 +52,8 @@ class Plan:
 
     def places(self) -> dict[str, Place]:
         """Dataset -> what reads its objects, under its rules."""
-        storage, tables = self.resources.storage, self.resources.tables
-        return {d: place_of(storage, tables, d) for d in self.rows.datasets}
+        storage, warehouse = self.resources.storage, self.resources.warehouse
+        return {d: place_of(storage, warehouse, d) for d in self.rows.datasets}
 
 
 def make_plan(

@@ -16,8 +16,9 @@ import dagster as dg
 from arot_assets.automation import shard_condition
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.presence import Shards
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.build import MetricResult, build_metrics, metric_versions
+from arot_assets.metrics.build import MetricResult, build_metrics, is_current, metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import metric_path
@@ -86,10 +87,14 @@ def _multi_asset(
     ) -> Iterator[dg.MaterializeResult]:
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
         versions = metric_versions(wanted, models, declaration.medium)
-        for shard in context.partition_keys:
+        shards = Shards(warehouse, dataset)
+
+        def build(shard: str) -> None:
             try:
                 with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
-                    results = build_metrics(storage, tables, models, declaration, shard, wanted, retry=config.retry)
+                    results = build_metrics(
+                        storage, warehouse, models, declaration, shard, wanted, retry=config.retry, shards=shards
+                    )
             except ArotError as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             for metric in wanted:
@@ -103,6 +108,12 @@ def _multi_asset(
                     asset_key=metric_key(dataset, metric.name),
                     partition_key=shard,
                 )
+
+        for shard in context.partition_keys:
+            build(shard)
+        for shard in context.partition_keys:  # other runs may have settled who is the original of equal files meanwhile
+            if not all(is_current(tables, dataset, name, shard, version) for name, version in versions.items()):
+                build(shard)
         warehouse.refresh()
         for metric in wanted:
             yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))

@@ -3,9 +3,10 @@
 Belongs here: row-level increments of one shard. Does not belong here: how a file is measured (``one_pass.py``), Dagster.
 
 A row is current if its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows are first
-looked for in other shards (where a renamed or moved file has its content already), then computed. An object that left needs no
-work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. Every ``KEEP_SECONDS``,
-and when the work is stopped, finished rows are saved beside the table, which is replaced when it is complete.
+looked for in other shards (where a renamed, moved or copied file has its content already), then computed. An object that left
+needs no work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. A row whose
+sample became a duplicate of one in another shard is handed to that shard before it is left out here. Every ``KEEP_SECONDS``, and
+when the work is stopped, finished rows are saved beside the table, which is replaced when it is complete.
 """
 
 import json
@@ -23,9 +24,8 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.ahead import ReadAhead
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.presence import Copies, present_uris
+from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching, reader
-from arot_assets.datasets.samples import SAMPLES
 from arot_assets.datasets.shards import LOST
 from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric
@@ -35,8 +35,9 @@ from arot_assets.reasons import meant
 from resources.parallel import fetching_threads
 from resources.storage import Storage
 from resources.storage.objects import is_local
-from resources.tables import TableRef, Tables, Unfinished
+from resources.tables import SAMPLES, TableRef, Tables, Unfinished
 from resources.tables.unfinished import KEEP_SECONDS
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from resources.models import Models
@@ -133,23 +134,25 @@ def is_current(tables: Tables, dataset: str, metric: str, shard: str, version: s
 
 def build_metrics(
     storage: Storage,
-    tables: Tables,
+    warehouse: Warehouse,
     models: "Models",
     declaration: DatasetDeclaration,
     shard: str,
     metrics: Sequence[Metric],
     retry: str | None = None,
+    shards: Shards | None = None,
 ) -> dict[str, MetricResult]:
     """Bring the tables of some metrics up to date for one shard, in one pass over the files that need it.
 
     Args:
         storage: reaches the files.
-        tables: the lake.
+        warehouse: over the lake.
         models: loads what model metrics need, when the first file needs it.
         declaration: the dataset.
         shard: the shard's name; its samples must be there.
         metrics: what to measure.
         retry: None keeps failed rows; otherwise failed rows whose reason contains this text are computed again.
+        shards: of the dataset, where the builds of several shards share what it finds.
 
     Returns:
         metric name -> its result.
@@ -161,21 +164,25 @@ def build_metrics(
     dataset, medium = declaration.name, declaration.medium
     own = [column.name for column in medium.columns]
     columns = ["sample_id", "uri", "status", *own]
-    samples = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
+    tables, ref = warehouse.tables, TableRef(dataset, SAMPLES, shard)
+    digest = tables.footer(ref)[
+        "samples_digest"
+    ]  # first: of rows that change meanwhile this is outdated, and told to be
+    samples = tables.read(ref, columns=columns)
     ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
     uris = {row["sample_id"]: row["uri"] for row in ok}
-    present = present_uris(tables, dataset, shard)
+    present = present_uris(warehouse, dataset, shard)
+    shards = shards or Shards(warehouse, dataset)
     versions = metric_versions(metrics, models, medium)
-    growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry) for m in metrics}
+    growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry, shards) for m in metrics}
     todo = [
         Item(row["sample_id"], row["uri"], needed, {name: row[name] for name in own})
         for row in ok
         if row["uri"] in present
         and (needed := frozenset(name for name, g in growing.items() if row["sample_id"] not in g.done))
     ]
-    digest = tables.footer(TableRef(dataset, SAMPLES, shard))["samples_digest"]
     if todo:
-        copies = Copies(tables, dataset, [item.sample_id for item in todo])
+        copies = Copies(warehouse, dataset, [item.sample_id for item in todo])
         _fill(reaching(storage, declaration), models, declaration, shard, growing, todo, copies)
     for one in growing.values():
         _write(tables, dataset, shard, one, list(uris), digest)
@@ -184,7 +191,14 @@ def build_metrics(
 
 
 def _start(
-    tables: Tables, dataset: str, shard: str, metric: Metric, version: str, uris: Mapping[str, str], retry: str | None
+    tables: Tables,
+    dataset: str,
+    shard: str,
+    metric: Metric,
+    version: str,
+    uris: Mapping[str, str],
+    retry: str | None,
+    shards: Shards,
 ) -> _Growing:
     """The rows that are current already: this shard's own, then rows of the same content in other shards."""
     ids = pa.array(list(uris), pa.string())
@@ -207,8 +221,13 @@ def _start(
         one.had_value = _had_value(own, tables.footer(ref))
         if own.schema.names == metric.schema().names:
             one.result.kept += one.take(usable(own))
+            left_out = pc.and_(
+                pc.equal(own["metric_version"], version), pc.invert(pc.is_in(own["sample_id"], value_set=ids))
+            )
+            _hand_over(tables, dataset, shard, metric.name, version, _of_content(own.filter(left_out)), shards)
     missing = [s for s in uris if s not in one.done]
-    for other in _shards_that_had(tables, dataset, shard, missing, metric.name):
+    others = set(tables.shards(dataset, metric.name)) - {shard} if missing else set()
+    for other in sorted(others & shards.having(missing)) if others else ():
         found = tables.read(TableRef(dataset, metric.name, other))
         if found.schema.names == metric.schema().names:
             one.result.copied += one.take(_of_content(usable(found)))
@@ -227,28 +246,15 @@ def _had_value(own: pa.Table, footer: Mapping[str, str]) -> frozenset[str]:
     )
 
 
-def _shards_that_had(tables: Tables, dataset: str, shard: str, missing: Sequence[str], metric: str) -> list[str]:
-    """Other shards in which some of these contents were samples once, and which have a table of the metric.
-
-    An ``ok`` sample can be in another shard only through an object that left, so without one nothing is searched.
-    """
-    from resources.warehouse.connection import open_duckdb
-    from resources.warehouse.views import departed, files
-
-    candidates = set(tables.shards(dataset, metric)) - {shard}
-    if not missing or not candidates:
-        return []
-    with open_duckdb(tables) as con:
-        left = [s for (s,) in con.execute(f"select distinct shard from ({departed(tables, dataset)})").fetchall()]
-        if not candidates & set(left):
-            return []
-        con.register("mine", pa.table({"sample_id": pa.array(list(missing), pa.string())}))
-        rows = con.execute(
-            f"""select distinct shard from {files(tables, dataset, SAMPLES)} semi join mine using (sample_id)
-            where status = 'ok' and shard in (select unnest(?))""",
-            [left],
-        ).fetchall()
-    return sorted({s for (s,) in rows} & candidates)
+def _hand_over(
+    tables: Tables, dataset: str, shard: str, metric: str, version: str, rows: pa.Table, shards: Shards
+) -> None:
+    """Keep these rows for the other shards that have their samples now, if those have not been looked after since."""
+    if not rows.num_rows:
+        return
+    for other in shards.having(rows["sample_id"].to_pylist()) - {shard}:
+        if not is_current(tables, dataset, metric, other, version):
+            Unfinished(tables, dataset, metric, other, version).keep(rows)
 
 
 def _fill(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, ClassVar, NamedTuple, Protocol, TypeVar
 
 from resources.parallel import ordered_map
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, changed, explain
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, changed, explain, replaced
 
 T = TypeVar("T")
 
@@ -122,6 +122,24 @@ class Backend(Protocol):
     def refused(self, uri: str, action: str) -> StorageError:
         """The error of a scheme that is read only."""
         return StorageError(f"cannot {action} '{uri}': {self.read_only}", kind="invalid")
+
+    def version(self, uri: str) -> str:
+        """What tells an object from any other that is put in its place; empty when there is none."""
+        try:
+            return self.stat(uri).etag or ""
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            return ""
+
+    def replace(self, uri: str, data: bytes, version: str) -> None:
+        """Put an object in place of one version of it; ``changed`` if another is there.
+
+        This body looks first, so of two writers at the same moment the last one wins.
+        """
+        if self.version(uri) != version:
+            raise replaced(uri)
+        self.write(uri, data)
 
     def path(self, uri: str) -> Path | None:
         """The file of this machine that a URI is; None where it is none."""

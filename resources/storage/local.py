@@ -3,12 +3,14 @@
 Belongs here: the direct way to local files: one ``stat`` an entry, writes that are moved into place.
 """
 
+import fcntl
 import os
 import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -21,6 +23,7 @@ from resources.storage.objects import (
     StorageError,
     explain,
     local_path,
+    replaced,
     there_already,
 )
 
@@ -134,9 +137,21 @@ class LocalBackend(Backend):
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
         """See ``Backend``; the file is written beside its place, synced to disk and moved there."""
-        return self._fill(uri, fill, create_only=False)
+        return self._fill(uri, fill)
 
-    def _fill(self, uri: str, fill: Callable[[Path], T], create_only: bool) -> T:
+    def version(self, uri: str) -> str:
+        """See ``Backend``."""
+        try:
+            found = os.stat(local_path(uri))
+        except OSError:
+            return ""
+        return f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
+
+    def replace(self, uri: str, data: bytes, version: str) -> None:
+        """See ``Backend``."""
+        self._fill(uri, lambda path: path.write_bytes(data), replacing=version)
+
+    def _fill(self, uri: str, fill: Callable[[Path], T], create_only: bool = False, replacing: str | None = None) -> T:
         target = Path(local_path(uri))
         temporary: Path | None = None
         try:
@@ -150,7 +165,10 @@ class LocalBackend(Backend):
                 os.fsync(file.fileno())
             if create_only:
                 _link(temporary, target, uri)
-            else:
+                return result
+            with _alone_in(target.parent):
+                if replacing is not None and self.version(uri) != replacing:
+                    raise replaced(uri)
                 temporary.replace(target)
             return result
         except OSError as error:
@@ -166,6 +184,21 @@ class LocalBackend(Backend):
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes of ours from moving files into a folder, so that none comes between a look and a move.
+
+    Where a file system knows no locks, of two writers at the same moment the last one wins. A killed process holds none.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _link(temporary: Path, target: Path, uri: str) -> None:

@@ -153,6 +153,11 @@ def there_already(uri: str) -> StorageError:
     return StorageError(f"'{uri}' is there already, and was to be created only", kind="exists")
 
 
+def replaced(uri: str) -> StorageError:
+    """The error of a write that was to replace one version, when another is there."""
+    return StorageError(f"'{uri}' was replaced meanwhile; start again", kind="changed")
+
+
 def content_is(path: Path, tag: str) -> bool:
     """Whether a local file holds the bytes that a tag stands for.
 

@@ -184,6 +184,22 @@ class Storage:
         """
         self.backend(uri).write(uri, data, create_only)
 
+    def version(self, uri: str) -> str:
+        """What tells an object from any other that is put in its place; empty when there is none.
+
+        Raises:
+            StorageError: it cannot be reached.
+        """
+        return self.backend(uri).version(uri)
+
+    def replace(self, uri: str, data: bytes, version: str) -> None:
+        """Put an object in place of one ``version`` of it, in one step.
+
+        Raises:
+            StorageError: as ``write``; ``changed`` if another version is there by now, which stays.
+        """
+        self.backend(uri).replace(uri, data, version)
+
     def delete(self, uri: str) -> None:
         """Remove one object; it is no error if it is gone already."""
         self.backend(uri).delete(uri)

@@ -124,16 +124,24 @@ class Tables:
         """The shards of a table that have a file, sorted."""
         return [n.removesuffix(SUFFIX) for n in self.list(TableRef(dataset, table).folder) if n.endswith(SUFFIX)]
 
-    def write(self, table: "pa.Table", place: Place, footer: Mapping[str, str] | None = None) -> None:
+    def version(self, place: Place) -> str:
+        """What tells a file from any other that is put in its place; empty when there is none."""
+        return self.storage.version(self.uri(place))
+
+    def write(
+        self, table: "pa.Table", place: Place, footer: Mapping[str, str] | None = None, replacing: str | None = None
+    ) -> None:
         """Write a table in one step, zstd-compressed.
 
         Args:
             table: the rows; field metadata (descriptions) is kept.
             place: where.
             footer: strings to keep in the file's footer.
+            replacing: the ``version`` that alone may be replaced; None replaces any.
 
         Raises:
-            StorageError: no space, no right, a read-only store. Nothing half written stays.
+            StorageError: no space, no right, a read-only store; ``changed`` if another version is there. Nothing half
+                written stays.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -146,12 +154,16 @@ class Tables:
             rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
             pq.write_table(table, sink, compression=COMPRESSION, use_dictionary=_repetitive(table), row_group_size=rows)
 
-        if is_local(uri):
+        if replacing is None and is_local(uri):
             self.storage.fill(uri, fill)
         else:
             buffer = pa.BufferOutputStream()
             fill(buffer)
-            self.storage.write(uri, buffer.getvalue().to_pybytes())
+            data = buffer.getvalue().to_pybytes()
+            if replacing is None:
+                self.storage.write(uri, data)
+            else:
+                self.storage.replace(uri, data, replacing)
         pa.default_memory_pool().release_unused()  # what encoding took, several times the rows
 
     def write_query(

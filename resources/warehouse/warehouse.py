@@ -5,7 +5,7 @@ opening DuckDB (``connection.py``).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,11 @@ from resources.warehouse.views import View, dataset_views, model_views, quote
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 CATALOG = "catalog.duckdb"
+ATTEMPTS = 5
+"""Tries of a query while other processes replace files that it reads."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,34 @@ class Warehouse:
     def connect_bare(self) -> "duckdb.DuckDBPyConnection":
         """A new in-memory connection without views, with this resource's limits."""
         return self._open(":memory:")
+
+    def ask(self, query: str, parameters: Sequence[object] = (), **given: "pa.Table") -> "pa.Table":
+        """The rows of one query over files of the store (``views.files``), without any view.
+
+        DuckDB reads the footers of many files before their rows, and fails when one is replaced in between: it is asked again.
+
+        Args:
+            query: one SELECT.
+            parameters: values of its ``?``.
+            given: tables that it may name.
+
+        Raises:
+            duckdb.Error: it fails each time, or is no query.
+        """
+        import duckdb
+
+        for attempt in range(ATTEMPTS):
+            with self.connect_bare() as con:
+                for name, table in given.items():
+                    con.register(name, table)
+                try:
+                    return con.execute(query, parameters).to_arrow_table()
+                except duckdb.ProgrammingError:
+                    raise
+                except duckdb.Error:
+                    if attempt + 1 == ATTEMPTS:
+                        raise
+        raise AssertionError("the last attempt returns or raises")
 
     def refresh(self) -> None:
         """Write a new ``catalog.duckdb`` and put it in place in one step; readers of the old one are not disturbed.

@@ -30,7 +30,7 @@ def test_pictures_come_from_the_cache_and_else_under_the_rules_of_their_dataset(
     wrong = replace(wrong, mistakes=tuple(mistakes))
     of_sample = {sample_id: uri for uri, sample_id in samples.items()}
 
-    place = place_of(Storage(), dataset.resources.tables, "d")
+    place = place_of(Storage(), dataset.resources.warehouse, "d")
     before = len(web.requests)
     assert mistake_sheet(place, wrong, of_sample) is not None and len(web.requests) == before
     shutil.rmtree(tmp_path / "cache")

@@ -129,4 +129,5 @@ def test_sheet_shows_pictures_that_moved(dataset: Dataset) -> None:
     dataset.run()
     tables = dataset.resources.tables
     old = tables.read(TableRef("d", "samples", "00000"))
-    assert sample_sheet(place_of(dataset.resources.storage, tables, "d", old["sample_id"].to_pylist()), old) is not None
+    place = place_of(dataset.resources.storage, dataset.resources.warehouse, "d", old["sample_id"].to_pylist())
+    assert sample_sheet(place, old) is not None

@@ -122,3 +122,19 @@ def test_web_page_replaced_while_it_is_fetched_is_not_kept_as_the_old_one(
     assert Storage().download(uri).read_bytes() == b"two"
     web.serve("/a.txt", one)
     assert Storage().download(uri).read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("server", ["swift", "old"])
+def test_only_the_version_that_was_read_is_replaced(root: str, old: Unconditional, server: str) -> None:
+    storage = Storage(s3=S3Settings(endpoint=old.endpoint)) if server == "old" else Storage()
+    uri = f"{root}/table"
+    storage.write(uri, b"first")
+    first = storage.version(uri)
+    storage.replace(uri, b"second", first)
+    with pytest.raises(StorageError, match="was replaced meanwhile") as error:
+        storage.replace(uri, b"third", first)
+    assert error.value.kind == "changed" and storage.read_bytes(uri) == b"second"
+    storage.delete(uri)
+    with pytest.raises(StorageError, match="was replaced meanwhile"):
+        storage.replace(uri, b"third", first)
+    assert storage.version(uri) == "" and not storage.exists(uri)

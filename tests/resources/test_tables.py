@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.storage import Storage
+from resources.storage import Storage, StorageError
 from resources.tables import StoreFile, Tables, TablesError
 
 
@@ -51,3 +51,16 @@ def test_only_values_that_repeat_get_a_dictionary(tables: Tables) -> None:
         columns.column(n).path_in_schema: columns.column(n).has_dictionary_page for n in range(columns.num_columns)
     }
     assert {name for name, dictionary in found.items() if dictionary} == {"status", "tags.list.element"}
+
+
+def test_only_the_version_that_was_read_is_replaced(tables: Tables, tmp_path: Path) -> None:
+    place = StoreFile("t.parquet")
+    assert tables.version(place) == ""
+    tables.write(pa.table({"x": [1]}), place)
+    first = tables.version(place)
+    tables.write(pa.table({"x": [2]}), place, replacing=first)
+    with pytest.raises(StorageError, match="was replaced meanwhile") as error:
+        tables.write(pa.table({"x": [3]}), place, replacing=first)
+    assert error.value.kind == "changed"
+    assert tables.read(place)["x"].to_pylist() == [2]
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"], "nothing half written stays"

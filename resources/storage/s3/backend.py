@@ -20,8 +20,8 @@ from typing import IO, NamedTuple
 from urllib.parse import unquote_plus
 
 from resources.storage.backend import SMALL_BYTES, Backend
-from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, there_already
-from resources.storage.s3.conditions import create, read_version
+from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, replaced, there_already
+from resources.storage.s3.conditions import create, read_version, replace
 from resources.storage.s3.errors import error_of_code
 from resources.storage.s3.parts import (
     COPIED_PART_BYTES,
@@ -198,6 +198,18 @@ class S3Backend(Backend):
             etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
             if not (refused.repeated and self.stat(uri).etag == etag):  # it may be ours: its answer was lost
                 raise there_already(uri) from None
+
+    def replace(self, uri: str, data: bytes, version: str) -> None:
+        """See ``Backend``; kept by the server, see ``s3_conditions.replace``."""
+        bucket, key = split(uri)
+        try:
+            replace(self.requests, uri, bucket, key, version, data)
+        except Refused as refused:
+            if refused.status not in (404, 412):
+                raise
+            ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if not (refused.repeated and self.stat(uri).etag == ours):  # it may be ours: its answer was lost
+                raise replaced(uri) from None
 
     def delete(self, uri: str) -> None:
         """See ``Backend``."""

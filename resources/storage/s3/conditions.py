@@ -1,6 +1,6 @@
-"""Requests of S3 that hold under a condition only: create what is not there, read what did not change.
+"""Requests of S3 that hold under a condition only: create what is not there, read or replace what did not change.
 
-Belongs here: these two, also on servers that do not know conditions (they answer 501). Does not belong here: sending and
+Belongs here: these, also on servers that do not know conditions (they answer 501). Does not belong here: sending and
 repeating (``s3_requests.py``).
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from resources.storage.objects import StorageError, changed, there_already
+from resources.storage.objects import StorageError, changed, replaced, there_already
 
 if TYPE_CHECKING:
     from resources.storage.s3.requests import Answer, S3Requests
@@ -43,6 +43,35 @@ def create(requests: "S3Requests", operation: str, uri: str, bucket: str, key: s
         if etag_of(requests, uri, bucket, key):
             raise there_already(uri) from None
         requests.call(operation, uri, "write", **place)
+
+
+def replace(requests: "S3Requests", uri: str, bucket: str, key: str, etag: str, data: bytes) -> None:
+    """A write in place of one version, kept by the server. One without conditional writes is looked at first.
+
+    There, of two writers at the same moment the last one wins.
+
+    Args:
+        requests: the connection.
+        uri: of the object, for errors.
+        bucket, key: where.
+        etag: of the version that may be replaced, without quotes.
+        data: the new bytes.
+
+    Raises:
+        Refused: the server's answer is an error; 412 or 404 if the version is not there any more.
+        StorageError: not reachable; ``changed`` if such a server has another version.
+    """
+    from resources.storage.s3.requests import Refused
+
+    place = {"Bucket": bucket, "Key": key, "Body": data}
+    try:
+        requests.call("put_object", uri, "write", IfMatch=f'"{etag}"', **place)
+    except Refused as refused:
+        if refused.status != NOT_IMPLEMENTED:
+            raise
+        if etag_of(requests, uri, bucket, key) != etag:
+            raise replaced(uri) from None
+        requests.call("put_object", uri, "write", **place)
 
 
 def read_version(

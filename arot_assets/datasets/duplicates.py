@@ -1,0 +1,259 @@
+"""Equal objects: which of them is the sample, and which are its duplicates.
+
+Belongs here: marking the rows of ``samples`` of equal bytes, within a shard and over all shards. Does not belong here: pictures
+that look alike, reading objects (``samples.py``).
+
+Of all present objects with the same bytes the first one is ``ok``, in the inventory's order: by the shard for which this object
+was first listed, as large and as old as it is now, then by uri. So an object whose caption changed, or that left and came back,
+keeps its place, and later copies never take it. The others are ``duplicate``, and name the first in ``duplicate_of``. A row says
+what its own object is: caption and sidecar are those of the copy that is ``ok``, and when that one leaves, those of the next.
+
+Shards are built in any order, by any number of processes; each build knows its own shard only. ``settle`` then looks at all of
+them, and rewrites those whose marks differ from that rule. What it needs is in the footers, as long as nothing changed; else it
+reads the ids, and all else only of rows that have equals. It may be killed, and run in several processes at once: a shard is
+replaced in one step, if it is still the one that was read, and whoever settles goes on until a look finds nothing to change.
+
+The row of an object that left stays as it is, with its measurements, which are found by content. Only where the first copy lies
+in the same shard it becomes a duplicate too: a shard has one ``ok`` row of the same bytes.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from resources.parallel import ordered_map
+from resources.storage import StorageError
+from resources.storage.objects import is_local
+from resources.tables import INVENTORY, SAMPLES, StoreFile, TableRef, Tables
+from resources.tables.tables import FAR_THREADS, FOOTER_PREFIX
+from resources.warehouse import Warehouse
+from resources.warehouse.views import files
+
+RULE = "1"
+"""Change it when another copy is to be the sample: every dataset is then settled again."""
+MARKS = "marks"
+"""Key of a shard's footer: digest of what its rows say of equal objects."""
+KNOWN = ("ok", "duplicate")
+"""Statuses of rows whose bytes count."""
+_ROWS = pa.schema([(name, pa.string()) for name in ("sample_id", "uri", "status", "duplicate_of", "shard")])
+
+
+@dataclass
+class Settled:
+    """What settling changed.
+
+    Attributes:
+        originals: rows that became ``ok``.
+        duplicates: rows that became ``duplicate``, or of another original.
+        shards: shards that were rewritten.
+    """
+
+    originals: int = 0
+    duplicates: int = 0
+    shards: set[str] = field(default_factory=set)
+
+
+def samples_digest(sample_ids: Iterable[str]) -> str:
+    """Digest (16 hex digits) of the set of samples that metric tables must cover."""
+    return hashlib.sha256("\n".join(sorted(set(sample_ids))).encode()).hexdigest()[:16]
+
+
+def shard_footer(table: pa.Table, version: str) -> dict[str, str]:
+    """The footer of one shard of samples.
+
+    Args:
+        table: its rows.
+        version: the ``samples_version`` that they have.
+    """
+    ok = table.filter(pc.equal(table["status"], "ok"))
+    columns = (table[name].to_pylist() for name in ("uri", "sample_id", "status", "duplicate_of"))
+    marks = json.dumps([row for row in zip(*columns, strict=True) if row[2] in KNOWN])
+    return {
+        "samples_version": version,
+        "samples_digest": samples_digest(ok["sample_id"].to_pylist()),
+        "statuses": json.dumps(Counter(table["status"].to_pylist())),
+        MARKS: hashlib.sha256(marks.encode()).hexdigest()[:16],
+    }
+
+
+def mark(row: dict[str, Any], original: str) -> None:
+    """Say of a row whose object is the sample, or a duplicate of the one at this address."""
+    same = original == row["uri"]
+    row.update(
+        status="ok" if same else "duplicate",
+        reason=None if same else f"same bytes as {original}",
+        duplicate_of=None if same else original,
+    )
+
+
+def mark_within(rows: Sequence[dict[str, Any]]) -> None:
+    """Among the present rows of one shard that have the same bytes keep one ``ok``: the first.
+
+    Where one of them is known to have its original in another shard, all are duplicates of that; ``settle`` looks whether
+    it still is.
+    """
+    here = {row["uri"] for row in rows}
+    originals = {
+        row["sample_id"]: row["duplicate_of"]
+        for row in rows
+        if row["status"] == "duplicate" and row["duplicate_of"] and row["duplicate_of"] not in here
+    }
+    for row in rows:
+        if row["status"] in KNOWN:
+            mark(row, originals.setdefault(row["sample_id"], row["uri"]))
+
+
+def is_settled(tables: Tables, dataset: str) -> bool:
+    """Whether there is nothing to settle; reads footers and no row."""
+    state = _state(tables, dataset)
+    return state is None or _read_settled(tables, dataset) == state
+
+
+def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] | None = None) -> Settled:
+    """Let each shard that is there say which of equal objects is the sample; rewrites only shards that say otherwise.
+
+    Args:
+        warehouse: over the lake.
+        dataset: the dataset's name.
+        announce: called with a shard before it is rewritten, so that whoever is told is told whatever happens then.
+
+    Raises:
+        StorageError: the store cannot be read or written; what was there stays, and is settled the next time.
+    """
+    tables = warehouse.tables
+    result = Settled()
+    state = _state(tables, dataset)
+    while state is not None and _read_settled(tables, dataset) != state:
+        shards = tables.shards(dataset, SAMPLES)
+        changes = _changes(warehouse, dataset, _rows_with_equals(tables, dataset, shards))
+        for shard, originals in changes.items():
+            if announce is not None:
+                announce(shard)
+            _rewrite(tables, TableRef(dataset, SAMPLES, shard), originals, result)
+        before, state = state, _state(tables, dataset)
+        if not changes and state == before:  # all that was looked at is still so
+            tables.write_bytes(state.encode(), _settled_file(dataset))
+    return result
+
+
+def _settled_file(dataset: str) -> StoreFile:
+    return StoreFile(f"{TableRef(dataset, SAMPLES).folder}/settled")
+
+
+def _read_settled(tables: Tables, dataset: str) -> str | None:
+    """The state that was last found settled."""
+    try:
+        return tables.read_bytes(_settled_file(dataset)).decode()
+    except StorageError as error:
+        if error.kind != "not_found":
+            raise
+        return None
+
+
+def _state(tables: Tables, dataset: str) -> str | None:
+    """Digest of all that settling depends on, and of what it leaves; None before there are samples. Reads footers only."""
+    inventory = tables.footer_if_any(TableRef(dataset, INVENTORY))
+    heads = tables.heads(dataset, SAMPLES)
+    if inventory is None or not heads:
+        return None
+    shards = [[shard, head.footer.get(MARKS) or head.footer["samples_digest"]] for shard, head in heads.items()]
+    return hashlib.sha256(json.dumps([RULE, inventory.get("changed_at"), shards]).encode()).hexdigest()
+
+
+def _rows_with_equals(tables: Tables, dataset: str, shards: Sequence[str]) -> pa.Table:
+    """The rows, schema ``_ROWS``, whose bytes other rows have too, and all that are marked as duplicates."""
+    threads = None if is_local(tables.root) else FAR_THREADS
+
+    def ids(shard: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        found = tables.read(TableRef(dataset, SAMPLES, shard), columns=["sample_id", "status"])
+        known = found.filter(pc.is_in(found["status"], value_set=pa.array(KNOWN)))
+        return _hashes(known["sample_id"]), pc.equal(known["status"], "duplicate").to_numpy()
+
+    found = list(ordered_map(ids, shards, threads))
+    if not found:
+        return _ROWS.empty_table()
+    values, counts = np.unique(np.concatenate([hashes for hashes, _ in found]), return_counts=True)
+    several = values[counts > 1]
+    wanted = [s for s, (h, marked) in zip(shards, found, strict=True) if marked.any() or np.isin(h, several).any()]
+
+    def rows(shard: str) -> pa.Table:
+        columns = ["sample_id", "uri", "status", "duplicate_of"]
+        table = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
+        known = table.filter(pc.is_in(table["status"], value_set=pa.array(KNOWN)))
+        marked = pc.equal(known["status"], "duplicate").to_numpy()
+        some = known.filter(pa.array(np.isin(_hashes(known["sample_id"]), several) | marked))
+        return some.append_column("shard", pa.repeat(shard, some.num_rows)).select(_ROWS.names).cast(_ROWS)
+
+    return pa.concat_tables([_ROWS.empty_table(), *ordered_map(rows, wanted, threads)])
+
+
+def _hashes(sample_ids: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """The first half of each id: equal for equal ids, and a chance meeting costs nothing but a look."""
+    raw = bytes.fromhex("".join(sample_ids.to_pylist()))
+    return np.frombuffer(raw, np.uint64)[::2].copy()
+
+
+def _changes(warehouse: Warehouse, dataset: str, rows: pa.Table) -> dict[str, dict[str, str]]:
+    """Shard -> uri -> address of the original, of all rows that say another thing."""
+    if not rows.num_rows:
+        return {}
+    found = warehouse.ask(
+        f"""
+        with listed as (
+            select uri, shard, state = 'present' as present,
+                min(shard) over (partition by uri, size, mtime, etag) as place
+            from {files(warehouse.tables, dataset, INVENTORY)} where uri in (select uri from rows_)
+        ), placed as (
+            select * from rows_ join listed using (uri, shard)
+        ), first as (
+            select sample_id, min({{'place': place, 'uri': uri, 'shard': shard}}) as o from placed where present group by 1
+        )
+        select shard, uri, o.uri as original, shard = o.shard and uri = o.uri as itself
+        from placed join first using (sample_id)
+        where case
+            when not present then shard = o.shard and status = 'ok'
+            when itself then status <> 'ok'
+            else status <> 'duplicate' or duplicate_of is distinct from o.uri
+        end
+        order by shard""",
+        rows_=rows,
+    )
+    changes: dict[str, dict[str, str]] = {}
+    for shard, uri, original in zip(*(found[c].to_pylist() for c in ("shard", "uri", "original")), strict=True):
+        changes.setdefault(shard, {})[uri] = original
+    return changes
+
+
+def _rewrite(tables: Tables, ref: TableRef, originals: Mapping[str, str], result: Settled) -> None:
+    """Mark rows of one shard; if it was replaced since it was read, it is left for the next look."""
+    version = tables.version(ref)
+    table = tables.read(ref)
+    rows = table.select(["uri", "status", "reason", "duplicate_of"]).to_pylist()
+    counts = Counter[str]()
+    for row in rows:
+        if row["uri"] in originals and row["status"] in KNOWN:
+            mark(row, originals[row["uri"]])
+            counts[row["status"]] += 1
+    for name in ("status", "reason", "duplicate_of"):
+        position = table.schema.get_field_index(name)
+        values = pa.array([row[name] for row in rows], pa.string())
+        table = table.set_column(position, table.schema.field(position), values)
+    kept = {k.removeprefix(FOOTER_PREFIX).decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    footer = kept | shard_footer(table, kept["samples_version"])
+    try:
+        tables.write(table, ref, footer=footer, replacing=version)
+    except StorageError as error:
+        if error.kind != "changed":
+            raise
+        return
+    result.shards.add(ref.shard)
+    result.originals += counts["ok"]
+    result.duplicates += counts["duplicate"]
