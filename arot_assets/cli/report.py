@@ -29,7 +29,8 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
       arot report demo --out report.html
       arot report demo --sql
     """
-    from arot_assets.datasets.places import place_of
+    from arot_assets.datasets.places import all_roots, place_of
+    from arot_assets.local_paths import LocalPaths
     from arot_assets.report.answers import ask, has_samples
     from arot_assets.report.page import page
     from arot_assets.report.text import lines
@@ -46,7 +47,8 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     if out:
         target = out if "://" in out else absolute(out)
         shown = [e.sample_id for answer in answers.asked for e in answer.examples if e.sample_id is not None]
-        text = page(answers, _thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)))
+        paths = LocalPaths(all_roots(resources.tables, dataset))
+        text = page(answers, _thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)), paths)
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:

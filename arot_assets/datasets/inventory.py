@@ -42,6 +42,10 @@ NOT_TAKEN = "not_taken"
 """Key of the footer: what ``not_taken`` said of the listing."""
 REVALIDATED = "revalidated"
 """Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
+ROOT = "root"
+"""Key of the footer: the address that the uris of the last listing begin with."""
+EARLIER_ROOTS = "earlier_roots"
+"""Key of the footer: the roots of earlier listings (JSON), the newest first; rows of what left begin with them."""
 MEDIUM = "medium"
 """Key of the footer: the name of the dataset's medium; absent in inventories of when there was one only (``media.FIRST``)."""
 RULES = "urls"
@@ -290,6 +294,12 @@ def _rules(declaration: DatasetDeclaration) -> str:
     return declaration.archives.model_dump_json() if declaration.archives is not None else ""
 
 
+def _roots(footer: Mapping[str, str], root: str) -> dict[str, str]:
+    """What the next footer says of roots, after one that may be empty; ``root`` is that of the listing."""
+    known = [footer[ROOT], *json.loads(footer.get(EARLIER_ROOTS, "[]"))] if ROOT in footer else []
+    return {ROOT: root, EARLIER_ROOTS: json.dumps([one for one in dict.fromkeys(known) if one != root])}
+
+
 def _without_great_loss(
     declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
 ) -> Listing:
@@ -298,7 +308,7 @@ def _without_great_loss(
     Raises:
         InventoryError: so many are missing that subsets would shrink before anybody asked why.
     """
-    if previous is None or declaration.allow_empty or footer.get("root") != declaration.root:
+    if previous is None or declaration.allow_empty or footer.get(ROOT) != declaration.root:
         return listing
     known = pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
     missing = known - listing.objects.num_rows - len(listing.unsettled)
@@ -374,10 +384,11 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
         previous, listing = revalidate(storage, declaration, previous, listing, again)
     difference = compare(previous, listing.objects)
     result = plan(previous, listing.objects, now, declaration.shard_size, difference)
+    roots = _roots(footer or {}, declaration.root)
     if footer is None or result.differs:
         change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
         footer = {"changed_at": now.isoformat(), "change": change}
-    footer |= {"root": declaration.root, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
+    footer |= {**roots, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
     footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
     footer |= {PROBLEMS: "\n".join(listing.problems)}
     footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()})}

@@ -4,12 +4,13 @@ Belongs here: what its last inventory noted, for the rooms downstream that have 
 files (``reach.py``), where objects are (``presence.py``).
 """
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from arot_assets.datasets.declaration import UrlList
-from arot_assets.datasets.inventory import MEDIUM, RULES, InventoryError
+from arot_assets.datasets.inventory import EARLIER_ROOTS, MEDIUM, ROOT, RULES, InventoryError
 from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader, under
 from arot_assets.media.media import FIRST, MEDIA
@@ -49,10 +50,19 @@ def dataset_root(tables: Tables, dataset: str) -> str:
     Raises:
         InventoryError: there is no inventory yet.
     """
+    return all_roots(tables, dataset)[0]
+
+
+def all_roots(tables: Tables, dataset: str) -> list[str]:
+    """The source of a dataset and where it was before, the newest first.
+
+    Raises:
+        InventoryError: there is no inventory yet.
+    """
     footer = tables.footer_if_any(TableRef(dataset, INVENTORY))
-    if footer is None or "root" not in footer:
+    if footer is None or ROOT not in footer:
         raise InventoryError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
-    return footer["root"]
+    return [footer[ROOT], *json.loads(footer.get(EARLIER_ROOTS, "[]"))]
 
 
 def place_of(storage: Storage, warehouse: Warehouse, dataset: str, sample_ids: Collection[str] | None = None) -> Place:

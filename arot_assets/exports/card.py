@@ -96,9 +96,7 @@ def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, coun
     parts += [f"SQL of `{m.name}`:\n\n````sql\n{m.sql.strip()}\n````" for m in lineage.models]
     parts += ["## Licence", f"`{declaration.license}`"]
     text = "\n\n".join(part for part in parts if part).replace("<!--", "&lt;!--")
-    for folder, shown in lineage.folders.items():
-        text = text.replace(folder, shown)
-    return f"{BEGIN}\n\n{text}\n\n{END}"
+    return f"{BEGIN}\n\n{rows.paths.removed(text)}\n\n{END}"
 
 
 def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:

@@ -10,13 +10,13 @@ from arot_assets.classifiers.promotion import ROOT, current, load_head
 from arot_assets.datasets.inventory import COMMIT, INVENTORY
 from arot_assets.datasets.places import dataset_root
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.rows import Rows, added_descriptions, shown_source
+from arot_assets.exports.rows import Rows, added_descriptions
+from arot_assets.local_paths import shown_source
 from arot_assets.metrics.registry import get_metric, known_metrics
 from arot_assets.subsets.describe import ModelColumn, ModelResult
 from arot_assets.subsets.project import WIDE, Project
 from arot_assets.subsets.runner import load_result, stale_models, waiting_models
 from resources.models.catalogue import find_entry
-from resources.storage.objects import is_local
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
@@ -59,13 +59,11 @@ class Lineage:
         models: the SQL models, upstream first; the last is the subset.
         sources: datasets.
         tables: metric tables.
-        folders: local folder -> the address that may be published for it.
     """
 
     models: tuple[ModelResult, ...]
     sources: tuple[Source, ...]
     tables: tuple[Table, ...]
-    folders: dict[str, str]
 
     @property
     def subset(self) -> ModelResult:
@@ -104,8 +102,7 @@ def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
         for found in (project.source(*s) for s in project.inputs(model.name)[1])
     }
     metrics = sorted(t for t in read if t[1] not in (SAMPLES, WIDE, "inventory"))
-    folders = {root: shown_source(root) for root in roots.values() if is_local(root)}
-    return Lineage(models, sources, tuple(_table(tables, *t) for t in metrics), folders)
+    return Lineage(models, sources, tuple(_table(tables, *t) for t in metrics))
 
 
 def column_texts(lineage: Lineage) -> dict[str, str]:

@@ -20,7 +20,6 @@ from arot_assets.exports.folder import known_pictures, place
 from arot_assets.exports.originals import Gone, picture_rows, read_original
 from arot_assets.exports.plan import Plan, make_plan
 from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
-from arot_assets.exports.rows import batch_schema, read_batches
 from arot_assets.exports.upload import Uploaded, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
@@ -170,7 +169,7 @@ def _is_current(plan: Plan, remote: Remote) -> bool:
     known = known_pictures(declaration.split, remote.files) if declaration.layout == "folder" else lambda _: True
     return all(
         isinstance(read_original(places, row), Gone) if row["sample_id"] in left_out else known(row)
-        for batch in read_batches(plan.con, plan.rows.sql, batch_schema(plan.rows))
+        for batch in plan.rows.batches(plan.con)
         for row in picture_rows(batch)
     )
 
@@ -216,7 +215,7 @@ def _paths(plan: Plan, state: State) -> set[str]:
     wanted = set(state.files)
     if plan.declaration.layout == "folder":
         left_out = set(state.left_out)
-        for batch in read_batches(plan.con, plan.rows.sql, batch_schema(plan.rows)):
+        for batch in plan.rows.batches(plan.con):
             rows = [r for r in picture_rows(batch) if r["sample_id"] not in left_out]
             wanted |= {f"{state.split}/{place(r['sample_id'], r['format'])}" for r in rows}
     return wanted

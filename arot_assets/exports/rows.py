@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from arot_assets.datasets.places import dataset_root
+from arot_assets.datasets.places import all_roots
 from arot_assets.datasets.samples import COMMON
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import plain_type, type_name
+from arot_assets.local_paths import LocalPaths
 from arot_assets.subsets.project import Project
-from resources.storage.objects import is_local
 from resources.tables import Tables
 from resources.warehouse.views import literal, quote
 
@@ -55,6 +55,7 @@ class Rows:
         picture_bytes: of all pictures.
         value_bytes: of all values.
         cuts: for each file, the number of rows in each of its row groups.
+        paths: takes out of texts what tells of this machine.
     """
 
     sql: str
@@ -65,12 +66,11 @@ class Rows:
     picture_bytes: int
     value_bytes: int
     cuts: tuple[tuple[int, ...], ...]
+    paths: LocalPaths
 
-
-def read_batches(con: "duckdb.DuckDBPyConnection", sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of a query in batches, cast to a schema."""
-    for batch in con.execute(sql).to_arrow_reader(BATCH_ROWS):
-        yield batch.cast(schema)
+    def batches(self, con: "duckdb.DuckDBPyConnection") -> Iterator[pa.RecordBatch]:
+        """The rows, of ``batch_schema``: the published columns without local paths, and those of the picture as they are."""
+        return _read_batches(con, self.sql, batch_schema(self), self.paths)
 
 
 def plan_rows(
@@ -94,12 +94,14 @@ def plan_rows(
         raise ExportError(
             f"subset '{declaration.subset}' does not read the samples of any dataset, so it has no images"
         )
-    sql = _query(declaration, tables, con, datasets)
+    sql = _query(declaration, con, datasets)
+    paths = LocalPaths(root for d in datasets for root in all_roots(tables, d))
     _check_ids(declaration, con)
     found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
     whole = pa.schema([pa.field(f.name, plain_type(f.type, f.name)) for f in found])
     schema = pa.schema([f for f in whole if not f.name.startswith(PICTURE)])
-    digest, count, sizes = _digest(read_batches(con, sql, whole))
+    _check_names(declaration, schema, paths)
+    digest, count, sizes = _digest(_read_batches(con, sql, whole, paths))
     if not count:
         raise ExportError(f"subset '{declaration.subset}' has no rows; loosen its conditions before you publish it")
     cuts = _cuts(sizes, digest.size // count, declaration)
@@ -112,6 +114,7 @@ def plan_rows(
         int(sizes.sum()),
         digest.size,
         cuts,
+        paths,
     )
 
 
@@ -145,11 +148,9 @@ def regrouped(batches: Iterator[pa.RecordBatch], sizes: Sequence[int]) -> Iterat
         yield group
 
 
-def _query(
-    declaration: HubDatasetDeclaration, tables: Tables, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str]
-) -> str:
+def _query(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str]) -> str:
     subset = quote(declaration.subset)
-    own = {str(r[0]): str(r[1]) for r in con.execute(f"describe main.{subset}").fetchall()}
+    own = [str(r[0]) for r in con.execute(f"describe main.{subset}").fetchall()]
     offered = {**{name: f"m.{quote(name)}" for name in own}, **{n: f"s.{n}" for n in ADDED if n not in own}}
     chosen = list(offered) if declaration.columns is None else ["sample_id", *declaration.columns]
     chosen = list(dict.fromkeys(chosen))
@@ -165,9 +166,7 @@ def _query(
                 f"exports/{declaration.name}: a column must not be called '{name}', which is the image's. Give it another "
                 "name in SQL, or name the other `columns`"
             )
-    roots = [dataset_root(tables, d) for d in datasets]
-    described = {**own, "caption": own.get("caption", "VARCHAR"), "tags": own.get("tags", "VARCHAR[]")}
-    columns = [f"{_below(offered[n], described[n], roots)} as {quote(n)}" for n in chosen]
+    columns = [f"{offered[n]} as {quote(n)}" for n in chosen]
     columns += [f"s.{n} as {quote(PICTURE + n)}" for n in PICTURE_COLUMNS]
     samples = " union all by name ".join(
         f"select sample_id, {literal(d)} as dataset, uri, sha256, format, bytes, caption, tags from {quote(d)}.samples "
@@ -181,14 +180,24 @@ def _query(
         order by m.sample_id"""
 
 
-def _below(expression: str, kind: str, roots: Sequence[str]) -> str:
-    """A column without the address of its dataset's source: a local folder means nothing to others."""
-    if kind not in ("VARCHAR", "VARCHAR[]"):
-        return expression
-    text = "x" if kind == "VARCHAR[]" else expression
-    for root in roots:
-        text = f"replace({text}, {literal(root.rstrip('/') + '/')}, '')"
-    return f"list_transform({expression}, lambda x: {text})" if kind == "VARCHAR[]" else text
+def _read_batches(
+    con: "duckdb.DuckDBPyConnection", sql: str, schema: pa.Schema, paths: LocalPaths
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a query in batches, cast to a schema; what will be published holds no local path."""
+    for batch in con.execute(sql).to_arrow_reader(BATCH_ROWS):
+        columns = zip(schema.names, batch.cast(schema).columns, strict=True)
+        arrays = [c if name.startswith(PICTURE) else paths.removed_from(c) for name, c in columns]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _check_names(declaration: HubDatasetDeclaration, schema: pa.Schema, paths: LocalPaths) -> None:
+    for column in schema:
+        for name in (column.name, type_name(column.type)):
+            if paths.removed(name) != name:
+                raise ExportError(
+                    f"exports/{declaration.name}: '{name}' in the name of a column holds a path of this machine; give the column "
+                    "another name in SQL, or name the other `columns`"
+                )
 
 
 def _check_ids(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection") -> None:
@@ -260,10 +269,3 @@ def _cuts(sizes: np.ndarray, row_bytes: int, declaration: HubDatasetDeclaration)
 def added_descriptions() -> dict[str, str]:
     """What the columns mean that are added to those of the subset."""
     return {column.name: column.description for column in COMMON if column.name in ADDED}
-
-
-def shown_source(root: str) -> str:
-    """The address of a source in a form that may be published: only the name of a local folder, no query of a web address."""
-    if is_local(root):
-        return root.rstrip("/").rsplit("/", 1)[-1]
-    return root.partition("?")[0].partition("#")[0]

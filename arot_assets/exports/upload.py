@@ -20,7 +20,7 @@ from arot_assets.exports.originals import MANY, Gone, listed, picture_rows, read
 from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.plan import Plan
 from arot_assets.exports.repository import Remote
-from arot_assets.exports.rows import PICTURE, batch_schema, hashed, read_batches, regrouped, values_digest
+from arot_assets.exports.rows import PICTURE, batch_schema, hashed, regrouped, values_digest
 from arot_assets.media.medium import DecodeError, File, Pixels
 from arot_assets.progress import log, track
 from resources.parallel import fetching_threads
@@ -88,7 +88,7 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
         return None if there else read_original(places, row)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in read_batches(plan.con, rows.sql, schema):
+        for batch in rows.batches(plan.con):
             seen.add(hashed(batch))
             yield batch
 

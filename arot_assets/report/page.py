@@ -6,6 +6,7 @@ Belongs here: markup. Does not belong here: the questions (``questions.py``), an
 from collections.abc import Callable
 from html import escape
 
+from arot_assets.local_paths import LocalPaths
 from arot_assets.pictures import data_uri
 from arot_assets.report.answers import Answer, Answers, Example
 
@@ -28,12 +29,13 @@ pre { background: var(--tile); padding: .6rem; overflow-x: auto; font-size: 13px
 """
 
 
-def page(answers: Answers, thumbnail: Thumbnail) -> str:
-    """The whole page.
+def page(answers: Answers, thumbnail: Thumbnail, paths: LocalPaths) -> str:
+    """The whole page. It is handed on, so it tells nothing of the folders of this machine.
 
     Args:
         answers: what was found.
         thumbnail: makes the thumbnails; called once for each example.
+        paths: knows the sources of the dataset.
     """
     found = sorted((a for a in answers.asked if a.rows), key=lambda a: -a.rows)
     counts = ", ".join(f"{rows:,} {escape(status)}" for status, rows in answers.statuses.items())
@@ -52,7 +54,7 @@ def page(answers: Answers, thumbnail: Thumbnail) -> str:
         parts.append(
             f"<p class=none>Not answered ({names}): the dataset has no metric <code>{escape(table)}</code>.</p>"
         )
-    parts += [_section(a, thumbnail) for a in found]
+    parts += [_section(a, thumbnail, paths) for a in found]
     return "\n".join(parts) + "\n"
 
 
@@ -65,8 +67,8 @@ def _line(answer: Answer, rows: int) -> str:
     )
 
 
-def _section(answer: Answer, thumbnail: Thumbnail) -> str:
-    figures = "".join(_figure(example, thumbnail(example)) for example in answer.examples)
+def _section(answer: Answer, thumbnail: Thumbnail, paths: LocalPaths) -> str:
+    figures = "".join(_figure(example, thumbnail(example), paths) for example in answer.examples)
     more = answer.rows - len(answer.examples)
     rest = f"<p class=none>and {more:,} more</p>" if more > 0 else ""
     return (
@@ -76,8 +78,9 @@ def _section(answer: Answer, thumbnail: Thumbnail) -> str:
     )
 
 
-def _figure(example: Example, picture: bytes | None) -> str:
-    name = escape(example.uri.rsplit("/", 1)[-1])
+def _figure(example: Example, picture: bytes | None, paths: LocalPaths) -> str:
+    uri, shows = escape(paths.removed(example.uri)), escape(paths.removed(example.shows))
+    name = uri.rsplit("/", 1)[-1]
     shown = f"<img alt='{name}' src='{data_uri(picture)}'>" if picture else "<span class=none>no picture</span>"
-    words = f"{name}<br>{escape(example.shows)}"
-    return f"<figure title='{escape(example.uri)}'><div>{shown}</div><figcaption>{words}</figcaption></figure>"
+    words = f"{name}<br>{shows}"
+    return f"<figure title='{uri}'><div>{shown}</div><figcaption>{words}</figcaption></figure>"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from arot_assets.local_paths import LocalPaths
 from arot_assets.report.answers import Answers, ask
 from arot_assets.report.page import page
 from arot_assets.report.questions import QUESTIONS
@@ -108,6 +109,7 @@ def test_page_needs_nothing_beside_it_and_shows_hostile_text_as_text(
     shutil.copyfile(PHOTOS[0], folder / name)
     dataset = make_dataset(folder)
     dataset.run("cv2")
-    html = page(report(dataset), lambda example: b"\xff\xd8thumbnail")
+    html = page(report(dataset), lambda example: b"\xff\xd8thumbnail", LocalPaths([str(folder)]))
+    assert str(tmp_path) not in html
     assert "<script" not in html and "&lt;script&gt;" in html
     assert not re.search(r"(src|href)='(?!data:|#)", html)
