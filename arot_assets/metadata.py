@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from arot_assets.markdown import write_table
+
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
 
@@ -32,11 +34,4 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValu
     if not rows:
         return dg.MetadataValue.md("none")
     head = list(rows[0])
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in head) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return dg.MetadataValue.md(write_table(head, ([row[name] for name in head] for row in rows)))

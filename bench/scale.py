@@ -20,6 +20,8 @@ from pathlib import Path
 import results
 from scale_project import copy_project
 
+from arot_assets.markdown import write_table
+
 ROOT = Path(__file__).parents[1]
 MIB = 2**20
 DATASET = "scale"
@@ -246,9 +248,8 @@ def report(benches: list[Bench]) -> str:
     ]
     for bench in benches:
         parts += ["", f"**{bench.rows:,} samples, {-(-bench.rows // 5000):,} shards**", ""]
-        parts += ["| step | seconds | CPU s | peak MiB | limit | what came out |", "|---|---|---|---|---|---|"]
-        for m in bench.lines:
-            parts.append(f"| {m.what} | {m.seconds:.2f} | {m.cpu:.2f} | {m.mib:,.0f} | {m.limit} | {m.note} |")
+        rows = [(m.what, f"{m.seconds:.2f}", f"{m.cpu:.2f}", f"{m.mib:,.0f}", m.limit, m.note) for m in bench.lines]
+        parts.append(write_table(("step", "seconds", "CPU s", "peak MiB", "limit", "what came out"), rows))
     return "\n".join(parts)
 
 

@@ -16,6 +16,7 @@ from arot_assets.classifiers.scores import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
+from arot_assets.markdown import write_table
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
@@ -55,7 +56,7 @@ def _parts() -> Iterator[str]:
         **SIDECAR_NOTES,
         OPTED_OUT: "its server forbids training on it (`X-Robots-Tag: noai`); taken because of `honour_opt_out: false`",
     }
-    yield "\n".join(["| note | meaning |", "|---|---|", *(f"| `{k}` | {_cell(v)} |" for k, v in notes.items())]) + "\n"
+    yield write_table(("note", "meaning"), ((f"`{k}`", v) for k, v in notes.items())) + "\n"
     yield "## Every metric table\n\nOne row for each `ok` sample. Each metric table has these columns, and its own:\n"
     yield _fields(metric_schema(()))
     for name in sorted(known_metrics()):
@@ -74,29 +75,23 @@ def _parts() -> Iterator[str]:
 
 
 def _fields(schema: pa.Schema) -> str:
-    lines = ["| column | type | meaning |", "|---|---|---|"]
-    for field in schema:
-        text = (field.metadata or {}).get(b"description", b"").decode()
-        lines.append(f"| `{field.name}` | {_type(field.type)} | {_cell(text)} |")
-    return "\n".join(lines) + "\n"
+    texts = ((field.metadata or {}).get(b"description", b"").decode() for field in schema)
+    rows = ((f"`{field.name}`", _type(field.type), text) for field, text in zip(schema, texts, strict=True))
+    return write_table(("column", "type", "meaning"), rows) + "\n"
 
 
 def _columns(columns: Iterable[Column]) -> str:
-    lines = ["| column | type | allowed | meaning |", "|---|---|---|---|"]
+    rows = []
     for column in columns:
         bounds = (column.low, column.high)
         allowed = "" if bounds == (None, None) else " to ".join("any" if b is None else f"{b:,.10g}" for b in bounds)
-        lines.append(f"| `{column.name}` | {_type(column.type)} | {allowed} | {_cell(column.description)} |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{column.name}`", _type(column.type), allowed, column.description))
+    return write_table(("column", "type", "allowed", "meaning"), rows) + "\n"
 
 
 def _type(kind: pa.DataType) -> str:
     name = {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
-    return _cell(name.replace("halffloat", "float16").replace("element: ", "").replace("item: ", ""))
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return name.replace("halffloat", "float16").replace("element: ", "").replace("item: ", "")
 
 
 if __name__ == "__main__":

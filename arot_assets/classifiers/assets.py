@@ -23,10 +23,10 @@ from arot_assets.classifiers.scoring import ScoreResult, promoted_head, score_sh
 from arot_assets.classifiers.steps import label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
 from arot_assets.datasets.places import dataset_root
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import metric_schema
-from resources.errors import ArotError
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
@@ -80,21 +80,17 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         code_version=hashlib.sha256(declaration.labels.model_dump_json().encode()).hexdigest()[:12],
         automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
     )
+    @fails_in_words
     def labels(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        try:
-            with warehouse.connect() as con:
-                table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
-                gone = label_tables.unknown_samples(con, declaration, table)
-            if gone:
-                context.log.warning(
-                    f"{name}: {len(gone):,} labelled samples are not in '{dataset}' any more: {gone[:5]}"
-                )
-            digest = label_tables.labels_digest(table)
-            tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        with warehouse.connect() as con:
+            table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
+            gone = label_tables.unknown_samples(con, declaration, table)
+        if gone:
+            context.log.warning(f"{name}: {len(gone):,} labelled samples are not in '{dataset}' any more: {gone[:5]}")
+        digest = label_tables.labels_digest(table)
+        tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
         counts = table["label"].value_counts().to_pylist()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest),
@@ -124,17 +120,13 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         metadata={COLUMN_SCHEMA: column_schema(splits.SCHEMA)},
         automation_condition=_condition([metric_key(dataset, PHASH)], [labels_key]),
     )
+    @fails_in_words
     def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-        try:
-            labels = tables.read(classifier_file(name, "labels.parquet"))
-            with warehouse.connect() as con:
-                hashed = with_hashes(con, dataset, labels)
-            table = splits.make_split(
-                hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split
-            )
-            tables.write(table, classifier_file(name, "split.parquet"))
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        labels = tables.read(classifier_file(name, "labels.parquet"))
+        with warehouse.connect() as con:
+            hashed = with_hashes(con, dataset, labels)
+        table = splits.make_split(hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split)
+        tables.write(table, classifier_file(name, "split.parquet"))
         groups = len(set(table["group_id"].to_pylist()))
         return dg.MaterializeResult(
             metadata={
@@ -171,6 +163,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         "promoted when it reaches " + " and ".join(f"{k} {v:g}" for k, v in declaration.promote_if.items()) + ".",
         automation_condition=_condition([embedding], [split_key]),
     )
+    @fails_in_words
     def head(
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
@@ -179,10 +172,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from arot_assets.classifiers.training import train
 
-        try:
-            result = train(declaration, tables.read(classifier_file(name, "split.parquet")), storage, tables, warehouse)
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        result = train(declaration, tables.read(classifier_file(name, "split.parquet")), storage, tables, warehouse)
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
         if not result.trained:
@@ -238,21 +228,19 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
         automation_condition=shard_condition(head_key, another=another_head),
     )
+    @fails_in_words
     def scores(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        try:
-            head, why_no_head = promoted_head(tables, name)
-            for shard in context.partition_keys:
-                result = score_shard(tables, declaration, shard, head, why_no_head)
-                context.log.info(
-                    f"{dataset}/{name} {shard}: {result.rows} rows, {'scored' if result.computed else 'current'}"
-                )
-                context.add_asset_metadata(
-                    metadata=_shard_metadata(result), asset_key=metric_key(dataset, name), partition_key=shard
-                )
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        head, why_no_head = promoted_head(tables, name)
+        for shard in context.partition_keys:
+            result = score_shard(tables, declaration, shard, head, why_no_head)
+            context.log.info(
+                f"{dataset}/{name} {shard}: {result.rows} rows, {'scored' if result.computed else 'current'}"
+            )
+            context.add_asset_metadata(
+                metadata=_shard_metadata(result), asset_key=metric_key(dataset, name), partition_key=shard
+            )
         warehouse.refresh()
         return dg.MaterializeResult(metadata={"head": head.digest() if head else why_no_head})
 

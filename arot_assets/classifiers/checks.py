@@ -12,6 +12,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import classifier_file, latest
 from arot_assets.classifiers.split import leaking_groups
 from arot_assets.classifiers.steps import GOOD_ENOUGH, NO_LEAK
+from arot_assets.failures import fails_in_words
 from arot_assets.metrics.checks import conservation_check
 from resources.tables import Tables
 
@@ -30,6 +31,7 @@ def _split_does_not_leak(name: str) -> dg.AssetChecksDefinition:
         blocking=True,
         description="No group of near-duplicates is in more than one split.",
     )
+    @fails_in_words
     def no_leak(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
         leaking = leaking_groups(tables.read(classifier_file(name, "split.parquet"), columns=["group_id", "split"]))
         return dg.AssetCheckResult(
@@ -48,6 +50,7 @@ def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition
         description="The head trained last reaches promote_if: "
         + (", ".join(f"{k} >= {v:g}" for k, v in declaration.promote_if.items()) or "anything"),
     )
+    @fails_in_words
     def good_enough(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
         last = latest(tables, name)
         missed = last.missed if last else "no head was trained"

@@ -6,10 +6,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+
+from arot_assets.cli.finding import Finding
 
 PACKAGES = (
     "dagster",
@@ -22,23 +23,6 @@ PACKAGES = (
     "timm",
 )
 LITTLE_SPACE = 2e9
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        level: ``ok``, ``note`` or ``problem``.
-        what: the thing.
-        text: its state.
-        remedy: what to do; empty if all is well.
-    """
-
-    level: str
-    what: str
-    text: str
-    remedy: str = ""
 
 
 @click.command(name="doctor", short_help="what is installed, reachable and configured")

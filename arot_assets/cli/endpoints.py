@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator
 
-from arot_assets.cli.doctor import Finding
+from arot_assets.cli.finding import Finding
 from resources.storage import StorageError
 from resources.storage.s3.settings import ANONYMOUS_VARIABLE, S3Session, S3Settings
 

@@ -17,8 +17,8 @@ from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import inventory_path, samples_path
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from resources.errors import ArotError
 from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
@@ -65,16 +65,14 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         metadata={COLUMN_SCHEMA: column_schema(inventories.SCHEMA), "source": declaration.source},
         pool=f"{dataset}_inventory",
     )
+    @fails_in_words
     def inventory(
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
-        try:
-            plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
         shards = sorted(plan.inventory["shard"].unique().to_pylist())
         _register(context, dataset, shards)
         settled = _settle(context, warehouse, dataset)
@@ -134,6 +132,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         code_version=sample_rows.samples_version(declaration),
         automation_condition=shard_condition(inventory_key(dataset)),
     )
+    @fails_in_words
     def samples(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
@@ -143,10 +142,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         results = {}
         for shard in context.partition_keys:
-            try:
-                results[shard] = result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
-            except ArotError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+            results[shard] = result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
             context.log.info(f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read")
         settled = _settle(context, warehouse, dataset, results)
         for shard, result in results.items():
@@ -182,10 +178,7 @@ def _settle(
             )
             context.instance.report_runless_asset_event(event)
 
-    try:
-        settled = duplicates.settle(warehouse, dataset, announce)
-    except ArotError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    settled = duplicates.settle(warehouse, dataset, announce)
     if settled.shards:
         context.log.info(f"{dataset}/samples: {settled}")
     return settled

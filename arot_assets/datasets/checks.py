@@ -10,6 +10,7 @@ import dagster as dg
 from arot_assets.datasets.assets import samples_key
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from resources.tables import INVENTORY, SAMPLES, Tables
 from resources.warehouse import Warehouse
@@ -30,6 +31,7 @@ def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
         blocking=True,
         description="Exactly one row for every object of every shard that has been worked on.",
     )
+    @fails_in_words
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, SAMPLES)) or "''"
         expected = f"select uri, shard from {files(tables, dataset, INVENTORY)} where shard in ({done})"

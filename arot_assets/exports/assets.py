@@ -9,12 +9,12 @@ import dagster as dg
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.steps import EXPORTS, export_path
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
 from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.load import load_project
 from resources.defaults import Resources
-from resources.errors import ArotError
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import Tables
@@ -46,6 +46,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         description=f"The subset `{declaration.subset}` as the dataset `{declaration.repo}` on the Hugging Face Hub; "
         f"published only on request. {declaration.description}",
     )
+    @fails_in_words
     def export(
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
@@ -55,10 +56,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         from arot_assets.exports.publish import publish
 
         resources = Resources(storage, tables, warehouse, Models())
-        try:
-            done = publish(declaration, load_project(sql_folder()), resources)
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        done = publish(declaration, load_project(sql_folder()), resources)
         context.log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: dict[str, dg.MetadataValue | dg.TableSchema | str | int | bool] = {
             ROW_COUNT: done.rows,

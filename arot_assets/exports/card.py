@@ -21,6 +21,7 @@ from arot_assets.exports.features import card_feature, type_name
 from arot_assets.exports.lineage import Lineage, column_texts
 from arot_assets.exports.parquet import IMAGE_COLUMN, file_schema
 from arot_assets.exports.rows import Rows
+from arot_assets.markdown import write_table
 
 BEGIN = "<!-- arot: begin. Everything up to the line 'arot: end' is rewritten by `arot publish`. -->"
 END = "<!-- arot: end -->"
@@ -83,16 +84,16 @@ def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts)
 def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, counts: Counts) -> str:
     """What people read, between its two comments."""
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
-    parts += [_table(("", ""), _count_rows(counts)), _use(declaration)]
-    parts += ["## Columns", _table(("column", "type", "meaning"), _column_rows(rows.schema, lineage))]
+    parts += [write_table(("", ""), _count_rows(counts)), _use(declaration)]
+    parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows.schema, lineage))]
     parts += ["## Selection", "The number of samples that each condition removes, in order and on its own."]
     for model in lineage.models:
         if model.waterfall is not None:
             parts += [f"### {model.name}", model.waterfall.to_markdown()]
-    parts += ["## Lineage", _table(("dataset", "source", "commit"), [_source_row(s) for s in lineage.sources])]
+    parts += ["## Lineage", write_table(("dataset", "source", "commit"), [_source_row(s) for s in lineage.sources])]
     if lineage.tables:
         made = [(f"`{t.name}`", ", ".join(t.versions), t.made_by) for t in lineage.tables]
-        parts.append(_table(("metric table", "version", "made by"), made))
+        parts.append(write_table(("metric table", "version", "made by"), made))
     parts += [f"SQL of `{m.name}`:\n\n````sql\n{m.sql.strip()}\n````" for m in lineage.models]
     parts += ["## Licence", f"`{declaration.license}`"]
     text = "\n\n".join(part for part in parts if part).replace("<!--", "&lt;!--")
@@ -177,13 +178,3 @@ def _column_rows(schema: pa.Schema, lineage: Lineage) -> list[Sequence[str]]:
 
 def _source_row(source: Any) -> Sequence[str]:
     return (f"`{source.dataset}`", f"`{source.address}`", source.commit)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

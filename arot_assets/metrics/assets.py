@@ -17,12 +17,12 @@ from arot_assets.automation import shard_condition
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Shards
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.build import MetricResult, build_metrics, is_current, metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import metric_path
-from resources.errors import ArotError
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
@@ -77,6 +77,7 @@ def _multi_asset(
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
     )
+    @fails_in_words
     def tables_of_metrics(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
@@ -90,13 +91,10 @@ def _multi_asset(
         shards = Shards(warehouse, dataset)
 
         def build(shard: str) -> None:
-            try:
-                with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
-                    results = build_metrics(
-                        storage, warehouse, models, declaration, shard, wanted, retry=config.retry, shards=shards
-                    )
-            except ArotError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+            with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
+                results = build_metrics(
+                    storage, warehouse, models, declaration, shard, wanted, retry=config.retry, shards=shards
+                )
             for metric in wanted:
                 result = results[metric.name]
                 context.log.info(

@@ -10,6 +10,7 @@ import dagster as dg
 from arot_assets.datasets.checks import conservation_result
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
+from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import Metric
@@ -42,6 +43,7 @@ def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
         blocking=True,
         description="Exactly one row for every ok sample that is present, of every shard that is up to date.",
     )
+    @fails_in_words
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         done = ", ".join(f"'{shard}'" for shard in _up_to_date(tables, dataset, table)) or "''"
         ok = f"select sample_id, uri, shard from {files(tables, dataset, 'samples')} where status = 'ok' and shard in ({done})"
@@ -72,6 +74,7 @@ def _values_in_range(dataset: str, metric: Metric) -> dg.AssetChecksDefinition:
         name=VALUES_IN_RANGE,
         description="Every value of an ok row is a number within the range that its column documents.",
     )
+    @fails_in_words
     def values_in_range(
         warehouse: dg.ResourceParam[Warehouse], tables: dg.ResourceParam[Tables]
     ) -> dg.AssetCheckResult:

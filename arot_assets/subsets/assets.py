@@ -13,11 +13,11 @@ from typing import Any
 import dagster as dg
 
 from arot_assets.automation import WHOLE
+from arot_assets.failures import fails_in_words
 from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.steps import model_path, model_upstream
-from resources.errors import ArotError
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -55,15 +55,13 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         automation_condition=WHOLE,
         code_version=model_version(project, model.name),
     )
+    @fails_in_words
     def build(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult[None]:
         from arot_assets.subsets.runner import build_model
 
-        try:
-            result = build_model(project, model.name, warehouse, tables)
-        except ArotError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        result = build_model(project, model.name, warehouse, tables)
         context.log.info(
             f"{model.name}: {result.rows:,} rows, "
             + (f"built in {result.seconds:.2f} s" if result.built else "current already, nothing to do")

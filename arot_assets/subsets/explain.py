@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
+from arot_assets.markdown import write_table
 from arot_assets.subsets.describe import check_inputs, describe_model, lottery_problem, run_derived
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import Predicate, Selection, split
@@ -82,13 +83,14 @@ class Explanation:
         """A heading and a table for each subset, upstream first."""
         parts = [before.to_markdown() for before in self.upstream]
         lines = [f"**{self.model}**: {'in' if self.selected else 'out'} (`{self.sample_id}`, {self.uri})", ""]
-        if self.verdicts:
-            lines += ["| | predicate | this sample |", "|---|---|---|"]
+        rows = []
         for verdict in self.verdicts:
             mark = {True: "in", False: "**out**", None: "–"}[verdict.inside]
             text = f"`{' '.join(verdict.text.split())}`" + (f" ({verdict.label})" if verdict.label else "")
             values = ", ".join(f"{k} = {show(v)}" for k, v in verdict.values.items())
-            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in (mark, text, values)) + " |")
+            rows.append((mark, text, values))
+        if rows:
+            lines.append(write_table(("", "predicate", "this sample"), rows))
         if not self.reached:
             missing = ", ".join(self.missing_from) or "its tables (joined)"
             lines.append(f"Not among the rows that {self.model} looks at: no row in {missing}.")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from arot_assets.errors import ProjectError
+from arot_assets.markdown import write_table
 from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
 from arot_assets.subsets.reads import read_from
@@ -66,8 +67,7 @@ class TestResult:
         """The first failing rows as a table; empty if none fails."""
         if not self.rows:
             return ""
-        lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
-        lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in self.rows]
+        lines = [write_table(self.columns, ([_shown(value) for value in row] for row in self.rows))]
         if self.failures > len(self.rows):
             lines.append(f"\n… and {self.failures - len(self.rows):,} more")
         return "\n".join(lines)
@@ -215,6 +215,6 @@ def _relationships(relation: str, arguments: Mapping[str, Any]) -> str:
         where parent.value is null"""
 
 
-def _cell(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = "null" if value is None else str(value)
-    return (text if len(text) <= 60 else text[:59] + "…").replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 60 else text[:59] + "…"

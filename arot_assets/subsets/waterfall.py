@@ -6,9 +6,11 @@ Does not belong here: what the predicates are (``predicates.py``), one sample's 
 A predicate that is null for a sample (a value that is not there) removes it, as WHERE does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arot_assets.markdown import write_table
 from arot_assets.subsets.predicates import Predicate, Selection
 from arot_assets.subsets.syntax import name
 
@@ -55,18 +57,12 @@ class Waterfall:
 
     def to_markdown(self) -> str:
         """A table with the shares of the total; predicates come last, for they are long."""
-        lines = [
-            "| step | kept | of all | removes | alone | predicate |",
-            "|---|--:|--:|--:|--:|---|",
-            f"| *all rows* | {self.total:,} | {_share(self.total, self.total)} |  |  |  |",
-        ]
+        rows: list[Sequence[object]] = [("*all rows*", self.total, _share(self.total, self.total), "", "", "")]
         for step in self.steps:
-            text = _cell(f"`{' '.join(step.text.split())}`")
-            lines.append(
-                f"| {_cell(step.label or '')} | {step.kept:,} | {_share(step.kept, self.total)} "
-                f"| {step.removed_in_order:,} | {step.removed_alone:,} | {text} |"
-            )
-        return "\n".join(lines)
+            share, text = _share(step.kept, self.total), f"`{' '.join(step.text.split())}`"
+            rows.append((step.label or "", step.kept, share, step.removed_in_order, step.removed_alone, text))
+        numbers = ("kept", "of all", "removes", "alone")
+        return write_table(("step", *numbers, "predicate"), rows, right=numbers)
 
     def to_text(self) -> str:
         """Aligned lines for a terminal: rows kept, their share, rows removed in order and alone, and the predicate."""
@@ -176,7 +172,3 @@ def _counting(selection: Selection, verdicts: list[dict[str, str]]) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}\N{NO-BREAK SPACE}%" if whole else "–"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -1,12 +1,13 @@
-"""The models that metrics can use, by name.
+"""The models that metrics can use, by name: those that come with the package, and those of the project.
 
-Belongs here: entries, which are data. To add a model of a known family, add an entry.
+Belongs here: entries, which are data. A project adds one in a file of its own (``own.py``).
 Does not belong here: code. A model that no family can load needs a new family (see ``timm_family.py``).
 """
 
 from collections.abc import Mapping
 
 from resources.models.entry import ModelEntry, ModelError, Output, Preprocessing, Weights
+from resources.models.own import own_files, read_entry
 
 EFFICIENTNET_LITE0 = ModelEntry(
     name="efficientnet_lite0",
@@ -34,12 +35,20 @@ EFFICIENTNET_LITE0 = ModelEntry(
 CATALOGUE: Mapping[str, ModelEntry] = {entry.name: entry for entry in (EFFICIENTNET_LITE0,)}
 
 
+def known_models() -> list[str]:
+    """The names of all models, sorted; reads no file."""
+    return sorted({*CATALOGUE, *own_files()})
+
+
 def find_entry(name: str) -> ModelEntry:
-    """The entry called ``name``.
+    """The entry called ``name``; the project's own wins over one of the catalogue.
 
     Raises:
-        ModelError: unknown name; the message lists the known ones.
+        ModelError: unknown name, the message lists the known ones; or its file cannot be read.
     """
+    file = own_files().get(name)
+    if file is not None:
+        return read_entry(file)
     if name not in CATALOGUE:
-        raise ModelError(f"model {name!r} is not in the catalogue; known models: {', '.join(sorted(CATALOGUE))}")
+        raise ModelError(f"model {name!r} is not in the catalogue; known models: {', '.join(known_models())}")
     return CATALOGUE[name]

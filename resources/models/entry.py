@@ -9,9 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
 
 from resources.errors import ArotError
+
+STRICT = ConfigDict(extra="forbid")
+"""An entry that is read from a file may have no field that nobody knows."""
 
 ResizeMode = Literal["squash"]
 
@@ -33,6 +38,7 @@ class Preprocessing:
         channels: the order that the model was trained with.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     size: int
     resize: ResizeMode
     mean: tuple[float, float, float]
@@ -51,6 +57,7 @@ class Weights:
         sha256: of the whole file, 64 hex digits. A file with a different hash is rejected.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     package: str
     path: str
     sha256: str
@@ -65,6 +72,7 @@ class Output:
         meaning: the meaning of the numbers, with their range.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: str
     shape: tuple[int, ...]
     meaning: str
@@ -85,6 +93,7 @@ class ModelEntry:
         reference: the implementation that its parity test compares it with.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: str
     family: str
     id: str

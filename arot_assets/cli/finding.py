@@ -1,0 +1,23 @@
+"""What `arot doctor` says of one thing that it looked at.
+
+Belongs here: the data of it. Does not belong here: looking (``doctor.py``, ``endpoints.py``).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        level: ``ok``, ``note`` or ``problem``.
+        what: the thing.
+        text: its state.
+        remedy: what to do; empty if all is well.
+    """
+
+    level: str
+    what: str
+    text: str
+    remedy: str = ""
