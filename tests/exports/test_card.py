@@ -7,6 +7,7 @@ import yaml
 
 from arot_assets.exports.card import BEGIN, END, FRONT, merge
 from arot_assets.exports.errors import ExportError
+from arot_assets.metrics.registry import get_metric
 from tests.exports.conftest import REPO, SUBSET, Exporter
 
 FRONT_MATTER = {"license": "mit", "configs": [{"config_name": "default"}], "dataset_info": {"config_name": "default"}}
@@ -50,12 +51,13 @@ def test_people_find_counts_columns_waterfall_and_lineage(exporter: Exporter) ->
     exporter.select(SUBSET, least=110)
     done = exporter.publish(description="Bright photos.")
     _, text = card(exporter)
+    (brightness,) = [c for c in get_metric("cv2").columns if c.name == "brightness"]
     ((version,),) = exporter.dataset.sql("select distinct metric_version from d.cv2")
     for part in (
         "# photos\n\nBright photos.",
         f"| rows | {done.rows} |",
         "| `width` | int64 | pixels \\| upright |",
-        "| `brightness` | float32 | mean gray level (BT.601), 0-255 |",
+        f"| `brightness` | float32 | {brightness.description} |",
         "| `uri` | string | where the object is, relative to its source |",
         "| `tags` | list<string> | from NAME.json",
         "| *all rows* | 12 |",
