@@ -14,6 +14,7 @@ A caption that is another text is worse than none.
 import codecs
 import re
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from arot_assets.jsontext import storable_text
@@ -47,7 +48,12 @@ FEWEST = 4
 DAMAGED = 0.05
 """Up to this share of broken bytes among all that are not ASCII, a text is damaged UTF-8."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_SHIFTED = re.compile(rb"\x1b[$(]|\x0e[^\x0f]*\x0f|~\{[^\x80-\xff]*~\}")
+"""ASCII that stands for other characters behind a sign that says so: ISO-2022 of Japan and Korea, HZ of China."""
+_INSIDE = re.compile(r"[^\W\d_]([”“•ˆ†‡‰˜‹›™])[^\W\d_]|[^\W\d_]([–—])(?=[^\W\d_])")
+"""Signs between letters, which code pages of DOS and Macintosh have as letters."""
+_ENGLISH = frozenset("the of and with is".split())
 _WESTERN = frozenset("áâäçéëíîóôöúüßÁÂÄÇÉËÍÎÓÔÖÚÜ‘’“”–—…•€™©®°«»·")
 """What Windows-1252 writes as its neighbours of Central Europe, Turkey and the Baltic do, or nearly only it."""
 _WESTERN_WORDS = frozenset(
@@ -82,10 +88,21 @@ def _decoded(data: bytes) -> tuple[str | None, bool]:
     ):
         if data.startswith(mark):
             return _strict(data, encoding) or _utf(data, encoding)
+    if _SHIFTED.search(data):
+        return _shifted(data)
     for encoding in (*_utf16_without_mark(data), "utf-8"):
         if found := _strict(data, encoding):
             return found
     return _damaged_utf8(data) or _western(data) or _east_asian(data) or _national(data)
+
+
+def _shifted(data: bytes) -> tuple[str | None, bool]:
+    """Text in an encoding of seven bits; ASCII that only looks so is not sure."""
+    for encoding in ("iso2022_jp_2", "iso2022_kr", "hz"):
+        found = _strict(data, encoding)
+        if found is not None and not found[0].isascii() and not _CONTROL.search(found[0]):
+            return found
+    return (data.decode("ascii"), False) if data.isascii() else (None, False)
 
 
 def _strict(data: bytes, encoding: str) -> tuple[str, bool] | None:
@@ -132,10 +149,20 @@ def _western(data: bytes) -> tuple[str, bool] | None:
         return None
     rest = {c for c in text if c > "\x7f"} - _WESTERN
     words = set(re.findall(r"[^\W\d_]+", text.lower()))
+    if _is_odd(text, words):
+        return None
     western = bool(words & _WESTERN_WORDS) and not words & _CENTRAL_WORDS
     if not _LETTER_BESIDE.search(data) or (rest and not (western and all(_is_latin1_letter(c) for c in rest))):
         return None
     return text, True
+
+
+def _is_odd(text: str, words: set[str]) -> bool:
+    """Whether words have signs or capital letters inside, as those of another encoding have that was read as this one."""
+    if any(a.islower() and b.isupper() and b > "\x7f" for a, b in pairwise(text)):
+        return True
+    inside = {sign or dash for sign, dash in _INSIDE.findall(text)}
+    return bool(inside - {"–", "—"}) or (bool(inside) and not words & _ENGLISH)
 
 
 def _is_latin1_letter(char: str) -> bool:
@@ -184,7 +211,7 @@ def _national(data: bytes) -> tuple[str | None, bool]:
 
     found: list[CharsetMatch] = list(from_bytes(data, cp_isolation=list(CODE_PAGES), enable_fallback=False))
     found.sort(key=lambda match: (-match.coherence, match.chaos))
-    if not found or found[0].coherence < COHERENT:
+    if not found or found[0].coherence < COHERENT or _is_odd(str(found[0]), set()):
         return None, False
     best = str(found[0])
     rivals = [match for match in found[1:] if str(match) != best and match.coherence >= RIVAL * found[0].coherence]

@@ -142,10 +142,12 @@ def _collect_dict(value: Mapping[str, Any], tags: list[str]) -> bool:
 def _split(text: str) -> list[str]:
     """Tags of a text that is known to hold tags."""
     if "," not in text and "\n" not in text:
-        if re.search(r"\w\s*[;|]\s*\w", text):
-            return [part.strip() for part in re.split(r"[;|]", text) if part.strip()]
-        if len(text.split()) > 3:
-            return text.split()
+        words = text.split()
+        if words and all(word.startswith("#") and len(word) > 1 for word in words):
+            return [word[1:] for word in words]
+        if len(parts := split_tags(text)) == 1 and len(words) > 3:
+            return words
+        return parts
     return split_tags(text)
 
 

@@ -169,12 +169,13 @@ def _read_json(text: str, said: _Said) -> Any:
         said.notes.append(BAD_SIDECAR)
         said.kept[".json"] = text[:MAX_KEPT]
         return None
-    if isinstance(record, dict):
-        tags, whole = record_tags(record)
+    of_image = _of_image(record)
+    if of_image is not None:
+        tags, whole = record_tags(of_image)
         said.tags += tags
         if not whole:
             said.notes.append(BAD_SIDECAR)
-        by_name = {key.lower(): value for key, value in record.items()}
+        by_name = {key.lower(): value for key, value in of_image.items()}
         for key in CAPTION_KEYS:
             found = captions_of(by_name.get(key))
             if found and not said.captions:
@@ -182,6 +183,23 @@ def _read_json(text: str, said: _Said) -> Any:
                 if len(found) > 1:
                     said.notes.append(SEVERAL_CAPTIONS)
     return record
+
+
+def _of_image(record: Any) -> dict[str, Any] | None:
+    """The part of a JSON that has captions and tags: itself, the only one that is in it, as APIs wrap their answers
+    (``{"post": {…}}``, ``[{…}]``), or a text or list of texts as if they were under ``caption`` or ``tags``; None without any.
+    """
+    if isinstance(record, str):
+        return {"caption": record}
+    if isinstance(record, list) and record and all(isinstance(item, str) for item in record):
+        return {"tags" if is_tag_list(", ".join(record)) else "captions": record}
+    inner = list(record.values()) if isinstance(record, dict) else record if isinstance(record, list) else []
+    is_own = isinstance(record, dict) and any(
+        key.lower() in CAPTION_KEYS or key.lower().startswith("tag") for key in record
+    )
+    if len(inner) == 1 and isinstance(inner[0], dict) and not is_own:
+        return inner[0]
+    return record if isinstance(record, dict) else None
 
 
 def lines_of_captions(text: str) -> list[str]:

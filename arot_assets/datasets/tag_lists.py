@@ -20,6 +20,8 @@ _SENTENCE_WORDS = frozenset(
     "from behind under into".split()
 )
 """English words of sentences; a tag of image boards has at most one or two of them (``hand_on_own_hip``)."""
+_OTHER_MARK = re.compile(r"[\w)][;|]\s*\w|\w \| \w")
+"""Between tags of a list without commas; an emoticon (``;d``) has no letter right before it."""
 _SENTENCE_END = re.compile(r"\w[.!?]+[\"'”’)]*$")
 
 
@@ -51,11 +53,14 @@ def is_spaced_list(text: str) -> bool:
 
 
 def split_tags(text: str) -> list[str]:
-    r"""Tags between commas and line ends, or else, if it is such a list, between spaces; trimmed, in order.
+    r"""Tags between commas and line ends, or else between semicolons or bars, or else, if it is such a list, between spaces;
+    trimmed, in order.
 
     The escapes ``\(`` and ``\)`` of prompts are undone where they come in pairs: ``saber_\(fate\)``, but not ``\(^o^)/``.
     """
     parts = [part.strip() for part in re.split(r"[,\r\n，、]", text)]
+    if len(parts) == 1 and _OTHER_MARK.search(text):
+        parts = [part.strip() for part in re.split(r"[;|]", text)]
     parts = [part for part in parts if part]
     if len(parts) == 1 and is_spaced_list(parts[0]):
         parts = parts[0].split()

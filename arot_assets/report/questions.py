@@ -67,10 +67,19 @@ QUESTIONS = (
     Question(
         "broken",
         "files that are not usable images",
-        "samples.status in ('corrupt', 'unreadable', 'unsupported')",
+        "samples.status in ('corrupt', 'unreadable')",
         "samples.status, reason",
         "coalesce(reason, samples.status)",
         "fetch them again or delete them at the source; `arot retry` reads them again",
+        scope="all",
+    ),
+    Question(
+        "unsupported",
+        "files of a kind that is not read: drawings, videos, measurements, images above the limit in megapixels",
+        "samples.status = 'unsupported'",
+        "reason",
+        "coalesce(reason, samples.status)",
+        "nothing needs to be done: they are not failed and `arot retry` leaves them; convert those that you want",
         scope="all",
     ),
     Question(

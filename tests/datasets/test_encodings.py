@@ -57,6 +57,31 @@ def test_cut_letter_stays_utf8(text: str, lost: int) -> None:
     assert read_text(data) == (text + "éé", False)
 
 
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "iso2022_jp_2", "iso2022_kr", "hz"])
+def test_encodings_of_seven_bits_are_no_ascii(encoding: str) -> None:
+    text = {"iso2022_kr": "1girl, 고양이", "hz": "1girl, 蓝色的眼睛"}.get(encoding, "1girl, 初音ミク")
+    assert read_text(text.encode(encoding)) == (text, True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp437", "Größe der Straße"),
+        ("cp850", "Uma menina na praia, são três horas da manhã"),
+        ("mac_roman", "Una niña en la playa"),
+        ("mac_roman", "mañana"),
+        ("mac_cyrillic", "Портрет девушки в красном платье на фоне старого города, вечер, мягкий свет"),
+    ],
+)
+def test_code_pages_of_dos_and_macintosh_are_not_taken_for_those_of_windows(encoding: str, text: str) -> None:
+    assert read_text(text.encode(encoding)) in ((text, True), (None, False))
+
+
+def test_signs_between_letters_stay_those_of_english() -> None:
+    for text in ("a boat—small and red—on the water", "the mother–daughter portrait", "Paris, “by night”"):
+        assert read_text(text.encode("cp1252")) == (text, True)
+
+
 def test_utf16_without_a_mark() -> None:
     assert read_text("a cat".encode("utf-16-le")) == ("a cat", True)
     assert read_text("a cat".encode("utf-16-be")) == ("a cat", True)

@@ -22,6 +22,9 @@ SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x512, M
         ({"tags": "1girl,solo,long_hair"}, "1girl solo long_hair"),
         ({"tags": "long_hair"}, "long_hair"),
         ({"tags": "sea;sky;boat"}, "sea sky boat"),
+        ({"tags": "1girl | solo | long_hair"}, "1girl solo long_hair"),
+        ({"tags": "#sea #sky"}, "sea sky"),
+        ({"tags": "1girl solo ;) long_hair"}, "1girl solo ;) long_hair"),
         ({"tags": {"general": ["solo"], "species": ["wolf"], "character": [], "artist": ["ann"]}}, "solo wolf ann"),
         ({"tags": {"1girl": 0.99, "solo": 0.97}}, "1girl solo"),
         ({"tags": {"1girl": True, "solo": False}}, "1girl"),
@@ -53,6 +56,30 @@ def test_tags_of_every_form(record: dict[str, Any], tags: str) -> None:
 )
 def test_captions_of_every_form(value: Any, captions: list[str]) -> None:
     assert captions_of(value) == captions
+
+
+@pytest.mark.parametrize(
+    ("record", "caption", "tags"),
+    [
+        ("a cat", "a cat", ""),
+        (["1girl", "solo"], None, "1girl solo"),
+        (["A cat sits there.", "A cat."], "A cat sits there.", ""),
+        ({"post": {"tags": {"general": ["wolf"]}, "caption": "a wolf"}}, "a wolf", "wolf"),
+        ([{"tag_string": "1girl solo", "id": 1}], None, "1girl solo"),
+        ({"caption": {"en": "a cat"}}, "a cat", ""),
+        ({"Tags": {"general": {"1girl": 0.9}}}, None, "1girl"),
+    ],
+)
+def test_json_of_every_shape_is_read_and_kept_whole(record: Any, caption: str | None, tags: str) -> None:
+    found = parse_sidecars({"json": json.dumps(record).encode()})
+    assert (found.caption, found.tags) == (caption, tuple(tags.split()))
+    assert json.loads(str(found.sidecar)) == record
+
+
+@pytest.mark.parametrize("text", ["1girl; solo; long_hair", "1girl|solo|long_hair", "1girl solo long_hair"])
+def test_tag_lists_have_other_marks_too(text: str) -> None:
+    assert parse_sidecars({"txt": text.encode()}).tags == ("1girl", "solo", "long_hair")
+    assert parse_sidecars({"txt": b"A cat; it sleeps | all day"}).caption == "A cat; it sleeps | all day"
 
 
 values = st.recursive(

@@ -50,6 +50,7 @@ def pictures(tmp_path: Path) -> Path:
         picture.point(lambda level: level // 8).save(folder / "dark.png")
     Image.new("RGB", (400, 400), "white").save(folder / "blank.png")
     (folder / "page.jpg").write_text("<html>not found</html>")
+    (folder / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
     (folder / "panorama.txt").write_text("mountain " * 80)
     for n, colour in enumerate(("red", "green", "blue")):
         Image.new("RGB", (300, 300), colour).save(folder / f"plain{n}.png")
@@ -62,6 +63,7 @@ def test_known_faults_are_found_and_good_photos_are_not(make_dataset: Callable[.
     dataset.run("cv2", "phash")
     answers = report(dataset)
     assert found(answers, "broken") == {"page.jpg"}
+    assert found(answers, "unsupported") == {"drawing.svg"}
     assert found(answers, "equal") <= {"again.jpg", PHOTOS[0].name} and len(found(answers, "equal")) == 1
     assert "smaller.png" in found(answers, "same-look")
     assert "tiny.png" in found(answers, "tiny")
