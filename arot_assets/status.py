@@ -1,6 +1,6 @@
-"""Why rows failed, counted.
+"""Why rows are not usable, counted.
 
-Belongs here: what ``arot status`` and ``arot demo`` say of failed rows. Does not belong here: what is done and what is
+Belongs here: what ``arot status`` and ``arot demo`` say of failed rows, and of files of another kind. Does not belong here: what is done and what is
 missing (the rooms' ``steps.py``).
 """
 
@@ -10,7 +10,9 @@ from resources.warehouse.views import literal, quote
 
 
 def failures_by_reason(resources: Resources, dataset: str, table: str) -> list[tuple[str, int]]:
-    """Rows of present objects that failed, by reason without the object's name, most frequent first."""
+    """Rows of present objects that failed, or are of another kind of file (``unsupported: …``), by reason without the object's
+    name, most frequent first.
+    """
     if not resources.tables.shards(dataset, table):
         return []
     with resources.warehouse.connect() as con:

@@ -47,7 +47,7 @@ def command(dataset: str | None) -> None:
             _show_dataset(console, graph, look, name)
         _show_others(console, graph.of_dataset(dataset) if dataset else graph, look, set(declared.datasets))
         for step in graph if dataset else ():
-            if step.dataset == dataset and look.of(step).failed:
+            if step.dataset == dataset:
                 table = step.keys[0][-1]
                 for reason, rows in failures_by_reason(resources, dataset, table)[:REASONS_SHOWN]:
                     console.print(f"  {table}: {rows:,} x {reason}", markup=False, highlight=False)

@@ -15,6 +15,8 @@ from resources.warehouse.views import files, quote
 
 LOST = "lost"
 """Key of the footer: the failed samples that had a value of an earlier version (JSON)."""
+NOT_FAILED = ("ok", "duplicate", "unsupported")
+"""Statuses of rows that a second try would not change: good ones, copies, and files of another kind."""
 FAILED_ROWS, OUTSIDE_ROWS = "failed", "outside"
 
 
@@ -90,7 +92,7 @@ def sharded_state(
 def _shown(look: Look, dataset: str, table: str) -> tuple[int, int]:
     """Rows that the view shows, and those that failed: what left the source is in the files still, but in no count."""
     counted = look.connection().execute(
-        f"""select count(*), count(*) filter (status not in ('ok', 'duplicate')) from {quote(dataset)}.{quote(table)}"""
+        f"""select count(*), count(*) filter (status not in {NOT_FAILED}) from {quote(dataset)}.{quote(table)}"""
     )
     rows, failed = counted.fetchone() or (0, 0)
     return rows, failed
