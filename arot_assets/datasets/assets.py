@@ -20,7 +20,7 @@ from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from resources.storage import Storage
-from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, remove_orphans
 from resources.warehouse import Warehouse
 
 SHARDS_PER_RUN = 50
@@ -74,6 +74,10 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
         shards = sorted(plan.inventory["shard"].unique().to_pylist())
+        known = set(shards) - set(
+            plan.new_shards
+        )  # of a new shard nothing was saved yet, but by another dataset of this name
+        remove_orphans(tables, dataset, {SAMPLES, *declaration.metrics}, known)
         _register(context, dataset, shards)
         settled = _settle(context, warehouse, dataset)
         warehouse.refresh()

@@ -45,22 +45,21 @@ def conservation_result(warehouse: Warehouse, expected: str, found: str, key: Se
     """Compare two sets of keys.
 
     Args:
-        warehouse: gives a connection.
+        warehouse: is asked.
         expected: query of the keys that must be there, each once.
         found: query of the keys that are there.
         key: the columns of both.
     """
     columns = ", ".join(key)
-    with warehouse.connect_bare() as con:
-        rows = con.execute(
-            f"""
-            with expected as ({expected}), found as ({found}),
-            lost as (select {columns}, 'lost' as problem from expected except all select {columns}, 'lost' from found),
-            extra as (select {columns}, 'extra' as problem from found except all select {columns}, 'extra' from expected)
-            select *, (select count(*) from lost), (select count(*) from extra), (select count(*) from expected)
-            from (select 1) left join (from lost union all from extra) on true limit {EXAMPLES}
-            """
-        ).fetchall()
+    rows = warehouse.rows(
+        f"""
+        with expected as ({expected}), found as ({found}),
+        lost as (select {columns}, 'lost' as problem from expected except all select {columns}, 'lost' from found),
+        extra as (select {columns}, 'extra' as problem from found except all select {columns}, 'extra' from expected)
+        select *, (select count(*) from lost), (select count(*) from extra), (select count(*) from expected)
+        from (select 1) left join (from lost union all from extra) on true limit {EXAMPLES}
+        """
+    )
     lost, extra, total = rows[0][-3:]
     examples = [dict(zip((*key, "problem"), row[1:-3], strict=True)) for row in rows if row[-4] is not None]
     return dg.AssetCheckResult(

@@ -27,10 +27,8 @@ def objects_of(look: Look, dataset: str) -> dict[tuple[str, str], int] | None:
         tables = look.resources.tables
         if not tables.exists(TableRef(dataset, INVENTORY)):
             return None
-        with look.resources.warehouse.connect_bare() as con:
-            rows = con.execute(
-                f"select state, shard, count(*) from {files(tables, dataset, INVENTORY)} group by all order by all"
-            ).fetchall()
+        found = files(tables, dataset, INVENTORY)
+        rows = look.resources.warehouse.rows(f"select state, shard, count(*) from {found} group by all order by all")
         return {(state, shard): objects for state, shard, objects in rows}
 
     return look.once(("objects", dataset), count)

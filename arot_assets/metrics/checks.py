@@ -85,11 +85,8 @@ def _values_in_range(dataset: str, metric: Metric) -> dg.AssetChecksDefinition:
             rules += [f"{name} < {column.low!r}"] if column.low is not None else []
             rules += [f"{name} > {column.high!r}"] if column.high is not None else []
             counts.append(f"count(*) filter ({' or '.join(rules)})")
-        with warehouse.connect_bare() as con:
-            row = con.execute(
-                f"select {', '.join(counts)} from {files(tables, dataset, metric.name)} where status = 'ok'"
-            ).fetchone()
-        assert row is not None
+        found = files(tables, dataset, metric.name)
+        (row,) = warehouse.rows(f"select {', '.join(counts)} from {found} where status = 'ok'")
         bad = [
             {"column": c.name, "allowed": f"{c.low} to {c.high}", "rows outside": n}
             for c, n in zip(bounded, row, strict=True)

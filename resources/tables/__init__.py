@@ -2,7 +2,7 @@
 
 from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
 from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store
-from resources.tables.unfinished import Unfinished
+from resources.tables.unfinished import Unfinished, remove_orphans
 
 __all__ = [
     "INVENTORY",
@@ -16,4 +16,5 @@ __all__ = [
     "TablesError",
     "Unfinished",
     "default_store",
+    "remove_orphans",
 ]

@@ -7,7 +7,7 @@ them, and processes that work on the same shard do not collide. The complete tab
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from resources.tables.refs import SUFFIX, StoreFile
@@ -20,6 +20,28 @@ KEEP_SECONDS = 30.0
 """Finished rows are saved at least this often, so that a killed process loses less than a minute of work."""
 FOLDER = "unfinished"
 _VERSION = "version"
+
+
+def remove_orphans(tables: Tables, dataset: str, names: Collection[str], shards: Collection[str]) -> int:
+    """Remove the rows saved of tables and shards that a dataset does not have; gives the number of files.
+
+    Rows that another version saved go when their shard is complete, see ``Unfinished.clear``.
+
+    Args:
+        tables: the lake.
+        dataset: the dataset's name.
+        names: its tables.
+        shards: its shards.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    removed = 0
+    for name in tables.list(f"{FOLDER}/{dataset}"):
+        for shard in tables.list(f"{FOLDER}/{dataset}/{name}"):
+            if name not in names or shard not in shards:
+                removed += Unfinished(tables, dataset, name, shard, "").clear()
+    return removed
 
 
 class Unfinished:
@@ -53,10 +75,12 @@ class Unfinished:
             if self._tables.footer(place).get(_VERSION) == self._version:
                 yield self._tables.read(place)
 
-    def clear(self) -> None:
-        """Remove everything that was saved, by any version: the table is complete."""
-        for place in self._places():
+    def clear(self) -> int:
+        """Remove everything that was saved, by any version: the table is complete. Gives the number of files."""
+        places = self._places()
+        for place in places:
             self._tables.storage.delete(self._tables.uri(place))
+        return len(places)
 
     def _places(self) -> list[StoreFile]:
         return [self._place(name) for name in self._tables.list(self._folder) if name.endswith(SUFFIX)]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
@@ -64,10 +64,6 @@ class Warehouse:
             raise
         return con
 
-    def connect_bare(self) -> "duckdb.DuckDBPyConnection":
-        """A new in-memory connection without views, with this resource's limits."""
-        return self._open(":memory:")
-
     def ask(self, query: str, parameters: Sequence[object] = (), **given: "pa.Table") -> "pa.Table":
         """The rows of one query over files of the store (``views.files``), without any view.
 
@@ -84,7 +80,7 @@ class Warehouse:
         import duckdb
 
         for attempt in range(ATTEMPTS):
-            with self.connect_bare() as con:
+            with self._open(":memory:") as con:
                 for name, table in given.items():
                     con.register(name, table)
                 try:
@@ -95,6 +91,11 @@ class Warehouse:
                     if attempt + 1 == ATTEMPTS:
                         raise
         raise AssertionError("the last attempt returns or raises")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows that ``ask`` finds, as Python values."""
+        found = self.ask(query)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def refresh(self) -> None:
         """Write a new ``catalog.duckdb`` and put it in place in one step; readers of the old one are not disturbed.

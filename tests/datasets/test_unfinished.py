@@ -7,10 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from arot_assets.datasets import samples
+from arot_assets.datasets.assets import dataset_assets, inventory_key
+from resources.dagster import dagster_resources
 from resources.tables import Unfinished
 from tests.conftest import REPOSITORY, Dataset
 
@@ -55,6 +58,7 @@ WORK = """
 import sys, time
 from datetime import UTC, datetime
 from arot_assets.datasets import samples
+from arot_assets.datasets.assets import dataset_assets, inventory_key
 from arot_assets.declarations import ImageDataset
 from resources.storage import Storage
 from resources.tables import Tables
@@ -101,3 +105,21 @@ def test_samples_kept_before_kill_9_are_whole_and_used(
     process.stdout.close()
     assert sum(whole.samples().values()) < 12
     assert whole.sql("select count(*), count(distinct sample_id) from d.samples") == [(12, 12)]
+
+
+def test_rows_of_a_table_or_shard_that_is_gone_are_removed_by_the_next_inventory(dataset: Dataset) -> None:
+    resources = dataset.resources
+    places = {"left": ("samples", "99999"), "dropped": ("no_metric", "00000"), "kept": ("samples", "00000")}
+    defs = dg.Definitions(dataset_assets(dataset.declaration), resources=dagster_resources(resources))
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_implicit_global_asset_job_def()
+
+        def look() -> list[str]:
+            for table, shard in places.values():
+                Unfinished(resources.tables, "d", table, shard, "1").keep(pa.table({"a": [1]}))
+            job.execute_in_process(instance=instance, asset_selection=[inventory_key("d")])
+            saved = {name: Unfinished(resources.tables, "d", *place, "1") for name, place in places.items()}
+            return [name for name, unfinished in saved.items() if list(unfinished.read())]
+
+        assert look() == [], "what lies there before the first inventory is of another dataset of this name"
+        assert look() == ["kept"]

@@ -1,7 +1,9 @@
 """Killed, out of space, not writable: work that was done stays, nothing is half written, the end is the same."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.end_to_end.conftest import Project
-from tests.waiting import finish, kill_when
+from tests.waiting import finish, kill_when, until, work_of
 
 TABLES = ("samples", "cv2", "phash", "embedding", "style")
 
@@ -36,6 +38,52 @@ def test_killed_at_any_moment_the_tables_end_up_the_same(make_project: Callable[
     assert "was killed before it ended" in output or "up to date" in output
     assert killed.contents(TABLES) == calm.contents(TABLES)
     assert "nothing to do" in killed.arot("run", "demo")
+
+
+SLOW_METRIC = '''"""Metric ``slow``: notes each image in a file, and waits at the sixth while a file ``wait`` is there."""
+
+import threading
+import time
+from pathlib import Path
+
+from arot_assets.media.image.view import Image
+from arot_assets.metrics.metric import Column, Row, image_metric
+
+FOLDER = Path({folder!r})
+LOCK = threading.Lock()
+
+
+@image_metric(version="1", columns=[Column("pixels", int, "width times height", 0)])
+def slow(image: Image) -> Row:
+    """Width times height."""
+    with LOCK, (FOLDER / "measured").open("a") as file:
+        file.write("x")
+    while (FOLDER / "wait").exists() and (FOLDER / "measured").stat().st_size > 5:
+        time.sleep(0.01)
+    height, width, _ = image.rgb.shape
+    return {{"pixels": height * width}}
+'''
+
+
+def test_interrupted_run_keeps_finished_rows_and_goes_on_there(project: Project) -> None:
+    project.add_examples(4)
+    (project.root / "metrics").mkdir(exist_ok=True)
+    (project.root / "metrics" / "slow.py").write_text(SLOW_METRIC.format(folder=str(project.root)))
+    project.declare_dataset("demo", source="examples/images", metrics=["slow"])
+    measured = project.root / "measured"
+    (project.root / "wait").touch()
+    process = project.start("run", "demo", "--metrics", "slow", AROT_THREADS="1")
+    until("the sixth image", lambda: measured.exists() and measured.stat().st_size > 5, work_of(process.pid))
+    process.send_signal(signal.SIGINT)
+    told = finish(process)  # it ends although that image never would
+    assert process.returncode != 0 and "Traceback" not in told
+    kept = re.search(r"stopped; kept: all finished shards, and ([0-9]+) rows of demo/slow 00000", told)
+    assert kept is not None, told
+    (project.root / "wait").unlink()
+    project.arot("run", "demo", "--metrics", "slow", AROT_THREADS="1")
+    ((rows,),) = project.sql("select count(*) from demo.slow where status = 'ok'")
+    assert int(kept[1]) >= 1
+    assert measured.stat().st_size == rows + 6 - int(kept[1]), "what was kept is not measured again"
 
 
 @pytest.fixture

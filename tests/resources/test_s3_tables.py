@@ -9,7 +9,7 @@ import pytest
 
 from resources.storage import Storage, StorageError
 from resources.storage.s3.settings import S3Settings
-from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError
+from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError, Unfinished, remove_orphans
 from resources.warehouse import Warehouse
 from resources.warehouse.connection import open_duckdb
 from tests.servers.faults import FaultProxy, Faults
@@ -158,3 +158,17 @@ def test_query_over_tables_of_this_machine_may_name_files_on_s3(
     query = f"select count(*) from '{far.uri(StoreFile('t.parquet'))}'"
     with Warehouse(tables=Tables(store=str(tmp_path), storage=far.storage)).connect(query) as con:
         assert con.execute(query).fetchone() == (6,)
+
+
+def test_unfinished_rows_are_saved_and_removed_there_too(make_tables: Callable[..., Tables]) -> None:
+    tables = make_tables()
+    first, second = (Unfinished(tables, "d", "m", shard, "1") for shard in ("00000", "00001"))
+    first.keep(rows(1))
+    first.keep(rows(2))
+    second.keep(rows(3))
+    assert sorted(table.num_rows for table in first.read()) == [3, 6]
+    assert list(Unfinished(tables, "d", "m", "00000", "2").read()) == []
+    assert remove_orphans(tables, "d", {"m"}, {"00000"}) == 1
+    assert list(second.read()) == [] and len(list(first.read())) == 2
+    assert first.clear() == 2
+    assert list(first.read()) == [] and tables.list("unfinished/d/m") == []
