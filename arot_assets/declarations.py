@@ -137,14 +137,17 @@ class Declarations:
             except MetricFileError as error:
                 self._leave_metric_out(name, error)
 
-    def check_subsets(self, subsets: Collection[str]) -> None:
-        """Hold the exports to the SQL project; one of something else is left out.
+    def check_subsets(self, subsets: Collection[str], broken: Mapping[str, ArotError]) -> None:
+        """Hold the exports to the SQL project; one of something else is left out, and one of a model with a fault.
 
         Args:
             subsets: names of the models that are tagged ``subset``.
+            broken: what of the SQL project is left out, and why.
         """
         for name, export in list(self.exports.items()):
-            if export.subset not in subsets:
+            if export.subset in broken:
+                self.leave_out(name, broken[export.subset])
+            elif export.subset not in subsets:
                 text = f"no SQL model '{export.subset}' is tagged `subset`.{did_you_mean(export.subset, subsets)}"
                 self.leave_out(name, _error(self.files[name], ("attributes", "subset"), text))
 

@@ -40,16 +40,14 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
 
     Args:
         tell: takes a line for each fault, of what is left out.
-
-    Raises:
-        ProjectError: the SQL project is wrong; names file and line.
     """
     declared = load_declarations()
     declared.check_metrics()
     project = load_project(sql_folder())
-    declared.check_subsets(project.subsets)
+    declared.check_subsets(project.subsets, project.broken)
     own, errors = own_assets(defs_folder())
-    faults = [*declared.faults, *(Fault(name, error) for name, error in errors.items())]
+    apart = {**errors, **project.broken}
+    faults = [*declared.faults, *(Fault(name, error) for name, error in apart.items())]
     for line in dict.fromkeys(str(fault.error) for fault in faults):
         tell(f"left out: {line}")
     return dg.Definitions.merge(

@@ -23,6 +23,16 @@ def proposed_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_0123456789")[:LONGEST].rstrip("_")
 
 
+def ascii_word(text: str) -> str:
+    """A text in the letters, digits and ``_`` that Dagster takes in names: ``Größe cm`` -> ``Grosse_cm``.
+
+    Letters that have no Latin ones behind them are told by their numbers, so that two texts stay two.
+    """
+    folded = "".join(c if c.isascii() else c.casefold() for c in text)
+    plain = (c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+    return re.sub(r"\W+", "_", "".join(f"u{ord(c):x}" if not c.isascii() and c.isalnum() else c for c in plain))
+
+
 def _named(name: str) -> str:
     if NAME.fullmatch(name) and len(name) <= LONGEST:
         return name
@@ -33,7 +43,12 @@ def _named(name: str) -> str:
     )
 
 
-def _owner(owner: str) -> str:
+def checked_owner(owner: str) -> str:
+    """The owner, if it is one to Dagster.
+
+    Raises:
+        ValueError: it is not; the message says what would do.
+    """
     if EMAIL.fullmatch(owner) or TEAM.fullmatch(owner):
         return owner
     team = re.sub(r"\s+", "_", owner.strip().lower())
@@ -44,5 +59,5 @@ def _owner(owner: str) -> str:
 Name = Annotated[str, AfterValidator(_named)]
 """The name of a declared thing: a schema or table in SQL, a part of an asset's key, a folder of the store."""
 
-Owner = Annotated[str, AfterValidator(_owner)]
+Owner = Annotated[str, AfterValidator(checked_owner)]
 """Who answers for an asset, as Dagster shows it: an e-mail address or ``team:NAME``."""

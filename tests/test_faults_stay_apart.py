@@ -149,6 +149,74 @@ def test_metric_that_cannot_be_imported_is_left_out_of_its_dataset_alone(folder:
     assert done.stderr.count("gloss.py:3") == 1 and "Traceback" not in done.stderr
 
 
+GOOD_MODEL = "{{ config(tags=['subset']) }}\nselect sample_id from {{ source('good', 'samples') }} where width > 1\n"
+
+
+def models(folder: Path, **texts: str) -> Path:
+    """Write SQL models over ``good``, and their source."""
+    place = folder / "dbt_like_sql" / "models"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "good.yml").write_text("sources: [{name: good, tables: [{name: samples}]}]\n")
+    for name, text in texts.items():
+        (place / f"{name}.sql").write_text(text)
+    return place
+
+
+def test_model_with_a_fault_is_left_out_and_the_others_are_built_tested_and_shown(folder: Path) -> None:
+    place = models(folder, fine=GOOD_MODEL, late=GOOD_MODEL, below="select * from {{ ref('late') }}")
+    (place / "tests.yml").write_text("models: [{name: fine, columns: [{name: sample_id, data_tests: [unique]}]}]\n")
+    done = arot(folder, "run", "good")
+    assert done.returncode == 0, done.stderr
+    (place / "late.sql").write_text("select\n{{ 1 + 'x' }}\n")
+    (place / "other.yml").write_text("models: [{name: nowhere}]\n")
+    (place / "fine.sql").write_text(GOOD_MODEL.replace("> 1", "> 2"))
+    (place / "wrong.sql").write_text("select nothing from {{ ref('fine') }}")
+    stored = folder / ".arot" / "store" / "models"
+    (stored / "someones.parquet").write_text("no Parquet")
+    lines = (
+        f"{place}/late.sql:2: Jinja: TypeError",
+        f"{place}/below.sql:1: reads model 'late', which is left out (late.sql:2)",
+        f"{place}/other.yml:1: there is no model 'nowhere'",
+    )
+    done = arot(folder, "run", "good")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "SQL models: fine" in done.stdout and "tests of SQL models" not in done.stdout
+    assert "fine: 3 samples" in done.stdout and "`width > 2`" not in done.stdout and "width > 2" in done.stdout
+    assert "wrong.sql:1: model 'wrong' does not run" in done.stderr
+    for line in lines:
+        assert sum(line in said for said in done.stderr.splitlines()) == 1, done.stderr
+    assert {p.stem for p in stored.glob("*.parquet")} == {"fine", "late", "below", "someones"}, (
+        "they are still declared"
+    )
+    (place / "wrong.sql").unlink()
+    done = arot(folder, "run", "good")
+    assert done.returncode == 1 and "nothing to do" in done.stdout, done.stdout
+    assert all(line in done.stderr.split("\nError: ")[1] for line in lines), done.stderr
+    done = arot(folder, "status")
+    assert done.returncode == 1 and all(line in done.stderr for line in lines), done.stderr
+    assert "declared no more" not in done.stdout and "good" in done.stdout
+    done = arot(folder, "doctor")
+    for line in (*lines, f"{stored}/someones.parquet is not a Parquet file"):
+        assert sum(said.startswith("BAD ") and line in said for said in done.stdout.splitlines()) == 1, done.stdout
+    assert arot(folder, "explain", "fine").returncode == 0
+    done = arot(folder, "explain", "late")
+    assert done.returncode == 1 and "late.sql:2" in done.stderr
+
+
+def test_project_file_with_a_fault_leaves_out_the_models_alone(folder: Path) -> None:
+    models(folder, fine=GOOD_MODEL)
+    assert arot(folder, "run", "good").returncode == 0
+    (folder / "dbt_like_sql" / "dbt_project.yml").write_text("name: [\n")
+    declare(folder, "more")
+    assert {"more/samples", "problems/fine"} <= keys() and "models/fine" not in keys()
+    done = arot(folder, "run", "more")
+    assert done.returncode == 1 and "more: up to date" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith(
+        f"Error: left out: {folder}/dbt_like_sql/dbt_project.yml:2: not valid YAML"
+    )
+    assert arot(folder, "sql", "select * from fine").returncode == 0
+
+
 def test_doctor_finds_each_fault(folder: Path) -> None:
     (folder / "metrics" / "gloss.py").write_text("raise SystemExit(3)\n")
     (folder / "metrics" / "Größe.py").write_text("")

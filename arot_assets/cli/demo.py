@@ -42,6 +42,7 @@ def command() -> None:
         )
     _summary(work, states)
     work.raise_failures()
+    work.project.require_whole()
 
 
 def _summary(work: Work, states: States) -> None:

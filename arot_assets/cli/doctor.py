@@ -49,6 +49,7 @@ def findings() -> Iterator[Finding]:
     yield from _endpoints()
     yield from _models()
     yield _webhook()
+    yield from _damaged()
 
 
 def _python() -> Finding:
@@ -99,7 +100,6 @@ def _store() -> Iterator[Finding]:
 def _declared() -> Iterator[Finding]:
     from arot_assets.cli.launch import HomeError, open_instance, prepare_home
     from arot_assets.declarations import load_declarations
-    from arot_assets.errors import ProjectError
     from arot_assets.metrics.registry import misnamed_files
     from arot_assets.own_assets import own_assets
     from arot_assets.project import defs_folder, sql_folder
@@ -112,19 +112,31 @@ def _declared() -> Iterator[Finding]:
         yield Finding("problem", "dagster home", str(error), "fix that; no run can be recorded before")
     declared = load_declarations()
     declared.check_metrics()
-    try:
-        project = load_project(sql_folder())
-        declared.check_subsets(project.subsets)
-        models = Finding("ok", "SQL models", ", ".join(project.models))
-    except ProjectError as error:
-        models = Finding("problem", "SQL models", str(error), "mend that line")
-    for line in (*declared.problems(), *map(str, own_assets(defs_folder())[1].values())):
-        yield Finding("problem", "declarations", line, "mend that line; all else works without it")
+    project = load_project(sql_folder())
+    declared.check_subsets(project.subsets, project.broken)
+    in_sql = project.problems()
+    own = map(str, own_assets(defs_folder())[1].values())
+    for line in dict.fromkeys([*declared.problems(), *own]):
+        if line not in in_sql:
+            yield Finding("problem", "declarations", line, "mend that line; all else works without it")
+    for line in in_sql:
+        yield Finding("problem", "SQL models", line, "mend that line; all else works without it")
     for file in misnamed_files():
         yield Finding("problem", "metrics", f"{file}: ignored", "name it after its metric: a to z, 0 to 9 and _")
     for name, dataset in declared.datasets.items():
         yield _source(name, dataset.source if dataset.on_hub else dataset.root)
-    yield models
+    yield Finding("ok", "SQL models", ", ".join(project.models) or "none")
+
+
+def _damaged() -> Iterator[Finding]:
+    from arot_assets.subsets.leftovers import damaged_models
+    from resources.defaults import default_resources
+    from resources.tables import ModelRef
+
+    tables = default_resources().tables
+    for name in damaged_models(tables):
+        remedy = "`arot run` builds it again if it is a model; `arot rm` removes it"
+        yield Finding("problem", "stored models", f"{tables.uri(ModelRef(name))} is not a Parquet file", remedy)
 
 
 def _source(name: str, root: str) -> Finding:

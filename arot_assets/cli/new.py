@@ -77,7 +77,10 @@ def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) ->
 
     declared = load_declarations()
     _require_new(declared, name)
-    subsets = load_project(sql_folder()).subsets
+    project = load_project(sql_folder())
+    subsets = project.subsets
+    if subset in project.broken:
+        raise project.broken[subset]
     if subset not in subsets:
         raise click.ClickException(f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, subsets)}")
     attributes = {"name": name, "subset": subset, "repo": repo, "layout": layout, "license": licence}

@@ -10,11 +10,12 @@ import click
 
 if TYPE_CHECKING:
     from arot_assets.declarations import Declarations
+    from arot_assets.subsets.project import Project
 
 
-def tell_problems(declared: "Declarations") -> None:
+def tell_problems(declared: "Declarations", project: "Project") -> None:
     """Report what is left out, one line each."""
-    for line in declared.problems():
+    for line in dict.fromkeys([*declared.problems(), *project.problems()]):
         tell_problem(f"left out: {line}")
 
 

@@ -31,3 +31,4 @@ def command(dataset: str, reason: str) -> None:
     click.echo(f"{dataset}: {before:,} failed rows before, {after:,} now")
     work.raise_failures()
     work.declared.require_whole(dataset)
+    work.project.require_whole()

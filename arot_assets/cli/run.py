@@ -57,3 +57,5 @@ def command(dataset: str, metrics: str | None) -> None:
             )
     work.raise_failures()
     work.declared.require_whole(dataset)
+    if not wanted:
+        work.project.require_whole()

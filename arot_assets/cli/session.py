@@ -28,7 +28,6 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
 
     Raises:
         DeclarationError: it is not declared, or its declaration has a fault.
-        ProjectError: the SQL project is wrong.
         HomeError: Dagster's home cannot be used.
     """
     declared = load_declarations()
@@ -36,8 +35,8 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
         declared.dataset(dataset)
     declared.check_metrics()
     project = load_project(sql_folder())
-    declared.check_subsets(project.subsets)
-    tell_problems(declared)
+    declared.check_subsets(project.subsets, project.broken)
+    tell_problems(declared, project)
 
     @cache
     def definitions():  # type: ignore[no-untyped-def]

@@ -36,6 +36,7 @@ def command(dataset: str | None) -> None:
     declared = load_declarations()
     declared.check_metrics()
     project = load_project(sql_folder())
+    declared.check_subsets(project.subsets, project.broken)
     resources = default_resources()
     console = Console(width=max(Console().width, 110))
     graph = project_graph(declared, project)
@@ -66,8 +67,10 @@ def command(dataset: str | None) -> None:
         click.echo(f"{folder} belongs to a metric that '{ref.dataset}' no longer has; `arot rm -r {folder}` removes it")
     if dataset:
         declared.require_whole(dataset)
-    elif declared.faults:
-        raise DeclarationError("\n".join(f"left out: {line}" for line in declared.problems()))
+        project.require_whole()
+    lines = dict.fromkeys([*declared.problems(), *project.problems()])
+    if lines and not dataset:
+        raise DeclarationError("\n".join(f"left out: {line}" for line in lines))
 
 
 def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str) -> None:

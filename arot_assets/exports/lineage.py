@@ -112,7 +112,7 @@ def column_texts(lineage: Lineage) -> dict[str, str]:
 
 
 def _text(column: ModelColumn) -> str:
-    is_uri = any((u.table, u.column) == (SAMPLES, "uri") for u in column.upstream)
+    is_uri = any((u.table, u.column) == (SAMPLES, "uri") for u in column.upstream or ())
     return f"{column.description}, relative to its source" if is_uri and column.description else column.description
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 
 from arot_assets.automation import WHOLE
 from arot_assets.failures import fails_in_words
+from arot_assets.names import ascii_word
 from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
@@ -39,8 +40,6 @@ def sql_model_assets(project: Project) -> list[dg.AssetsDefinition]:
 
 
 def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
-    owner = model.config.meta.get("owner")
-    owners = [owner] if isinstance(owner, str) else list(owner or ())
     tags = {SUBSET_TAG: ""} if model.is_subset else {}
 
     @dg.asset(
@@ -49,8 +48,11 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         description=_description(project, model),
         group_name=GROUP,
         kinds={"duckdb", "sql"},
-        owners=owners,
-        tags={**tags, **{f"dbt/{t}": "" for t in model.config.tags if t != "subset"}},
+        owners=model.config.owners,
+        tags={
+            **tags,
+            **{f"dbt/{word}": "" for word in map(ascii_word, model.config.tags) if word not in ("", "subset")},
+        },
         metadata={"file": dg.MetadataValue.text(_relative(project, model.path))},
         automation_condition=WHOLE,
         code_version=model_version(project, model.name),
@@ -77,6 +79,7 @@ def _metadata(result: Any) -> dict[str, Any]:
     lineage = {
         c.name: [dg.TableColumnDep(asset_key=_table_key(u.schema, u.table), column_name=u.column) for u in c.upstream]
         for c in result.columns
+        if c.upstream is not None
     }
     metadata: dict[str, Any] = {
         "dagster/row_count": result.rows,

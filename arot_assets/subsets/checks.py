@@ -10,6 +10,7 @@ import dagster as dg
 
 from arot_assets.errors import ProjectError
 from arot_assets.failures import fails_in_words
+from arot_assets.names import ascii_word
 from arot_assets.steps import CHECK_VERSION
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.data_test import DataTest, Severity
@@ -51,7 +52,7 @@ def _checks(project: Project, key: dg.AssetKey, tests: list[DataTest]) -> dg.Ass
         for t in tests
     ]
 
-    @dg.multi_asset_check(name="_".join(["sql_tests", *key.path]), specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=ascii_word("_".join(["sql_tests", *key.path])), specs=specs, can_subset=True)
     @fails_in_words
     def check(
         context: dg.AssetCheckExecutionContext,

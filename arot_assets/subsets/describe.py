@@ -28,13 +28,13 @@ class ModelColumn:
         name: as in SQL.
         type: DuckDB's name for the type.
         description: schema.yml's, or that of the upstream column which it passes on under the same name; else empty.
-        upstream: the columns that it is made of.
+        upstream: the columns that it is made of; None if that is not known.
     """
 
     name: str
     type: str
     description: str
-    upstream: tuple[UpstreamColumn, ...]
+    upstream: tuple[UpstreamColumn, ...] | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ModelResult:
         rows: number of rows.
         columns: in order.
         waterfall: of a subset, None for other models.
-        lineage_problem: why ``upstream`` of the columns is empty, None if it is not.
+        lineage_problem: why ``upstream`` of some columns is not known, None if it is.
         sql: the compiled SQL.
         digest: of SQL and inputs.
         seconds: what the build took.
@@ -121,13 +121,12 @@ def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection"
     outputs = [str(row[0]) for row in described]
     _check_columns(model, outputs)
     lineage = column_lineage(sql, outputs, {r: list(c) for r, c in inputs.items()})
-    upstream = {c: lineage.columns.get(c, ()) for c in outputs}
     columns = tuple(
         ModelColumn(
             column,
             str(row[1]),
-            _description(model, column, upstream[column], inputs),
-            tuple(dict.fromkeys(_behind_wide(u) for u in upstream[column])),
+            _description(model, column, lineage.columns.get(column, ()), inputs),
+            tuple(dict.fromkeys(map(_behind_wide, lineage.columns[column]))) if column in lineage.columns else None,
         )
         for column, row in zip(outputs, described, strict=True)
     )
@@ -169,17 +168,17 @@ def _check_columns(model: Model, outputs: Sequence[str]) -> None:
             which = f"'{column}'" if column == other else f"'{other}' and '{column}', which differ only in case"
             raise ProjectError(f"model '{model.name}' has two columns {which}; name one of them with AS", model.path)
         first[column.lower()] = column
-    if model.is_subset and "sample_id" not in outputs:
+    if model.is_subset and "sample_id" not in first:
         raise ProjectError(
             f"subset '{model.name}' selects samples but has no column sample_id; add it to the SELECT", model.path
         )
-    unknown = [c for c in model.docs.columns if c not in outputs]
+    unknown = [doc for name, doc in model.docs.columns.items() if name not in first]
     if unknown:
         raise ProjectError(
-            f"column '{unknown[0]}' is described, but model '{model.name}' has no such column; its columns: "
+            f"column '{unknown[0].name}' is described, but model '{model.name}' has no such column; its columns: "
             f"{', '.join(outputs)}",
             model.docs.path,
-            model.docs.line,
+            unknown[0].line,
         )
 
 
@@ -203,8 +202,9 @@ def _relations(project: Project, model: Model) -> list[tuple[Relation, str]]:
 def _description(
     model: Model, column: str, upstream: Sequence[UpstreamColumn], inputs: dict[Relation, dict[str, str]]
 ) -> str:
-    if column in model.docs.columns and model.docs.columns[column].description:
-        return model.docs.columns[column].description
+    doc = model.docs.columns.get(column.lower())
+    if doc is not None and doc.description:
+        return doc.description
     same = [inputs.get((u.schema, u.table), {}).get(u.column, "") for u in upstream if u.column == column]
     return next((text for text in same if text), "") if len(same) == len(upstream) else ""
 

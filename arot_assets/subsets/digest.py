@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import duckdb
 
 DIGEST = "digest"
-FORMAT = "2"
+FORMAT = "3"
 """Change it when what is stored for a model changes: every model is then built again."""
 
 
 def stored_digest(tables: Tables, name: str) -> str | None:
-    """The digest in a stored model's footer, None when it was never built."""
-    footer = tables.footer_if_any(ModelRef(name))
-    return None if footer is None else footer.get(DIGEST)
+    """The digest in a stored model's footer, None when it was never built or its file is damaged."""
+    place = ModelRef(name)
+    return tables.footer(place).get(DIGEST) if tables.is_readable(place) else None
 
 
 def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.DuckDBPyConnection") -> str:

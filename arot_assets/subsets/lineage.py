@@ -2,11 +2,18 @@
 
 Belongs here: reading it out of the SQL with sqlglot, given the columns of the tables that it reads.
 Does not belong here: types and rows, which DuckDB knows (``runner.py``).
+
+What DuckDB runs and sqlglot follows wrongly is either written otherwise first (named windows, ``UNION BY NAME``, a ``SELECT`` in
+brackets), or has no lineage and says why: ``COLUMNS(…)``, a whole row as a value, positions (``#1``), ``PIVOT``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+    from sqlglot.lineage import Node
 
 DIALECT = "duckdb"
 
@@ -28,8 +35,9 @@ class Lineage:
     """Where the columns of a model come from.
 
     Attributes:
-        columns: output column -> upstream columns, sorted; an empty list for a constant.
-        problem: why there is none, None if all went well. SQL that DuckDB runs and sqlglot cannot follow costs the lineage, not
+        columns: output column -> upstream columns, sorted; an empty tuple for what needs no table. A column that cannot
+            be followed is not among them.
+        problem: why some are missing, None if none is. SQL that DuckDB runs and sqlglot cannot follow costs the lineage, not
             the model.
     """
 
@@ -45,24 +53,151 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[Relation,
         outputs: the names of its columns.
         upstream: the columns of every table that it reads.
     """
-    from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.lineage import lineage
 
     schema: dict[str, Any] = {}
+    written: dict[tuple[str, ...], UpstreamColumn] = {}
     for (schema_name, table), columns in upstream.items():
         schema.setdefault(schema_name, {})[table] = dict.fromkeys(columns, "TEXT")
+        for column in columns:
+            written[schema_name.lower(), table.lower(), column.lower()] = UpstreamColumn(schema_name, table, column)
     try:
-        roots = lineage(None, sql, schema, dialect=DIALECT)
+        tree = _plain(sql, schema)
+        if tree is None:
+            return Lineage(dict.fromkeys(outputs, ()))
+        roots = lineage(None, tree, schema, dialect=DIALECT)
+    except _NotFollowed as error:
+        return Lineage({}, str(error))
     except (SqlglotError, ValueError) as error:
         return Lineage({}, f"{type(error).__name__}: {str(error).splitlines()[0]}")
     by_name = {name.lower(): root for name, root in roots.items()}
     found: dict[str, tuple[UpstreamColumn, ...]] = {}
+    problems: dict[str, list[str]] = {}
     for output in outputs:
-        sources: set[UpstreamColumn] = set()
-        for node in by_name[output.lower()].walk() if output.lower() in by_name else ():
-            leaf = node.expression
-            if isinstance(leaf, exp.Table) and leaf.db and not node.downstream:
-                sources.add(UpstreamColumn(leaf.db, leaf.name, exp.to_column(node.name, dialect=DIALECT).name))
+        try:
+            if output.lower() not in by_name:
+                raise _NotFollowed("the SQL does not name it")
+            sources = _sources(by_name[output.lower()].walk(), written)
+        except _NotFollowed as error:
+            problems.setdefault(str(error), []).append(output)
+            continue
         found[output] = tuple(sorted(sources, key=lambda s: (s.schema, s.table, s.column)))
-    return Lineage(found)
+    told = [f"{', '.join(columns)}: {why}" for why, columns in problems.items()]
+    return Lineage(found, f"not followed: {'; '.join(told)}" if told else None)
+
+
+class _NotFollowed(Exception):
+    """SQL whose columns are not followed; the message says what is in the way."""
+
+
+def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], UpstreamColumn]) -> set[UpstreamColumn]:
+    """The columns of tables among the nodes below an output column.
+
+    Raises:
+        _NotFollowed: one of them holds more than sqlglot saw.
+    """
+    from sqlglot import exp
+
+    found: set[UpstreamColumn] = set()
+    for node in nodes:
+        leaf = node.expression
+        if isinstance(leaf, exp.Table):
+            if node.downstream or not leaf.db:
+                continue
+            column = exp.to_column(node.name, dialect=DIALECT).name
+            place = (leaf.db.lower(), leaf.name.lower(), column.lower())
+            if place not in written:
+                raise _NotFollowed(f"{leaf.db}.{leaf.name} has no column {column}")
+            found.add(written[place])
+        else:
+            _require_followed(leaf)
+    return found
+
+
+def _require_followed(expression: "exp.Expr") -> None:
+    from sqlglot import exp
+
+    words = {
+        exp.Columns: "COLUMNS(…)",
+        exp.PositionalColumn: "a position (#1)",
+        exp.TableColumn: "a whole row as a value",
+        exp.Placeholder: "a column of no table that is known",
+    }
+    for node in expression.walk():
+        for kind, word in words.items():
+            if isinstance(node, kind):
+                raise _NotFollowed(word)
+        if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
+            raise _NotFollowed("*")
+
+
+def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
+    """The tree of a query, written so that sqlglot follows it rightly; None if it reads nothing at all.
+
+    Raises:
+        _NotFollowed: it cannot be.
+        SqlglotError: it cannot be read.
+    """
+    from sqlglot import exp, parse_one
+    from sqlglot.optimizer.qualify import qualify
+
+    tree: Any = parse_one(sql, dialect=DIALECT)
+    if isinstance(tree, exp.Values) and tree.find(exp.Query, exp.Column) is None:
+        return None
+    if isinstance(tree, exp.Subquery):
+        tree = exp.select("*").from_(tree)
+    if any(not pivot.args.get("unpivot") for pivot in tree.find_all(exp.Pivot)):
+        raise _NotFollowed("PIVOT makes columns of values, whose lineage is not followed")
+    _inline_windows(tree)
+    by_name = [s for s in tree.find_all(exp.SetOperation) if s.args.get("by_name")]
+    if by_name:
+        tree = qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False, identify=False)
+        for union in reversed([s for s in tree.find_all(exp.SetOperation) if s.args.get("by_name")]):
+            _match_by_position(union)
+    return tree  # type: ignore[no-any-return]
+
+
+def _inline_windows(tree: "exp.Expr") -> None:
+    """Write ``over w`` out: sqlglot does not look for its columns in the WINDOW clause."""
+    from sqlglot import exp
+
+    for select in tree.find_all(exp.Select):
+        named = {w.this.name.lower(): w for w in select.args.get("windows") or ()}
+        for window in select.find_all(exp.Window) if named else ():
+            base = named.get(window.alias.lower()) if isinstance(window.args.get("alias"), exp.Identifier) else None
+            if base is None:
+                continue
+            for key in ("partition_by", "order", "spec"):
+                if not window.args.get(key) and base.args.get(key):
+                    value = base.args[key]
+                    window.set(key, [v.copy() for v in value] if isinstance(value, list) else value.copy())
+
+
+def _match_by_position(union: "exp.Expr") -> None:
+    """Turn ``UNION BY NAME`` into one by position: each side gives all columns, NULL for those that it lacks.
+
+    Raises:
+        _NotFollowed: the names of a side are not known.
+    """
+    from sqlglot import exp
+
+    sides: list[Any] = [union.this, union.expression]
+    names: dict[str, str] = {}
+    have: list[set[str]] = []
+    for side in sides:
+        selected = side.named_selects
+        if not selected or "*" in selected:
+            raise _NotFollowed("UNION BY NAME of columns whose names are not known")
+        have.append({n.lower() for n in selected})
+        for name in selected:
+            names.setdefault(name.lower(), name)
+    for key, side, own in zip(("this", "expression"), sides, have, strict=True):
+        columns = [
+            exp.column(n, "arot_side", quoted=True) if n.lower() in own else exp.alias_(exp.null(), n, quoted=True)
+            for n in names.values()
+        ]
+        inner = side.copy() if isinstance(side, exp.Subquery) else exp.Subquery(this=side.copy())
+        inner.set("alias", exp.TableAlias(this=exp.to_identifier("arot_side")))
+        union.set(key, exp.select(*columns).from_(inner))
+    union.set("by_name", False)

@@ -41,6 +41,12 @@ class ModelConfig:
     meta: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
 
+    @property
+    def owners(self) -> list[str]:
+        """Who answers for the model: ``owner`` of ``meta``, one or several."""
+        owner = self.meta.get("owner")
+        return [str(o) for o in owner] if isinstance(owner, list) else [str(owner)] if owner else []
+
     def overlaid(self, values: Mapping[str, Any], complain: "Complain") -> "ModelConfig":
         """This configuration under a more specific one: tags add up, meta merges, the rest is replaced.
 

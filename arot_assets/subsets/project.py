@@ -14,7 +14,7 @@ from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.render import CompiledSql, Relation, Templates
-from arot_assets.subsets.schema_file import SourceTable
+from arot_assets.subsets.schema_file import SourceTable, source_fault
 
 MODELS_SCHEMA = "main"
 WIDE = "wide"
@@ -87,6 +87,7 @@ class Project:
         singular_tests: tests that are SQL files of their own.
         templates: the Jinja side.
         asked: names of the variables that templates asked for so far.
+        broken: what is left out because of a fault, and why: a model's name, else a kind and a name, or a file.
     """
 
     folder: Path
@@ -98,13 +99,30 @@ class Project:
     singular_tests: tuple[DataTest, ...]
     templates: Templates
     asked: set[str] = field(default_factory=set)
+    broken: Mapping[str, ProjectError] = field(default_factory=dict)
+
+    def problems(self) -> list[str]:
+        """Each fault as one line with file and line, however much is left out because of it."""
+        return list(dict.fromkeys(str(error) for error in self.broken.values()))
+
+    def require_whole(self) -> None:
+        """Complain of a project of which something is left out.
+
+        Raises:
+            ProjectError: something is.
+        """
+        lines = self.problems()
+        if lines:
+            raise ProjectError("\n".join(f"left out: {line}" for line in lines))
 
     def model(self, name: str) -> Model:
         """The model of this name.
 
         Raises:
-            ProjectError: there is none, or it is disabled.
+            ProjectError: there is none, it has a fault, or it is disabled.
         """
+        if name in self.broken:
+            raise self.broken[name]
         if name in self.disabled:
             raise ProjectError(f"model '{name}' is disabled; set enabled: true for {self.disabled[name]} to use it")
         if name not in self.models and (self.folder / "seeds" / f"{name}.csv").exists():
@@ -120,8 +138,11 @@ class Project:
         """The declared table.
 
         Raises:
-            ProjectError: it is not declared.
+            ProjectError: it is not declared, or has a fault.
         """
+        for fault in (source_fault(source), source_fault(source, table)):
+            if fault in self.broken:
+                raise self.broken[fault]
         if (source, table) in self.sources:
             return self.sources[source, table]
         names = {s for s, _ in self.sources}

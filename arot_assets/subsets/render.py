@@ -24,12 +24,15 @@ from jinja2.ext import Extension
 from jinja2.sandbox import SandboxedEnvironment
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.faults import Faults
 
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 EXTENSIONS = ("jinja2.ext.do", "jinja2.ext.loopcontrols")
 MARK = re.compile("\ue000(\\d+)\ue001")
 """A line's number, put before its first character; from Unicode's private use area, which no SQL needs."""
 TEST_PREFIX = "test_"
+DEFINED = re.compile(r"\{%[-+]?\s*(macro|test|data_test)\s+(\w+)")
+"""The kind and name of a block of a macro file, for files that Jinja cannot read."""
 UNSUPPORTED = (
     "env_var",
     "run_query",
@@ -83,7 +86,7 @@ class CompiledSql(str):
         """The template's line (from 1) that a line comes from; None if whitespace control or a macro moved it."""
         try:
             marked = self._trace()
-        except (jinja2.TemplateError, ProjectError):  # a template that looks at its own text
+        except Exception:  # a template that looks at its own text; without marks it works
             return None
         if MARK.sub("", marked) != self:
             return None
@@ -157,13 +160,13 @@ class Templates:
     Args:
         folder: the project folder; errors name files relative to where the caller named it.
         macro_files: files whose ``{% macro %}`` and ``{% test %}`` blocks every template can call.
-
-    Raises:
-        ProjectError: a macro file has a syntax error, or two define one name.
+        faults: takes what is wrong with them, by macro or file: a syntax error, or two that define one name. Who calls such a
+            macro gets that error.
     """
 
-    def __init__(self, folder: Path, macro_files: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, macro_files: Sequence[Path], faults: Faults) -> None:
         self.folder = folder
+        self._faults = faults
         self._files: dict[str, str] = {}
         self.environment = SandboxedEnvironment(
             loader=jinja2.FunctionLoader(self._load),
@@ -174,8 +177,10 @@ class Templates:
         self._values = _Values(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
         self._values.filters |= VALUE_FILTERS
         self.macros: dict[str, Path] = {}
+        self._broken: dict[str, ProjectError] = {}
         for path in macro_files:
-            self._define_macros(path)
+            with faults.leaving_out(str(path.relative_to(folder))):
+                self._define_macros(path)
 
     def render(self, path: Path, text: str, functions: Mapping[str, Any]) -> CompiledSql:
         """Fill in a template.
@@ -211,13 +216,19 @@ class Templates:
         Raises:
             ProjectError: it does not take these arguments, or fails.
         """
-        context = self._context(functions)
-        try:
-            return str(self._guarded(path, lambda: context[TEST_PREFIX + test](**arguments)))
-        except TypeError as error:
-            raise ProjectError(
-                f"test '{test}': {error}; see its arguments in {self.macros[TEST_PREFIX + test]}", path, line
-            ) from error
+        called = self._context(functions)[TEST_PREFIX + test]
+
+        def call() -> str:
+            try:
+                return str(called(**arguments))
+            except TypeError as error:
+                if self._culprit(error) is not None:  # within the test, not by its arguments
+                    raise
+                raise ProjectError(
+                    f"test '{test}': {error}; see its arguments in {self.macros[TEST_PREFIX + test]}", path, line
+                ) from error
+
+        return self._guarded(path, call)
 
     def value(self, path: Path, line: int, text: str, functions: Mapping[str, Any]) -> Any:
         """What a text of YAML stands for: itself, or what its ``{{ … }}`` give.
@@ -233,21 +244,36 @@ class Templates:
             value = self._values.from_string(text).render(self._context(functions))
         except jinja2.UndefinedError as error:
             raise ProjectError(f"'{text}': {_unknown_name(error)}", path, line) from error
-        except (jinja2.TemplateError, ProjectError) as error:
-            raise ProjectError(f"'{text}': {error}", path, line) from error
+        except Exception as error:  # the text's own Python may raise anything
+            raise ProjectError(f"'{text}': {_told(error)}", path, line) from error
         if isinstance(value, jinja2.Undefined):
             raise ProjectError(f"'{text}': {_unknown(str(value._undefined_name))}", path, line)
         return value
 
+    def require(self, macro: str) -> None:
+        """Complain of a macro that has a fault.
+
+        Raises:
+            ProjectError: the fault of its file.
+        """
+        if macro in self._broken:
+            raise self._broken[macro]
+
     def _define_macros(self, path: Path) -> None:
         text = read_template(path)
         self._files[str(path)] = text
-        tree = self._guarded(path, lambda: self.environment.parse(text, filename=str(path)))
+        try:
+            tree = self._guarded(path, lambda: self.environment.parse(text, filename=str(path)))
+        except ProjectError as error:
+            self._broken |= {_macro_name(*found): error for found in DEFINED.findall(text)}
+            raise
         for macro in tree.find_all(jinja2.nodes.Macro):
             if macro.name in self.macros:
-                raise ProjectError(
+                error = ProjectError(
                     f"'{macro.name}' is defined in {self.macros[macro.name]} too; rename one", path, macro.lineno
                 )
+                self._broken[macro.name] = error
+                self._faults.add(f"macro {macro.name}", error)
             self.macros[macro.name] = path
 
     def _context(self, functions: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,14 +282,15 @@ class Templates:
 
         def caller(name: str, path: Path) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
+                self.require(name)
                 if path not in modules:
                     modules[path] = self.environment.get_template(str(path)).make_module(context)
                 return getattr(modules[path], name)(*args, **kwargs)
 
             return call
 
-        for name, path in self.macros.items():
-            context.setdefault(name, caller(name, path))
+        for name in (*self.macros, *self._broken):
+            context.setdefault(name, caller(name, self.macros.get(name, self.folder)))
         return context
 
     def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
@@ -281,12 +308,11 @@ class Templates:
                 Path(error.filename or path),
                 error.lineno,
             ) from error
-        except (jinja2.TemplateError, ProjectError) as error:
+        except Exception as error:  # a template's own Python may raise anything
             if isinstance(error, ProjectError) and error.path is not None:
                 raise
-            message = _unknown_name(error) if isinstance(error, jinja2.UndefinedError) else str(error)
             file, line = self._culprit(error) or (str(path), None)
-            raise ProjectError(message, Path(file), line) from error
+            raise ProjectError(_told(error), Path(file), line) from error
 
     def _culprit(self, error: BaseException) -> tuple[str, int] | None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in self._files and f.lineno]
@@ -294,8 +320,23 @@ class Templates:
 
 
 def read_template(path: Path) -> str:
-    """The text of a template, without the byte order mark that some editors put before it."""
-    return path.read_text(encoding="utf-8-sig")
+    """The text of a template, without the byte order mark that some editors put before it.
+
+    Raises:
+        ProjectError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ProjectError(f"cannot be read: {error.strerror}; check the path", path) from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"is not UTF-8 text: {error}; save it as UTF-8", path) from error
+
+
+def line_of(text: str, pattern: str) -> int:
+    """The line (from 1) of the first match of a pattern; 1 when there is none."""
+    found = re.search(pattern, text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _marked(text: str) -> str:
@@ -316,6 +357,20 @@ def _marked(text: str) -> str:
             parts.append(line)
         position += len(line) + 1
     return "\n".join(parts)
+
+
+def _told(error: Exception) -> str:
+    """What went wrong in a template, in one line."""
+    if isinstance(error, jinja2.UndefinedError):
+        return _unknown_name(error)
+    if isinstance(error, ProjectError):
+        return str(error)
+    text = " ".join(str(error).replace("Project.functions.<locals>.", "").split())
+    return f"Jinja: {type(error).__name__}: {text}; mend the call or the expression in this line"
+
+
+def _macro_name(kind: str, name: str) -> str:
+    return name if kind == "macro" else TEST_PREFIX + name
 
 
 def _unknown_name(error: jinja2.UndefinedError) -> str:

@@ -148,7 +148,12 @@ def load_result(project: Project, name: str, tables: Tables) -> ModelResult | No
         built=False,
         rows=tables.num_rows(ModelRef(name)),
         columns=tuple(
-            ModelColumn(c["name"], c["type"], c["description"], tuple(UpstreamColumn(**u) for u in c["upstream"]))
+            ModelColumn(
+                c["name"],
+                c["type"],
+                c["description"],
+                None if c["upstream"] is None else tuple(UpstreamColumn(**u) for u in c["upstream"]),
+            )
             for c in values["columns"]
         ),
         waterfall=Waterfall.from_dict(values["waterfall"]) if values["waterfall"] else None,

@@ -14,14 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.errors import ProjectError
+from arot_assets.names import ascii_word
 from arot_assets.subsets.data_test import TEST_CONFIG_KEYS, ConfigProblem, DataTest, TestConfig
+from arot_assets.subsets.faults import Faults
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml, rendered
 
 Render = Callable[[Path, int, str], Any]
 """What a text stands for, given its file and line: ``Templates.value`` with the functions that YAML may call."""
 LATER = ("data_tests", "tests", "description")
 """Keys below which no text is rendered with the rest of the file: arguments of tests are when the test runs."""
-FILE_KEYS = ("version", "models", "sources", "exposures", "groups", "macros", "data_tests")
+UNSUPPORTED_KEYS = ("unit_tests", "snapshots", "seeds", "semantic_models", "metrics", "saved_queries")
+FILE_KEYS = (
+    *("version", "models", "sources", "exposures", "groups", "macros", "analyses", "data_tests"),
+    *UNSUPPORTED_KEYS,
+)
 MODEL_KEYS = (
     "name",
     "description",
@@ -73,15 +79,16 @@ EXTERNAL_LOCATION = "external_location"
 
 @dataclass(frozen=True)
 class ColumnDoc:
-    """What schema.yml says about a column."""
+    """What schema.yml says about a column, and in which line."""
 
     name: str
     description: str
+    line: int
 
 
 @dataclass(frozen=True)
 class TableDocs:
-    """What schema.yml says about a model or a source's table."""
+    """What schema.yml says about a model or a source's table; its columns by their names in lower case, as SQL takes them."""
 
     name: str
     path: Path
@@ -115,58 +122,100 @@ class SourceTable:
     enabled: bool = True
 
 
-def read_schema_file(path: Path, render: Render) -> tuple[list[TableDocs], list[SourceTable]]:
+def read_schema_file(path: Path, render: Render, faults: Faults) -> tuple[list[TableDocs], list[SourceTable]]:
     """Read one properties file.
 
     Args:
         path: the file.
         render: fills in ``{{ … }}``.
+        faults: takes what is wrong with an entry, by its name: an unknown key, a wrong type, or something that this runner
+            would not honour.
 
     Returns:
-        What it says about models, and the source tables it declares.
+        What it says about models, and the source tables it declares, each without fault.
 
     Raises:
-        ProjectError: an unknown key, a wrong type, or something that this runner would not honour.
+        ProjectError: the file as a whole cannot be read.
     """
     file = read_yaml(path)
 
     def fill(text: str, where: Where) -> Any:
         return text if any(key in LATER for key in where) else render(path, file.line(where), text)
 
-    top = rendered(file.mapping(file.value, ()), (), fill)
+    top = file.mapping(file.value, ())
     for key in top:
-        if key in ("unit_tests", "snapshots", "seeds", "semantic_models", "metrics", "saved_queries"):
-            raise file.error((key,), f"'{key}' of dbt are not supported here; remove them, or run this folder with dbt")
-    file.mapping(top, (), FILE_KEYS)
-    models = [
-        _table_docs(file, entry, ("models", i), MODEL_KEYS, None, render)
-        for i, entry in enumerate(file.sequence(top.get("models"), ("models",)))
-    ]
-    sources = [
-        table
-        for i, entry in enumerate(file.sequence(top.get("sources"), ("sources",)))
-        for table in _source_tables(file, entry, ("sources", i), render)
-    ]
+        with faults.leaving_out(f"{path.name}: {key}"):
+            if key in UNSUPPORTED_KEYS:
+                raise file.error(
+                    (key,), f"'{key}' of dbt are not supported here; remove them, or run this folder with dbt"
+                )
+            file.mapping({key: top[key]}, (), FILE_KEYS)
+    models: list[TableDocs] = []
+    for i, entry in enumerate(_entries(file, top, "models", faults)):
+        where: Where = ("models", i)
+        with faults.leaving_out(_entry_name(file, entry, where)):
+            models.append(_table_docs(file, rendered(entry, where, fill), where, MODEL_KEYS, None, render, None))
+    sources: list[SourceTable] = []
+    for i, entry in enumerate(_entries(file, top, "sources", faults)):
+        sources += _source_tables(file, entry, ("sources", i), render, fill, faults)
     return models, sources
 
 
-def _source_tables(file: YamlFile, entry: Any, where: Where, render: Render) -> list[SourceTable]:
-    source = file.mapping(entry, where, SOURCE_KEYS)
-    name = file.text(source, "name", where)
-    schema = file.text(source, "schema", where, name)
-    shared = _source_config(file, source, where)
-    tables = []
-    for i, item in enumerate(file.sequence(source.get("tables"), (*where, "tables"))):
-        here = (*where, "tables", i)
-        docs = _table_docs(file, item, here, TABLE_KEYS, name, render)
-        identifier = file.text(item, "identifier", here, docs.name)
-        own = _source_config(file, item, here)
-        config = {**shared, **own, "meta": {**shared["meta"], **own["meta"]}}
-        location = _location(
-            file, here, config["meta"], {"name": docs.name, "identifier": identifier, "schema": schema}
-        )
-        tables.append(SourceTable(name, docs.name, schema, identifier, docs, location, config.get("enabled", True)))
-    return tables
+def _entries(file: YamlFile, top: dict[str, Any], key: str, faults: Faults) -> list[Any]:
+    with faults.leaving_out(f"{file.path.name}: {key}"):
+        return file.sequence(top.get(key), (key,))
+    return []
+
+
+def _entry_name(file: YamlFile, entry: Any, where: Where) -> str:
+    """What an entry calls itself, for its faults; its place if it does not say."""
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else f"{file.path.name}:{file.line(where)}"
+
+
+def _source_tables(
+    file: YamlFile, entry: Any, where: Where, render: Render, fill: Callable[[str, Where], Any], faults: Faults
+) -> list[SourceTable]:
+    name = _entry_name(file, entry, where)
+    with faults.leaving_out(source_fault(name)):
+        own = {k: v for k, v in entry.items() if k != "tables"} if isinstance(entry, dict) else entry
+        source = file.mapping(rendered(own, where, fill), where, SOURCE_KEYS)
+        file.text(source, "name", where)
+        shared = _source_config(file, source, where)
+        schema = file.text(source, "schema", where, name)
+        items = file.sequence(entry.get("tables"), (*where, "tables"))
+        tables: list[SourceTable] = []
+        for i, item in enumerate(items):
+            here = (*where, "tables", i)
+            with faults.leaving_out(source_fault(name, _entry_name(file, item, here))):
+                filled = rendered(item, here, fill)
+                tables.append(_source_table(file, filled, here, (name, schema), shared, render, faults))
+        return tables
+    return []
+
+
+def source_fault(source: str, table: str | None = None) -> str:
+    """The name among the faults of a source, or of one of its tables."""
+    return f"source {source}" if table is None else f"source {source}.{table}"
+
+
+def _source_table(
+    file: YamlFile,
+    item: Any,
+    where: Where,
+    source: tuple[str, str],
+    shared: dict[str, Any],
+    render: Render,
+    faults: Faults,
+) -> SourceTable:
+    """One table of a source, which is given as its name and its schema."""
+    name, schema = source
+    docs = _table_docs(file, item, where, TABLE_KEYS, name, render, faults)
+    identifier = file.text(item, "identifier", where, docs.name)
+    own = _source_config(file, item, where)
+    config = {**shared, **own, "meta": {**shared["meta"], **own["meta"]}}
+    location = _location(file, where, config["meta"], {"name": docs.name, "identifier": identifier, "schema": schema})
+    return SourceTable(name, docs.name, schema, identifier, docs, location, config.get("enabled", True))
 
 
 def _source_config(file: YamlFile, mapping: dict[str, Any], where: Where) -> dict[str, Any]:
@@ -203,8 +252,25 @@ def _location(file: YamlFile, where: Where, meta: Mapping[str, Any], names: Mapp
 
 
 def _table_docs(
-    file: YamlFile, entry: Any, where: Where, keys: tuple[str, ...], source: str | None, render: Render
+    file: YamlFile,
+    entry: Any,
+    where: Where,
+    keys: tuple[str, ...],
+    source: str | None,
+    render: Render,
+    faults: Faults | None,
 ) -> TableDocs:
+    """What one entry says of a model, or of a table of ``source``.
+
+    Args:
+        file: what it stands in.
+        entry: the entry.
+        where: the way to it.
+        keys: what it may have.
+        source: the source's name, None for a model.
+        render: fills in ``{{ … }}``.
+        faults: takes those of tests; None if a fault in a test is one of the whole entry.
+    """
     table = file.mapping(entry, where, keys)
     name = file.text(table, "name", where)
     target = name if source is None else (source, name)
@@ -214,15 +280,15 @@ def _table_docs(
         if key in table:
             config.setdefault(key, table[key])
     columns: dict[str, ColumnDoc] = {}
-    tests = _tests(file, table, where, target, None, render)
+    tests = _tests(file, table, where, target, None, render, faults)
     for i, item in enumerate(file.sequence(table.get("columns"), (*where, "columns"))):
         here = (*where, "columns", i)
         column = file.mapping(item, here, COLUMN_KEYS)
         column_name = file.text(column, "name", here)
-        if column_name in columns:
+        if column_name.lower() in columns:
             raise file.error(here, f"column '{column_name}' of '{name}' is described twice; keep one")
-        columns[column_name] = ColumnDoc(column_name, _description(file, column, here))
-        found = _tests(file, column, here, target, column_name, render)
+        columns[column_name.lower()] = ColumnDoc(column_name, _description(file, column, here), file.line(here))
+        found = _tests(file, column, here, target, column_name, render, faults)
         tests += [replace(t, quoted=bool(column.get("quote"))) for t in found]
     named = _unique_names([t for t in tests if t.config.enabled])
     return TableDocs(
@@ -244,12 +310,18 @@ def _tests(
     target: str | tuple[str, str],
     column: str | None,
     render: Render,
+    faults: Faults | None,
 ) -> list[DataTest]:
-    return [
-        _test(file, entry, (*where, key, i), target, column, render)
-        for key in ("data_tests", "tests")
-        for i, entry in enumerate(file.sequence(owner.get(key), (*where, key)))
-    ]
+    tests: list[DataTest] = []
+    for key in ("data_tests", "tests"):
+        for i, entry in enumerate(file.sequence(owner.get(key), (*where, key))):
+            here = (*where, key, i)
+            if faults is None:
+                tests.append(_test(file, entry, here, target, column, render))
+                continue
+            with faults.leaving_out(f"test in {file.path.name}:{file.line(here)}"):
+                tests.append(_test(file, entry, here, target, column, render))
+    return tests
 
 
 def _test(
@@ -281,7 +353,7 @@ def _test(
     name = written.get("name") or (f"{test}_{column}" if column else str(test))
     return DataTest(
         test=str(test),
-        name=re.sub(r"\W+", "_", str(name)),
+        name=ascii_word(str(name)),
         target=target,
         column=column,
         arguments=arguments,
@@ -301,7 +373,7 @@ def _unique_names(tests: list[DataTest]) -> list[DataTest]:
         name = test.name
         if names.count(name) > 1:
             given = " ".join(str(v) for v in [*test.arguments.values(), test.config.where or ""])
-            words = re.sub(r"[\W_]+", "_", given).strip("_")
+            words = re.sub("_+", "_", ascii_word(given)).strip("_")
             name = f"{name}_{words}" if words else name
         if any(name == other.name for other in result):
             raise ProjectError(f"test '{name}' is declared twice; delete one or give it a 'name'", test.path, test.line)

@@ -265,6 +265,18 @@ class Tables:
                 return None
             raise
 
+    def is_readable(self, place: Place) -> bool:
+        """Whether a table is there and is Parquet; a file that is not may be somebody else's, or cut short.
+
+        Raises:
+            StorageError: the store cannot be reached.
+        """
+        try:
+            self._head(place)
+        except TablesError:
+            return False
+        return True
+
     def descriptions(self, place: Place) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
         with self._parquet(place) as file:

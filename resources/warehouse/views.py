@@ -91,8 +91,10 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
 
 
 def model_views(tables: Tables) -> Iterator[View]:
-    """One view in schema ``main`` for each SQL model that has been built."""
+    """One view in schema ``main`` for each SQL model that has been built; a file that is no Parquet has none."""
     for name in tables.models():
+        if not tables.is_readable(ModelRef(name)):
+            continue
         source = f"read_parquet({literal(tables.uri(ModelRef(name)))})"
         columns = cast_list(noted_types(tables.footer(ModelRef(name))))
         yield View("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))

@@ -39,6 +39,7 @@ def run(write_project, con, sql):
             "models/s.yml": head + where + body,
         }
         project = load_project(write_project({**files, **(extra or {})}))
+        project.require_whole()
         return run_test(con, project, project.tests[0])
 
     return go

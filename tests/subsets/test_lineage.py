@@ -6,13 +6,13 @@ from arot_assets.subsets.describe import describe_model
 from arot_assets.subsets.lineage import UpstreamColumn, column_lineage
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.runner import build_all
+from arot_assets.subsets.runner import build_all, load_result
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
 SAMPLES = ("demo", "samples")
 CV2 = ("demo", "cv2")
-COLUMNS = {SAMPLES: ["sample_id", "width", "tags", "status"], CV2: ["sample_id", "blur", "status"]}
+COLUMNS = {SAMPLES: ["sample_id", "width", "tags", "status", "Info"], CV2: ["sample_id", "blur", "status"]}
 
 
 def sources(sql: str, *outputs: str) -> dict[str, set[str]]:
@@ -53,10 +53,82 @@ def sources(sql: str, *outputs: str) -> dict[str, set[str]]:
             id="union",
         ),
         pytest.param('select "width" as "Width" from "demo"."samples"', {"Width": {"samples.width"}}, id="quoted"),
+        pytest.param(
+            "select sample_id, width from demo.samples union all by name select blur as width, sample_id from demo.cv2",
+            {"sample_id": {"samples.sample_id", "cv2.sample_id"}, "width": {"samples.width", "cv2.blur"}},
+            id="union by name",
+        ),
+        pytest.param(
+            "with b as (select blur, sample_id from demo.cv2 union by name (select * from demo.samples)) select blur, width from b",
+            {"blur": {"cv2.blur"}, "width": {"samples.width"}},
+            id="union by name of a star in brackets, in a CTE",
+        ),
+        pytest.param("(select width from demo.samples)", {"width": {"samples.width"}}, id="brackets"),
+        pytest.param("with s as (from demo.samples) (select s.width from s) order by 1", {"width": {"samples.width"}}, id="CTE and brackets"),
+        pytest.param("values (1, 'a')", {"col0": set(), "col1": set()}, id="values"),
+        pytest.param(
+            "select info.a.b as b, s.info.c as c, info['d'] as d, tags[1] as e, tags[2:] as f from demo.samples as s",
+            {name: {"samples.Info"} if name in "bcd" else {"samples.tags"} for name in "bcdef"},
+            id="fields and indexes",
+        ),
+        pytest.param("select INFO, WIDTH from DEMO.Samples", {"Info": {"samples.Info"}, "width": {"samples.width"}}, id="case"),
+        pytest.param(
+            "select sum(width) over w as s from demo.samples window w as (partition by status order by sample_id)",
+            {"s": {"samples.width", "samples.status", "samples.sample_id"}},
+            id="named window",
+        ),
+        pytest.param(
+            "select * from demo.samples unpivot (v for k in (width, status))",
+            {"k": {"samples.width", "samples.status"}, "v": {"samples.width", "samples.status"}, "tags": {"samples.tags"}},
+            id="unpivot",
+        ),
+        pytest.param("select width as tags, tags as t from demo.samples", {"tags": {"samples.width"}, "t": {"samples.tags"}},
+                     id="alias with a column's name"),
+        pytest.param("select [t || status for t in tags] as x from demo.samples", {"x": {"samples.tags", "samples.status"}},
+                     id="list comprehension"),
+        pytest.param("select * from demo.samples asof join demo.cv2 on samples.width >= cv2.blur",
+                     {"width": {"samples.width"}, "blur": {"cv2.blur"}}, id="ASOF join"),
     ],
 )  # fmt: skip
 def test_columns_lead_to_the_tables_they_come_from(sql: str, expected: dict[str, set[str]]):
     assert sources(sql, *expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "outputs", "known", "why"),
+    [
+        pytest.param("select columns('w.*'), status from demo.samples", ["width", "status"], {"status"}, "the SQL does not name", id="columns()"),
+        pytest.param("with a as (select columns('w.*') from demo.samples) select width from a", ["width"], set(), "COLUMNS", id="below"),
+        pytest.param("select s as whole, status from demo.samples s", ["whole", "status"], {"status"}, "a whole row", id="row"),
+        pytest.param("select #1 as x from (select width from demo.samples)", ["x"], set(), "a position", id="position"),
+        pytest.param("select unnest(info), width from demo.samples", ["a", "b", "width"], {"width"}, "does not name", id="struct"),
+        pytest.param("select * like 'w%' from demo.samples", ["width"], set(), "does not name", id="star like"),
+        pytest.param("pivot demo.samples on status using max(width)", ["ok"], set(), "PIVOT", id="pivot"),
+        pytest.param(
+            "select * from (select status, tags from demo.samples) pivot (count(*) for status in ('ok'))", ["tags", "ok"], set(), "PIVOT",
+            id="pivot of columns",
+        ),
+    ],
+)  # fmt: skip
+def test_column_that_cannot_be_followed_has_no_lineage_rather_than_a_wrong_one(
+    sql: str, outputs: list[str], known: set[str], why: str
+):
+    found = column_lineage(sql, outputs, COLUMNS)
+    assert set(found.columns) == known
+    assert found.problem is not None and why in found.problem
+
+
+def test_column_without_lineage_is_stored_and_shown_as_such(write_project, demo: Tables, warehouse: Warehouse):
+    text = "select columns('^width$'), 1 as one from {{ source('demo', 'samples') }}"
+    schema = "models: [{name: a, columns: [{name: WIDTH, description: how wide}]}]"
+    project = load_project(write_project({"models/a.sql": text, "models/s.yml": schema}))
+    build_all(project, warehouse, demo)
+    result = load_result(project, "a", demo)
+    assert result is not None and result.lineage_problem == "not followed: width: the SQL does not name it"
+    assert [(c.name, c.upstream, c.description) for c in result.columns] == [
+        ("width", None, "how wide"),
+        ("one", (), ""),
+    ]
 
 
 def test_sql_that_sqlglot_cannot_follow_costs_the_lineage_and_says_why():

@@ -1,10 +1,14 @@
 """What a broken project says: file, line, cause and remedy."""
 
+import re
 from collections.abc import Mapping
 
+import dagster as dg
 import pytest
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.assets import sql_model_assets
+from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.describe import describe_model
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
@@ -151,15 +155,149 @@ def test_good_project_loads_with_models_upstream_first(write_project):
         ),
     ],
 )
-def test_broken_project_names_file_line_and_remedy(write_project, files: Mapping[str, str], place: str, says: str):
-    with pytest.raises(ProjectError, match=f"(?s){says}") as raised:
-        load_project(write_project(files))
-    assert place in str(raised.value)
+def test_fault_names_file_line_and_remedy_and_leaves_the_others_alone(
+    write_project, files: Mapping[str, str], place: str, says: str
+):
+    project = load_project(write_project({**files, "models/other/fine.sql": GOOD}))
+    told = [line for line in project.problems() if place in line and re.search(says, line)]
+    assert len(told) == 1 and "\n" not in told[0], project.problems()
+    if "dbt_project.yml" not in files:
+        assert "fine" in project.models
+    with pytest.raises(ProjectError, match=re.escape(told[0])):
+        project.require_whole()
 
 
 def test_project_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(ProjectError, match=r"dbt_project.yml: cannot be read: No such file"):
-        load_project(tmp_path)
+    assert load_project(tmp_path).problems() == [
+        f"{tmp_path}/dbt_project.yml: cannot be read: No such file or directory; check the path"
+    ]
+
+
+def test_what_reads_a_faulty_model_is_left_out_too_and_says_through_which(write_project):
+    project = load_project(
+        write_project(
+            {
+                "models/a.sql": "select {{ 1 + 'x' }}",
+                "models/b.sql": "select 1 from\n{{ ref('e') }}",
+                "models/e.sql": "{{ config(materialized='ephemeral') }}\nselect * from {{ ref('a') }}",
+                "models/c.sql": GOOD,
+                "models/s.yml": "models: [{name: c, data_tests: [no_such_test]}]",
+                "models/d.sql": "select * from {{ ref('c') }}",
+                "models/fine.sql": GOOD,
+                "tests/t.sql": "select * from {{ ref('b') }}",
+                "tests/fine.sql": "select * from {{ ref('fine') }} where false",
+            }
+        )
+    )
+    assert list(project.models) == ["fine"] and [t.name for t in project.tests] == ["fine"]
+    told = {name: str(error).removeprefix(f"{project.folder}/") for name, error in project.broken.items()}
+    assert told["e"] == "models/e.sql:2: reads model 'a', which is left out (a.sql:1)"
+    assert told["b"] == "models/b.sql:2: reads model 'e', which is left out (e.sql:2)"
+    assert told["d"].startswith("models/d.sql:1: reads model 'c', which is left out (s.yml:1")
+    assert told["test t"].startswith("tests/t.sql:1: reads model 'b', which is left out (b.sql:2)")
+    with pytest.raises(ProjectError, match=r"a\.sql:1: Jinja: TypeError"):
+        project.model("a")
+
+
+def test_circle_leaves_out_its_models_and_what_reads_them(write_project):
+    refs = {"a": "b", "b": "a", "c": "a"}
+    files = {f"models/{n}.sql": f"select * from {{{{ ref('{r}') }}}}" for n, r in refs.items()}
+    project = load_project(write_project({**files, "models/fine.sql": GOOD}))
+    assert list(project.models) == ["fine"] and set(project.broken) == {"a", "b", "c"}
+    assert len(project.problems()) == 2  # the circle, and c
+
+
+def test_models_of_a_file_that_cannot_be_read_are_left_out(write_project):
+    """It may hold their tests, or switch them off."""
+    files = {
+        "models/a.sql": GOOD,
+        "models/b.sql": "select * from {{ source('more', 'x') }}",
+        "models/fine.sql": GOOD,
+        "models/s.yml": "models:\n  - name: a\n sources:\n  - {name: more, tables: [{name: x}]}\n",
+    }
+    project = load_project(write_project(files))
+    assert list(project.models) == ["fine"]
+    assert "s.yml:3: not valid YAML" in str(project.broken["a"])
+    assert "b.sql:1: reads source 'more.x', which is left out (s.yml:3)" in str(project.broken["b"])
+
+
+def test_faulty_entry_of_a_source_leaves_out_what_reads_it_and_a_faulty_test_only_itself(write_project):
+    sources = "sources:\n- name: demo\n  tables:\n  - name: samples\n    data_tests: [nonsense]\n  - {name: cv2, colums: []}\n"
+    files = {
+        "models/sources.yml": sources,
+        "models/a.sql": "select * from {{ source('demo', 'cv2') }}",
+        "models/fine.sql": GOOD,
+    }
+    project = load_project(write_project(files))
+    assert list(project.models) == ["fine"]
+    assert [line.split(":", 1)[1][:24] for line in project.problems()] == [
+        "6: unknown key 'colums'.",
+        "1: reads source 'demo.cv2"[:24],
+        "5: unknown data test 'no",
+    ]
+
+
+@pytest.mark.parametrize("name", ["größe", "with space", "a$b"])
+def test_model_name_that_no_asset_may_have_is_refused_with_a_proposal(write_project, name: str):
+    project = load_project(write_project({f"models/{name}.sql": GOOD, "models/my-model.sql": GOOD}))
+    assert list(project.models) == ["my-model"]
+    proposed = {"größe": "grosse", "with space": "with_space", "a$b": "a_b"}[name]
+    assert f"rename the file to {proposed}.sql" in str(project.broken[name])
+
+
+def test_models_that_sql_or_dagster_would_take_for_one_are_refused(write_project):
+    files = {f"models/{n}.sql": GOOD for n in ("a_b", "a-b", "fine")} | {"models/x/Fine.sql": GOOD}
+    project = load_project(write_project(files))
+    assert not project.models and "'a_b' is too close to 'a-b'" in str(project.broken["a-b"])
+
+
+def test_names_that_only_dagster_refuses_are_written_otherwise_there(write_project, demo: Tables, warehouse: Warehouse):
+    schema = """models:
+- name: a
+  columns:
+  - {name: größe, data_tests: [not_null]}
+  - {name: 猫, data_tests: [not_null]}
+  - {name: 犬, data_tests: [not_null]}
+"""
+    files = {
+        "models/a.sql": "{{ config(tags=['team:ml']) }} select 1 as größe, 2 as 猫, 3 as 犬",
+        "models/s.yml": schema,
+        "tests/a-is-positive.sql": "select * from {{ ref('a') }} where größe < 0",
+    }
+    project = load_project(write_project(files))
+    (asset,) = sql_model_assets(project)
+    assert "dbt/team_ml" in asset.tags_by_key[asset.key]
+    (checks,) = sql_model_checks(project)
+    names = {spec.name for spec in checks.check_specs}
+    assert names == {"not_null_grosse", "not_null_u732b", "not_null_u72ac", "a_is_positive"}
+    resources = {"tables": demo, "warehouse": warehouse}
+    dg.Definitions(assets=[asset], asset_checks=[checks], resources=resources).resolve_all_job_defs()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "{{ ref('fine', v=1) }}",
+        "{{ source('demo') }}",
+        "{{ var('least') + 'a' }}",
+        "{{ config('table') }} select 1",
+        "{{ '%s %s' | format(1) }}",
+        "{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}",
+        "{{ 1 / 0 }}",
+        "{{ [1][5].x }}",
+        "{{ broken() }}",
+        "{% for x in 5 %}{% endfor %}",
+    ],
+)
+def test_python_error_in_a_template_is_one_line_with_its_place(write_project, sql: str):
+    files = {
+        "models/a.sql": f"select 1\n{sql}",
+        "models/fine.sql": GOOD,
+        "macros/m.sql": "{% macro broken() %}{{ 3 | nothing }}{% endmacro %}",
+    }
+    project = load_project(write_project(files))
+    assert list(project.models) == ["fine"]
+    assert re.match(r".*/(a\.sql:2|m\.sql:1): [^\n]+$", str(project.broken["a"])), project.broken["a"]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +358,7 @@ def test_sql_that_does_not_work_out_is_told_when_it_is_built(
 def test_described_column_that_the_model_lacks_is_an_error(write_project, demo: Tables, warehouse: Warehouse):
     schema = "models:\n  - name: a\n    columns:\n      - name: widht\n"
     project = load_project(write_project({"models/a.sql": GOOD, "models/s.yml": schema}))
-    with warehouse.connect() as con, pytest.raises(ProjectError, match=r"s.yml:2: column 'widht' is described"):
+    with warehouse.connect() as con, pytest.raises(ProjectError, match=r"s.yml:4: column 'widht' is described"):
         describe_model(project, "a", con)
 
 
