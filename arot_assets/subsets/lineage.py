@@ -7,6 +7,7 @@ What DuckDB runs and sqlglot follows wrongly is either written otherwise first (
 brackets), or has no lineage and says why: ``COLUMNS(…)``, a whole row as a value, positions (``#1``), ``PIVOT``.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -103,12 +104,17 @@ def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], Upstream
     for node in nodes:
         leaf = node.expression
         if isinstance(leaf, exp.Table):
-            if node.downstream or not leaf.db:
+            if leaf.find(exp.Column) is not None:
+                raise _NotFollowed("a table function of columns")
+            made = not isinstance(leaf.this, exp.Identifier) or re.search(
+                r"[./]", leaf.name
+            )  # by a function, or a file
+            if node.downstream or made:
                 continue
             column = exp.to_column(node.name, dialect=DIALECT).name
             place = (leaf.db.lower(), leaf.name.lower(), column.lower())
             if place not in written:
-                raise _NotFollowed(f"{leaf.db}.{leaf.name} has no column {column}")
+                raise _NotFollowed(f"no column {column} of {leaf.name} is known")
             found.add(written[place])
         else:
             _require_followed(leaf)
@@ -146,7 +152,9 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
     if isinstance(tree, exp.Values) and tree.find(exp.Query, exp.Column) is None:
         return None
     if isinstance(tree, exp.Subquery):
+        with_ = tree.args.pop("with_", None)
         tree = exp.select("*").from_(tree)
+        tree.set("with_", with_)
     if any(not pivot.args.get("unpivot") for pivot in tree.find_all(exp.Pivot)):
         raise _NotFollowed("PIVOT makes columns of values, whose lineage is not followed")
     _inline_windows(tree)
