@@ -7,8 +7,10 @@ What DuckDB runs and sqlglot follows wrongly is either written otherwise first (
 brackets), or has no lineage and says why: ``COLUMNS(…)``, a whole row as a value, positions (``#1``), ``PIVOT``.
 """
 
+import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +69,8 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[Relation,
         tree = _plain(sql, schema)
         if tree is None:
             return Lineage(dict.fromkeys(outputs, ()))
-        roots = lineage(None, tree, schema, dialect=DIALECT)
+        with _warnings_count():
+            roots = lineage(None, tree, schema, dialect=DIALECT)
     except _NotFollowed as error:
         return Lineage({}, str(error))
     except (SqlglotError, ValueError) as error:
@@ -92,6 +95,31 @@ class _NotFollowed(Exception):
     """SQL whose columns are not followed; the message says what is in the way."""
 
 
+@contextmanager
+def _warnings_count() -> Iterator[None]:
+    """Take what sqlglot warns of for what it is: a part of the query that it passed over.
+
+    Raises:
+        _NotFollowed: it warned.
+    """
+    told: list[str] = []
+
+    class Note(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(" ".join(record.getMessage().split()))
+
+    logger, note = logging.getLogger("sqlglot"), Note(logging.WARNING)
+    passed_on, logger.propagate = logger.propagate, False
+    logger.addHandler(note)
+    try:
+        yield
+    finally:
+        logger.removeHandler(note)
+        logger.propagate = passed_on
+    if told:
+        raise _NotFollowed(f"not followed: {told[0]}")
+
+
 def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], UpstreamColumn]) -> set[UpstreamColumn]:
     """The columns of tables among the nodes below an output column.
 
@@ -104,12 +132,10 @@ def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], Upstream
     for node in nodes:
         leaf = node.expression
         if isinstance(leaf, exp.Table):
-            if leaf.find(exp.Column) is not None:
+            function = not isinstance(leaf.this, exp.Identifier)
+            if function and leaf.find(exp.Column) is not None:
                 raise _NotFollowed("a table function of columns")
-            made = not isinstance(leaf.this, exp.Identifier) or re.search(
-                r"[./]", leaf.name
-            )  # by a function, or a file
-            if node.downstream or made:
+            if node.downstream or function or re.search(r"[./]", leaf.name):  # a file's name
                 continue
             column = exp.to_column(node.name, dialect=DIALECT).name
             place = (leaf.db.lower(), leaf.name.lower(), column.lower())
