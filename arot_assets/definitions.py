@@ -24,6 +24,7 @@ from resources.dagster import dagster_resources
 from resources.defaults import default_resources
 from sensors.automation import automation
 from sensors.failure import run_failure
+from sensors.files import file_sensor
 from sensors.source import source_sensor
 
 # Dagster warns of its own use of checks and of its loader; users can do nothing about it
@@ -47,6 +48,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
     declared.check_subsets(project.subsets, project.broken)
     own, errors = own_assets(defs_folder())
     apart = {**errors, **project.broken}
+    files = file_sensor(project, declared.classifiers.values())
     faults = [*declared.faults, *(Fault(name, error) for name, error in apart.items())]
     for line in dict.fromkeys(str(fault.error) for fault in faults):
         tell(f"left out: {line}")
@@ -56,7 +58,12 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
         dg.Definitions(
             assets=[*sql_model_assets(project), *_problems(faults)],
             asset_checks=sql_model_checks(project),
-            sensors=[automation, run_failure, *(source_sensor(d) for d in declared.datasets.values())],
+            sensors=[
+                automation,
+                run_failure,
+                *([files] if files else []),
+                *(source_sensor(d) for d in declared.datasets.values()),
+            ],
             resources=dagster_resources(default_resources()),
             executor=dg.in_process_executor,  # one process a run: models load once
         ),

@@ -30,6 +30,7 @@ from arot_assets.metrics.metric import metric_schema
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
+from resources.warehouse.reads import FILES
 
 GROUP = "classifiers"
 _Condition = dg.AutomationCondition
@@ -84,13 +85,15 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     def labels(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        with warehouse.connect() as con:
+        files = label_tables.label_files(declaration, tables)  # before they are read: a change meanwhile counts
+        with warehouse.connect(declaration.labels.from_sql or "") as con:
             table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             gone = label_tables.unknown_samples(con, declaration, table)
         if gone:
             context.log.warning(f"{name}: {len(gone):,} labelled samples are not in '{dataset}' any more: {gone[:5]}")
         digest = label_tables.labels_digest(table)
-        tables.write(table, classifier_file(name, "labels.parquet"), footer={"labels_digest": digest})
+        footer = {"labels_digest": digest, **({FILES: files} if files else {})}
+        tables.write(table, classifier_file(name, "labels.parquet"), footer=footer)
         counts = table["label"].value_counts().to_pylist()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest),
@@ -104,6 +107,14 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         )
 
     return labels
+
+
+def outdated_by_files(declaration: ClassifierDeclaration, tables: Tables) -> str | None:
+    """The mark of the files that labels are read from, if they are others than when the stored labels were made."""
+    mark = label_tables.label_files(declaration, tables)
+    place = classifier_file(declaration.name, "labels.parquet")
+    made = mark is not None and tables.is_readable(place)
+    return mark if made and tables.footer(place).get(FILES) != mark else None
 
 
 def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:

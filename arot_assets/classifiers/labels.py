@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from resources.errors import ArotError
+from resources.root import project_root
 from resources.storage.hub.address import is_hub
+from resources.tables import Tables
+from resources.warehouse.reads import files_mark, read_from
 from resources.warehouse.views import literal, quote
 
 if TYPE_CHECKING:
@@ -76,6 +79,7 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
     wanted = declaration.labels
     depth = wanted.from_folder
     query = wanted.from_sql or folder_query(declaration.dataset, root, depth or 1)
+    read_from(con, project_root())
     try:
         rows = con.sql(query.rstrip().rstrip(";")).to_arrow_table()
     except duckdb.Error as error:
@@ -181,6 +185,12 @@ def _refuse_two_labels(con: "duckdb.DuckDBPyConnection", rows: pa.Table, declara
             raise LabelError(
                 f"{declaration.name}: sample {ids[k]} has two labels, {labels[k - 1]!r} and {labels[k]!r}; {remedy}"
             )
+
+
+def label_files(declaration: ClassifierDeclaration, tables: Tables) -> str | None:
+    """12 hex digits that change when a file that the labels are read from does; None if they come from tables alone."""
+    query = declaration.labels.from_sql
+    return None if query is None else files_mark(tables, project_root(), query)
 
 
 def labels_digest(labels: pa.Table) -> str:

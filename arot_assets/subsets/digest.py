@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.reads import file_marks, find_reads
 from arot_assets.subsets.render import TEST_PREFIX, read_template
 from resources.storage.storage import TEMPORARY_PREFIX
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
+from resources.warehouse.reads import FILES, file_marks, files_mark, find_reads
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,6 +53,17 @@ def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.Duc
         [[schema, _hidden(con, schema)] for schema in sorted({s.schema for s in read})],
     ]
     return _hash(parts)[:32]
+
+
+def outdated_by_files(project: Project, tables: Tables) -> dict[str, str]:
+    """Built models that read a file which is another one now, with the files' mark; no graph tells of such a change."""
+    found: dict[str, str] = {}
+    for name, model in project.models.items():
+        place = ModelRef(name)
+        mark = files_mark(tables, project.folder, project.compile(name)) if model.is_stored else None
+        if mark is not None and tables.is_readable(place) and tables.footer(place).get(FILES) != mark:
+            found[name] = mark
+    return found
 
 
 def model_version(project: Project, name: str) -> str:

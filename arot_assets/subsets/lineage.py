@@ -189,7 +189,7 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
         tree = qualify(tree, schema=schema, dialect=DIALECT, validate_qualify_columns=False, identify=False)
         for union in reversed([s for s in tree.find_all(exp.SetOperation) if s.args.get("by_name")]):
             _match_by_position(union)
-    return tree  # type: ignore[no-any-return]
+    return tree
 
 
 def _inline_windows(tree: "exp.Expr") -> None:

@@ -269,11 +269,11 @@ class Templates:
             raise
         for macro in tree.find_all(jinja2.nodes.Macro):
             if macro.name in self.macros:
-                error = ProjectError(
+                twice = ProjectError(
                     f"'{macro.name}' is defined in {self.macros[macro.name]} too; rename one", path, macro.lineno
                 )
-                self._broken[macro.name] = error
-                self._faults.add(f"macro {macro.name}", error)
+                self._broken[macro.name] = twice
+                self._faults.add(f"macro {macro.name}", twice)
             self.macros[macro.name] = path
 
     def _context(self, functions: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_mode
 from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.reads import check_reads, read_from
+from arot_assets.subsets.reads import check_reads
 from arot_assets.subsets.syntax import sql_error
 from arot_assets.subsets.waterfall import Waterfall
 from resources.tables import ModelRef, Tables, TablesError
 from resources.warehouse import Warehouse
+from resources.warehouse.reads import FILES, files_mark, read_from
 
 if TYPE_CHECKING:
     import duckdb
@@ -170,6 +171,7 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
     if not model.is_stored:
         raise ProjectError(f"model '{name}' is ephemeral: it lives in the models that ref it", model.path)
     digest = current_digest(project, name, tables, con)
+    files = files_mark(tables, project.folder, project.compile(name))
     if not force and stored_digest(tables, name) == digest:
         current = load_result(project, name, tables)
         if current is not None:
@@ -193,7 +195,7 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
             con,
             result.sql,
             ModelRef(name),
-            footer={DIGEST: digest, RESULT: json.dumps(kept)},
+            footer={DIGEST: digest, RESULT: json.dumps(kept), **({FILES: files} if files else {})},
             descriptions={c.name: c.description for c in result.columns if c.description},
         )
     except duckdb.Error as error:

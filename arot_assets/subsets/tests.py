@@ -17,9 +17,9 @@ from arot_assets.errors import ProjectError
 from arot_assets.markdown import write_table
 from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
-from arot_assets.subsets.reads import read_from
 from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
 from arot_assets.yaml_lines import rendered
+from resources.warehouse.reads import read_from
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,16 +10,18 @@ import pytest
 from arot_assets.classifiers.assets import classifier_assets, unpartitioned_keys
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.promotion import latest
+from arot_assets.classifiers.promotion import classifier_file, latest
 from arot_assets.classifiers.scoring import scores_are_current
 from arot_assets.classifiers.steps import training_state
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.steps import Look
+from arot_assets.subsets.load import load_project
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.tables import TableRef
+from sensors.files import file_sensor
 from tests.conftest import EXAMPLES
 
 KINDS = ("photo", "illustration")
@@ -210,6 +212,46 @@ def test_labels_that_cannot_be_used_fail_with_a_reason(world: World, labels: dic
     with pytest.raises(dg.Failure, match=message):
         bad.instance = world.instance
         bad.run([unpartitioned_keys("kind")[0]])
+
+
+def test_changed_file_of_labels_is_noticed_and_they_are_read_again(world: World, tmp_path: Path) -> None:
+    world.ingest()
+    samples = [s for shard in world.resources.tables.shards("d", "samples") for s in _ids(world, shard)]
+    file = tmp_path / "my labels.csv"
+
+    def write(first: str) -> None:
+        rows = [f"{s},{first if i < 10 else 'b'}" for i, s in enumerate(samples)]
+        file.write_text("\n".join(["sample_id,label", *rows]) + "\n")
+
+    query = f"select sample_id, label from '{file}'"
+    labelled = World(world.resources, world.source, labels={"from_sql": query})
+    labelled.instance = world.instance
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "dbt_project.yml").write_text("name: none\n")
+    sensor = file_sensor(load_project(tmp_path / "sql"), [labelled.classifier])
+    assert sensor is not None
+    key = unpartitioned_keys("kind")[0]
+
+    def asked() -> list[dg.AssetKey]:
+        with dg.build_sensor_context(world.instance, resources={"tables": world.resources.tables}) as context:
+            result = sensor(context)
+        return [k for r in result.run_requests or () for k in r.asset_selection or ()]
+
+    write("a")
+    assert asked() == [], "what was never made is asked for by its condition"
+    labelled.run([key])
+    assert asked() == []
+    write("c")
+    assert asked() == [key]
+    version = labelled.run([key]).asset_materializations_for_node("classifiers__kind__labels")[0].tags or {}
+    assert asked() == [] and version["dagster/data_version"]
+    labels = world.resources.tables.read(classifier_file("kind", "labels.parquet"))
+    assert set(labels["label"].to_pylist()) == {"b", "c"}
+
+
+def _ids(world: World, shard: str) -> list[str]:
+    rows = world.resources.tables.read(TableRef("d", "samples", shard)).to_pylist()
+    return [row["sample_id"] for row in rows if row["status"] == "ok"]
 
 
 def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
