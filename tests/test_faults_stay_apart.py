@@ -180,7 +180,7 @@ def test_model_with_a_fault_is_left_out_and_the_others_are_built_tested_and_show
     )
     done = arot(folder, "run", "good")
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert "SQL models: fine" in done.stdout and "tests of SQL models" not in done.stdout
+    assert "  models/fine\n" in done.stdout
     assert "fine: 3 samples" in done.stdout and "`width > 2`" not in done.stdout and "width > 2" in done.stdout
     assert "wrong.sql:1: model 'wrong' does not run" in done.stderr
     for line in lines:
