@@ -26,8 +26,9 @@ GRAY_SHARE = 1e-4  # of the pixels may be coloured in a grayscale picture
 _EIGHT = (
     Column("edge_density", pa.float32(), "share of edge pixels times 255 (Canny 100/200 of OpenCV), 0-255", 0, 255),
     Column("focus_measure", pa.float32(), "variance of the Laplacian over all pixels: `cv2.Laplacian(gray, cv2.CV_64F).var()`, "
-           "that is the four neighbours minus 4 times the pixel, with the picture mirrored beyond its border without "
-           "repeating the outermost pixels; gray levels squared; falls with blur and with size", 0, 1020**2),
+           "of gray levels as `cv2.COLOR_RGB2GRAY` rounds them: the four neighbours minus 4 times the pixel, with the picture "
+           "mirrored beyond its border without repeating the outermost pixels; gray levels squared; falls with blur and with "
+           "size", 0, 1020**2),
     Column("noise_level", pa.float32(), "standard deviation of the same Laplacian, gray levels: the root of focus_measure; "
            "for noise see noise_sigma", 0, 1020),
     Column("texture_score", pa.float32(), "variance of the local binary pattern (8 points, radius 1, uniform; values 0-9). "
@@ -35,8 +36,7 @@ _EIGHT = (
            "diagonal points either way: its value differs by up to 2.3 % on photos", 0, 20.25),
     Column("saturation", pa.float32(), "mean S of HSV as OpenCV rounds it, 0-255", 0, 255),
     Column("contrast", pa.float32(), "standard deviation of the gray levels, 0-127.5", 0, 127.5),
-    Column("brightness", pa.float32(), "mean gray level (BT.601 as `cv2.COLOR_RGB2GRAY` rounds it, here and in all columns), "
-           "0-255", 0, 255),
+    Column("brightness", pa.float32(), "mean gray level (BT.601), 0-255", 0, 255),
     Column("avg_dynamic_range", pa.float32(), "gray levels between the 5th and the 95th percentile, 0-255", 0, 255),
 )  # fmt: skip
 _MORE = (
