@@ -42,18 +42,18 @@ class _Evidence:
     rows: bool = False
     others: bool = False
 
-    def take(self, fields: list[tuple[str, bool]], lines: int, width: int) -> None:
+    def take(self, fields: list[tuple[str, bool]], record: str, width: int) -> None:
         """Note the fields of a record: the text of each, and whether it is in quotes.
 
         Args:
             fields: of the record.
-            lines: that it spans.
+            record: all of it.
             width: fields of the header.
         """
-        tabs = sum(text.count("\t") for text, quoted in fields if quoted)
-        if lines > 1 and tabs == (lines - 1) * (width - 1) and len(fields) == width > 1:
+        quoted_texts = [text for text, quoted in fields if quoted]
+        if _are_rows(record, quoted_texts, width):
             self.rows = True  # perhaps one text begins with a mark, and another one ends with a mark
-        elif lines > 1 or tabs or any('""' in text for text, quoted in fields if quoted):
+        elif any(mark in text for text in quoted_texts for mark in ("\n", "\t", '""')):
             self.needed = True
         for column, (text, quoted) in enumerate(fields):
             self.others |= bool(text) and quoted != (COMMENT in text) and (quoted or COMMENT in text)
@@ -80,7 +80,7 @@ def has_quotes(lines: Iterable[str]) -> bool:
     """Whether the lines of a TSV, with their ends, are written with quotes. The first is the header, or a row like others."""
     header: list[tuple[str, bool]] | None = None
     seen = _Evidence()
-    for record, count in _records(lines):
+    for record in _records(lines):
         if header is not None and len(seen.bare) == len(header) and '"' not in record and COMMENT not in record:
             continue
         fields = _fields(record)
@@ -89,12 +89,20 @@ def has_quotes(lines: Iterable[str]) -> bool:
         if header is None:
             header = fields or [(name, False) for name in record.split("\t")]
         elif fields:
-            seen.take(fields, count, len(header))
+            seen.take(fields, record, len(header))
     return header is not None and seen.speaks_for_quotes(header)
 
 
-def _records(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Records without their ends, and the number of lines of each: one goes on as long as a quote is open."""
+def _are_rows(record: str, quoted_texts: list[str], width: int) -> bool:
+    """Whether a record of several lines reads as well as a row in each, the marks around texts of two of them."""
+    if "\n" not in record or width == 1 or any(line.count("\t") != width - 1 for line in record.split("\n")):
+        return False
+    ends = [(text.partition("\t")[0], text.rpartition("\t")[2]) for text in quoted_texts if "\n" in text]
+    return all(first.strip() and last.strip() for first, last in ends)
+
+
+def _records(lines: Iterable[str]) -> Iterator[str]:
+    """Records without their ends: one goes on as long as a quote is open."""
     waiting: list[str] = []
     size, is_open = 0, False
     for line in lines:
@@ -102,10 +110,10 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
         size += len(line)
         is_open ^= line.count('"') % 2 == 1
         if not is_open or size > LONGEST_RECORD:
-            yield END.sub("", "".join(waiting)), len(waiting)
+            yield END.sub("", "".join(waiting))
             waiting, size, is_open = [], 0, False
     if waiting:
-        yield "".join(waiting), len(waiting)
+        yield "".join(waiting)
 
 
 def _fields(record: str) -> list[tuple[str, bool]] | None:

@@ -5,6 +5,7 @@ Belongs here: the words that every backend and its users share. Does not belong 
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -140,7 +141,15 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
         remedy = (
             "mend the link, or bring what it stands for (`git annex get`, `dvc pull`, a download that was cut short)"
         )
+    elif isinstance(error, FileNotFoundError) and is_local(uri) and os.path.lexists(_meant(local_path(uri))):
+        kind, cause, remedy = "refused_name", "the file has a name that is not UTF-8", "give it another name"
     return StorageError(f"cannot {action} '{uri}': {cause}; {remedy}", kind=kind)
+
+
+def _meant(path: str) -> bytes:
+    """The path of which ``shown`` made this one; nothing if it made none."""
+    odd = re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
+    return odd if odd != os.fsencode(path) else b""
 
 
 def changed(uri: str) -> StorageError:

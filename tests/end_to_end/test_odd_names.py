@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from resources import notebook as nb
 from resources.storage import Storage, StorageError
-from tests.conftest import EXAMPLES, REPOSITORY
+from tests.conftest import EXAMPLES, REPOSITORY, Dataset
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 
@@ -95,6 +96,19 @@ def test_a_picture_with_an_odd_name_is_a_tile_like_the_others(tmp_path: Path) ->
     assert picked.table(as_="arrow").to_pylist() == [{"uri": rf"{tmp_path}/caf\xe9.jpg", "label": "good"}]
     again = nb.label_gallery([odd, photo], ["good"], chosen=picked.table(as_="arrow"), live=True, progress=False)
     assert again.chosen == {0: "good"}
+
+
+def test_a_picture_with_an_odd_name_is_a_row_that_says_so(make_dataset: Callable[..., Dataset], tmp_path: Path) -> None:
+    photos = sorted((EXAMPLES / "photo").rglob("*.jpg"))
+    (tmp_path / "p").mkdir()
+    shutil.copy(photos[0], tmp_path / "p" / "a.jpg")
+    shutil.copy(photos[1], os.fsdecode(bytes(tmp_path) + b"/p/caf\xe9.jpg"))
+    dataset = make_dataset(tmp_path / "p")
+    dataset.run("phash")
+    odd, plain = dataset.sql("select uri, status, reason from d.samples order by status desc")
+    assert plain[1:] == ("ok", None) and odd[:2] == (rf"{tmp_path}/p/caf\xe9.jpg", "unreadable")
+    assert odd[2].startswith("refused_name: ") and "is not UTF-8; give it another name" in odd[2]
+    assert dataset.sql("select count(*) from d.phash where status = 'ok'") == [(1,)]
 
 
 @pytest.mark.parametrize("name", ["names.jsonl", "names.parquet", "names.csv", "names.txt"])

@@ -40,8 +40,9 @@ def test_each_class_serves_its_scheme_and_no_other(kind: type[Backend]) -> None:
     assert not any(storage.using(kind) is storage.backend(uri) for uri in served.values())
 
 
-def test_storage_loads_no_client_before_it_is_asked_for_one() -> None:
-    code = "import sys, resources.storage; print(*{name.split('.')[0] for name in sys.modules})"
+@pytest.mark.parametrize("module", ["resources.storage", "resources.defaults"])
+def test_no_client_and_no_array_is_loaded_before_it_is_asked_for(module: str) -> None:
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(done.stdout.split())
 

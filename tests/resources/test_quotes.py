@@ -111,7 +111,6 @@ def test_without_quoting_a_quote_mark_is_a_character(tmp_path: Path, texts: list
         pytest.param(['"one"', '"two"'], id="every text in quotes, beside addresses without"),
         pytest.param(['"she said', "nothing", 'he said"'], id="one begins, another ends with a mark"),
         pytest.param(['"she said', 'he said"'], id="one begins, the next ends with a mark"),
-        pytest.param(['"', "5'", '"'], id="nothing but a mark"),
     ],
 )
 def test_what_could_be_quoting_and_is_not(tmp_path: Path, texts: list[str]) -> None:
