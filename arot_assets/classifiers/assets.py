@@ -8,7 +8,9 @@ version): a training that finds nothing to do starts no scoring.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -31,6 +33,9 @@ from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.reads import FILES
+
+if TYPE_CHECKING:
+    from arot_assets.classifiers.training import Training
 
 GROUP = "classifiers"
 _Condition = dg.AutomationCondition
@@ -138,25 +143,18 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             hashed = with_hashes(con, dataset, labels)
         table = splits.make_split(hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split)
         tables.write(table, classifier_file(name, "split.parquet"))
-        groups = len(set(table["group_id"].to_pylist()))
+        sizes = Counter(table["group_id"].to_pylist()).values()
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: table.num_rows,
-                "groups of near-duplicates": groups,
-                "samples in a group with others": table.num_rows - _singles(table["group_id"].to_pylist()),
+                "groups of near-duplicates": len(sizes),
+                "samples in a group with others": sum(size for size in sizes if size > 1),
                 "groups with more than one label": len(splits.disputed_groups(table)),
                 "samples": markdown_table(splits.split_counts(table)),
             }
         )
 
     return split
-
-
-def _singles(group_ids: list[str]) -> int:
-    counts: dict[str, int] = {}
-    for group_id in group_ids:
-        counts[group_id] = counts.get(group_id, 0) + 1
-    return sum(1 for n in counts.values() if n == 1)
 
 
 def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
@@ -194,27 +192,33 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
                 f"{name}: head {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
                 "Look at the worst mistakes, correct or add labels, or lower promote_if"
             )
-        evaluation = result.evaluation
-        metadata: dict[str, dg.MetadataValue | str | float | int] = {
-            **({} if result.trained else {"nothing to do": True}),
-            "head": result.pointer.digest,
-            "promoted": result.pointer.missed or "yes",
-            "accuracy": round(evaluation.accuracy.value, 4),
-            "macro F1": round(evaluation.macro_f1.value, 4),
-            "with 95 % intervals": f"accuracy {evaluation.accuracy}, macro F1 {evaluation.macro_f1}",
-            "confusion": markdown_table(evaluation.confusion_rows()),
-            "classes": markdown_table(evaluation.per_class()),
-            "samples of each split": markdown_table([dict(result.rows)]),
-            "L2": result.l2,
-            "report": dg.MetadataValue.path(tables.uri(classifier_file(name, result.pointer.digest, "report.html"))),
-        }
-        if result.sheet is not None:
-            from arot_assets.pictures import data_uri
-
-            metadata["worst mistakes"] = dg.MetadataValue.md(f"![worst mistakes]({data_uri(result.sheet)})")
-        return dg.MaterializeResult(data_version=version, metadata=metadata)
+        page = tables.uri(classifier_file(name, result.pointer.digest, "report.html"))
+        return dg.MaterializeResult(data_version=version, metadata=_head_metadata(result, page))
 
     return head
+
+
+def _head_metadata(result: "Training", page: str) -> dict[str, dg.MetadataValue | str | float | int]:
+    """What people see of a head: how good it is, and whether it scores; ``page`` is the address of its report."""
+    evaluation = result.evaluation
+    metadata: dict[str, dg.MetadataValue | str | float | int] = {
+        **({} if result.trained else {"nothing to do": True}),
+        "head": result.pointer.digest,
+        "promoted": result.pointer.missed or "yes",
+        "accuracy": round(evaluation.accuracy.value, 4),
+        "macro F1": round(evaluation.macro_f1.value, 4),
+        "with 95 % intervals": f"accuracy {evaluation.accuracy}, macro F1 {evaluation.macro_f1}",
+        "confusion": markdown_table(evaluation.confusion_rows()),
+        "classes": markdown_table(evaluation.per_class()),
+        "samples of each split": markdown_table([dict(result.rows)]),
+        "L2": result.l2,
+        "report": dg.MetadataValue.path(page),
+    }
+    if result.sheet is not None:
+        from arot_assets.pictures import data_uri
+
+        metadata["worst mistakes"] = dg.MetadataValue.md(f"![worst mistakes]({data_uri(result.sheet)})")
+    return metadata
 
 
 def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from resources.storage import Storage
     from resources.storage.objects import SyncResult
 
@@ -28,7 +30,9 @@ def command(sources: tuple[str, ...], target: str, recursive: bool, jobs: int) -
       arot cp -r s3://bucket/cats ~/cats
       arot cp https://example.org/a.jpg s3://bucket/a.jpg
     """
+    from arot_assets.cli.bars import reporter
     from resources.defaults import default_resources
+    from resources.storage.copying import CopyTargetError, copy_all, copy_targets
 
     storage = default_resources().storage
     if recursive:
@@ -36,37 +40,17 @@ def command(sources: tuple[str, ...], target: str, recursive: bool, jobs: int) -
             raise click.UsageError("-r takes one SOURCE, because two folders may contain the same names")
         run_sync(storage, "copying", sources[0], target, jobs=jobs)
         return
-    pairs = targets_of(storage, sources, target)
-    report_failures(_copy(storage, pairs, jobs))
-    click.echo(f"{len(pairs):,} copied")
-
-
-def targets_of(storage: "Storage", sources: tuple[str, ...], target: str) -> list[tuple[str, str]]:
-    """Where each source goes.
-
-    Raises:
-        click.UsageError: a folder is needed, a source is one, or two sources would be one object.
-    """
-    from resources.storage.objects import is_local, join, local_path
-
-    folder = target.endswith("/") or target in (".", "..") or storage.is_folder(target)
-    if len(sources) > 1 and not folder:
-        raise click.UsageError(f"several objects need a folder, and '{target}' is not one: end it with /")
-    pairs: dict[str, str] = {}
-    for source in sources:
-        if storage.is_folder(source):
-            raise click.UsageError(f"'{source}' is a folder; copy it with -r")
-        if not folder:
-            place = target
-        else:
-            name = (local_path(source) if is_local(source) else source.split("?")[0]).rsplit("/", 1)[-1]
-            place = join(target, name)
-        if place in pairs:
-            raise click.UsageError(
-                f"'{pairs[place]}' and '{source}' would both become '{place}'; copy one of them under another name"
-            )
-        pairs[place] = source
-    return [(source, place) for place, source in pairs.items()]
+    try:
+        places = copy_targets(storage, sources, target)
+    except CopyTargetError as error:
+        raise click.UsageError(str(error)) from error
+    if len(places) == 1:
+        storage.copy(*next(iter(places.items())))  # one error is one line
+    else:
+        with reporter()("copying", len(places)) as advance:
+            lost = copy_all(storage, places, jobs, advance)
+        report_failures(lost)
+    click.echo(f"{len(places):,} copied")
 
 
 def run_sync(
@@ -89,17 +73,17 @@ def run_sync(
         )
         would = f"dry run: {result.copied:,} to copy ({result.bytes:,} bytes), {result.unchanged:,} unchanged"
         click.echo(would + (f", {result.deleted:,} to delete" if delete else ""))
-        report_failures([(lost.uri, lost.reason) for lost in result.failed])
+        report_failures(result.failed)
         return result
     with reporter()(title, None) as advance:
         result = storage.sync(source, target, exts=exts, delete=delete, threads=jobs, on_progress=advance)
     done = f"{result.copied:,} copied ({result.bytes:,} bytes), {result.unchanged:,} unchanged"
     click.echo(done + (f", {result.deleted:,} deleted" if delete else ""))
-    report_failures([(lost.uri, lost.reason) for lost in result.failed])
+    report_failures(result.failed)
     return result
 
 
-def report_failures(failed: list[tuple[str, str]]) -> None:
+def report_failures(failed: "Sequence[tuple[str, str]]") -> None:
     """Report what failed.
 
     Raises:
@@ -109,21 +93,3 @@ def report_failures(failed: list[tuple[str, str]]) -> None:
         click.echo(f"{uri}: {reason}", err=True)
     if failed:
         raise click.ClickException(f"{len(failed):,} failed; run the command again, what is done is kept")
-
-
-def _copy(storage: "Storage", pairs: list[tuple[str, str]], jobs: int) -> list[tuple[str, str]]:
-    """Copy; returns what could not be copied, with the reason."""
-    from arot_assets.cli.bars import reporter
-    from resources.notebook.results import load_many
-
-    places = dict(pairs)
-
-    def copy(source: str) -> None:
-        storage.copy(source, places[source])
-
-    if len(pairs) == 1:
-        copy(pairs[0][0])
-        return []
-    with reporter()("copying", len(pairs)) as advance:
-        results = load_many(list(places), copy, workers=jobs, retries=0, progress=advance)
-    return [(r.uri, r.error.reason) for r in results if r.error is not None]
