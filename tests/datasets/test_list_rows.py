@@ -32,6 +32,29 @@ def test_quote_marks_in_a_tsv_are_characters(tmp_path: Path) -> None:
     assert [r and r["caption"] for r in rows_of(tmp_path / "a.tsv", text)] == captions
 
 
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("url;caption\nU;a cat, black\n", {"url": "U", "caption": "a cat, black"}),
+        ("url, caption \nU,a cat\n", {"url": "U", "caption": "a cat"}),
+        ("url,caption,caption\nU,one,two\n", {"url": "U", "caption": "one", "caption.1": "two"}),
+        ("\ufeffurl,caption\r\nU,a; b\r\n", {"url": "U", "caption": "a; b"}),
+    ],
+)
+def test_csv_of_spreadsheets_loses_no_column(tmp_path: Path, text: str, row: dict[str, str]) -> None:
+    assert rows_of(tmp_path / "a.csv", text) == [row]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "txt"])
+def test_list_in_utf16_is_read(tmp_path: Path, kind: str) -> None:
+    """As PowerShell and spreadsheets write them."""
+    mark = {"csv": ",", "tsv": "\t"}.get(kind, "")
+    lines = {"jsonl": '{"url": "U", "caption": "灯台"}', "txt": "U"}.get(kind, f"url{mark}caption\r\nU{mark}灯台")
+    (tmp_path / f"a.{kind}").write_text(lines + "\r\n", encoding="utf-16", newline="")
+    found = [row for _, row in read_rows(Storage(), str(tmp_path / f"a.{kind}"))]
+    assert found == [{"url": "U"} if kind == "txt" else {"url": "U", "caption": "灯台"}]
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(FIELDS, FIELDS), min_size=1, max_size=6), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_what_a_writer_of_quotes_wrote_is_read_back(tmp_path_factory, pairs: list[tuple[str, str]], style: int) -> None:  # type: ignore[no-untyped-def]

@@ -21,6 +21,7 @@ from resources.storage import Storage, StorageError
 
 BATCH = 5000
 LONGEST_FIELD = 16 * 1024 * 1024
+LONGEST_HEADER = 64 * 1024
 URL_COLUMN = "url"
 WEB = ("http://", "https://")
 
@@ -51,7 +52,7 @@ def read_rows(storage: Storage, uri: str, header: Sequence[str] = (), *, toleran
             elif extension == "jsonl":
                 yield from _json_rows(_text(file, None, errors))
             else:
-                yield from _table_rows(file, uri, "\t" if extension == "tsv" else ",", header, errors)
+                yield from _table_rows(file, uri, "\t" if extension == "tsv" else _separator(file), header, errors)
         except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
             raise StorageError(f"cannot read '{uri}' as a list: {error}; is it {extension} in UTF-8?") from error
 
@@ -107,9 +108,28 @@ def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]
                     f"`urls: {{header: [{names}]}}`, or add them as the first line",
                     kind="invalid",
                 )
-            columns = fields
+            columns = _unique([field.strip() for field in fields])
         elif fields:
             yield number, dict(zip(columns, fields, strict=True)) if len(fields) == len(columns) else None
+
+
+def _separator(file: IO[bytes]) -> str:
+    """What separates the fields of a CSV: a comma, or the semicolon of spreadsheets in countries with decimal commas."""
+    first = file.readline(LONGEST_HEADER)
+    file.seek(0)
+    return ";" if b";" in first and b"," not in first else ","
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names of columns, of equal ones each after the first with a number: ``text``, ``text.1``."""
+    found: list[str] = []
+    for name in names:
+        number, unique = 0, name
+        while unique in found:
+            number += 1
+            unique = f"{name}.{number}"
+        found.append(unique)
+    return found
 
 
 def _plain_records(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
