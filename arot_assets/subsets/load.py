@@ -55,6 +55,8 @@ def load_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Pr
         project, model_folders, test_folders = _framed(file, overrides, faults)
     except ProjectError as error:
         return _all_broken(folder, error)
+    for path in sorted(p for f in file.folders("snapshot-paths") for p in f.rglob("*.sql")):
+        faults.add(f"snapshot {path.stem}", ProjectError("snapshots are not supported here; run them with dbt", path))
     project, hidden = _with_sources_and_models(project, file, model_folders, faults)
     project = with_tests(linked(project, hidden, faults), file, model_folders, test_folders, faults)
     for key in overrides:

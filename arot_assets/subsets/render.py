@@ -3,11 +3,12 @@
 Belongs here: turning a template into SQL, and telling file and line when that fails.
 Does not belong here: what the functions answer (``project.py``), and what the SQL means (``predicates.py``).
 
-Known: ``ref``, ``source``, ``var``, ``config``, ``this``, ``{% macro %}`` and ``{% test %}`` blocks, ``{% do %}``. Anything
-else that dbt offers (``env_var``, ``run_query``, ``adapter``, ``is_incremental`` …) is an error here: it would make a model
-depend on something that no digest sees.
+Known: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro %}`` and ``{% test %}``
+blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter``, ``is_incremental`` …) is an error here:
+it would make a model depend on something that no digest sees.
 """
 
+import json
 import re
 import traceback
 from ast import literal_eval
@@ -49,6 +50,16 @@ UNSUPPORTED = (
     "exceptions",
     "model",
     "modules",
+    "dbt",
+    "run_started_at",
+    "invocation_id",
+    "flags",
+    "local_md5",
+    "schema",
+    "database",
+    "project_name",
+    "load_result",
+    "print",
 )
 
 
@@ -139,6 +150,25 @@ TEXT_FILTERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+PURE_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "tojson": lambda value, default=None, sort_keys=False: _or_default(
+        lambda: json.dumps(value, sort_keys=sort_keys), default
+    ),
+    "fromjson": lambda text, default=None: _or_default(lambda: json.loads(text), default),
+    "set": lambda values, default=None: _or_default(lambda: set(values), default),
+    "zip": lambda *values, default=None: _or_default(lambda: zip(*values, strict=False), default),
+}
+"""What dbt offers and depends on nothing but its arguments."""
+
+
+def _or_default(made: Callable[[], Any], default: Any) -> Any:
+    """As dbt's: a value of the wrong kind gives the default, which is None unless given."""
+    try:
+        return made()
+    except (TypeError, ValueError):
+        return default
+
+
 class GenericTest(Extension):
     """``{% test name(model, column_name, …) %} … {% endtest %}`` defines the macro ``test_name``, as in dbt."""
 
@@ -174,6 +204,7 @@ class Templates:
             extensions=[*EXTENSIONS, GenericTest],
         )
         self.environment.filters |= TEXT_FILTERS
+        self.environment.globals |= PURE_FUNCTIONS
         self._values = _Values(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
         self._values.filters |= VALUE_FILTERS
         self.macros: dict[str, Path] = {}

@@ -124,11 +124,38 @@ KINDS = {
     "models/turned.sql": "pivot (select unnest(['x', 'y', 'x']) as k) on k using count(*)",
     "models/read.sql": "select * from {{ source('lists', 'x') }}",
     "models/tested.sql": "select 1 as \"order\", ' ' as s union all select 2, 'x'",
+    "models/by_name.sql": "select 1 as a, 'x' as b union all by name select 2 as c, 'y' as b",
+    "models/deep/er/spaces.sql": "{{\n  config(\n    materialized='table',\n    tags=['a',\n      \"b\"],\n  )\n}}\n\n"
+    '{#- a \'comment\' with -- signs -#}\nwith "my cte" as (\n  select 1 as "A b" -- it\'s\n  {%- for n in [1, 2] %}\n'
+    "  union all select {{ n }}{% endfor +%}\n)\nselect {{ doubled('\"A b\"') }} as d, '--' as s, '/* ' as t from \"my cte\" /* it's \"so */",
+    "macros/some/where/doubled.sql": "{% macro doubled(x) -%}\n{% set y = 2 %}{{ x }} * {{ y }}\n{%- endmacro %}",
+    "models/chosen.sql": "select * from {{ ref('by_name') }} qualify row_number() over w = 1 window w as (partition by b order by a)",
+    "models/asof.sql": "select l.t, r.v from (values (3), (7)) l(t) asof join (values (1, 'a'), (5, 'b')) r(t, v) on l.t >= r.t",
+    "models/nested.sql": "select map {'a': [1, 2]} as m, {'x': {'y': interval 3 day}} as s, [{'k': 1}] as l, "
+    "struct_pack(a := [map {1: 'x'}]) as p, interval '2 months' as i, [interval 1 hour] as il",
+    "models/case_of.sql": "select Sample, SAMPLE + 1 as more from (select 1 as sample)",
+    "models/defaults.sql": "select {{ var('least') }} as a, {{ var('absent', 7) }} as b, '{{ var(\"word\", \"it\") }}' as c, "
+    "{{ var('listed', [1, 2]) | length }} as d, {{ 'true' if var('flag', false) else 'false' }} as e, {{ tojson({'a': 1}) | length }} as f",
     "data/x.csv": "a,b\n1,x\n",
     "tests/generic/own.sql": "{% test not_null(model, column_name) %}{{ config(severity='warn') }}\n"
     "select * from {{ model }} where trim({{ column_name }}::varchar) = ''{% endtest %}",
     "tests/generic/summed.sql": "{% test summed(model, column_name, limits) %}{{ config(fail_calc='sum(n)') }}\n"
     "select {{ column_name }} as n from {{ model }} where {{ column_name }} >= {{ limits[0] }}{% endtest %}",
+    "models/t.yml": """
+models:
+  - name: by_name
+    columns:
+      - name: B
+        description: in another case
+        data_tests:
+          - accepted_values: {name: by_where, arguments: {values: ['x']}, config: {where: "b <> 'y'"}}
+          - accepted_values: {name: old_style, values: ['x'], severity: warn}
+      - name: a
+        data_tests:
+          - not_null: {name: at_most_one, config: {warn_if: '> 1', error_if: '> 1'}}
+          - not_null: {name: some, config: {error_if: '>= 1', severity: error}}
+          - relationships: {name: related, arguments: {to: ref('tested'), field: '"order"'}}
+""",
     "models/s.yml": """
 sources:
   - name: lists

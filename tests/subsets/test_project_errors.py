@@ -61,6 +61,11 @@ def test_good_project_loads_with_models_upstream_first(write_project):
             "circle: [ab] -> [ab] -> [ab]",
             id="cycle",
         ),
+        pytest.param(
+            {"models/a.py": "def model(dbt, session): ..."}, "a.py:", "in Python are not supported", id="Python"
+        ),
+        pytest.param({"snapshots/s.sql": "{% snapshot s %}"}, "s.sql:", "snapshots are not supported", id="snapshot"),
+        pytest.param({"models/a.sql": "select {{ run_started_at }}"}, "a.sql:1:", "of dbt is not supported", id="time"),
         pytest.param({"models/a.sql": GOOD, "models/x/a.sql": GOOD}, "a.sql:", "exists twice", id="duplicate model"),
         pytest.param({"models/a.sql": "select 1\n{% if %}"}, "a.sql:2:", "Jinja syntax error", id="Jinja syntax"),
         pytest.param(
