@@ -3,9 +3,9 @@
 Belongs here: turning a template into SQL, and telling file and line when that fails.
 Does not belong here: what the functions answer (``project.py``), and what the SQL means (``predicates.py``).
 
-Known: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro %}`` and ``{% test %}``
-blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter``, ``is_incremental`` …) is an error here:
-it would make a model depend on something that no digest sees.
+Known: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro %}`` and
+``{% test %}`` blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter`` …) is an error
+here: it would make a model depend on something that no digest sees.
 """
 
 import json

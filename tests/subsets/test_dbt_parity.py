@@ -129,7 +129,7 @@ KINDS = {
     '{#- a \'comment\' with -- signs -#}\nwith "my cte" as (\n  select 1 as "A b" -- it\'s\n  {%- for n in [1, 2] %}\n'
     "  union all select {{ n }}{% endfor +%}\n)\nselect {{ doubled('\"A b\"') }} as d, '--' as s, '/* ' as t from \"my cte\" /* it's \"so */",
     "macros/some/where/doubled.sql": "{% macro doubled(x) -%}\n{% set y = 2 %}{{ x }} * {{ y }}\n{%- endmacro %}",
-    "models/chosen.sql": "select * from {{ ref('by_name') }} qualify row_number() over w = 1 window w as (partition by b order by a)",
+    "models/chosen.sql": "select * from {{ ref('by_name') }} window w as (partition by b order by a) qualify row_number() over w = 1",
     "models/asof.sql": "select l.t, r.v from (values (3), (7)) l(t) asof join (values (1, 'a'), (5, 'b')) r(t, v) on l.t >= r.t",
     "models/nested.sql": "select map {'a': [1, 2]} as m, {'x': {'y': interval 3 day}} as s, [{'k': 1}] as l, "
     "struct_pack(a := [map {1: 'x'}]) as p, interval '2 months' as i, [interval 1 hour] as il",
