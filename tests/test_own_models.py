@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from arot_assets.cli.doctor import findings
+from arot_assets.cli.main import main
 from arot_assets.project import init_project
 from resources.models import ModelError, Models
 from resources.models.catalogue import EFFICIENTNET_LITE0, find_entry, known_models
@@ -92,3 +95,13 @@ def test_a_model_that_is_not_there_is_told_with_the_ones_that_are(folder: Path) 
     (folder / "lite_96.yaml").write_text(ENTRY)
     with pytest.raises(ModelError, match="known models: efficientnet_lite0, lite_96"):
         find_entry("lite96")
+
+
+def test_a_broken_file_leaves_the_other_models_and_is_told(folder: Path) -> None:
+    (folder / "lite_96.yaml").write_text(ENTRY)
+    (folder / "broken.yaml").write_text("family: timm")
+    shown = CliRunner().invoke(main, ["models"])
+    assert shown.exit_code == 0 and "lite_96" in shown.stdout and "efficientnet_lite0" in shown.stdout
+    assert "left out: " in shown.stderr and "broken.yaml: a model begins with" in shown.stderr
+    problems = [f for f in findings() if f.level == "problem" and f.what == "model"]
+    assert len(problems) == 1 and "broken.yaml" in problems[0].text

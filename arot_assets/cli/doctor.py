@@ -174,12 +174,15 @@ def _endpoints() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     from resources.models import ModelError, Models
+    from resources.models.catalogue import all_entries
     from resources.models.models import resolve_device
 
     try:
         yield Finding("ok", "device", resolve_device(Models().device))
     except (ModelError, ImportError) as error:
         yield Finding("problem", "device", str(error), "run `make install`")
+    for broken in all_entries()[1]:
+        yield Finding("problem", "model", str(broken), "correct that file; everything else works without it")
     for row in Models().describe():
         if row["available"]:
             yield Finding("ok", f"model {row['name']}", f"{row['bytes'] / 1e6:,.0f} MB, {row['licence']}")

@@ -9,7 +9,9 @@ def command() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from arot_assets.cli.problems import tell_problem
     from resources.defaults import default_resources
+    from resources.models.catalogue import all_entries
 
     shown = Table("model", "id and revision", "licence", "parameters", "input", "outputs", "weights here")
     for row in default_resources().models.describe():
@@ -20,3 +22,5 @@ def command() -> None:
             row["name"], f"{row['id']}\n{row['revision']}", row["licence"], parameters, row["input"], outputs, size
         )
     Console(width=max(Console().width, 140)).print(shown)
+    for error in all_entries()[1]:
+        tell_problem(f"left out: {error}")

@@ -40,6 +40,18 @@ def known_models() -> list[str]:
     return sorted({*CATALOGUE, *own_files()})
 
 
+def all_entries() -> tuple[list[ModelEntry], list[ModelError]]:
+    """Every entry that can be read, by name; and what is wrong with the files of the others."""
+    entries: list[ModelEntry] = []
+    errors: list[ModelError] = []
+    for name in known_models():
+        try:
+            entries.append(find_entry(name))
+        except ModelError as error:
+            errors.append(error)
+    return entries, errors
+
+
 def find_entry(name: str) -> ModelEntry:
     """The entry called ``name``; the project's own wins over one of the catalogue.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from resources.memory import release_loaded
 from resources.models import timm_family
 from resources.models.batching import BatchRunner
-from resources.models.catalogue import find_entry, known_models
+from resources.models.catalogue import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.weights import verified_weights, weights_file
 
@@ -188,13 +188,9 @@ class Models:
         return fingerprint(find_entry(name), self.precision)
 
     def describe(self) -> list[dict[str, Any]]:
-        """One row per model, for users: what it is, its licence, and whether it is installed.
-
-        Raises:
-            ModelError: the file of a model of the project cannot be read.
-        """
+        """One row per model that can be read, for users: what it is, its licence, and whether it is installed."""
         rows = []
-        for entry in map(find_entry, known_models()):
+        for entry in all_entries()[0]:
             file = weights_file(entry.weights)
             rows.append(
                 {
