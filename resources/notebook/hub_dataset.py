@@ -8,7 +8,7 @@ Which files belong to a split is said by the card (``configs``), or else by thei
 path that is called ``train``, ``validation`` (``valid``, ``val``, ``dev``) or ``test`` (``eval``); all others are ``train``.
 
 The library ``datasets`` was measured beside it (``bench/hub_dataset.py``) and would lose: it gives up at the first connection
-that breaks, leaves a copy of two to three times the bytes on disk, takes half as long again for a few columns, and knows one
+that breaks, leaves a copy of one to three times the bytes on disk, takes twice as long for a few columns, and knows one
 server, found when it is imported, where each ``Storage`` has its own. Its other builders (audio, text …) stay its own: it works
 beside this.
 """

@@ -6,7 +6,7 @@ backends), names that a target must not take (``targets.py``).
 Every object arrives whole or not at all. What a killed ``sync`` finished is not copied again.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 
 from resources.storage.backend import Backend, Files, Pending
@@ -80,34 +80,52 @@ def sync(
                 continue
             yield Pending(info, place, there)
 
-    if dry_run is not None:
-        for item in wanted():
-            dry_run("copy", item.target)
-            result.copied += 1
-            result.bytes += item.source.size
-    else:
-        with closing(taker.bring(files, wanted(), threads)) as brought:
-            for item, outcome in brought:
-                if isinstance(outcome, StorageError):
-                    result.failed.append(Lost(item.source.uri, outcome.reason))
-                else:
-                    result.copied += outcome is not None
-                    result.unchanged += outcome is None
-                    result.bytes += outcome or 0
-                told(1)
+    _bring(taker, files, wanted(), result, threads, told, dry_run)
     if delete and complete:
         _check_not_emptied(source, target, len(have), bool(seen))
         surplus = [info.uri for name, info in have.items() if name not in seen]
-        if dry_run is not None:
-            for uri in surplus:
-                dry_run("delete", uri)
-            result.deleted = len(surplus)
-        else:
-            for uri, error in taker.remove(surplus, threads):
-                result.deleted += error is None
-                if error is not None:
-                    result.failed.append(Lost(uri, error.reason))
+        _remove(taker, surplus, result, threads, dry_run)
     return result
+
+
+def _bring(
+    taker: Backend,
+    files: Files,
+    wanted: Iterable[Pending],
+    result: SyncResult,
+    threads: int,
+    told: Callable[[int], None],
+    dry_run: Callable[[str, str], None] | None,
+) -> None:
+    if dry_run is not None:
+        for item in wanted:
+            dry_run("copy", item.target)
+            result.copied += 1
+            result.bytes += item.source.size
+        return
+    with closing(taker.bring(files, wanted, threads)) as brought:
+        for item, outcome in brought:
+            if isinstance(outcome, StorageError):
+                result.failed.append(Lost(item.source.uri, outcome.reason))
+            else:
+                result.copied += outcome is not None
+                result.unchanged += outcome is None
+                result.bytes += outcome or 0
+            told(1)
+
+
+def _remove(
+    taker: Backend, uris: list[str], result: SyncResult, threads: int, dry_run: Callable[[str, str], None] | None
+) -> None:
+    if dry_run is not None:
+        for uri in uris:
+            dry_run("delete", uri)
+        result.deleted = len(uris)
+        return
+    for uri, error in taker.remove(uris, threads):
+        result.deleted += error is None
+        if error is not None:
+            result.failed.append(Lost(uri, error.reason))
 
 
 def _check_apart(source: str, target: str, delete: bool) -> None:
