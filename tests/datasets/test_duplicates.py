@@ -17,13 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from arot_assets.cli.launch import RANGE_END, RANGE_START
+from arot_assets.datasets.assets import dataset_assets, inventory_key
 from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
+from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.checks import conservation_check
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import metric_state
 from arot_assets.steps import Look
+from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
@@ -139,6 +143,8 @@ def fill(source: Path, pictures: list[Path], files: int) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
+from arot_assets.cli.launch import RANGE_END, RANGE_START
+from arot_assets.datasets.assets import dataset_assets, inventory_key
 from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.samples import build_samples
 from tests.datasets.test_duplicates import over
@@ -355,3 +361,36 @@ def test_check_holds_while_a_settled_shard_waits_for_its_measurements(tmp_path: 
     table = dataset.resources.tables.read(ref)
     dataset.resources.tables.write(table.slice(0, 0), ref, footer=dataset.resources.tables.footer(ref))
     assert not passed(), "a lost row is found"
+
+
+def test_automation_measures_the_copy_that_became_the_sample(tmp_path: Path, pictures: list[Path]) -> None:
+    dataset, first, _ = two_equal(tmp_path, pictures, 2)
+    declaration = dataset.declaration.model_copy(update={"metrics": ["phash"]})
+    assets = [*dataset_assets(declaration), *metric_assets(declaration, dataset.resources.models)]
+    defs = dg.Definitions(assets, resources=dagster_resources(dataset.resources))
+    job = defs.resolve_implicit_global_asset_job_def()
+    samples, phash = (dg.AssetKey(["d", name]) for name in (SAMPLES, "phash"))
+    cursor = None
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def run(*keys: dg.AssetKey, shards: tuple[str, ...] = ()) -> None:
+            tags = {RANGE_START: shards[0], RANGE_END: shards[-1]} if shards else {}
+            result = job.execute_in_process(instance=instance, asset_selection=list(keys), tags=tags)
+            assert result.success
+
+        def asked() -> dict[str, set[str]]:
+            nonlocal cursor
+            result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor)
+            cursor = result.cursor
+            return {key.path[-1]: set(result.get_requested_partitions(key)) for key in (samples, phash)}
+
+        run(inventory_key("d"))
+        run(samples, phash, shards=("00000", "00002"))
+        assert asked() == {SAMPLES: set(), "phash": set()}
+        first.unlink()
+        first.with_suffix(".txt").unlink()
+        run(inventory_key("d"))
+        assert asked() == {SAMPLES: set(), "phash": {"00002"}}
+        run(phash, shards=("00002",))
+        assert asked() == {SAMPLES: set(), "phash": set()}
+    assert dataset.sql("select count(*), count(distinct sample_id) from d.phash") == [(4, 4)]
