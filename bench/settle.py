@@ -1,0 +1,149 @@
+"""What do exact duplicates cost? Settling all shards once, beside a query over all other shards for each shard, as it was before.
+
+Belongs here: synthetic samples with equal objects in many shards, both ways, the report.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import results
+
+from arot_assets.datasets import inventory
+from arot_assets.datasets.duplicates import mark_within, settle, shard_footer
+from arot_assets.datasets.samples import samples_schema
+from arot_assets.media.image.medium import IMAGE
+from resources.storage import Storage
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+from resources.warehouse import Warehouse
+from resources.warehouse.connection import open_duckdb
+from resources.warehouse.views import departed, files
+
+DATASET = "d"
+EQUAL = 0.1
+"""Share of the objects whose bytes an object of a random earlier or later shard has too."""
+SHARDS_PER_RUN = 50
+ODD = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Spreads numbers over 128 bits, each to another."""
+MEASURED_EACH = 10
+"""The way of before is timed at every tenth shard, and counted ten times: it costs minutes."""
+
+
+def make(tables: Tables, shards: int, rows: int) -> None:
+    """An inventory and its samples, as builds in any order leave them: told apart within each shard only."""
+    random = np.random.default_rng(0)
+    total = shards * rows
+    content = np.arange(total)
+    copies = random.random(total) < EQUAL
+    content[copies] = random.integers(0, total, int(copies.sum()))
+    uris = [f"/data/{n // 1000:05}/{n:08}.jpg" for n in range(total)]
+    names = [f"{n:05}" for n in range(shards)]
+    now = datetime.fromtimestamp(1_750_000_000, UTC)
+    listed = {"uri": uris, "size": [1] * total, "mtime": [now] * total, "shard": np.repeat(names, rows)}
+    listed |= {"first_seen": [now] * total, "last_seen": [now] * total, "state": ["present"] * total}
+    schema = inventory.SCHEMA
+    columns = [pa.array(listed[f.name], f.type) if f.name in listed else pa.nulls(total, f.type) for f in schema]
+    footer = {"changed_at": now.isoformat()}
+    tables.write(pa.table(columns, schema=schema), TableRef(DATASET, INVENTORY), footer=footer)
+    schema = samples_schema(IMAGE)
+    for number, shard in enumerate(names):
+        part = range(number * rows, (number + 1) * rows)
+        found = [
+            {"uri": uris[n], "sample_id": f"{int(content[n]) * ODD % 2**128:032x}", "status": "ok"}
+            | {"reason": None, "duplicate_of": None, "shard": shard, "caption": f"a caption of some words, {n}"}
+            for n in part
+        ]
+        mark_within(found)
+        table = pa.Table.from_pylist(found, schema=schema)
+        tables.write(table, TableRef(DATASET, SAMPLES, shard), footer=shard_footer(table, "1"))
+
+
+def before(tables: Tables, shard: str) -> int:
+    """What the build of each shard asked until now: which of its contents another shard has as ``ok``."""
+    own = tables.read(TableRef(DATASET, SAMPLES, shard), columns=["sample_id"])
+    with open_duckdb(tables) as con:
+        con.register("mine", own)
+        return len(
+            con.execute(
+                f"""select s.sample_id, min(s.uri) from {files(tables, DATASET, SAMPLES)} s
+                semi join mine using (sample_id)
+                anti join ({departed(tables, DATASET)}) l on s.uri = l.uri and s.shard = l.shard
+                where s.status = 'ok' and s.shard <> ? group by 1""",
+                [shard],
+            ).fetchall()
+        )
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float, object]:
+    """Seconds, CPU seconds of all threads, and what came out."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work()
+    return time.perf_counter() - wall, time.process_time() - cpu, found
+
+
+def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, float, str]]:
+    """Step, seconds, CPU seconds, what came out."""
+    whole, growing = (Tables(Storage(), str(folder / name)) for name in ("whole", "growing"))
+    make(whole, shards, rows)
+    names = whole.shards(DATASET, SAMPLES)
+    for ref in (TableRef(DATASET, INVENTORY), TableRef(DATASET, SAMPLES, names[0])):
+        Path(growing.uri(ref)).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(whole.uri(TableRef(DATASET, INVENTORY)), growing.uri(TableRef(DATASET, INVENTORY)))
+    old, new = [], []
+    for number, shard in enumerate(names):
+        ref = TableRef(DATASET, SAMPLES, shard)
+        shutil.copyfile(whole.uri(ref), growing.uri(ref))
+        if number % MEASURED_EACH == MEASURED_EACH - 1:
+            old.append(timed(lambda shard=shard: before(growing, shard)))
+        if number % SHARDS_PER_RUN == SHARDS_PER_RUN - 1 or shard == names[-1]:
+            new.append(timed(lambda: settle(Warehouse(growing), DATASET)))
+    nothing = [timed(lambda: settle(Warehouse(Tables(Storage(), growing.root)), DATASET)) for _ in range(5)]
+    last = growing.uri(TableRef(DATASET, SAMPLES, names[-1]))
+    shutil.copyfile(whole.uri(TableRef(DATASET, SAMPLES, names[-1])), last)
+    one = timed(lambda: settle(Warehouse(growing), DATASET))
+    rewritten = sum(len(found.shards) for *_, found in new)  # type: ignore[attr-defined]
+    return [
+        (
+            f"before: a query over the other shards for each of {shards} shards, one after the other",
+            MEASURED_EACH * sum(wall for wall, *_ in old),
+            MEASURED_EACH * sum(cpu for _, cpu, _ in old),
+            f"every {MEASURED_EACH}th measured",
+        ),
+        (
+            f"now: `settle` after each run of {SHARDS_PER_RUN} shards, {len(new)} times",
+            sum(wall for wall, *_ in new),
+            sum(cpu for _, cpu, _ in new),
+            f"{rewritten} shards rewritten",
+        ),
+        ("now: one more shard", one[0], one[1], f"{len(one[2].shards)} shards rewritten"),  # type: ignore[attr-defined]
+        (
+            "now: nothing to settle, in a new process's eyes",
+            statistics.median(wall for wall, *_ in nothing),
+            statistics.median(cpu for _, cpu, _ in nothing),
+            "footers read, no row",
+        ),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shards", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=5000, help="rows of a shard")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="arot-settle-") as folder:
+        lines = measure(Path(folder), options.shards, options.rows)
+    print(f"{results.machine()}; {options.shards} shards x {options.rows:,} rows, {EQUAL:.0%} of them copies\n")
+    print("| step | seconds | CPU s | what came out |\n|---|---|---|---|")
+    for step, wall, cpu, note in lines:
+        print(f"| {step} | {wall:.2f} | {cpu:.2f} | {note} |")
+
+
+if __name__ == "__main__":
+    main()
