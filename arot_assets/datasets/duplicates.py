@@ -24,16 +24,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from resources.parallel import ordered_map
 from resources.storage import StorageError
-from resources.storage.objects import is_local
 from resources.tables import INVENTORY, SAMPLES, StoreFile, TableRef, Tables
-from resources.tables.tables import FAR_THREADS, FOOTER_PREFIX
+from resources.tables.tables import FOOTER_PREFIX
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 
@@ -43,7 +39,6 @@ MARKS = "marks"
 """Key of a shard's footer: digest of what its rows say of equal objects."""
 KNOWN = ("ok", "duplicate")
 """Statuses of rows whose bytes count."""
-_ROWS = pa.schema([(name, pa.string()) for name in ("sample_id", "uri", "status", "duplicate_of", "shard")])
 
 
 @dataclass
@@ -59,6 +54,23 @@ class Settled:
     originals: int = 0
     duplicates: int = 0
     shards: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that settling depends on, and what it leaves.
+
+    Attributes:
+        changed_at: when the inventory changed last.
+        marks: shard -> digest of what its rows say of equal objects.
+    """
+
+    changed_at: str
+    marks: Mapping[str, str]
+
+    def digest(self) -> str:
+        """64 hex digits."""
+        return hashlib.sha256(json.dumps([RULE, self.changed_at, sorted(self.marks.items())]).encode()).hexdigest()
 
 
 def samples_digest(sample_ids: Iterable[str]) -> str:
@@ -114,7 +126,7 @@ def mark_within(rows: Sequence[dict[str, Any]]) -> None:
 def is_settled(tables: Tables, dataset: str) -> bool:
     """Whether there is nothing to settle; reads footers and no row."""
     state = _state(tables, dataset)
-    return state is None or _read_settled(tables, dataset) == state
+    return state is None or _read_settled(tables, dataset) == state.digest()
 
 
 def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] | None = None) -> Settled:
@@ -131,16 +143,19 @@ def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] |
     tables = warehouse.tables
     result = Settled()
     state = _state(tables, dataset)
-    while state is not None and _read_settled(tables, dataset) != state:
-        shards = tables.shards(dataset, SAMPLES)
-        changes = _changes(warehouse, dataset, _rows_with_equals(tables, dataset, shards))
-        for shard, originals in changes.items():
+    while state is not None and _read_settled(tables, dataset) != state.digest():
+        expected = dict(state.marks)
+        whole = True
+        for shard, originals in _changes(warehouse, dataset).items():
             if announce is not None:
                 announce(shard)
-            _rewrite(tables, TableRef(dataset, SAMPLES, shard), originals, result)
-        before, state = state, _state(tables, dataset)
-        if not changes and state == before:  # all that was looked at is still so
-            tables.write_bytes(state.encode(), _settled_file(dataset))
+            marks = _rewrite(tables, TableRef(dataset, SAMPLES, shard), state.marks.get(shard), originals, result)
+            whole &= marks is not None
+            expected[shard] = marks or ""
+        found = _state(tables, dataset)
+        if whole and found == State(state.changed_at, expected):  # nobody else changed what was looked at
+            tables.write_bytes(found.digest().encode(), _settled_file(dataset))
+        state = found
     return result
 
 
@@ -158,73 +173,47 @@ def _read_settled(tables: Tables, dataset: str) -> str | None:
         return None
 
 
-def _state(tables: Tables, dataset: str) -> str | None:
-    """Digest of all that settling depends on, and of what it leaves; None before there are samples. Reads footers only."""
+def _state(tables: Tables, dataset: str) -> State | None:
+    """What is there now; None before there are samples. Reads footers only."""
     inventory = tables.footer_if_any(TableRef(dataset, INVENTORY))
     heads = tables.heads(dataset, SAMPLES)
     if inventory is None or not heads:
         return None
-    shards = [[shard, head.footer.get(MARKS) or head.footer["samples_digest"]] for shard, head in heads.items()]
-    return hashlib.sha256(json.dumps([RULE, inventory.get("changed_at"), shards]).encode()).hexdigest()
+    return State(inventory.get("changed_at", ""), {shard: _marks(head.footer) for shard, head in heads.items()})
 
 
-def _rows_with_equals(tables: Tables, dataset: str, shards: Sequence[str]) -> pa.Table:
-    """The rows, schema ``_ROWS``, whose bytes other rows have too, and all that are marked as duplicates."""
-    threads = None if is_local(tables.root) else FAR_THREADS
-
-    def ids(shard: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-        found = tables.read(TableRef(dataset, SAMPLES, shard), columns=["sample_id", "status"])
-        known = found.filter(pc.is_in(found["status"], value_set=pa.array(KNOWN)))
-        return _hashes(known["sample_id"]), pc.equal(known["status"], "duplicate").to_numpy()
-
-    found = list(ordered_map(ids, shards, threads))
-    if not found:
-        return _ROWS.empty_table()
-    values, counts = np.unique(np.concatenate([hashes for hashes, _ in found]), return_counts=True)
-    several = values[counts > 1]
-    wanted = [s for s, (h, marked) in zip(shards, found, strict=True) if marked.any() or np.isin(h, several).any()]
-
-    def rows(shard: str) -> pa.Table:
-        columns = ["sample_id", "uri", "status", "duplicate_of"]
-        table = tables.read(TableRef(dataset, SAMPLES, shard), columns=columns)
-        known = table.filter(pc.is_in(table["status"], value_set=pa.array(KNOWN)))
-        marked = pc.equal(known["status"], "duplicate").to_numpy()
-        some = known.filter(pa.array(np.isin(_hashes(known["sample_id"]), several) | marked))
-        return some.append_column("shard", pa.repeat(shard, some.num_rows)).select(_ROWS.names).cast(_ROWS)
-
-    return pa.concat_tables([_ROWS.empty_table(), *ordered_map(rows, wanted, threads)])
+def _marks(footer: Mapping[str, str]) -> str:
+    """The digest of what a shard says of equal objects; shards of before say which samples they have."""
+    return footer.get(MARKS) or footer["samples_digest"]
 
 
-def _hashes(sample_ids: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """The first half of each id: equal for equal ids, and a chance meeting costs nothing but a look."""
-    raw = bytes.fromhex("".join(sample_ids.to_pylist()))
-    return np.frombuffer(raw, np.uint64)[::2].copy()
-
-
-def _changes(warehouse: Warehouse, dataset: str, rows: pa.Table) -> dict[str, dict[str, str]]:
+def _changes(warehouse: Warehouse, dataset: str) -> dict[str, dict[str, str]]:
     """Shard -> uri -> address of the original, of all rows that say another thing."""
-    if not rows.num_rows:
-        return {}
+    tables = warehouse.tables
+    samples, inventory = files(tables, dataset, SAMPLES, alike=True), files(tables, dataset, INVENTORY)
     found = warehouse.ask(
         f"""
-        with listed as (
-            select uri, shard, state = 'present' as present,
-                min(shard) over (partition by uri, size, mtime, etag) as place
-            from {files(warehouse.tables, dataset, INVENTORY)} where uri in (select uri from rows_)
+        with equal as materialized (  -- only of these the other columns are read
+            select sample_id from {samples} where status in ('ok', 'duplicate')
+            group by 1 having count(*) > 1 or bool_or(status = 'duplicate')
+        ), known as materialized (
+            select sample_id, uri, shard, status, duplicate_of
+            from {samples} semi join equal using (sample_id) where status in ('ok', 'duplicate')
+        ), listed as (
+            select uri, shard, state = 'present' as present, min(shard) over (partition by uri, size, mtime, etag) as place
+            from {inventory} semi join known using (uri)
         ), placed as (
-            select * from rows_ join listed using (uri, shard)
+            select * from known join listed using (uri, shard)
         ), first as (
             select sample_id, min({{'place': place, 'uri': uri, 'shard': shard}}) as o from placed where present group by 1
         )
-        select shard, uri, o.uri as original, shard = o.shard and uri = o.uri as itself
-        from placed join first using (sample_id)
+        select shard, uri, o.uri as original from placed join first using (sample_id)
         where case
             when not present then shard = o.shard and status = 'ok'
-            when itself then status <> 'ok'
+            when shard = o.shard and uri = o.uri then status <> 'ok'
             else status <> 'duplicate' or duplicate_of is distinct from o.uri
         end
-        order by shard""",
-        rows_=rows,
+        order by shard"""
     )
     changes: dict[str, dict[str, str]] = {}
     for shard, uri, original in zip(*(found[c].to_pylist() for c in ("shard", "uri", "original")), strict=True):
@@ -232,10 +221,15 @@ def _changes(warehouse: Warehouse, dataset: str, rows: pa.Table) -> dict[str, di
     return changes
 
 
-def _rewrite(tables: Tables, ref: TableRef, originals: Mapping[str, str], result: Settled) -> None:
-    """Mark rows of one shard; if it was replaced since it was read, it is left for the next look."""
+def _rewrite(
+    tables: Tables, ref: TableRef, marks: str | None, originals: Mapping[str, str], result: Settled
+) -> str | None:
+    """Mark rows of one shard; gives the digest of its marks then. If it is another shard than was looked at, it stays: None."""
     version = tables.version(ref)
     table = tables.read(ref)
+    kept = {k.removeprefix(FOOTER_PREFIX).decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    if _marks(kept) != marks:
+        return None
     rows = table.select(["uri", "status", "reason", "duplicate_of"]).to_pylist()
     counts = Counter[str]()
     for row in rows:
@@ -246,14 +240,14 @@ def _rewrite(tables: Tables, ref: TableRef, originals: Mapping[str, str], result
         position = table.schema.get_field_index(name)
         values = pa.array([row[name] for row in rows], pa.string())
         table = table.set_column(position, table.schema.field(position), values)
-    kept = {k.removeprefix(FOOTER_PREFIX).decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     footer = kept | shard_footer(table, kept["samples_version"])
     try:
         tables.write(table, ref, footer=footer, replacing=version)
     except StorageError as error:
         if error.kind != "changed":
             raise
-        return
+        return None
     result.shards.add(ref.shard)
     result.originals += counts["ok"]
     result.duplicates += counts["duplicate"]
+    return footer[MARKS]

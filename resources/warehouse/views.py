@@ -100,7 +100,7 @@ def model_views(tables: Tables) -> Iterator[View]:
         yield View("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))
 
 
-def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
+def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: bool = False) -> str:
     """The table function that reads a whole table of a dataset; new shards are seen at once.
 
     Args:
@@ -108,12 +108,14 @@ def files(tables: Tables, dataset: str, table: str, named: bool = False) -> str:
         dataset: whose table.
         table: its name; the inventory is one file.
         named: add the column ``filename``.
+        alike: only columns are read that every file has; then files may be replaced while DuckDB reads.
     """
     ref = TableRef(dataset, table)
     if table == INVENTORY:
         return f"read_parquet({literal(tables.uri(ref))})"
     pattern = tables.folder(ref).replace("[", "[[]") + f"/*{SUFFIX}"
-    return f"read_parquet({literal(pattern)}, union_by_name = true{', filename = true' if named else ''})"
+    options = "" if alike else ", union_by_name = true"
+    return f"read_parquet({literal(pattern)}{options}{', filename = true' if named else ''})"
 
 
 def departed(tables: Tables, dataset: str) -> str:
