@@ -66,7 +66,7 @@ class Classifier(dg.Component):
 
 
 class HubDataset(dg.Component):
-    """A subset as a data set of the Hugging Face Hub, published when a person asks for it."""
+    """A subset as a dataset of the Hugging Face Hub, published when a person asks for it."""
 
     def __init__(self, declaration: HubDatasetDeclaration) -> None:
         self.declaration = declaration

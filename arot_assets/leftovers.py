@@ -25,6 +25,6 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
             faulty = declared.fault(name) or declared.fault(f"metric {name}")
             if name in kept or name in declared.classifiers or faulty:
                 continue
-            if any(METRIC_VERSION in h.footer for h in tables.heads(dataset, name).values()):
+            if any(METRIC_VERSION in h.strings for h in tables.footers(dataset, name).values()):
                 found.append(TableRef(dataset, name))
     return found

@@ -1,6 +1,6 @@
 """How tables and numbers are shown in the Dagster UI.
 
-Belongs here: Arrow schemas and small tables as Dagster metadata values. Does not belong here: pictures (``pictures.py``).
+Belongs here: Arrow schemas and small tables as Dagster metadata values. Does not belong here: images (``drawing.py``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """How fast are image metrics? Decode-only, ours and procslib 0.7.1, in turn, on the same files and the same cores.
 
-Belongs here: the rounds, the ratios and the report. Does not belong here: the pictures (``photo_sets.py``).
+Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``).
 """
 
 import argparse
@@ -25,7 +25,7 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import probe
 from arot_assets.media.medium import Limits
 from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 from resources.parallel import ordered_map
 
@@ -129,7 +129,7 @@ def our_seconds(files: list[Path], metrics: dict[str, Metric], threads: int) -> 
     watch = Watch()
     rows = list(one_pass(items, metrics, read_and_probe, {}, medium=IMAGE, limits=Limits(), threads=threads))
     spent = watch.spent()
-    failed = [r.result.reason for r in rows if isinstance(r.result, Failure)]
+    failed = [r.result.reason for r in rows if isinstance(r.result, MeasurementFailure)]
     if failed or len(rows) != len(files) * len(metrics):
         raise SystemExit(f"ours failed on {len(failed)} rows: {failed[:1]}")
     return spent
@@ -200,7 +200,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each set (default 5)")
     parser.add_argument("--threads", type=int, default=2, help="threads and cores (default 2)")
     parser.add_argument(
-        "--work", type=Path, default=ROOT / ".arot" / "bench", help="where pictures and procslib are kept"
+        "--work", type=Path, default=ROOT / ".arot" / "bench", help="where images and procslib are kept"
     )
     parser.add_argument("--no-procslib", action="store_true", help="time only decoding and ours")
     parser.add_argument("--no-record", action="store_true", help="print only, leave bench/RESULTS.md alone")

@@ -1,4 +1,4 @@
-"""The pictures that the image benchmark reads: two sets of JPEG made from a folder of real photos.
+"""The images that the image benchmark reads: two sets of JPEG made from a folder of real photos.
 
 Belongs here: making them, once, the same ones every time. Does not belong here: any timing.
 """
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TILE = 1280, 960  # of a mosaic: photos keep about their own resolution, so that large pictures have real detail
+TILE = 1280, 960  # of a mosaic: photos keep about their own resolution, so that large images have real detail
 SIZES = {
     "A": [(1536, 1024)] * 32,
     "B": [(3456, 2304), (4000, 3000), (4608, 3456), (4928, 3264), (5472, 3648), (6000, 4000)],

@@ -22,7 +22,7 @@ def machine() -> str:
 
 
 def append(title: str, text: str) -> Path:
-    """Add a section ``## title, date`` with the machine below it to RESULTS.md; gives the file's path."""
+    """Add a section ``## title, date`` with the machine below it to RESULTS.md; returns the file's path."""
     before = RESULTS.read_text() if RESULTS.exists() else "# Benchmark results\n"
     RESULTS.write_text(f"{before.rstrip()}\n\n## {title}, {date.today()}\n\n{machine()}.\n\n{text.strip()}\n")
     return RESULTS

@@ -33,7 +33,7 @@ what is measured, each in a process of its own: wall time (median) and peak memo
   catalogue    catalog.duckdb anew and a connection with all views, over samples and 10 metric tables
   joins        10 metrics with three filters, by hand and through <dataset>.wide; once more with 1 % of the objects gone
   arot status  the command, as a person starts it
-  arot run     the command with nothing to do, over as many real files (up to 1 M; hard links to a few small pictures), with
+  arot run     the command with nothing to do, over as many real files (up to 1 M; hard links to a few small images), with
                the metrics cv2 and phash and the SQL models of dbt_like_sql; beside it a bare walk (scandir and stat) of the
                same folder. One more run is watched: it must open no file of the source and leave every table alone.
 

@@ -39,7 +39,7 @@ TAGS = np.array("1girl solo outdoors sky tree portrait night city water flower c
 
 
 def make_source(folder: Path, rows: int, pictures: list[Path]) -> None:
-    """``rows`` files below ``folder``, 1,000 in a subfolder: hard links to copies of a few small pictures."""
+    """``rows`` files below ``folder``, 1,000 in a subfolder: hard links to copies of a few small images."""
     originals = folder.with_name(f"{folder.name}-originals")
     originals.mkdir(parents=True, exist_ok=True)
     copies = []
@@ -83,7 +83,7 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
 
 
 def make_departed(store: Path, of: Path) -> None:
-    """The lake ``of`` again (its tables by links), but 1 % of the objects left the source: views must hide their rows."""
+    """The store ``of`` again (its tables by links), but 1 % of the objects left the source: views must hide their rows."""
     (store / "datasets" / DATASET).mkdir(parents=True)
     for table in (of / "datasets" / DATASET).iterdir():
         if table.is_dir():
@@ -132,7 +132,7 @@ def _write_samples(
     tables: Tables, declaration: ImageDataset, shard: str, listed: pa.Table, past: pa.Scalar,
     random: np.random.Generator,
 ) -> pa.Array:  # fmt: skip
-    """Writes one shard of samples; gives the ids of the ok ones."""
+    """Writes one shard of samples; returns the ids of the ok ones."""
     rows = listed.num_rows
     sha256 = _hex(random, rows, 64)
     number = np.arange(rows) % 200

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def make_lakes(store: Path, source: Path, rows: int) -> None:
-    """The lake, the same with departed objects, and two listings to compare it with."""
+    """The store, the same with departed objects, and two listings to compare it with."""
     make_lake(store, source, rows)
     make_departed(store.with_name(f"{store.name}-departed"), store)
     tables = Tables(store=str(store), storage=Storage())
@@ -128,10 +128,10 @@ STEPS: dict[str, Callable[[Tables, int, int], Timed]] = {
 }  # fmt: skip
 
 
-def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.Plan, Times]:
+def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.InventoryChanges, Times]:
     previous = tables.read(TableRef(DATASET, INVENTORY))
     listed = tables.read(LISTINGS[which])
-    found: list[inventory.Plan] = []
+    found: list[inventory.InventoryChanges] = []
 
     def once() -> None:
         found.clear()

@@ -34,7 +34,7 @@ files, in the Dagster UI and in the catalogue:
 ```console
 $ arot sql "select column_name, comment from duckdb_columns() \\
     where schema_name = 'demo' and table_name = 'phash' and column_name = 'mirrored'"
-│ mirrored │ the same hash of the picture flipped left to right │
+│ mirrored │ the same hash of the image flipped left to right │
 ```
 """
 

@@ -1,4 +1,4 @@
-"""Remake ``docs/images/*.png``: the pictures of the Dagster UI in the documentation, from what `arot demo` left.
+"""Remake ``docs/images/*.png``: the images of the Dagster UI in the documentation, from what `arot demo` left.
 
 Belongs here: which pages, and what is opened on them. Run `arot demo` first, then ``python docs/screenshots.py [NAME …]``.
 It needs the dev extra (Playwright) and a Chromium: ``$CHROMIUM``, or one on the path, or Playwright's own.
@@ -58,7 +58,7 @@ def subset(page: "Page") -> None:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture.
+    """One image.
 
     Attributes:
         open: opens what it shows.
@@ -81,7 +81,7 @@ PICTURES = {
 
 
 def main() -> None:
-    """Start the UI, take every picture, stop the UI."""
+    """Start the UI, take every image, stop the UI."""
     from playwright.sync_api import sync_playwright
 
     IMAGES.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def running_ui() -> Iterator[str]:
-    """`arot ui` on a free port; gives its address."""
+    """`arot ui` on a free port; returns its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,7 +162,7 @@ def _open(page: "Page", path: str, text: str) -> None:
     """Go to a page and wait until it shows a text."""
     page.goto(path)
     page.get_by_text(text).first.wait_for()
-    page.wait_for_timeout(2000)  # pictures and layout come after the text
+    page.wait_for_timeout(2000)  # images and layout come after the text
 
 
 def _show_markdown(page: "Page", label: str) -> None:

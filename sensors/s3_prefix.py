@@ -43,7 +43,7 @@ class _Before:
 
 
 @dataclass(frozen=True)
-class Look:
+class PrefixCheck:
     """What a check found.
 
     Attributes:
@@ -55,7 +55,7 @@ class Look:
     after: str
 
 
-def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, after: str) -> Look:
+def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, after: str) -> PrefixCheck:
     """Look at the next part of a prefix, and at its end.
 
     Args:
@@ -77,13 +77,13 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
     new, changed, gone = (sum(len(getattr(p, name)) for p, _, _ in parts) for name in ("new", "changed", "gone"))
     files = [file for _, _, others in parts for file in others]
     if not (new or changed or gone or files):
-        return Look(None, last)
+        return PrefixCheck(None, last)
     digest = hashlib.sha256(repr(files).encode())
     for _, listed, _ in parts:
         digest.update(repr(listed.select(["uri", "size", "mtime", "sidecar_mtime"]).to_pylist()).encode())
     text = f"{new} new, {changed} changed, {gone} gone{f', {len(files)} other metadata files' if files else ''}"
     text += " in the part looked at" if last else ""
-    return Look(Change(digest.hexdigest()[:16], text), last)
+    return PrefixCheck(Change(digest.hexdigest()[:16], text), last)
 
 
 def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:

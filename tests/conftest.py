@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from arot_assets.datasets.duplicates import settle
-from arot_assets.datasets.inventory import Plan, take_inventory
+from arot_assets.datasets.inventory import InventoryChanges, take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.build import MetricResult, build_metrics
@@ -75,7 +75,7 @@ class Dataset:
             {"name": name, "source": str(source), "shard_size": shard_size, "settle_seconds": 0, **fields}
         )
 
-    def inventory(self) -> Plan:
+    def inventory(self) -> InventoryChanges:
         """List the source, plan shards, and settle who is the original now."""
         r = self.resources
         plan, _ = take_inventory(r.storage, r.tables, self.declaration, datetime.now(UTC))
@@ -90,7 +90,7 @@ class Dataset:
         return read
 
     def metrics(self, *names: str, retry: str | None = None) -> dict[str, MetricResult]:
-        """Metric tables of all shards; gives the sums over shards."""
+        """Metric tables of all shards; returns the sums over shards."""
         r = self.resources
         total = {name: MetricResult() for name in names}
         for shard in self.shards():

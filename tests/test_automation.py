@@ -89,7 +89,7 @@ class Graph:
         return {name: partitions for name, partitions in asked.items() if partitions}
 
     def settle(self, ticks: int = 12) -> list[dict[str, set[str | None]]]:
-        """Do what is asked for until nothing is; gives what was asked for."""
+        """Do what is asked for until nothing is; returns what was asked for."""
         all_asked = []
         for _ in range(ticks):
             asked = self.tick()

@@ -35,7 +35,7 @@ FAULTS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one dataset, ``good``, of three pictures."""
+    """A project with one dataset, ``good``, of three images."""
     root = tmp_path / "project"
     init_project(root)
     (root / "pictures").mkdir()
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def declare(root: Path, name: str, **attributes: object) -> Path:
-    """Declare a dataset over the pictures of the project."""
+    """Declare a dataset over the images of the project."""
     fields = {"name": name, "source": "pictures", "metrics": ["phash"], "settle_seconds": 0, **attributes}
     return write(root, name, yaml.safe_dump({"type": "arot_assets.components.ImageDataset", "attributes": fields}))
 

@@ -70,7 +70,7 @@ def work_of(pid: int) -> Callable[[], Any]:
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    """Wait for the end of a process whose output is piped; gives what it printed.
+    """Wait for the end of a process whose output is piped; returns what it printed.
 
     Raises:
         AssertionError: it neither worked nor printed for ``STALL_SECONDS``; it is killed then.

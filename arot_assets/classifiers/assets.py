@@ -215,7 +215,7 @@ def _head_metadata(result: "Training", page: str) -> dict[str, dg.MetadataValue 
         "report": dg.MetadataValue.path(page),
     }
     if result.sheet is not None:
-        from arot_assets.pictures import data_uri
+        from arot_assets.drawing import data_uri
 
         metadata["worst mistakes"] = dg.MetadataValue.md(f"![worst mistakes]({data_uri(result.sheet)})")
     return metadata

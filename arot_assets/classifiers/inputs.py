@@ -31,7 +31,7 @@ PHASH = "phash"
 
 
 @dataclass(frozen=True)
-class Usable:
+class TrainingInputs:
     """What a head can be trained from.
 
     Attributes:
@@ -63,7 +63,9 @@ def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table
         con.unregister("labels_to_hash")
 
 
-def usable_inputs(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, labels: pa.Table) -> Usable:
+def usable_inputs(
+    con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, labels: pa.Table
+) -> TrainingInputs:
     """Examine what a head would be trained from, without reading vectors.
 
     Args:
@@ -97,7 +99,7 @@ def usable_inputs(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDecla
     version, count, content = rows[0]
     settings = declaration.model_dump(include={"split", "l2", "class_balanced", "promote_if", "embedding"})
     parts = json.dumps([heads.CODE_VERSION, settings, version, count, str(content)], sort_keys=True)
-    return Usable(hashlib.sha256(parts.encode()).hexdigest()[:12], int(count), str(version))
+    return TrainingInputs(hashlib.sha256(parts.encode()).hexdigest()[:12], int(count), str(version))
 
 
 def read_vectors(
@@ -143,7 +145,7 @@ def training_is_current(con: "duckdb.DuckDBPyConnection", declaration: Classifie
     Args:
         con: a connection with the catalogue's views.
         declaration: the classifier.
-        tables: the lake.
+        tables: the store.
     """
     import duckdb
 

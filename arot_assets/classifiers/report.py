@@ -1,6 +1,6 @@
 """What is shown after a training: the page of a head, and the contact sheet of its worst mistakes.
 
-Belongs here: selection and layout. Does not belong here: figures (``evaluation.py``), drawing (``pictures.py``).
+Belongs here: selection and layout. Does not belong here: figures (``evaluation.py``), drawing (``drawing.py``).
 """
 
 import html
@@ -33,7 +33,7 @@ def mistake_sheet(place: Place, evaluation: Evaluation, uris: Mapping[str, str])
         evaluation: holds the mistakes.
         uris: sample id -> uri; a sample that has left since is not shown.
     """
-    from arot_assets.pictures import contact_sheet
+    from arot_assets.drawing import contact_sheet
 
     files = place.files({uri: sample_id for sample_id, uri in uris.items()})
     posters, texts = [], []
@@ -48,7 +48,7 @@ def mistake_sheet(place: Place, evaluation: Evaluation, uris: Mapping[str, str])
 
 def html_report(head: Head, evaluation: Evaluation, sheet: bytes | None, missed: str) -> bytes:
     """One self-contained page: verdict, figures, confusion matrix, worst mistakes, provenance."""
-    from arot_assets.pictures import data_uri
+    from arot_assets.drawing import data_uri
 
     name = html.escape(str(head.info["classifier"]))
     verdict = (

@@ -124,7 +124,7 @@ def leaking_groups(split: pa.Table) -> list[str]:
 
 
 def disputed_groups(split: pa.Table) -> list[str]:
-    """Groups whose pictures have different labels, although they look alike: worth a look."""
+    """Groups whose images have different labels, although they look alike: worth a look."""
     found: dict[str, set[str]] = defaultdict(set)
     for group_id, label in zip(split["group_id"].to_pylist(), split["label"].to_pylist(), strict=True):
         found[group_id].add(label)

@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
             sys.stderr.flush()
             os._exit(
                 130
-            )  # threads that wait for a server or a large picture are not waited for: nothing of theirs is kept
+            )  # threads that wait for a server or a large image are not waited for: nothing of theirs is kept
         except ArotError as error:
             click.secho(f"Error: {error}", err=True, fg="red")
             ctx.exit(1)

@@ -174,14 +174,14 @@ class Work:
         return last_results(graph, self.instance)
 
     def _remove_models(self) -> None:
-        """Tables of SQL models that are declared no more, if this Dagster instance built them: others are somebody else's."""
+        """Tables of SQL models that are no longer declared, if this Dagster instance built them: others are somebody else's."""
         names = leftover_models(self.project, self.resources.tables)
         keys = {name: dg.AssetKey(list(model_path(name))) for name in names}
         ours = [n for n in names if self.instance.get_latest_materialization_event(keys[n]) is not None]
         if ours:
             remove_models(ours, self.resources.tables, self.resources.warehouse)
             self.instance.wipe_assets([keys[n] for n in ours])  # put back, it is missing to automation
-            self.done.append(f"SQL models removed, since they are declared no more: {', '.join(ours)}")
+            self.done.append(f"SQL models removed, since they are no longer declared: {', '.join(ours)}")
 
 
 def _count(shards: Sequence[str]) -> str:

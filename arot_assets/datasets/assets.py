@@ -72,10 +72,10 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
-        plan, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
-        shards = sorted(plan.inventory["shard"].unique().to_pylist())
+        changes, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
+        shards = sorted(changes.inventory["shard"].unique().to_pylist())
         known = set(shards) - set(
-            plan.new_shards
+            changes.new_shards
         )  # of a new shard nothing was saved yet, but by another dataset of this name
         remove_orphans(tables, dataset, {SAMPLES, *declaration.metrics}, known)
         _register(context, dataset, shards)
@@ -89,18 +89,18 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             context.log.warning(f"{len(shards):,} shards are more than Dagster handles well; raise shard_size")
         footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
         commit = {"commit": footer[inventories.COMMIT]} if footer.get(inventories.COMMIT) else {}
-        states = plan.inventory["state"].value_counts().to_pylist()
+        states = changes.inventory["state"].value_counts().to_pylist()
         return dg.MaterializeResult(
             metadata={
-                ROW_COUNT: plan.inventory.num_rows,
+                ROW_COUNT: changes.inventory.num_rows,
                 **commit,
-                "new": plan.new,
-                "changed": plan.changed,
-                "gone": plan.gone,
+                "new": changes.new,
+                "changed": changes.changed,
+                "gone": changes.gone,
                 **settled_metadata(settled),
-                "unchanged": plan.unchanged,
+                "unchanged": changes.unchanged,
                 "shards": len(shards),
-                "new shards": ", ".join(plan.new_shards) or "none",
+                "new shards": ", ".join(changes.new_shards) or "none",
                 "states": markdown_table(
                     [{"state": s["values"], "objects": s["counts"]} for s in sorted(states, key=itemgetter("values"))]
                 ),

@@ -52,7 +52,7 @@ class UrlList(BaseModel):
         bool, Field(description="the source is a folder, and the files in it are the parts of the list")
     ] = False
     revalidate: Annotated[
-        bool, Field(description="each inventory asks the servers whether they have other pictures at these addresses")
+        bool, Field(description="each inventory asks the servers whether they have other images at these addresses")
     ] = False
     honour_opt_out: Annotated[
         bool, Field(description="do not take what `X-Robots-Tag: noai` or `noimageai` of its server forbids")
@@ -77,7 +77,7 @@ class Archives(BaseModel):
         Field(description="only archives whose path below the source matches one of these, e.g. data/train-*"),
     ] = []
     picture_column: Annotated[
-        str, Field(description="the column of pictures in Parquet files; default those that are marked, or called so")
+        str, Field(description="the column of images in Parquet files; default those that are marked, or called so")
     ] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
@@ -111,7 +111,7 @@ class DatasetDeclaration(BaseModel):
     shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
         SHARD_SIZE
     )
-    max_megapixels: Annotated[float, Field(gt=0, description="bigger pictures are refused by their header")] = (
+    max_megapixels: Annotated[float, Field(gt=0, description="bigger images are refused by their header")] = (
         MAX_MEGAPIXELS
     )
     settle_seconds: Annotated[

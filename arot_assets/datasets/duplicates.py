@@ -176,10 +176,10 @@ def _read_settled(tables: Tables, dataset: str) -> str | None:
 def _state(tables: Tables, dataset: str) -> State | None:
     """What is there now; None before there are samples. Reads footers only."""
     inventory = tables.footer_if_any(TableRef(dataset, INVENTORY))
-    heads = tables.heads(dataset, SAMPLES)
-    if inventory is None or not heads:
+    footers = tables.footers(dataset, SAMPLES)
+    if inventory is None or not footers:
         return None
-    return State(inventory.get("changed_at", ""), {shard: _marks(head.footer) for shard, head in heads.items()})
+    return State(inventory.get("changed_at", ""), {shard: _marks(footer.strings) for shard, footer in footers.items()})
 
 
 def _marks(footer: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.objects import LISTED, STAMP, FolderMetadata, Known, Listing, Told
+from arot_assets.datasets.objects import LISTED, STAMP, FolderMetadata, Known, Listing, ListingNotes
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
@@ -74,7 +74,7 @@ class InventoryError(ArotError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class InventoryChanges:
     """The next inventory, and how it differs from the one before.
 
     Attributes:
@@ -101,12 +101,12 @@ class Survey:
     """What a look at the source found.
 
     Attributes:
-        plan: the next inventory.
+        changes: the next inventory.
         listing: what the source showed.
         footer: what the inventory's file is to say of itself.
     """
 
-    plan: Plan
+    changes: InventoryChanges
     listing: Listing
     footer: Mapping[str, str]
 
@@ -174,7 +174,7 @@ def plan(
     now: datetime,
     shard_size: int,
     difference: Difference | None = None,
-) -> Plan:
+) -> InventoryChanges:
     """Compare a listing with the inventory before, and put what is new into new shards.
 
     Args:
@@ -199,7 +199,7 @@ def plan(
     old = _replace(before, "last_seen", found.unchanged, stamp)
     old = _replace(old, "state", found.gone, "gone")
     old = _replace(old, "state", found.outdated, "superseded")
-    return Plan(
+    return InventoryChanges(
         pa.concat_tables([old.select(SCHEMA.names).cast(SCHEMA), fresh.cast(SCHEMA)]),
         tuple(pc.unique(shards).to_pylist()),
         new=len(found.new),
@@ -281,13 +281,13 @@ def known_of(previous: pa.Table | None, footer: Mapping[str, str] | None, declar
     """
     if previous is None or footer is None or footer.get(ARCHIVES, "") != _rules(declaration):
         return Known()
-    archives = {uri: Told(**of_it) for uri, of_it in json.loads(footer.get(TOLD) or "{}").items()}
+    archives = {uri: ListingNotes(**of_it) for uri, of_it in json.loads(footer.get(TOLD) or "{}").items()}
     folder = json.loads(footer.get(FOLDER_METADATA) or "{}")
     if not folder.get("stamp"):
         return Known(previous, archives)
     rows = previous.filter(pc.and_(pc.equal(previous["state"], "present"), pc.is_valid(previous["metadata"])))
     said = dict(zip(rows["uri"].to_pylist(), rows["metadata"].to_pylist(), strict=True))
-    return Known(previous, archives, FolderMetadata(**{**folder, "said": said, "told": Told(**folder["told"])}))
+    return Known(previous, archives, FolderMetadata(**{**folder, "said": said, "told": ListingNotes(**folder["told"])}))
 
 
 def _rules(declaration: DatasetDeclaration) -> str:
@@ -326,7 +326,7 @@ def _without_great_loss(
 
 def take_inventory(
     storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime
-) -> tuple[Plan, Listing]:
+) -> tuple[InventoryChanges, Listing]:
     """List the source, compare, write the inventory. The table stays as it was if anything fails.
 
     Raises:
@@ -335,7 +335,7 @@ def take_inventory(
     """
     found = survey(storage, tables, declaration, now)
     record(tables, declaration.name, found)
-    return found.plan, found.listing
+    return found.changes, found.listing
 
 
 def record(tables: Tables, dataset: str, found: Survey) -> None:
@@ -344,7 +344,7 @@ def record(tables: Tables, dataset: str, found: Survey) -> None:
     Raises:
         StorageError: the store cannot be written; the inventory stays as it was.
     """
-    tables.write(found.plan.inventory, TableRef(dataset, INVENTORY), footer=found.footer)
+    tables.write(found.changes.inventory, TableRef(dataset, INVENTORY), footer=found.footer)
 
 
 def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime) -> Survey:

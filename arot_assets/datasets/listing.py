@@ -18,7 +18,7 @@ from arot_assets.datasets.objects import (
     PROBLEMS_SHOWN,
     Known,
     Listing,
-    Told,
+    ListingNotes,
     extensions,
     found_table,
     is_taken,
@@ -96,7 +96,7 @@ def _listing(
         found, ignored = files_of(storage, found, known.rows)
     folder = folder_metadata(storage, found, declaration.medium, declaration.archives or Archives(), known.folder)
     found = found.filter(without(found, folder.files))
-    told: Mapping[str, Told] = {}
+    told: Mapping[str, ListingNotes] = {}
     inside = LISTED.empty_table()
     if declaration.opens_archives:
         packed = is_archive(found["uri"])
@@ -106,7 +106,7 @@ def _listing(
         found, told, inside = found.filter(pc.invert(packed)), archives.told, archives.objects
         ignored += archives.ignored
     loose = listing_of(found, declaration.medium, growing, folder.said)
-    every = [folder.told, *told.values(), Told(loose.ignored, loose.problems)]
+    every = [folder.told, *told.values(), ListingNotes(loose.ignored, loose.problems)]
     return Listing(
         pa.concat_tables([loose.objects, inside]),
         dict(sum((Counter(one.ignored) for one in every), ignored)),
@@ -118,7 +118,7 @@ def _listing(
 
 
 def _growing(storage: Storage, declaration: DatasetDeclaration, found: pa.Table) -> list[str]:
-    """Look twice at files that changed a moment ago; gives those that still change."""
+    """Look twice at files that changed a moment ago; returns those that still change."""
     seconds = declaration.settle_seconds
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
     extension = extensions(recent["uri"])

@@ -43,7 +43,7 @@ LISTED = pa.schema(
 
 
 @dataclass(frozen=True)
-class Told:
+class ListingNotes:
     """What a person should know of a source, or of an archive in it.
 
     Attributes:
@@ -60,17 +60,17 @@ class FolderMetadata:
     """What the metadata files of a source say (``sources.folder_metadata``).
 
     Attributes:
-        said: uri of a picture -> what they say of it (``listed.to_metadata``).
+        said: uri of an image -> what they say of it (``listed.to_metadata``).
         seen: uri of a file of such a name -> its size, time and etag.
         files: uris of those that were read as such.
         told: what a person should know of them.
-        stamp: another text when they or the pictures are others; empty without such files.
+        stamp: another text when they or the images are others; empty without such files.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     files: Sequence[str] = ()
-    told: Told = field(default_factory=Told)
+    told: ListingNotes = field(default_factory=ListingNotes)
     stamp: str = ""
 
 
@@ -85,7 +85,7 @@ class Known:
     """
 
     rows: pa.Table | None = None
-    archives: Mapping[str, Told] = field(default_factory=dict)
+    archives: Mapping[str, ListingNotes] = field(default_factory=dict)
     folder: FolderMetadata = field(default_factory=FolderMetadata)
 
 
@@ -106,7 +106,7 @@ class Listing:
     ignored: dict[str, int] = field(default_factory=dict)
     unsettled: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    archives: Mapping[str, Told] = field(default_factory=dict)
+    archives: Mapping[str, ListingNotes] = field(default_factory=dict)
     folder: FolderMetadata = field(default_factory=FolderMetadata)
 
 

@@ -99,7 +99,7 @@ def _captions(value: Any) -> Iterator[str]:
 
 
 def _collect(value: Any, tags: list[str]) -> bool:
-    """Append the tags of a value; gives whether all of it could be read."""
+    """Append the tags of a value; returns whether all of it could be read."""
     if value is None or value == "":
         return True
     if isinstance(value, str):
@@ -134,7 +134,7 @@ def _collect_dict(value: Mapping[str, Any], tags: list[str]) -> bool:
     complete = True
     for key, inner in value.items():
         if key.lower() in _RATINGS or (isinstance(inner, list | tuple) and inner and all(_is_number(i) for i in inner)):
-            continue  # no tags, but what is said of the picture, or scores of the tags beside
+            continue  # no tags, but what is said of the image, or scores of the tags beside
         complete &= _collect(inner, tags)
     return complete
 

@@ -1,6 +1,6 @@
 """What people look at in a shard of samples: failures by reason, and a contact sheet.
 
-Belongs here: choosing and preparing what is shown. Does not belong here: drawing (``pictures.py``), Dagster.
+Belongs here: choosing and preparing what is shown. Does not belong here: drawing (``drawing.py``), Dagster.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ def sample_sheet(place: Place, samples: pa.Table) -> str | None:
         place: of the dataset.
         samples: rows of the shard.
     """
-    from arot_assets.pictures import contact_sheet, data_uri
+    from arot_assets.drawing import contact_sheet, data_uri
 
     ok = samples.filter(pc.equal(samples["status"], "ok"))
     uris = ok["uri"].to_pylist()

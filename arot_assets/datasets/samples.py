@@ -147,7 +147,7 @@ def build_samples(
 
     Args:
         storage: reaches the objects.
-        tables: the lake.
+        tables: the store.
         declaration: the dataset.
         shard: the shard's name.
         retry: None keeps failed rows; otherwise failed rows whose status or reason contains this text are read again.
@@ -173,7 +173,7 @@ def build_samples(
     rows = dict(known)
     with (
         track(f"{dataset}/samples {shard}", len(objects)) as advance,
-        _Unkept(unfinished, schema, f"{dataset}/samples {shard}") as unkept,
+        _PendingRows(unfinished, schema, f"{dataset}/samples {shard}") as unkept,
     ):
         advance(len(known))
 
@@ -196,7 +196,7 @@ def build_samples(
     return SamplesResult(len(ordered), len(missing))
 
 
-class _Unkept:
+class _PendingRows:
     """Rows that were read and are not in the store yet: kept every ``KEEP_SECONDS``, and whatever ends the work early."""
 
     def __init__(self, unfinished: Unfinished, schema: pa.Schema, title: str) -> None:

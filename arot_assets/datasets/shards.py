@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from arot_assets.steps import Look, State
 from resources.tables import INVENTORY, TableRef
-from resources.tables.tables import Head
+from resources.tables.tables import Footer
 from resources.warehouse.views import files, quote
 
 LOST = "lost"
@@ -39,9 +39,9 @@ def shards_of(look: Look, dataset: str) -> tuple[str, ...]:
     return tuple(sorted({shard for _, shard in objects_of(look, dataset) or ()}))
 
 
-def heads_of(look: Look, dataset: str, table: str) -> dict[str, Head]:
+def footers_of(look: Look, dataset: str, table: str) -> dict[str, Footer]:
     """Shard -> what its file says of itself."""
-    return look.once(("heads", dataset, table), lambda: look.resources.tables.heads(dataset, table))
+    return look.once(("footers", dataset, table), lambda: look.resources.tables.footers(dataset, table))
 
 
 def sharded_state(
@@ -62,17 +62,21 @@ def sharded_state(
     """
     shards = shards_of(look, dataset)
     known = objects_of(look, dataset) is not None
-    heads = heads_of(look, dataset, table)
+    footers = footers_of(look, dataset, table)
     missing, failing, lost = [], [], 0
     outside: Counter[str] = Counter()
     for shard in shards:
-        head, expected = heads.get(shard), wanted(shard)
-        if head is None or expected is None or any(head.footer.get(key) != value for key, value in expected.items()):
+        footer, expected = footers.get(shard), wanted(shard)
+        if (
+            footer is None
+            or expected is None
+            or any(footer.strings.get(key) != value for key, value in expected.items())
+        ):
             missing.append(shard)
             continue
-        failing += [shard] if failed(head.footer) else []
-        outside.update(json.loads(head.footer.get(OUTSIDE_ROWS, "{}")))
-        lost += len(json.loads(head.footer.get(LOST, "[]")))
+        failing += [shard] if failed(footer.strings) else []
+        outside.update(json.loads(footer.strings.get(OUTSIDE_ROWS, "{}")))
+        lost += len(json.loads(footer.strings.get(LOST, "[]")))
     rows, bad = _shown(look, dataset, table) if len(missing) < len(shards) else (0, 0)
     return State(
         current=known and not missing,

@@ -85,7 +85,7 @@ class Sidecar:
 
 
 @dataclass
-class _Said:
+class _SidecarParts:
     """What has been read so far."""
 
     captions: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
         What they say. Files that can't be read become a note in ``problems``; nothing is raised.
     """
     by_kind = {extension.lower().removeprefix("."): data for extension, data in files.items()}
-    said = _Said()
+    said = _SidecarParts()
     record: Any = None
     for kind in EXTENSIONS:
         if kind not in by_kind:
@@ -141,7 +141,7 @@ def together(record: Any, kept: Mapping[str, Any]) -> str | None:
     return dump_json({**rest, **kept})
 
 
-def _read_plain(kind: str, text: str, said: _Said) -> None:
+def _read_plain(kind: str, text: str, said: _SidecarParts) -> None:
     """A ``.caption`` or ``.txt``."""
     parts = read_webui(text)
     prompt = parts.prompt if parts.is_certain else text
@@ -161,7 +161,7 @@ def _read_plain(kind: str, text: str, said: _Said) -> None:
         said.kept[f".{kind}"] = text.strip()
 
 
-def _read_json(text: str, said: _Said) -> Any:
+def _read_json(text: str, said: _SidecarParts) -> Any:
     """A ``.json``; gives what it holds, None if it is none: then the text is kept."""
     try:
         record = parse_json(text)

@@ -72,11 +72,11 @@ def _seen_again(look: Look, declaration: DatasetDeclaration) -> bool:
     tables = look.resources.tables
     try:
         found = survey(look.resources.storage, tables, declaration, datetime.now(UTC))
-        if not found.plan.differs:
+        if not found.changes.differs:
             record(tables, declaration.name, found)
     except ArotError:
         return False
-    return not found.plan.differs
+    return not found.changes.differs
 
 
 def samples_state(look: Look, declaration: DatasetDeclaration) -> State:

@@ -68,7 +68,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
             COLUMN_SCHEMA: column_schema(done.schema),
         }
         if done.posters:
-            from arot_assets.pictures import contact_sheet, data_uri
+            from arot_assets.drawing import contact_sheet, data_uri
 
             sheet = contact_sheet(done.posters, columns=SHEET_COLUMNS)
             metadata["contact sheet"] = dg.MetadataValue.md(f"![contact sheet]({data_uri(sheet)})")

@@ -1,7 +1,7 @@
 """The card of a published dataset: a ``README.md`` with what the Hub, the library ``datasets`` and people need to know.
 
 Belongs here: its text, and merging it into a card that people have edited. Does not belong here: finding the facts
-(``rows.py``, ``lineage.py``).
+(``rows.py``, ``provenance.py``).
 
 Nothing in it changes unless the data, the SQL or the declaration does. Our part is between two comments; the rest of the page
 belongs to its owner, and so do all entries of the YAML header that we do not need.
@@ -18,8 +18,8 @@ import yaml
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import card_feature, type_name
-from arot_assets.exports.lineage import Lineage, column_texts
 from arot_assets.exports.parquet import IMAGE_COLUMN, file_schema
+from arot_assets.exports.provenance import Provenance, column_texts
 from arot_assets.exports.rows import Rows
 from arot_assets.markdown import write_table
 
@@ -45,9 +45,9 @@ class Counts:
     """What was published of the rows.
 
     Attributes:
-        rows: rows with their pictures.
-        picture_bytes: of these pictures.
-        left_out: rows whose picture could not be read.
+        rows: rows with their images.
+        picture_bytes: of these images.
+        left_out: rows whose image could not be read.
         captions: rows of the subset that have a caption.
     """
 
@@ -81,20 +81,20 @@ def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts)
     }
 
 
-def block(declaration: HubDatasetDeclaration, rows: Rows, lineage: Lineage, counts: Counts) -> str:
+def block(declaration: HubDatasetDeclaration, rows: Rows, provenance: Provenance, counts: Counts) -> str:
     """What people read, between its two comments."""
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
     parts += [write_table(("", ""), _count_rows(counts)), _use(declaration)]
-    parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows.schema, lineage))]
+    parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows.schema, provenance))]
     parts += ["## Selection", "The number of samples that each condition removes, in order and on its own."]
-    for model in lineage.models:
+    for model in provenance.models:
         if model.waterfall is not None:
             parts += [f"### {model.name}", model.waterfall.to_markdown()]
-    parts += ["## Lineage", write_table(("dataset", "source", "commit"), [_source_row(s) for s in lineage.sources])]
-    if lineage.tables:
-        made = [(f"`{t.name}`", ", ".join(t.versions), t.made_by) for t in lineage.tables]
+    parts += ["## Lineage", write_table(("dataset", "source", "commit"), [_source_row(s) for s in provenance.sources])]
+    if provenance.tables:
+        made = [(f"`{t.name}`", ", ".join(t.versions), t.made_by) for t in provenance.tables]
         parts.append(write_table(("metric table", "version", "made by"), made))
-    parts += [f"SQL of `{m.name}`:\n\n````sql\n{m.sql.strip()}\n````" for m in lineage.models]
+    parts += [f"SQL of `{m.name}`:\n\n````sql\n{m.sql.strip()}\n````" for m in provenance.models]
     parts += ["## Licence", f"`{declaration.license}`"]
     text = "\n\n".join(part for part in parts if part).replace("<!--", "&lt;!--")
     return f"{BEGIN}\n\n{rows.paths.removed(text)}\n\n{END}"
@@ -170,8 +170,8 @@ def _count_rows(counts: Counts) -> list[Sequence[str]]:
     return rows
 
 
-def _column_rows(schema: pa.Schema, lineage: Lineage) -> list[Sequence[str]]:
-    texts = column_texts(lineage)
+def _column_rows(schema: pa.Schema, provenance: Provenance) -> list[Sequence[str]]:
+    texts = column_texts(provenance)
     image = (f"`{IMAGE_COLUMN}`", "image", "the original bytes of the file")
     return [image, *((f"`{f.name}`", type_name(f.type), texts.get(f.name, "")) for f in schema)]
 

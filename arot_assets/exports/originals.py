@@ -25,7 +25,7 @@ EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
 
 
 @dataclass(frozen=True)
-class Gone:
+class MissingOriginal:
     """An image that cannot be published.
 
     Attributes:
@@ -49,7 +49,7 @@ def file_name(sample_id: str, kind: str) -> str:
     return f"{sample_id}.{EXTENSIONS.get(kind, kind.lower())}"
 
 
-def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes | Gone:
+def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes | MissingOriginal:
     """The bytes of one sample, from wherever its dataset has them.
 
     Args:
@@ -58,11 +58,11 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
     """
     sample_id, uri = row["sample_id"], row["uri"]
     if uri is None:
-        return Gone(sample_id, None, "no dataset has this sample any longer")
+        return MissingOriginal(sample_id, None, "no dataset has this sample any longer")
     try:
         return places[row["dataset"]].files({uri: sample_id})(uri).read()
     except StorageError as error:
-        return Gone(sample_id, uri, error.reason)
+        return MissingOriginal(sample_id, uri, error.reason)
 
 
 def read_groups(
@@ -95,13 +95,13 @@ def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def listed(gone: list[Gone]) -> str:
+def listed(gone: list[MissingOriginal]) -> str:
     """The first few missing images, with their reasons."""
     shown = "; ".join(f"{g.uri or g.sample_id}: {g.reason}" for g in gone[:SHOWN])
     return f"{shown}; …" if len(gone) > SHOWN else shown
 
 
-def stop(name: str, gone: list[Gone]) -> ExportError:
+def stop(name: str, gone: list[MissingOriginal]) -> ExportError:
     """The error for images that are missing or have changed."""
     count = f"at least {len(gone)}" if len(gone) >= MANY else str(len(gone))
     noun = "image" if count == "1" else "images"

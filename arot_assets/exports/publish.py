@@ -17,10 +17,10 @@ from arot_assets.exports.card import Counts, block, front_matter, merge
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_pictures, place
-from arot_assets.exports.originals import Gone, picture_rows, read_original
-from arot_assets.exports.plan import Plan, make_plan
+from arot_assets.exports.originals import MissingOriginal, picture_rows, read_original
+from arot_assets.exports.publication import Publication, prepare_publication
 from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
-from arot_assets.exports.upload import Uploaded, upload
+from arot_assets.exports.upload import UploadResult, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage.hub.address import MAIN
@@ -37,7 +37,7 @@ class Preview:
 
     Attributes:
         rows: rows of the subset.
-        picture_bytes: of all pictures.
+        picture_bytes: of all images.
         columns: names of the columns, the image first.
         files: number of data files.
         outcome: what would happen to the repository, in words.
@@ -51,7 +51,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishResult:
     """What a publication did.
 
     Attributes:
@@ -62,8 +62,8 @@ class Published:
         url: of the commit, for people.
         changed: False if the repository was up to date already.
         digest: of the data.
-        schema: the published columns beside the picture.
-        posters: of some samples, RGB uint8 [h, w, 3] each; none if no picture was read.
+        schema: the published columns beside the image.
+        posters: of some samples, RGB uint8 [h, w, 3] each; none if no image was read.
     """
 
     rows: int
@@ -84,14 +84,14 @@ def preview(declaration: HubDatasetDeclaration, project: Project, resources: Res
         ExportError, ProjectError, StorageError: as ``publish``, except that no token is needed.
     """
     with resources.warehouse.connect() as con:
-        plan = make_plan(declaration, project, resources, con)
-        outcome = _outcome(plan)
-    rows = plan.rows
+        publication = prepare_publication(declaration, project, resources, con)
+        outcome = _outcome(publication)
+    rows = publication.rows
     files = len(rows.cuts) if declaration.layout == "parquet" else rows.count + 1
     return Preview(rows.count, rows.picture_bytes, ("image", *rows.schema.names), files, outcome)
 
 
-def publish(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Published:
+def publish(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> PublishResult:
     """Update the repository to the current state of the subset, in one commit.
 
     Args:
@@ -106,39 +106,39 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
     """
     resources.storage.using(HubBackend).client.require_token(declaration.address)
     with resources.warehouse.connect() as con:
-        plan = make_plan(declaration, project, resources, con)
-        remote = _prepare(plan)
-        state, done = remote.state, Uploaded()
-        if state is None or not _is_current(plan, remote):
-            done = upload(plan, remote)
-            state = _new_state(plan, done)
+        publication = prepare_publication(declaration, project, resources, con)
+        remote = _prepare(publication)
+        state, done = remote.state, UploadResult()
+        if state is None or not _is_current(publication, remote):
+            done = upload(publication, remote)
+            state = _new_state(publication, done)
         counts = Counts(
-            plan.rows.count - len(state.left_out),
-            plan.rows.picture_bytes - state.left_out_bytes,
+            publication.rows.count - len(state.left_out),
+            publication.rows.picture_bytes - state.left_out_bytes,
             len(state.left_out),
-            plan.captions,
+            publication.captions,
         )
-        commit, changed = _commit(plan, remote, state, done, counts)
-    return Published(
+        commit, changed = _commit(publication, remote, state, done, counts)
+    return PublishResult(
         counts.rows,
         counts.picture_bytes,
         counts.left_out,
         commit,
-        f"{plan.client.settings.address()}/datasets/{declaration.repo}/commit/{commit}",
+        f"{publication.client.settings.address()}/datasets/{declaration.repo}/commit/{commit}",
         changed,
         state.data,
-        plan.rows.schema,
+        publication.rows.schema,
         done.posters,
     )
 
 
-def _prepare(plan: Plan) -> Remote:
+def _prepare(publication: Publication) -> Remote:
     """The current state of the repository; it and its branch are created if necessary, and are known to be writable."""
     from huggingface_hub import CommitOperationAdd
 
-    declaration, client = plan.declaration, plan.client
+    declaration, client = publication.declaration, publication.client
     if not client.ensure_repo(declaration.address, declaration.private):
-        _check_visibility(plan)
+        _check_visibility(publication)
     # uploads nothing, but is rejected without write access
     client.preupload(declaration.address.at(MAIN), [CommitOperationAdd(STATE, b"{}")])
     client.ensure_branch(declaration.address)
@@ -147,38 +147,38 @@ def _prepare(plan: Plan) -> Remote:
     return remote
 
 
-def _check_visibility(plan: Plan) -> None:
-    declaration = plan.declaration
-    if declaration.private and not plan.client.is_private(declaration.address):
+def _check_visibility(publication: Publication) -> None:
+    declaration = publication.declaration
+    if declaration.private and not publication.client.is_private(declaration.address):
         raise ExportError(
             f"exports/{declaration.name}: '{declaration.repo}' is public; set `private: false` if that is intended, or make it "
             "private in its settings on the Hub"
         )
 
 
-def _is_current(plan: Plan, remote: Remote) -> bool:
+def _is_current(publication: Publication, remote: Remote) -> bool:
     """Whether the repository already has these rows, and no image that was left out has come back."""
-    state, declaration = remote.state, plan.declaration
-    if state is None or state.data != plan.rows.digest or not remote.is_whole():
+    state, declaration = remote.state, publication.declaration
+    if state is None or state.data != publication.rows.digest or not remote.is_whole():
         return False
     if state.left_out and declaration.on_missing == "stop":
         return False
     if declaration.layout == "parquet" and not state.left_out:
         return True
-    left_out, places = set(state.left_out), plan.places()
+    left_out, places = set(state.left_out), publication.places()
     known = known_pictures(declaration.split, remote.files) if declaration.layout == "folder" else lambda _: True
     return all(
-        isinstance(read_original(places, row), Gone) if row["sample_id"] in left_out else known(row)
-        for batch in plan.rows.batches(plan.con)
+        isinstance(read_original(places, row), MissingOriginal) if row["sample_id"] in left_out else known(row)
+        for batch in publication.rows.batches(publication.con)
         for row in picture_rows(batch)
     )
 
 
-def _new_state(plan: Plan, done: Uploaded) -> State:
-    declaration = plan.declaration
+def _new_state(publication: Publication, done: UploadResult) -> State:
+    declaration = publication.declaration
     tables = {p: op.upload_info.sha256.hex() for p, op in done.files.items() if p.endswith(".parquet")}
     return State(
-        data=plan.rows.digest,
+        data=publication.rows.digest,
         layout=declaration.layout,
         split=declaration.split,
         files=tables,
@@ -187,11 +187,13 @@ def _new_state(plan: Plan, done: Uploaded) -> State:
     )
 
 
-def _commit(plan: Plan, remote: Remote, state: State, done: Uploaded, counts: Counts) -> tuple[str, bool]:
-    declaration, client = plan.declaration, plan.client
-    front = front_matter(declaration, plan.rows, counts)
-    ours = block(declaration, plan.rows, plan.lineage, counts)
-    wanted = _paths(plan, state) if done.files else None
+def _commit(
+    publication: Publication, remote: Remote, state: State, done: UploadResult, counts: Counts
+) -> tuple[str, bool]:
+    declaration, client = publication.declaration, publication.client
+    front = front_matter(declaration, publication.rows, counts)
+    ours = block(declaration, publication.rows, publication.provenance, counts)
+    wanted = _paths(publication, state) if done.files else None
 
     def changes(head: str) -> "tuple[Mapping[str, Content], Sequence[str]]":
         now = remote if remote.head == head else look(client, declaration.address.at(head))
@@ -210,31 +212,31 @@ def _commit(plan: Plan, remote: Remote, state: State, done: Uploaded, counts: Co
     return client.commit(declaration.address, f"Publish {declaration.name}: {counts.rows:,} rows", changes)
 
 
-def _paths(plan: Plan, state: State) -> set[str]:
+def _paths(publication: Publication, state: State) -> set[str]:
     """Every file of ours that the repository will have."""
     wanted = set(state.files)
-    if plan.declaration.layout == "folder":
+    if publication.declaration.layout == "folder":
         left_out = set(state.left_out)
-        for batch in plan.rows.batches(plan.con):
+        for batch in publication.rows.batches(publication.con):
             rows = [r for r in picture_rows(batch) if r["sample_id"] not in left_out]
             wanted |= {f"{state.split}/{place(r['sample_id'], r['format'])}" for r in rows}
     return wanted
 
 
-def _outcome(plan: Plan) -> str:
+def _outcome(publication: Publication) -> str:
     """What would happen to the repository, in words."""
-    declaration, client = plan.declaration, plan.client
+    declaration, client = publication.declaration, publication.client
     place_of = f"'{declaration.repo}'" + (f", branch '{declaration.revision}'," if declaration.revision else "")
     if client.settings.token() is None:
         return "the Hub was not asked, because there is no token (set HF_TOKEN, or run `hf auth login`)"
     if not client.has(declaration.address.at(MAIN)):
         return f"{place_of} does not exist; it would be created, {'private' if declaration.private else 'public'}"
-    _check_visibility(plan)
+    _check_visibility(publication)
     if not client.has(declaration.address):
         return f"{place_of} does not exist; the branch would be created"
     remote = look(client, declaration.address)
     check_foreign(remote, declaration)
     if remote.state is None:
         return f"{place_of} does not have this data yet: one commit"
-    same = remote.state.data == plan.rows.digest and remote.is_whole()
+    same = remote.state.data == publication.rows.digest and remote.is_whole()
     return f"{place_of} has {'these rows already' if same else 'different rows: one commit'}"

@@ -52,7 +52,7 @@ class Rows:
         datasets: names of the datasets that the samples come from.
         digest: of values, images and layout; the same digest means the same files.
         count: number of rows.
-        picture_bytes: of all pictures.
+        picture_bytes: of all images.
         value_bytes: of all values.
         cuts: for each file, the number of rows in each of its row groups.
         paths: takes out of texts what tells of this machine.

@@ -16,9 +16,9 @@ from arot_assets.datasets.places import Place, dataset_root
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_pictures, write_folder
-from arot_assets.exports.originals import MANY, Gone, listed, picture_rows, read_groups, read_original, stop
+from arot_assets.exports.originals import MANY, MissingOriginal, listed, picture_rows, read_groups, read_original, stop
 from arot_assets.exports.parquet import Stream, write_parquet
-from arot_assets.exports.plan import Plan
+from arot_assets.exports.publication import Publication
 from arot_assets.exports.repository import Remote
 from arot_assets.exports.rows import PICTURE, batch_schema, hashed, regrouped, values_digest
 from arot_assets.media.medium import DecodeError, File, Pixels
@@ -35,60 +35,60 @@ TILE = 96
 
 
 @dataclass
-class Uploaded:
+class UploadResult:
     """The result of reading and uploading.
 
     Attributes:
         files: path -> what the commit is to hold.
-        gone: pictures that could not be read.
+        gone: images that could not be read.
         gone_bytes: what they had.
         posters: of some samples, RGB uint8 [h, w, 3].
     """
 
     files: "dict[str, CommitOperationAdd]" = field(default_factory=dict)
-    gone: list[Gone] = field(default_factory=list)
+    gone: list[MissingOriginal] = field(default_factory=list)
     gone_bytes: int = 0
     posters: "list[Pixels]" = field(default_factory=list)
 
 
-def upload(plan: Plan, remote: Remote) -> Uploaded:
+def upload(publication: Publication, remote: Remote) -> UploadResult:
     """Read every image that the repository does not have, and upload all contents.
 
     Args:
-        plan: what to publish.
+        publication: what to publish.
         remote: the current state of the repository.
 
     Raises:
         ExportError: images are missing and that is not allowed, or the subset was rebuilt meanwhile.
         StorageError: the Hub cannot be reached.
     """
-    declaration, client, done = plan.declaration, plan.client, Uploaded()
+    declaration, client, done = publication.declaration, publication.client, UploadResult()
 
     def send(additions: "Sequence[CommitOperationAdd]") -> None:
         client.preupload(declaration.address, additions)
 
     write = write_parquet if declaration.layout == "parquet" else write_folder
     with tempfile.TemporaryDirectory(prefix="arot-export-") as folder:
-        done.files = write(plan.rows, declaration.split, _stream(plan, remote, done), Path(folder), send)
+        done.files = write(publication.rows, declaration.split, _stream(publication, remote, done), Path(folder), send)
     if done.gone:
         log.warning("exports/%s: left out: %s", declaration.name, listed(done.gone))
     return done
 
 
-def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
+def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Stream:
     """Row groups with their images, without the missing ones. Where that is not allowed, the rest is only read, so
     that the error at the end tells how many are missing."""
-    declaration, rows = plan.declaration, plan.rows
-    places, seen, schema = plan.places(), ColumnsDigest(), batch_schema(rows)
+    declaration, rows = publication.declaration, publication.rows
+    places, seen, schema = publication.places(), ColumnsDigest(), batch_schema(rows)
     known = known_pictures(declaration.split, remote.files)
-    far = not all(is_local(dataset_root(plan.resources.tables, d)) for d in rows.datasets)
+    far = not all(is_local(dataset_root(publication.resources.tables, d)) for d in rows.datasets)
 
-    def read(row: Mapping[str, Any]) -> bytes | Gone | None:
+    def read(row: Mapping[str, Any]) -> bytes | MissingOriginal | None:
         there = declaration.layout == "folder" and known(row)
         return None if there else read_original(places, row)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in rows.batches(plan.con):
+        for batch in rows.batches(publication.con):
             seen.add(hashed(batch))
             yield batch
 
@@ -101,7 +101,7 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
             read_rows += len(found)
             advance(len(found))
             if not done.gone or declaration.on_missing == "skip":
-                kept = [n for n, one in enumerate(found) if not isinstance(one, Gone)]
+                kept = [n for n, one in enumerate(found) if not isinstance(one, MissingOriginal)]
                 yield group.take(pa.array(kept, pa.int64())), [found[n] for n in kept]
             elif len(done.gone) >= MANY:
                 break
@@ -113,15 +113,20 @@ def _stream(plan: Plan, remote: Remote, done: Uploaded) -> Stream:
         )
 
 
-def _note_gone(done: Uploaded, group: pa.RecordBatch, found: Sequence[Any]) -> None:
+def _note_gone(done: UploadResult, group: pa.RecordBatch, found: Sequence[Any]) -> None:
     for one, size in zip(found, group[PICTURE + "bytes"].fill_null(0).to_pylist(), strict=True):
-        if isinstance(one, Gone):
+        if isinstance(one, MissingOriginal):
             done.gone.append(one)
             done.gone_bytes += size
 
 
 def _add_posters(
-    done: Uploaded, places: Mapping[str, Place], group: pa.RecordBatch, found: Sequence[Any], before: int, count: int
+    done: UploadResult,
+    places: Mapping[str, Place],
+    group: pa.RecordBatch,
+    found: Sequence[Any],
+    before: int,
+    count: int,
 ) -> None:
     """Some samples for people to look at, spread evenly over all rows."""
     step = max(1, -(-count // SHEET_POSTERS))

@@ -29,7 +29,7 @@ Failure = Literal["corrupt", "unsupported"]
 
 MAX_MEGAPIXELS = 250.0
 """Default limit of width x height, in millions of pixels. Above every camera sold (200 MP phones, 150 MP medium format);
-at the limit the decoded RGB takes 750 MB. Larger pictures are refused from their header alone."""
+at the limit the decoded RGB takes 750 MB. Larger images are refused from their header alone."""
 
 
 class DecodeError(Exception):
@@ -55,7 +55,7 @@ class Limits:
     """What a file may ask for; one that asks for more is refused by its header.
 
     Attributes:
-        megapixels: width x height of one picture, in millions of pixels.
+        megapixels: width x height of one image, in millions of pixels.
     """
 
     megapixels: float = MAX_MEGAPIXELS
@@ -115,7 +115,7 @@ class Want:
 
     Attributes:
         kind: ``image``: still images, upright sRGB, each with its place in the file; an image has exactly one.
-            ``frames``: pictures in motion.
+            ``frames``: images in motion.
         fps: frames a second of the file's own time; None for all.
         side: longest side in pixels; None for their own size.
     """
@@ -217,7 +217,7 @@ class Medium(Protocol):
         ...
 
     def poster(self, file: File, side: int) -> Pixels:
-        """One picture that stands for the file, for sheets and galleries; its longest side is at most ``side`` pixels.
+        """One image that stands for the file, for sheets and galleries; its longest side is at most ``side`` pixels.
 
         Raises:
             DecodeError: the file can't be shown.

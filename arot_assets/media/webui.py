@@ -1,6 +1,6 @@
 """The text of Stable Diffusion web UIs: the prompt, ``Negative prompt: …``, and a line of settings.
 
-Belongs here: taking that text apart, in a picture or in a file beside it. Does not belong here: finding it (``formats``,
+Belongs here: taking that text apart, in an image or in a file beside it. Does not belong here: finding it (``formats``,
 ``sidecars``), other tools (``generation``).
 
 The settings need not begin with ``Steps:`` (SD.Next and others write them in another order), and line ends may be lost, so that

@@ -29,7 +29,7 @@ from arot_assets.datasets.reach import reaching, reader
 from arot_assets.datasets.shards import LOST
 from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.one_pass import UNREADABLE, Failure, Item, one_pass
+from arot_assets.metrics.one_pass import UNREADABLE, Item, MeasurementFailure, one_pass
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
 from resources.parallel import fetching_threads
@@ -70,7 +70,7 @@ class MetricResult:
 
 
 @dataclass
-class _Growing:
+class TableBuilder:
     """A metric table of a shard while it is being filled."""
 
     metric: Metric
@@ -199,10 +199,10 @@ def _start(
     uris: Mapping[str, str],
     retry: str | None,
     shards: Shards,
-) -> _Growing:
+) -> TableBuilder:
     """The rows that are current already: this shard's own, then rows of the same content in other shards."""
     ids = pa.array(list(uris), pa.string())
-    one = _Growing(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
+    one = TableBuilder(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
 
     def usable(table: pa.Table) -> pa.Table:
         keep = pc.and_(pc.equal(table["metric_version"], version), pc.is_in(table["sample_id"], value_set=ids))
@@ -262,7 +262,7 @@ def _fill(
     models: "Models",
     declaration: DatasetDeclaration,
     shard: str,
-    growing: Mapping[str, _Growing],
+    growing: Mapping[str, TableBuilder],
     todo: Sequence[Item],
     copies: Copies,
 ) -> None:
@@ -278,9 +278,9 @@ def _fill(
     ):
         for cell in one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits):
             one = growing[cell.metric]
-            failed = isinstance(cell.result, Failure)
+            failed = isinstance(cell.result, MeasurementFailure)
             row: dict[str, Any] = (
-                {"reason": cell.result.reason} if isinstance(cell.result, Failure) else dict(cell.result)
+                {"reason": cell.result.reason} if isinstance(cell.result, MeasurementFailure) else dict(cell.result)
             )
             one.add(
                 row
@@ -301,7 +301,7 @@ def _fill(
 
 
 @contextmanager
-def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, _Growing]) -> Iterator[None]:
+def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, TableBuilder]) -> Iterator[None]:
     """Whatever ends the work early, finished rows are saved, and the user is told."""
     try:
         yield
@@ -321,7 +321,7 @@ def _reading(
     return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 
 
-def _write(tables: Tables, dataset: str, shard: str, one: _Growing, order: Sequence[str], digest: str) -> None:
+def _write(tables: Tables, dataset: str, shard: str, one: TableBuilder, order: Sequence[str], digest: str) -> None:
     """Write the complete table, in the order of the samples; the footer records which samples they are."""
     schema = one.metric.schema()
     one.pack()

@@ -58,11 +58,11 @@ def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
 
 def _up_to_date(tables: Tables, dataset: str, table: str) -> list[str]:
     """The shards whose table is of the samples that are there now."""
-    samples = tables.heads(dataset, SAMPLES)
+    samples = tables.footers(dataset, SAMPLES)
     return [
         shard
-        for shard, head in tables.heads(dataset, table).items()
-        if shard in samples and head.footer.get("samples_digest") == samples[shard].footer["samples_digest"]
+        for shard, footer in tables.footers(dataset, table).items()
+        if shard in samples and footer.strings.get("samples_digest") == samples[shard].strings["samples_digest"]
     ]
 
 

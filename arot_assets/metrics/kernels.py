@@ -5,7 +5,7 @@ several threads at once. Does not belong here: Canny (``canny.py``), the Laplaci
 (``textures.py``), and what the sums mean (``catalogue/cv2.py``, ``catalogue/phash.py``).
 Only workers import this module: numba is heavy.
 
-Each row of the picture is split into planes that stay in the first cache and every measure reads them there, with
+Each row of the image is split into planes that stay in the first cache and every measure reads them there, with
 arithmetic on 8, 16 and 32 bits (``lanes.py``). The sums of one row fit 32 bits, the totals of an image are 64 bits wide
 and exact: the order of the work can't change a value.
 """
@@ -195,7 +195,7 @@ def _weigh(gray: Bytes, weight: int, sums: NDArray[np.uint32]) -> None:
 
 @njit(**OPTIONS)
 def shrink(gray: Bytes, rows: int, columns: int) -> Counts:
-    """Exact area averages: the picture cut into ``rows`` x ``columns`` equal cells, pixels on a border counted in part.
+    """Exact area averages: the image cut into ``rows`` x ``columns`` equal cells, pixels on a border counted in part.
 
     Args:
         gray: uint8 [H, W], C-contiguous, H < 2**24.

@@ -52,25 +52,25 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Failure:
+class MeasurementFailure:
     """A measurement that failed, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One result of the pass: a metric's row for a sample."""
 
     sample_id: str
     metric: str
-    result: Row | Failure
+    result: Row | MeasurementFailure
 
 
 @dataclass
 class _Prepared:
     item: Item
-    results: dict[str, Row | Failure]
+    results: dict[str, Row | MeasurementFailure]
     inputs: "dict[str, np.ndarray]"  # by model
     decoded: bool
 
@@ -84,7 +84,7 @@ def one_pass(
     medium: Medium,
     limits: Limits,
     threads: int | None = None,
-) -> Iterator[Measured]:
+) -> Iterator[Measurement]:
     """Measure samples.
 
     Args:
@@ -97,15 +97,15 @@ def one_pass(
         threads: workers; default all cores of the process.
 
     Yields:
-        Exactly one ``Measured`` for each metric of each item. Image metrics come in the order of the items; so do those of
+        Exactly one ``Measurement`` for each metric of each item. Image metrics come in the order of the items; so do those of
         each model, delayed by up to a batch.
     """
     return_freed_memory()
     waiting: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
 
-    def measured(prepared: _Prepared) -> Iterator[Measured]:
+    def measured(prepared: _Prepared) -> Iterator[Measurement]:
         for name, result in prepared.results.items():
-            yield Measured(prepared.item.sample_id, name, result)
+            yield Measurement(prepared.item.sample_id, name, result)
         for name, tensor in prepared.inputs.items():
             waiting[name].append((prepared.item, tensor))
             if len(waiting[name]) >= models[name].batch_size:
@@ -140,7 +140,7 @@ def _prepare(
     item: Item, file: File, view: View, metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
 ) -> _Prepared:
     def all_failed(reason: str) -> _Prepared:
-        return _Prepared(item, dict.fromkeys(sorted(item.metrics), Failure(reason)), {}, decoded=False)
+        return _Prepared(item, dict.fromkeys(sorted(item.metrics), MeasurementFailure(reason)), {}, decoded=False)
 
     try:
         file.fetch()
@@ -170,14 +170,14 @@ def _only(view: View) -> Still:
 def _measure(
     item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
 ) -> _Prepared:
-    results: dict[str, Row | Failure] = {}
+    results: dict[str, Row | MeasurementFailure] = {}
     inputs: dict[str, Any] = {}
     # models first: they need no gray levels, which the image keeps from the first metric that does
     for model in sorted({name for m in item.metrics if (name := metrics[m].model)}):
         try:
             inputs[model] = models[model].prepare(image.rgb)
         except Exception as error:  # an image that a model cannot process fails in that model's metrics only
-            failed = Failure(_said(error))
+            failed = MeasurementFailure(_said(error))
             results.update((name, failed) for name in sorted(item.metrics) if metrics[name].model == model)
     for name in sorted(item.metrics):
         compute = metrics[name].compute
@@ -185,7 +185,7 @@ def _measure(
             try:
                 results[name] = fitted(metrics[name], compute(image))
             except Exception as error:  # a metric that fails on one image fails one row
-                results[name] = Failure(_said(error))
+                results[name] = MeasurementFailure(_said(error))
     return _Prepared(item, results, inputs, decoded=True)
 
 
@@ -195,7 +195,7 @@ def _said(error: Exception) -> str:
 
 def _infer(
     model: "ImageModel", metrics: Mapping[str, Metric], batch: "Sequence[tuple[Item, np.ndarray]]"
-) -> Iterator[Measured]:
+) -> Iterator[Measurement]:
     """Rows of one batch, for every metric of the model; if it fails, each image on its own, so that a bad one fails alone."""
     wanted = {name: [k for k, (item, _) in enumerate(batch) if name in item.metrics] for name in _of(model, metrics)}
     try:
@@ -209,18 +209,18 @@ def _infer(
             return
         for name, found in wanted.items():
             for _ in found:
-                yield Measured(batch[0][0].sample_id, name, Failure(_said(error)))
+                yield Measurement(batch[0][0].sample_id, name, MeasurementFailure(_said(error)))
         return
     for name, found in wanted.items():
         for k, row in zip(found, _rows(metrics[name], outputs, found), strict=True):
-            yield Measured(batch[k][0].sample_id, name, row)
+            yield Measurement(batch[k][0].sample_id, name, row)
 
 
 def _of(model: "ImageModel", metrics: Mapping[str, Metric]) -> list[str]:
     return sorted(name for name, metric in metrics.items() if metric.model == model.entry.name)
 
 
-def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[int]) -> list[Row | Failure]:
+def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[int]) -> list[Row | MeasurementFailure]:
     """The rows that a metric makes of some images of a batch; no further inference if it fails on one of them."""
     assert metric.from_outputs is not None
     if not places:
@@ -232,12 +232,12 @@ def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[
     except Exception as error:
         if len(places) > 1:
             return [row for place in places for row in _rows(metric, outputs, [place])]
-        return [Failure(_said(error))]
+        return [MeasurementFailure(_said(error))]
     return [_row(metric, row) for row in rows]
 
 
-def _row(metric: Metric, row: Row) -> Row | Failure:
+def _row(metric: Metric, row: Row) -> Row | MeasurementFailure:
     try:
         return fitted(metric, row)
     except Misfit as error:
-        return Failure(_said(error))
+        return MeasurementFailure(_said(error))

@@ -1,6 +1,6 @@
 """What the UI shows of a metric's shard: one small histogram per column.
 
-Belongs here: choosing what is shown. Does not belong here: drawing (``pictures.py``), Dagster.
+Belongs here: choosing what is shown. Does not belong here: drawing (``drawing.py``), Dagster.
 """
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ def shown_columns(metric: Metric) -> list[str]:
 
 def histogram_sheet(table: pa.Table, metric: Metric) -> str | None:
     """Histograms of ``shown_columns`` over the ok rows, as Markdown with an inline image; None if there are no columns."""
-    from arot_assets.pictures import data_uri, histograms
+    from arot_assets.drawing import data_uri, histograms
 
     ok = table.filter(pc.equal(table["status"], "ok"))
     shown = {name: ok[name].drop_null().to_numpy().astype("float64") for name in shown_columns(metric)[1:]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import samples_version
-from arot_assets.datasets.shards import heads_of, sharded_state
+from arot_assets.datasets.shards import footers_of, sharded_state
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.metric import Metric
@@ -52,10 +52,10 @@ def metric_state(look: Look, declaration: DatasetDeclaration, metric: Metric) ->
     version = look.once(
         ("metric version", metric.name, medium.name), lambda: metric_versions([metric], models, medium)[metric.name]
     )
-    samples, read = heads_of(look, dataset, SAMPLES), samples_version(declaration)
+    samples, read = footers_of(look, dataset, SAMPLES), samples_version(declaration)
 
     def wanted(shard: str) -> Mapping[str, str] | None:
-        footer = samples[shard].footer if shard in samples else {}
+        footer = samples[shard].strings if shard in samples else {}
         if footer.get("samples_version") != read:
             return None
         return {"metric_version": version, "samples_digest": footer["samples_digest"]}

@@ -57,7 +57,7 @@ def _reduce(laplacian: Words, pattern: Words) -> Any:
 
 @njit(**OPTIONS)
 def _laplacian_at(above: Bytes, row: Bytes, below: Bytes, x: int) -> Any:
-    """The Laplacian in the first or last column; beyond the border the picture is mirrored (reflect-101)."""
+    """The Laplacian in the first or last column; beyond the border the image is mirrored (reflect-101)."""
     before = x - 1 if x > 0 else min(1, row.size - 1)
     after = x + 1 if x + 1 < row.size else max(row.size - 2, 0)
     return int16(int64(above[x]) + int64(below[x]) + int64(row[before]) + int64(row[after]) - 4 * int64(row[x]))
@@ -104,7 +104,7 @@ def _lbp_inner(above: Bytes, row: Bytes, below: Bytes, codes: Bytes) -> None:
 
 @njit(**OPTIONS)
 def _lbp_at(above: Bytes, row: Bytes, below: Bytes, x: int) -> Any:
-    """The code in the first or last column; beyond the border the picture is black, as in scikit-image."""
+    """The code in the first or last column; beyond the border the image is black, as in scikit-image."""
     none = int16(0)
     first, last = x == 0, x == row.size - 1
     return _lbp_bits(

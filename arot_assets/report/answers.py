@@ -26,7 +26,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReportItem:
     """What a question found.
 
     Attributes:
@@ -43,7 +43,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Report:
     """A dataset's report.
 
     Attributes:
@@ -55,7 +55,7 @@ class Answers:
 
     dataset: str
     statuses: dict[str, int]
-    asked: tuple[Answer, ...]
+    asked: tuple[ReportItem, ...]
     unasked: tuple[Question, ...]
 
     @property
@@ -70,7 +70,7 @@ def ask(
     dataset: str,
     questions: Sequence[Question] = QUESTIONS,
     examples: int = EXAMPLES,
-) -> Answers:
+) -> Report:
     """Answer questions about a dataset from its tables.
 
     Args:
@@ -91,9 +91,9 @@ def ask(
             # one scan for the count and the examples
             found = con.execute(f"select *, count(*) over () from ({sql}) limit {examples}").fetchall()
             shown = tuple(Example(uri, sample_id, shows or "") for sample_id, uri, shows, _ in found)
-            asked.append(Answer(question, sql, found[0][3] if found else 0, shown))
+            asked.append(ReportItem(question, sql, found[0][3] if found else 0, shown))
     names = {a.question.name for a in asked}
-    return Answers(dataset, statuses, tuple(asked), tuple(q for q in questions if q.name not in names))
+    return Report(dataset, statuses, tuple(asked), tuple(q for q in questions if q.name not in names))
 
 
 def has_samples(tables: Tables, dataset: str) -> bool:

@@ -6,9 +6,9 @@ Belongs here: markup. Does not belong here: the questions (``questions.py``), an
 from collections.abc import Callable
 from html import escape
 
+from arot_assets.drawing import data_uri
 from arot_assets.local_paths import LocalPaths
-from arot_assets.pictures import data_uri
-from arot_assets.report.answers import Answer, Answers, Example
+from arot_assets.report.answers import Example, Report, ReportItem
 
 Thumbnail = Callable[[Example], bytes | None]
 """A small JPEG or PNG of an example; None if it cannot be shown."""
@@ -29,7 +29,7 @@ pre { background: var(--tile); padding: .6rem; overflow-x: auto; font-size: 13px
 """
 
 
-def page(answers: Answers, thumbnail: Thumbnail, paths: LocalPaths) -> str:
+def page(answers: Report, thumbnail: Thumbnail, paths: LocalPaths) -> str:
     """The whole page. It is handed on, so it tells nothing of the folders of this machine.
 
     Args:
@@ -58,7 +58,7 @@ def page(answers: Answers, thumbnail: Thumbnail, paths: LocalPaths) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _line(answer: Answer, rows: int) -> str:
+def _line(answer: ReportItem, rows: int) -> str:
     share = answer.rows / rows
     return (
         f"<tr><td class=n>{answer.rows:,}<td class=n>{share:.1%}<td style='width:30%'>"
@@ -67,7 +67,7 @@ def _line(answer: Answer, rows: int) -> str:
     )
 
 
-def _section(answer: Answer, thumbnail: Thumbnail, paths: LocalPaths) -> str:
+def _section(answer: ReportItem, thumbnail: Thumbnail, paths: LocalPaths) -> str:
     figures = "".join(_figure(example, thumbnail(example), paths) for example in answer.examples)
     more = answer.rows - len(answer.examples)
     rest = f"<p class=none>and {more:,} more</p>" if more > 0 else ""

@@ -5,10 +5,10 @@ Belongs here: words and columns. Does not belong here: the page for a browser (`
 
 from collections.abc import Iterator
 
-from arot_assets.report.answers import Answers
+from arot_assets.report.answers import Report
 
 
-def lines(answers: Answers, sql: bool = False) -> Iterator[str]:
+def lines(answers: Report, sql: bool = False) -> Iterator[str]:
     """The report: one line per question that found something, the most frequent first.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arot_assets.errors import ProjectError
-from arot_assets.subsets.lineage import Relation, UpstreamColumn, column_lineage
+from arot_assets.subsets.lineage import TableName, UpstreamColumn, column_lineage
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import split
 from arot_assets.subsets.project import MODELS_SCHEMA, WIDE, Project
@@ -66,19 +66,19 @@ class ModelResult:
     waterfall_problem: str | None = None
 
 
-def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection") -> dict[Relation, dict[str, str]]:
+def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection") -> dict[TableName, dict[str, str]]:
     """The columns of each table that a model's SQL names, with their descriptions.
 
     Raises:
         ProjectError: one is not there yet; the message says what to run.
     """
-    found: dict[Relation, dict[str, str]] = {}
+    found: dict[TableName, dict[str, str]] = {}
     for schema, table, column, comment in con.execute(
         """select schema_name, table_name, column_name, coalesce(comment, '') from duckdb_columns()
         where database_name = current_database() order by column_index"""
     ).fetchall():
         found.setdefault((schema, table), {})[column] = comment
-    needed: dict[Relation, dict[str, str]] = {}
+    needed: dict[TableName, dict[str, str]] = {}
     for relation, remedy in _relations(project, model):
         if relation not in found:
             raise ProjectError(
@@ -182,9 +182,9 @@ def _check_columns(model: Model, outputs: Sequence[str]) -> None:
         )
 
 
-def _relations(project: Project, model: Model) -> list[tuple[Relation, str]]:
+def _relations(project: Project, model: Model) -> list[tuple[TableName, str]]:
     """The tables that a model's SQL names, through ephemeral models, each with what to do when it is missing."""
-    found: list[tuple[Relation, str]] = []
+    found: list[tuple[TableName, str]] = []
     for ref in model.refs:
         if project.models[ref].is_stored:
             found.append(((MODELS_SCHEMA, ref), f"build model '{ref}' first"))
@@ -200,7 +200,7 @@ def _relations(project: Project, model: Model) -> list[tuple[Relation, str]]:
 
 
 def _description(
-    model: Model, column: str, upstream: Sequence[UpstreamColumn], inputs: dict[Relation, dict[str, str]]
+    model: Model, column: str, upstream: Sequence[UpstreamColumn], inputs: dict[TableName, dict[str, str]]
 ) -> str:
     doc = model.docs.columns.get(column.lower())
     if doc is not None and doc.description:

@@ -38,7 +38,7 @@ def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.Duc
     Args:
         project: the SQL project.
         name: a stored model.
-        tables: the lake.
+        tables: the store.
         con: a connection with the views of the catalogue.
     """
     refs, sources = project.inputs(name)

@@ -99,7 +99,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Found:
+class SampleMatch:
     """A sample found by what a person typed."""
 
     dataset: str
@@ -147,7 +147,7 @@ def _subset(project: Project, model: str) -> Model:
     return target
 
 
-def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sample: str) -> Found:
+def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sample: str) -> SampleMatch:
     """The one sample that ``sample`` means: a sample_id or its beginning, a uri, a file name or the end of a path.
 
     Raises:
@@ -190,7 +190,7 @@ def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sampl
         )
     if sample_id is None:
         raise ProjectError(f"{uri} could not be read (status {status}), so it has no sample_id and is in no subset")
-    return Found(dataset, sample_id, uri, notes)
+    return SampleMatch(dataset, sample_id, uri, notes)
 
 
 def show(value: Any) -> str:
@@ -217,7 +217,7 @@ def _subsets_before(project: Project, model: Model) -> list[Model]:
 
 
 def _explain(
-    project: Project, model: Model, found: Found, con: "duckdb.DuckDBPyConnection", notes: tuple[str, ...] = ()
+    project: Project, model: Model, found: SampleMatch, con: "duckdb.DuckDBPyConnection", notes: tuple[str, ...] = ()
 ) -> Explanation:
     upstream = tuple(_explain(project, m, found, con) for m in _subsets_before(project, model))
     inputs = check_inputs(project, model, con)
@@ -246,7 +246,7 @@ def _explain(
 def _by_lot(
     lottery: str,
     model: Model,
-    found: Found,
+    found: SampleMatch,
     con: "duckdb.DuckDBPyConnection",
     upstream: tuple[Explanation, ...],
     notes: tuple[str, ...],

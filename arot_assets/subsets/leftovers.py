@@ -1,4 +1,4 @@
-"""Tables of SQL models that are declared no more.
+"""Tables of SQL models that are no longer declared.
 
 Belongs here: finding and removing them, and files that are no tables. Does not belong here: deciding whose they are: a store
 may serve several checkouts of the project, and a model that one does not have is another's.

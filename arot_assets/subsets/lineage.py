@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DIALECT = "duckdb"
 
-Relation = tuple[str, str]
+TableName = tuple[str, str]
 """(schema, table) as in DuckDB."""
 
 
@@ -48,7 +48,7 @@ class Lineage:
     problem: str | None = None
 
 
-def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[Relation, Sequence[str]]) -> Lineage:
+def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName, Sequence[str]]) -> Lineage:
     """Follow each output column to the tables that the SQL reads.
 
     Args:

@@ -21,7 +21,7 @@ from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.linking import linked
 from arot_assets.subsets.load_tests import with_tests
 from arot_assets.subsets.model import Model, ModelConfig
-from arot_assets.subsets.project import Captured, Project, Var
+from arot_assets.subsets.project import Project, RenderContext, Var
 from arot_assets.subsets.project_file import (
     DEFAULT_FOLDERS,
     NOT_RENDERED,
@@ -189,7 +189,7 @@ def _read_model(project: Project, file: ProjectFile, place: Path, path: Path, en
         config = config.overlaid(values, complain)
     config = config.overlaid(entry.config, complaint(entry.path, entry.line))
     model = Model(path.stem, path, read_template(path), config, entry)
-    own = Captured()
+    own = RenderContext()
     project.templates.render(path, model.text, project.functions(own, model, resolve=False))
     config = config.overlaid(own.config, complaint(path, line_of(model.text, r"config\s*\(")))
     for owner in config.owners:

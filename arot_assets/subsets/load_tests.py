@@ -13,7 +13,7 @@ from arot_assets.names import ascii_word
 from arot_assets.subsets.data_test import ConfigProblem, DataTest, TestConfig
 from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.linking import left_out_error, left_out_ref
-from arot_assets.subsets.project import Captured, Project
+from arot_assets.subsets.project import Project, RenderContext
 from arot_assets.subsets.project_file import ProjectFile, complaint
 from arot_assets.subsets.render import TEST_PREFIX, read_template
 from arot_assets.subsets.tests import own_config
@@ -101,7 +101,7 @@ def _singular_test(project: Project, path: Path, faults: Faults) -> DataTest | N
 
     It is shown at the first stored model or table that it reads, be it through ephemeral models.
     """
-    captured = Captured()
+    captured = RenderContext()
     text = read_template(path)
     project.templates.render(path, text, project.functions(captured, resolve=False))
     if any(r in project.disabled for r in captured.refs):
@@ -109,7 +109,7 @@ def _singular_test(project: Project, path: Path, faults: Faults) -> DataTest | N
     broken = left_out_ref(tuple(captured.refs), faults)
     if broken is not None:
         raise left_out_error(broken, path, text)
-    project.templates.render(path, text, project.functions(Captured()))
+    project.templates.render(path, text, project.functions(RenderContext()))
     reads: list[str | tuple[str, str]] = []
     for ref in captured.refs:
         if project.models[ref].is_stored:

@@ -21,7 +21,7 @@ WIDE = "wide"
 
 
 @dataclass
-class Captured:
+class RenderContext:
     """What a template asked for while it was rendered."""
 
     refs: list[str] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Project:
     def compile(self, name: str) -> CompiledSql:
         """The SQL of a model for DuckDB, with sources as ``"schema"."table"`` and refs as ``"main"."model"``."""
         model = self.model(name)
-        return self.templates.render(model.path, model.text, self.functions(Captured(), model)).without_end()
+        return self.templates.render(model.path, model.text, self.functions(RenderContext(), model)).without_end()
 
     def inputs(self, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
         """Stored models and source tables that a model's SQL reads, seen through ephemeral models and ``wide``.
@@ -181,7 +181,7 @@ class Project:
         return tuple(dict.fromkeys(refs)), tuple(dict.fromkeys(sources))
 
     def functions(
-        self, captured: Captured, model: Model | None = None, follow: bool = True, resolve: bool = True
+        self, captured: RenderContext, model: Model | None = None, follow: bool = True, resolve: bool = True
     ) -> dict[str, Any]:
         """What a template may call: ref, source, var, config, this. Calls are noted in ``captured``.
 

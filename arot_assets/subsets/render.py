@@ -119,11 +119,11 @@ def _ended(text: str) -> str:
     return text.rstrip().rstrip(";").rstrip()
 
 
-class _Marked(str):
+class _NativeText(str):
     """A string for ``literal_eval``: what the filters as_bool, as_number and as_native give."""
 
 
-class _Values(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
+class _NativeEnvironment(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
     """Jinja whose templates give values: ``{{ 3 }}`` is a number, ``x{{ 3 }}`` a text, as in dbt's YAML."""
 
     @staticmethod
@@ -133,7 +133,7 @@ class _Values(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
         if len(nodes) != 1:
             return "".join(str(v) for v in chain(nodes))
         (value,) = nodes
-        if not isinstance(value, _Marked):
+        if not isinstance(value, _NativeText):
             return value
         try:
             return literal_eval(value)
@@ -143,7 +143,7 @@ class _Values(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
 
 VALUE_FILTERS: dict[str, Callable[[Any], Any]] = {
     "as_text": str,
-    **{name: lambda value: _Marked(value) for name in ("as_bool", "as_number", "as_native")},
+    **{name: lambda value: _NativeText(value) for name in ("as_bool", "as_number", "as_native")},
 }
 TEXT_FILTERS: dict[str, Callable[[Any], Any]] = {
     name: lambda value: value for name in ("as_text", "as_bool", "as_number", "as_native")
@@ -205,7 +205,7 @@ class Templates:
         )
         self.environment.filters |= TEXT_FILTERS
         self.environment.globals |= PURE_FUNCTIONS
-        self._values = _Values(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
+        self._values = _NativeEnvironment(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
         self._values.filters |= VALUE_FILTERS
         self.macros: dict[str, Path] = {}
         self._broken: dict[str, ProjectError] = {}

@@ -134,7 +134,7 @@ def name(parts: list[str]) -> str:
 
 
 def sql_error(model: Model, error: Exception, sql: str | None = None) -> ProjectError:
-    """DuckDB's complaint in one line, without its picture of the SQL.
+    """DuckDB's complaint in one line, without its image of the SQL.
 
     Args:
         model: the model to blame.

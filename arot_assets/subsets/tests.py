@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from arot_assets.errors import ProjectError
 from arot_assets.markdown import write_table
 from arot_assets.subsets.data_test import DataTest, Severity
-from arot_assets.subsets.project import MODELS_SCHEMA, Captured, Project
+from arot_assets.subsets.project import MODELS_SCHEMA, Project, RenderContext
 from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
 from arot_assets.yaml_lines import rendered
 from resources.warehouse.reads import read_from
@@ -93,7 +93,7 @@ def own_config(project: Project, test: DataTest) -> dict[str, Any]:
     """
     macro = project.templates.macros.get(TEST_PREFIX + test.test)
     says = read_template(macro or test.path) if macro is not None or not test.test else ""
-    captured = Captured()
+    captured = RenderContext()
     if "config" in says:  # most tests have none, and need not be rendered while the project loads
         _compile(project, test, captured)
     return captured.config
@@ -105,10 +105,10 @@ def compile_test(project: Project, test: DataTest) -> str:
     Raises:
         ProjectError: its arguments do not fit.
     """
-    return _compile(project, test, Captured())
+    return _compile(project, test, RenderContext())
 
 
-def _compile(project: Project, test: DataTest, captured: Captured) -> str:
+def _compile(project: Project, test: DataTest, captured: RenderContext) -> str:
     functions = project.functions(captured)
     if not test.test:
         return project.templates.render(test.path, read_template(test.path), functions).without_end()

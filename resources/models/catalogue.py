@@ -19,8 +19,8 @@ EFFICIENTNET_LITE0 = ModelEntry(
         path="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
-    # mean and std are timm's for this architecture (TensorFlow's is (x - 127) / 128). The whole picture is squashed
-    # instead of timm's centre crop of 7/8: borders are part of a picture's style, and wide panoramas are common
+    # mean and std are timm's for this architecture (TensorFlow's is (x - 127) / 128). The whole image is squashed
+    # instead of timm's centre crop of 7/8: borders are part of an image's style, and wide panoramas are common
     preprocessing=Preprocessing(size=224, resize="squash", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     outputs=(
         Output("embedding", (1280,), "globally pooled features before the classifier, 0-6 (means of ReLU6 outputs)"),

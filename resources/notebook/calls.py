@@ -28,7 +28,7 @@ from resources.notebook import sheets
 from resources.notebook.formats import encode, format_of, parse
 from resources.notebook.frames import as_arrow, convert, default_library
 from resources.notebook.hub_dataset import is_dataset, load_dataset, save_dataset
-from resources.notebook.pictures import EXTENSIONS
+from resources.notebook.image_files import EXTENSIONS
 from resources.notebook.previews import Peek, peek_uri, peek_value
 from resources.notebook.results import Loaded, load_many
 from resources.storage.objects import StorageError, absolute
@@ -67,9 +67,9 @@ def loads(
     safetensors                             name -> array                      ``torch``
     ======================================  =================================  =====================================
 
-    Texts and arrays may be packed (``.csv.gz``). ``hf://owner/repo`` without a path is a data set of the Hub, as a table;
+    Texts and arrays may be packed (``.csv.gz``). ``hf://owner/repo`` without a path is a dataset of the Hub, as a table;
     its options are ``split``, ``revision``, ``config``, ``columns``, and ``streaming`` for its rows one by one. What lies in
-    a tar or in a Parquet file of pictures has an address too: ``a.tar!/b.jpg``, ``a.parquet!/row/0000000/image``.
+    a tar or in a Parquet file of images has an address too: ``a.tar!/b.jpg``, ``a.parquet!/row/0000000/image``.
 
     Args:
         uri: where.
@@ -107,7 +107,7 @@ def saves(
     Tables (pandas, Polars, Arrow) and lists of dictionaries go to csv, tsv, parquet, json and jsonl; texts and lists of
     lines to txt and md; dictionaries and lists to json, yaml, toml; PIL images and ``uint8`` arrays to images; arrays to
     npy; dictionaries of arrays or tensors to safetensors. A table saved to ``hf://owner/repo`` without a path is a split of
-    a data set of the Hub, private if it is new; its options are ``split``, ``private`` and ``message``.
+    a dataset of the Hub, private if it is new; its options are ``split``, ``private`` and ``message``.
 
     Args:
         data: the value.
@@ -293,7 +293,7 @@ def gallery(
     save: Address | None = None,
     storage: Storage | None = None,
 ) -> sheets.Gallery:
-    """A contact sheet: the last value of a cell shows it. It holds its pictures, so it can be kept.
+    """A contact sheet: the last value of a cell shows it. It holds its images, so it can be kept.
 
     Args:
         images: URIs, results of ``concurrent_loads``, PIL images or ``uint8`` arrays, mixed as they come. One that cannot
@@ -335,7 +335,7 @@ def label_gallery(
     save: Address | None = None,
     storage: Storage | None = None,
 ) -> picks.LabelGallery:
-    """Pictures on which labels are picked, with the mouse or the keys 1 to 9; the last value of a cell shows it.
+    """Images on which labels are picked, with the mouse or the keys 1 to 9; the last value of a cell shows it.
 
     With ``anywidget`` (extra ``notebook``) the picks are in Python at once: ``.table()``. Without it, and in a saved file,
     the page gives a CSV to download or copy, which ``read_labels`` reads.
@@ -343,7 +343,7 @@ def label_gallery(
     Args:
         images: as of ``gallery``.
         choices: the labels that may be picked.
-        labels: a text below each picture; file names when None.
+        labels: a text below each image; file names when None.
         chosen: labels picked before, to go on with: what ``read_labels`` or ``.table()`` gave, or URI -> label.
         height: of a row, in pixels.
         limit: so many are shown at most.

@@ -1,7 +1,7 @@
 """What the bytes of a file mean to a person: the kinds of files, by extension.
 
 Belongs here: which extension means what, options and errors that all kinds share. Does not belong here: each kind's reader
-and writer (``table_files.py``, ``text_files.py``, ``array_files.py``, ``pictures.py``), reaching files (``storage.py``).
+and writer (``table_files.py``, ``text_files.py``, ``array_files.py``, ``image_files.py``), reaching files (``storage.py``).
 
 A ``.gz`` behind the extension of a text or an array is unpacked and packed.
 """
@@ -16,7 +16,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from resources.notebook import array_files as arrays
-from resources.notebook import pictures
+from resources.notebook import image_files as images
 from resources.notebook import table_files as tables
 from resources.notebook import text_files as texts
 from resources.notebook.frames import TABLES, default_library
@@ -61,7 +61,7 @@ FORMATS = (
     Format("TOML", (".toml",), texts.read_toml, texts.write_toml, ("value",), packs=True),
     Format("NumPy", (".npy",), arrays.read_npy, arrays.write_npy, ("numpy",), packs=True),
     Format("safetensors", (".safetensors",), arrays.read_safetensors, arrays.write_safetensors, ("numpy", "torch")),
-    Format("image", pictures.EXTENSIONS, pictures.read_image, pictures.write_image, ("pil", "numpy")),
+    Format("image", images.EXTENSIONS, images.read_image, images.write_image, ("pil", "numpy")),
 )
 
 
@@ -125,8 +125,8 @@ def encode(data: Any, uri: str, extension: str | None, options: Mapping[str, Any
     kind, packed = format_of(uri, extension)
     _check_options(kind, kind.write, options)
     try:
-        if kind.write is pictures.write_image:
-            raw = pictures.write_image(data, pictures.codec(uri, extension), **options)
+        if kind.write is images.write_image:
+            raw = images.write_image(data, images.codec(uri, extension), **options)
         else:
             raw = kind.write(data, **options)
     except StorageError:

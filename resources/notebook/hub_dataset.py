@@ -1,7 +1,7 @@
-"""A data set of the Hugging Face Hub as a table, and a table as a data set: ``hf://owner/repo`` without a path.
+"""A dataset of the Hugging Face Hub as a table, and a table as a dataset: ``hf://owner/repo`` without a path.
 
 Belongs here: which files are which split, reading them whole or row by row, writing a split. Does not belong here: files with a
-path (``calls.py`` reads them by their extension), pictures as assets (``arot_assets.datasets``), publishing with a card
+path (``calls.py`` reads them by their extension), images as assets (``arot_assets.datasets``), publishing with a card
 (``arot_assets.exports``).
 
 Which files belong to a split is said by the card (``configs``), or else by their names, as ``datasets`` has it: a part of the
@@ -40,13 +40,13 @@ SPLITS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 TABLE_FILES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
-"""Kinds of files, of which a data set is taken to consist of the first that it has."""
+"""Kinds of files, of which a dataset is taken to consist of the first that it has."""
 CARD = "README.md"
 BATCH = 1000
 
 
 def is_dataset(uri: str) -> bool:
-    """Whether a URI is a repository of the Hub without a path: a data set as a whole."""
+    """Whether a URI is a repository of the Hub without a path: a dataset as a whole."""
     return is_hub(uri) and not parse_address(uri).path
 
 
@@ -61,7 +61,7 @@ def load_dataset(
     columns: Sequence[str] | None = None,
     streaming: bool = False,
 ) -> Any:
-    """A split of a data set as one table, or its rows one by one.
+    """A split of a dataset as one table, or its rows one by one.
 
     Args:
         storage: reaches the Hub.
@@ -69,12 +69,12 @@ def load_dataset(
         as_: the library of the table.
         split: the only one, or else ``train``, if None.
         revision: the same as ``@revision``.
-        config: of a data set with several.
+        config: of a dataset with several.
         columns: only these.
-        streaming: an iterator of dictionaries instead, in which pictures are PIL images; files are fetched as it goes on.
+        streaming: an iterator of dictionaries instead, in which images are PIL images; files are fetched as it goes on.
 
     Raises:
-        StorageError: there is no such data set, split or config, or it holds no tables.
+        StorageError: there is no such dataset, split or config, or it holds no tables.
     """
     address = parse_address(uri)
     if revision is not None:
@@ -96,13 +96,13 @@ def split_files(storage: "Storage", address: HubAddress, split: str | None, conf
     """URIs of the files of a split, in their order.
 
     Raises:
-        StorageError: there is no such config or split, or the data set holds no tables.
+        StorageError: there is no such config or split, or the dataset holds no tables.
     """
     names = sorted(i.uri.removeprefix(f"{address.uri}/") for i in storage.ls(address.uri))
     configs = _of_card(storage, address, names) or _of_names(names)
     if not configs:
         raise StorageError(
-            f"'{address.uri}' holds no tables ({' '.join(TABLE_FILES)}); `arot ls` lists its files, and one of its pictures "
+            f"'{address.uri}' holds no tables ({' '.join(TABLE_FILES)}); `arot ls` lists its files, and one of its images "
             "is loaded by its path",
             kind="not_found",
         )
@@ -221,7 +221,7 @@ def save_dataset(
     create_only: bool = False,
     **options: Any,
 ) -> str:
-    """Write a table as a split of a data set, in one commit; no commit if it is there as it is to be.
+    """Write a table as a split of a dataset, in one commit; no commit if it is there as it is to be.
 
     Args:
         storage: reaches the Hub.

@@ -27,10 +27,10 @@ SCRIPT = Path(__file__).with_name("labels.js")
 
 @dataclass(repr=False)
 class LabelGallery:
-    """Pictures and the labels that are picked for them; the last value of a notebook's cell shows it.
+    """Images and the labels that are picked for them; the last value of a notebook's cell shows it.
 
     Attributes:
-        tiles: the pictures.
+        tiles: the images.
         choices: the labels that may be picked.
         chosen: number of a tile -> label, as picked until now (in a live widget) or as given at first.
         height: of a row, in pixels of the page.
@@ -47,7 +47,7 @@ class LabelGallery:
     _widget: Any = field(default=None)
 
     def table(self, as_: str | None = None) -> Any:
-        """The labels picked until now: columns ``uri`` and ``label``, a row for each labelled picture.
+        """The labels picked until now: columns ``uri`` and ``label``, a row for each labelled image.
 
         Args:
             as_: ``pandas`` (default), ``polars`` or ``arrow``.
@@ -94,7 +94,7 @@ class LabelGallery:
         return {**(data or {}), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        return f"LabelGallery of {len(self.tiles):,} pictures, {len(self._current()):,} labelled"
+        return f"LabelGallery of {len(self.tiles):,} images, {len(self._current()):,} labelled"
 
     def _current(self) -> dict[int, str]:
         return {int(n): label for n, label in self._widget.chosen.items()} if self._widget is not None else self.chosen
@@ -123,10 +123,10 @@ def can_be_live() -> bool:
 def start_labels(
     tiles: tuple[Tile, ...], choices: Sequence[str], chosen: Mapping[str, str] | None, height: int, live: bool | None
 ) -> LabelGallery:
-    """A page for these pictures.
+    """A page for these images.
 
     Args:
-        tiles: the pictures; each has a URI, or none has.
+        tiles: the images; each has a URI, or none has.
         choices: the labels that may be picked, some and each once.
         chosen: URI -> label picked before.
         height: of a row, in pixels of the page.

@@ -1,8 +1,8 @@
-"""Contact sheets in HTML: pictures side by side with a line of text each, for a notebook or as a file.
+"""Contact sheets in HTML: images side by side with a line of text each, for a notebook or as a file.
 
-Belongs here: thumbnails of many pictures, and the page that shows them. Does not belong here: choosing labels (``labels.py``).
+Belongs here: thumbnails of many images, and the page that shows them. Does not belong here: choosing labels (``labels.py``).
 
-A sheet holds its pictures: it shows them without a network, without credentials and when the files are gone.
+A sheet holds its images: it shows them without a network, without credentials and when the files are gone.
 """
 
 import html
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resources.notebook.formats import parse
-from resources.notebook.pictures import thumbnail
+from resources.notebook.image_files import thumbnail
 from resources.notebook.results import Loaded, load_many
 from resources.storage.objects import StorageError, shown
 
@@ -32,12 +32,12 @@ PAGE = """<!doctype html>
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet.
+    """One image of a sheet.
 
     Attributes:
         uri: where it came from, as ``shown`` writes it; empty for what was given as pixels.
         label: what stands below it.
-        picture: a JPEG as ``data:`` URI; empty when there is none.
+        image: a JPEG as ``data:`` URI; empty when there is none.
         error: why there is none.
     """
 
@@ -52,7 +52,7 @@ class Gallery:
     """A contact sheet; the last value of a notebook's cell shows it.
 
     Attributes:
-        tiles: its pictures.
+        tiles: its images.
         height: of a row, in pixels of the page.
         title: above it and of the file.
         left_out: so many more were given than are shown.
@@ -71,9 +71,7 @@ class Gallery:
 
     def __repr__(self) -> str:
         failed = sum(bool(tile.error) for tile in self.tiles)
-        return f"Gallery of {len(self.tiles):,} pictures" + (
-            f", {failed:,} of which could not be read" if failed else ""
-        )
+        return f"Gallery of {len(self.tiles):,} images" + (f", {failed:,} of which could not be read" if failed else "")
 
     def page(self) -> str:
         """The whole HTML page, which needs no other file."""
@@ -90,7 +88,7 @@ def make_tiles(
     workers: int,
     progress: bool,
 ) -> tuple[tuple[Tile, ...], int]:
-    """Thumbnails of pictures, read many at a time; one that cannot be read has its reason in its place.
+    """Thumbnails of images, read many at a time; one that cannot be read has its reason in its place.
 
     Args:
         images: URIs, paths, ``Loaded`` results, PIL images or arrays, mixed as they come.
@@ -102,14 +100,14 @@ def make_tiles(
         progress: show a bar.
 
     Returns:
-        The tiles, and how many pictures were left out.
+        The tiles, and how many images were left out.
 
     Raises:
-        ValueError: not one label a picture.
+        ValueError: not one label a image.
     """
     given = list(images)
     if labels is not None and len(labels) != len(given):
-        raise ValueError(f"{len(given)} pictures but {len(labels)} labels")
+        raise ValueError(f"{len(given)} images but {len(labels)} labels")
     taken = given[:limit]
     uris = [os.fspath(item) for item in taken if isinstance(item, str | os.PathLike)]
 

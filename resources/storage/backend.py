@@ -54,7 +54,7 @@ class Files(Protocol):
         ...
 
 
-class Pending(NamedTuple):
+class PendingCopy(NamedTuple):
     """An object that a folder is to get.
 
     Attributes:
@@ -164,7 +164,7 @@ class Backend(Protocol):
         return None
 
     def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
-        """Write an object to a file of this machine; gives its bytes.
+        """Write an object to a file of this machine; returns its bytes.
 
         Args:
             uri: the object.
@@ -187,7 +187,7 @@ class Backend(Protocol):
         return size
 
     def upload(self, path: Path, uri: str) -> int:
-        """Put a file of this machine; gives its bytes. A file that changes meanwhile is an error."""
+        """Put a file of this machine; returns its bytes. A file that changes meanwhile is an error."""
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -196,7 +196,7 @@ class Backend(Protocol):
         return len(data)
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """Put an object that ``fill`` writes as a file of this machine; gives what ``fill`` returns."""
+        """Put an object that ``fill`` writes as a file of this machine; returns what ``fill`` returns."""
         with tempfile.TemporaryDirectory(prefix="arot-") as folder:
             path = Path(folder) / "object"
             result = fill(path)
@@ -204,7 +204,7 @@ class Backend(Protocol):
         return result
 
     def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
-        """Copy an object within the scheme; gives its bytes.
+        """Copy an object within the scheme; returns its bytes.
 
         Args:
             source: the object.
@@ -214,7 +214,7 @@ class Backend(Protocol):
         return self.fill(target, partial(fetch, self, source, known=known))
 
     def receive(self, giver: "Backend", source: str, target: str, known: ObjectInfo | None = None) -> int:
-        """Copy an object of any scheme to this one, by the shortest way; gives its bytes.
+        """Copy an object of any scheme to this one, by the shortest way; returns its bytes.
 
         Args:
             giver: the backend of the source.
@@ -241,8 +241,8 @@ class Backend(Protocol):
             raise self.refused(root, "write")
 
     def bring(
-        self, files: Files, pending: Iterable[Pending], threads: int
-    ) -> Generator[tuple[Pending, int | StorageError | None], None, None]:
+        self, files: Files, pending: Iterable[PendingCopy], threads: int
+    ) -> Generator[tuple[PendingCopy, int | StorageError | None], None, None]:
         """Put many objects at their places.
 
         Args:
@@ -257,7 +257,7 @@ class Backend(Protocol):
             StorageError: what must stop all of them.
         """
 
-        def one(item: Pending) -> tuple[Pending, int | StorageError | None]:
+        def one(item: PendingCopy) -> tuple[PendingCopy, int | StorageError | None]:
             try:
                 uri = item.source.uri
                 return item, self.receive(files.backend(uri), uri, item.target, item.source)
@@ -267,7 +267,7 @@ class Backend(Protocol):
         return ordered_map(one, pending, threads, finish=True)
 
     def remove(self, uris: Collection[str], threads: int) -> Iterator[tuple[str, StorageError | None]]:
-        """Delete many objects; gives each with why it could not be deleted, or None."""
+        """Delete many objects; returns each with why it could not be deleted, or None."""
 
         def one(uri: str) -> tuple[str, StorageError | None]:
             try:
@@ -283,7 +283,7 @@ class Backend(Protocol):
         raise StorageError(f"'{uri}' cannot be presigned: only objects of s3:// can; copy it there", kind="invalid")
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove what killed processes left half written below a folder, if it is so old; gives how many."""
+        """Remove what killed processes left half written below a folder, if it is so old; returns how many."""
         return 0
 
 

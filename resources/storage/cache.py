@@ -136,7 +136,7 @@ class Cache:
         return data
 
     def clear(self) -> int:
-        """Remove every entry; gives the bytes that they took."""
+        """Remove every entry; returns the bytes that they took."""
         entries = list(self._entries())
         for entry in entries:
             entry.path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from resources.parallel import ordered_map
-from resources.storage.objects import Lost, StorageError, is_local, join, local_path
+from resources.storage.objects import CopyFailure, StorageError, is_local, join, local_path
 
 if TYPE_CHECKING:
     from resources.storage.storage import Storage
@@ -53,7 +53,7 @@ def copy_all(
     places: Mapping[str, str],
     threads: int = THREADS,
     on_progress: Callable[[int], None] | None = None,
-) -> list[Lost]:
+) -> list[CopyFailure]:
     """Copy objects; gives those that could not be copied, each with its reason. All others are in place.
 
     Args:
@@ -63,11 +63,11 @@ def copy_all(
         on_progress: called with 1 for each object that is done with.
     """
 
-    def copy(source: str) -> Lost | None:
+    def copy(source: str) -> CopyFailure | None:
         try:
             storage.copy(source, places[source])
         except StorageError as error:
-            return Lost(source, error.reason)
+            return CopyFailure(source, error.reason)
         return None
 
     lost = []

@@ -4,7 +4,7 @@ Belongs here: taking such an address apart. Does not belong here: opening archiv
 
 ``photos/0001.tar!/cat/1.jpg`` is a file in a tar, ``train.parquet!/row/0000017/image`` the bytes of a cell of a Parquet file:
 row 17, counted from 0 over the whole file, of the column ``image``. Both are stable as long as the archive is. The number has
-seven digits or more, so that the order of names is that of rows; ``row/17/image`` is understood too. The path to a picture
+seven digits or more, so that the order of names is that of rows; ``row/17/image`` is understood too. The path to an image
 in a struct or list has dots: ``row/0000017/sample.views.0`` is the first of the list ``views`` in the struct ``sample``.
 """
 

@@ -15,7 +15,7 @@ from resources.errors import ArotError
 from resources.storage.member_address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
-"""Names that begin so are half-written files; no listing shows them."""
+"""Names that begin so are partially written files; no listing shows them."""
 
 
 class ObjectInfo(NamedTuple):
@@ -66,7 +66,7 @@ def shown(name: str) -> str:
         return name.encode("utf-8", "backslashreplace").decode()
 
 
-class Lost(NamedTuple):
+class CopyFailure(NamedTuple):
     """An object that could not be copied or deleted, and why."""
 
     uri: str
@@ -89,7 +89,7 @@ class SyncResult:
     unchanged: int = 0
     deleted: int = 0
     bytes: int = 0
-    failed: list[Lost] = field(default_factory=list)
+    failed: list[CopyFailure] = field(default_factory=list)
 
 
 class StorageError(ArotError):

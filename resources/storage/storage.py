@@ -264,7 +264,7 @@ class Storage:
         self.backend(uri).upload(Path(local_path(str(path))), uri)
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """Put what ``fill`` writes to a temporary file; gives what ``fill`` returns.
+        """Put what ``fill`` writes to a temporary file; returns what ``fill`` returns.
 
         A local object is written beside its place and moved there.
 
@@ -274,7 +274,7 @@ class Storage:
         return self.backend(uri).fill(uri, fill)
 
     def download(self, uri: str, path: str | Path | None = None) -> Path:
-        """Bring an object here; gives where it is.
+        """Bring an object here; returns where it is.
 
         Args:
             uri: the object; a local one without a path is given as it is.
@@ -317,7 +317,7 @@ class Storage:
         return self.backend(uri).presign(uri, seconds)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove what killed processes left half written below a folder or prefix, if it is so old; gives how many."""
+        """Remove what killed processes left half written below a folder or prefix, if it is so old; returns how many."""
         return self.backend(root).remove_leftovers(root, older_than_seconds)
 
     def using(self, kind: type[B]) -> B:

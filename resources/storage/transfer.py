@@ -9,8 +9,8 @@ Every object arrives whole or not at all. What a killed ``sync`` finished is not
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 
-from resources.storage.backend import Backend, Files, Pending
-from resources.storage.objects import Lost, ObjectInfo, StorageError, SyncResult, content_is
+from resources.storage.backend import Backend, Files, PendingCopy
+from resources.storage.objects import CopyFailure, ObjectInfo, StorageError, SyncResult, content_is
 from resources.storage.targets import root_prefix, target_of
 
 THREADS = 16
@@ -61,7 +61,7 @@ def sync(
     complete = True
     told = on_progress or (lambda _: None)
 
-    def wanted() -> Iterator[Pending]:
+    def wanted() -> Iterator[PendingCopy]:
         nonlocal complete
         prefix = root_prefix(source)
         for info in files.ls(source, exts):
@@ -70,7 +70,7 @@ def sync(
                 place = target_of(target, name)
             except StorageError as error:
                 complete = False
-                result.failed.append(Lost(info.uri, error.reason))
+                result.failed.append(CopyFailure(info.uri, error.reason))
                 continue
             seen.add(name)
             there = have.get(name)
@@ -78,7 +78,7 @@ def sync(
                 result.unchanged += 1
                 told(1)
                 continue
-            yield Pending(info, place, there)
+            yield PendingCopy(info, place, there)
 
     _bring(taker, files, wanted(), result, threads, told, dry_run)
     if delete and complete:
@@ -91,7 +91,7 @@ def sync(
 def _bring(
     taker: Backend,
     files: Files,
-    wanted: Iterable[Pending],
+    wanted: Iterable[PendingCopy],
     result: SyncResult,
     threads: int,
     told: Callable[[int], None],
@@ -106,7 +106,7 @@ def _bring(
     with closing(taker.bring(files, wanted, threads)) as brought:
         for item, outcome in brought:
             if isinstance(outcome, StorageError):
-                result.failed.append(Lost(item.source.uri, outcome.reason))
+                result.failed.append(CopyFailure(item.source.uri, outcome.reason))
             else:
                 result.copied += outcome is not None
                 result.unchanged += outcome is None
@@ -125,7 +125,7 @@ def _remove(
     for uri, error in taker.remove(uris, threads):
         result.deleted += error is None
         if error is not None:
-            result.failed.append(Lost(uri, error.reason))
+            result.failed.append(CopyFailure(uri, error.reason))
 
 
 def _check_apart(source: str, target: str, delete: bool) -> None:

@@ -19,7 +19,7 @@ WIDE = "wide"
 """The view that joins ``samples`` with every metric; no file has this name."""
 
 
-class Place(Protocol):
+class StorePath(Protocol):
     """A file of the store."""
 
     @property

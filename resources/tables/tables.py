@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
-from resources.tables.refs import DATASETS, MODELS, SUFFIX, Place, TableRef
+from resources.tables.refs import DATASETS, MODELS, SUFFIX, StorePath, TableRef
 from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, query_columns
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def default_store() -> str:
     return os.environ.get(STORE_VARIABLE) or str(project_root() / ".arot" / "store")
 
 
-class Head(NamedTuple):
+class Footer(NamedTuple):
     """What a file's footer tells: our strings, and the number of rows."""
 
-    footer: dict[str, str]
+    strings: dict[str, str]
     num_rows: int
 
 
@@ -70,7 +70,7 @@ class Tables:
 
     storage: Storage
     store: str = ""
-    _heads: dict[str, tuple[tuple[object, ...], Head]] = field(
+    _footers: dict[str, tuple[tuple[object, ...], Footer]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -80,7 +80,7 @@ class Tables:
         root = self.store or default_store()
         return local_path(root) if is_local(root) else root.rstrip("/")
 
-    def uri(self, place: Place) -> str:
+    def uri(self, place: StorePath) -> str:
         """The URI of a file of the store."""
         return join(self.root, place.path)
 
@@ -92,7 +92,7 @@ class Tables:
         """The URI of the folder of all tables of a dataset."""
         return join(self.root, f"{DATASETS}/{dataset}")
 
-    def exists(self, place: Place) -> bool:
+    def exists(self, place: StorePath) -> bool:
         """Whether a file exists."""
         return self.storage.exists(self.uri(place))
 
@@ -124,12 +124,12 @@ class Tables:
         """The shards of a table that have a file, sorted."""
         return [n.removesuffix(SUFFIX) for n in self.list(TableRef(dataset, table).folder) if n.endswith(SUFFIX)]
 
-    def version(self, place: Place) -> str:
+    def version(self, place: StorePath) -> str:
         """What tells a file from any other that is put in its place; empty when there is none."""
         return self.storage.version(self.uri(place))
 
     def write(
-        self, table: "pa.Table", place: Place, footer: Mapping[str, str] | None = None, replacing: str | None = None
+        self, table: "pa.Table", place: StorePath, footer: Mapping[str, str] | None = None, replacing: str | None = None
     ) -> None:
         """Write a table in one step, zstd-compressed.
 
@@ -170,7 +170,7 @@ class Tables:
         self,
         con: "duckdb.DuckDBPyConnection",
         sql: str,
-        place: Place,
+        place: StorePath,
         footer: Mapping[str, str] | None = None,
         descriptions: Mapping[str, str] | None = None,
     ) -> int:
@@ -225,7 +225,7 @@ class Tables:
 
         return self.storage.fill(uri, fill)
 
-    def read(self, place: Place, columns: Sequence[str] | None = None) -> "pa.Table":
+    def read(self, place: StorePath, columns: Sequence[str] | None = None) -> "pa.Table":
         """The whole table, or some of its columns.
 
         Raises:
@@ -248,15 +248,15 @@ class Tables:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def footer(self, place: Place) -> dict[str, str]:
+    def footer(self, place: StorePath) -> dict[str, str]:
         """The strings kept in a file's footer; reads no rows.
 
         Raises:
             TablesError: there is no such table, or the file is not Parquet.
         """
-        return dict(self._head(place).footer)
+        return dict(self._read_footer(place).strings)
 
-    def footer_if_any(self, place: Place) -> dict[str, str] | None:
+    def footer_if_any(self, place: StorePath) -> dict[str, str] | None:
         """The footer's strings; None if there is no such file."""
         try:
             return self.footer(place)
@@ -265,19 +265,19 @@ class Tables:
                 return None
             raise
 
-    def is_readable(self, place: Place) -> bool:
+    def is_readable(self, place: StorePath) -> bool:
         """Whether a table is there and is Parquet; a file that is not may be somebody else's, or cut short.
 
         Raises:
             StorageError: the store cannot be reached.
         """
         try:
-            self._head(place)
+            self._read_footer(place)
         except TablesError:
             return False
         return True
 
-    def descriptions(self, place: Place) -> dict[str, str]:
+    def descriptions(self, place: StorePath) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
         with self._parquet(place) as file:
             kept = (file.metadata.metadata or {}).get(FOOTER_PREFIX + DESCRIPTIONS.encode(), b"{}")
@@ -287,19 +287,19 @@ class Tables:
                 for f in file.schema_arrow
             }
 
-    def num_rows(self, place: Place) -> int:
+    def num_rows(self, place: StorePath) -> int:
         """The number of rows of a table, from its footer."""
-        return self._head(place).num_rows
+        return self._read_footer(place).num_rows
 
-    def write_bytes(self, data: bytes, place: Place) -> None:
+    def write_bytes(self, data: bytes, place: StorePath) -> None:
         """Write any file of the store in one step (reports, checkpoints)."""
         self.storage.write(self.uri(place), data)
 
-    def read_bytes(self, place: Place) -> bytes:
+    def read_bytes(self, place: StorePath) -> bytes:
         """The bytes of any file of the store."""
         return self.storage.read_bytes(self.uri(place))
 
-    def heads(self, dataset: str, table: str) -> dict[str, Head]:
+    def footers(self, dataset: str, table: str) -> dict[str, Footer]:
         """Shard -> what its footer tells, for a whole table; in a remote store with concurrent requests.
 
         Raises:
@@ -308,7 +308,7 @@ class Tables:
         """
         folder = self.folder(TableRef(dataset, table))
         if is_local(folder):
-            return {s: self._head(TableRef(dataset, table, s)) for s in self.shards(dataset, table)}
+            return {s: self._read_footer(TableRef(dataset, table, s)) for s in self.shards(dataset, table)}
         try:
             found = list(self.storage.ls(folder, {SUFFIX}))
         except StorageError as error:
@@ -316,15 +316,15 @@ class Tables:
                 raise
             return {}
 
-        def head(info: ObjectInfo) -> tuple[str, Head]:
+        def footer(info: ObjectInfo) -> tuple[str, Footer]:
             name = info.uri.rsplit("/", 1)[-1]
             shard = name.removesuffix(SUFFIX)
-            return shard, self._head(TableRef(dataset, table, shard), identity=info[1:])
+            return shard, self._read_footer(TableRef(dataset, table, shard), identity=info[1:])
 
-        with ThreadPoolExecutor(FAR_THREADS, thread_name_prefix="arot-heads") as pool:
-            return dict(sorted(pool.map(head, found)))
+        with ThreadPoolExecutor(FAR_THREADS, thread_name_prefix="arot-footers") as pool:
+            return dict(sorted(pool.map(footer, found)))
 
-    def _head(self, place: Place, identity: tuple[object, ...] | None = None) -> Head:
+    def _read_footer(self, place: StorePath, identity: tuple[object, ...] | None = None) -> Footer:
         """What a file's footer tells. The file is opened again only if it changed.
 
         Args:
@@ -336,7 +336,7 @@ class Tables:
             with suppress(OSError):  # opening the file will tell what is wrong with it
                 found = os.stat(uri)
                 identity = (found.st_ino, found.st_mtime_ns, found.st_size)
-        known = self._heads.get(uri)
+        known = self._footers.get(uri)
         if known is not None and identity is not None and known[0] == identity:
             return known[1]
         with self._parquet(place) as file:
@@ -346,12 +346,12 @@ class Tables:
                 for k, v in found_footer.items()
                 if k.startswith(FOOTER_PREFIX)
             }
-            head = Head(ours, int(file.metadata.num_rows))
+            footer = Footer(ours, int(file.metadata.num_rows))
         if identity is not None:
-            self._heads[uri] = (identity, head)
-        return head
+            self._footers[uri] = (identity, footer)
+        return footer
 
-    def _parquet(self, place: Place) -> Any:
+    def _parquet(self, place: StorePath) -> Any:
         import pyarrow.parquet as pq
 
         uri = self.uri(place)
@@ -359,7 +359,7 @@ class Tables:
             return pq.ParquetFile(uri if is_local(uri) else self.storage.open(uri))
 
     @contextmanager
-    def _told(self, place: Place) -> Iterator[None]:
+    def _told(self, place: StorePath) -> Iterator[None]:
         """Errors of reading a table, in terms of tables; an unreachable store is not a missing table."""
         import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""A classifier in Dagster, on real pictures: labels to scores, skipping, retraining, conservation, no image read."""
+"""A classifier in Dagster, on real images: labels to scores, skipping, retraining, conservation, no image read."""
 
 import shutil
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ class World:
         self.run([dg.AssetKey(["d", "phash"]), dg.AssetKey(["d", "embedding"])], sharded=True)
 
     def train(self) -> dict[str, dg.MetadataValue]:
-        """Labels, split, head; gives the head's metadata."""
+        """Labels, split, head; returns the head's metadata."""
         for key in unpartitioned_keys("kind"):
             result = self.run([key])
             assert result.success and all(e.passed for e in result.get_asset_check_evaluations())
@@ -86,7 +86,7 @@ class World:
 
 
 def copy(kind: str, names: slice, folder: Path) -> None:
-    """Some real pictures of one kind."""
+    """Some real images of one kind."""
     for picture in sorted(p for p in (EXAMPLES / kind).rglob("*") if p.suffix in (".jpg", ".png"))[names]:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, folder / kind / picture.name)
@@ -117,7 +117,7 @@ def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
     assert "nothing to do" in again
     assert all(again[k] == metadata[k] for k in ("promoted", "accuracy", "confusion", "with 95 % intervals", "L2"))
 
-    shutil.rmtree(world.source)  # scores need no picture
+    shutil.rmtree(world.source)  # scores need no image
     result = world.score()
     assert all(e.passed for e in result.get_asset_check_evaluations())
     rows = world.sql(

@@ -15,7 +15,7 @@ IDS = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(6)]
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Six pictures in two class folders; nothing ever left."""
+    """Six images in two class folders; nothing ever left."""
     with duckdb.connect() as con:
         con.execute("create schema demo")
         con.execute("create table rows (sample_id varchar, uri varchar, status varchar, tags varchar[])")

@@ -1,4 +1,4 @@
-"""The sheet of worst mistakes shows pictures of the web as their dataset reaches them."""
+"""The sheet of worst mistakes shows images of the web as their dataset reaches them."""
 
 import shutil
 from collections.abc import Callable

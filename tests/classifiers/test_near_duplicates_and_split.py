@@ -54,7 +54,7 @@ def test_grouping_equals_brute_force(values: tuple[list[int], list[int]], distan
 
 
 def samples(n: int, classes: str, seed: int = 0) -> tuple[pa.Table, np.ndarray, np.ndarray]:
-    """Labels with random ids, and hashes in which every fifth picture is a near-duplicate of the one before."""
+    """Labels with random ids, and hashes in which every fifth image is a near-duplicate of the one before."""
     random = np.random.default_rng(seed)
     ids = [random.bytes(16).hex() for _ in range(n)]
     labels = [classes[k % len(classes)] for k in range(n)]
@@ -108,5 +108,5 @@ def test_new_samples_hardly_move_old_ones() -> None:
 
 def test_a_class_that_cannot_be_everywhere_is_named() -> None:
     table, hashes, mirrored = samples(41, "a" * 40 + "b")
-    with pytest.raises(LabelError, match="class 'b' has 1 pictures"):
+    with pytest.raises(LabelError, match="class 'b' has 1 images"):
         make_split(table, hashes, mirrored, SplitDeclaration())

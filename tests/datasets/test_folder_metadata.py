@@ -84,7 +84,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def told(dataset: Dataset) -> tuple[dict[str, str], str]:
-    """Picture -> caption, and what the inventory says of what was not taken."""
+    """Image -> caption, and what the inventory says of what was not taken."""
     rows = dataset.sql(
         "select parse_filename(s.uri), caption from d.samples s join d.inventory i using (uri, shard) where state = 'present'"
     )
@@ -165,7 +165,7 @@ def disk(tmp_path: Path, make_dataset: MakeDataset) -> Callable[[Files], Dataset
 
 
 def row_of(dataset: Dataset, name: str) -> tuple[str | None, list[str], Any, list[str]]:
-    """Caption, tags, sidecar and notes of a picture."""
+    """Caption, tags, sidecar and notes of a image."""
     ((caption, tags, sidecar, notes),) = dataset.sql(
         f"select caption, tags, sidecar, notes from d.samples where uri like '%/{name}'"
     )

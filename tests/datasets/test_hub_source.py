@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face Hub as a source: image folders, Parquet, tars; each row at the commit that showed it so."""
+"""A dataset of the Hugging Face Hub as a source: image folders, Parquet, tars; each row at the commit that showed it so."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def owner(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def repository(hub: Hub, tmp_path: Path) -> Repository:
-    """Two folders of pictures with captions, six rows of Parquet, a tar with captions, and what every repository has."""
+    """Two folders of images with captions, six rows of Parquet, a tar with captions, and what every repository has."""
     write_parquet(tmp_path / "p.parquet", [p.read_bytes() for p in PICTURES])
     write_tar(
         tmp_path / "t.tar",
@@ -48,7 +48,7 @@ def repository(hub: Hub, tmp_path: Path) -> Repository:
     hub.commit(
         made,
         {
-            "README.md": b"# Pictures",
+            "README.md": b"# Images",
             "LICENSE": b"MIT",
             "folder/metadata.jsonl": "\n".join(map(json.dumps, lines)).encode(),
             "folder/cats/1.jpg": MORE[2].read_bytes(),
@@ -90,7 +90,7 @@ def test_folders_parquet_and_tars_are_rows_with_captions(make_dataset: MakeDatas
     assert rows == [
         ("a cat", 1, True),
         ("in a tar", 1, True),
-        *((f"picture {n}", 1, True) for n in range(6)),
+        *((f"image {n}", 1, True) for n in range(6)),
         (None, 2, True),
     ]
     assert dataset.sql("select sidecar from d.samples where caption = 'a cat'") == [('{"score":3}',)]

@@ -101,7 +101,7 @@ def test_shorter_name_that_the_longer_one_supersedes_is_told() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures with texts, of which some belong to none."""
+    """Images with texts, of which some belong to none."""
     made = tmp_path / "pictures"
     (made / "captions").mkdir(parents=True)
     for number, name in enumerate(("a.jpg", "C.JPG", f"{DECOMPOSED}.jpg", "e.jpeg", "f.jpg", "g.jpg")):
@@ -125,7 +125,7 @@ def test_sidecars_of_no_image_are_counted_and_named(make_dataset: MakeDataset, f
 
 def test_of_very_many_the_first_are_named(make_dataset: MakeDataset, folder: Path) -> None:
     for number in range(2000):
-        (folder / f"no picture {number:04}.txt").write_text("x")
+        (folder / f"no image {number:04}.txt").write_text("x")
     listing = list_source(Storage(), make_dataset(folder).declaration)
     assert listing.ignored[UNUSED] == 2004
     (told,) = listing.problems
@@ -155,7 +155,7 @@ def test_members_of_an_archive_are_told_too_and_again(make_dataset: MakeDataset,
     folder = tmp_path / "tars"
     folder.mkdir()
     data = [p.read_bytes() for p in PICTURES]
-    write_tar(folder / "a.tar", {"1.jpg": data[0], "1.txt": b"one", "2.txt": b"of no picture", "note.md": b"x"})
+    write_tar(folder / "a.tar", {"1.jpg": data[0], "1.txt": b"one", "2.txt": b"of no image", "note.md": b"x"})
     shutil.copyfile(PICTURES[1], folder / "loose.jpg")
     (folder / "lost.json").write_text("{}")
     dataset = make_dataset(folder, archives={})

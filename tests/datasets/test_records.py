@@ -1,4 +1,4 @@
-"""Captions and tags that are not plain text, and texts beside a picture that are not captions."""
+"""Captions and tags that are not plain text, and texts beside an image that are not captions."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A list of URLs whose servers are asked each time: another picture at the same address is another object."""
+"""A list of URLs whose servers are asked each time: another image at the same address is another object."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arot_assets.datasets.inventory import take_inventory
-from arot_assets.datasets.sources.revalidation import Seen, is_same
+from arot_assets.datasets.sources.revalidation import ServerState, is_same
 from sensors.source import describe_change
 from tests.conftest import Dataset
 from tests.datasets.test_url_list import ALLOWED, PHOTOS, URLS, cache, kinds, lines  # noqa: F401  # cache: of this test
@@ -18,7 +18,7 @@ MakeDataset = Callable[..., Dataset]
 
 
 def pictures(web: WebServer, path: Path, tag: str = "etag") -> list[str]:
-    """Three pictures, whose server tells this of them."""
+    """Three images, whose server tells this of them."""
     uris = []
     for n, photo in enumerate(PHOTOS[:3]):
         date = {"Last-Modified": f"Thu, 0{n + 1} Jan 2026 00:00:00 GMT"} if tag == "date" else {}
@@ -38,7 +38,7 @@ def test_picture_replaced_at_its_url_is_measured_again(
     before = len(web.requests)
     again = dataset.inventory()
     assert (again.differs, again.unchanged) == (False, 3)
-    assert [r.method for r in web.requests[before:]] == ["HEAD"] * 3, "no picture is fetched"
+    assert [r.method for r in web.requests[before:]] == ["HEAD"] * 3, "no image is fetched"
     other = {"Last-Modified": "Fri, 09 Jan 2026 00:00:00 GMT"} if tag == "date" else {}
     body = PHOTOS[5].read_bytes()
     web.serve("/1.jpg", Reply(body=body, etag="new" if tag == "etag" else None, headers=other))
@@ -122,7 +122,7 @@ def test_owner_who_comes_to_forbid_training_is_heeded(
     assert not dataset.inventory().differs
 
 
-KNOWN = Seen(10, datetime(2026, 1, 1, tzinfo=UTC), "v1")
+KNOWN = ServerState(10, datetime(2026, 1, 1, tzinfo=UTC), "v1")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ KNOWN = Seen(10, datetime(2026, 1, 1, tzinfo=UTC), "v1")
         (KNOWN._replace(etag=None, mtime=None), True),
         (KNOWN._replace(etag=None, size=11), False),
         (KNOWN._replace(etag=None, size=None, mtime=datetime(2026, 1, 2, tzinfo=UTC)), False),
-        (Seen(), False),
+        (ServerState(), False),
     ],
 )
-def test_etag_decides_then_time_then_size(now: Seen, same: bool) -> None:
+def test_etag_decides_then_time_then_size(now: ServerState, same: bool) -> None:
     assert is_same(KNOWN, now) is same and is_same(now, KNOWN) is same

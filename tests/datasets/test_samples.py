@@ -22,7 +22,7 @@ def test_every_fault_becomes_what_its_table_says(make_dataset: MakeDataset) -> N
     }
     truth = list(csv.DictReader((DATA / "faults" / "faults.csv").open(encoding="utf-8")))
     assert len(rows) == len(truth) == 53
-    # pictures that share their bytes are one sample: the first is ok, the others are its duplicates
+    # images that share their bytes are one sample: the first is ok, the others are its duplicates
     for line in truth:
         status, notes, reason = rows[line["file"]]
         if line["file"] == "mp4_named.jpg":

@@ -53,7 +53,7 @@ def listed(dataset: Dataset) -> dict[str, dict[str, object]]:
 
 def test_text_file_lists_one_url_a_line(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset(
-        lines(tmp_path / "l.txt", "\ufeff# pictures", URLS[0], "", f"  {URLS[1]}  # the second", f"{URLS[0]}#part")
+        lines(tmp_path / "l.txt", "\ufeff# images", URLS[0], "", f"  {URLS[1]}  # the second", f"{URLS[0]}#part")
     )
     found = dataset.inventory()
     assert listed(dataset) == {URLS[0]: {}, URLS[1]: {}} and found.new == 2

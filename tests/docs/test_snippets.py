@@ -67,7 +67,7 @@ class Reader:
         self.environment = self.project.environment(PATH=f"{self.root}/.venv/bin:{os.environ['PATH']}")
 
     def shell(self, command: str, fails: bool = False) -> str:
-        """Type a command line; gives what it prints, and fails on another exit status than expected.
+        """Type a command line; returns what it prints, and fails on another exit status than expected.
 
         Variables and the folder last to the next command, as in a terminal.
         """
@@ -133,7 +133,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 def _with_hub(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
-    """The Hub of the tests has a data set ``owner/cats``, and the reader a token of its owner."""
+    """The Hub of the tests has a dataset ``owner/cats``, and the reader a token of its owner."""
     hub: Hub = request.getfixturevalue("hub")
     photos = sorted((REPOSITORY / "examples" / "images" / "photo" / "sea").glob("*.jpg"))
     write_parquet(folder / "cats.parquet", [p.read_bytes() for p in photos])

@@ -69,7 +69,7 @@ class Project:
         return path
 
     def add_examples(self, per_class: int, skip: int = 0) -> list[Path]:
-        """Copy some example images with their sidecars: so many photos, illustrations and anime pictures."""
+        """Copy some example images with their sidecars: so many photos, illustrations and anime images."""
         added = []
         for style in ("photo", "illustration", "anime"):
             files = sorted((EXAMPLES / style).rglob("*"))
@@ -100,7 +100,7 @@ class Project:
         )
 
     def arot(self, *arguments: str, status: int = 0, **more: str) -> str:
-        """Run ``arot …`` to its end; gives what it printed, and fails on another exit status."""
+        """Run ``arot …`` to its end; returns what it printed, and fails on another exit status."""
         process = self.start(*arguments, **more)
         output = finish(process)
         assert process.returncode == status, f"arot {' '.join(arguments)}: exit status {process.returncode}\n{output}"
@@ -143,7 +143,7 @@ class Checkout(Project):
         return self.root / "arot_assets" / "defs"
 
     def lay_out(self) -> None:
-        """The source tree, without its data sets."""
+        """The source tree, without its datasets."""
         for folder in COPIED:
             # numba's compiled kernels lie in __pycache__ and stay valid when times are kept
             shutil.copytree(REPOSITORY / folder, self.root / folder, ignore=shutil.ignore_patterns("target", "logs"))

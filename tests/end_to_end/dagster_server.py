@@ -79,7 +79,7 @@ class DagsterServer:
         return found["data"]
 
     def launch(self, *assets: str) -> str:
-        """Launch a run of some assets as the button “Materialize” does; gives its id."""
+        """Launch a run of some assets as the button “Materialize” does; returns its id."""
         selection = [{"path": asset.split("/")} for asset in assets]
         job = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": selection, "assetCheckSelection": None}
         params = {"selector": job, "mode": "default", "runConfigData": "{}"}

@@ -168,7 +168,7 @@ def test_table_of_a_deleted_model_goes_if_it_was_built_here(done: Project) -> No
     model.unlink()
     told = done.arot("status")
     assert "models/short_lived.parquet belongs to a SQL model that is no longer declared" in told and "arot rm " in told
-    assert "SQL models removed, since they are declared no more: short_lived\n" in done.arot("run", "demo")
+    assert "SQL models removed, since they are no longer declared: short_lived\n" in done.arot("run", "demo")
     assert not tables.exists(ModelRef("short_lived"))
     assert tables.exists(ModelRef("colleague_s")), "what another checkout built stays"
     tables.storage.delete(tables.uri(ModelRef("colleague_s")))

@@ -1,4 +1,4 @@
-"""A data set of the Hub through the commands: the same tables as from a folder, whatever is killed, and the token nowhere."""
+"""A dataset of the Hub through the commands: the same tables as from a folder, whatever is killed, and the token nowhere."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ ROOT = "hf://datasets/owner/pictures"
 
 @pytest.fixture
 def on_hub(hub: Hub, project: Project, tmp_path: Path) -> dict[str, str]:
-    """A private data set with a folder, a tar and a Parquet file; gives the environment in which it can be read."""
+    """A private dataset with a folder, a tar and a Parquet file; returns the environment in which it can be read."""
     write_parquet(tmp_path / "p.parquet", [p.read_bytes() for p in PHOTOS[:12]])
     write_tar(tmp_path / "t.tar", {f"{p.stem}.jpg": p.read_bytes() for p in PHOTOS[12:24]})
     files = {f"folder/{p.name}": p.read_bytes() for p in PHOTOS[24:]}

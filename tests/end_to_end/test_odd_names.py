@@ -87,7 +87,7 @@ def test_a_picture_with_an_odd_name_is_a_tile_like_the_others(tmp_path: Path) ->
     shutil.copy(photo, odd)
     missing = os.fsdecode(bytes(tmp_path) + b"/none\xff.jpg")
     sheet = nb.gallery([odd, photo, missing], progress=False, save=tmp_path / "sheet.html")
-    assert repr(sheet) == "Gallery of 3 pictures, 1 of which could not be read"
+    assert repr(sheet) == "Gallery of 3 images, 1 of which could not be read"
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert page.count("<img") == 2 and r"caf\xe9.jpg" in page and r"none\xff.jpg" in page
     picked = nb.label_gallery(

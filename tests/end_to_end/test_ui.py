@@ -287,7 +287,7 @@ def _partitions(server: DagsterServer, table: str) -> Counter[str]:
 
 
 def _picture(markdown: str, kind: str) -> Image.Image:
-    """The picture inside a Markdown metadata value."""
+    """The image inside a Markdown metadata value."""
     found = re.fullmatch(rf"!\[[^]]+\]\(data:image/{kind};base64,([^)]+)\)", markdown.strip())
     assert found, markdown[:80]
     return Image.open(io.BytesIO(base64.b64decode(found.group(1))))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
-from arot_assets.exports.publish import Published, publish
+from arot_assets.exports.publish import PublishResult, publish
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
@@ -61,7 +61,7 @@ class Exporter:
         given = {"name": "photos", "subset": "bright", "repo": REPO, "license": "cc-by-4.0"}
         return HubDatasetDeclaration.model_validate(given | fields)
 
-    def publish(self, **fields: Any) -> Published:
+    def publish(self, **fields: Any) -> PublishResult:
         """Publish it."""
         return publish(self.declaration(**fields), self.project, self.resources)
 
@@ -103,7 +103,7 @@ def exporter(dataset: Dataset, tmp_path: Path, hub: Hub, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def remove_one(exporter: Exporter) -> Callable[[], str]:
-    """Deletes one photo of the subset from the source behind the tables' back; gives its sample_id."""
+    """Deletes one photo of the subset from the source behind the tables' back; returns its sample_id."""
 
     def remove() -> str:
         ((sample_id, uri),) = exporter.dataset.sql(

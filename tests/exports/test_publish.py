@@ -1,4 +1,4 @@
-"""A subset becomes a data set of the Hub: in one commit, with the original bytes, and only when something changed."""
+"""A subset becomes a dataset of the Hub: in one commit, with the original bytes, and only when something changed."""
 
 import hashlib
 import io
@@ -258,7 +258,7 @@ def test_pictures_that_are_gone_can_be_left_out_are_counted_and_come_back(
 def test_a_source_that_is_gone_altogether_never_empties_the_data_set(exporter: Exporter) -> None:
     exporter.publish()
     shutil.rmtree(exporter.dataset.source)
-    with pytest.raises(ExportError, match="12 pictures"):
+    with pytest.raises(ExportError, match="12 images"):
         exporter.publish(split="other", on_missing="skip")
     assert exporter.commits() == 2
 

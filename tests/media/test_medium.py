@@ -64,7 +64,7 @@ class Flipbooks:
     columns: tuple[Column, ...] = (
         Column("width", int, "pixels"),
         Column("height", int, "pixels"),
-        Column("frames", int, "pictures of the animation"),
+        Column("frames", int, "images of the animation"),
     )
     decoder = "pencil 1"
     by_path = True
@@ -119,7 +119,7 @@ class Books:
 
 @pytest.fixture
 def animations(tmp_path: Path) -> Path:
-    """Two animations of five photos each, one of them broken off, a picture, and a caption."""
+    """Two animations of five photos each, one of them broken off, an image, and a caption."""
     folder = tmp_path / "books"
     folder.mkdir()
     photos = [Pillow.open(p).convert("RGB").resize((96, 64)) for p in sorted(EXAMPLES.glob("photo/*/*.jpg"))[:10]]

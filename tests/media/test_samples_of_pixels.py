@@ -52,7 +52,7 @@ def rgb(levels: NDArray[Any]) -> NDArray[Any]:
 
 
 def off(data: bytes, expected: NDArray[Any]) -> int:
-    """The largest difference of a level; the probe must agree that it is a picture of that size."""
+    """The largest difference of a level; the probe must agree that it is an image of that size."""
     found = probe(data, "a")
     pixels = decode(data)
     assert (found.status, found.height, found.width) == ("ok", *pixels.shape[:2])

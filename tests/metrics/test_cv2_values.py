@@ -1,4 +1,4 @@
-"""Every column of the metric ``cv2`` against a plain NumPy, OpenCV or scikit-image definition, on pictures of any size."""
+"""Every column of the metric ``cv2`` against a plain NumPy, OpenCV or scikit-image definition, on images of any size."""
 
 import csv
 import math

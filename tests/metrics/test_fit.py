@@ -99,7 +99,7 @@ def test_one_bad_value_is_one_failed_row_of_the_shard(dataset: Dataset, monkeypa
     assert sum(found.failures.values()) == 3
     assert all("column odd.level is int16" in reason for reason in found.failures)
     assert dataset.sql("select count(*) filter (status = 'ok'), max(level) from d.odd") == [(9, 99)]
-    footers = [h.footer["outside"] for h in dataset.resources.tables.heads("d", "odd").values()]
+    footers = [h.strings["outside"] for h in dataset.resources.tables.footers("d", "odd").values()]
     assert '{"level": 1}' in footers
 
 

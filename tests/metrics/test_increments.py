@@ -188,12 +188,12 @@ def test_metric_that_raises_on_one_image_fails_one_row(dataset: Dataset, monkeyp
     def picky(image):  # type: ignore[no-untyped-def]
         calls.append(1)
         if len(calls) == 4:
-            raise ZeroDivisionError("no sky in the picture")
+            raise ZeroDivisionError("no sky in the image")
         return real.compute(image)  # type: ignore[misc]
 
     monkeypatch.setattr("tests.conftest.get_metric", lambda name: replace(real, compute=picky))
     found = dataset.metrics("phash")["phash"]
-    assert found.rows == 12 and found.failures == {"ZeroDivisionError: no sky in the picture": 1}
+    assert found.rows == 12 and found.failures == {"ZeroDivisionError: no sky in the image": 1}
 
 
 def test_misspelt_column_is_a_failed_row_never_a_null(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Limits
 from arot_assets.metrics import memory
 from arot_assets.metrics.memory import MemoryBudget
-from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 from tests.conftest import REPOSITORY
 
@@ -40,7 +40,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def picture(path: Path, width: int, height: int) -> Item:
-    """A smooth picture as JPEG."""
+    """A smooth image as JPEG."""
     across, down = np.linspace(0, 255, width), np.linspace(0, 255, height)
     pixels = np.stack(np.broadcast_arrays(across[None], down[:, None], 90.0), -1).astype(np.uint8)
     Image.fromarray(pixels).save(path, quality=80)
@@ -107,13 +107,13 @@ def test_a_limit_below_the_process_makes_the_same_rows(tmp_path: Path, monkeypat
 
 def test_images_that_cannot_be_decoded_come_first_and_cost_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"\xff\xd8 no picture")
+    broken.write_bytes(b"\xff\xd8 no image")
     bad = Item(hashlib.sha256(broken.read_bytes()).hexdigest()[:32], str(broken), frozenset(METRICS), {})
     items = [bad, bad, picture(tmp_path / "good.jpg", 64, 64), bad]
     cells = list(
         one_pass(items, METRICS, lambda uri: Path(uri).read_bytes(), {}, medium=IMAGE, limits=Limits(9), threads=2)
     )
-    assert [isinstance(c.result, Failure) for c in cells] == [True] * 4 + [False] * 2 + [True] * 2
+    assert [isinstance(c.result, MeasurementFailure) for c in cells] == [True] * 4 + [False] * 2 + [True] * 2
     assert [c.sample_id for c in one_pass([bad], METRICS, lambda uri: b"", {}, medium=IMAGE, limits=Limits(9))] == [
         bad.sample_id
     ] * 2
@@ -131,4 +131,4 @@ def test_four_times_the_images_take_the_same_memory(tmp_path: Path) -> None:
         return int(done.stdout)
 
     few, many = peak(4), peak(16)
-    assert many - few < 2 * 4 * 4000 * 3000  # 12 more pictures are 12 times 4 bytes a pixel; two threads hold 2
+    assert many - few < 2 * 4 * 4000 * 3000  # 12 more images are 12 times 4 bytes a pixel; two threads hold 2

@@ -17,7 +17,7 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Limits
 from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key, place_in_pool
 from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 from resources.models import Models
 from tests.conftest import Dataset
@@ -101,8 +101,8 @@ def test_rows_that_cannot_be_made_fail_alone_and_cost_no_second_inference(source
 
     metric = replace(EMBEDDING, name="picky", columns=EMBEDDING.columns[1:2], from_outputs=picky)
     rows = cells(items(source, ["picky"]), {"picky": metric}, model)
-    failed = [r for r in rows.values() if isinstance(r, Failure)]
-    assert failed == [Failure("ZeroDivisionError: not this one")]
+    failed = [r for r in rows.values() if isinstance(r, MeasurementFailure)]
+    assert failed == [MeasurementFailure("ZeroDivisionError: not this one")]
     assert sum(model.batches) == 7
 
 

@@ -1,4 +1,4 @@
-"""A picture is measured where it is now, whatever became of the place where it was first seen."""
+"""An image is measured where it is now, whatever became of the place where it was first seen."""
 
 import shutil
 from dataclasses import replace

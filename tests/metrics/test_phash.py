@@ -1,4 +1,4 @@
-"""The perceptual hash: near duplicates are near, other pictures are not, and the bits are the documented ones."""
+"""The perceptual hash: near duplicates are near, other images are not, and the bits are the documented ones."""
 
 import csv
 from pathlib import Path

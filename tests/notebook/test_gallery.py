@@ -57,7 +57,7 @@ def test_a_saved_gallery_shows_its_pictures_alone(page: Any, tmp_path: Path) -> 
     given = [*PHOTOS, array, Image.new("RGBA", (10, 10)), DATA / "faults" / "truncated_half.jpg"]
     labels = ["<script>window.evil = 1</script>", *range(1, 7)]
     sheet = nb.gallery(given, labels, title="Photos & more", progress=False, save=tmp_path / "sheet.html")
-    assert repr(sheet) == "Gallery of 7 pictures, 1 of which could not be read"
+    assert repr(sheet) == "Gallery of 7 images, 1 of which could not be read"
     page.goto(f"file://{tmp_path / 'sheet.html'}")
     assert loaded_images(page) == 6
     assert page.inner_text("h3") == "Photos & more"
@@ -72,12 +72,12 @@ def test_a_gallery_takes_results_tells_what_it_leaves_out_and_wants_a_label_each
     sheet = nb.gallery([*loaded, *PHOTOS], limit=3, progress=False)
     assert [bool(tile.picture) for tile in sheet.tiles] == [True, False, True]
     assert sheet.tiles[0].label == PHOTOS[0].name and "3 more are not shown" in sheet._repr_html_()
-    with pytest.raises(ValueError, match="4 pictures but 1 labels"):
+    with pytest.raises(ValueError, match="4 images but 1 labels"):
         nb.gallery(PHOTOS, ["one"], progress=False)
 
 
 def pick(page: Any) -> None:
-    """Label the first picture with a button, the second by clicks, the third by key; take back the first by key."""
+    """Label the first image with a button, the second by clicks, the third by key; take back the first by key."""
     figures = page.locator("figure")
     figures.nth(0).get_by_role("button", name="good").click()
     figures.nth(1).locator("img").click()

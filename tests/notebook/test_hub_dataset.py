@@ -1,4 +1,4 @@
-"""``hf://owner/repo`` without a path: a data set of the Hub as a table, and a table as a data set."""
+"""``hf://owner/repo`` without a path: a dataset of the Hub as a table, and a table as a dataset."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def owner(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def repository(hub: Hub) -> Repository:
-    """An empty data set ``owner/set``."""
+    """An empty dataset ``owner/set``."""
     return hub.create("owner/set")
 
 
@@ -87,7 +87,7 @@ def test_streaming_gives_rows_with_pictures_and_fetches_as_it_goes(
     )
     stream = nb.loads("hf://owner/set", streaming=True)
     first, second = next(stream), next(stream)
-    assert first["image"].format == "JPEG" and first["caption"] == "picture 0" and second["image"] is None
+    assert first["image"].format == "JPEG" and first["caption"] == "image 0" and second["image"] is None
     with pytest.raises(StorageError, match=r"train-1\.parquet.*as Parquet"):
         next(stream)
 

@@ -1,4 +1,4 @@
-"""A report finds in real pictures what is known to be wrong with them, and asks only tables that are there."""
+"""A report finds in real images what is known to be wrong with them, and asks only tables that are there."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arot_assets.local_paths import LocalPaths
-from arot_assets.report.answers import Answers, ask
+from arot_assets.report.answers import Report, ask
 from arot_assets.report.page import page
 from arot_assets.report.questions import QUESTIONS
 from arot_assets.report.text import lines
@@ -17,13 +17,13 @@ from tests.conftest import DATA, EXAMPLES, Dataset
 PHOTOS = sorted((EXAMPLES / "photo" / "mountain").glob("*.jpg"))[:3]
 
 
-def report(dataset: Dataset, examples: int = 24) -> Answers:
+def report(dataset: Dataset, examples: int = 24) -> Report:
     """The report of a dataset."""
     with dataset.resources.warehouse.connect() as con:
         return ask(con, dataset.resources.tables, dataset.declaration.name, examples=examples)
 
 
-def found(answers: Answers, name: str) -> set[str]:
+def found(answers: Report, name: str) -> set[str]:
     """The files that a question found."""
     answer = next(a for a in answers.asked if a.question.name == name)
     assert answer.rows == len(answer.examples)

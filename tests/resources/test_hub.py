@@ -44,7 +44,7 @@ def owner(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def pictures(hub: Hub) -> Repository:
-    """A data set with ``FILES``."""
+    """A dataset with ``FILES``."""
     repository = hub.create("owner/pictures")
     hub.commit(repository, FILES)
     return repository

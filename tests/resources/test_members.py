@@ -36,13 +36,13 @@ def _head(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInf
 
 
 def write_parquet(path: Path, pictures: list[bytes | None], image_feature: bool = True) -> None:
-    """As the Hub has them: a column of pictures and one of captions, two rows a group."""
+    """As the Hub has them: a column of images and one of captions, two rows a group."""
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [None if p is None else {"bytes": p, "path": f"{n}.jpg"} for n, p in enumerate(pictures)]
     table = pa.table(
         {
             "image": pa.array(cells, kind),
-            "caption": [f"picture {n}" for n in range(len(cells))],
+            "caption": [f"image {n}" for n in range(len(cells))],
             "other": [b"x"] * len(cells),
         }
     )
@@ -54,7 +54,7 @@ def write_parquet(path: Path, pictures: list[bytes | None], image_feature: bool 
 
 @pytest.fixture
 def tar(tmp_path: Path) -> Path:
-    """A tar of three pictures, in a folder with an odd name."""
+    """A tar of three images, in a folder with an odd name."""
     place = tmp_path / "a b" / "0001.tar"
     place.parent.mkdir()
     write_tar(place, {f"cat/{p.stem}.jpg": p.read_bytes() for p in PICTURES[:3]} | {"cat/x.txt": b"a cat"})

@@ -1,4 +1,4 @@
-"""The lake on S3: whole tables whoever writes, SQL over them in place, few requests, and no secret on any disk."""
+"""The store on S3: whole tables whoever writes, SQL over them in place, few requests, and no secret on any disk."""
 
 import threading
 from collections.abc import Callable
@@ -75,15 +75,15 @@ def test_heads_are_asked_for_once_and_again_when_the_file_is_another(
     fill(make_tables(), 12)
     with FaultProxy(swift.endpoint, Faults()) as proxy:
         tables = make_tables(proxy.endpoint)
-        first = tables.heads("d", "m")
-        assert [(s, h.footer["n"], h.num_rows) for s, h in first.items()] == [
+        first = tables.footers("d", "m")
+        assert [(s, h.strings["n"], h.num_rows) for s, h in first.items()] == [
             (f"{i:05}", str(i), 3 * (i + 1)) for i in range(12)
         ]
         before = proxy.requests
-        assert tables.heads("d", "m") == first and proxy.requests == before + 1
+        assert tables.footers("d", "m") == first and proxy.requests == before + 1
         tables.write(rows(1), TableRef("d", "m", "00003"), footer={"n": "new"})
-        assert tables.heads("d", "m")["00003"].footer == {"n": "new"}
-        assert tables.heads("d", "none") == {}
+        assert tables.footers("d", "m")["00003"].strings == {"n": "new"}
+        assert tables.footers("d", "none") == {}
 
 
 def test_sql_reads_in_place_through_faults(make_tables: Callable[..., Tables], swift: Swift) -> None:

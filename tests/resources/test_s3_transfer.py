@@ -251,7 +251,7 @@ def test_public_bucket_is_asked_without_a_signature(web: WebServer, monkeypatch:
 
 
 def make_files(folder: Path, count: int, size: int = 3000) -> dict[str, bytes]:
-    """Files of random bytes in some folders; gives name -> content."""
+    """Files of random bytes in some folders; returns name -> content."""
     files = {f"f{i % 7}/{i:04}.bin": os.urandom(size) for i in range(count)}
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

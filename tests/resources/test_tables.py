@@ -1,4 +1,4 @@
-"""The lake's files, and what is known of them without reading a row."""
+"""The store's files, and what is known of them without reading a row."""
 
 from pathlib import Path
 

@@ -179,7 +179,7 @@ def test_post_sends_text_and_run_as_json(hook: Hook) -> None:
 
 
 def _failed_run_is_seen(capfd: pytest.CaptureFixture[str]) -> str:
-    """Let the failure sensor see a run that failed; gives everything that was logged."""
+    """Let the failure sensor see a run that failed; returns everything that was logged."""
 
     @dg.op
     def broken() -> None:

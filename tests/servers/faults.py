@@ -183,7 +183,7 @@ class FaultProxy:
         fault: str | None,
         chance: random.Random,
     ) -> bool:
-        """One request and its answer; gives whether the connection can be used again."""
+        """One request and its answer; returns whether the connection can be used again."""
         upstream[1].write(head.raw)
         body = asyncio.ensure_future(copy_body(head, client[0], upstream[1], answer=False))
         # without the end of its request the server would wait for ever

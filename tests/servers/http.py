@@ -102,7 +102,7 @@ class WebServer(LoopbackServer):
         self._most: Counter[str] = Counter()
 
     def serve(self, path: str, *replies: Reply) -> str:
-        """Script a path (unquoted, with its slash); gives its URL, unquoted."""
+        """Script a path (unquoted, with its slash); returns its URL, unquoted."""
         self._replies[path] = list(replies)
         return self.endpoint + path
 

@@ -37,10 +37,10 @@ def api(hub: Hub) -> HfApi:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small data set: text, and bytes that go to LFS."""
+    """A small dataset: text, and bytes that go to LFS."""
     root = tmp_path / "folder"
     (root / "data" / "sub").mkdir(parents=True)
-    (root / "README.md").write_text("---\nlicense: mit\n---\n# Pictures\n")
+    (root / "README.md").write_text("---\nlicense: mit\n---\n# Images\n")
     (root / "data" / "a.jpg").write_bytes(b"\xff\xd8" + os.urandom(50_000))
     (root / "data" / "sub" / "ü b.txt").write_text("text")
     (root / "data2").mkdir()

@@ -75,7 +75,7 @@ def test_qualify_is_judged_among_the_rows_that_passed_where(sql: Project, con):
     )
     found = explain(sql, "distinct_pictures", copy, con)
     assert [v.inside for v in found.verdicts] == [True, False]
-    assert found.verdicts[-1].label == "largest copy of a picture"
+    assert found.verdicts[-1].label == "largest copy of an image"
     assert set(found.verdicts[-1].values) >= {"phash.phash", "phash.mirrored"}
 
 

@@ -1,6 +1,6 @@
 """Tar, zip and Parquet files of a source, opened: what lies in them are the objects.
 
-Belongs here: which archives are opened, which are known already, and what Parquet columns say of pictures. Does not belong
+Belongs here: which archives are opened, which are known already, and what Parquet columns say of images. Does not belong
 here: opening them (``resources.storage.members.backend``).
 
 An archive that is as it was is not opened again: its rows are those of the inventory. One that cannot be opened, or only in
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, DatasetDeclaration
-from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Known, Listing, Told, listing_of, without
+from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Known, Listing, ListingNotes, listing_of, without
 from arot_assets.datasets.sources.folder_metadata import folder_metadata
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.media.medium import Medium
@@ -26,18 +26,18 @@ from arot_assets.progress import track
 from resources.parallel import ordered_map
 from resources.storage import Storage, StorageError
 from resources.storage.member_address import ARCHIVE, EXTENSIONS, member_uri
-from resources.storage.members.backend import MembersBackend, Opened, broken
+from resources.storage.members.backend import MembersBackend, OpenArchive, broken
 from resources.storage.objects import is_local
 
 if TYPE_CHECKING:
-    from resources.storage.members.columns import Place
+    from resources.storage.members.columns import ImageColumn
     from resources.storage.members.parquet import ParquetMembers
     from resources.storage.members.reader import Entry
 
 OPENING_THREADS = 4
 """Archives that are brought here at a time; each may be gigabytes."""
 BATCH = 5000
-NO_PICTURES = "Parquet file without a column of pictures"
+NO_PICTURES = "Parquet file without a column of images"
 EMPTY = "archive without files"
 NOT_INCLUDED = "archive that `include` leaves out"
 INSIDE = rf"(?i)({ARCHIVE.pattern[: ARCHIVE.pattern.index('!')]})!/.*$"
@@ -45,17 +45,17 @@ INSIDE = rf"(?i)({ARCHIVE.pattern[: ARCHIVE.pattern.index('!')]})!/.*$"
 
 
 @dataclass
-class Inside:
+class ArchiveContents:
     """What archives hold.
 
     Attributes:
-        objects: rows of the pictures in archives, of those that are as they were too, schema ``LISTED``.
+        objects: rows of the images in archives, of those that are as they were too, schema ``LISTED``.
         told: uri of an archive -> what a person should know of it; nothing of most.
         ignored: cause -> archives that were not opened.
     """
 
     objects: pa.Table
-    told: dict[str, Told]
+    told: dict[str, ListingNotes]
     ignored: Counter[str] = field(default_factory=Counter)
 
 
@@ -70,7 +70,7 @@ def look_inside(
     root: str,
     archives: pa.Table,
     before: Known,
-) -> Inside:
+) -> ArchiveContents:
     """What archives of a source hold.
 
     Args:
@@ -85,7 +85,7 @@ def look_inside(
     known, fresh = _known(before.rows, wanted)
     unknown = wanted.filter(pc.is_in(wanted["uri"], value_set=pa.array(fresh, pa.string())))
     stays = set(wanted["uri"].to_pylist()).difference(fresh)
-    result = Inside(known, {uri: of_it for uri, of_it in before.archives.items() if uri in stays})
+    result = ArchiveContents(known, {uri: of_it for uri, of_it in before.archives.items() if uri in stays})
     if wanted.num_rows < archives.num_rows:
         result.ignored[NOT_INCLUDED] = archives.num_rows - wanted.num_rows
     if not fresh:
@@ -99,7 +99,7 @@ def look_inside(
             advance(1)
             objects.append(listing.objects)
             if listing.ignored or listing.problems:
-                result.told[uri] = Told(listing.ignored, listing.problems)
+                result.told[uri] = ListingNotes(listing.ignored, listing.problems)
     result.objects = pa.concat_tables(objects)
     return result
 
@@ -171,7 +171,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
             found: list[Entry] = []
             odd: list[Entry] = []
             for entry in opened.content.entries():
-                # what is no file and has no extension is not taken for a picture whose content would tell
+                # what is no file and has no extension is not taken for an image whose content would tell
                 taken = entry.problem is None or "." in entry.name.rpartition("/")[2]
                 (found if taken else odd).append(entry)
             objects = _table(opened, [e.name for e in found], [e.size for e in found])
@@ -189,7 +189,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
     return pa.concat_tables([objects, whole]), metadata, [str(error), *problems]
 
 
-def _table(opened: Opened, names: Sequence[str], sizes: Sequence[int | None]) -> pa.Table:
+def _table(opened: OpenArchive, names: Sequence[str], sizes: Sequence[int | None]) -> pa.Table:
     """Members with these names, schema ``FOUND``."""
     info = opened.info
     uris = [member_uri(info.uri, name) for name in names]
@@ -197,8 +197,10 @@ def _table(opened: Opened, names: Sequence[str], sizes: Sequence[int | None]) ->
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, FOUND, strict=True)], schema=FOUND)
 
 
-def _cells(opened: Opened, content: "ParquetMembers", rules: Archives) -> tuple[pa.Table, dict[str, str], list[str]]:
-    """The pictures of a Parquet file, what its other columns say of them, and what a person should know."""
+def _cells(
+    opened: OpenArchive, content: "ParquetMembers", rules: Archives
+) -> tuple[pa.Table, dict[str, str], list[str]]:
+    """The images of a Parquet file, what its other columns say of them, and what a person should know."""
     uri = opened.info.uri
     try:
         pictures = content.places_of(rules.picture_column)
@@ -209,7 +211,7 @@ def _cells(opened: Opened, content: "ParquetMembers", rules: Archives) -> tuple[
         remedy = (
             "name the one that has them: `archives: {picture_column: …}`; a list of addresses is `urls: {parts: true}`"
         )
-        return FOUND.empty_table(), {}, [f"{uri}: no column holds pictures: {shown}; {remedy}"]
+        return FOUND.empty_table(), {}, [f"{uri}: no column holds images: {shown}; {remedy}"]
     try:
         rows = list(content.cells(pictures))
         metadata = dict(_said(opened, content, pictures, rows, rules))
@@ -220,9 +222,13 @@ def _cells(opened: Opened, content: "ParquetMembers", rules: Archives) -> tuple[
 
 
 def _said(
-    opened: Opened, content: "ParquetMembers", pictures: "list[Place]", rows: list[list[str]], rules: Archives
+    opened: OpenArchive,
+    content: "ParquetMembers",
+    pictures: "list[ImageColumn]",
+    rows: list[list[str]],
+    rules: Archives,
 ) -> Iterator[tuple[str, str]]:
-    """What the other columns of a Parquet file say of its pictures."""
+    """What the other columns of a Parquet file say of its images."""
     uri = opened.info.uri
     columns = content.other_columns(pictures)
     caption = choose(columns, rules.caption_column, CAPTION_COLUMNS)
@@ -254,6 +260,6 @@ def _unknown_column(uri: str, key: str, name: str, columns: Sequence[str]) -> St
 
 
 def metadata_of(row: Mapping[str, Any], caption: str | None, tags: str | None) -> str | None:
-    """What a row says of a picture, see ``listed.to_metadata``."""
+    """What a row says of an image, see ``listed.to_metadata``."""
     rest = {k: v for k, v in row.items() if k not in (caption, tags)}
     return to_metadata(row.get(caption or ""), row.get(tags or ""), rest)

@@ -1,15 +1,15 @@
-"""The ``metadata`` files of image folders: rows that name pictures and say something of them.
+"""The ``metadata`` files of image folders: rows that name images and say something of them.
 
-Belongs here: which files these are, which pictures their rows mean, what is kept of them. Does not belong here: reading rows
+Belongs here: which files these are, which images their rows mean, what is kept of them. Does not belong here: reading rows
 (``rows.py``), columns to captions and tags (``listed.py``).
 
 They are those of the ``imagefolder`` builder of Hugging Face ``datasets``: ``metadata.jsonl``, ``metadata.csv`` or
 ``metadata.parquet`` in any folder, with a column ``file_name``, or ``X_file_name``, ``file_names``, ``X_file_names`` for rows of
-several pictures, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that only some file
+several images, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that only some file
 systems would tell apart (``pairing``) are what they mean elsewhere. They are read on every scheme alike, and in archives.
 
 Where ``datasets`` fails as a whole, a row here costs no more than itself, and is counted and named: one that cannot be read,
-names no picture or one that is not there. Several rows of one picture are all kept.
+names no image or one that is not there. Several rows of one image are all kept.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives
 from arot_assets.datasets.encodings import read_text
-from arot_assets.datasets.objects import FolderMetadata, Told, extensions, is_taken
+from arot_assets.datasets.objects import FolderMetadata, ListingNotes, extensions, is_taken
 from arot_assets.datasets.pairing import unicode_form, without_case
 from arot_assets.datasets.sidecars import BAD_SIDECAR, as_base64
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
@@ -57,7 +57,7 @@ def metadata_files(found: pa.Table) -> pa.Table:
 def folder_metadata(
     storage: Storage, found: pa.Table, medium: Medium, rules: Archives, known: FolderMetadata | None = None
 ) -> FolderMetadata:
-    """What the metadata files among these objects say of the pictures among them.
+    """What the metadata files among these objects say of the images among them.
 
     Args:
         storage: reaches them.
@@ -78,7 +78,7 @@ def folder_metadata(
     reading = _Reading()
     taken = [uri for uri in _nearest_first(seen) if reading.take(storage, uri, names)]
     said = {uri: text for uri, text in reading.texts(rules) if text is not None}
-    return FolderMetadata(said, seen, taken, Told(dict(reading.ignored), tuple(reading.problems)), stamp)
+    return FolderMetadata(said, seen, taken, ListingNotes(dict(reading.ignored), tuple(reading.problems)), stamp)
 
 
 def seen_files(files: pa.Table) -> dict[str, list[Any]]:
@@ -92,15 +92,15 @@ def _stamp(seen: Mapping[str, Any], images: Sequence[str], rules: Archives) -> s
 
 
 def _nearest_first(uris: Iterable[str]) -> list[str]:
-    """Files in deeper folders before others that may speak of the same pictures."""
+    """Files in deeper folders before others that may speak of the same images."""
     return sorted(uris, key=lambda uri: (-uri.count("/"), uri))
 
 
 class _Names:
-    """Pictures by their paths.
+    """Images by their paths.
 
     Args:
-        uris: of the pictures.
+        uris: of the images.
     """
 
     def __init__(self, uris: Iterable[str]) -> None:
@@ -108,7 +108,7 @@ class _Names:
         self._folded: list[dict[str, list[str]]] = []
 
     def find(self, folder: str, name: str) -> str | None:
-        """The picture that a row means, None if there is none, or more than one."""
+        """The image that a row means, None if there is none, or more than one."""
         path = _joined(folder, name)
         for exact in (f"{folder}/{name}", path):
             if exact in self._exact:
@@ -146,7 +146,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def take(self, storage: Storage, uri: str, names: _Names) -> bool:
-        """Read one file; gives whether it is one that names pictures."""
+        """Read one file; returns whether it is one that names images."""
         folder = COMMIT.sub(r"\1", uri).rpartition("/")[0]
         lost: list[str] = []
         unreadable: list[str] = []
@@ -173,7 +173,7 @@ class _Reading:
         except StorageError as error:
             self.problems.append(str(error))
         if not named:
-            if not uri.lower().endswith(".parquet"):  # a Parquet file of pictures may be called so too
+            if not uri.lower().endswith(".parquet"):  # a Parquet file of images may be called so too
                 self.problems.append(f"{uri}: no row has a {FILE_NAME}, so it says nothing of the images beside it")
             return False
         self._tell(uri, UNREADABLE, unreadable, "rows that cannot be read, or name no file: ")
@@ -187,7 +187,7 @@ class _Reading:
             self.problems.append(f"{uri}: {len(which):,} {text}{', '.join(which[:SHOWN])}{more}")
 
     def texts(self, rules: Archives) -> Iterator[tuple[str, str | None]]:
-        """What is said of each picture."""
+        """What is said of each image."""
         caption = choose(self.columns, rules.caption_column, CAPTION_COLUMNS)
         tags = choose(self.columns, rules.tags_column, TAGS_COLUMNS)
         for uri, texts in self.rows.items():
@@ -223,7 +223,7 @@ def _names_in(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _merged(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several rows of one picture as one: where they differ, a column has a list."""
+    """Several rows of one image as one: where they differ, a column has a list."""
     if len(rows) == 1:
         return rows[0]
     merged: dict[str, Any] = {}

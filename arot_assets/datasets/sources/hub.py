@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub as a source: image folders, pictures in Parquet, WebDataset tars.
+"""Datasets of the Hugging Face Hub as a source: image folders, images in Parquet, WebDataset tars.
 
 Belongs here: which files of a repository are data, and at which commit. Does not belong here: image folders and archives
 (``folder_metadata.py``, ``archives.py``), asking the Hub (``resources.storage.hub.backend``).

@@ -1,6 +1,6 @@
 """Which state of a source a listing is of.
 
-Belongs here: the commit that a data set of the Hub is at, and the text that tells one state of a source from another. Does not
+Belongs here: the commit that a dataset of the Hub is at, and the text that tells one state of a source from another. Does not
 belong here: listing it (``hub.py``, ``url_list.py``, ``listing.py``).
 """
 
@@ -14,7 +14,7 @@ from resources.storage.hub.address import parse
 from resources.storage.hub.backend import HubBackend
 
 
-class Pinned(NamedTuple):
+class PinnedSource(NamedTuple):
     """A state of a source.
 
     Attributes:
@@ -28,7 +28,7 @@ class Pinned(NamedTuple):
     signature: str | None
 
 
-def pin(storage: Storage, declaration: DatasetDeclaration) -> Pinned:
+def pin(storage: Storage, declaration: DatasetDeclaration) -> PinnedSource:
     """The state that a source is in now, had cheaply.
 
     Raises:
@@ -38,15 +38,15 @@ def pin(storage: Storage, declaration: DatasetDeclaration) -> Pinned:
     if declaration.is_url_list:
         from arot_assets.datasets.sources.url_list import list_signature
 
-        return Pinned(declaration.root, "", list_signature(reaching(storage, declaration), declaration))
+        return PinnedSource(declaration.root, "", list_signature(reaching(storage, declaration), declaration))
     if declaration.on_hub:
         address = storage.using(HubBackend).client.pinned(parse(declaration.source), "list")
-        return Pinned(address.uri, str(address.revision), _digest(f"{address.uri} {rules}"))
+        return PinnedSource(address.uri, str(address.revision), _digest(f"{address.uri} {rules}"))
     if declaration.opens_archives:
         # what lies in archives cannot be compared without opening them: the archives themselves are
         seen = sorted(repr(tuple(info)) for info in storage.ls(declaration.root))
-        return Pinned(declaration.root, "", _digest("\n".join([rules, *seen])))
-    return Pinned(declaration.root, "", None)
+        return PinnedSource(declaration.root, "", _digest("\n".join([rules, *seen])))
+    return PinnedSource(declaration.root, "", None)
 
 
 def _digest(text: str) -> str:

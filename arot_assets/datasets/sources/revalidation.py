@@ -1,9 +1,9 @@
-"""Whether pictures of a list are still the same at their servers.
+"""Whether images of a list are still the same at their servers.
 
 Belongs here: asking servers for size, time and etag of what is listed, and comparing with what the inventory knows of it.
 Does not belong here: reading the list (``url_list.py``), what becomes of a change (``inventory.py``).
 
-One ``HEAD`` request is sent for each URL, and no picture is fetched.
+One ``HEAD`` request is sent for each URL, and no image is fetched.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ COLUMNS = ("size", "mtime", "etag")
 OPT_OUT = "opt_out"
 
 
-class Seen(NamedTuple):
+class ServerState(NamedTuple):
     """What a server tells of an object; None is what it does not tell."""
 
     size: int | None = None
@@ -52,18 +52,18 @@ def revalidate(
         The inventory so far and the listing, completed. An object is another one where their columns differ.
     """
     source = reaching(storage, declaration)
-    said: dict[str, Seen] = {}
+    said: dict[str, ServerState] = {}
     same: set[str] = set()
     lost: list[str] = []
 
-    def ask(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Seen | StorageError]:
+    def ask(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ServerState | StorageError]:
         try:
             info = source.stat(row["uri"])
         except StorageError as error:
-            return row, Seen() if error.kind == OPT_OUT else error
+            return row, ServerState() if error.kind == OPT_OUT else error
         when = datetime.fromtimestamp(info.mtime, UTC) if info.mtime else None
-        found = Seen(info.size or None, when, info.etag)
-        return row, found if found != Seen() else _known(row)
+        found = ServerState(info.size or None, when, info.etag)
+        return row, found if found != ServerState() else _known(row)
 
     rows = listing.objects.select(["uri", *COLUMNS]).to_pylist()
     with track(f"{declaration.name}: asking servers", len(rows)) as advance:
@@ -74,9 +74,9 @@ def revalidate(
                 continue
             known = _known(row)
             said[row["uri"]] = answer
-            if is_same(known, answer) or (known == Seen() and not again):
+            if is_same(known, answer) or (known == ServerState() and not again):
                 same.add(row["uri"])
-                said[row["uri"]] = Seen(
+                said[row["uri"]] = ServerState(
                     answer.size or known.size, answer.mtime or known.mtime, answer.etag or known.etag
                 )
     problems = listing.problems
@@ -89,22 +89,22 @@ def revalidate(
     return previous, listing
 
 
-def is_same(known: Seen, now: Seen) -> bool:
+def is_same(known: ServerState, now: ServerState) -> bool:
     """Whether two answers are about the same bytes: by the etag, else the time, else the size, whichever both have."""
     if known.etag and now.etag:
         return known.etag.removeprefix("W/") == now.etag.removeprefix("W/")
-    if now == Seen() or known == Seen():
+    if now == ServerState() or known == ServerState():
         return now == known
     if known.mtime and now.mtime and known.mtime != now.mtime:
         return False
     return known.size is None or now.size is None or known.size == now.size
 
 
-def _known(row: Mapping[str, Any]) -> Seen:
-    return Seen(row["size"], row["mtime"], row["etag"])
+def _known(row: Mapping[str, Any]) -> ServerState:
+    return ServerState(row["size"], row["mtime"], row["etag"])
 
 
-def _told(table: pa.Table, said: Mapping[str, Seen]) -> pa.Table:
+def _told(table: pa.Table, said: Mapping[str, ServerState]) -> pa.Table:
     """The table with what was said of these objects, in their present rows; all rows of a listing are present."""
     if not said:
         return table

@@ -29,7 +29,7 @@ from resources.storage import Storage, StorageError
 from resources.storage.http.rules import carries_secret, request_url
 
 URL_COLUMNS = ("image_url", "img_url", "image_uri", "url", "uri", "link")
-"""The one that speaks of a picture goes first: beside it ``url`` is the page."""
+"""The one that speaks of an image goes first: beside it ``url`` is the page."""
 BATCH = 5000
 PROBLEMS_SHOWN = 10
 

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STRIP = 2_000_000
-"""Pixels whose colours are converted at once: most pictures whole, large ones in strips."""
+"""Pixels whose colours are converted at once: most images whole, large ones in strips."""
 
 SAME = 1
 """A profile that moves no colour of a coarse lattice by more than this (of 255) is taken for sRGB and skipped."""
 
 
 def strip_rows(width: int) -> int:
-    """Rows of a picture of that width that are converted at once."""
+    """Rows of an image of that width that are converted at once."""
     return max(1, STRIP // width)
 
 
 def by_strips(
     pixels: NDArray[np.uint8], convert: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    """Convert a picture strip by strip, so that what the steps in between need does not grow with the picture.
+    """Convert an image strip by strip, so that what the steps in between need does not grow with the image.
 
     Args:
         pixels: ``uint8 [H, W, ...]``.
@@ -46,7 +46,7 @@ def by_strips(
 
 
 def to_srgb(image: "Image", icc: bytes | None) -> "Image":
-    """An L, RGB or CMYK picture as sRGB, by its profile; without a (fitting) profile by the usual assumption.
+    """An L, RGB or CMYK image as sRGB, by its profile; without a (fitting) profile by the usual assumption.
 
     Profiles that are damaged or made for another kind of pixels are ignored, as browsers do.
     """
@@ -95,7 +95,7 @@ def profile_name(icc: bytes) -> str | None:
 def _transform(icc: bytes, mode: str) -> Any | None:
     """The transform from a profile to sRGB (perceptual), None where it would change nothing or can't be built.
 
-    Cached by the bytes of the profile: a data set has few. LittleCMS transforms may be used by many threads at once.
+    Cached by the bytes of the profile: a dataset has few. LittleCMS transforms may be used by many threads at once.
     """
     from PIL import Image, ImageCms
 

@@ -1,10 +1,10 @@
 """ComfyUI's ``prompt``: a graph of nodes, read backwards from the sampler.
 
-Belongs here: which sampler made the picture, and following links to its seed, steps, guidance and model.
+Belongs here: which sampler made the image, and following links to its seed, steps, guidance and model.
 Does not belong here: the prompts (``comfyui_texts``), other tools (``generation``).
 
 A graph is ``{id: {"class_type": ..., "inputs": {name: value or [id, output]}}}``. Of several samplers the one is read that an
-output (a saved picture, else a shown one) depends on and that depends on no other: later ones refine its picture.
+output (a saved image, else a shown one) depends on and that depends on no other: later ones refine its image.
 """
 
 import re
@@ -88,7 +88,7 @@ def _samplers(graph: Graph) -> list[str]:
 
 
 def _samples(inputs: Inputs) -> bool:
-    """Whether a node has what only samplers have: prompts, and noise or a picture to start from."""
+    """Whether a node has what only samplers have: prompts, and noise or an image to start from."""
     sides = any(name in ("positive", "conditioning") or is_bundle(name) for name in inputs)
     starts = {"latent_image", "sigmas", "samples"} & set(inputs)
     tuned = {"sampler_name", "sampler", "steps", "guider", *_SEED} & set(inputs)
@@ -115,7 +115,7 @@ def _setting(graph: Graph, start: str, names: tuple[str, ...], kind: Kind, via: 
     for inputs in _behind(graph, start, via):
         for name in names:
             value = inputs.get(name)
-            if isinstance(value, dict):  # a file chooser: the name and a picture of it
+            if isinstance(value, dict):  # a file chooser: the name and an image of it
                 value = value.get("content")
             found = _scalar(graph, value, names, kind) if is_link(value) and name not in via else value
             if isinstance(found, kind) and not isinstance(found, bool) and found != "":

@@ -28,7 +28,7 @@ __all__ = ["MAX_MEGAPIXELS", "DecodeError", "decode", "thumbnail"]
 Pixels = NDArray[np.uint8]
 
 _HARMLESS = ("unknown JFIF revision", "Invalid SOS parameters", "extraneous bytes before marker 0xd9")
-"""libjpeg warnings that a picture can give whose pixels are all right; such a file is tidied and decoded strictly again."""
+"""libjpeg warnings that an image can give whose pixels are all right; such a file is tidied and decoded strictly again."""
 
 
 _MIRROR = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
@@ -36,27 +36,27 @@ _MIRROR = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 
 
 def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
-    """Decode a picture for measuring.
+    """Decode an image for measuring.
 
     Args:
         data: the file.
-        max_megapixels: refuse larger pictures from their header.
+        max_megapixels: refuse larger images from their header.
 
     Returns:
         ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255: upright, over white, sRGB.
 
     Raises:
-        DecodeError: not a picture, too large, or not whole. Nothing else is raised, whatever the bytes.
+        DecodeError: not an image, too large, or not whole. Nothing else is raised, whatever the bytes.
     """
     return _decode(data, max_megapixels, None)
 
 
 def thumbnail(data: bytes, side: int, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
-    """Decode a picture for looking at, by the same colour rules; JPEG is scaled while it is decoded.
+    """Decode an image for looking at, by the same colour rules; JPEG is scaled while it is decoded.
 
     Args:
         data: the file.
-        side: longest side of the result, in pixels; smaller pictures are not enlarged.
+        side: longest side of the result, in pixels; smaller images are not enlarged.
         max_megapixels: as in ``decode``.
 
     Returns:
@@ -94,7 +94,7 @@ def _decode(data: bytes, max_megapixels: float, side: int | None) -> Pixels:
 
 
 def _jpeg(data: bytes, header: Header, side: int | None) -> Pixels:
-    """Strict: a picture with missing or damaged parts fails instead of being filled with gray."""
+    """Strict: an image with missing or damaged parts fails instead of being filled with gray."""
     width, height = 0, 0
     if side is not None and header.width and header.height:
         width, height = _fit(header.width, header.height, side)
@@ -223,7 +223,7 @@ def _from_pillow(image: "Image", header: Header) -> Pixels:
 
 
 def _parts(image: "Image", header: Header) -> "tuple[Image, Pixels | None]":
-    """The opaque colours (L, RGB or CMYK) and the alpha of a picture."""
+    """The opaque colours (L, RGB or CMYK) and the alpha of a image."""
     from PIL import Image
 
     if image.mode.startswith("I;16"):

@@ -5,8 +5,8 @@ Does not belong here: the rules of each format (``formats``), pixels (``decode``
 
 A probe reads the header and checks that the file is whole: all segments, chunks, strips or boxes are there and their
 checksums hold. It decodes only where a format has no such structure, where the structure contradicts itself, or where the
-lowest bits of a picture may hold text (``stealth``). Damage inside the compressed pixels that leaves the structure intact
-shows when the picture is decoded.
+lowest bits of an image may hold text (``stealth``). Damage inside the compressed pixels that leaves the structure intact
+shows when the image is decoded.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ from arot_assets.media.image.generation import generation
 from arot_assets.media.image.stealth import hidden_text
 
 TINY_SIDE = 16
-"""Pictures with a shorter side below this many pixels are noted as ``tiny``: less than one patch of a vision model."""
+"""Images with a shorter side below this many pixels are noted as ``tiny``: less than one patch of a vision model."""
 
 EXTREME_ASPECT = 8.0
-"""Pictures longer than this many times their shorter side are noted as ``extreme_aspect``: training buckets end at 4:1."""
+"""Images longer than this many times their shorter side are noted as ``extreme_aspect``: training buckets end at 4:1."""
 
 NOTES: Mapping[str, str] = {
     "extension_mismatch": "the extension belongs to another format than the content",
     "animated": "an animation; its first frame is used",
-    "multi_page": "several pages or pictures; the first is used",
+    "multi_page": "several pages or images; the first is used",
     "tiny": f"the shorter side is below {TINY_SIDE} pixels",
     "extreme_aspect": f"one side is more than {EXTREME_ASPECT:g} times the other",
-    "trailing_data": "more bytes after the end of the picture",
+    "trailing_data": "more bytes after the end of the image",
     "bad_checksum": "a checksum is wrong, though the pixels are intact",
     "bad_metadata": "embedded metadata (an ICC profile, EXIF) can't be read and is ignored",
 }
@@ -72,7 +72,7 @@ class ImageProbe:
         format: JPEG, PNG, WEBP ..., also of what is unsupported (JXL, SVG, MP4 ...); None if unknown.
         mode: Pillow's name of the stored pixels (RGB, L, P, CMYK, RGBA, LA, I;16 ...).
         width, height: in pixels, after EXIF orientation.
-        n_frames: frames or pages, 1 for a still picture.
+        n_frames: frames or pages, 1 for a still image.
         has_alpha: some pixel may be transparent.
         icc_profile: what the embedded profile calls itself, None without one.
         generation: what a generator wrote into the file, see ``media.image.generation``.
@@ -97,7 +97,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Ima
     Args:
         data: the whole file.
         name: its name, path or URI; only the extension is looked at, to be compared with the content.
-        max_megapixels: larger pictures are ``unsupported``, refused from their header.
+        max_megapixels: larger images are ``unsupported``, refused from their header.
 
     Returns:
         A probe for any bytes; nothing is raised.

@@ -1,13 +1,13 @@
 """Text hidden in the lowest bits of the pixels ("stealth pnginfo"), by which NovelAI and others survive the loss of metadata.
 
-Belongs here: finding and reading it, at next to no cost for the pictures that have none.
+Belongs here: finding and reading it, at next to no cost for the images that have none.
 Does not belong here: what the text means (``generation``).
 
 The bits run down the columns from the left, one a pixel in alpha or three in red, green and blue, most significant first: a
 signature of 15 bytes, the length of the text in bits (32 bits), then the text, plain or packed by gzip.
 
 PNG: in the first column each filter of a row needs only the byte above (the left neighbour is 0, so Paeth's choice is the byte
-above), so a row at a time is inflated for as long as the signature holds: one or two rows for almost every picture, about 0.1 ms
+above), so a row at a time is inflated for as long as the signature holds: one or two rows for almost every image, about 0.1 ms
 for 1216 x 832 pixels. WebP can only be decoded whole (20 ms for that size), so it is asked only where it is lossless and has
 alpha, up to ``MAX_WEBP_PIXELS``; in lossy WebP with a lossless alpha plane, the text is not looked for.
 """
@@ -36,7 +36,7 @@ _SLICE = 4096
 
 
 def hidden_text(data: bytes, header: Header) -> str | None:
-    """The text hidden in a picture's pixels, None without one.
+    """The text hidden in an image's pixels, None without one.
 
     Args:
         data: the whole file.
@@ -48,7 +48,7 @@ def hidden_text(data: bytes, header: Header) -> str | None:
         with open_image(data, header) as image:
             load_whole(image, header)
             pixels: NDArray[np.uint8] = np.asarray(image)
-    except DecodeError:  # damage inside the pixels is told when the picture is decoded
+    except DecodeError:  # damage inside the pixels is told when the image is decoded
         return None
     if pixels.shape[2] == 4 and (text := _read(pixels[..., 3:], _ALPHA)) is not None:
         return text
@@ -56,7 +56,7 @@ def hidden_text(data: bytes, header: Header) -> str | None:
 
 
 def _may_hide(data: bytes, header: Header) -> bool:
-    """Whether the whole picture has to be decoded to know."""
+    """Whether the whole image has to be decoded to know."""
     size = (header.width or 0) * (header.height or 0)
     if 3 * size < 8 * (_SIGNATURE + _LENGTH) or header.n_frames > 1:
         return False
@@ -125,7 +125,7 @@ def _idat(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_lossless(data: bytes) -> bool:
-    """Whether a WebP's picture is stored without loss."""
+    """Whether a WebP's image is stored without loss."""
     at = 12
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)

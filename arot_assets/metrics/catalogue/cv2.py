@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CLIP = 2  # gray levels from the end of the scale that count as clipped: JPEG leaves ripples of this size
 WORKING_SIDE = 512  # pixels: the smallest size that image generators are trained at
 BORDER_RANGE = 16  # gray levels within a line of a border, and between the lines of one: twice the ripple of JPEG q75
-GRAY_SHARE = 1e-4  # of the pixels may be coloured in a grayscale picture
+GRAY_SHARE = 1e-4  # of the pixels may be coloured in a grayscale image
 
 _EIGHT = (
     Column("edge_density", pa.float32(), "share of edge pixels times 255 (Canny 100/200 of OpenCV), 0-255", 0, 255),
@@ -44,8 +44,8 @@ _MORE = (
            "as noise; 0 below 3 x 3 pixels", 0, 427),
     Column("sharpness", pa.float32(), "root mean square of the Laplacian (the four neighbours minus 4 times the pixel) after "
            "averaging by area down to a long side of 512 pixels, over what is left without its outermost rows and columns, whose "
-           "neighbours are not all there; gray levels. Copies of one picture between 512 and 1024 pixels differ: by a fifth as a "
-           "rule, by 27 % at most on our examples, since averaging by a ratio that is not whole blurs more; compare pictures of "
+           "neighbours are not all there; gray levels. Copies of one image between 512 and 1024 pixels differ: by a fifth as a "
+           "rule, by 27 % at most on our examples, since averaging by a ratio that is not whole blurs more; compare images of "
            "one size. Below 512 pixels nothing is averaged and the value depends on the size; 0 below 3 x 3 pixels", 0, 1020),
     Column("colourfulness", pa.float32(), "Hasler and Suesstrunk 2003: 0 gray, 15 slightly, 45 averagely, 82 highly, "
            "above 109 extremely colourful", 0, 300),
@@ -58,7 +58,7 @@ _MORE = (
     Column("is_grayscale", pa.bool_(), "whether at most 1 pixel in 10,000 has channels more than 8 levels apart"),
     *(
         Column(f"border_{side}", pa.float32(), f"share of the {of} that a plain bar at the {side} covers (letterbox, margin), "
-               "0-1; a picture of one level is all border: 1", 0, 1)
+               "0-1; an image of one level is all border: 1", 0, 1)
         for side, of in (("top", "height"), ("bottom", "height"), ("left", "width"), ("right", "width"))
     ),
 )  # fmt: skip

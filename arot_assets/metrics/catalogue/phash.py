@@ -3,14 +3,14 @@
 The algorithm, exact to the bit on every machine because all of it is integer arithmetic:
 
 1. gray levels by BT.601 (OpenCV's rounding);
-2. exact area average of the whole picture, whatever its shape, to 32 x 32 cells, rounded to 1/256 of a level;
+2. exact area average of the whole image, whatever its shape, to 32 x 32 cells, rounded to 1/256 of a level;
 3. the 8 x 8 lowest coefficients of their two-dimensional DCT-II (orthonormal, cosines rounded to 2**-14);
 4. bit ``8 u + v`` (0 the lowest) tells whether coefficient ``(u, v)`` (u vertical, v horizontal frequency) is above the
    median of the 63 coefficients without ``(0, 0)``. Bit 0 would only hold the mean brightness: it is always 0.
 
-``mirrored`` is the hash of the picture flipped left to right: its coefficients are the same with the sign of odd v turned.
-Two pictures are near duplicates when ``bit_count(xor(a.phash, b.phash)) <= 6``, or 10 to find more; a mirrored copy when
-``bit_count(xor(a.mirrored, b.phash))`` is. A picture of one level has the hash 0: compare such hashes with care.
+``mirrored`` is the hash of the image flipped left to right: its coefficients are the same with the sign of odd v turned.
+Two images are near duplicates when ``bit_count(xor(a.phash, b.phash)) <= 6``, or 10 to find more; a mirrored copy when
+``bit_count(xor(a.mirrored, b.phash))`` is. An image of one level has the hash 0: compare such hashes with care.
 """
 
 from functools import cache
@@ -39,7 +39,7 @@ COSINE = 1 << 14
             "cosines rounded to 2^-14, bit 8 u + v (0 the lowest) tells whether coefficient (u, v), u the vertical and v the "
             "horizontal frequency, 0-7, is above the median of the 63 without (0, 0), whose bit is 0",
         ),
-        Column("mirrored", pa.uint64(), "the same hash of the picture flipped left to right"),
+        Column("mirrored", pa.uint64(), "the same hash of the image flipped left to right"),
     ],
 )
 def phash(image: Image) -> Row:

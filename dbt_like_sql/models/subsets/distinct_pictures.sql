@@ -1,6 +1,6 @@
 {{ config(tags=['subset']) }}
 
--- One sample of each picture: equal perceptual hashes, mirrored or not, are one picture, and the largest copy stays.
+-- One sample of each image: equal perceptual hashes, mirrored or not, are one image, and the largest copy stays.
 -- Hashes a few bits apart count as different here.
 select clean.*
 from {{ ref('clean') }} as clean
@@ -9,4 +9,4 @@ where phash.status = 'ok'  -- hashed
 qualify row_number() over (
     partition by least(phash.phash, phash.mirrored)
     order by clean.width * clean.height desc, clean.sample_id
-) = 1  -- largest copy of a picture
+) = 1  -- largest copy of an image

@@ -11,7 +11,7 @@ from typing import IO
 
 from resources.storage.backend import Backend
 from resources.storage.http import rules
-from resources.storage.http.client import Answer, HttpClient
+from resources.storage.http.client import HttpClient, HttpResponse
 from resources.storage.http.failures import HttpFailure
 from resources.storage.http.settings import HttpSettings
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError
@@ -132,7 +132,7 @@ class HttpBackend(Backend):
             raise StorageError(f"cannot read '{rules.redacted(uri)}': it changed while it was read; read it again")
         return answer.data
 
-    def _look(self, uri: str) -> Answer:
+    def _look(self, uri: str) -> HttpResponse:
         try:
             answer = self.client.head(uri)
             if answer.total is not None:
@@ -143,7 +143,7 @@ class HttpBackend(Backend):
         return self.client.get(uri, 0, 1)
 
 
-def _info(uri: str, answer: Answer) -> ObjectInfo:
+def _info(uri: str, answer: HttpResponse) -> ObjectInfo:
     return ObjectInfo(
         uri, answer.total or 0, rules.http_date(answer.headers.get("Last-Modified")), rules.etag(answer.headers)
     )

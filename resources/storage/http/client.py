@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from resources.retry import Retry
 from resources.storage.http import rules
-from resources.storage.http.connections import PrivateAddress, Watch, pool_manager, watched
+from resources.storage.http.connections import Patience, PrivateAddress, pool_manager, watched
 from resources.storage.http.failures import HttpFailure, failed_exchange, failed_status
 from resources.storage.http.settings import HttpSettings
 from resources.storage.http.transfer import Transfer
@@ -59,7 +59,7 @@ class _Budget:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What a server said of an object.
 
     Attributes:
@@ -86,22 +86,24 @@ class HttpClient:
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
-    def head(self, uri: str) -> Answer:
+    def head(self, uri: str) -> HttpResponse:
         """The headers of an object.
 
         Raises:
             HttpFailure: they cannot be had.
         """
 
-        def take(response: BaseHTTPResponse) -> Answer:
+        def take(response: BaseHTTPResponse) -> HttpResponse:
             if response.status != 200:
                 raise failed_status(response.status, response.headers.get("Retry-After"))
             length = response.headers.get("Content-Length", "")
-            return Answer(200, response.headers, total=int(length) if length.isdecimal() else None)
+            return HttpResponse(200, response.headers, total=int(length) if length.isdecimal() else None)
 
         return self._persist(lambda budget: self._exchange("HEAD", uri, {}, take, budget), lambda: 0)
 
-    def get(self, uri: str, start: int = 0, end: int | None = None, known: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self, uri: str, start: int = 0, end: int | None = None, known: Mapping[str, str] | None = None
+    ) -> HttpResponse:
         """The bytes of an object from ``start`` to ``end`` (not included; None: to its end).
 
         Args:
@@ -112,9 +114,9 @@ class HttpClient:
         """
         transfer = Transfer(start, end, self.settings.max_bytes, dict(known or {}))
 
-        def once(budget: _Budget) -> Answer:
+        def once(budget: _Budget) -> HttpResponse:
             status, headers = self._exchange("GET", uri, transfer.headers, transfer.take, budget)
-            return Answer(status, headers, transfer.result(), transfer.total, budget.opt_out)
+            return HttpResponse(status, headers, transfer.result(), transfer.total, budget.opt_out)
 
         return self._persist(once, lambda: transfer.most)
 
@@ -179,7 +181,7 @@ class HttpClient:
         budget: _Budget,
     ) -> tuple[T | None, str | None]:
         """One request to one server: what ``take`` makes of the answer, or where it redirects to."""
-        watch = Watch(self.settings, budget.seconds)
+        watch = Patience(self.settings, budget.seconds)
         response: BaseHTTPResponse | None = None
         try:
             with watched(watch):

@@ -4,7 +4,7 @@ Belongs here: which addresses are connected to, and giving up on a server that s
 is asked and what the answers mean (``http_client.py``).
 
 The address that is checked is the one that the socket is connected to: a name that resolves to another address a moment
-later, or a redirect, gains nothing. A socket asks its ``Watch`` before each receive, so that headers, bodies and chunks
+later, or a redirect, gains nothing. A socket asks its ``Patience`` before each receive, so that headers, bodies and chunks
 that come byte by byte are noticed alike.
 """
 
@@ -32,7 +32,7 @@ class PrivateAddress(Exception):
     """A host that has private, loopback or link-local addresses only."""
 
 
-class Watch:
+class Patience:
     """How much longer one exchange may take.
 
     Args:
@@ -86,7 +86,7 @@ _current = threading.local()
 
 
 @contextmanager
-def watched(watch: Watch) -> Iterator[None]:
+def watched(watch: Patience) -> Iterator[None]:
     """Within it, the sockets that this thread reads from mind this watch."""
     _current.watch = watch
     try:
@@ -99,7 +99,7 @@ class _Watched:
     """Mixed into a socket: every receive minds the watch of its thread."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        watch: Watch = _current.watch
+        watch: Patience = _current.watch
         self.settimeout(watch.seconds())  # type: ignore[attr-defined]
         try:
             count: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
@@ -125,7 +125,7 @@ def connect(connection: HTTPConnection, allow_private: bool) -> socket.socket:
         PrivateAddress: none of the addresses is allowed.
         NameResolutionError, ConnectTimeoutError, NewConnectionError: as urllib3 tells them.
     """
-    watch: Watch = _current.watch
+    watch: Patience = _current.watch
     try:
         found = socket.getaddrinfo(connection.host.strip("[]"), connection.port, 0, socket.SOCK_STREAM)
     except socket.gaierror as error:

@@ -19,7 +19,7 @@ from urllib3.exceptions import (
 )
 
 from resources.retry import retry_after
-from resources.storage.http.connections import PrivateAddress, Watch
+from resources.storage.http.connections import Patience, PrivateAddress
 from resources.storage.http.rules import redacted
 from resources.storage.http.settings import ALLOW_PRIVATE_VARIABLE
 from resources.storage.objects import StorageError
@@ -90,7 +90,7 @@ def failed_status(status: int, asked_to_wait: str | None) -> HttpFailure:
     return HttpFailure("rejected", said)
 
 
-def failed_exchange(error: BaseException, watch: Watch, began: bool) -> HttpFailure:
+def failed_exchange(error: BaseException, watch: Patience, began: bool) -> HttpFailure:
     """What an error of urllib3 means.
 
     Args:

@@ -59,5 +59,5 @@ class HttpSettings(BaseModel):
     @property
     def agent(self) -> str:
         """The ``User-Agent``: says what this is."""
-        default = f"arot/{importlib.metadata.version('arot')} (fetches files listed by its user for an image data set)"
+        default = f"arot/{importlib.metadata.version('arot')} (fetches files listed by its user for an image dataset)"
         return self.user_agent or os.environ.get(USER_AGENT_VARIABLE) or default

@@ -2,7 +2,7 @@
 
 Belongs here: taking an address apart and putting it together. Does not belong here: asking the Hub (``hub_client.py``).
 
-Without a kind a data set is meant: this is where ``huggingface_hub`` would take a model. A revision is a branch, a tag or a
+Without a kind a dataset is meant: this is where ``huggingface_hub`` would take a model. A revision is a branch, a tag or a
 commit; a slash in it is written ``%2F``, but ``refs/pr/N`` and ``refs/convert/NAME`` may be written as they are.
 """
 

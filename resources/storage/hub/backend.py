@@ -1,6 +1,6 @@
 """Files of the Hugging Face Hub: ``hf://[datasets|models|spaces/]owner/repo[@revision][/path]``.
 
-Belongs here: the backend of this scheme. Does not belong here: requests (``hub_client.py``), what a data set of the Hub means
+Belongs here: the backend of this scheme. Does not belong here: requests (``hub_client.py``), what a dataset of the Hub means
 as a source (``arot_assets.datasets.sources.hub``), publishing (``arot_assets.exports``).
 
 A listing is of one commit, whatever happens meanwhile. The etag of a file is the hash of its content: SHA-256 (64 digits) of
@@ -12,7 +12,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeGuard
 
-from resources.storage.backend import SMALL_BYTES, Backend, Files, Pending
+from resources.storage.backend import SMALL_BYTES, Backend, Files, PendingCopy
 from resources.storage.hub.address import SCHEME, HubAddress, parse
 from resources.storage.hub.client import Content, HubClient
 from resources.storage.hub.settings import HubSettings
@@ -154,8 +154,8 @@ class HubBackend(Backend):
         self.client.pinned(address.child(""), "write")
 
     def bring(
-        self, files: Files, pending: Iterable[Pending], threads: int
-    ) -> Generator[tuple[Pending, int | StorageError | None], None, None]:
+        self, files: Files, pending: Iterable[PendingCopy], threads: int
+    ) -> Generator[tuple[PendingCopy, int | StorageError | None], None, None]:
         """See ``Backend``; in few commits, the files of which lie on this machine's disk until it is made."""
         return bring(self.client, files, pending, threads)
 

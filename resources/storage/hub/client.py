@@ -174,7 +174,7 @@ class HubClient:
         return self._ask(address, "read", once)
 
     def download(self, address: HubAddress, path: Path) -> int:
-        """Write a file of the Hub to one of this machine as its bytes come; gives their number.
+        """Write a file of the Hub to one of this machine as its bytes come; returns their number.
 
         A connection that breaks is taken up where it broke. Name a commit: a branch may move on in between.
 
@@ -338,7 +338,7 @@ class HubClient:
         Args:
             address: the repository and its branch.
             message: one line.
-            changes: called with the commit that the branch is at; gives path -> content of the files to write, and the
+            changes: called with the commit that the branch is at; returns path -> content of the files to write, and the
                 paths of those to delete. It is called again when somebody else committed meanwhile, so that nothing that
                 it decides is decided on an old state.
             description: more lines.

@@ -1,7 +1,7 @@
 """Many files of the Hub at once: few commits instead of one a file.
 
 Belongs here: how much goes into one commit, and what need not go into it. Does not belong here: the commit itself
-(``client.py``), which files differ (``resources.storage.transfer``), data sets with a card (``arot_assets.exports``).
+(``client.py``), which files differ (``resources.storage.transfer``), datasets with a card (``arot_assets.exports``).
 """
 
 import posixpath
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from resources.parallel import ordered_map
-from resources.storage.backend import Files, Pending, fetch
+from resources.storage.backend import Files, PendingCopy, fetch
 from resources.storage.hub.address import parse
 from resources.storage.hub.client import Content, HubClient
 from resources.storage.objects import ObjectInfo, StorageError, content_is, explain
@@ -28,8 +28,8 @@ def content_tag(info: ObjectInfo) -> str | None:
 
 
 def bring(
-    client: HubClient, files: Files, pending: Iterable[Pending], threads: int
-) -> Generator[tuple[Pending, int | StorageError | None], None, None]:
+    client: HubClient, files: Files, pending: Iterable[PendingCopy], threads: int
+) -> Generator[tuple[PendingCopy, int | StorageError | None], None, None]:
     """See ``Backend.bring``.
 
     Raises:
@@ -77,8 +77,8 @@ def _all_of(additions: dict[str, Content], _: str) -> tuple[Mapping[str, Content
     return additions, ()
 
 
-def _batches(items: Iterable[Pending]) -> Iterator[list[Pending]]:
-    batch: list[Pending] = []
+def _batches(items: Iterable[PendingCopy]) -> Iterator[list[PendingCopy]]:
+    batch: list[PendingCopy] = []
     size = 0
     for item in items:
         batch.append(item)
@@ -90,7 +90,7 @@ def _batches(items: Iterable[Pending]) -> Iterator[list[Pending]]:
         yield batch
 
 
-def _at_hand(files: Files, item_and_place: tuple[Pending, Path]) -> Path | StorageError | None:
+def _at_hand(files: Files, item_and_place: tuple[PendingCopy, Path]) -> Path | StorageError | None:
     """A local file of what is to be brought; None if it is there already; why it cannot be had."""
     (source, _, there), place = item_and_place
     try:

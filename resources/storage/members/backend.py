@@ -1,4 +1,4 @@
-"""What lies in archives, as objects of their own: files in a tar or zip, pictures in the rows of a Parquet file; read only.
+"""What lies in archives, as objects of their own: files in a tar or zip, images in the rows of a Parquet file; read only.
 
 Belongs here: the backend of ``<archive>!/<member>``, over any scheme that the archive is on. Does not belong here: the kinds of
 archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``member_address.py``).
@@ -30,7 +30,7 @@ PAGE = 5000
 
 
 @dataclass
-class Opened:
+class OpenArchive:
     """An archive that is open.
 
     Attributes:
@@ -56,7 +56,7 @@ class MembersBackend(Backend):
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._opened: OrderedDict[str, OpenArchive] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -121,7 +121,7 @@ class MembersBackend(Backend):
         """See ``Backend``."""
         return io.BytesIO(self.read(uri))
 
-    def opened(self, archive: str) -> Opened:
+    def opened(self, archive: str) -> OpenArchive:
         """An archive, open.
 
         Raises:
@@ -142,7 +142,7 @@ class MembersBackend(Backend):
                     self._opening.pop(gone, None)
             return made
 
-    def _still(self, known: Opened) -> bool:
+    def _still(self, known: OpenArchive) -> bool:
         if (
             self._files.backend(known.info.uri).path(known.info.uri) is None
             and time.monotonic() - known.asked < SURE_SECONDS
@@ -151,14 +151,14 @@ class MembersBackend(Backend):
         known.asked = time.monotonic()
         return self._files.stat(known.info.uri)[1:] == known.info[1:]
 
-    def _open(self, archive: str) -> Opened:
+    def _open(self, archive: str) -> OpenArchive:
         import zipfile
 
         import pyarrow as pa
 
         info = self._files.stat(archive)
         try:
-            return Opened(info, self._reader(info))
+            return OpenArchive(info, self._reader(info))
         except (pa.ArrowException, zipfile.BadZipFile, ValueError, MemberError) as error:
             raise broken(archive, str(error)) from error
         except OSError as error:
@@ -185,7 +185,7 @@ class MembersBackend(Backend):
         return TarMembers(unpacked(info, partial(self._files.open, info.uri), cache))
 
 
-def members_of(opened: Opened) -> Iterator[ObjectInfo]:
+def members_of(opened: OpenArchive) -> Iterator[ObjectInfo]:
     """What an open archive holds and can be read; the size of a Parquet cell is not known before it is read: 0."""
     archive = opened.info
     for entry in opened.content.entries():

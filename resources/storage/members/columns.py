@@ -1,9 +1,9 @@
-"""Which columns of a table hold pictures, in whatever shape people write them.
+"""Which columns of a table hold images, in whatever shape people write them.
 
-Belongs here: the places of a schema that can hold a picture, and which of them do. Does not belong here: reading the file
+Belongs here: the places of a schema that can hold an image, and which of them do. Does not belong here: reading the file
 (``parquet.py``).
 
-A picture is bytes, or text in base64; by itself, in a struct (``{bytes, path}`` is the ``Image`` of ``datasets``), in a list of
+An image is bytes, or text in base64; by itself, in a struct (``{bytes, path}`` is the ``Image`` of ``datasets``), in a list of
 those, or in a struct around them. Dictionaries, large and view types are what they hold.
 """
 
@@ -18,23 +18,23 @@ from typing import Any
 import pyarrow as pa
 
 USUAL_NAMES = frozenset(
-    "image images img imgs jpg jpeg png webp picture pictures photo photos pixels_file image_bytes img_bytes image_data "
+    "image images img imgs jpg jpeg png webp image images photo photos pixels_file image_bytes img_bytes image_data "
     "image_content jpg_bytes png_bytes bytes content".split()
 )
-"""Columns of plain bytes that hold pictures when nothing in the file says which do; of a name with dots the last part, too."""
+"""Columns of plain bytes that hold images when nothing in the file says which do; of a name with dots the last part, too."""
 BYTES = "bytes"
 STARTS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"8BPS"),
     *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"qoif", b"P5", b"P6"),
 )
-"""First bytes of the formats of pictures; WebP, AVIF and HEIF have theirs further on."""
+"""First bytes of the formats of images; WebP, AVIF and HEIF have theirs further on."""
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=-]+)*;base64,")
 OTHER_FEATURES = frozenset({"Audio", "Video", "Pdf", "Nifti"})
 
 
 @dataclass(frozen=True)
-class Place:
-    """Somewhere in a row that can hold pictures.
+class ImageColumn:
+    """Somewhere in a row that can hold images.
 
     Attributes:
         name: the path to it by names, with dots; without the ``bytes`` of a struct.
@@ -60,7 +60,7 @@ class Place:
         return self.column if self.is_list else ".".join((self.column, *self.before_list))
 
     def of(self, value: Any, item: int) -> Any:
-        """The picture in a value of the column; None if there is none."""
+        """The image in a value of the column; None if there is none."""
         for step in self.before_list:
             value = None if value is None else value.get(step)
         if self.is_list:
@@ -70,13 +70,13 @@ class Place:
         return value
 
 
-def places(schema: pa.Schema) -> list[Place]:
-    """Every place that can hold pictures: bytes, and text."""
-    return [place for field in schema for place in _below(field.type, Place(field.name, field.name))]
+def places(schema: pa.Schema) -> list[ImageColumn]:
+    """Every place that can hold images: bytes, and text."""
+    return [place for field in schema for place in _below(field.type, ImageColumn(field.name, field.name))]
 
 
-def picture_places(schema: pa.Schema, found: list[Place]) -> list[Place]:
-    """Those that hold pictures: what the ``Image`` feature of ``datasets`` marks, else structs of ``bytes``; and plain bytes with
+def picture_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageColumn]:
+    """Those that hold images: what the ``Image`` feature of ``datasets`` marks, else structs of ``bytes``; and plain bytes with
     a usual name. Text is never taken by its name: it may be an address.
     """
     marked, others = _features(schema)
@@ -90,7 +90,7 @@ def picture_places(schema: pa.Schema, found: list[Place]) -> list[Place]:
 
 
 def as_picture(value: Any) -> bytes | None:
-    """The bytes of a picture, itself or in base64; None if it is none by its first bytes."""
+    """The bytes of an image, itself or in base64; None if it is none by its first bytes."""
     if isinstance(value, str):
         match = DATA_URI.match(value)
         text = value[match.end() :] if match else value
@@ -107,8 +107,8 @@ def _is_picture(data: bytes) -> bool:
     return data.startswith(STARTS) or webp or data[4:8] == b"ftyp"
 
 
-def _below(kind: pa.DataType, at: Place) -> Iterator[Place]:
-    """The places below one. A list in a list is none: nobody would know what its pictures are."""
+def _below(kind: pa.DataType, at: ImageColumn) -> Iterator[ImageColumn]:
+    """The places below one. A list in a list is none: nobody would know what its images are."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -123,18 +123,18 @@ def _below(kind: pa.DataType, at: Place) -> Iterator[Place]:
                 if at.is_list
                 else {"before_list": (*at.before_list, field.name)}
             )
-            yield from _below(field.type, Place(**{**at.__dict__, **steps, "name": name, "is_struct": image}))
+            yield from _below(field.type, ImageColumn(**{**at.__dict__, **steps, "name": name, "is_struct": image}))
     elif _is_list(kind):
         if not at.is_list:
-            yield from _below(kind.value_type, Place(**{**at.__dict__, "is_list": True}))
+            yield from _below(kind.value_type, ImageColumn(**{**at.__dict__, "is_list": True}))
     elif _is_bytes(kind):
         yield at
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        yield Place(**{**at.__dict__, "is_text": True})
+        yield ImageColumn(**{**at.__dict__, "is_text": True})
 
 
 def _features(schema: pa.Schema) -> tuple[set[str], set[str]]:
-    """Columns that ``datasets`` marks as pictures, by themselves or in lists; and those that it marks as another medium."""
+    """Columns that ``datasets`` marks as images, by themselves or in lists; and those that it marks as another medium."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"].items()
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,6 +1,6 @@
-"""Pictures in the cells of a Parquet file: which columns have them, and the bytes of each row.
+"""Images in the cells of a Parquet file: which columns have them, and the bytes of each row.
 
-Belongs here: reading one Parquet file through a seekable reader. Does not belong here: which columns can hold pictures
+Belongs here: reading one Parquet file through a seekable reader. Does not belong here: which columns can hold images
 (``columns.py``), where the file is (``backend.py``), what the other columns mean (``arot_assets.datasets.sources``).
 
 A row group is read whole, and kept while its rows are asked for: they are asked for in their order.
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.storage.member_address import cell_name, parse_cell
-from resources.storage.members.columns import Place, as_picture, picture_places, places
+from resources.storage.members.columns import ImageColumn, as_picture, picture_places, places
 from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
 
 KEPT_BYTES = 256 * 1024 * 1024
@@ -30,7 +30,7 @@ class ParquetMembers:
 
     Attributes:
         rows: their number.
-        pictures: the places in a row that hold pictures.
+        images: the places in a row that hold images.
 
     Args:
         file: seekable; read by one thread at a time.
@@ -59,11 +59,11 @@ class ParquetMembers:
         """All columns."""
         return self._file.schema_arrow
 
-    def places_of(self, named: str) -> list[Place]:
-        """The places in a column that is named, by all of its path or the first part; of no name those that hold pictures.
+    def places_of(self, named: str) -> list[ImageColumn]:
+        """The places in a column that is named, by all of its path or the first part; of no name those that hold images.
 
         Raises:
-            KeyError: there is no such column that can hold a picture.
+            KeyError: there is no such column that can hold a image.
         """
         found = [p for p in self._places if named in (p.name, p.column)] if named else self.pictures
         if named and not found:
@@ -76,8 +76,8 @@ class ParquetMembers:
             for cell in cells:
                 yield Entry(cell, 0)
 
-    def cells(self, pictures: list[Place]) -> Iterator[list[str]]:
-        """The names of the pictures of each row. A list has one for each of its items, and one that is empty if it has none."""
+    def cells(self, pictures: list[ImageColumn]) -> Iterator[list[str]]:
+        """The names of the images of each row. A list has one for each of its items, and one that is empty if it has none."""
         lists = [p for p in pictures if p.is_list]
         lengths = {p.name: self._lengths(p) for p in lists}
         for row in range(self.rows):
@@ -102,18 +102,18 @@ class ParquetMembers:
         place, item = self._place(path)
         value = place.of(self._value(row, place), item)
         if value is None:
-            raise MemberError("the cell is empty; the row has no picture", "not_found")
+            raise MemberError("the cell is empty; the row has no image", "not_found")
         data = as_picture(value) if place not in self.pictures or place.is_text else value
         if data is None and place not in self.pictures:
             raise KeyError(name)
         if data is None:
-            raise MemberError("the text in the cell is no picture in base64")
+            raise MemberError("the text in the cell is no image in base64")
         if len(data) > MEMBER_BYTES:
             raise MemberError(f"the cell has {len(data):,} bytes, more than {MEMBER_BYTES:,}")
         return bytes(data[start:end])
 
-    def other_columns(self, pictures: list[Place]) -> list[str]:
-        """Columns that say something of the pictures: without any bytes."""
+    def other_columns(self, pictures: list[ImageColumn]) -> list[str]:
+        """Columns that say something of the images: without any bytes."""
         taken = {p.column for p in pictures}
         return [f.name for f in self.schema if f.name not in taken and not holds_bytes(f.type)]
 
@@ -122,7 +122,7 @@ class ParquetMembers:
         with self._lock:
             yield from self._file.iter_batches(batch_size=size, columns=columns)
 
-    def _place(self, path: str) -> tuple[Place, int]:
+    def _place(self, path: str) -> tuple[ImageColumn, int]:
         """A place and the number of the item there; a column of just that name goes first."""
         for place in self._places:
             if place.name == path and not place.is_list:
@@ -133,21 +133,21 @@ class ParquetMembers:
                 return place, int(number)
         raise KeyError(path)
 
-    def _holds_pictures(self, place: Place) -> bool:
+    def _holds_pictures(self, place: ImageColumn) -> bool:
         """By the first cells, where no name and no mark tells."""
         for batch in self._file.iter_batches(batch_size=SNIFFED_ROWS, columns=[place.leaf]):
             found = [v for v in (place.of(one, 0) for one in batch[0].to_pylist()) if v is not None]
             return bool(found) and all(as_picture(v) is not None for v in found)
         return False
 
-    def _lengths(self, place: Place) -> Iterator[int]:
+    def _lengths(self, place: ImageColumn) -> Iterator[int]:
         for batch in self._file.iter_batches(batch_size=BATCH, columns=[place.leaf]):
             values = batch[0]
             for step in place.before_list:
                 values = pa.compute.struct_field(values, step)
             yield from (n or 0 for n in pa.compute.list_value_length(values).to_pylist())
 
-    def _value(self, row: int, place: Place) -> Any:
+    def _value(self, row: int, place: ImageColumn) -> Any:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         with self._lock:  # the first that wants it reads it, the others wait for it
             key = (group, place.leaf)
@@ -162,7 +162,7 @@ class ParquetMembers:
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
-    """Whether a column holds bytes, such as embedded pictures: they are no metadata."""
+    """Whether a column holds bytes, such as embedded images: they are no metadata."""
     if pa.types.is_dictionary(kind):
         return holds_bytes(kind.value_type)
     if pa.types.is_nested(kind):

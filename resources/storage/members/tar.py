@@ -90,7 +90,7 @@ class TarMembers:
 
 
 def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
-    """Add all members of a file of one tar or more; gives why it ends early. A folder has an empty name and is its link."""
+    """Add all members of a file of one tar or more; returns why it ends early. A folder has an empty name and is its link."""
     end = os.fstat(file.fileno()).st_size
     start = 0
     while True:

@@ -20,7 +20,7 @@ from resources.storage.members.reader import MemberError
 from resources.storage.objects import TEMPORARY_PREFIX, ObjectInfo, StorageError
 
 MOST_TIMES = 200
-"""A tar of pictures shrinks by a few per cent, one of blank bitmaps to a hundredth; gzip can shrink zeros a thousandfold."""
+"""A tar of images shrinks by a few per cent, one of blank bitmaps to a hundredth; gzip can shrink zeros a thousandfold."""
 ALWAYS = 64 * 1024 * 1024
 """Bytes that a small archive may unpack to, whatever the ratio."""
 FREE = 512 * 1024 * 1024

@@ -34,7 +34,7 @@ from resources.storage.s3.parts import (
     upload_parts,
 )
 from resources.storage.s3.reader import S3Reader
-from resources.storage.s3.requests import Answer, Refused, S3Requests
+from resources.storage.s3.requests import S3Error, S3Requests, S3Response
 from resources.storage.s3.settings import S3Session, S3Settings
 
 PAGE = 1000
@@ -192,7 +192,7 @@ class S3Backend(Backend):
             return
         try:
             create(self.requests, "put_object", uri, bucket, key, Body=data)
-        except Refused as refused:
+        except S3Error as refused:
             if refused.status != 412:
                 raise
             etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -204,7 +204,7 @@ class S3Backend(Backend):
         bucket, key = split(uri)
         try:
             replace(self.requests, uri, bucket, key, version, data)
-        except Refused as refused:
+        except S3Error as refused:
             if refused.status not in (404, 412):
                 raise
             ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -216,7 +216,7 @@ class S3Backend(Backend):
         bucket, key = split(uri)
         try:
             self.requests.call("delete_object", uri, "delete", Bucket=bucket, Key=key)
-        except Refused as refused:
+        except S3Error as refused:
             if refused.code != "NoSuchKey":
                 raise
 
@@ -260,7 +260,7 @@ class S3Backend(Backend):
         bucket, key = split(root)
         try:
             return abort_old(self.requests, root, bucket, f"{key.rstrip('/')}/" if key else "", older_than_seconds)
-        except Refused as refused:
+        except S3Error as refused:
             if refused.kind != "denied" and refused.status != 501:  # a right of its own, which readers need not have
                 raise
             return 0
@@ -331,7 +331,7 @@ def parse_page(body: bytes, root: str, folders_are_objects: bool = False) -> Pag
     return Page(ObjectColumns(uris, sizes, mtimes, etags), folders, token)
 
 
-def info_of(uri: str, answer: Answer) -> ObjectInfo:
+def info_of(uri: str, answer: S3Response) -> ObjectInfo:
     """What the headers of an answer tell of an object."""
     changed = answer.headers.get("last-modified")
     return ObjectInfo(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from resources.storage.objects import StorageError, changed, replaced, there_already
 
 if TYPE_CHECKING:
-    from resources.storage.s3.requests import Answer, S3Requests
+    from resources.storage.s3.requests import S3Requests, S3Response
 
 NOT_IMPLEMENTED = 501
 
@@ -29,15 +29,15 @@ def create(requests: "S3Requests", operation: str, uri: str, bucket: str, key: s
         arguments: more of the operation.
 
     Raises:
-        Refused: the server's answer is an error; 412 if something is there, which may be from an earlier try.
+        S3Error: the server's answer is an error; 412 if something is there, which may be from an earlier try.
         StorageError: not reachable; of a server without conditional writes also that something is there.
     """
-    from resources.storage.s3.requests import Refused
+    from resources.storage.s3.requests import S3Error
 
     place = {"Bucket": bucket, "Key": key, **arguments}
     try:
         requests.call(operation, uri, "write", IfNoneMatch="*", **place)
-    except Refused as refused:
+    except S3Error as refused:
         if refused.status != NOT_IMPLEMENTED:
             raise
         if etag_of(requests, uri, bucket, key):
@@ -58,15 +58,15 @@ def replace(requests: "S3Requests", uri: str, bucket: str, key: str, etag: str, 
         data: the new bytes.
 
     Raises:
-        Refused: the server's answer is an error; 412 or 404 if the version is not there any more.
+        S3Error: the server's answer is an error; 412 or 404 if the version is not there any more.
         StorageError: not reachable; ``changed`` if such a server has another version.
     """
-    from resources.storage.s3.requests import Refused
+    from resources.storage.s3.requests import S3Error
 
     place = {"Bucket": bucket, "Key": key, "Body": data}
     try:
         requests.call("put_object", uri, "write", IfMatch=f'"{etag}"', **place)
-    except Refused as refused:
+    except S3Error as refused:
         if refused.status != NOT_IMPLEMENTED:
             raise
         if etag_of(requests, uri, bucket, key) != etag:
@@ -82,7 +82,7 @@ def read_version(
     etag: str,
     headers: Mapping[str, str],
     expected: tuple[int, ...],
-) -> "Answer":
+) -> "S3Response":
     """GET an object, or a part of it, if it still is one version; a server without conditions tells which one it sent.
 
     Args:

@@ -112,7 +112,7 @@ def copy_parts(requests: "S3Requests", uri: str, bucket: str, key: str, size: in
 
 
 def download_parts(reader: "S3Reader", path: Path) -> int:
-    """Bring an object into a file, in parts of one version; gives its bytes.
+    """Bring an object into a file, in parts of one version; returns its bytes.
 
     Raises:
         StorageError: not reachable, or the object changed meanwhile.
@@ -135,7 +135,7 @@ def download_parts(reader: "S3Reader", path: Path) -> int:
 
 
 def abort_old(requests: "S3Requests", uri: str, bucket: str, prefix: str, older_than_seconds: float) -> int:
-    """Give up uploads below a prefix that began so long ago; gives how many.
+    """Give up uploads below a prefix that began so long ago; returns how many.
 
     Raises:
         StorageError: refused, or not reachable.
@@ -164,7 +164,7 @@ def _in_parts(
     send: Callable[[str, int, int, int], tuple[str, bytes]],
     create_only: bool,
 ) -> None:
-    from resources.storage.s3.requests import Refused
+    from resources.storage.s3.requests import S3Error
 
     upload = requests.call("create_multipart_upload", uri, "write", Bucket=bucket, Key=key)["UploadId"]
     try:
@@ -181,7 +181,7 @@ def _in_parts(
             create(requests, "complete_multipart_upload", uri, bucket, key, **told)
         else:
             requests.call("complete_multipart_upload", uri, "write", Bucket=bucket, Key=key, **told)
-    except Refused as refused:
+    except S3Error as refused:
         if refused.repeated and etag_of(requests, uri, bucket, key) == f"{whole}-{len(parts)}":
             return  # an earlier try completed it, and its answer was lost
         _abort(requests, uri, bucket, key, upload)

@@ -36,7 +36,7 @@ HOPELESS_ATTEMPTS = 6
 """Tries where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
 
 
-class Place(NamedTuple):
+class BucketEndpoint(NamedTuple):
     """Where a bucket is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Place(NamedTuple):
     region: str | None
 
 
-class Answer(NamedTuple):
+class S3Response(NamedTuple):
     """Status, headers and the whole body."""
 
     status: int
@@ -79,7 +79,7 @@ class S3Requests:
             timeout=(CONNECT_SECONDS, READ_SECONDS),
             max_pool_connections=CONNECTIONS,
         )
-        self._places: dict[str, Place | None] = {}
+        self._places: dict[str, BucketEndpoint | None] = {}
         self._lock = threading.Lock()
 
     def get(
@@ -93,7 +93,7 @@ class S3Requests:
         action: str,
         method: str = "GET",
         expected: tuple[int, ...] = (200, 206),
-    ) -> Answer:
+    ) -> S3Response:
         """Ask for an object, or with an empty key for the bucket; repeats what may succeed when repeated.
 
         Args:
@@ -139,7 +139,7 @@ class S3Requests:
         """Any other operation, by boto3, repeated like the others.
 
         Raises:
-            Refused: the server's answer is an error.
+            S3Error: the server's answer is an error.
             StorageError: not reachable after all tries.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -153,7 +153,7 @@ class S3Requests:
                 code, status = code_of(error)
                 repeated = retry.failed > 0
                 if (status not in REPEATED and code not in REPEATED_CODES) or not retry.again():
-                    raise Refused(error_of_code(uri, action, code, status), code, status, repeated) from None
+                    raise S3Error(error_of_code(uri, action, code, status), code, status, repeated) from None
             except NoCredentialsError:
                 self.session.access()  # tells what to do
                 raise
@@ -169,7 +169,9 @@ class S3Requests:
         )
         return url
 
-    def _send(self, method: str, place: Place, target: str, parameters: str, headers: Mapping[str, str]) -> Answer:
+    def _send(
+        self, method: str, place: BucketEndpoint, target: str, parameters: str, headers: Mapping[str, str]
+    ) -> S3Response:
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
 
@@ -185,16 +187,16 @@ class S3Requests:
         length = told.get("content-length", "")
         if method != "HEAD" and length.isdecimal() and len(answer.content) != int(length):
             raise ConnectionError(f"Connection broken: {len(answer.content)} of {length} bytes came")
-        return Answer(answer.status_code, told, answer.content)
+        return S3Response(answer.status_code, told, answer.content)
 
-    def _place(self, bucket: str, uri: str, action: str) -> Place:
+    def _place(self, bucket: str, uri: str, action: str) -> BucketEndpoint:
         place = self._places.get(bucket)
         if place is None:
             with self._lock:
                 place = self._places[bucket] = self._ask_place(bucket, uri, action)
         return place
 
-    def _ask_place(self, bucket: str, uri: str, action: str) -> Place:
+    def _ask_place(self, bucket: str, uri: str, action: str) -> BucketEndpoint:
         from botocore.exceptions import BotoCoreError
 
         self.session.access()  # an error of ours if there are none
@@ -205,7 +207,7 @@ class S3Requests:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         scope = query.get("X-Amz-Credential", [""])[0].split("/")
-        return Place(
+        return BucketEndpoint(
             f"{parts.scheme}://{parts.netloc}",
             parts.path.removesuffix("/k"),
             scope[-3] if len(scope) >= 5 else None,
@@ -223,7 +225,7 @@ class S3Requests:
         return self._place(bucket, f"s3://{bucket}", "find") != before
 
 
-class Refused(StorageError):
+class S3Error(StorageError):
     """An answer of the server that is an error.
 
     Attributes:
@@ -239,7 +241,7 @@ class Refused(StorageError):
         self.repeated = repeated
 
 
-def _target(place: Place, key: str) -> str:
+def _target(place: BucketEndpoint, key: str) -> str:
     """The path of a request, quoted; that of the bucket with an empty key."""
     return place.path + quote(f"/{key}", safe=SAFE) if key else place.path or "/"
 

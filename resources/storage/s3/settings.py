@@ -24,7 +24,7 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 
 
-class Access(NamedTuple):
+class Credentials(NamedTuple):
     """What a request is signed with. Its text shows no secret."""
 
     access_key: str
@@ -32,7 +32,7 @@ class Access(NamedTuple):
     token: str | None
 
     def __repr__(self) -> str:
-        return "Access(…)"
+        return "Credentials(…)"
 
 
 class S3Settings(BaseModel):
@@ -131,7 +131,7 @@ class S3Session:
         found: str | None = self._session._session.get_scoped_config().get("endpoint_url")
         return found
 
-    def access(self) -> Access | None:
+    def access(self) -> Credentials | None:
         """Current credentials, renewed if they run out; None to ask anonymously.
 
         Raises:
@@ -155,4 +155,4 @@ class S3Session:
                 f"{ANONYMOUS_VARIABLE}=1 for a public bucket",
                 kind="denied",
             )
-        return Access(frozen.access_key, frozen.secret_key, frozen.token)
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

@@ -16,7 +16,7 @@ def read_gif(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
     except (IndexError, struct.error) as error:
         raise corrupt("GIF ends before its trailer: cut short") from error
     if header.n_frames == 0:
-        raise corrupt("GIF without a picture")
+        raise corrupt("GIF without an image")
     if end < len(data):
         header.note("trailing_data")
 

@@ -1,4 +1,4 @@
-"""What a file says about itself before any pixel is decoded, and the errors for a file that is no usable picture.
+"""What a file says about itself before any pixel is decoded, and the errors for a file that is no usable image.
 
 Belongs here: the record that the readers of this folder fill, and holding it to the size limit.
 Does not belong here: any format's own rules.
@@ -15,7 +15,7 @@ from arot_assets.media.medium import MAX_MEGAPIXELS, DecodeError
 __all__ = ["MAX_MEGAPIXELS", "Band", "DecodeError", "Header", "corrupt", "unsupported"]
 
 Band = tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]
-"""Some rows of a picture: the first row; colours ``uint8 [h, W]`` or ``[h, W, C]``; alpha ``uint8 [h, W]`` or None."""
+"""Some rows of an image: the first row; colours ``uint8 [h, W]`` or ``[h, W, C]``; alpha ``uint8 [h, W]`` or None."""
 
 
 @dataclass
@@ -24,12 +24,12 @@ class Header:
 
     Attributes:
         format: Pillow's name where Pillow has one: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF; else HEIC, JXL, SVG, MP4 ...
-        max_megapixels: the limit that ``set_size`` holds the picture to.
+        max_megapixels: the limit that ``set_size`` holds the image to.
         mode: Pillow's name of the stored pixels: 1, L, LA, P, RGB, RGBA, CMYK, I;16 ...
         width, height: in pixels, as stored.
         orientation: EXIF orientation, 1-8.
         n_frames: frames of an animation or pages of a document.
-        page: which page of a document is the picture, from 0; others may be its thumbnails.
+        page: which page of a document is the image, from 0; others may be its thumbnails.
         bits: of a sample, where that is more than 8 and the format leaves it open (TIFF: 12 or 16).
         min_is_white: gray of more than 8 bits whose zero is white.
         clear: the one colour that is transparent, as stored: one sample of gray, three of RGB (PNG).
@@ -65,7 +65,7 @@ class Header:
         """Note the stored size in pixels; refuse nothing and too much.
 
         Raises:
-            DecodeError: ``corrupt`` for an empty picture, ``unsupported`` above ``max_megapixels``.
+            DecodeError: ``corrupt`` for an empty image, ``unsupported`` above ``max_megapixels``.
         """
         self.width, self.height = width, height
         if width <= 0 or height <= 0:

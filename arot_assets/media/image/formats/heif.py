@@ -28,7 +28,7 @@ def read_heif(data: bytes, header: Header, whole: bool) -> None:
     if header.exif:
         orientation, texts = read_exif(header.exif)
         header.texts.update(texts)
-        header.orientation = 1 if header.format == "HEIC" else orientation  # libheif has turned the picture already
+        header.orientation = 1 if header.format == "HEIC" else orientation  # libheif has turned the image already
 
 
 def _check_boxes(data: bytes, header: Header) -> bool:
@@ -49,7 +49,7 @@ def _check_boxes(data: bytes, header: Header) -> bool:
             raise corrupt(f"{header.format} cut short or damaged: box {kind!r} at byte {at} reaches beyond the end")
         at += length
     if b"meta" not in kinds and b"moov" not in kinds:
-        raise corrupt(f"{header.format} without a description of its picture (meta box): cut short or damaged")
+        raise corrupt(f"{header.format} without a description of its image (meta box): cut short or damaged")
     if at < len(data):
         header.note("trailing_data")
     return False

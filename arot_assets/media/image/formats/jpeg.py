@@ -1,7 +1,7 @@
 """JPEG: the markers from SOI to EOI.
 
 Belongs here: finding size, components, ICC and EXIF in the segments, and whether the scans reach their end.
-Does not belong here: Huffman codes; damage inside a scan shows when the picture is decoded. Source: ITU-T T.81, annex B.
+Does not belong here: Huffman codes; damage inside a scan shows when the image is decoded. Source: ITU-T T.81, annex B.
 """
 
 import struct
@@ -26,7 +26,7 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
     Args:
         data: the file.
         header: filled in place.
-        whole: also follow the scans to the end of the picture (0.1 ms for 400 kB).
+        whole: also follow the scans to the end of the image (0.1 ms for 400 kB).
     """
     icc: dict[int, bytes] = {}
     exif: list[bytes] = []
@@ -60,7 +60,7 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
 
 
 def tidied(data: bytes) -> bytes:
-    """The same picture without three faults that decoders warn of though they cost no pixel.
+    """The same image without three faults that decoders warn of though they cost no pixel.
 
     The JFIF revision is set to 1, the spectral selection of a sequential scan to the only one there is, and zero bytes
     before the last end marker, which some cameras write, are dropped.
@@ -97,7 +97,7 @@ def _segment(data: bytes, at: int) -> tuple[int, int, int]:
     if marker == 0x01 or 0xD0 <= marker <= 0xD8 or marker == 0x00:
         return marker, at + 1, at + 1
     if marker == _EOI:
-        raise corrupt("JPEG ends (EOI) before its first scan: it holds no picture")
+        raise corrupt("JPEG ends (EOI) before its first scan: it holds no image")
     end = at + 1 + ((data[at + 1] << 8) | data[at + 2])
     if end < at + 3:
         raise corrupt(f"JPEG segment 0x{marker:02x} at byte {at} says it has no length")

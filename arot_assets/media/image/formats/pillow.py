@@ -1,7 +1,7 @@
-"""Opening a picture with Pillow, for the formats and the oddities that have no faster way.
+"""Opening an image with Pillow, for the formats and the oddities that have no faster way.
 
 Belongs here: the one place that opens files with Pillow, limits and errors included.
-Does not belong here: turning a picture into RGB (``datasets.decode``).
+Does not belong here: turning an image into RGB (``datasets.decode``).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ def open_image(data: bytes, header: Header) -> "Image":
 
 
 def open_page(data: bytes, header: Header) -> "TiffImageFile":
-    """Open a TIFF file at the page that is the picture. Raises as ``open_image`` does."""
+    """Open a TIFF file at the page that is the image. Raises as ``open_image`` does."""
     image = open_image(data, header)
     try:
         image.seek(header.page)
@@ -61,7 +61,7 @@ def gray_levels(data: bytes) -> "NDArray[Any]":
 
 
 def open_heif(data: bytes, header: Header) -> "HeifFile":
-    """Open HEIC without decoding; libheif turns its pictures upright. Raises as ``open_image`` does."""
+    """Open HEIC without decoding; libheif turns its images upright. Raises as ``open_image`` does."""
     import pillow_heif
 
     try:
@@ -85,7 +85,7 @@ def load_whole(image: "Image", header: Header) -> None:
 
 
 def load_heif(heif: "HeifFile", header: Header) -> "Image":
-    """Decode the primary picture of a HEIC file. Raises as ``load_whole`` does."""
+    """Decode the primary image of a HEIC file. Raises as ``load_whole`` does."""
     try:
         return heif.to_pillow()
     except Exception as error:  # see open_heif

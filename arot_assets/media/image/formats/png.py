@@ -64,7 +64,7 @@ def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
 
 
 def pixel_chunks(data: bytes, transparency: bool = True) -> bytes:
-    """The same picture from IHDR, PLTE, IDAT, IEND and, with ``transparency``, tRNS alone, with right checksums.
+    """The same image from IHDR, PLTE, IDAT, IEND and, with ``transparency``, tRNS alone, with right checksums.
 
     Decoders then neither stumble over damaged metadata nor apply any of it, and see the first frame of an animation.
     """
@@ -166,7 +166,7 @@ def _unpack(packed: bytes, limit: int) -> bytes | None:
 
 
 def _inflate(data: bytes, header: Header) -> None:
-    """The picture's own checksum (Adler-32, inside the zlib stream) decides when the one around it is wrong."""
+    """The image's own checksum (Adler-32, inside the zlib stream) decides when the one around it is wrong."""
     stream = zlib.decompressobj()
     got = 0
     try:

@@ -1,6 +1,6 @@
 """What kind of file some bytes are, by their content; names are not looked at.
 
-Belongs here: signatures, and a telling reason for what is no picture at all.
+Belongs here: signatures, and a telling reason for what is no image at all.
 Does not belong here: anything beyond the first few kilobytes of a file.
 """
 
@@ -26,16 +26,16 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"\xff\x0a", "JXL", "JPEG XL picture: no decoder is installed; convert it to PNG or JPEG"),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL", "JPEG XL picture: no decoder is installed; convert it to PNG or JPEG"),
-    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000", "JPEG 2000 picture: convert it to PNG or JPEG"),
-    (b"\xff\x4f\xff\x51", "JPEG2000", "JPEG 2000 picture: convert it to PNG or JPEG"),
-    (b"8BPS", "PSD", "Photoshop document, not a picture file"),
-    (b"\x76\x2f\x31\x01", "EXR", "OpenEXR picture: floating point, convert it to PNG or JPEG"),
-    (b"#?RADIANCE", "HDR", "Radiance HDR picture: floating point, convert it to PNG or JPEG"),
-    (b"\x00\x00\x01\x00", "ICO", "Windows icon, not a picture file"),
-    (b"qoif", "QOI", "QOI picture: convert it to PNG"),
-    (b"DDS ", "DDS", "DDS texture, not a picture file"),
+    (b"\xff\x0a", "JXL", "JPEG XL image: no decoder is installed; convert it to PNG or JPEG"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL", "JPEG XL image: no decoder is installed; convert it to PNG or JPEG"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000", "JPEG 2000 image: convert it to PNG or JPEG"),
+    (b"\xff\x4f\xff\x51", "JPEG2000", "JPEG 2000 image: convert it to PNG or JPEG"),
+    (b"8BPS", "PSD", "Photoshop document, not an image file"),
+    (b"\x76\x2f\x31\x01", "EXR", "OpenEXR image: floating point, convert it to PNG or JPEG"),
+    (b"#?RADIANCE", "HDR", "Radiance HDR image: floating point, convert it to PNG or JPEG"),
+    (b"\x00\x00\x01\x00", "ICO", "Windows icon, not an image file"),
+    (b"qoif", "QOI", "QOI image: convert it to PNG"),
+    (b"DDS ", "DDS", "DDS texture, not an image file"),
     (b"FUJIFILMCCD-RAW", "RAW", "camera raw (Fujifilm RAF): develop it to TIFF, PNG or JPEG"),
     (b"IIU\x00", "RAW", "camera raw (Panasonic RW2): develop it to TIFF, PNG or JPEG"),
     (b"IIRO", "RAW", "camera raw (Olympus ORF): develop it to TIFF, PNG or JPEG"),
@@ -61,13 +61,13 @@ _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 
 
 def signature(data: bytes) -> str:
-    """The format of a picture file.
+    """The format of an image file.
 
     Returns:
         One of ``PICTURES``.
 
     Raises:
-        NotAPicture: anything else, with what it is.
+        NotAnImage: anything else, with what it is.
     """
     for magic, name in _MAGIC:
         if data.startswith(magic):
@@ -81,7 +81,7 @@ def signature(data: bytes) -> str:
     raise _no_picture(data)
 
 
-class NotAPicture(DecodeError):
+class NotAnImage(DecodeError):
     """Bytes that are none of ``PICTURES``; ``format`` names what they are, where that is known."""
 
     def __init__(self, cause: DecodeError, format: str | None) -> None:
@@ -98,27 +98,27 @@ def _iso_media(data: bytes) -> str:
     if data[8:12] in _HEIC_BRANDS or data[8:12] in (b"mif1", b"msf1"):
         return "HEIC"
     if data[8:12] == b"crx ":
-        raise NotAPicture(unsupported("camera raw (Canon CR3): develop it to TIFF, PNG or JPEG"), "RAW")
+        raise NotAnImage(unsupported("camera raw (Canon CR3): develop it to TIFF, PNG or JPEG"), "RAW")
     name = "MOV" if data[8:12] == b"qt  " else "MP4"
-    raise NotAPicture(unsupported(f"{name} video, not an image"), name)
+    raise NotAnImage(unsupported(f"{name} video, not an image"), name)
 
 
-def _no_picture(data: bytes) -> NotAPicture:
-    """What bytes without a picture's signature are."""
+def _no_picture(data: bytes) -> NotAnImage:
+    """What bytes without an image's signature are."""
     if not data:
-        return NotAPicture(corrupt("empty file, 0 bytes"), None)
+        return NotAnImage(corrupt("empty file, 0 bytes"), None)
     for magic, name, reason in _OTHERS:
         if data.startswith(magic):
-            return NotAPicture(unsupported(reason), name)
+            return NotAnImage(unsupported(reason), name)
     if data[:4] == b"RIFF":
         kind = "AVI video" if data[8:11] == b"AVI" else "RIFF file (sound?)"
-        return NotAPicture(unsupported(f"{kind}, not an image"), "AVI" if kind.startswith("AVI") else None)
+        return NotAnImage(unsupported(f"{kind}, not an image"), "AVI" if kind.startswith("AVI") else None)
     head = data[:HEAD]
     if not head.strip(b"\x00"):
-        return NotAPicture(corrupt("starts with zero bytes only: never written, or a hole left by a failed copy"), None)
+        return NotAnImage(corrupt("starts with zero bytes only: never written, or a hole left by a failed copy"), None)
     text = _as_text(head)
     if text is None:
-        return NotAPicture(corrupt("no known image signature"), None)
+        return NotAnImage(corrupt("no known image signature"), None)
     return _text_file(text)
 
 
@@ -131,17 +131,17 @@ def _as_text(head: bytes) -> str | None:
     return head.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def _text_file(text: str) -> NotAPicture:
-    """What a text file is that stands where a picture should be."""
+def _text_file(text: str) -> NotAnImage:
+    """What a text file is that stands where an image should be."""
     start = text.lstrip().lower()
     if re.search(r"<svg[\s>]", text, re.IGNORECASE):
-        return NotAPicture(unsupported("SVG vector drawing, no pixels: it needs a renderer"), "SVG")
+        return NotAnImage(unsupported("SVG vector drawing, no pixels: it needs a renderer"), "SVG")
     if re.match(r"<(!doctype html|html|head|body)\b", re.sub(r"<!--.*?-->", "", start, flags=re.DOTALL).lstrip()):
-        return NotAPicture(corrupt("HTML page, probably a failed download"), "HTML")
+        return NotAnImage(corrupt("HTML page, probably a failed download"), "HTML")
     if start.startswith("version https://git-lfs"):
-        return NotAPicture(corrupt("Git LFS pointer: the file itself was not fetched (git lfs pull)"), None)
+        return NotAnImage(corrupt("Git LFS pointer: the file itself was not fetched (git lfs pull)"), None)
     if start.startswith("<"):
-        return NotAPicture(corrupt("XML document, perhaps the error answer of a server"), "XML")
+        return NotAnImage(corrupt("XML document, perhaps the error answer of a server"), "XML")
     if start.startswith(("{", "[")):
-        return NotAPicture(corrupt("JSON text, perhaps the error answer of a server"), "JSON")
-    return NotAPicture(corrupt("text file, no image signature"), "TEXT")
+        return NotAnImage(corrupt("JSON text, perhaps the error answer of a server"), "JSON")
+    return NotAnImage(corrupt("text file, no image signature"), "TEXT")

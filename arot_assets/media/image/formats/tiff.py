@@ -1,7 +1,7 @@
 """TIFF and BigTIFF: the chain of directories, and whether every strip or tile lies inside the file.
 
-Belongs here: directories, which page is the picture, extents, telling camera raw files and measurements (whose numbers
-have no defined black and white) from pictures. Does not belong here: compression schemes.
+Belongs here: directories, which page is the image, extents, telling camera raw files and measurements (whose numbers
+have no defined black and white) from images. Does not belong here: compression schemes.
 Source: TIFF 6.0, TIFF Technical Note 3, the BigTIFF design, Adobe DNG 1.7.
 """
 
@@ -117,7 +117,7 @@ def _set_bands(data: bytes, header: Header, page: Directory) -> None:
 
 
 def _check_samples(page: Directory) -> None:
-    """Refuse what is no picture.
+    """Refuse what is no image.
 
     Raises:
         DecodeError: ``unsupported``.
@@ -164,7 +164,7 @@ def _directories(data: bytes, header: Header) -> Iterator[Directory]:
         start = at + struct.calcsize(order + count)
         tags_read += n
         if tags_read > MAX_TAGS:
-            raise unsupported(f"TIFF with more than {MAX_TAGS:,} tags: no picture needs them")
+            raise unsupported(f"TIFF with more than {MAX_TAGS:,} tags: no image needs them")
         (next_at,) = struct.unpack_from(order + pointer, data, start + n * entry)
         tags: Directory = {}
         for i in range(start, start + n * entry, entry):

@@ -1,12 +1,12 @@
-"""TIFF pictures whose samples lie in a layout that Pillow has no mode for: planes of more than 8 bits, alpha beside deep gray,
+"""TIFF images whose samples lie in a layout that Pillow has no mode for: planes of more than 8 bits, alpha beside deep gray,
 several extra channels.
 
 Belongs here: telling which samples are colours and which is alpha, and reading them as plain numbers. Does not belong here:
-directories and the rules of what is a picture (``tiff.py``), turning colours into sRGB (``decode.py``).
+directories and the rules of what is an image (``tiff.py``), turning colours into sRGB (``decode.py``).
 
 Pixels of a plane, or of all samples of a pixel side by side, are gray levels for a decoder: a small TIFF of one gray sample is
 written around the compressed strips or tiles as they are, and libtiff decodes it through Pillow. Rows come in bands, so that
-large pictures take no more memory than small ones. Source: TIFF 6.0, TIFF Technical Note 1 (predictor), Adobe Photoshop TIFF.
+large images take no more memory than small ones. Source: TIFF 6.0, TIFF Technical Note 1 (predictor), Adobe Photoshop TIFF.
 """
 
 import struct
@@ -56,7 +56,7 @@ PREDICTING = frozenset({5, 8, 32946, 34925, 50000})
 BAND = 2_000_000
 """Samples that are decoded at once, unless a single strip or row of tiles holds more."""
 MOST_IN_TILES = 64_000_000
-"""Samples of a row of tiles; tiles may be far larger than the picture, so these are refused from the header."""
+"""Samples of a row of tiles; tiles may be far larger than the image, so these are refused from the header."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def read_webp(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
             header.texts.update(texts)
         at = start + length + length % 2
     if header.width is None or not (bitstreams or frames):
-        raise corrupt("WebP without a picture (VP8, VP8L or ANMF chunk)")
+        raise corrupt("WebP without an image (VP8, VP8L or ANMF chunk)")
     header.mode = "RGBA" if header.has_alpha else "RGB"
     header.n_frames = max(1, frames)
     header.plain = frames == 0
@@ -52,12 +52,12 @@ def _bitstream(kind: bytes, payload: bytes, header: Header) -> None:
     """Size and alpha from the frame header; in the extended format the container has said them already."""
     if kind == b"VP8 ":
         if len(payload) < 10 or payload[3:6] != b"\x9d\x01\x2a":
-            raise corrupt("WebP: the lossy picture (VP8) has no key frame header")
+            raise corrupt("WebP: the lossy image (VP8) has no key frame header")
         width, height = struct.unpack_from("<HH", payload, 6)
         width, height, alpha = width & 0x3FFF, height & 0x3FFF, False
     else:
         if len(payload) < 5 or payload[0] != 0x2F:
-            raise corrupt("WebP: the lossless picture (VP8L) has no header")
+            raise corrupt("WebP: the lossless image (VP8L) has no header")
         bits = int.from_bytes(payload[1:5], "little")
         width, height, alpha = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), bool(bits >> 28 & 1)
     if header.width is None:

@@ -1,7 +1,7 @@
-"""Small pictures for people: contact sheets and histograms, as bytes and as data URIs.
+"""Small images for people: contact sheets and histograms, as bytes and as data URIs.
 
 Belongs here: drawing. Does not belong here: choosing what is shown (``report.py`` of each room).
-Pictures travel in Dagster's event records, so they are kept small: JPEG or palette PNG, a few tens of kilobytes.
+Images travel in Dagster's event records, so they are kept small: JPEG or palette PNG, a few tens of kilobytes.
 """
 
 import base64

@@ -1,6 +1,6 @@
-"""Pictures as people hold them: PIL images and arrays, whole and upright.
+"""Images as people hold them: PIL images and arrays, whole and upright.
 
-Belongs here: bytes <-> pictures, thumbnails. Does not belong here: the pixels that metrics measure, which are decoded with
+Belongs here: bytes <-> images, thumbnails. Does not belong here: the pixels that metrics measure, which are decoded with
 colour management (``arot_assets.media.image.decode``).
 """
 
@@ -23,7 +23,7 @@ PAPER = (255, 255, 255)
 
 
 def read_image(file: IO[bytes], as_: str = "pil") -> Any:
-    """A picture, decoded to its last pixel and turned as its EXIF says, so that a truncated file fails here and now.
+    """An image, decoded to its last pixel and turned as its EXIF says, so that a truncated file fails here and now.
 
     Args:
         file: its bytes.
@@ -33,7 +33,7 @@ def read_image(file: IO[bytes], as_: str = "pil") -> Any:
         An image. One with several frames is given as it is, at its first.
 
     Raises:
-        ValueError: no picture, not a whole one, or too big to be honest.
+        ValueError: no image, not a whole one, or too big to be honest.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -43,7 +43,7 @@ def read_image(file: IO[bytes], as_: str = "pil") -> Any:
         image: Image.Image = Image.open(io.BytesIO(data))
         image.load()
     except UnidentifiedImageError as error:
-        raise ValueError(f"no picture: {len(data):,} bytes that begin with {data[:12]!r}") from error
+        raise ValueError(f"no image: {len(data):,} bytes that begin with {data[:12]!r}") from error
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
     if getattr(image, "n_frames", 1) == 1:
@@ -73,7 +73,7 @@ def codec(uri: str, extension: str | None) -> str:
 
 
 def write_image(data: Any, kind: str, **options: Any) -> bytes:
-    """A picture as bytes.
+    """An image as bytes.
 
     Args:
         data: a PIL image, or an array ``uint8 [H, W]``, ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA.
@@ -81,7 +81,7 @@ def write_image(data: Any, kind: str, **options: Any) -> bytes:
         options: of Pillow's writer, e.g. ``quality``; JPEG's is 95 unless told.
 
     Raises:
-        ValueError: that kind cannot hold this picture.
+        ValueError: that kind cannot hold this image.
     """
     _register()
     image = as_image(data)
@@ -110,7 +110,7 @@ def as_image(data: Any) -> "Image":
         return data
     array = np.asarray(data)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"no picture: {array.dtype} {list(array.shape)}; give uint8 [H, W], [H, W, 3] or [H, W, 4]")
+        raise ValueError(f"no image: {array.dtype} {list(array.shape)}; give uint8 [H, W], [H, W, 3] or [H, W, 4]")
     return Image.fromarray(array)
 
 
@@ -131,7 +131,7 @@ def opaque(image: "Image") -> "Image":
 
 
 def thumbnail(data: Any, side: int) -> tuple[str, int, int]:
-    """A small JPEG of a picture as a ``data:`` URI, with its width and height in pixels.
+    """A small JPEG of an image as a ``data:`` URI, with its width and height in pixels.
 
     Args:
         data: as ``write_image`` takes it.

@@ -52,7 +52,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Lineage:
+class Provenance:
     """Everything behind a subset.
 
     Attributes:
@@ -90,7 +90,7 @@ def require_current(project: Project, subset: str, tables: Tables, warehouse: Wa
         raise ExportError(f"subset '{subset}' is not built, or out of date; `arot run` of its dataset builds it")
 
 
-def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
+def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Provenance:
     """Look up what a built subset comes from."""
     models = tuple(r for n in _with_upstream(project, subset) if (r := load_result(project, n, tables)) is not None)
     roots = {d: dataset_root(tables, d) for d in rows.datasets}
@@ -102,12 +102,12 @@ def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Lineage:
         for found in (project.source(*s) for s in project.inputs(model.name)[1])
     }
     metrics = sorted(t for t in read if t[1] not in (SAMPLES, WIDE, "inventory"))
-    return Lineage(models, sources, tuple(_table(tables, *t) for t in metrics))
+    return Provenance(models, sources, tuple(_table(tables, *t) for t in metrics))
 
 
-def column_texts(lineage: Lineage) -> dict[str, str]:
+def column_texts(provenance: Provenance) -> dict[str, str]:
     """The meaning of each column that can be published."""
-    own = {c.name: _text(c) for c in lineage.subset.columns}
+    own = {c.name: _text(c) for c in provenance.subset.columns}
     return {**added_descriptions(), **own}
 
 
@@ -130,8 +130,8 @@ def _with_upstream(project: Project, name: str) -> Iterator[str]:
 
 
 def _table(tables: Tables, dataset: str, table: str) -> Table:
-    heads = tables.heads(dataset, table).values()
-    versions = tuple(sorted({h.footer.get("metric_version", "") for h in heads} - {""}))
+    footers = tables.footers(dataset, table).values()
+    versions = tuple(sorted({h.strings.get("metric_version", "") for h in footers} - {""}))
     return Table(f"{dataset}.{table}", versions, _made_by(tables, table))
 
 

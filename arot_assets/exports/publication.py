@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.folder import check_count
-from arot_assets.exports.lineage import Lineage, require_current, trace
+from arot_assets.exports.provenance import Provenance, require_current, trace
 from arot_assets.exports.rows import Rows, plan_rows
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
@@ -26,7 +26,7 @@ CAPTION = "caption"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Publication:
     """Everything that a publication needs.
 
     Attributes:
@@ -42,7 +42,7 @@ class Plan:
     resources: Resources
     con: "duckdb.DuckDBPyConnection"
     rows: Rows
-    lineage: Lineage
+    provenance: Provenance
     captions: int
 
     @property
@@ -56,9 +56,9 @@ class Plan:
         return {d: place_of(storage, warehouse, d) for d in self.rows.datasets}
 
 
-def make_plan(
+def prepare_publication(
     declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: "duckdb.DuckDBPyConnection"
-) -> Plan:
+) -> Publication:
     """Examine the subset and everything behind it; reads no images and sends no requests.
 
     Raises:
@@ -73,5 +73,5 @@ def make_plan(
     if CAPTION in rows.schema.names:
         found = con.execute(f"select count({quote(CAPTION)}) from ({rows.sql})").fetchone()
         captions = int(found[0]) if found else 0
-    lineage = trace(rows, project, declaration.subset, resources.tables)
-    return Plan(declaration, resources, con, rows, lineage, captions)
+    provenance = trace(rows, project, declaration.subset, resources.tables)
+    return Publication(declaration, resources, con, rows, provenance, captions)
