@@ -75,6 +75,12 @@ _TRAILING = re.compile(r"[.,;:!?)\]}\u3002\uff0c]+\Z")
 _MEMBER = "!/"
 _SUSPECT = r"[/\\]"
 """No text without one of these holds a path."""
+_MAYBE = re.compile(
+    r"(?:\A|[^A-Za-z0-9_.!/\\-]|\\[nrt])(?:\\{0,3}/+[^\s/]|[a-z]:[\\/])|\\\\|file:|:/{3}|~[\w-]{0,32}/|\\u00(?:2f|5c|7e)"
+    r"|://(?:localhost|127\.|0\.0|\[::1)",
+    re.IGNORECASE,
+)
+"""No text without one of these holds a path, unless it is a root: most texts with a slash are told quickly to hold none."""
 
 
 class LocalPaths:
@@ -118,7 +124,7 @@ class LocalPaths:
         return pc.replace_with_mask(array, suspect, pa.array(changed, array.type))
 
     def _once(self, text: str) -> str:
-        if not re.search(_SUSPECT, text):
+        if not _MAYBE.search(text) and not (self._roots and self._below.search(text)):
             return text
         if "\\" in text:
             text = _JSON_STRING.sub(self._in_json_string, text)
