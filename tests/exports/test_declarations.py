@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from arot_assets.declarations import DeclarationError, load_declarations
+from arot_assets.errors import ProjectError
 from arot_assets.exports.assets import export_assets, export_key
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.subsets.assets import model_key
@@ -32,12 +33,22 @@ def write(folder: Path, text: str = TEXT, name: str = "photos") -> Path:
 def test_a_right_declaration_is_found_by_its_name(tmp_path: Path) -> None:
     write(tmp_path)
     declared = load_declarations(tmp_path)
-    declared.check_subsets(SUBSETS)
+    declared.check_subsets(SUBSETS, {})
     export = declared.export("photos")
     assert export.private and export.layout == "parquet" and export.on_missing == "stop" and export.split == "train"
     assert export.address.uri == "hf://datasets/my-team/photos"
     with pytest.raises(DeclarationError, match=r"no export 'fotos'. Did you mean 'photos'\?"):
         declared.export("fotos")
+
+
+def test_an_export_of_a_model_with_a_fault_is_left_out_with_that_fault(tmp_path: Path) -> None:
+    write(tmp_path)
+    declared = load_declarations(tmp_path)
+    fault = ProjectError("unknown var 'x'", Path("models/clean.sql"), 2)
+    declared.check_subsets(("clean_photos",), {"clean": fault})
+    assert declared.problems() == [str(fault)]
+    with pytest.raises(DeclarationError, match=r"models/clean.sql:2: unknown var 'x'"):
+        declared.export("photos")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +74,7 @@ def test_a_mistake_is_told_with_its_line_and_the_remedy(
 ) -> None:
     path = write(tmp_path, TEXT.replace(line, instead))
     declared = load_declarations(tmp_path)
-    declared.check_subsets(SUBSETS)
+    declared.check_subsets(SUBSETS, {})
     (told,) = declared.problems()
     assert told.startswith(f"{path}:{place}: ") and re.search(message, told), told
     with pytest.raises(DeclarationError, match=message):
