@@ -130,8 +130,8 @@ class LocalPaths:
             text = _JSON_STRING.sub(self._in_json_string, text)
         if self._roots:
             text = self._below.sub(self._below_root, text)
-        if _is_whole(text) and _paths(text) < 2:
-            return _shown(text)
+        lines = (_shown(one) if _is_whole(one) and _paths(one) < 2 else one for one in text.split("\n"))
+        text = "\n".join(lines)
         return _TOKEN.sub(self._in_text, _QUOTED.sub(_in_quotes, text))
 
     def _in_json_string(self, found: re.Match[str]) -> str:
@@ -197,8 +197,8 @@ def _in_quotes(found: re.Match[str]) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether a text is one path from its beginning to its extension, blanks and all."""
-    if len(text) > LONGEST or "\n" in text or not _BEGINNING.match(text):
+    """Whether a line, or a text in quotes, is one path from its beginning to its extension, blanks and all."""
+    if len(text) > LONGEST or not _BEGINNING.match(text):
         return False
     name, dot, extension = text.rstrip("\\/").rpartition(".")
     return bool(dot) and extension.isalnum() and len(extension) <= 5 and bool(re.search(r"[^\s\\/][\\/]", name))
