@@ -108,7 +108,7 @@ class Books:
         r, d = self.resources, self.declaration
         take_inventory(r.storage, r.tables, d, datetime.now(UTC))
         build_samples(r.storage, r.tables, d, "00000")
-        build_metrics(r.storage, r.tables, r.models, d, "00000", [get_metric(name) for name in metrics])
+        build_metrics(r.storage, r.warehouse, r.models, d, "00000", [get_metric(name) for name in metrics])
         return self.rows("samples")
 
     def rows(self, table: str) -> list[dict[str, object]]:
@@ -154,7 +154,7 @@ def test_another_medium_plugs_in_without_a_change_of_the_rooms(
     footer = resources.tables.footer(TableRef("books", "inventory"))
     assert footer["medium"] == "flipbook" and ".jpg" in footer["not_taken"]
     samples = resources.tables.read(TableRef("books", "samples", "00000"))
-    sheet = sample_sheet(place_of(resources.storage, resources.tables, "books"), samples)
+    sheet = sample_sheet(place_of(resources.storage, resources.warehouse, "books"), samples)
     assert sheet is not None
 
 
@@ -164,7 +164,7 @@ def test_paths_are_proven_to_hold_the_bytes_that_were_listed(resources: Resource
     copy, other = animations / "a.gif", animations / "b.gif"
     shutil.copyfile(other, copy)
     declaration, r = books.declaration, resources
-    build_metrics(r.storage, r.tables, r.models, declaration, "00000", [get_metric("phash")])
+    build_metrics(r.storage, r.warehouse, r.models, declaration, "00000", [get_metric("phash")])
     reasons = {str(row["reason"]) for row in books.rows("phash") if row["status"] == "failed"}
     assert len(reasons) == 1 and "other bytes" in reasons.pop()
     assert [row["status"] for row in books.rows("phash")].count("ok") == 1
