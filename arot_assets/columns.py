@@ -46,7 +46,7 @@ class Column:
     ) -> None:
         if not isinstance(type, pa.DataType) and type not in PYTHON_TYPES:
             raise ValueError(
-                f"column {name!r}: {type!r} is no type of a column; give an Arrow type such as pa.float32(), "
+                f"column {name!r}: {type!r} is not a column type; use an Arrow type such as pa.float32(), "
                 f"or {', '.join(t.__name__ for t in PYTHON_TYPES)}"
             )
         kind = type if isinstance(type, pa.DataType) else PYTHON_TYPES[type]
