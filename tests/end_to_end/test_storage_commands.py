@@ -245,7 +245,7 @@ def test_doctor_says_whether_the_hub_takes_the_token(hub: Hub, tmp_path: Path) -
         assert found.level == "ok" and "user owner" in found.text and hub.token not in repr(found)
     with hub.as_default(tmp_path, "hf_wrong"):
         found = hub_finding(False)
-        assert found.level == "problem" and "$HF_TOKEN is refused" in found.text and "hf_wrong" not in repr(found)
+        assert found.level == "problem" and "$HF_TOKEN is rejected" in found.text and "hf_wrong" not in repr(found)
     with hub.as_default(tmp_path):
         assert "no token" in hub_finding(True).text
     hub.__exit__(None, None, None)

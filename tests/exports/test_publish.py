@@ -291,7 +291,7 @@ def test_data_that_was_not_published_from_here_is_not_touched(exporter: Exporter
     exporter.hub.create(REPO, private=True)
     exporter.hub.commit(exporter.repository, {"data/train-00000-of-00002.parquet": b"theirs"})
     with pytest.raises(
-        ExportError, match=r"holds 1 files that were not published from here \(data/train-00000-of-00002"
+        ExportError, match=r"contains 1 files that were not published from here \(data/train-00000-of-00002"
     ):
         exporter.publish()
     assert exporter.commits() == 2
