@@ -89,8 +89,8 @@ def test_folders_parquet_and_tars_are_rows_with_captions(make_dataset: MakeDatas
     )
     assert rows == [
         ("a cat", 1, True),
-        ("in a tar", 1, True),
         *((f"image {n}", 1, True) for n in range(6)),
+        ("in a tar", 1, True),
         (None, 2, True),
     ]
     assert dataset.sql("select sidecar from d.samples where caption = 'a cat'") == [('{"score":3}',)]
