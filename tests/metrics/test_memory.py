@@ -27,14 +27,14 @@ import resource, sys
 from pathlib import Path
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Limits
-from arot_assets.metrics.one_pass import Failure, Item, one_pass
+from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 
 sample_id, file, width, height, count = *sys.argv[1:3], *map(int, sys.argv[3:])
 metrics = {name: get_metric(name) for name in ("cv2", "phash")}
 items = [Item(sample_id, file, frozenset(metrics), {"width": width, "height": height})] * count
 cells = list(one_pass(items, metrics, lambda uri: Path(uri).read_bytes(), {}, medium=IMAGE, limits=Limits(), threads=2))
-assert len(cells) == 2 * count and not any(isinstance(cell.result, Failure) for cell in cells)
+assert len(cells) == 2 * count and not any(isinstance(cell.result, MeasurementFailure) for cell in cells)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

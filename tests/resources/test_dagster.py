@@ -46,7 +46,7 @@ def test_assets_are_given_the_plain_classes_with_their_settings(tmp_path: Path) 
         given.update(storage=storage, tables=tables, warehouse=warehouse, models=models)
 
     assert dg.materialize([looks], resources=dagster_resources(plain)).success
-    assert given == vars(plain)
+    assert given == {name: getattr(plain, name) for name in ("storage", "tables", "warehouse", "models")}
 
 
 def test_a_run_may_set_what_the_launchpad_shows() -> None:
