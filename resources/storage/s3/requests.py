@@ -11,6 +11,7 @@ plain answer (a redirect to another region) goes back to boto3.
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -131,6 +132,9 @@ class S3Requests:
                 target = _target(place, key)
                 continue
             code = _code(answer.body)
+            if method == "HEAD" and answer.status == 403:  # it has no body, so it does not say what is wrong; GET does
+                with suppress(BotoCoreError, OSError):
+                    code = _code(self._send("GET", place, target, parameters, {"range": "bytes=0-0"}).body)
             passing = answer.status in REPEATED or code in REPEATED_CODES
             if not passing or not retry.again(asked=retry_after(answer.headers.get("retry-after"))):
                 raise error_of_code(uri, action, code, answer.status)
