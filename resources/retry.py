@@ -9,8 +9,9 @@ try that brought bytes does not count, and an answer that is no exception may sa
 
 import random
 import time
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 SHORTEST, LONGEST = 0.5, 1.5
@@ -44,17 +45,22 @@ class Retry:
     deadline: float | None = None
     shortest: float = SHORTEST
     failed: int = 0
+    _of_kind: Counter[int] = field(default_factory=Counter, init=False, repr=False)
 
     def again(self, most: int | None = None, asked: float | None = None) -> bool:
         """Count a failure, and wait for the next try; False at once if there is to be none.
 
         Args:
-            most: tries for a failure of this kind, where they are fewer than ``attempts``.
+            most: tries for a failure of this kind, where they are fewer than ``attempts``; those of other kinds do not
+                count among them.
             asked: seconds that a server asks to wait.
         """
         self.failed += 1
-        limits = [n for n in (self.attempts, most) if n is not None]
-        if limits and self.failed >= min(limits):
+        if most is not None:
+            self._of_kind[most] += 1
+        if self.attempts is not None and self.failed >= self.attempts:
+            return False
+        if most is not None and self._of_kind[most] >= most:
             return False
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return False
@@ -70,6 +76,7 @@ class Retry:
     def got_on(self) -> None:
         """The failed try brought something: the count begins again."""
         self.failed = 0
+        self._of_kind.clear()
 
 
 def retry_after(value: str | None) -> float | None:

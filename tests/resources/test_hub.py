@@ -307,7 +307,7 @@ def test_cache_is_asked_whether_the_file_changed(hub: Hub, pictures: Repository)
 def test_everything_arrives_through_a_network_that_breaks(hub: Hub, pictures: Repository, tmp_path: Path) -> None:
     many = {f"many/{n:03}.jpg": os.urandom(3000 + n) for n in range(120)}
     hub.commit(pictures, many)
-    faults = Faults(refuse=0.05, error=0.05, reset=0.05, half=0.05, at_most=3)  # one fewer than tries
+    faults = Faults(refuse=0.05, error=0.05, reset=0.05, half=0.05, at_most=4)
     with FaultProxy(hub.endpoint, faults, seed=3) as proxy:
         storage = Storage(hub=HubSettings(endpoint=proxy.endpoint))
         done = storage.sync(f"{REPO}/many", str(tmp_path / "down"))

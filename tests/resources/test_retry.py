@@ -36,6 +36,12 @@ def test_some_failures_allow_fewer_tries(waited: list[float]) -> None:
     assert [tries.again(most=3) for _ in range(3)] == [True, True, False]
 
 
+def test_failures_of_other_kinds_do_not_use_up_the_few_tries_of_one(waited: list[float]) -> None:
+    retry = Retry(attempts=7, first=1.0, longest=8.0)
+    assert [retry.again() for _ in range(3)] == [True] * 3
+    assert [retry.again(3) for _ in range(3)] == [True, True, False]
+
+
 def test_a_try_that_brought_something_does_not_count(waited: list[float]) -> None:
     tries = Retry(attempts=2, first=0.1, longest=1.0)
     for _ in range(20):

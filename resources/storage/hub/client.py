@@ -28,7 +28,7 @@ Content: TypeAlias = "bytes | Path | CommitOperationAdd"
 """What a file is to hold: bytes, a local file, or what ``preupload`` has uploaded."""
 
 ATTEMPTS = 7
-UNREACHED_ATTEMPTS = 4
+UNREACHED_ATTEMPTS = 5
 """Where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
 SILENT_ATTEMPTS = 2
 """Where somebody listens and says nothing."""
