@@ -94,3 +94,9 @@ def test_dagster_loads_a_new_project(folder: Path):
     code = "from arot_assets.definitions import build_definitions; print(len(list(build_definitions().resolve_all_asset_keys())))"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
+
+
+def test_a_project_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    said = CliRunner().invoke(main, ["init", str(tmp_path / "file" / "project")])
+    assert said.exit_code == 1 and "cannot create a project in" in said.output and "Traceback" not in said.output

@@ -17,6 +17,12 @@ def command(folder: Path) -> None:
     """
     from arot_assets.project import init_project
 
-    for file in init_project(folder):
+    try:
+        written = list(init_project(folder))
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot create a project in '{folder}': {error.strerror}; choose a folder that you may write to"
+        ) from error
+    for file in written:
         click.echo(f"wrote {file}")
     click.echo(f"next: cd {folder}, then `arot new image-dataset NAME SOURCE`")
