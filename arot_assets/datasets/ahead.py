@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from arot_assets.media.medium import Content
+from resources.parallel import leave
 
 HELD_BYTES = 256 * 1024 * 1024
 """Bytes in memory that have come and were not taken yet; above it nothing more is asked for."""
@@ -41,7 +42,10 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if error is None:
+            self._pool.shutdown(cancel_futures=True)
+        else:
+            leave(self._pool, self._coming.values())
 
     def __call__(self, uri: str) -> Content:
         """An object."""

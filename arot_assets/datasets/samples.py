@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -171,20 +171,22 @@ def build_samples(
     missing = [o for o in objects if o["uri"] not in known]
     source = reaching(storage, declaration)
     rows = dict(known)
+
+    def read(item: Mapping[str, Any]) -> dict[str, Any]:
+        return read_sample(
+            source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata")
+        )
+
+    threads = fetching_threads(declaration.is_url_list or not is_local(declaration.root))
     with (
         track(f"{dataset}/samples {shard}", len(objects)) as advance,
-        _PendingRows(unfinished, schema, f"{dataset}/samples {shard}") as unkept,
+        closing(ordered_map(read, spread(missing), threads)) as fresh,
+        _PendingRows(
+            unfinished, schema, f"{dataset}/samples {shard}"
+        ) as unkept,  # kept before the threads are waited for
     ):
         advance(len(known))
-
-        def read(item: Mapping[str, Any]) -> dict[str, Any]:
-            return read_sample(
-                source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata")
-            )
-
-        for row in ordered_map(
-            read, spread(missing), fetching_threads(declaration.is_url_list or not is_local(declaration.root))
-        ):
+        for row in fresh:
             rows[row["uri"]] = row
             unkept.add(row)
             advance(1)

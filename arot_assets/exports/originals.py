@@ -4,7 +4,8 @@ Belongs here: reading and verifying, in order, with bounded memory. Does not bel
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -67,8 +68,10 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
 
 def read_groups(
     groups: Iterator[pa.RecordBatch], read: Callable[[Mapping[str, Any]], Any], threads: int | None
-) -> Iterator[tuple[pa.RecordBatch, list[Any]]]:
+) -> Generator[tuple[pa.RecordBatch, list[Any]], None, None]:
     """Row groups with what ``read`` returns for each row; the next groups are read meanwhile.
+
+    Whoever may leave it early closes it, which ends its threads.
 
     Args:
         groups: batches of ``Rows.sql``, none of them empty.
@@ -82,10 +85,10 @@ def read_groups(
             begun.append(group)
             yield from picture_rows(group)
 
-    results = ordered_map(read, rows(), threads)
-    for first in results:
-        group = begun.popleft()
-        yield group, [first, *islice(results, group.num_rows - 1)]
+    with closing(ordered_map(read, rows(), threads)) as results:
+        for first in results:
+            group = begun.popleft()
+            yield group, [first, *islice(results, group.num_rows - 1)]
 
 
 def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:

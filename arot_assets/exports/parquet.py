@@ -6,7 +6,7 @@ The same rows give the same bytes. Chunks are content-defined, so that a store t
 behind the Hub) receives only what is new. Images are compressed already and are stored uncompressed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 IMAGE_COLUMN = "image"
 COMPRESSION = "zstd"
 
-Stream = Iterator[tuple[pa.RecordBatch, Sequence[Any]]]
+Stream = Generator[tuple[pa.RecordBatch, Sequence[Any]], None, None]
 """Row groups with what was read for each row: bytes, or None if nothing needed to be read."""
 
 

@@ -6,6 +6,7 @@ Belongs here: the stream of row groups with their images, and the handling of mi
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,11 @@ def upload(publication: Publication, remote: Remote) -> UploadResult:
         client.preupload(declaration.address, additions)
 
     write = write_parquet if declaration.layout == "parquet" else write_folder
-    with tempfile.TemporaryDirectory(prefix="arot-export-") as folder:
-        done.files = write(publication.rows, declaration.split, _stream(publication, remote, done), Path(folder), send)
+    with (
+        tempfile.TemporaryDirectory(prefix="arot-export-") as folder,
+        closing(_stream(publication, remote, done)) as stream,
+    ):
+        done.files = write(publication.rows, declaration.split, stream, Path(folder), send)
     if done.gone:
         log.warning("exports/%s: left out: %s", declaration.name, listed(done.gone))
     return done
@@ -94,8 +98,11 @@ def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Str
 
     groups = regrouped(batches(), [n for cut in rows.cuts for n in cut])
     read_rows = 0
-    with track(f"exports/{declaration.name}", rows.count) as advance:
-        for group, found in read_groups(groups, read, fetching_threads(far)):
+    with (
+        track(f"exports/{declaration.name}", rows.count) as advance,
+        closing(read_groups(groups, read, fetching_threads(far))) as read_ones,
+    ):
+        for group, found in read_ones:
             _note_gone(done, group, found)
             _add_posters(done, places, group, found, read_rows, rows.count)
             read_rows += len(found)

@@ -14,7 +14,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -274,9 +274,10 @@ def _fill(
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
         _reading(storage, medium, todo, copies) as read,
-        _kept_at_the_end(dataset, shard, growing),
+        closing(one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits)) as cells,
+        _kept_at_the_end(dataset, shard, growing),  # before the threads are waited for
     ):
-        for cell in one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits):
+        for cell in cells:
             one = growing[cell.metric]
             failed = isinstance(cell.result, MeasurementFailure)
             row: dict[str, Any] = (

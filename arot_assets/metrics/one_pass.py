@@ -9,7 +9,8 @@ however many metrics want its outputs. A failure is a row.
 The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -84,8 +85,8 @@ def one_pass(
     medium: Medium,
     limits: Limits,
     threads: int | None = None,
-) -> Iterator[Measurement]:
-    """Measure samples.
+) -> Generator[Measurement, None, None]:
+    """Measure samples. Whoever may leave it early closes it, which ends its threads.
 
     Args:
         items: in the order in which results are wanted.
@@ -129,8 +130,9 @@ def one_pass(
         with budget.hold(view.cost):
             return _prepare(item, file, view, metrics, models)
 
-    for prepared in ordered_map(prepare, left, threads):
-        yield from measured(prepared)
+    with closing(ordered_map(prepare, left, threads)) as results:
+        for prepared in results:
+            yield from measured(prepared)
     for name, rest in waiting.items():
         if rest:
             yield from _infer(models[name], metrics, rest)

@@ -5,6 +5,7 @@ Belongs here: where each of them goes, and copying all although some fail. Does 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from resources.parallel import ordered_map
@@ -71,10 +72,11 @@ def copy_all(
         return None
 
     lost = []
-    for failed in ordered_map(copy, places, threads, finish=True):
-        lost += [failed] if failed is not None else []
-        if on_progress is not None:
-            on_progress(1)
+    with closing(ordered_map(copy, places, threads, finish=True)) as copied:
+        for failed in copied:
+            lost += [failed] if failed is not None else []
+            if on_progress is not None:
+                on_progress(1)
     return lost
 
 

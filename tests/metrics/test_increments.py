@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arot_assets.media.image.medium import ImageMedium
-from arot_assets.metrics import build, one_pass
+from arot_assets.metrics import build
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from tests.conftest import Dataset
@@ -114,20 +114,18 @@ def test_killed_pass_loses_only_what_was_not_flushed(
     monkeypatch.setattr(build, "KEEP_SECONDS", 0.0)
     dataset.inventory()
     dataset.samples()
-    real, seen = one_pass.one_pass, []
+    real, added = build.TableBuilder.add, []
 
-    def killed(*args, **settings):  # type: ignore[no-untyped-def]
-        for cell in real(*args, **settings):
-            yield cell
-            seen.append(cell)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
+    def interrupted(self, row):  # type: ignore[no-untyped-def]
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        added.append(row)
+        real(self, row)
 
-    monkeypatch.setattr(build, "one_pass", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as until_the_fourth, pytest.raises(KeyboardInterrupt):
+        until_the_fourth.setattr(build.TableBuilder, "add", interrupted)
         dataset.metrics("phash")
-    monkeypatch.setattr(build, "one_pass", real)
-    decodes.clear()
+    decodes.clear()  # nothing decodes any more, although the traceback is still there
     found = dataset.metrics("phash")["phash"]
     assert (found.kept, found.computed) == (3, 9)
     assert len(decodes) == 9

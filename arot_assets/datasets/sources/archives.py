@@ -11,6 +11,7 @@ import fnmatch
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +93,15 @@ def look_inside(
         return result
     threads = None if is_local(root) else OPENING_THREADS
     objects = [known]
-    with track(f"{declaration.name}: opening archives", len(fresh)) as advance:
-        for uri, listing in ordered_map(
-            lambda one: (one["uri"], _listing(storage, declaration.medium, one, rules)), unknown.to_pylist(), threads
-        ):
+
+    def opened(one: Mapping[str, Any]) -> tuple[str, Listing]:
+        return one["uri"], _listing(storage, declaration.medium, one, rules)
+
+    with (
+        track(f"{declaration.name}: opening archives", len(fresh)) as advance,
+        closing(ordered_map(opened, unknown.to_pylist(), threads)) as listings,
+    ):
+        for uri, listing in listings:
             advance(1)
             objects.append(listing.objects)
             if listing.ignored or listing.problems:

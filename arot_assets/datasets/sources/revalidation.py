@@ -7,6 +7,7 @@ One ``HEAD`` request is sent for each URL, and no image is fetched.
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -66,8 +67,11 @@ def revalidate(
         return row, found if found != ServerState() else _known(row)
 
     rows = listing.objects.select(["uri", *COLUMNS]).to_pylist()
-    with track(f"{declaration.name}: asking servers", len(rows)) as advance:
-        for row, answer in ordered_map(ask, spread(rows), fetching_threads(True)):
+    with (
+        track(f"{declaration.name}: asking servers", len(rows)) as advance,
+        closing(ordered_map(ask, spread(rows), fetching_threads(True))) as answers,
+    ):
+        for row, answer in answers:
             advance(1)
             if isinstance(answer, StorageError):
                 lost.append(answer.reason)
