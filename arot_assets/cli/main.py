@@ -23,7 +23,7 @@ COMMANDS = {
     "publish": "publish a subset as a dataset on the Hugging Face Hub",
     "sql": "query the tables in SQL",
     "explain": "show what a subset removes, or why a sample is in it",
-    "report": "show what is wrong with the images: counts, thumbnails, SQL",
+    "report": "show what is wrong with a dataset: counts, thumbnails, SQL",
     "models": "list the model catalogue",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",

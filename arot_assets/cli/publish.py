@@ -44,12 +44,12 @@ def command(name: str, dry_run: bool) -> None:
     said = "published:" if facts["changed"] else "nothing to do, they are already there:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")
     if facts["left out"]:
-        click.echo(f"  {facts['left out']:,} rows left out: their image could not be read")
+        click.echo(f"  {facts['left out']:,} rows left out: their original could not be read")
 
 
 def _show(name: str, found: "Preview") -> None:
     files = f"{found.files:,} file{'s' if found.files > 1 else ''}"
-    click.echo(f"{name}: {found.rows:,} rows, {found.picture_bytes:,} bytes of images, {files}")
+    click.echo(f"{name}: {found.rows:,} rows, {found.file_bytes:,} bytes of originals, {files}")
     click.echo(f"  columns: {', '.join(found.columns)}")
     click.echo(f"  {found.outcome}")
 

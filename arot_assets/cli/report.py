@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 SIDE = 128
 
 
-@click.command(name="report", short_help="show what is wrong with the images: counts, thumbnails, SQL")
+@click.command(name="report", short_help="show what is wrong with a dataset: counts, thumbnails, SQL")
 @click.argument("dataset")
 @click.option("--out", metavar="FILE.html", help="write the page with thumbnails to this file or URI")
 @click.option("--sql", is_flag=True, help="print the query behind each count")
 @click.option("--examples", default=24, show_default=True, type=click.IntRange(0, 500), help="thumbnails per kind")
 def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
-    """Show what is wrong with the images of DATASET: broken, duplicate, tiny, dark, bright, blurry, blocky, without caption …
+    """Show what is wrong with the files of DATASET: broken, duplicate, tiny, dark, bright, blurry, blocky, without caption …
 
     This queries the existing tables and computes nothing. Each count is a query: take it (--sql), change the threshold, and
     make it a condition of a subset.
@@ -29,10 +29,11 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
       arot report demo --out report.html
       arot report demo --sql
     """
-    from arot_assets.datasets.places import all_roots, place_of
+    from arot_assets.datasets.places import all_roots, medium_of, place_of
     from arot_assets.local_paths import LocalPaths
     from arot_assets.report.answers import ask, has_samples
     from arot_assets.report.page import page
+    from arot_assets.report.questions import questions_of
     from arot_assets.report.text import lines
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
@@ -41,7 +42,8 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     if not has_samples(resources.tables, dataset):
         raise click.ClickException(f"'{dataset}' has no samples yet; `arot run {dataset}` creates them")
     with resources.warehouse.connect() as con:
-        answers = ask(con, resources.tables, dataset, examples=examples if out else 1)
+        questions = questions_of(medium_of(resources.tables, dataset))
+        answers = ask(con, resources.tables, dataset, questions, examples=examples if out else 1)
     for line in lines(answers, sql):
         click.echo(line)
     if out:

@@ -111,9 +111,9 @@ class DatasetDeclaration(BaseModel):
     shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
         SHARD_SIZE
     )
-    max_megapixels: Annotated[float, Field(gt=0, description="bigger images are refused by their header")] = (
-        MAX_MEGAPIXELS
-    )
+    max_megapixels: Annotated[
+        float, Field(gt=0, description="limit of width x height in millions of pixels; judged by the header of a file")
+    ] = MAX_MEGAPIXELS
     settle_seconds: Annotated[
         float, Field(ge=0, description="a file younger than this is looked at twice: it may still be growing")
     ] = 2.0

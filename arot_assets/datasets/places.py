@@ -65,6 +65,12 @@ def all_roots(tables: Tables, dataset: str) -> list[str]:
     return [footer[ROOT], *json.loads(footer.get(EARLIER_ROOTS, "[]"))]
 
 
+def medium_of(tables: Tables, dataset: str) -> Medium:
+    """What the files of a dataset are, as its last inventory noted it; images if there is none."""
+    footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
+    return MEDIA[footer.get(MEDIUM, FIRST)]
+
+
 def place_of(storage: Storage, warehouse: Warehouse, dataset: str, sample_ids: Collection[str] | None = None) -> Place:
     """The place of a dataset, as its last inventory noted it.
 
@@ -77,5 +83,4 @@ def place_of(storage: Storage, warehouse: Warehouse, dataset: str, sample_ids: C
     footer = warehouse.tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
     rules = footer.get(RULES)
     reached = under(storage, UrlList.model_validate_json(rules)) if rules else storage
-    medium = MEDIA[footer.get(MEDIUM, FIRST)]
-    return Place(reached, medium, Copies(warehouse, dataset, sample_ids))
+    return Place(reached, medium_of(warehouse.tables, dataset), Copies(warehouse, dataset, sample_ids))

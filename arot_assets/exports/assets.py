@@ -22,7 +22,7 @@ from resources.warehouse import Warehouse
 
 GROUP = EXPORTS
 SHEET_COLUMNS = 8
-CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of images"
+CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of originals"
 
 
 def export_key(name: str) -> dg.AssetKey:
@@ -60,7 +60,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         context.log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: dict[str, dg.MetadataValue | dg.TableSchema | str | int | bool] = {
             ROW_COUNT: done.rows,
-            BYTES: done.picture_bytes,
+            BYTES: done.file_bytes,
             LEFT_OUT: done.left_out,
             CHANGED: done.changed,
             "commit": done.commit,

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.features import card_feature, type_name
-from arot_assets.exports.parquet import IMAGE_COLUMN, file_schema
+from arot_assets.exports.features import card_features, type_name
 from arot_assets.exports.provenance import Provenance, column_texts
 from arot_assets.exports.rows import Rows
 from arot_assets.markdown import write_table
@@ -45,14 +43,14 @@ class Counts:
     """What was published of the rows.
 
     Attributes:
-        rows: rows with their images.
-        picture_bytes: of these images.
-        left_out: rows whose image could not be read.
+        rows: rows with their originals.
+        file_bytes: of these originals.
+        left_out: rows whose original could not be read.
         captions: rows of the subset that have a caption.
     """
 
     rows: int
-    picture_bytes: int
+    file_bytes: int
     left_out: int
     captions: int
 
@@ -64,12 +62,13 @@ def data_files(layout: str, split: str) -> str:
 
 def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts) -> dict[str, Any]:
     """The YAML header of the card: what programs read."""
-    features = [{"name": f.name, **card_feature(f.type)} for f in file_schema(rows.schema)]
-    size = counts.picture_bytes + rows.value_bytes
+    published = rows.medium.published
+    features = card_features(rows.medium, rows.schema)
+    size = counts.file_bytes + rows.value_bytes
     split = {"name": declaration.split, "num_bytes": size, "num_examples": counts.rows}
     return {
         "license": declaration.license,
-        "task_categories": ["text-to-image" if 2 * counts.captions > rows.count else "unconditional-image-generation"],
+        "task_categories": [published.task if 2 * counts.captions > rows.count else published.task_without_text],
         "size_categories": [next((name for most, name in SIZES if counts.rows < most), LARGEST)],
         "configs": [
             {
@@ -84,8 +83,8 @@ def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts)
 def block(declaration: HubDatasetDeclaration, rows: Rows, provenance: Provenance, counts: Counts) -> str:
     """What people read, between its two comments."""
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
-    parts += [write_table(("", ""), _count_rows(counts)), _use(declaration)]
-    parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows.schema, provenance))]
+    parts += [write_table(("", ""), _count_rows(counts, rows.medium.name)), _use(declaration)]
+    parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows, provenance))]
     parts += ["## Selection", "The number of samples that each condition removes, in order and on its own."]
     for model in provenance.models:
         if model.waterfall is not None:
@@ -160,20 +159,20 @@ def _use(declaration: HubDatasetDeclaration) -> str:
     )
 
 
-def _count_rows(counts: Counts) -> list[Sequence[str]]:
+def _count_rows(counts: Counts, medium: str) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
         ("rows", f"{counts.rows:,}"),
-        ("bytes of images", f"{counts.picture_bytes:,}"),
+        (f"bytes of {medium}s", f"{counts.file_bytes:,}"),
     ]
     if counts.left_out:
-        rows.append(("rows left out because their image could no longer be read", f"{counts.left_out:,}"))
+        rows.append((f"rows left out because their {medium} could no longer be read", f"{counts.left_out:,}"))
     return rows
 
 
-def _column_rows(schema: pa.Schema, provenance: Provenance) -> list[Sequence[str]]:
-    texts = column_texts(provenance)
-    image = (f"`{IMAGE_COLUMN}`", "image", "the original bytes of the file")
-    return [image, *((f"`{f.name}`", type_name(f.type), texts.get(f.name, "")) for f in schema)]
+def _column_rows(rows: Rows, provenance: Provenance) -> list[Sequence[str]]:
+    texts, medium = column_texts(provenance), rows.medium
+    first = (f"`{medium.name}`", medium.published.feature.lower(), "the original bytes of the file")
+    return [first, *((f"`{f.name}`", type_name(f.type), texts.get(f.name, "")) for f in rows.schema)]
 
 
 def _source_row(source: Any) -> Sequence[str]:

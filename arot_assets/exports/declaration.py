@@ -40,11 +40,11 @@ class HubDatasetDeclaration(BaseModel):
         str, Field(description="identifier of the licence, as the Hub writes it: cc-by-4.0, mit, other …")
     ]
     layout: Annotated[
-        Literal["parquet", "folder"], Field(description="parquet, or folder: image files and metadata.parquet")
+        Literal["parquet", "folder"], Field(description="parquet, or folder: the original files and metadata.parquet")
     ] = "parquet"
     columns: Annotated[
         list[str] | None,
-        Field(description="columns besides the image; default: all of the subset, caption and tags"),
+        Field(description="columns besides the file itself; default: all of the subset, caption and tags"),
     ] = None
     split: Annotated[Name, Field(description="the name of the split")] = "train"
     private: Annotated[bool, Field(description="whether a newly created repository is private")] = True
@@ -52,7 +52,7 @@ class HubDatasetDeclaration(BaseModel):
     shard_megabytes: Annotated[float, Field(gt=0, le=5000, description="size of a parquet file")] = 500.0
     on_missing: Annotated[
         Literal["stop", "skip"],
-        Field(description="if an image can no longer be read: publish nothing, or leave it out and count it"),
+        Field(description="if a file can no longer be read: publish nothing, or leave it out and count it"),
     ] = "stop"
     description: Annotated[str, Field(description="what this dataset is, for the card and the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []

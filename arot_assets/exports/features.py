@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from arot_assets.exports.errors import ExportError
+from arot_assets.media.medium import Medium
 
 NAMES = {
     "halffloat": "float16",
@@ -20,8 +21,8 @@ NAMES = {
     "date64[ms]": "date64",
 }
 """Arrow's names of types for which ``datasets`` has other names."""
-IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
-"""How ``datasets`` stores an image in a Parquet file."""
+FILE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+"""How ``datasets`` stores an image or a video in a Parquet file."""
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 """Every kind of list that a query can return; DuckDB's arrays have a fixed size."""
 
@@ -48,8 +49,6 @@ def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
 
 def feature(kind: pa.DataType) -> dict[str, Any]:
     """A plain type as ``datasets`` describes it in the metadata of a file."""
-    if kind == IMAGE:
-        return {"_type": "Image"}
     if pa.types.is_list(kind):
         return {"feature": feature(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):
@@ -59,8 +58,6 @@ def feature(kind: pa.DataType) -> dict[str, Any]:
 
 def card_feature(kind: pa.DataType) -> dict[str, Any]:
     """A plain type as ``datasets`` describes it in a card, without the name of its column."""
-    if kind == IMAGE:
-        return {"dtype": "image"}
     if pa.types.is_list(kind):
         inner = card_feature(kind.value_type)
         return {"list": next(iter(inner.values())) if list(inner) in (["dtype"], ["struct"]) else inner}
@@ -71,8 +68,6 @@ def card_feature(kind: pa.DataType) -> dict[str, Any]:
 
 def type_name(kind: pa.DataType) -> str:
     """A plain type in a word or two, for people."""
-    if kind == IMAGE:
-        return "image"
     if pa.types.is_list(kind):
         return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
@@ -80,7 +75,18 @@ def type_name(kind: pa.DataType) -> str:
     return NAMES.get(str(kind), str(kind))
 
 
-def file_metadata(schema: pa.Schema) -> Mapping[str, str]:
-    """The metadata in a file's schema that ``datasets`` reads."""
-    features = {f.name: feature(f.type) for f in schema}
+def file_schema(medium: Medium, schema: pa.Schema) -> pa.Schema:
+    """The schema of a Parquet file: the medium's file first, then its values, and what ``datasets`` reads in the metadata."""
+    whole = pa.schema([pa.field(medium.name, FILE), *schema])
+    return whole.with_metadata(dict(_file_metadata(medium, schema)))
+
+
+def card_features(medium: Medium, schema: pa.Schema) -> list[dict[str, Any]]:
+    """The columns of ``file_schema`` as a card describes them."""
+    first = {"name": medium.name, "dtype": medium.published.feature.lower()}
+    return [first, *({"name": f.name, **card_feature(f.type)} for f in schema)]
+
+
+def _file_metadata(medium: Medium, schema: pa.Schema) -> Mapping[str, str]:
+    features = {medium.name: {"_type": medium.published.feature}, **{f.name: feature(f.type) for f in schema}}
     return {"huggingface": json.dumps({"info": {"features": features}})}

@@ -1,4 +1,4 @@
-"""The layout ``folder``: the original image files, and ``metadata.parquet`` beside them.
+"""The layout ``folder``: the original files, and ``metadata.parquet`` beside them.
 
 Belongs here: the names of the files, and which of them need not be sent. Does not belong here: where rows come from, the commit.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.originals import file_name
 from arot_assets.exports.parquet import COMPRESSION, Stream, sent
-from arot_assets.exports.rows import PICTURE, Rows
+from arot_assets.exports.rows import FORMAT_COLUMN, Rows
+from arot_assets.media.medium import Medium
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
@@ -24,7 +24,7 @@ MOST_FILES = 100_000
 METADATA_ROWS = 5000
 
 
-def check_count(name: str, count: int) -> None:
+def check_count(name: str, count: int, medium: str) -> None:
     """Reject more files than a repository should contain.
 
     Raises:
@@ -32,30 +32,30 @@ def check_count(name: str, count: int) -> None:
     """
     if count > MOST_FILES:
         raise ExportError(
-            f"exports/{name}: {count:,} image files are more than a repository on the Hub handles well ({MOST_FILES:,}); "
+            f"exports/{name}: {count:,} {medium} files are more than a repository on the Hub handles well ({MOST_FILES:,}); "
             "use `layout: parquet`"
         )
 
 
-def place(sample_id: str, kind: str) -> str:
-    """An image's path below its split: in one of 256 folders."""
-    return f"{sample_id[:2]}/{file_name(sample_id, kind)}"
+def place(medium: Medium, sample_id: str, kind: str) -> str:
+    """A file's path below its split: in one of 256 folders."""
+    return f"{sample_id[:2]}/{medium.published.file_name(sample_id, kind)}"
 
 
 def write_folder(
     rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
-    """Send the images group by group, then the metadata.
+    """Send the originals group by group, then the metadata.
 
     Args:
         rows: the plan.
         split: the split's name, which is the folder's.
-        stream: row groups with the bytes of their images; None for an image that the repository already has.
+        stream: row groups with the bytes of their originals; None for one that the repository already has.
         folder: an empty folder.
         send: uploads the content of files.
 
     Returns:
-        Path -> what the commit will contain; without the images that are already there.
+        Path -> what the commit will contain; without the files that are already there.
     """
     import pyarrow.parquet as pq
     from huggingface_hub import CommitOperationAdd
@@ -66,7 +66,7 @@ def write_folder(
     waiting: list[pa.RecordBatch] = []
     with pq.ParquetWriter(path, schema, compression=COMPRESSION, write_page_index=True) as writer:
         for group, pictures in stream:
-            names = _places(group)
+            names = _places(rows.medium, group)
             some = {
                 f"{split}/{n}": CommitOperationAdd(f"{split}/{n}", data)
                 for n, data in zip(names, pictures, strict=True)
@@ -86,10 +86,11 @@ def write_folder(
     return {**done, name: sent(name, path, send)}
 
 
-def known_pictures(split: str, files: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], bool]:
-    """Tells whether a repository already has the image of a row, at its path and with its content.
+def known_originals(medium: Medium, split: str, files: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], bool]:
+    """Tells whether a repository already has the file of a row, at its path and with its content.
 
     Args:
+        medium: what the files are.
         split: the split's name.
         files: path -> SHA-256 of what the repository has; None for a file that is not in LFS, which counts as correct.
     """
@@ -97,12 +98,12 @@ def known_pictures(split: str, files: Mapping[str, str | None]) -> Callable[[Map
     def known(row: Mapping[str, Any]) -> bool:
         if row["uri"] is None:
             return False
-        path = f"{split}/{place(row['sample_id'], row['format'])}"
+        path = f"{split}/{place(medium, row['sample_id'], row['format'])}"
         return path in files and files[path] in (row["sha256"], None)
 
     return known
 
 
-def _places(group: pa.RecordBatch) -> list[str]:
-    formats = group[PICTURE + "format"].to_pylist()
-    return [place(i, f) for i, f in zip(group["sample_id"].to_pylist(), formats, strict=True)]
+def _places(medium: Medium, group: pa.RecordBatch) -> list[str]:
+    formats = group[FORMAT_COLUMN].to_pylist()
+    return [place(medium, i, f) for i, f in zip(group["sample_id"].to_pylist(), formats, strict=True)]

@@ -1,4 +1,4 @@
-"""The original bytes of images, proven to be those that were measured.
+"""The original bytes of files, proven to be those that were measured.
 
 Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what is done with them.
 """
@@ -19,15 +19,13 @@ from resources.parallel import ordered_map
 from resources.storage import StorageError
 
 MANY = 100
-"""After this many images that cannot be read, the rest is not tried."""
+"""After this many files that cannot be read, the rest is not tried."""
 SHOWN = 3
-EXTENSIONS = {"JPEG": "jpg", "TIFF": "tiff"}
-"""File extensions of formats; other formats give their own name."""
 
 
 @dataclass(frozen=True)
 class MissingOriginal:
-    """An image that cannot be published.
+    """A file that cannot be published.
 
     Attributes:
         sample_id: the sample.
@@ -38,16 +36,6 @@ class MissingOriginal:
     sample_id: str
     uri: str | None
     reason: str
-
-
-def file_name(sample_id: str, kind: str) -> str:
-    """The name of an image file: from its content, never from the source.
-
-    Args:
-        sample_id: 32 hex digits.
-        kind: the format that the file has.
-    """
-    return f"{sample_id}.{EXTENSIONS.get(kind, kind.lower())}"
 
 
 def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes | MissingOriginal:
@@ -99,15 +87,15 @@ def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def listed(gone: list[MissingOriginal]) -> str:
-    """The first few missing images, with their reasons."""
+    """The first few missing files, with their reasons."""
     shown = "; ".join(f"{g.uri or g.sample_id}: {g.reason}" for g in gone[:SHOWN])
     return f"{shown}; …" if len(gone) > SHOWN else shown
 
 
-def stop(name: str, gone: list[MissingOriginal]) -> ExportError:
-    """The error for images that are missing or have changed."""
+def stop(name: str, gone: list[MissingOriginal], medium: str) -> ExportError:
+    """The error for files that are missing or have changed; ``medium`` names them."""
     count = f"at least {len(gone)}" if len(gone) >= MANY else str(len(gone))
-    noun = "image" if count == "1" else "images"
+    noun = medium if count == "1" else f"{medium}s"
     return ExportError(
         f"exports/{name}: {count} {noun} can no longer be read, nothing was published: {listed(gone)}. Run the dataset "
         "again so that the subset excludes them, or set `on_missing: skip`"

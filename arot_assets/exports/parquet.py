@@ -1,9 +1,9 @@
-"""The layout ``parquet``: files that contain the images and their values.
+"""The layout ``parquet``: files that contain the originals and their values.
 
 Belongs here: names, row groups and options of the files. Does not belong here: where rows come from, the commit.
 
 The same rows give the same bytes. Chunks are content-defined, so that a store that knows the chunks of the previous version (Xet,
-behind the Hub) receives only what is new. Images are compressed already and are stored uncompressed.
+behind the Hub) receives only what is new. Originals are compressed already and are stored uncompressed.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -12,24 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from arot_assets.exports.features import IMAGE, file_metadata
-from arot_assets.exports.originals import file_name
-from arot_assets.exports.rows import PICTURE, Rows
+from arot_assets.exports.features import FILE, file_schema
+from arot_assets.exports.rows import FORMAT_COLUMN, Rows
+from arot_assets.media.medium import Medium
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
-IMAGE_COLUMN = "image"
 COMPRESSION = "zstd"
 
 Stream = Generator[tuple[pa.RecordBatch, Sequence[Any]], None, None]
 """Row groups with what was read for each row: bytes, or None if nothing needed to be read."""
-
-
-def file_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a file: the image first, features in the metadata."""
-    whole = pa.schema([pa.field(IMAGE_COLUMN, IMAGE), *schema])
-    return whole.with_metadata(dict(file_metadata(whole)))
 
 
 def file_names(split: str, count: int) -> list[str]:
@@ -45,7 +38,7 @@ def write_parquet(
     Args:
         rows: the plan.
         split: the split's name.
-        stream: one item for each row group of the plan, with the bytes of its images.
+        stream: one item for each row group of the plan, with the bytes of its originals.
         folder: an empty folder.
         send: uploads the content of files.
 
@@ -54,15 +47,17 @@ def write_parquet(
     """
     import pyarrow.parquet as pq
 
-    schema = file_schema(rows.schema)
+    schema = file_schema(rows.medium, rows.schema)
     done: dict[str, CommitOperationAdd] = {}
     for name, cut in zip(file_names(split, len(rows.cuts)), rows.cuts, strict=True):
         path = folder / name.rpartition("/")[2]
-        with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
+        with pq.ParquetWriter(path, schema, **_options(schema, rows.medium.name)) as writer:
             for _ in cut:
-                group, pictures = next(stream)
+                group, originals = next(stream)
                 if group.num_rows:
-                    writer.write_batch(with_image(group, pictures, schema), row_group_size=group.num_rows)
+                    writer.write_batch(
+                        with_originals(group, originals, schema, rows.medium), row_group_size=group.num_rows
+                    )
         done[name] = sent(name, path, send)
         path.unlink()
     for _ in stream:
@@ -87,18 +82,20 @@ def sent(name: str, path: Path, send: "Callable[[Sequence[CommitOperationAdd]], 
     return CommitOperationAdd(name, path.read_bytes())  # a plain Git file is part of the commit itself
 
 
-def with_image(group: pa.RecordBatch, pictures: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
-    """A row group with its images."""
-    formats, ids = group[PICTURE + "format"].to_pylist(), group["sample_id"].to_pylist()
-    names = [file_name(i, f) for i, f in zip(ids, formats, strict=True)]
-    fields = [pa.array(pictures, pa.binary()), pa.array(names, pa.string())]
-    image = pa.StructArray.from_arrays(fields, fields=list(IMAGE))
-    return pa.RecordBatch.from_arrays([image, *(group[n] for n in schema.names[1:])], schema=schema)
+def with_originals(
+    group: pa.RecordBatch, originals: Sequence[bytes], schema: pa.Schema, medium: Medium
+) -> pa.RecordBatch:
+    """A row group with its originals."""
+    formats, ids = group[FORMAT_COLUMN].to_pylist(), group["sample_id"].to_pylist()
+    names = [medium.published.file_name(i, f) for i, f in zip(ids, formats, strict=True)]
+    fields = [pa.array(originals, pa.binary()), pa.array(names, pa.string())]
+    files = pa.StructArray.from_arrays(fields, fields=list(FILE))
+    return pa.RecordBatch.from_arrays([files, *(group[n] for n in schema.names[1:])], schema=schema)
 
 
-def _options(schema: pa.Schema) -> Mapping[str, Any]:
+def _options(schema: pa.Schema, file_column: str) -> Mapping[str, Any]:
     leaves = [leaf for f in schema for leaf in _leaves(f.name, f.type)]
-    bare = f"{IMAGE_COLUMN}.bytes"
+    bare = f"{file_column}.bytes"
     return {
         "compression": {leaf: "none" if leaf == bare else COMPRESSION for leaf in leaves},
         "use_dictionary": [leaf for leaf in leaves if leaf != bare],

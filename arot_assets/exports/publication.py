@@ -1,6 +1,6 @@
 """One publication: what is published, what it is made from, and what is needed to publish it.
 
-Belongs here: gathering everything that the tables know, before any image is read. Does not belong here: the work
+Belongs here: gathering everything that the tables know, before any original is read. Does not belong here: the work
 (``publish.py``).
 """
 
@@ -31,7 +31,7 @@ class Publication:
 
     Attributes:
         declaration: what the user declared.
-        resources: the tables, and the storage of the images and the Hub.
+        resources: the tables, and the storage of the originals and the Hub.
         con: an open connection with the views of the catalogue.
         rows: what is published.
         lineage: what it is made from.
@@ -59,7 +59,7 @@ class Publication:
 def prepare_publication(
     declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: "duckdb.DuckDBPyConnection"
 ) -> Publication:
-    """Examine the subset and everything behind it; reads no images and sends no requests.
+    """Examine the subset and everything behind it; reads no originals and sends no requests.
 
     Raises:
         ExportError: it cannot be published: not built, out of date, or with an unsuitable column or sample.
@@ -68,7 +68,7 @@ def prepare_publication(
     require_current(project, declaration.subset, resources.tables, resources.warehouse)
     rows = plan_rows(declaration, project, resources.tables, con)
     if declaration.layout == "folder":
-        check_count(declaration.name, rows.count)
+        check_count(declaration.name, rows.count, rows.medium.name)
     captions = 0
     if CAPTION in rows.schema.names:
         found = con.execute(f"select count({quote(CAPTION)}) from ({rows.sql})").fetchone()

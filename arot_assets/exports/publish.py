@@ -1,22 +1,22 @@
-"""Publishing: the rows of a subset, their images and a card become one commit, or none if nothing changed.
+"""Publishing: the rows of a subset, their originals and a card become one commit, or none if nothing changed.
 
 Belongs here: the order of the work, and what counts as unchanged. Does not belong here: rows (``rows.py``), reading and
 uploading (``upload.py``), the card, requests.
 
 Contents are uploaded file by file, and nobody sees them before the commit at the end: whenever it is killed, the repository is as
-it was. If the digest equals that of the last publication, no image is read.
+it was. If the digest equals that of the last publication, no original is read.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from arot_assets.exports.card import Counts, block, front_matter, merge
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.folder import known_pictures, place
+from arot_assets.exports.folder import known_originals, place
 from arot_assets.exports.originals import MissingOriginal, picture_rows, read_original
 from arot_assets.exports.publication import Publication, prepare_publication
 from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
@@ -37,14 +37,14 @@ class Preview:
 
     Attributes:
         rows: rows of the subset.
-        picture_bytes: of all images.
-        columns: names of the columns, the image first.
+        file_bytes: of all originals.
+        columns: names of the columns, the file first.
         files: number of data files.
         outcome: what would happen to the repository, in words.
     """
 
     rows: int
-    picture_bytes: int
+    file_bytes: int
     columns: tuple[str, ...]
     files: int
     outcome: str
@@ -56,18 +56,18 @@ class PublishResult:
 
     Attributes:
         rows: rows that the repository has now.
-        picture_bytes: bytes of their images.
-        left_out: rows whose image could not be read, with ``on_missing: skip``.
+        file_bytes: bytes of their originals.
+        left_out: rows whose original could not be read, with ``on_missing: skip``.
         commit: the commit that contains them.
         url: of the commit, for people.
         changed: False if the repository was up to date already.
         digest: of the data.
-        schema: the published columns beside the image.
-        posters: of some samples, RGB uint8 [h, w, 3] each; none if no image was read.
+        schema: the published columns beside the file.
+        posters: of some samples, RGB uint8 [h, w, 3] each; none if none was read.
     """
 
     rows: int
-    picture_bytes: int
+    file_bytes: int
     left_out: int
     commit: str
     url: str
@@ -78,7 +78,7 @@ class PublishResult:
 
 
 def preview(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> Preview:
-    """What ``publish`` would do now; reads no images and writes nothing.
+    """What ``publish`` would do now; reads no originals and writes nothing.
 
     Raises:
         ExportError, ProjectError, StorageError: as ``publish``, except that no token is needed.
@@ -88,7 +88,7 @@ def preview(declaration: HubDatasetDeclaration, project: Project, resources: Res
         outcome = _outcome(publication)
     rows = publication.rows
     files = len(rows.cuts) if declaration.layout == "parquet" else rows.count + 1
-    return Preview(rows.count, rows.picture_bytes, ("image", *rows.schema.names), files, outcome)
+    return Preview(rows.count, rows.file_bytes, (rows.medium.name, *rows.schema.names), files, outcome)
 
 
 def publish(declaration: HubDatasetDeclaration, project: Project, resources: Resources) -> PublishResult:
@@ -97,10 +97,10 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
     Args:
         declaration: what to publish, and where.
         project: the SQL project that has the subset.
-        resources: the tables with the subset, and the storage of its images and the Hub.
+        resources: the tables with the subset, and the storage of its originals and the Hub.
 
     Raises:
-        ExportError: the subset cannot be published, or images are missing or changed; nothing was committed.
+        ExportError: the subset cannot be published, or originals are missing or changed; nothing was committed.
         ProjectError: there is no such subset.
         StorageError: no token, no permission, or the Hub cannot be reached; nothing was committed.
     """
@@ -114,14 +114,14 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
             state = _new_state(publication, done)
         counts = Counts(
             publication.rows.count - len(state.left_out),
-            publication.rows.picture_bytes - state.left_out_bytes,
+            publication.rows.file_bytes - state.left_out_bytes,
             len(state.left_out),
             publication.captions,
         )
         commit, changed = _commit(publication, remote, state, done, counts)
     return PublishResult(
         counts.rows,
-        counts.picture_bytes,
+        counts.file_bytes,
         counts.left_out,
         commit,
         f"{publication.client.settings.address()}/datasets/{declaration.repo}/commit/{commit}",
@@ -157,7 +157,7 @@ def _check_visibility(publication: Publication) -> None:
 
 
 def _is_current(publication: Publication, remote: Remote) -> bool:
-    """Whether the repository already has these rows, and no image that was left out has come back."""
+    """Whether the repository already has these rows, and no original that was left out has come back."""
     state, declaration = remote.state, publication.declaration
     if state is None or state.data != publication.rows.digest or not remote.is_whole():
         return False
@@ -166,12 +166,15 @@ def _is_current(publication: Publication, remote: Remote) -> bool:
     if declaration.layout == "parquet" and not state.left_out:
         return True
     left_out, places = set(state.left_out), publication.places()
-    known = known_pictures(declaration.split, remote.files) if declaration.layout == "folder" else lambda _: True
-    return all(
-        isinstance(read_original(places, row), MissingOriginal) if row["sample_id"] in left_out else known(row)
-        for batch in publication.rows.batches(publication.con)
-        for row in picture_rows(batch)
-    )
+    known = known_originals(publication.rows.medium, declaration.split, remote.files)
+    in_files = declaration.layout == "parquet"  # whose hashes are known to be right
+
+    def unchanged(row: Mapping[str, Any]) -> bool:
+        if row["sample_id"] in left_out:
+            return isinstance(read_original(places, row), MissingOriginal)
+        return in_files or known(row)
+
+    return all(unchanged(row) for batch in publication.rows.batches(publication.con) for row in picture_rows(batch))
 
 
 def _new_state(publication: Publication, done: UploadResult) -> State:
@@ -219,7 +222,7 @@ def _paths(publication: Publication, state: State) -> set[str]:
         left_out = set(state.left_out)
         for batch in publication.rows.batches(publication.con):
             rows = [r for r in picture_rows(batch) if r["sample_id"] not in left_out]
-            wanted |= {f"{state.split}/{place(r['sample_id'], r['format'])}" for r in rows}
+            wanted |= {f"{state.split}/{place(publication.rows.medium, r['sample_id'], r['format'])}" for r in rows}
     return wanted
 
 

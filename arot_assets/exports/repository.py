@@ -36,8 +36,8 @@ class State:
         layout: ``parquet`` or ``folder``.
         split: the split's name.
         files: path -> SHA-256 of the files that contain values.
-        left_out: samples whose images could not be read.
-        left_out_bytes: bytes of these images.
+        left_out: samples whose originals could not be read.
+        left_out_bytes: bytes of these originals.
     """
 
     data: str

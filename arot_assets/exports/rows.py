@@ -1,7 +1,7 @@
-"""The rows that a declaration publishes: their values, where their images are, and how they are divided into files.
+"""The rows that a declaration publishes: their values, where their originals are, and how they are divided into files.
 
 Belongs here: the query over the subset and its samples, its checks, the digest, the division. Does not belong here: reading
-images (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
+originals (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
 
 Rows are ordered by ``sample_id``, which comes from content: so the order is the same on every machine, and shuffled.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from arot_assets.datasets.places import all_roots
+from arot_assets.datasets.places import all_roots, medium_of
 from arot_assets.datasets.samples import COMMON
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
@@ -21,6 +21,7 @@ from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import plain_type, type_name
 from arot_assets.local_paths import LocalPaths
+from arot_assets.media.medium import Medium
 from arot_assets.subsets.project import Project
 from resources.tables import Tables
 from resources.warehouse.views import literal, quote
@@ -33,13 +34,14 @@ FORMAT = "1"
 BATCH_ROWS = 1000
 GROUP_ROWS = 100
 GROUP_BYTES = 100_000_000
-"""Rows and bytes of a row group with images: what the Hub's viewer reads at once, and what is held in memory here."""
+"""Rows and bytes of a row group with its originals: what the Hub's viewer reads at once, and what is held in memory here."""
 MEGABYTE = 1_000_000
 PICTURE = "arot:"
-"""Prefix of the columns about the image itself; they are not published."""
+"""Prefix of the columns about the original itself; they are not published."""
+FORMAT_COLUMN = PICTURE + "format"
 PICTURE_COLUMNS = ("uri", "dataset", "sha256", "format", "bytes")
 ADDED = ("caption", "tags")
-RESERVED = ("image", "file_name", "file_names")
+RESERVED = ("file_name", "file_names")
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Rows:
     """What is to be published.
 
     Attributes:
-        sql: a query with ``schema``'s columns and those of the image, ordered by ``sample_id``.
-        schema: the published columns besides the image, of plain types.
+        sql: a query with ``schema``'s columns and those of the original, ordered by ``sample_id``.
+        schema: the published columns besides the original, of plain types.
         datasets: names of the datasets that the samples come from.
-        digest: of values, images and layout; the same digest means the same files.
+        medium: what their files are.
+        digest: of values, originals and layout; the same digest means the same files.
         count: number of rows.
-        picture_bytes: of all images.
+        file_bytes: of all originals.
         value_bytes: of all values.
         cuts: for each file, the number of rows in each of its row groups.
         paths: takes out of texts what tells of this machine.
@@ -61,9 +64,10 @@ class Rows:
     sql: str
     schema: pa.Schema
     datasets: tuple[str, ...]
+    medium: Medium
     digest: str
     count: int
-    picture_bytes: int
+    file_bytes: int
     value_bytes: int
     cuts: tuple[tuple[int, ...], ...]
     paths: LocalPaths
@@ -76,7 +80,7 @@ class Rows:
 def plan_rows(
     declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: "duckdb.DuckDBPyConnection"
 ) -> Rows:
-    """Read all rows once, without the images.
+    """Read all rows once, without the originals.
 
     Args:
         declaration: what to publish.
@@ -91,10 +95,9 @@ def plan_rows(
     known = {s for (s,) in con.execute("select schema_name from duckdb_views() where view_name = 'samples'").fetchall()}
     datasets = tuple(d for d in datasets if d in known)
     if not datasets:
-        raise ExportError(
-            f"subset '{declaration.subset}' does not read the samples of any dataset, so it has no images"
-        )
-    sql = _query(declaration, con, datasets)
+        raise ExportError(f"subset '{declaration.subset}' does not read the samples of any dataset, so it has no files")
+    medium = _medium(declaration, tables, datasets)
+    sql = _query(declaration, con, datasets, medium)
     paths = LocalPaths(root for d in datasets for root in all_roots(tables, d))
     _check_ids(declaration, con)
     found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
@@ -109,6 +112,7 @@ def plan_rows(
         sql,
         schema,
         datasets,
+        medium,
         values_digest(digest, declaration, cuts, whole),
         count,
         int(sizes.sum()),
@@ -126,7 +130,7 @@ def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
 
 
 def batch_schema(rows: Rows) -> pa.Schema:
-    """The schema of the batches of ``rows.sql``: the published columns, then those of the image."""
+    """The schema of the batches of ``rows.sql``: the published columns, then those of the original."""
     text = [pa.field(PICTURE + n, pa.int64() if n == "bytes" else pa.string()) for n in PICTURE_COLUMNS]
     return pa.schema([*rows.schema, *text])
 
@@ -148,7 +152,25 @@ def regrouped(batches: Iterator[pa.RecordBatch], sizes: Sequence[int]) -> Iterat
         yield group
 
 
-def _query(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str]) -> str:
+def _medium(declaration: HubDatasetDeclaration, tables: Tables, datasets: Sequence[str]) -> Medium:
+    """What the files of these datasets are.
+
+    Raises:
+        ExportError: they are of several media.
+    """
+    found = {medium_of(tables, d).name: d for d in datasets}
+    if len(found) > 1:
+        shown = " and ".join(f"{name}s ({dataset})" for name, dataset in sorted(found.items()))
+        raise ExportError(
+            f"exports/{declaration.name}: subset '{declaration.subset}' reads {shown}; a published dataset holds one kind "
+            "of file, so publish a subset of each"
+        )
+    return medium_of(tables, datasets[0])
+
+
+def _query(
+    declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], medium: Medium
+) -> str:
     subset = quote(declaration.subset)
     own = [str(r[0]) for r in con.execute(f"describe main.{subset}").fetchall()]
     offered = {**{name: f"m.{quote(name)}" for name in own}, **{n: f"s.{n}" for n in ADDED if n not in own}}
@@ -160,16 +182,18 @@ def _query(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection",
                 f"exports/{declaration.name}: subset '{declaration.subset}' has no column '{name}'."
                 f"{did_you_mean(name, offered)}"
             )
-        taken = name in RESERVED or (declaration.layout == "folder" and name.endswith(("_file_name", "_file_names")))
+        in_folder = declaration.layout == "folder" and name.endswith(tuple(f"_{end}" for end in RESERVED))
+        taken = name in (medium.name, *RESERVED) or in_folder
         if taken or name.startswith(PICTURE):
             raise ExportError(
-                f"exports/{declaration.name}: a column must not be called '{name}', which is the image's. Give it another "
-                "name in SQL, or name the other `columns`"
+                f"exports/{declaration.name}: a column must not be called '{name}', which is the {medium.name}'s. Give it "
+                "another name in SQL, or name the other `columns`"
             )
     columns = [f"{offered[n]} as {quote(n)}" for n in chosen]
     columns += [f"s.{n} as {quote(PICTURE + n)}" for n in PICTURE_COLUMNS]
     samples = " union all by name ".join(
-        f"select sample_id, {literal(d)} as dataset, uri, sha256, format, bytes, caption, tags from {quote(d)}.samples "
+        f"select sample_id, {literal(d)} as dataset, uri, sha256, {quote(medium.published.format_column)} as format, "
+        f"bytes, caption, tags from {quote(d)}.samples "
         "where status = 'ok'"
         for d in datasets
     )
@@ -241,7 +265,7 @@ def values_digest(
 
 
 def hashed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns that count: an image is identified by its content, not by where it is."""
+    """The columns that count: a file is identified by its content, not by where it is."""
     return batch.drop_columns([PICTURE + "uri", PICTURE + "dataset", PICTURE + "bytes"])
 
 

@@ -1,6 +1,6 @@
-"""Reading every image and uploading all contents; nothing is committed here.
+"""Reading every original and uploading all contents; nothing is committed here.
 
-Belongs here: the stream of row groups with their images, and the handling of missing images. Does not belong here: the files
+Belongs here: the stream of row groups with their originals, and the handling of missing ones. Does not belong here: the files
 (``parquet.py``, ``folder.py``), the commit (``publish.py``).
 """
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from arot_assets.datasets.places import Place, dataset_root
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.folder import known_pictures, write_folder
+from arot_assets.exports.folder import known_originals, write_folder
 from arot_assets.exports.originals import MANY, MissingOriginal, listed, picture_rows, read_groups, read_original, stop
 from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.publication import Publication
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHEET_POSTERS = 24
 TILE = 96
-"""Longer side of an image on the contact sheet, in pixels."""
+"""Longer side of a poster on the contact sheet, in pixels."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class UploadResult:
 
     Attributes:
         files: path -> what the commit is to hold.
-        gone: images that could not be read.
+        gone: originals that could not be read.
         gone_bytes: what they had.
         posters: of some samples, RGB uint8 [h, w, 3].
     """
@@ -53,14 +53,14 @@ class UploadResult:
 
 
 def upload(publication: Publication, remote: Remote) -> UploadResult:
-    """Read every image that the repository does not have, and upload all contents.
+    """Read every original that the repository does not have, and upload all contents.
 
     Args:
         publication: what to publish.
         remote: the current state of the repository.
 
     Raises:
-        ExportError: images are missing and that is not allowed, or the subset was rebuilt meanwhile.
+        ExportError: originals are missing and that is not allowed, or the subset was rebuilt meanwhile.
         StorageError: the Hub cannot be reached.
     """
     declaration, client, done = publication.declaration, publication.client, UploadResult()
@@ -80,11 +80,11 @@ def upload(publication: Publication, remote: Remote) -> UploadResult:
 
 
 def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Stream:
-    """Row groups with their images, without the missing ones. Where that is not allowed, the rest is only read, so
+    """Row groups with their originals, without the missing ones. Where that is not allowed, the rest is only read, so
     that the error at the end tells how many are missing."""
     declaration, rows = publication.declaration, publication.rows
     places, seen, schema = publication.places(), ColumnsDigest(), batch_schema(rows)
-    known = known_pictures(declaration.split, remote.files)
+    known = known_originals(rows.medium, declaration.split, remote.files)
     far = not all(is_local(dataset_root(publication.resources.tables, d)) for d in rows.datasets)
 
     def read(row: Mapping[str, Any]) -> bytes | MissingOriginal | None:
@@ -113,7 +113,7 @@ def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Str
             elif len(done.gone) >= MANY:
                 break
     if done.gone and (declaration.on_missing == "stop" or len(done.gone) == rows.count):
-        raise stop(declaration.name, done.gone)
+        raise stop(declaration.name, done.gone, rows.medium.name)
     if read_rows != rows.count or values_digest(seen, declaration, rows.cuts, schema) != rows.digest:
         raise ExportError(
             f"exports/{declaration.name}: the subset was rebuilt while it was being published; publish it again"
@@ -139,7 +139,10 @@ def _add_posters(
     step = max(1, -(-count // SHEET_POSTERS))
     for number, (row, data) in enumerate(zip(picture_rows(group), found, strict=True), before):
         if number % step == 0 and isinstance(data, bytes):
+            place, uri = places[row["dataset"]], row["uri"]
+            # a medium that opens paths finds the file where it was fetched to
+            file = place.files({uri: row["sample_id"]})(uri) if place.medium.by_path else File.of(uri, data)
             try:
-                done.posters.append(places[row["dataset"]].medium.poster(File.of(row["uri"], data), TILE))
+                done.posters.append(place.medium.poster(file, TILE))
             except DecodeError:
                 continue

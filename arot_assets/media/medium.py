@@ -8,7 +8,7 @@ by its name alone asks its inventory (``datasets.places``). Every process import
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.columns import Column
+from arot_assets.media.question import Question
 
 if TYPE_CHECKING:
     from arot_assets.media.image.view import Image
@@ -187,6 +188,35 @@ class Probe:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Published:
+    """How the files of a medium appear in a published dataset.
+
+    Attributes:
+        feature: the type that the library ``datasets`` gives to such a column: ``Image``, ``Video``. It stores the bytes and
+            the name of each file.
+        task: the task of the Hub that captioned files are for.
+        task_without_text: the same without captions.
+        format_column: the medium's column of ``samples`` that tells the format of the content.
+        extensions: format -> file extension without the dot, where that is not the format's own name in lower case.
+    """
+
+    feature: str
+    task: str
+    task_without_text: str
+    format_column: str
+    extensions: Mapping[str, str] = field(default_factory=dict)
+
+    def file_name(self, sample_id: str, kind: str) -> str:
+        """The name of a file: from its content, never from the source.
+
+        Args:
+            sample_id: 32 hex digits.
+            kind: the format of the content.
+        """
+        return f"{sample_id}.{self.extensions.get(kind, kind.lower())}"
+
+
 class Medium(Protocol):
     """A kind of files.
 
@@ -200,6 +230,8 @@ class Medium(Protocol):
             Files that could not be opened need none: their samples' rows change, by ``samples.CODE_VERSION``.
         by_path: whether it opens files where they lie (``File.path``) instead of reading them into memory. Files of other
             machines are then brought into the cache.
+        published: how its files appear in exports.
+        questions: what a report asks of its own columns and metrics, besides what it asks of every medium.
     """
 
     name: str
@@ -207,6 +239,8 @@ class Medium(Protocol):
     columns: tuple[Column, ...]
     decoder: str
     by_path: bool
+    published: Published
+    questions: tuple[Question, ...]
 
     def probe(self, file: File, limits: Limits) -> Probe:
         """Judge a file without decoding it. Raises nothing but what fetching it raises."""

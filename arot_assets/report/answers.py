@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arot_assets.report.questions import QUESTIONS, SAMPLES, Question, sql_of
+from arot_assets.media.question import Question
+from arot_assets.report.questions import SAMPLES, sql_of
 from resources.tables import TableRef, Tables
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ EXAMPLES = 24
 
 @dataclass(frozen=True)
 class Example:
-    """One image that a question found: its address, its identity if it could be read, and a short text about it."""
+    """One file that a question found: its address, its identity if it could be read, and a short text about it."""
 
     uri: str
     sample_id: str | None
@@ -32,7 +33,7 @@ class ReportItem:
     Attributes:
         question: the question.
         sql: the query, ready to be run.
-        rows: images found.
+        rows: files found.
         examples: the worst of them.
     """
 
@@ -68,7 +69,7 @@ def ask(
     con: "duckdb.DuckDBPyConnection",
     tables: Tables,
     dataset: str,
-    questions: Sequence[Question] = QUESTIONS,
+    questions: Sequence[Question],
     examples: int = EXAMPLES,
 ) -> Report:
     """Answer questions about a dataset from its tables.
@@ -78,7 +79,7 @@ def ask(
         tables: the store's tables.
         dataset: its name.
         questions: the questions.
-        examples: how many images each answer names.
+        examples: how many files each answer names.
     """
     there = {name for name in tables.of(dataset) if tables.shards(dataset, name)}
     statuses = dict(

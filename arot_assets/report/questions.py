@@ -1,47 +1,29 @@
-"""The questions of a report, as data.
+"""What a report asks of every dataset, and the SQL of a question.
 
-Belongs here: what is looked for, its SQL, and the reason for its threshold. Does not belong here: answering (``answers.py``) and
-showing (``page.py``, ``text.py``).
-
-A question is a condition on the columns of the tables it names; users copy its SQL and change the threshold. The thresholds were
-derived from the licensed sample images of this project: ``sharpness`` below 5 holds for 12 of 12 photos blurred by 2 pixels
-(sigma, at 336 pixels) and for none of their originals (21 and more), ``blockiness`` above 4 for 35 of 36 at JPEG quality 15 and
-below (originals: at most 1.4), ``noise_sigma`` above 12 for noise of 30 gray levels (originals: at most 10.9).
+Belongs here: questions about files, duplicates and captions, whatever the files are. Does not belong here: those of one medium
+(``media/*/questions.py``), answering (``answers.py``) and showing (``page.py``, ``text.py``).
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
-SAMPLES, CV2, PHASH = "samples", "cv2", "phash"
+from arot_assets.media.medium import Medium
+from arot_assets.media.question import Question
+
+SAMPLES = "samples"
 
 
-@dataclass(frozen=True)
-class Question:
-    """One thing that may be wrong with images.
+def questions_of(medium: Medium) -> tuple[Question, ...]:
+    """Everything that is asked of a dataset of this medium, in its words."""
+    return tuple(_in_words(question, medium.name) for question in (*QUESTIONS, *medium.questions))
 
-    Attributes:
-        name: a word for the command line and anchors.
-        title: a description of the images that it finds.
-        where: a SQL condition over the columns of ``table`` and of ``samples``; ``{dataset}`` stands for the schema.
-        table: the table that it needs besides ``samples``.
-        order: an SQL expression; the worst come first.
-        shows: an SQL expression, the text below each thumbnail.
-        advice: what to do about it.
-        scope: ``all`` rows of samples, or only those that are ``ok``.
-    """
 
-    name: str
-    title: str
-    where: str
-    order: str
-    shows: str
-    advice: str
-    table: str = SAMPLES
-    scope: Literal["ok", "all"] = "ok"
+def _in_words(question: Question, medium: str) -> Question:
+    title, advice = (text.replace("{medium}", medium) for text in (question.title, question.advice))
+    return replace(question, title=title, advice=advice)
 
 
 def sql_of(question: Question, dataset: str) -> str:
-    """The query of a question: one row per image found, the worst first.
+    """The query of a question: one row per file found, the worst first.
 
     Args:
         question: the question.
@@ -58,28 +40,16 @@ def sql_of(question: Question, dataset: str) -> str:
     )
 
 
-_SIZE = "width || ' x ' || height"
 _LENGTH = "length(caption) || ' characters'"
-_DETAIL = 16
-"""Minimum shorter side in pixels; below it a measure of detail means nothing."""
 
 QUESTIONS = (
     Question(
         "broken",
-        "files that are not usable images",
+        "files that are not usable {medium}s",
         "samples.status in ('corrupt', 'unreadable')",
         "samples.status, reason",
         "coalesce(reason, samples.status)",
         "fetch them again or delete them at the source; `arot retry` reads them again",
-        scope="all",
-    ),
-    Question(
-        "unsupported",
-        "files of a kind that is not read: drawings, videos, measurements, images above the limit in megapixels",
-        "samples.status = 'unsupported'",
-        "reason",
-        "coalesce(reason, samples.status)",
-        "nothing needs to be done: they are not failed and `arot retry` leaves them; convert those that you want",
         scope="all",
     ),
     Question(
@@ -92,98 +62,8 @@ QUESTIONS = (
         scope="all",
     ),
     Question(
-        "same-look",
-        "images that look the same as an earlier one: equal perceptual hashes",
-        "sample_id in (select sample_id from {dataset}.samples join {dataset}.phash using (sample_id) "
-        "where samples.status = 'ok' and phash is not null "
-        "qualify row_number() over (partition by phash order by width * height desc, uri) > 1)",
-        "phash.phash",
-        "format('{:016x}', phash.phash)",
-        "keep the largest of each group, as the example model distinct_pictures does",
-        table=PHASH,
-    ),
-    Question(
-        "tiny",
-        "images whose shorter side is below 256 pixels",
-        "least(width, height) < 256",
-        "least(width, height)",
-        _SIZE,
-        "too small for any trainer's bucket without upscaling: leave them out",
-    ),
-    Question(
-        "odd-shaped",
-        "images whose longer side is more than 3 times the shorter",
-        "greatest(width, height) > 3 * least(width, height)",
-        "greatest(width, height) / least(width, height) desc",
-        _SIZE,
-        "most trainers' buckets end at 1:2 or 1:3 and the rest is cropped away: crop them yourself, or leave them out",
-    ),
-    Question(
-        "dark",
-        "dark images: a mean gray level below 40 of 255",
-        "brightness < 40",
-        "brightness",
-        "'brightness ' || round(brightness, 1)",
-        "these include night scenes: look before you leave them out",
-        table=CV2,
-    ),
-    Question(
-        "bright",
-        "bright images: a mean gray level above 240 of 255",
-        "brightness > 240",
-        "brightness desc",
-        "'brightness ' || round(brightness, 1)",
-        "often drawings on an empty page: crop them, or leave them out",
-        table=CV2,
-    ),
-    Question(
-        "blurry",
-        "blurry images: sharpness below 5",
-        f"sharpness < 5 and least(width, height) >= {_DETAIL}",
-        "sharpness",
-        "'sharpness ' || round(sharpness, 1)",
-        "these include plain drawings and skies: look before you leave them out",
-        table=CV2,
-    ),
-    Question(
-        "low-information",
-        "images of nearly one tone: entropy below 0.5 bits",
-        "entropy < 0.5",
-        "entropy",
-        "'entropy ' || round(entropy, 2)",
-        "blank pages, placeholders, failed renderings",
-        table=CV2,
-    ),
-    Question(
-        "blocky",
-        "images with visible JPEG blocks: blockiness above 4",
-        "blockiness > 4",
-        "blockiness desc",
-        "'blockiness ' || round(blockiness, 1)",
-        "compressed at a quality of about 15 or less: look for a better copy",
-        table=CV2,
-    ),
-    Question(
-        "noisy",
-        "noisy images: noise_sigma above 12 gray levels",
-        "noise_sigma > 12",
-        "noise_sigma desc",
-        "'noise ' || round(noise_sigma, 1)",
-        "fine texture counts as noise: look before you leave them out",
-        table=CV2,
-    ),
-    Question(
-        "bars",
-        "images with bars or margins over more than a tenth of a side",
-        "greatest(border_top, border_bottom, border_left, border_right) > 0.1",
-        "border_top + border_bottom + border_left + border_right desc",
-        "'margins ' || round(100 * greatest(border_top, border_bottom, border_left, border_right))::int || ' %'",
-        "generators learn bars: crop them away",
-        table=CV2,
-    ),
-    Question(
         "no-caption",
-        "images without a caption and without tags",
+        "{medium}s without a caption and without tags",
         "coalesce(trim(caption), '') = '' and coalesce(len(tags), 0) = 0",
         "uri",
         "parse_filename(uri)",
@@ -199,12 +79,12 @@ QUESTIONS = (
     ),
     Question(
         "repeated-caption",
-        "captions that more than two images share",
+        "captions that more than two {medium}s share",
         "caption in (select caption from {dataset}.samples where status = 'ok' and trim(caption) <> '' "
         "group by caption having count(*) > 2)",
         "caption",
         "caption",
-        "the title of a series, or a captioner that failed: it teaches the same words for different images",
+        "the title of a series, or a captioner that failed: it teaches the same words for different {medium}s",
     ),
     Question(
         "noted",

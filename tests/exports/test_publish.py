@@ -335,7 +335,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(exporter: Expor
     def outcome(**fields: Any) -> str:
         found = preview(exporter.declaration(**fields), exporter.project, exporter.resources)
         assert found.rows == len(exporter.originals())
-        assert found.picture_bytes == sum(map(len, exporter.originals().values()))
+        assert found.file_bytes == sum(map(len, exporter.originals().values()))
         return found.outcome
 
     assert outcome() == "'owner/photos' does not exist; it would be created, private"

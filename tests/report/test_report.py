@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 
 from arot_assets.local_paths import LocalPaths
+from arot_assets.media.image.medium import IMAGE
 from arot_assets.report.answers import Report, ask
 from arot_assets.report.page import page
-from arot_assets.report.questions import QUESTIONS
+from arot_assets.report.questions import questions_of
 from arot_assets.report.text import lines
 from tests.conftest import DATA, EXAMPLES, Dataset
 
+QUESTIONS = questions_of(IMAGE)
 PHOTOS = sorted((EXAMPLES / "photo" / "mountain").glob("*.jpg"))[:3]
 
 
 def report(dataset: Dataset, examples: int = 24) -> Report:
     """The report of a dataset."""
     with dataset.resources.warehouse.connect() as con:
-        return ask(con, dataset.resources.tables, dataset.declaration.name, examples=examples)
+        return ask(con, dataset.resources.tables, dataset.declaration.name, QUESTIONS, examples=examples)
 
 
 def found(answers: Report, name: str) -> set[str]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from arot_assets.columns import Column
-from arot_assets.media.medium import DecodeError, File, Limits, Pixels, Probe, Still, Want
+from arot_assets.media.image.questions import QUESTIONS
+from arot_assets.media.medium import DecodeError, File, Limits, Pixels, Probe, Published, Still, Want
+from arot_assets.media.question import Question
 
 if TYPE_CHECKING:
     from arot_assets.media.image.view import Image
@@ -35,6 +37,15 @@ COLUMNS = (
 BYTES_PER_PIXEL = 9
 """The most that an image takes on its way: a progressive JPEG without subsampling while it is decoded (6 for its
 coefficients, 3 for its pixels). PNG takes up to 8; pixels, gray levels and the working rows of the metrics take 4.3."""
+
+
+PUBLISHED = Published(
+    feature="Image",
+    task="text-to-image",
+    task_without_text="unconditional-image-generation",
+    format_column="format",
+    extensions={"JPEG": "jpg"},
+)
 
 
 class ImageView:
@@ -83,6 +94,8 @@ class ImageMedium:
     columns: tuple[Column, ...] = COLUMNS
     decoder = ""
     by_path = False
+    published = PUBLISHED
+    questions: tuple[Question, ...] = QUESTIONS
 
     def probe(self, file: File, limits: Limits) -> Probe:
         """What the file's bytes say of it."""
