@@ -15,11 +15,13 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.samples import samples_schema
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Medium
 from arot_assets.metrics.registry import MetricFileError, get_metric, known_metrics
+from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.project import defs_folder
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
 from resources.errors import ArotError
@@ -136,6 +138,20 @@ class Declarations:
                 get_metric(name)
             except MetricFileError as error:
                 self._leave_metric_out(name, error)
+        for name in self.datasets:
+            self._check_inputs(name)
+
+    def _check_inputs(self, dataset: str) -> None:
+        """Leave out the metrics of stored columns that miss one of them, and then those that are made from these."""
+        made = {c.name: (c.embedding, NEEDED_BY_CLASSIFIERS) for c in self.classifiers.values() if c.dataset == dataset}
+        declaration = self.datasets[dataset]
+        metrics = {name: get_metric(name) for name in declaration.metrics}
+        samples = samples_schema(declaration.medium).names
+        for metric, text in dict(faults_of_inputs(dataset, metrics, samples, made)).items():
+            error = _error(self.files[dataset], ("attributes", "metrics"), text)
+            self._leave_metric_out(metric, error, [dataset])
+        if len(self.datasets[dataset].metrics) < len(metrics):
+            self._check_inputs(dataset)
 
     def check_subsets(self, subsets: Collection[str], broken: Mapping[str, ArotError]) -> None:
         """Hold the exports to the SQL project; one of something else is left out, and one of a model with a fault.
@@ -175,15 +191,17 @@ class Declarations:
         for kind in (self.datasets, self.classifiers, self.exports):
             kind.pop(name, None)
 
-    def _leave_metric_out(self, metric: str, error: MetricFileError) -> None:
+    def _leave_metric_out(self, metric: str, error: ArotError, datasets: Collection[str] | None = None) -> None:
+        """Take a metric away from some datasets, by default from all."""
         self.faults.append(Fault(f"metric {metric}", error))
         for name, dataset in self.datasets.items():
-            if metric in dataset.metrics:
+            if metric in dataset.metrics and (datasets is None or name in datasets):
                 rest = [m for m in dataset.metrics if m != metric]
                 self.datasets[name] = dataset.model_copy(update={"metrics": rest})
                 self.left_out.setdefault(name, []).append(error)
         for name, classifier in list(self.classifiers.items()):
-            if metric in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
+            affected = datasets is None or classifier.dataset in datasets
+            if affected and metric in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
                 self.leave_out(name, error)
 
     def _raise_fault(self, name: str) -> None:

@@ -14,6 +14,7 @@ from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.build import MetricResult, build_metrics
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.rows import build_rows
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
@@ -95,7 +96,11 @@ class Dataset:
         total = {name: MetricResult() for name in names}
         for shard in self.shards():
             wanted = [get_metric(n) for n in names]
-            found = build_metrics(r.storage, r.warehouse, r.models, self.declaration, shard, wanted, retry=retry)
+            seeing = [m for m in wanted if m.rows is None]
+            found = build_metrics(r.storage, r.warehouse, r.models, self.declaration, shard, seeing, retry=retry)
+            for metric in wanted:
+                if metric.rows is not None:
+                    found |= build_rows(r.warehouse, r.models, self.declaration.name, shard, [metric], retry=retry)
             for name, one in found.items():
                 for field in ("rows", "computed", "copied", "kept"):
                     setattr(total[name], field, getattr(total[name], field) + getattr(one, field))

@@ -9,7 +9,7 @@ version): a training that finds nothing to do starts no scoring.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -20,17 +20,20 @@ from arot_assets.classifiers import split as splits
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.inputs import PHASH, with_hashes
 from arot_assets.classifiers.promotion import classifier_file, current
-from arot_assets.classifiers.scores import score_columns
-from arot_assets.classifiers.scoring import ScoreResult, promoted_head, score_shard
+from arot_assets.classifiers.scores import score_columns, score_metric
 from arot_assets.classifiers.steps import label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
 from arot_assets.datasets.places import dataset_root
+from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.build import MetricResult
 from arot_assets.metrics.metric import metric_schema
+from arot_assets.metrics.rows import build_rows
+from resources.models import Models
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.reads import FILES
 
@@ -245,31 +248,33 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
     )
     @fails_in_words
     def scores(
-        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+        context: dg.AssetExecutionContext,
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        head, why_no_head = promoted_head(tables, name)
+        metric, shards = score_metric(tables, declaration), Shards(warehouse, dataset)
         for shard in context.partition_keys:
-            result = score_shard(tables, declaration, shard, head, why_no_head)
-            context.log.info(
-                f"{dataset}/{name} {shard}: {result.rows} rows, {'scored' if result.computed else 'current'}"
-            )
+            result = build_rows(warehouse, models, dataset, shard, [metric], shards=shards)[name]
+            context.log.info(f"{dataset}/{name} {shard}: {result.rows} rows, {result.computed} scored")
+            labels = tables.read(TableRef(dataset, name, shard), columns=["label"])["label"]
             context.add_asset_metadata(
-                metadata=_shard_metadata(result), asset_key=metric_key(dataset, name), partition_key=shard
+                metadata=_shard_metadata(result, Counter(labels.drop_null().to_pylist())),
+                asset_key=metric_key(dataset, name),
+                partition_key=shard,
             )
         warehouse.refresh()
-        return dg.MaterializeResult(metadata={"head": head.digest() if head else why_no_head})
+        return dg.MaterializeResult(metadata={"head": metric.params["head"]})
 
     return scores
 
 
-def _shard_metadata(result: ScoreResult) -> dict[str, dg.MetadataValue]:
-    if not result.computed:
+def _shard_metadata(result: MetricResult, labels: Mapping[str, int]) -> dict[str, dg.MetadataValue]:
+    if not (result.computed or result.copied):
         return {ROW_COUNT: dg.MetadataValue.int(result.rows), "nothing to do": dg.MetadataValue.bool(True)}
     return {
         ROW_COUNT: dg.MetadataValue.int(result.rows),
-        "labels": markdown_table(
-            [{"label": k, "rows": v} for k, v in sorted(result.labels.items(), key=lambda i: -i[1])]
-        ),
+        "labels": markdown_table([{"label": k, "rows": v} for k, v in sorted(labels.items(), key=lambda i: -i[1])]),
         "failed, by reason": markdown_table(
             [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
         ),

@@ -18,9 +18,9 @@ from arot_assets.classifiers import head as heads
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.labels import LabelError, read_labels
 from arot_assets.classifiers.promotion import latest
-from arot_assets.classifiers.scores import VECTOR, vectors
 from arot_assets.datasets.inventory import InventoryError
 from arot_assets.datasets.places import dataset_root
+from arot_assets.metrics.vectors import VECTOR, vectors_of
 from resources.tables import TableRef, Tables
 from resources.warehouse.views import quote
 
@@ -128,7 +128,7 @@ def read_vectors(
         table = table.filter(pc.and_(keep, pc.is_in(table["sample_id"], value_set=wanted)))
         if table.num_rows:
             found += table["sample_id"].to_pylist()
-            parts.append(vectors(table).copy())
+            parts.append(vectors_of(table[VECTOR]).copy())
     # a moved file can have rows in two shards, which are equal: the last one is taken
     place = {sample_id: k for k, sample_id in enumerate(found)}
     order = [sample_id for sample_id in sample_ids if sample_id in place]

@@ -1,23 +1,26 @@
-"""A head's scores as a metric table: one row for each row of the embedding table, without reading any pixels.
+"""A classifier's scores as a metric of stored columns: the promoted head over the stored embeddings.
 
-Belongs here: the columns, the version, and the rows. Does not belong here: which head scores (``promotion.py``).
+Belongs here: the metric, its columns and version. Does not belong here: which head scores (``promotion.py``), how tables of
+stored columns are filled (``arot_assets.metrics.rows``).
 """
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.head import Head
-from arot_assets.metrics.metric import Column, metric_schema, metric_version
+from arot_assets.classifiers.promotion import current, latest, load_head
+from arot_assets.metrics.metric import Column, Metric, rows
+from arot_assets.metrics.vectors import VECTOR, vectors_of
+from resources.tables import Tables
 
 CODE_VERSION = "1"
-VECTOR = "vector"
 
 
 def class_column(name: str) -> str:
@@ -44,68 +47,64 @@ def score_columns(classes: Sequence[str]) -> tuple[Column, ...]:
     )
 
 
-def score_version(name: str, head_digest: str, embedding_version: str) -> str:
-    """The version of the scores: it changes with the head, the embedding and this code."""
-    return metric_version(name, CODE_VERSION, {}, f"{head_digest}:{embedding_version}")
+def score_metric(tables: Tables, declaration: ClassifierDeclaration) -> Metric:
+    """The scores by the head that is promoted now; its version changes with the head.
+
+    Without such a head every row fails and says why. Its file is read when the first row is scored.
+    """
+    name = declaration.name
+    promoted, last = current(tables, name), latest(tables, name)
+    known = promoted or last
+    classes = known.classes if known else tuple(declaration.labels.classes or ())
+    if promoted is not None:
+        digest = promoted.digest
+        compute = scoring(declaration.embedding, cache(lambda: load_head(tables, name, digest)))
+    else:
+        digest = ""
+        why = f"no promoted head: {last.missed if last else 'none was trained'}"
+        compute = _unscored(classes, why)
+    return Metric(
+        name,
+        CODE_VERSION,
+        f"Scores of the classifier `{name}` for every sample, from stored embeddings. {declaration.description}",
+        score_columns(classes),
+        params={"head": digest or why},
+        takes=rows(f"{declaration.embedding}.{VECTOR}", f"{declaration.embedding}.metric_version"),
+        compute_rows=compute,
+    )
 
 
-def score_table(
-    embedding: pa.Table, head: Head | None, why_no_head: str, name: str, classes: Sequence[str]
-) -> pa.Table:
-    """Score a shard.
+def scoring(embedding: str, get_head: Callable[[], Head]) -> Callable[[pa.Table], Mapping[str, Any]]:
+    """The function of stored embeddings that gives a head's scores.
 
     Args:
-        embedding: a shard of the embedding's metric table.
-        head: the promoted head; if None, every row fails with ``why_no_head``.
-        why_no_head: the reason.
-        name: the classifier's name.
-        classes: of the columns; those of the head if there is one.
+        embedding: name of the table of embeddings.
+        get_head: gives the head; called once for each block of rows.
 
     Returns:
-        A table of ``metric_schema(score_columns(classes))``, one row for each row of ``embedding``, in its order.
+        ``table -> columns``; rows whose embedding is of another version than the head's fail.
     """
-    reasons = [
-        _reason(row, head, why_no_head) for row in embedding.select(["status", "reason", "metric_version"]).to_pylist()
-    ]
-    scored = np.array([reason is None for reason in reasons], bool)
-    probabilities = np.zeros((len(reasons), len(classes)), np.float32)
-    if head is not None and scored.any():
-        probabilities[scored] = head.probabilities(vectors(embedding.filter(pa.array(scored))))
-    best = probabilities.argmax(axis=1)
-    missing = ~scored
-    digest = head.digest() if head else ""
-    versions = {v: score_version(name, digest, v) for v in pc.unique(embedding["metric_version"]).to_pylist()}
-    columns: dict[str, Any] = {
-        "sample_id": embedding["sample_id"],
-        "status": ["ok" if done else "failed" for done in scored.tolist()],
-        "reason": reasons,
-        "label": pa.array(np.array(list(classes), object)[best], pa.string(), mask=missing),
-        "confidence": pa.array(probabilities.max(axis=1), pa.float32(), mask=missing),
-        "metric_version": [versions[v] for v in embedding["metric_version"].to_pylist()],
-        "computed_at": [datetime.now(UTC)] * len(reasons),
-    }
-    for k, column in enumerate(map(class_column, classes)):
-        columns[column] = pa.array(probabilities[:, k], pa.float32(), mask=missing)
-    schema = metric_schema(score_columns(classes))
-    return pa.table({field.name: columns[field.name] for field in schema}, schema=schema)
+
+    def compute(table: pa.Table) -> Mapping[str, Any]:
+        head = get_head()
+        versions = table[f"{embedding}.metric_version"]
+        probabilities = head.probabilities(vectors_of(table[f"{embedding}.{VECTOR}"]))
+        reasons = [
+            None
+            if version == head.embedding_version
+            else f"embedding is of version {version}, the head was trained on {head.embedding_version}: train the head again"
+            for version in versions.to_pylist()
+        ]
+        return {
+            "label": pc.take(pa.array(head.classes, pa.string()), pa.array(probabilities.argmax(axis=1))),
+            "confidence": probabilities.max(axis=1),
+            **{class_column(c): np.ascontiguousarray(probabilities[:, k]) for k, c in enumerate(head.classes)},
+            "reason": reasons,
+        }
+
+    return compute
 
 
-def vectors(embedding: pa.Table) -> NDArray[np.float16]:
-    """``float16 [N, D]``: the vectors of rows, all of which have one."""
-    column = embedding[VECTOR].combine_chunks()
-    size = embedding.schema.field(VECTOR).type.list_size
-    flat: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(embedding.num_rows, size)
-
-
-def _reason(row: dict[str, Any], head: Head | None, why_no_head: str) -> str | None:
-    if row["status"] != "ok":
-        return f"no embedding: {row['reason']}"
-    if head is None:
-        return why_no_head
-    if row["metric_version"] != head.embedding_version:
-        return (
-            f"embedding is of version {row['metric_version']}, the head was trained on {head.embedding_version}: "
-            "train the head again"
-        )
-    return None
+def _unscored(classes: Sequence[str], why: str) -> Callable[[pa.Table], Mapping[str, Any]]:
+    names = [column.name for column in score_columns(classes)]
+    return lambda table: {**{n: pa.nulls(table.num_rows) for n in names}, "reason": [why] * table.num_rows}

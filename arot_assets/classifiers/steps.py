@@ -1,7 +1,7 @@
 """The steps of a classifier: training, and the scores of each shard; and whether they are current.
 
 Belongs here: the questions that `arot run` and `arot status` ask. The work is in ``labels.py``, ``split.py``, ``training.py`` and
-``scoring.py``.
+``scores.py``.
 
 Labels, split and head are one step: whether they are current is one question, of the digest of everything that the head
 depends on.
@@ -11,10 +11,9 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.inputs import PHASH, training_is_current
 from arot_assets.classifiers.labels import LabelError, query_tables
 from arot_assets.classifiers.promotion import ROOT, latest
-from arot_assets.classifiers.scoring import wanted_footer
-from arot_assets.datasets.shards import sharded_state
+from arot_assets.classifiers.scores import score_metric
 from arot_assets.datasets.steps import CONSERVATION, samples_path
-from arot_assets.metrics.steps import metric_path
+from arot_assets.metrics.steps import metric_path, row_state
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.tables import WIDE
 
@@ -73,7 +72,4 @@ def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
 
 def scores_state(look: Look, declaration: ClassifierDeclaration) -> State:
     """Which shards have the scores of the promoted head, over the embeddings that they have now."""
-    tables = look.resources.tables
-    return sharded_state(
-        look, declaration.dataset, declaration.name, lambda shard: wanted_footer(tables, declaration, shard)
-    )
+    return row_state(look, declaration.dataset, score_metric(look.resources.tables, declaration))

@@ -1,14 +1,16 @@
-"""The Dagster assets of metrics: one multi-asset per dataset, so that all requested metrics share one decode.
+"""The Dagster assets of metrics: one multi-asset per dataset, so that all requested metrics share one decode; beside it one for
+the metrics of stored columns that read the same tables.
 
 A step's pool belongs to its operation, whatever part of it is selected, and one decode requires one operation. So the step has
 no pool; its body takes a slot in Dagster's pool ``gpu`` if a metric with a model is selected. A selection of others never waits
 for a device.
 
-Belongs here: declaring the tables and what the UI shows of them. The work is done by ``build.py``.
+Belongs here: declaring the tables and what the UI shows of them. The work is done by ``build.py``
+and ``rows.py``.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import dagster as dg
@@ -22,6 +24,7 @@ from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdo
 from arot_assets.metrics.build import MetricResult, build_metrics, is_current, metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.steps import metric_path
 from resources.models import Models
 from resources.storage import Storage
@@ -46,7 +49,18 @@ def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.As
         models: the resource that runs use; settings that affect the numbers go into the code versions.
     """
     metrics = [get_metric(name) for name in declaration.metrics]
-    return [_multi_asset(declaration, metrics, models)] if metrics else []
+    seeing = [m for m in metrics if m.rows is None]
+    by_tables: dict[tuple[str, ...], list[Metric]] = {}
+    for metric in metrics:
+        if metric.rows is not None:
+            by_tables.setdefault(metric.rows.tables, []).append(metric)
+    return [
+        *([_multi_asset(declaration, seeing, models)] if seeing else []),
+        *(
+            row_asset(declaration.name, declaration.owners, of_tables, models, shard_partitions(declaration.name))
+            for of_tables in by_tables.values()
+        ),
+    ]
 
 
 def _spec(declaration: DatasetDeclaration, metric: Metric, version: str) -> dg.AssetSpec:
@@ -63,6 +77,68 @@ def _spec(declaration: DatasetDeclaration, metric: Metric, version: str) -> dg.A
         automation_condition=shard_condition(),
         skippable=True,
     )
+
+
+def row_asset(
+    dataset: str,
+    owners: Sequence[str],
+    metrics: Sequence[Metric],
+    declared_models: Models,
+    partitions_def: dg.PartitionsDefinition[str],
+) -> dg.AssetsDefinition:
+    """The tables that are computed from the same other tables.
+
+    Args:
+        dataset: whose tables.
+        owners: of the dataset.
+        metrics: those with ``rows`` of the same tables.
+        declared_models: the resource that runs use; its settings go into the code versions.
+        partitions_def: the shards of the dataset.
+    """
+    takes = metrics[0].rows
+    assert takes is not None
+    declared_versions = row_versions(metrics, declared_models)
+
+    @dg.multi_asset(
+        name=f"{dataset}_rows_of_{'_and_'.join(takes.tables)}",
+        specs=[
+            dg.AssetSpec(
+                key=metric_key(dataset, metric.name),
+                deps=list(dict.fromkeys([samples_key(dataset), *(metric_key(dataset, t) for t in takes.tables)])),
+                group_name=dataset,
+                kinds={"parquet"},
+                owners=list(owners),
+                description=metric.description,
+                metadata={COLUMN_SCHEMA: column_schema(metric.schema()), "model": metric.model or "none"},
+                code_version=declared_versions[metric.name],
+                partitions_def=partitions_def,
+                automation_condition=shard_condition(),
+                skippable=True,
+            )
+            for metric in metrics
+        ],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+    )
+    @fails_in_words
+    def tables_of_rows(
+        context: dg.AssetExecutionContext,
+        config: RetryConfig,
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
+    ) -> Iterator[dg.MaterializeResult]:
+        wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        versions = row_versions(wanted, models)
+        shards = Shards(warehouse, dataset)
+        for shard in context.partition_keys:
+            results = build_rows(warehouse, models, dataset, shard, wanted, retry=config.retry, shards=shards)
+            _tell(context, tables, dataset, shard, wanted, versions, results)
+        warehouse.refresh()
+        for metric in wanted:
+            yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+
+    return tables_of_rows
 
 
 def _multi_asset(
@@ -95,17 +171,7 @@ def _multi_asset(
                 results = build_metrics(
                     storage, warehouse, models, declaration, shard, wanted, retry=config.retry, shards=shards
                 )
-            for metric in wanted:
-                result = results[metric.name]
-                context.log.info(
-                    f"{dataset}/{metric.name} {shard}: {result.rows} rows, {result.computed} computed, "
-                    f"{result.kept} kept, {result.copied} copied, {sum(result.failures.values())} failed"
-                )
-                context.add_asset_metadata(
-                    metadata=_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
-                    asset_key=metric_key(dataset, metric.name),
-                    partition_key=shard,
-                )
+            _tell(context, tables, dataset, shard, wanted, versions, results)
 
         for shard in context.partition_keys:
             build(shard)
@@ -117,6 +183,29 @@ def _multi_asset(
             yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
 
     return tables_of_metrics
+
+
+def _tell(
+    context: dg.AssetExecutionContext,
+    tables: Tables,
+    dataset: str,
+    shard: str,
+    metrics: Sequence[Metric],
+    versions: Mapping[str, str],
+    results: Mapping[str, MetricResult],
+) -> None:
+    """Log what became of the tables of a shard, and keep it for the UI."""
+    for metric in metrics:
+        result = results[metric.name]
+        context.log.info(
+            f"{dataset}/{metric.name} {shard}: {result.rows} rows, {result.computed} computed, "
+            f"{result.kept} kept, {result.copied} copied, {sum(result.failures.values())} failed"
+        )
+        context.add_asset_metadata(
+            metadata=_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
+            asset_key=metric_key(dataset, metric.name),
+            partition_key=shard,
+        )
 
 
 def _shard_metadata(

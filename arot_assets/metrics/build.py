@@ -91,6 +91,11 @@ class TableBuilder:
             self.done.update(fresh["sample_id"].to_pylist())
         return int(fresh.num_rows)
 
+    def add_part(self, part: pa.Table) -> None:
+        """Add rows of samples that are not there yet."""
+        self.parts.append(part)
+        self.done.update(part["sample_id"].to_pylist())
+
     def add(self, row: dict[str, Any]) -> None:
         """Add a computed row, of a sample that is not there yet."""
         self.computed.append(row)
@@ -185,7 +190,7 @@ def build_metrics(
         copies = Copies(warehouse, dataset, [item.sample_id for item in todo])
         _fill(reaching(storage, declaration), models, declaration, shard, growing, todo, copies)
     for one in growing.values():
-        _write(tables, dataset, shard, one, list(uris), digest)
+        write_table(tables, dataset, shard, one, list(uris), {"samples_digest": digest})
         one.unfinished.clear()
     return {name: one.result for name, one in growing.items()}
 
@@ -218,28 +223,28 @@ def _start(
     ref = TableRef(dataset, metric.name, shard)
     if tables.exists(ref):
         own = tables.read(ref)
-        one.had_value = _had_value(own, tables.footer(ref))
+        one.had_value = had_value(own, tables.footer(ref))
         if own.schema.names == metric.schema().names:
             one.result.kept += one.take(usable(own))
             left_out = pc.and_(
                 pc.equal(own["metric_version"], version), pc.invert(pc.is_in(own["sample_id"], value_set=ids))
             )
-            _hand_over(tables, dataset, shard, metric.name, version, _of_content(own.filter(left_out)), shards)
+            _hand_over(tables, dataset, shard, metric.name, version, of_content(own.filter(left_out)), shards)
     missing = [s for s in uris if s not in one.done]
     others = set(tables.shards(dataset, metric.name)) - {shard} if missing else set()
     for other in sorted(others & shards.having(missing)) if others else ():
         found = tables.read(TableRef(dataset, metric.name, other))
         if found.schema.names == metric.schema().names:
-            one.result.copied += one.take(_of_content(usable(found)))
+            one.result.copied += one.take(of_content(usable(found)))
     return one
 
 
-def _of_content(table: pa.Table) -> pa.Table:
+def of_content(table: pa.Table) -> pa.Table:
     """Rows that are valid for the same bytes elsewhere: not those saying that an object could not be read."""
     return table.filter(pc.invert(pc.fill_null(pc.starts_with(table["reason"], UNREADABLE), False)))
 
 
-def _had_value(own: pa.Table, footer: Mapping[str, str]) -> frozenset[str]:
+def had_value(own: pa.Table, footer: Mapping[str, str]) -> frozenset[str]:
     """Samples that have a value in a table, or had one before a version that failed for them."""
     return frozenset(
         [*own.filter(pc.equal(own["status"], "ok"))["sample_id"].to_pylist(), *json.loads(footer.get(LOST, "[]"))]
@@ -322,8 +327,19 @@ def _reading(
     return nullcontext(read) if threads is None else ReadAhead(read, [item.uri for item in todo], threads)
 
 
-def _write(tables: Tables, dataset: str, shard: str, one: TableBuilder, order: Sequence[str], digest: str) -> None:
-    """Write the complete table, in the order of the samples; the footer records which samples they are."""
+def write_table(
+    tables: Tables, dataset: str, shard: str, one: TableBuilder, order: Sequence[str], of: Mapping[str, str]
+) -> None:
+    """Write the complete table of a shard.
+
+    Args:
+        tables: the lake.
+        dataset: whose table.
+        shard: the shard's name.
+        one: its rows, and the result that is completed here.
+        order: samples in the order of the rows; those without a row are passed over.
+        of: strings of the footer that say what the rows were made from.
+    """
     schema = one.metric.schema()
     one.pack()
     table = pa.concat_tables([part.cast(schema) for part in one.parts] or [schema.empty_table()])
@@ -345,7 +361,7 @@ def _write(tables: Tables, dataset: str, shard: str, one: TableBuilder, order: S
             "failed": str(sum(reasons.values())),
             "outside": json.dumps(one.result.outside),
             LOST: json.dumps(lost),
-            "samples_digest": digest,
+            **of,
         },
     )
 

@@ -1,7 +1,8 @@
 """What a metric is: a name, a version, documented columns, and one function.
 
 Belongs here: the declaration of a metric and the version that its rows carry.
-Does not belong here: any measurement (``catalogue/``), and how images reach it (``one_pass.py``).
+Does not belong here: any measurement (``catalogue/``), how images reach it (``one_pass.py``), and how stored columns do
+(``rows.py``).
 This module is imported by every Dagster process, so it must stay light: no torch, cv2 or numba.
 """
 
@@ -15,23 +16,69 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.media.medium import STILL, Want
+from arot_assets.names import NAME
 
 if TYPE_CHECKING:
     import numpy as np
 
     from arot_assets.media.image.view import Image
 
-__all__ = ["Column", "Metric", "Row", "image_metric", "metric_schema", "metric_version"]
+__all__ = [
+    "Column",
+    "Metric",
+    "Row",
+    "Rows",
+    "image_metric",
+    "metric_schema",
+    "metric_version",
+    "row_metric",
+    "rows",
+]
 
 Row = Mapping[str, Any]
+ColumnsOfRows = Mapping[str, Any]
+"""Column -> N values: a NumPy array ``[N, ...]``, an Arrow array or a list."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns of other tables of the same dataset, which a metric is a function of.
+
+    Attributes:
+        columns: ``table.column`` each. The table is a metric, a classifier or ``samples``.
+    """
+
+    columns: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("rows() takes one column or more, such as 'embedding.vector'")
+        for column in self.columns:
+            parts = column.split(".")
+            if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts):
+                raise ValueError(f"rows({column!r}): a column is named with its table, such as 'embedding.vector'")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables, each once, in the order in which they are first named."""
+        return tuple(dict.fromkeys(column.split(".")[0] for column in self.columns))
+
+    def of(self, table: str) -> list[str]:
+        """The columns of one table, without its name."""
+        return [name for column in self.columns if (name := column.removeprefix(f"{table}.")) != column]
+
+
+def rows(*columns: str) -> Rows:
+    """What a metric takes that is computed from stored columns: ``rows("embedding.vector", "samples.caption")``."""
+    return Rows(columns)
 
 
 @dataclass(frozen=True)
 class Metric:
     """A table of measurements, one row per sample.
 
-    Give exactly one of ``compute`` (a function of one image) and ``model`` (a catalogue model; ``from_outputs`` turns what it
-    returns for a batch into rows).
+    Give exactly one of ``compute`` (a function of one image), ``compute_rows`` (a function of stored columns) and ``model`` (a
+    catalogue model; ``from_outputs`` turns what it returns for a batch into rows).
 
     Attributes:
         name: the table: ``<dataset>.<name>``.
@@ -42,7 +89,9 @@ class Metric:
         model: a name in the catalogue of ``resources.models``.
         from_outputs: ``{output: float32 [N, ...]} -> N rows``; for ``model`` metrics.
         params: JSON-able settings that change the values.
-        takes: what of a file it sees.
+        takes: what of a file it sees; or ``rows(…)``, the stored columns that it is computed from, without any decode.
+        compute_rows: ``table -> {column: N values}`` for a table of N rows, whose columns are named as in ``takes``. A row must
+            depend on its own inputs alone. The key ``reason`` may give N texts: rows with one fail, null marks the good.
     """
 
     name: str
@@ -53,11 +102,17 @@ class Metric:
     model: str | None = None
     from_outputs: "Callable[[Mapping[str, np.ndarray]], Sequence[Row]] | None" = None
     params: Mapping[str, Any] = field(default_factory=dict)
-    takes: Want = STILL
+    takes: Want | Rows = STILL
+    compute_rows: "Callable[[pa.Table], ColumnsOfRows] | None" = None
 
     def __post_init__(self) -> None:
-        if (self.compute is None) == (self.model is None):
-            raise ValueError(f"metric {self.name!r}: give exactly one of compute and model")
+        given = [x for x in (self.compute, self.compute_rows, self.model) if x is not None]
+        if len(given) != 1:
+            raise ValueError(f"metric {self.name!r}: give exactly one of compute, compute_rows and model")
+        if (self.compute_rows is not None and self.rows is None) or (
+            self.compute is not None and self.rows is not None
+        ):
+            raise ValueError(f"metric {self.name!r}: compute_rows goes with takes=rows(…), compute with an image")
         if (self.model is None) != (self.from_outputs is None):
             raise ValueError(
                 f"metric {self.name!r}: a metric with a model needs from_outputs, and no other metric may have it"
@@ -67,6 +122,22 @@ class Metric:
         )
         if taken:
             raise ValueError(f"metric {self.name!r}: column names {taken} are reserved or repeated")
+
+    @property
+    def rows(self) -> Rows | None:
+        """The stored columns that it is computed from; None if it sees files."""
+        return self.takes if isinstance(self.takes, Rows) else None
+
+    @property
+    def want(self) -> Want:
+        """What of a file it sees.
+
+        Raises:
+            TypeError: it is computed from stored columns.
+        """
+        if isinstance(self.takes, Rows):
+            raise TypeError(f"metric {self.name!r} is computed from stored columns: it sees no file")
+        return self.takes
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of the metric's table, with descriptions in the field metadata."""
@@ -125,5 +196,32 @@ def image_metric(
     def declare(compute: "Callable[[Image], Row]") -> Metric:
         description = " ".join((compute.__doc__ or "").split())
         return Metric(compute.__name__, version, description, tuple(columns), compute=compute, params=params or {})
+
+    return declare
+
+
+def row_metric(
+    *, takes: Rows, version: str, columns: Sequence[Column], params: Mapping[str, Any] | None = None
+) -> "Callable[[Callable[[pa.Table], ColumnsOfRows]], Metric]":
+    """Turn a function of stored columns into a metric: the function's name is the table's, its docstring is the description.
+
+    Example:
+        >>> @row_metric(takes=rows("cv2.brightness"), version="1", columns=[Column("dark", bool, "brightness below 40")])
+        ... def darkness(table):
+        ...     \"\"\"Whether the image is dark.\"\"\"
+        ...     return {"dark": pc.less(table["cv2.brightness"], 40)}
+    """
+
+    def declare(compute_rows: "Callable[[pa.Table], ColumnsOfRows]") -> Metric:
+        description = " ".join((compute_rows.__doc__ or "").split())
+        return Metric(
+            compute_rows.__name__,
+            version,
+            description,
+            tuple(columns),
+            params=params or {},
+            takes=takes,
+            compute_rows=compute_rows,
+        )
 
     return declare

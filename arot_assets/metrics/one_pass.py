@@ -115,7 +115,7 @@ def one_pass(
 
     def opened(item: Item) -> tuple[File, View]:
         file = File(item.uri, partial(read, item.uri), item.facts)
-        return file, medium.open(file, frozenset(metrics[name].takes for name in item.metrics), limits)
+        return file, medium.open(file, frozenset(metrics[name].want for name in item.metrics), limits)
 
     left = iter(items)
     for item in left:

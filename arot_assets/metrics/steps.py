@@ -1,6 +1,6 @@
 """The steps of metric tables, and which of their shards are current.
 
-Belongs here: the question that `arot run` and `arot status` ask of a metric table. The work is in ``build.py``.
+Belongs here: the question that `arot run` and `arot status` ask of a metric table. The work is in ``build.py`` and ``rows.py``.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.rows import row_versions, wanted_footer
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.tables import SAMPLES
 
@@ -24,8 +25,9 @@ def metric_path(dataset: str, metric: str) -> Key:
 
 
 def metric_steps(declaration: DatasetDeclaration) -> list[Step]:
-    """The metric tables of one dataset; those that miss the same shards share a decode."""
-    return [_step(declaration, get_metric(name)) for name in declaration.metrics]
+    """The metric tables of one dataset; those that see files and miss the same shards share a decode."""
+    metrics = [get_metric(name) for name in declaration.metrics]
+    return [row_step(declaration.name, m) if m.rows is not None else _step(declaration, m) for m in metrics]
 
 
 def _step(declaration: DatasetDeclaration, metric: Metric) -> Step:
@@ -39,6 +41,44 @@ def _step(declaration: DatasetDeclaration, metric: Metric) -> Step:
         retries=True,
         checks={key: (Check(CONSERVATION), *([Check(VALUES_IN_RANGE)] if has_ranges(metric) else ()))},
     )
+
+
+def row_step(dataset: str, metric: Metric, *more: Key) -> Step:
+    """The step of a table that is computed from other tables; those of the same tables read them once.
+
+    Args:
+        dataset: whose tables.
+        metric: one with ``rows``.
+        more: what it is made from beside those tables.
+    """
+    assert metric.rows is not None
+    key = metric_path(dataset, metric.name)
+    return Step(
+        keys=(key,),
+        upstream=(samples_path(dataset), *(metric_path(dataset, t) for t in metric.rows.tables if t != SAMPLES), *more),
+        state=lambda look: row_state(look, dataset, metric),
+        dataset=dataset,
+        together=f"{dataset}/rows of {', '.join(metric.rows.tables)}",
+        retries=True,
+        checks={key: (Check(CONSERVATION), *([Check(VALUES_IN_RANGE)] if has_ranges(metric) else ()))},
+    )
+
+
+def row_state(look: Look, dataset: str, metric: Metric) -> State:
+    """Which shards have a row of the metric's version for each sample, made from the rows that are there now."""
+    takes = metric.rows
+    assert takes is not None
+    models = look.resources.models
+    version = look.once(("row version", dataset, metric.name), lambda: row_versions([metric], models)[metric.name])
+
+    def wanted(shard: str) -> Mapping[str, str] | None:
+        def footer(table: str) -> Mapping[str, str] | None:
+            found = footers_of(look, dataset, table).get(shard)
+            return found.strings if found is not None else None
+
+        return wanted_footer(footer, takes, version)
+
+    return sharded_state(look, dataset, metric.name, wanted)
 
 
 def has_ranges(metric: Metric) -> bool:

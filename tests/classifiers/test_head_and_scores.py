@@ -1,7 +1,6 @@
 """Heads: fitted, saved and read unchanged, measured honestly, scored exactly."""
 
 import json
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +12,7 @@ from arot_assets.classifiers.evaluation import evaluate
 from arot_assets.classifiers.head import Head, HeadError, fit_head, from_files, to_files
 from arot_assets.classifiers.promotion import classifier_file, current, gate, latest, load_head, store_head
 from arot_assets.classifiers.report import html_report
-from arot_assets.classifiers.scores import score_columns, score_table, score_version
-from arot_assets.metrics.metric import Column, metric_schema
+from arot_assets.classifiers.scores import score_columns, scoring
 from resources.defaults import Resources
 
 CLASSES = ("anime", "illustration", "photo")
@@ -38,21 +36,11 @@ def blobs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return ((centres[labels] + random.normal(size=(n, 16))) * scales).astype(np.float16), labels.astype(np.int64)
 
 
-def embedding_table(vectors: np.ndarray, versions: list[str], failed: set[int] = frozenset()) -> pa.Table:  # type: ignore[assignment]
-    n = len(vectors)
+def scored(vectors: np.ndarray, versions: list[str], head: Head) -> dict[str, list[object]]:
+    """What the scores of stored vectors are."""
     kind = pa.list_(pa.float16(), vectors.shape[1])
-    rows = [
-        {
-            "sample_id": f"{k:032x}",
-            "status": "failed" if k in failed else "ok",
-            "reason": "corrupt: no end" if k in failed else None,
-            "vector": None if k in failed else vectors[k],
-            "metric_version": versions[k],
-            "computed_at": datetime.now(UTC),
-        }
-        for k in range(n)
-    ]
-    return pa.Table.from_pylist(rows, schema=metric_schema([Column("vector", kind, "")]))
+    table = {"e.vector": pa.array(list(vectors), kind), "e.metric_version": pa.array(versions)}
+    return {name: list(values) for name, values in scoring("e", lambda: head)(pa.table(table)).items()}
 
 
 def test_fit_learns_and_repeats_exactly() -> None:
@@ -114,32 +102,20 @@ def test_files_that_do_not_belong_together_are_refused() -> None:
         from_files(tensors, json.dumps({**facts, "classes": ["a", "b"]}).encode())
 
 
-def test_scores_equal_the_direct_computation_and_keep_every_row() -> None:
+def test_scores_equal_the_direct_computation() -> None:
     vectors = np.random.default_rng(1).uniform(0, 6, (9000, 16)).astype(np.float16)
-    table = score_table(embedding_table(vectors, ["v1"] * 9000, failed={4}), HEAD, "", "style", CLASSES)
+    found = scored(vectors, ["v1"] * 9000, HEAD)
     logits = vectors.astype(np.float64) @ HEAD.weight.T.astype(np.float64) + HEAD.bias
     expected = np.exp(logits - logits.max(1, keepdims=True))
     expected /= expected.sum(1, keepdims=True)
-    assert table.num_rows == 9000
-    rows = table.to_pylist()
-    assert (rows[4]["status"], rows[4]["reason"], rows[4]["label"]) == ("failed", "no embedding: corrupt: no end", None)
-    scored = [k for k in range(9000) if k != 4]
     for c, name in enumerate(CLASSES):
-        np.testing.assert_allclose([rows[k][f"p_{name}"] for k in scored], expected[scored, c], atol=1e-5)
-    assert [rows[k]["label"] for k in scored[:50]] == [CLASSES[i] for i in expected[scored[:50]].argmax(1)]
-    assert {rows[k]["metric_version"] for k in scored} == {score_version("style", HEAD.digest(), "v1")}
+        np.testing.assert_allclose(found[f"p_{name}"], expected[:, c], atol=1e-5)
+    assert [str(label) for label in found["label"]] == [CLASSES[i] for i in expected.argmax(1)]
 
 
 def test_vectors_of_another_version_are_not_scored() -> None:
-    vectors = np.ones((2, 16), np.float16)
-    rows = score_table(embedding_table(vectors, ["v1", "v2"]), HEAD, "", "style", CLASSES).to_pylist()
-    assert [row["status"] for row in rows] == ["ok", "failed"]
-    assert "version v2, the head was trained on v1" in rows[1]["reason"]
-
-
-def test_without_a_promoted_head_rows_say_why() -> None:
-    rows = score_table(embedding_table(np.ones((2, 16), np.float16), ["v1"] * 2), None, "no head: bad", "s", CLASSES)
-    assert set(rows["reason"].to_pylist()) == {"no head: bad"} and rows["label"].null_count == 2
+    reasons = scored(np.ones((2, 16), np.float16), ["v1", "v2"], HEAD)["reason"]
+    assert reasons[0] is None and "version v2, the head was trained on v1" in str(reasons[1])
 
 
 def test_classes_that_share_a_column_are_refused() -> None:
