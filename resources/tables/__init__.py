@@ -1,6 +1,6 @@
 """The tables of the store: Parquet files below AROT_STORE, each written in one step."""
 
-from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef
+from resources.tables.refs import INVENTORY, SAMPLES, WIDE, ModelRef, StoreFile, TableRef, TagsRef
 from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store
 from resources.tables.unfinished import Unfinished, remove_orphans
 
@@ -14,6 +14,7 @@ __all__ = [
     "TableRef",
     "Tables",
     "TablesError",
+    "TagsRef",
     "Unfinished",
     "default_store",
     "remove_orphans",

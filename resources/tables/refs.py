@@ -9,6 +9,7 @@ from typing import Protocol
 
 DATASETS = "datasets"
 MODELS = "models"
+TAGS = "tags"
 SUFFIX = ".parquet"
 
 INVENTORY = "inventory"
@@ -62,6 +63,22 @@ class ModelRef:
     def path(self) -> str:
         """Its file."""
         return f"{MODELS}/{self.name}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class TagsRef:
+    """The list of a tagger's tags: what the ids in its tables mean.
+
+    Attributes:
+        tagger: its name, which is its tables' too.
+    """
+
+    tagger: str
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        return f"{TAGS}/{self.tagger}{SUFFIX}"
 
 
 @dataclass(frozen=True)

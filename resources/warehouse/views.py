@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, WIDE, ModelRef, TableRef
+from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, TAGS, WIDE, ModelRef, TableRef, TagsRef
 from resources.tables.stored_types import cast_list, noted_types
 from resources.tables.tables import Tables
 
@@ -98,6 +98,15 @@ def model_views(tables: Tables) -> Iterator[View]:
         source = f"read_parquet({literal(tables.uri(ModelRef(name)))})"
         columns = cast_list(noted_types(tables.footer(ModelRef(name))))
         yield View("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))
+
+
+def tag_views(tables: Tables) -> Iterator[View]:
+    """One view in schema ``tags`` for each tagger: the name, category and threshold of each id in its tables."""
+    for file in tables.list(TAGS):
+        ref = TagsRef(file.removesuffix(SUFFIX))
+        yield View(
+            TAGS, ref.tagger, f"select * from read_parquet({literal(tables.uri(ref))})", tables.descriptions(ref)
+        )
 
 
 def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: bool = False) -> str:

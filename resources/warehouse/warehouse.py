@@ -14,7 +14,8 @@ from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
 from resources.warehouse.connection import open_duckdb, reach_s3
-from resources.warehouse.views import View, dataset_views, model_views, quote
+from resources.warehouse.macros import create_statements
+from resources.warehouse.views import View, dataset_views, model_views, quote, tag_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -136,14 +137,17 @@ class Warehouse:
     def _views(self, con: "duckdb.DuckDBPyConnection") -> Iterator[View]:
         for dataset in self.tables.datasets():
             yield from dataset_views(con, self.tables, dataset)
+        yield from tag_views(self.tables)
         yield from model_views(self.tables)
 
 
 def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> int:
-    """Create views; returns how many."""
+    """Create the macros and views; returns how many views."""
     count = 0
     schemas: set[str] = {"main"}
     con.begin()  # one transaction: the file is synced to disk once, not once per view and comment
+    for statement in create_statements():
+        con.execute(statement)
     for view in views:
         if view.schema not in schemas:
             con.execute(f"create schema if not exists {quote(view.schema)}")
