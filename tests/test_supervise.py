@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from arot_assets.cli.supervise import LOOK_SECONDS
 from tests.conftest import REPOSITORY
 
 PROGRAM = """
@@ -34,12 +35,23 @@ sys.exit(supervise([sys.executable, "-c", sys.argv[2], *sys.argv[1:2], *sys.argv
 """
 
 
-def script(folder: Path, how: str = "orderly") -> "subprocess.Popen[bytes]":
-    """A script that starts the supervisor in its background, as ``arot ui &`` does: with an ignored SIGINT."""
+def script(folder: Path, how: str = "orderly", hangup: signal.Handlers = signal.SIG_DFL) -> "subprocess.Popen[bytes]":
+    """A script that starts the supervisor in its background, as ``arot ui &`` does: with an ignored SIGINT.
+
+    Args:
+        folder: for its files.
+        how: how the program takes an interrupt.
+        hangup: what the script inherits for SIGHUP, whatever these tests were started with; ignored under ``nohup``.
+    """
     (folder / "supervise.py").write_text(SUPERVISOR)
     (folder / "program.py").write_text(PROGRAM)
     text = f'"{sys.executable}" supervise.py "{folder}" "$(cat program.py)" {how} & wait $!; echo $? > status'
-    process = subprocess.Popen(["bash", "-c", text], cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    process = subprocess.Popen(
+        ["bash", "-c", text],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),
+    )
     until_there(folder / "pids")
     return process
 
@@ -82,6 +94,18 @@ def test_it_does_not_outlive_the_script_that_started_it(tmp_path: Path) -> None:
     process = script(tmp_path)
     process.kill()
     process.wait()
+    until_gone(tmp_path)
+
+
+def test_under_nohup_it_outlives_terminal_and_script(tmp_path: Path) -> None:
+    process = script(tmp_path, hangup=signal.SIG_IGN)
+    os.kill(supervisor(tmp_path), signal.SIGHUP)
+    process.kill()
+    process.wait()
+    time.sleep(3 * LOOK_SECONDS)
+    program, _ = map(int, (tmp_path / "pids").read_text().split())
+    assert _runs(program)
+    os.kill(supervisor(tmp_path), signal.SIGTERM)
     until_gone(tmp_path)
 
 
