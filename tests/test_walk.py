@@ -1,6 +1,7 @@
 """The graph of steps: what is asked and run, in which order; that a new kind needs no more than its steps."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import click
@@ -8,6 +9,7 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
+from arot_assets.cli.runs import Runs
 from arot_assets.cli.status import _show_dataset, _show_others
 from arot_assets.cli.work import Work
 from arot_assets.declarations import Declarations, load_declarations
@@ -148,7 +150,9 @@ def work(poems: Poems, dataset: Dataset) -> Iterator[Callable[[], Work]]:
     graph = Graph([*poems.steps(), *dataset_steps(dataset.declaration)])
     project = load_project(sql_folder())
     with dg.DagsterInstance.ephemeral() as instance:
-        yield lambda: Work(Declarations(), dataset.resources, project, graph, instance, poems.definitions)
+        yield lambda: Work(
+            Declarations(), dataset.resources, project, graph, Runs(lambda: nullcontext(instance), poems.definitions)
+        )
 
 
 def test_new_kind_is_run_by_its_steps_alone_and_only_where_it_is_missing(
@@ -244,7 +248,8 @@ def test_step_that_fails_stops_what_is_made_from_it_and_nothing_else(dataset: Da
 
     defs = dg.Definitions([asset_of("fails"), asset_of("below", "fails"), asset_of("aside")])
     with dg.DagsterInstance.ephemeral() as instance:
-        work = Work(Declarations(), dataset.resources, load_project(sql_folder()), graph, instance, lambda: defs)
+        runs = Runs(lambda: nullcontext(instance), lambda: defs)
+        work = Work(Declarations(), dataset.resources, load_project(sql_folder()), graph, runs)
         work.walk(graph)
         assert made == ["aside"] and work.done == ["x/aside"]
         with pytest.raises(click.ClickException, match="the disk is full"):

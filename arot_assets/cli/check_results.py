@@ -1,55 +1,68 @@
-"""Results of asset checks as the Dagster instance has them: those that failed, those that are of something else by now.
+"""Results of asset checks: those that failed, those that are of something else by now.
 
-Belongs here: reading results. Does not belong here: running checks (``launch.py``), what they check (the rooms' ``checks.py``).
+Belongs here: judging results, without Dagster. Does not belong here: where they come from (``launch.py``, ``memory.py``), running
+checks (``launch.py``), what they check (the rooms' ``checks.py``).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-import dagster as dg
+from arot_assets.steps import Check, Graph, Key, Look
 
-from arot_assets.steps import CHECK_VERSION, Check, Graph, Look
-
-Results = Mapping[dg.AssetCheckKey, dg.AssetCheckEvaluation]
-"""Check -> its last evaluation."""
-
-
-def last_results(graph: Graph, instance: dg.DagsterInstance) -> Results:
-    """The last evaluation of each check of the graph that ever ran, whichever run that was in."""
-    keys = [key for key, _ in _checks(graph)]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    found = {}
-    for key, record in records.items():
-        event = record.event.dagster_event if record.event is not None else None
-        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            found[key] = event.asset_check_evaluation_data
-    return found
+CheckId = tuple[Key, str]
+"""The key of an asset, and the name of one of its checks."""
 
 
-def failed_checks(results: Results) -> list[str]:
-    """One line for each check that failed as an error."""
-    return [line for key in sorted(results) for line in check_problem(results[key])]
+@dataclass(frozen=True)
+class CheckResult:
+    """The last evaluation of a check.
+
+    Attributes:
+        passed: whether what it checks holds.
+        is_error: whether it is an error if it does not; otherwise a warning.
+        description: what was found.
+        version: what it was of; None for a check without versions.
+    """
+
+    passed: bool
+    is_error: bool
+    description: str | None
+    version: str | None
 
 
-def stale_checks(graph: Graph, look: Look, results: Results) -> list[dg.AssetCheckKey]:
+Results = Mapping[CheckId, CheckResult | None]
+"""Check -> its last result; None if it never ran."""
+
+
+def checks_of(graph: Graph) -> list[CheckId]:
+    """Every check of a graph, in the order of their names."""
+    return [name for name, _ in _sorted(graph)]
+
+
+def failed_checks(graph: Graph, results: Results) -> list[str]:
+    """One line for each check of a graph that failed as an error."""
+    return [line for name in checks_of(graph) if (line := check_problem(name, results.get(name)))]
+
+
+def stale_checks(graph: Graph, look: Look, results: Results) -> list[CheckId]:
     """Checks of a version whose last result is of another one, or that never ran."""
     stale = []
-    for key, check in _checks(graph):
+    for name, check in _sorted(graph):
         now = check.version(look) if check.version is not None else None
-        if now is None:
-            continue
-        seen = results[key].metadata.get(CHECK_VERSION) if key in results else None
-        if seen is None or seen.value != now:
-            stale.append(key)
+        seen = results.get(name)
+        if now is not None and (seen is None or seen.version != now):
+            stale.append(name)
     return stale
 
 
-def check_problem(check: dg.AssetCheckEvaluation) -> list[str]:
-    """A line if a check failed as an error."""
-    if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
-        return []
-    return [f"check {check.asset_key.to_user_string()}:{check.check_name} failed: {check.description or 'see the UI'}"]
+def check_problem(check: CheckId, result: CheckResult | None) -> str:
+    """A line if a check failed as an error, otherwise empty."""
+    if result is None or result.passed or not result.is_error:
+        return ""
+    key, name = check
+    return f"check {'/'.join(key)}:{name} failed: {result.description or 'see the UI'}"
 
 
-def _checks(graph: Graph) -> Iterator[tuple[dg.AssetCheckKey, Check]]:
+def _sorted(graph: Graph) -> Iterator[tuple[CheckId, Check]]:
     for key, check in sorted(graph.checks(), key=lambda pair: (pair[0], pair[1].name)):
-        yield dg.AssetCheckKey(dg.AssetKey(list(key)), check.name), check
+        yield (key, check.name), check

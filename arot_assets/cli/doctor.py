@@ -98,7 +98,8 @@ def _store() -> Iterator[Finding]:
 
 
 def _declared() -> Iterator[Finding]:
-    from arot_assets.cli.launch import HomeError, open_instance, prepare_home
+    from arot_assets.cli.home import HomeError, prepare_home
+    from arot_assets.cli.launch import open_instance
     from arot_assets.declarations import load_declarations
     from arot_assets.metrics.registry import misnamed_files
     from arot_assets.own_assets import own_assets

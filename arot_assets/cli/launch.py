@@ -1,28 +1,24 @@
 """Dagster runs started from the command line, in this process, recorded where the UI shows them.
 
-Belongs here: the instance, running a set of assets for a set of shards, tidying up after killed runs.
+Belongs here: the instance, what it says of checks, running a set of assets for a set of shards, tidying up after killed runs.
 Does not belong here: which assets and shards (``work.py``).
 """
 
 import json
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
-from arot_assets.cli.check_results import check_problem
+from arot_assets.cli.check_results import CheckId, CheckResult, Results, check_problem
+from arot_assets.cli.home import SETTINGS, HomeError, prepare_home
 from arot_assets.datasets.assets import shard_partitions
-from arot_assets.project import dagster_settings
-from resources.errors import ArotError
-from resources.root import project_root
+from arot_assets.steps import CHECK_VERSION
 
 PROCESS_TAG = "arot/process"
 SERVER_TAG = ".dagster/grpc_info"
@@ -46,33 +42,6 @@ class RunOutcome:
     failed: frozenset[dg.AssetKey] = frozenset()
 
 
-class HomeError(ArotError):
-    """Dagster's home, where runs are recorded, cannot be used; the message names the folder, cause and remedy."""
-
-
-def prepare_home() -> Path:
-    """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project, with this project's ``dagster.yaml`` in it.
-
-    Raises:
-        HomeError: it cannot be written.
-    """
-    home = Path(os.environ.get("DAGSTER_HOME") or project_root() / ".arot" / "dagster").absolute()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        ours, theirs = dagster_settings(), home / "dagster.yaml"
-        if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
-            shutil.copyfile(ours, theirs)
-        with tempfile.TemporaryFile(dir=home) as file:  # a home of another user has everything, and takes nothing
-            file.write(b"arot")
-    except OSError as error:
-        raise HomeError(
-            f"Dagster's home '{home}' cannot be written: {error.strerror}; point DAGSTER_HOME to a folder that you may "
-            "write to, with some free space"
-        ) from error
-    os.environ["DAGSTER_HOME"] = str(home)
-    return home
-
-
 def open_instance() -> dg.DagsterInstance:
     """The instance that the UI shows.
 
@@ -84,7 +53,13 @@ def open_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
-        raise HomeError(f"{home / 'dagster.yaml'}: not a valid Dagster configuration: {cause}") from error
+        raise HomeError(f"{home / SETTINGS}: not a valid Dagster configuration: {cause}") from error
+
+
+def open_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    """Runs that have begun and not ended, as far as is recorded."""
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    return instance.get_runs(dg.RunsFilter(statuses=states))
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -93,8 +68,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     Otherwise the UI would show them as running forever, and automation would wait for them.
     """
     closed = []
-    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    for run in instance.get_runs(dg.RunsFilter(statuses=states)):
+    for run in open_runs(instance):
         process, server = run.tags.get(PROCESS_TAG), run.tags.get(SERVER_TAG)
         command_died = process and process.startswith(f"{os.uname().nodename}:") and not _alive(process)
         if command_died or (server and not _answers(server)):
@@ -147,14 +121,46 @@ def materialize(
     return outcome
 
 
-def run_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> str:
+def last_results(instance: dg.DagsterInstance, checks: Sequence[CheckId]) -> Results:
+    """The last result of each check that ever ran, whichever run that was in."""
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key(c) for c in checks])
+    found: dict[CheckId, CheckResult | None] = dict.fromkeys(checks)
+    for check in checks:
+        record = records.get(check_key(check))
+        event = record.event.dagster_event if record is not None and record.event is not None else None
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found[check] = _result(event.asset_check_evaluation_data)
+    return found
+
+
+def check_key(check: CheckId) -> dg.AssetCheckKey:
+    """What Dagster calls a check."""
+    key, name = check
+    return dg.AssetCheckKey(dg.AssetKey(list(key)), name)
+
+
+def _result(evaluation: dg.AssetCheckEvaluation) -> CheckResult:
+    version = evaluation.metadata.get(CHECK_VERSION)
+    return CheckResult(
+        evaluation.passed,
+        evaluation.severity == dg.AssetCheckSeverity.ERROR,
+        evaluation.description,
+        None if version is None else str(version.value),
+    )
+
+
+def _problem(evaluation: dg.AssetCheckEvaluation) -> str:
+    return check_problem((tuple(evaluation.asset_key.path), evaluation.check_name), _result(evaluation))
+
+
+def run_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, checks: Sequence[CheckId]) -> str:
     """Run some checks without their assets, as one Dagster run.
 
     Returns:
         The run's id.
     """
     whole = definitions.resolve_implicit_global_asset_job_def()
-    job = whole.get_subset(asset_selection=set(), asset_check_selection=set(keys))
+    job = whole.get_subset(asset_selection=set(), asset_check_selection={check_key(c) for c in checks})
     config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     tags = {PROCESS_TAG: _this_process()}
     return job.execute_in_process(instance=instance, tags=tags, run_config=config, raise_on_error=False).run_id
@@ -205,7 +211,7 @@ def _outcome(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], result: d
 def _doubtful(result: dg.ExecuteInProcessResult) -> Iterator[dg.AssetKey]:
     """Assets whose check failed as an error."""
     for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and check_problem(
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and _problem(
             event.asset_check_evaluation_data
         ):
             yield event.asset_check_evaluation_data.asset_key
@@ -219,7 +225,7 @@ def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             cause = data.error.cause or data.error if data.error else None
             yield f"{event.step_key}: {told or (cause.message.strip() if cause else 'failed')}"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            yield from check_problem(event.asset_check_evaluation_data)
+            yield from filter(None, [_problem(event.asset_check_evaluation_data)])
 
 
 def _answers(server: str) -> bool:

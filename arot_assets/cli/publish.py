@@ -60,8 +60,8 @@ def _publish(work: "Work", declaration: "HubDatasetDeclaration") -> dict[str, An
     from arot_assets.exports.assets import export_key
 
     key = export_key(declaration.name)
-    outcome = materialize(work.definitions(), work.instance, [key])
-    event = work.instance.get_latest_materialization_event(key)
+    outcome = materialize(work.runs.definitions(), work.runs.instance, [key])
+    event = work.runs.instance.get_latest_materialization_event(key)
     found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
     if outcome.problems or found is None:
         lines = "\n  ".join(outcome.problems) or "nothing was recorded"

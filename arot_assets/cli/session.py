@@ -3,17 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import click
 
-from arot_assets.cli.launch import close_killed_runs, open_instance
+from arot_assets.cli.check_results import checks_of
+from arot_assets.cli.home import home_folder
+from arot_assets.cli.memory import recall, remember
 from arot_assets.cli.problems import tell_problem, tell_problems
+from arot_assets.cli.runs import Runs
 from arot_assets.cli.work import Work
 from arot_assets.declarations import load_declarations
 from arot_assets.graph import project_graph
 from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from resources.defaults import default_resources
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 LEFTOVER_SECONDS = 3600.0
 """Partially written files older than this belong to a process that was killed."""
@@ -46,7 +53,22 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
 
     resources = default_resources()
     resources.storage.remove_leftovers(resources.tables.root, LEFTOVER_SECONDS)
+    known = recall(home_folder())
+    graph = project_graph(declared, project)
+    with Runs(_tidy_instance, definitions, known) as runs:
+        if known is None:
+            runs.instance  # noqa: B018  # opened now: what was killed is told before all else
+        yield Work(declared, resources, project, graph, runs)
+    if runs.is_open:
+        remember(checks_of(graph))
+
+
+@contextmanager
+def _tidy_instance() -> "Iterator[dg.DagsterInstance]":
+    """The instance that the UI shows; what was killed is closed, and told."""
+    from arot_assets.cli.launch import close_killed_runs, open_instance
+
     with open_instance() as instance:
         for run_id in close_killed_runs(instance):
             click.echo(f"run {run_id} was killed before it ended; its work is taken up again", err=True)
-        yield Work(declared, resources, project, project_graph(declared, project), instance, definitions)
+        yield instance

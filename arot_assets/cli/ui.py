@@ -26,7 +26,8 @@ def command(host: str, port: int, look_every: int | None) -> None:
 
     It ends together with the shell or script that started it; `nohup arot ui &` keeps it running.
     """
-    from arot_assets.cli.launch import close_killed_runs, open_instance, prepare_home
+    from arot_assets.cli.home import prepare_home
+    from arot_assets.cli.launch import close_killed_runs, open_instance
     from arot_assets.cli.supervise import supervise
 
     home = prepare_home()

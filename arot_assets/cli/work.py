@@ -7,14 +7,13 @@ Automation conditions do the same while the daemon runs; this covers what they c
 that were missing before the daemon's first tick).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
-import dagster as dg
 
-from arot_assets.cli.check_results import Results, failed_checks, last_results, stale_checks
-from arot_assets.cli.launch import materialize, run_checks
+from arot_assets.cli.check_results import Results, failed_checks, stale_checks
+from arot_assets.cli.runs import Runs
 from arot_assets.declarations import Declarations
 from arot_assets.steps import Graph, Key, Look, State, Step, batches, names_of
 from arot_assets.subsets.leftovers import leftover_models, remove_models
@@ -35,8 +34,7 @@ class Work:
         resources: the store and the sources.
         project: its SQL.
         graph: the steps of both.
-        instance: where runs are recorded.
-        definitions: loads all Dagster definitions, only when there is work.
+        runs: Dagster, when there is work.
         done: one line for each step that did something.
         made: the steps that ran, upstream first.
         failures: what could not be made, a text for each run that failed.
@@ -47,8 +45,7 @@ class Work:
     resources: Resources
     project: Project
     graph: Graph
-    instance: dg.DagsterInstance
-    definitions: Callable[[], dg.Definitions]
+    runs: Runs
     done: list[str] = field(default_factory=list)
     made: list[Step] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -68,11 +65,11 @@ class Work:
             return self.walk(self.graph.above([(dataset, table) for table in tables]))
         graph = self.graph.of_dataset(dataset)
         states = self.walk(graph)
-        results = self._run_stale_checks(graph, last_results(graph, self.instance))
+        results = self._run_stale_checks(graph, self.runs.last_results(graph))
         self._remove_models()
         if not self.made:
             self.resources.warehouse.refresh()  # the store may have been moved, the catalogue removed
-        self.failed_checks += failed_checks(results)
+        self.failed_checks += failed_checks(graph, results)
         return states
 
     def walk(self, graph: Graph, retry: str | None = None, sources: bool = True) -> States:
@@ -147,10 +144,14 @@ class Work:
         return failed
 
     def _materialize(self, steps: Sequence[Step], dataset: str, shards: Sequence[str], retry: str | None) -> set[Key]:
+        import dagster as dg
+
+        from arot_assets.cli.launch import materialize
+
         keys = [key for step in steps for key in step.keys]
         passed = retry if all(step.retries for step in steps) else None
         assets = [dg.AssetKey(list(key)) for key in keys]
-        outcome = materialize(self.definitions(), self.instance, assets, dataset or None, shards, passed)
+        outcome = materialize(self.runs.definitions(), self.runs.instance, assets, dataset or None, shards, passed)
         if outcome.problems:
             self.failures.append("\n  ".join([*outcome.problems, f"run {outcome.run_id} is in the UI (`arot ui`)"]))
         failed = {tuple(key.path) for key in outcome.failed}
@@ -169,18 +170,27 @@ class Work:
             stale = stale_checks(graph, look, results)
         if not stale:
             return results
-        run_checks(self.definitions(), self.instance, stale)  # what fails is told at the end, with older failures
+        from arot_assets.cli.launch import run_checks
+
+        run_checks(
+            self.runs.definitions(), self.runs.instance, stale
+        )  # what fails is told at the end, with older failures
         self.done.append(f"tests: {len(stale)}")
-        return last_results(graph, self.instance)
+        return self.runs.last_results(graph)
 
     def _remove_models(self) -> None:
         """Tables of SQL models that are no longer declared, if this Dagster instance built them: others are somebody else's."""
         names = leftover_models(self.project, self.resources.tables)
+        if not names:
+            return
+        import dagster as dg
+
+        instance = self.runs.instance
         keys = {name: dg.AssetKey(list(model_path(name))) for name in names}
-        ours = [n for n in names if self.instance.get_latest_materialization_event(keys[n]) is not None]
+        ours = [n for n in names if instance.get_latest_materialization_event(keys[n]) is not None]
         if ours:
             remove_models(ours, self.resources.tables, self.resources.warehouse)
-            self.instance.wipe_assets([keys[n] for n in ours])  # put back, it is missing to automation
+            instance.wipe_assets([keys[n] for n in ours])  # put back, it is missing to automation
             self.done.append(f"SQL models removed, since they are no longer declared: {', '.join(ours)}")
 
 

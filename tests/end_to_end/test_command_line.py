@@ -97,10 +97,12 @@ def test_status_counts_shards_rows_and_failures(done: Project) -> None:
     assert "2 of 2" in text and "no end marker" in text
 
 
-def test_status_loads_nothing_that_only_runs_need(done: Project) -> None:
+@pytest.mark.parametrize("command", ["status", "run"])
+def test_what_has_nothing_to_run_loads_nothing_that_only_runs_need(done: Project, command: str) -> None:
+    done.arot("run", "demo")
     code = (
-        "import sys\nfrom arot_assets.cli import main\nmain(['status', 'demo'], standalone_mode=False)\n"
-        "print([m for m in ('arot_assets.cli.work', 'arot_assets.definitions', 'dagster', 'torch') if m in sys.modules])"
+        f"import sys\nfrom arot_assets.cli import main\nmain(['{command}', 'demo'], standalone_mode=False)\n"
+        "print([m for m in ('arot_assets.cli.launch', 'arot_assets.definitions', 'dagster', 'torch') if m in sys.modules])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=done.root, env=done.environment(), capture_output=True, text=True, check=True

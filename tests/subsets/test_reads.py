@@ -5,8 +5,8 @@ import os
 import dagster as dg
 import pytest
 
-from arot_assets.cli.check_results import last_results, stale_checks
-from arot_assets.cli.launch import run_checks
+from arot_assets.cli.check_results import checks_of, stale_checks
+from arot_assets.cli.launch import check_key, last_results, run_checks
 from arot_assets.errors import ProjectError
 from arot_assets.steps import Graph, Look
 from arot_assets.subsets.assets import model_key, sql_model_assets
@@ -114,10 +114,10 @@ def test_new_or_changed_test_is_stale_until_it_ran_and_a_mended_one_turns_green(
         )
         with Look(Resources(demo.storage, demo, warehouse, Models())) as look:
             graph = Graph(model_steps(project))
-            keys = stale_checks(graph, look, last_results(graph, instance))
+            keys = stale_checks(graph, look, last_results(instance, checks_of(graph)))
         if keys:
             run_checks(definitions, instance, keys)
-        records = [instance.get_latest_asset_check_evaluation_record(k) for k in keys]
+        records = [instance.get_latest_asset_check_evaluation_record(check_key(k)) for k in keys]
         return [r.event.dagster_event.asset_check_evaluation_data.passed for r in records]
 
     project = project_with("not_null")

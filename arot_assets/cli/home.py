@@ -1,0 +1,71 @@
+"""Dagster's home: the folder where runs are recorded, and whether anything was recorded since.
+
+Belongs here: the folder and its files from outside, without Dagster. Does not belong here: what is recorded (``launch.py``).
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from arot_assets.project import dagster_settings
+from resources.errors import ArotError
+from resources.root import project_root
+
+SETTINGS = "dagster.yaml"
+ELSEWHERE = frozenset({"storage", "run_storage", "event_log_storage", "local_artifact_storage"})
+"""Settings that may move the records to another place than files of the home."""
+
+
+class HomeError(ArotError):
+    """Dagster's home, where runs are recorded, cannot be used; the message names the folder, cause and remedy."""
+
+
+def home_folder() -> Path:
+    """``$DAGSTER_HOME``, by default ``.arot/dagster`` in the project; it may not exist."""
+    return Path(os.environ.get("DAGSTER_HOME") or project_root() / ".arot" / "dagster").absolute()
+
+
+def prepare_home() -> Path:
+    """``home_folder``, with this project's ``dagster.yaml`` in it.
+
+    Raises:
+        HomeError: it cannot be written.
+    """
+    home = home_folder()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        ours, theirs = dagster_settings(), home / SETTINGS
+        if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
+            shutil.copyfile(ours, theirs)
+        with tempfile.TemporaryFile(dir=home) as file:  # a home of another user has everything, and takes nothing
+            file.write(b"arot")
+    except OSError as error:
+        raise HomeError(
+            f"Dagster's home '{home}' cannot be written: {error.strerror}; point DAGSTER_HOME to a folder that you may "
+            "write to, with some free space"
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def records_stamp(home: Path) -> str | None:
+    """Changes with every event that a run records in a home; None if that cannot be said from its files.
+
+    Dagster's default storage keeps the events of each run in a file of ``history/runs``, and those of assets, checks and
+    the states of runs in one that they share. ``runs.db`` beside that folder is left out: the daemon writes to it all the time.
+    """
+    try:
+        settings = (home / SETTINGS).read_bytes()
+        files = sorted(
+            (file.name, found.st_size, found.st_mtime_ns)
+            for file in os.scandir(home / "history" / "runs")
+            if not file.name.endswith("-shm") and (found := file.stat()).st_size
+        )
+        moved = not ELSEWHERE.isdisjoint(yaml.safe_load(settings) or ())
+    except (OSError, yaml.YAMLError, TypeError):
+        return None
+    return None if moved else hashlib.sha256(repr((settings, files)).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Dagster as commands see it: opened when something is to be run or recorded, which often nothing is.
+
+Belongs here: when Dagster is loaded. Does not belong here: how something is run (``launch.py``).
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from arot_assets.cli.check_results import Results, checks_of
+from arot_assets.steps import Graph
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+class Runs:
+    """The runs of a project, and what is recorded of them; use as a context manager.
+
+    Args:
+        open_instance: opens the instance, where runs are recorded.
+        definitions: loads all Dagster definitions.
+        known: last results of checks, as long as no instance is opened; None if they must be read.
+    """
+
+    def __init__(
+        self,
+        open_instance: "Callable[[], AbstractContextManager[dg.DagsterInstance]]",
+        definitions: "Callable[[], dg.Definitions]",
+        known: Results | None = None,
+    ) -> None:
+        self.definitions = definitions
+        self._open, self._known = open_instance, known
+        self._instance: dg.DagsterInstance | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def instance(self) -> "dg.DagsterInstance":
+        """Where runs are recorded."""
+        if self._instance is None:
+            self._instance = self._stack.enter_context(self._open())
+        return self._instance
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the instance was asked for: something may have been recorded."""
+        return self._instance is not None
+
+    def last_results(self, graph: Graph) -> Results:
+        """The last result of each check of a graph, whichever run that was in."""
+        wanted = checks_of(graph)
+        if not self.is_open and self._known is not None and self._known.keys() >= {*wanted}:
+            return self._known
+        from arot_assets.cli.launch import last_results
+
+        return last_results(self.instance, wanted)
