@@ -1,12 +1,12 @@
 """The resources as Dagster injects them.
 
-Belongs here: the one place where a resource meets Dagster: its configuration in the launchpad, and how it is made of that. Does
-not belong here: what a resource does; everything else in ``resources`` is plain Python, which workers, notebooks and the
-command line import without Dagster.
+Belongs here: the only place where Dagster and the resources meet: the configuration shown in the launchpad, and how a
+resource is built from it. Does not belong here: what a resource does. Everything else in ``resources`` is plain Python,
+which workers, notebooks and the command line import without Dagster.
 
-An asset asks for the plain class, ``storage: dg.ResourceParam[Storage]``. An asset of one's own that wants a boto3 client
-asks for ``s3: dagster_aws.s3.S3Resource``: the same server and the same credentials. That package takes 1.1 s of CPU to
-import (2.5 s with Dagster), so it is imported when a run asks for it and not before.
+An asset asks for the plain class, ``storage: dg.ResourceParam[Storage]``. A user's own asset that needs a boto3 client
+asks for ``s3: dagster_aws.s3.S3Resource``, which has the same server and the same credentials. That package takes 1.1 s
+of CPU time to import (2.5 s with Dagster), so it is imported only when a run requests it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class S3Config(S3Settings, dg.Config):
-    """``S3Settings``, in the launchpad."""
+    """``S3Settings``, as shown in the launchpad."""
 
 
 class HttpConfig(HttpSettings, dg.Config):
-    """``HttpSettings``, in the launchpad."""
+    """``HttpSettings``, as shown in the launchpad."""
 
 
 class HubConfig(HubSettings, dg.Config):
-    """``HubSettings``, in the launchpad."""
+    """``HubSettings``, as shown in the launchpad."""
 
 
 class StorageResource(dg.ConfigurableResource[Storage]):
@@ -102,7 +102,7 @@ class ModelsResource(dg.ConfigurableResource[Models]):
 
 
 def dagster_resources(resources: Resources) -> dict[str, Any]:
-    """Resource key -> what ``Definitions`` takes, with the settings of plain resources."""
+    """Resource key -> resource, as ``Definitions`` takes it, with the settings of the plain resources."""
     storage = StorageResource(
         s3=S3Config(**resources.storage.s3.model_dump()),
         http=HttpConfig(**resources.storage.http.model_dump()),
@@ -125,14 +125,14 @@ def dagster_resources(resources: Resources) -> dict[str, Any]:
 
 
 def s3_definition(settings: S3Settings) -> dg.ResourceDefinition:
-    """Dagster's own S3 resource, made when an asset asks for it."""
+    """Dagster's own S3 resource, created when an asset requests it."""
 
     def make(_: dg.InitResourceContext) -> "S3Resource":
         from dagster_aws.s3 import S3Resource
 
         return S3Resource(
             endpoint_url=settings.endpoint or None,
-            region_name=settings.asked_region,
+            region_name=settings.configured_region,
             profile_name=settings.profile or None,
             use_unsigned_session=settings.unsigned,
             max_attempts=ATTEMPTS,

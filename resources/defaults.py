@@ -1,8 +1,8 @@
 """The resources that every process uses: Dagster's definitions, the command line, notebooks.
 
-Belongs here: building them from the environment, in one place. The variables are ``AROT_STORE`` (the root of the tables), and
-those of S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``, whose one value here serves our own requests, boto3, DuckDB
-and, in ``resources.dagster``, Dagster's ``S3Resource``.
+Belongs here: building them from the environment, in one place. The variables are ``AROT_STORE`` (the root of the
+tables) and those of S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``; one instance of it serves our own
+requests, boto3, DuckDB and, in ``resources.dagster``, Dagster's ``S3Resource``.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Resources:
     """The injected resources; the names are the resource keys.
 
     Attributes:
-        made_models: what ``models`` is; None for models as the environment configures them.
+        made_models: the value of ``models``; None for models configured from the environment.
     """
 
     storage: Storage
@@ -32,7 +32,7 @@ class Resources:
 
     @cached_property
     def models(self) -> "Models":
-        """The models; imported when they are asked for: they bring numpy, which a query or a listing does without."""
+        """The models, imported on first use: they import numpy, which a query or a listing does not need."""
         from resources.models import Models
 
         return self.made_models or Models()

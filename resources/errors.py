@@ -6,7 +6,7 @@ themselves, which are defined beside the code that raises them.
 
 
 class ArotError(Exception):
-    """Something that the user can act on; the message names the thing, the cause and the remedy.
+    """An error that the user can act on; the message names the thing, the cause and the remedy.
 
     Any other exception is a bug in arot, and keeps its traceback.
     """

@@ -1,7 +1,7 @@
-"""Returning memory to the system that a process holds but does not need.
+"""Returning memory that a process holds but does not need to the operating system.
 
 Belongs here: calls to the C library and the kernel. Does not belong here: how much memory a run may use
-(``arot_assets.metrics.memory``). Every function does nothing where the system has no such call.
+(``arot_assets.metrics.memory``). Every function does nothing on systems that have no such call.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 MMAP_THRESHOLD = 4_000_000
-"""Bytes: blocks of this size and above are returned at once when they are freed; the size of an image of 1.4 megapixels."""
+"""Bytes: freed blocks of at least this size are returned immediately; the size of an image of 1.4 megapixels."""
 
 MAPPINGS = Path("/proc/self/maps")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -34,11 +34,11 @@ def return_freed_memory() -> None:
 
 
 def release_loaded() -> None:
-    """Return what loading libraries left behind: free pieces of the heap, and pages of files used only once.
+    """Return what loading libraries left behind: free pieces of the heap, and file pages that were used only once.
 
     Loading PyTorch's ordinary build touches some 400 MB of CUDA, Triton and LLVM code, for relocations and start-up
-    tables that a run on a CPU never looks at again. They are clean pages of files, so the kernel can drop them
-    (``MADV_PAGEOUT``, Linux 5.4 or newer); what is needed after all is read again from disk. The kernel does so only
+    tables that a run on a CPU never uses again. These are clean pages of files, so the kernel can drop them
+    (``MADV_PAGEOUT``, Linux 5.4 or newer); whatever is needed later is read from disk again. The kernel does so only
     for files that the user owns or may write.
     """
     libc: Any = ctypes.CDLL(None)
@@ -54,6 +54,6 @@ def release_loaded() -> None:
 
 
 def resident_bytes() -> int:
-    """Bytes that this process holds in memory now; 0 where the system does not tell."""
+    """Bytes of memory that this process holds now; 0 where the system does not report it."""
     status = Path("/proc/self/statm")
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0

@@ -1,6 +1,6 @@
-"""Many items through a few threads, in order, with bounded memory.
+"""Processing many items in a few threads, in order, with bounded memory.
 
-Belongs here: the one loop that feeds workers. What a worker does belongs to the rooms.
+Belongs here: the only loop that feeds workers. What a worker does belongs to the rooms.
 """
 
 import os
@@ -22,12 +22,13 @@ LEAVING_SECONDS = 5.0
 
 
 def default_threads() -> int:
-    """``$AROT_THREADS``, or the cores that this process may use."""
+    """``$AROT_THREADS``, or the number of cores that this process may use."""
     return int(os.environ.get(THREADS_VARIABLE) or 0) or len(os.sched_getaffinity(0))
 
 
 def fetching_threads(far: bool) -> int | None:
-    """Threads for work that fetches first: ``$AROT_FETCH_THREADS`` or ``FETCH_THREADS``; None (the default) for local files."""
+    """Threads for work that starts with fetching: ``$AROT_FETCH_THREADS`` or ``FETCH_THREADS``; None (the default) for
+    local files."""
     return (int(os.environ.get(FETCH_THREADS_VARIABLE) or 0) or FETCH_THREADS) if far else None
 
 
@@ -39,18 +40,18 @@ def ordered_map(
     window: int | None = None,
     finish: bool = False,
 ) -> Generator[B, None, None]:
-    """``map`` in threads: results in the order of the items, at most a window of them held.
+    """``map`` in threads: results in the order of the items, with at most a window of them in memory.
 
-    Whoever may leave it early closes it (``contextlib.closing``): a traceback would keep it, and its threads, alive. Then no
-    further item begins, and those under way are waited for.
+    Callers that may stop early must close it (``contextlib.closing``), since a traceback would keep it and its threads alive.
+    Then no further item is started, and those in progress are waited for.
 
     Args:
-        work: called in a thread for each item. What it raises is raised here, in the item's turn.
+        work: called in a thread for each item. What it raises is raised here when the item's turn comes.
         items: read only as fast as results are taken.
         threads: workers; default ``default_threads()``.
-        window: items under way, or done and not taken; default ``WINDOW_PER_THREAD`` for each worker.
-        finish: when it is left early, wait however long the threads take: what comes next must not meet them. Otherwise they
-            are given up after ``LEAVING_SECONDS``.
+        window: items in progress, or finished and not yet taken; default ``WINDOW_PER_THREAD`` per worker.
+        finish: if iteration stops early, wait as long as the threads take, so that nothing that follows collides with their
+            work. Otherwise they are abandoned after ``LEAVING_SECONDS``.
     """
     count = threads or default_threads()
     pool = ThreadPoolExecutor(count, thread_name_prefix="arot")

@@ -1,12 +1,12 @@
-"""Whether a file of tab-separated values is written with quoting.
+"""Whether a file of tab-separated values uses quoting.
 
-Belongs here: telling the two kinds of TSV apart. Does not belong here: reading one.
+Belongs here: distinguishing the two kinds of TSV. Does not belong here: reading one.
 
-The format has no quoting: a quote mark is a character like any other, and each line is a row. Yet many programs write it as they
-write CSV: quotes around a field that needs them, around all texts (pyarrow, pandas if asked), around all fields, or around
-those of some columns (DuckDB if asked). A file is taken for one of these only if every field in it fits: it has no quote mark
-at all, or it begins and ends with one and has others in pairs. Even so ``"whole"`` may be a text that has its marks: something
-more must speak for quotes, see ``_Evidence``.
+The format has no quoting: a quote mark is an ordinary character, and each line is a row. Yet many programs write it
+like CSV: with quotes around fields that need them, around all strings (pyarrow, pandas on request), around all fields,
+or around those of some columns (DuckDB on request). A file is assumed to be quoted only if every field fits: it has no
+quote mark at all, or it begins and ends with one and has any others in pairs. Even then ``"whole"`` may be a text that
+contains its quote marks: further evidence is required, see ``_Evidence``.
 """
 
 import re
@@ -16,23 +16,23 @@ from dataclasses import dataclass, field
 FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^"\t]*))(\t|\Z)')
 END = re.compile(r"\r?\n?\Z")
 NO_TEXT = re.compile(r"[-+0-9.,:/TZ ]*|[-+0-9.]+e[-+]?\d+|true|false|[-+]?nan|[-+]?inf|null|none|na|\\n", re.IGNORECASE)
-"""A number, a truth value, a date or time, nothing: what writers that quote every text leave without quotes."""
+"""A number, a truth value, a date or time, or nothing: what writers that quote every string leave unquoted."""
 COMMENT = "#"
 LONGEST_RECORD = 16 * 1024 * 1024
-"""Characters of one row; a quote that is still open then is none."""
+"""Maximum characters of one row; a quote mark still open at that point is not an opening quote."""
 
 
 @dataclass
 class _Evidence:
-    """What was seen of the rows below the header.
+    """What was observed in the rows below the header.
 
     Attributes:
-        quoted: columns with a field in quotes that holds something.
-        bare: columns with a text without quotes.
-        empty: whether there was ``""``.
-        needed: whether quotes held what a field cannot hold without them.
-        rows: records of several lines, each of which is a row by itself.
-        others: whether there was a text in quotes without ``#``, or one with it that is in none.
+        quoted: columns with a quoted field that is not empty.
+        bare: columns with an unquoted text.
+        empty: whether ``""`` occurred.
+        needed: whether quotes enclosed something that requires them.
+        rows: records of several lines each of which could be a row by itself.
+        others: whether there was a quoted text without ``#``, or an unquoted one with it.
     """
 
     quoted: set[int] = field(default_factory=set)
@@ -52,7 +52,7 @@ class _Evidence:
         """
         quoted_texts = [text for text, quoted in fields if quoted]
         if _are_rows(record, quoted_texts, width):
-            self.rows = True  # perhaps one text begins with a mark, and another one ends with a mark
+            self.rows = True  # perhaps one text begins with a quote mark, and another ends with one
         elif any(mark in text for text in quoted_texts for mark in ("\n", "\t", '""')):
             self.needed = True
         for column, (text, quoted) in enumerate(fields):
@@ -65,8 +65,8 @@ class _Evidence:
                 self.bare.add(column)
 
     def speaks_for_quotes(self, header: list[tuple[str, bool]]) -> bool:
-        """Whether something was seen that only a writer of quotes writes: what needs them; in quotes all texts of the file, or
-        those of the columns whose name is in quotes, or those with ``#`` (DuckDB); or ``""`` alone.
+        """Whether something was observed that only a quoting writer produces: a field that needs quotes; quotes around
+        all texts of the file, of the columns whose name is quoted, or with ``#`` (DuckDB); or ``""`` alone.
         """
         if self.needed or self.rows:
             return self.needed
@@ -77,7 +77,7 @@ class _Evidence:
 
 
 def has_quotes(lines: Iterable[str]) -> bool:
-    """Whether the lines of a TSV, with their ends, are written with quotes. The first is the header, or a row like others."""
+    """Whether the lines of a TSV, including line ends, use quoting. The first is the header, or an ordinary row."""
     header: list[tuple[str, bool]] | None = None
     seen = _Evidence()
     for record in _records(lines):
@@ -94,7 +94,8 @@ def has_quotes(lines: Iterable[str]) -> bool:
 
 
 def _are_rows(record: str, quoted_texts: list[str], width: int) -> bool:
-    """Whether a record of several lines reads as well as a row in each, the marks around texts of two of them."""
+    """Whether a record of several lines could equally be one row per line, with quote marks in the texts of two of
+    them."""
     if "\n" not in record or width == 1 or any(line.count("\t") != width - 1 for line in record.split("\n")):
         return False
     ends = [(text.partition("\t")[0], text.rpartition("\t")[2]) for text in quoted_texts if "\n" in text]
@@ -102,7 +103,7 @@ def _are_rows(record: str, quoted_texts: list[str], width: int) -> bool:
 
 
 def _records(lines: Iterable[str]) -> Iterator[str]:
-    """Records without their ends: one goes on as long as a quote is open."""
+    """Records without line ends: a record continues while a quote is open."""
     waiting: list[str] = []
     size, is_open = 0, False
     for line in lines:
@@ -117,7 +118,7 @@ def _records(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _fields(record: str) -> list[tuple[str, bool]] | None:
-    """The text of each field and whether it is in quotes; None if a quote mark is where it cannot be."""
+    """The text of each field and whether it is quoted; None if a quote mark is somewhere it cannot be."""
     fields: list[tuple[str, bool]] = []
     at = 0
     while True:

@@ -1,10 +1,11 @@
-"""Trying again: how often, and how long to wait before it.
+"""Retrying: how often, and how long to wait in between.
 
-Belongs here: the one policy, and what a server asks for. Does not belong here: which failures another try may mend, which each
-client knows of its own.
+Belongs here: the only policy, and what a server requests. Does not belong here: which failures are worth retrying,
+which each client knows itself.
 
-Libraries for it (tenacity, stamina) wrap a function and see its exceptions; here the number of tries depends on the failure, a
-try that brought bytes does not count, and an answer that is no exception may say how long to wait.
+Libraries for this (tenacity, stamina) wrap a function and see its exceptions; here the number of attempts depends on
+the failure, an attempt that received bytes does not count, and a response that is not an exception may say how long to
+wait.
 """
 
 import random
@@ -15,12 +16,13 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 SHORTEST, LONGEST = 0.5, 1.5
-"""A wait is spread at random between these shares of it, so that those who failed together do not come back together."""
+"""Each wait is multiplied by a random factor in this range, so that clients that failed together do not return
+together."""
 
 
 @dataclass
 class Retry:
-    """The tries of one piece of work::
+    """The attempts at one piece of work::
 
         retry = Retry(attempts=5, first=0.5, longest=30.0)
         while True:
@@ -31,12 +33,12 @@ class Retry:
                     raise
 
     Attributes:
-        attempts: tries in a row that bring nothing, before it is given up; None for no such limit.
-        first: seconds before the second try; doubled with each further one.
-        longest: seconds that are waited at most.
-        deadline: ``time.monotonic()`` after which there is no further try; None for none.
-        shortest: share of a wait that is waited at least; 0.0 spreads those apart who hinder each other.
-        failed: tries in a row that failed so far.
+        attempts: consecutive attempts without progress before giving up; None for no limit.
+        first: seconds before the second attempt; doubled after each further one.
+        longest: the maximum wait, in seconds.
+        deadline: ``time.monotonic()`` after which there is no further attempt; None for none.
+        shortest: the minimum fraction of a wait; 0.0 spreads out clients that obstruct each other.
+        failed: consecutive failed attempts so far.
     """
 
     attempts: int | None
@@ -48,11 +50,11 @@ class Retry:
     _of_kind: Counter[int] = field(default_factory=Counter, init=False, repr=False)
 
     def again(self, most: int | None = None, asked: float | None = None) -> bool:
-        """Count a failure, and wait for the next try; False at once if there is to be none.
+        """Count a failure, and wait for the next attempt; False immediately if there is to be none.
 
         Args:
-            most: tries for a failure of this kind, where they are fewer than ``attempts``; those of other kinds do not
-                count among them.
+            most: the limit for failures of this kind, where it is lower than ``attempts``; failures of other kinds do
+                not count towards it.
             asked: seconds that a server asks to wait.
         """
         self.failed += 1
@@ -68,19 +70,19 @@ class Retry:
         return True
 
     def seconds(self, asked: float | None = None) -> float:
-        """How long to wait after so many failures, or as long as a server asks."""
+        """How long to wait after this many failures, or as long as a server asks."""
         doubled = self.first * 2.0 ** min(self.failed - 1, 62)
         spread = min(self.longest, doubled) * random.uniform(self.shortest, LONGEST)
         return min(self.longest, max(spread, asked or 0.0))
 
-    def got_on(self) -> None:
-        """The failed try brought something: the count begins again."""
+    def progressed(self) -> None:
+        """The failed attempt made progress: the count starts again."""
         self.failed = 0
         self._of_kind.clear()
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds that ``Retry-After`` asks to wait, given as seconds or as a date; None without one that can be read."""
+    """Seconds that ``Retry-After`` asks to wait, given as seconds or as a date; None if it is missing or unreadable."""
     if value:
         with suppress(ValueError):
             return max(0.0, float(value))

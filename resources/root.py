@@ -1,4 +1,4 @@
-"""Which folder is the user's project: the one that relative paths and the default store start from.
+"""Which folder is the user's project: the one that relative paths and the default store are based on.
 
 Belongs here: finding it. Does not belong here: what it contains (``arot_assets.project``).
 """
@@ -11,11 +11,11 @@ from resources.errors import ArotError
 PROJECT_VARIABLE = "AROT_PROJECT"
 MARKER = "arot.toml"
 REPOSITORY = Path(__file__).resolve().parents[1]
-"""Where these packages are; this is a project too if it is a checkout of the repository rather than an installation."""
+"""Where these packages are installed; this is a project too if it is a checkout of the repository."""
 
 
 class NoProjectError(ArotError):
-    """There is no project to work on."""
+    """There is no project to work in."""
 
 
 def project_root() -> Path:
@@ -28,7 +28,7 @@ def project_root() -> Path:
     if named:
         folder = Path(named).expanduser().resolve()
         if not folder.is_dir():
-            raise NoProjectError(f"project '{folder}': there is no such folder; `arot init {folder}` makes one")
+            raise NoProjectError(f"project '{folder}': there is no such folder; `arot init {folder}` creates one")
         return folder
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -37,5 +37,6 @@ def project_root() -> Path:
     if (REPOSITORY / "dbt_like_sql").is_dir():
         return REPOSITORY
     raise NoProjectError(
-        f"no project at {here} or above it; `arot init DIR` makes one, `arot --project DIR …` or ${PROJECT_VARIABLE} names one"
+        f"no project at {here} or above it; `arot init DIR` creates one, `arot --project DIR …` or ${PROJECT_VARIABLE} "
+        "selects one"
     )

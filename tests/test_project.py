@@ -55,7 +55,7 @@ def test_installed_packages_are_no_project(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("AROT_PROJECT", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("resources.root.REPOSITORY", tmp_path / "site-packages")
-    with pytest.raises(NoProjectError, match="`arot init DIR` makes one"):
+    with pytest.raises(NoProjectError, match="`arot init DIR` creates one"):
         project_root()
 
 

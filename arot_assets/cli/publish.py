@@ -31,6 +31,7 @@ def command(name: str, dry_run: bool) -> None:
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
     from resources.storage.hub.backend import HubBackend
+    from resources.storage.hub.commits import require_token
 
     with open_work() as work, reporting(reporter()):
         declaration = work.declared.export(name)
@@ -39,7 +40,7 @@ def command(name: str, dry_run: bool) -> None:
 
             _show(name, preview(declaration, work.project, work.resources))
             return
-        work.resources.storage.using(HubBackend).client.require_token(declaration.address)
+        require_token(work.resources.storage.using(HubBackend).client, declaration.address)
         facts = _publish(work, declaration)
     said = "published:" if facts["changed"] else "nothing to do, they are already there:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")

@@ -23,12 +23,13 @@ from arot_assets.exports.repository import CARD, STATE, Remote, State, check_for
 from arot_assets.exports.upload import UploadResult, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
+from resources.storage.hub import commits
 from resources.storage.hub.address import MAIN
 from resources.storage.hub.backend import HubBackend
 
 if TYPE_CHECKING:
     from arot_assets.media.medium import Pixels
-    from resources.storage.hub.client import Content
+    from resources.storage.hub.commits import Content
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
         ProjectError: there is no such subset.
         StorageError: no token, no permission, or the Hub cannot be reached; nothing was committed.
     """
-    resources.storage.using(HubBackend).client.require_token(declaration.address)
+    commits.require_token(resources.storage.using(HubBackend).client, declaration.address)
     with resources.warehouse.connect() as con:
         publication = prepare_publication(declaration, project, resources, con)
         remote = _prepare(publication)
@@ -137,11 +138,11 @@ def _prepare(publication: Publication) -> Remote:
     from huggingface_hub import CommitOperationAdd
 
     declaration, client = publication.declaration, publication.client
-    if not client.ensure_repo(declaration.address, declaration.private):
+    if not commits.ensure_repo(client, declaration.address, declaration.private):
         _check_visibility(publication)
     # uploads nothing, but is rejected without write access
-    client.preupload(declaration.address.at(MAIN), [CommitOperationAdd(STATE, b"{}")])
-    client.ensure_branch(declaration.address)
+    commits.preupload(client, declaration.address.at(MAIN), [CommitOperationAdd(STATE, b"{}")])
+    commits.ensure_branch(client, declaration.address)
     remote = look(client, declaration.address)
     check_foreign(remote, declaration)
     return remote
@@ -212,7 +213,7 @@ def _commit(
             additions[CARD] = text.encode()
         return additions, sorted(now.published() - wanted) if wanted is not None else ()
 
-    return client.commit(declaration.address, f"Publish {declaration.name}: {counts.rows:,} rows", changes)
+    return commits.commit(client, declaration.address, f"Publish {declaration.name}: {counts.rows:,} rows", changes)
 
 
 def _paths(publication: Publication, state: State) -> set[str]:

@@ -1,7 +1,7 @@
 """The content of an export's repository: which files are ours, of which data, and whether they are complete.
 
 Belongs here: reading the state that the last publication left (``arot.json``), and telling our files from those that people
-added. Does not belong here: requests (``resources.storage.hub.client``), the card's text (``card.py``).
+added. Does not belong here: requests (``resources.storage.hub``), the card's text (``card.py``).
 """
 
 import json

@@ -25,6 +25,7 @@ from arot_assets.exports.rows import PICTURE, batch_schema, hashed, regrouped, v
 from arot_assets.media.medium import DecodeError, File, Pixels
 from arot_assets.progress import log, track
 from resources.parallel import fetching_threads
+from resources.storage.hub import commits
 from resources.storage.objects import is_local
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def upload(publication: Publication, remote: Remote) -> UploadResult:
     declaration, client, done = publication.declaration, publication.client, UploadResult()
 
     def send(additions: "Sequence[CommitOperationAdd]") -> None:
-        client.preupload(declaration.address, additions)
+        commits.preupload(client, declaration.address, additions)
 
     write = write_parquet if declaration.layout == "parquet" else write_folder
     with (

@@ -1,4 +1,4 @@
-"""Arrays as files: NumPy's, and safetensors.
+"""Arrays as files: NumPy and safetensors.
 
 Belongs here: reading and writing them. Does not belong here: which extension means what (``formats.py``).
 """
@@ -25,7 +25,7 @@ def write_npy(data: Any) -> bytes:
 
 
 def read_safetensors(file: IO[bytes], as_: str) -> Any:
-    """Name -> array. ``as_="torch"`` gives tensors, which have bfloat16."""
+    """Name -> array. ``as_="torch"`` returns tensors, which support bfloat16."""
     if as_ == "torch":
         import safetensors.torch
 

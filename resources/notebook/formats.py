@@ -1,9 +1,10 @@
-"""What the bytes of a file mean to a person: the kinds of files, by extension.
+"""What the bytes of a file mean: the kinds of files, by extension.
 
-Belongs here: which extension means what, options and errors that all kinds share. Does not belong here: each kind's reader
-and writer (``table_files.py``, ``text_files.py``, ``array_files.py``, ``image_files.py``), reaching files (``storage.py``).
+Belongs here: which extension means what, and the options and errors that all kinds share. Does not belong here: each
+kind's reader and writer (``table_files.py``, ``text_files.py``, ``array_files.py``, ``image_files.py``), accessing
+files (``storage.py``).
 
-A ``.gz`` behind the extension of a text or an array is unpacked and packed.
+A text or array file whose name ends in ``.gz`` is decompressed and compressed.
 """
 
 import gzip
@@ -23,7 +24,7 @@ from resources.notebook.frames import TABLES, default_library
 from resources.storage.objects import StorageError
 
 NEAR = 30
-"""Characters that an error shows before and behind the one that is wrong."""
+"""Characters that an error shows before and after the one that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class Format:
     """One kind of file.
 
     Attributes:
-        name: what people call it.
+        name: what users call it.
         extensions: in lower case, with the dot.
-        read: ``(file, as_, **options)`` to a value.
-        write: ``(value, **options)`` to bytes.
-        kinds: what ``as_`` may say; the first is the default.
+        read: ``(file, as_, **options)`` -> a value.
+        write: ``(value, **options)`` -> bytes.
+        kinds: the values that ``as_`` accepts; the first is the default.
         packs: whether ``.gz`` may follow.
-        ranged: whether ``read`` takes only the parts that it needs of a big file.
+        ranged: whether ``read`` fetches only the parts that it needs of a large file.
     """
 
     name: str
@@ -66,14 +67,14 @@ FORMATS = (
 
 
 def format_of(uri: str, extension: str | None = None) -> tuple[Format, bool]:
-    """The kind of file behind a URI, and whether it is packed with gzip.
+    """The kind of file that a URI names, and whether it is compressed with gzip.
 
     Args:
-        uri: its extension counts, in any case; behind ``http(s)://`` a query does not.
-        extension: take it for one with this extension, whatever its name (``csv``, ``.json.gz``).
+        uri: its extension decides, in any case; the query of an ``http(s)://`` address is ignored.
+        extension: treat the file as one with this extension, whatever its name (``csv``, ``.json.gz``).
 
     Raises:
-        StorageError: no such kind is known.
+        StorageError: the extension is unknown.
     """
     if extension is not None:
         name = "." + extension.lower().lstrip(".")
@@ -86,19 +87,19 @@ def format_of(uri: str, extension: str | None = None) -> tuple[Format, bool]:
         if bare.endswith(one.extensions) and (one.packs or not packed):
             return one, packed
     known = " ".join(sorted(e for f in FORMATS for e in f.extensions))
-    raise StorageError(f"'{uri}' has no extension that is known; name one with extension=, of {known}", kind="format")
+    raise StorageError(f"'{uri}' has no known extension; pass extension= with one of {known}", kind="format")
 
 
 def parse(file: IO[bytes], uri: str, extension: str | None, as_: str | None, options: Mapping[str, Any]) -> Any:
-    """The value that a file holds.
+    """The value that a file contains.
 
     Raises:
         StorageError: the bytes are not what the extension says; its kind is ``format``.
-        TypeError: an option, or an ``as_``, that this kind of file has not.
+        TypeError: this kind of file has no such option, or no such ``as_``.
     """
     kind, packed = format_of(uri, extension)
     if as_ is not None and as_ not in kind.kinds:
-        raise TypeError(f"{kind.name} gives as_={' or '.join(map(repr, kind.kinds))}, not {as_!r}")
+        raise TypeError(f"{kind.name} can be read as as_={' or '.join(map(repr, kind.kinds))}, not {as_!r}")
     _check_options(kind, kind.read, options)
     wanted = as_ or (default_library() if kind.kinds == TABLES else kind.kinds[0])
     try:
@@ -106,11 +107,11 @@ def parse(file: IO[bytes], uri: str, extension: str | None, as_: str | None, opt
     except StorageError:
         raise
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise StorageError(f"cannot unpack '{uri}': {error}; it is cut short, or no gzip", kind="format") from error
-    except Exception as error:  # each parser has errors of its own; all say that the bytes are wrong
+        raise StorageError(f"cannot unpack '{uri}': {error}; it is truncated, or not gzip", kind="format") from error
+    except Exception as error:  # each parser has its own errors; all mean that the bytes are wrong
         raise StorageError(
-            f"cannot read '{uri}' as {kind.name}: {str(error) or type(error).__name__}; see that the file is whole, or "
-            "name its true kind with extension=",
+            f"cannot read '{uri}' as {kind.name}: {str(error) or type(error).__name__}; check that the file is complete, or "
+            "pass its real kind as extension=",
             kind="format",
         ) from error
 
@@ -119,8 +120,8 @@ def encode(data: Any, uri: str, extension: str | None, options: Mapping[str, Any
     """A value as the bytes of a file.
 
     Raises:
-        StorageError: the value cannot be written so; its kind is ``format``.
-        TypeError: an option that this kind of file has not.
+        StorageError: the value cannot be written in this format; its kind is ``format``.
+        TypeError: this kind of file has no such option.
     """
     kind, packed = format_of(uri, extension)
     _check_options(kind, kind.write, options)
@@ -135,7 +136,7 @@ def encode(data: Any, uri: str, extension: str | None, options: Mapping[str, Any
         text = error.object[: error.start].rpartition("\n")[2][-NEAR:]
         text += error.object[error.start : error.end + NEAR].partition("\n")[0]
         raise StorageError(
-            f"cannot write '{uri}': '…{text}…' in it is not UTF-8, as names of files may be; rename the file",
+            f"cannot write '{uri}': '…{text}…' in it is not UTF-8, as file names can be; rename the file",
             kind="format",
         ) from error
     except Exception as error:  # as in ``parse``

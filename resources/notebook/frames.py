@@ -1,9 +1,9 @@
-"""Tables as people hold them: pandas, Polars, Arrow, or plain lists of dictionaries.
+"""Tables of the usual libraries: pandas, Polars, Arrow, or plain lists of dictionaries.
 
-Belongs here: turning one into the other. Does not belong here: files (``formats.py``).
+Belongs here: converting one into another. Does not belong here: files (``formats.py``).
 
-pandas is no dependency of the package but of its extra ``notebook``; it is what a table is returned as unless another
-library is asked for.
+pandas is not a dependency of the package but of its ``notebook`` extra. Tables are returned as pandas tables unless
+another library is requested.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = ("pandas", "polars", "arrow")
-"""What ``as_`` may say where a table is returned; the first is the default."""
+"""The values that ``as_`` accepts where a table is returned; the first is the default."""
 
 
 def default_library() -> str:
@@ -30,14 +30,14 @@ def default_library() -> str:
 
 
 def require(library: str) -> None:
-    """See that a library of the extra is there.
+    """Check that a library of the extra is installed.
 
     Raises:
-        StorageError: it is not; tells how to install it, and what works without.
+        StorageError: it is not; the message says how to install it, and what works without it.
     """
     if importlib.util.find_spec(library) is None:
         raise StorageError(
-            f"this needs {library}, which is not installed; pip install 'arot[notebook]', or ask for as_='arrow'",
+            f"this needs {library}, which is not installed; pip install 'arot[notebook]', or pass as_='arrow'",
             kind="format",
         )
 
@@ -63,7 +63,8 @@ def convert(table: "pa.Table", as_: str) -> Any:
 
 
 def is_table(data: object) -> bool:
-    """Whether this is a table of one of the libraries, or of another that hands its columns to Arrow (DuckDB's relations)."""
+    """Whether this is a table of one of the libraries, or of another that exports its columns to Arrow (DuckDB's
+    relations)."""
     return _is_pandas(data) or (hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"))
 
 
@@ -71,11 +72,11 @@ def as_arrow(data: Any, *, index: bool = True) -> "pa.Table":
     """Any table, or a list of dictionaries, or a dictionary of columns, as an Arrow table.
 
     Args:
-        data: see above. A dictionary of a list that lacks a key has a null there.
-        index: keep the index of a pandas table as pandas does; else only one that has a name becomes a column.
+        data: see above. Where a dictionary of the list lacks a key, the value is null.
+        index: keep the index of a pandas table as pandas does; otherwise only a named index becomes a column.
 
     Raises:
-        StorageError: it is nothing of the kind, or a column holds values that fit no one type.
+        StorageError: it is none of these, or the values of a column have no common type.
     """
     import pyarrow as pa
 
@@ -88,7 +89,7 @@ def as_arrow(data: Any, *, index: bool = True) -> "pa.Table":
                 return pa.table(frame)
             named = [name for name in frame.index.names if name is not None]
             return pa.Table.from_pandas(frame.reset_index(level=named) if named else frame, preserve_index=False)
-        if is_table(data):  # what Polars hands over has views, which pyarrow writes to no file
+        if is_table(data):  # Polars exports view types, which pyarrow cannot write to any file
             return data.to_arrow() if hasattr(data, "to_arrow") else pa.table(data)
         if isinstance(data, Mapping):
             return _columns({str(k): _values(k, v) for k, v in data.items()})
@@ -97,10 +98,10 @@ def as_arrow(data: Any, *, index: bool = True) -> "pa.Table":
             return _columns({str(key): [row.get(key) for row in data] for key in keys})
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise StorageError(
-            f"this {_name(data)} is no table: {error}; give each column one type", kind="format"
+            f"this {_name(data)} is not a table: {error}; give each column one type", kind="format"
         ) from error
     raise StorageError(
-        f"a {_name(data)} is no table; give a pandas, Polars or Arrow table, a list of dictionaries, or a dictionary of lists",
+        f"a {_name(data)} is not a table; pass a pandas, Polars or Arrow table, a list of dictionaries, or a dictionary of lists",
         kind="format",
     )
 
@@ -116,19 +117,19 @@ def to_df(
 ) -> Any:
     """JSON-like data as a table.
 
-    A dictionary becomes a row for each key, a list a row for each element. Dictionaries inside become columns
-    ``outer__inner``, to some depth; what lies deeper stays as it is.
+    A dictionary becomes one row per key, a list one row per element. Nested dictionaries become columns
+    ``outer__inner``, down to ``depth``; anything deeper is kept as it is.
 
     Args:
         data: a dictionary, a list of dictionaries or of plain values, or a table.
         key: name of the column that holds the keys of a dictionary.
-        value: name of the column that holds what is no dictionary.
+        value: name of the column that holds the values that are not dictionaries.
         separator: between the names of outer and inner keys.
-        depth: so many levels of dictionaries are taken apart.
+        depth: how many levels of dictionaries are flattened.
         as_: ``pandas`` (default), ``polars`` or ``arrow``.
 
     Raises:
-        StorageError: a column holds values that fit no one type.
+        StorageError: the values of a column have no common type.
     """
     if is_table(data):
         return convert(as_arrow(data), as_ or default_library())
@@ -137,7 +138,7 @@ def to_df(
     elif isinstance(data, Sequence) and not isinstance(data, str | bytes):
         pairs = [({}, v) for v in data]
     else:
-        raise StorageError(f"a {_name(data)} is no table; give a dictionary or a list", kind="format")
+        raise StorageError(f"a {_name(data)} is not a table; pass a dictionary or a list", kind="format")
     rows = []
     for start, item in pairs:
         if item is None or isinstance(item, Mapping):
@@ -145,7 +146,7 @@ def to_df(
         else:
             rows.append(start | {value: item})
     nested = {name.split(separator)[0] for row in rows for name in row if separator in name}
-    for row in rows:  # a dictionary that is missing in this row: its columns are null, and it needs none of its own
+    for row in rows:  # a dictionary that is missing in this row: its columns are null, and it gets no column itself
         for name in [n for n, v in row.items() if v is None and n in nested]:
             del row[name]
     return convert(as_arrow(rows), as_ or default_library())
@@ -160,7 +161,7 @@ def _flat(item: Mapping[str, Any], prefix: str, separator: str, depth: int) -> I
 
 
 def _columns(columns: dict[str, list[Any]]) -> "pa.Table":
-    """Columns of Python values as a table; a column that fits no one type is named."""
+    """Columns of Python values as a table; the error names a column whose values have no common type."""
     import pyarrow as pa
 
     arrays = {}
@@ -174,7 +175,9 @@ def _columns(columns: dict[str, list[Any]]) -> "pa.Table":
 
 def _values(name: Any, values: Any) -> list[Any]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise StorageError(f"this dictionary is no table: '{name}' holds no list; give each key a list", kind="format")
+        raise StorageError(
+            f"this dictionary is not a table: '{name}' does not hold a list; pass a list for each key", kind="format"
+        )
     return list(values)
 
 

@@ -1,16 +1,17 @@
 """A dataset of the Hugging Face Hub as a table, and a table as a dataset: ``hf://owner/repo`` without a path.
 
-Belongs here: which files are which split, reading them whole or row by row, writing a split. Does not belong here: files with a
-path (``calls.py`` reads them by their extension), images as assets (``arot_assets.datasets``), publishing with a card
-(``arot_assets.exports``).
+Belongs here: which files form which split, reading them whole or row by row, writing a split. Does not belong here:
+files with a path (``calls.py`` reads them by their extension), images as assets (``arot_assets.datasets``), publishing
+with a card (``arot_assets.exports``).
 
-Which files belong to a split is said by the card (``configs``), or else by their names, as ``datasets`` has it: a part of the
-path that is called ``train``, ``validation`` (``valid``, ``val``, ``dev``) or ``test`` (``eval``); all others are ``train``.
+The files of a split are defined by the card (``configs``) or, without one, by their names, as in ``datasets``: a part
+of the path that is called ``train``, ``validation`` (``valid``, ``val``, ``dev``) or ``test`` (``eval``); all others
+are ``train``.
 
-The library ``datasets`` was measured beside it (``bench/hub_dataset.py``) and would lose: it gives up at the first connection
-that breaks, leaves a copy of one to three times the bytes on disk, takes twice as long for a few columns, and knows one
-server, found when it is imported, where each ``Storage`` has its own. Its other builders (audio, text …) stay its own: it works
-beside this.
+The ``datasets`` library was measured for this (``bench/hub_dataset.py``) and does worse: it gives up at the first
+broken connection, leaves a copy of one to three times the bytes on disk, takes twice as long for a few columns, and
+knows a single server, fixed when it is imported, whereas each ``Storage`` has its own. For its other builders (audio,
+text …) it can be used beside this module.
 """
 
 import fnmatch
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from resources.notebook.formats import format_of, parse
 from resources.notebook.frames import convert, default_library
+from resources.storage.hub import commits
 from resources.storage.hub.address import HubAddress, is_hub
 from resources.storage.hub.address import parse as parse_address
 from resources.storage.hub.backend import HubBackend
-from resources.storage.hub.client import Content
+from resources.storage.hub.commits import Content
 from resources.storage.objects import StorageError
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ SPLITS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 TABLE_FILES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
-"""Kinds of files, of which a dataset is taken to consist of the first that it has."""
+"""Kinds of files; a dataset consists of the first of these that it contains."""
 CARD = "README.md"
 BATCH = 1000
 
@@ -65,21 +67,21 @@ def load_dataset(
 
     Args:
         storage: reaches the Hub.
-        uri: ``hf://owner/repo``, with ``@revision`` or not.
+        uri: ``hf://owner/repo``, optionally with ``@revision``.
         as_: the library of the table.
-        split: the only one, or else ``train``, if None.
+        split: its name; if None, the only split, or else ``train``.
         revision: the same as ``@revision``.
-        config: of a dataset with several.
+        config: for a dataset with several.
         columns: only these.
-        streaming: an iterator of dictionaries instead, in which images are PIL images; files are fetched as it goes on.
+        streaming: return an iterator of dictionaries, in which images are PIL images; files are fetched as it advances.
 
     Raises:
-        StorageError: there is no such dataset, split or config, or it holds no tables.
+        StorageError: there is no such dataset, split or config, or it contains no tables.
     """
     address = parse_address(uri)
     if revision is not None:
         if address.revision not in (None, revision):
-            raise StorageError(f"'{uri}' names a revision, and revision={revision!r} another: name one", kind="invalid")
+            raise StorageError(f"'{uri}' and revision={revision!r} name different revisions: keep one", kind="invalid")
         address = address.at(revision)
     hub = storage.using(HubBackend)
     pinned = hub.client.pinned(address, "read")
@@ -93,16 +95,16 @@ def load_dataset(
 
 
 def split_files(storage: "Storage", address: HubAddress, split: str | None, config: str | None) -> list[str]:
-    """URIs of the files of a split, in their order.
+    """URIs of the files of a split, in order.
 
     Raises:
-        StorageError: there is no such config or split, or the dataset holds no tables.
+        StorageError: there is no such config or split, or the dataset contains no tables.
     """
     names = sorted(i.uri.removeprefix(f"{address.uri}/") for i in storage.ls(address.uri))
     configs = _of_card(storage, address, names) or _of_names(names)
     if not configs:
         raise StorageError(
-            f"'{address.uri}' holds no tables ({' '.join(TABLE_FILES)}); `arot ls` lists its files, and one of its images "
+            f"'{address.uri}' contains no tables ({' '.join(TABLE_FILES)}); `arot ls` lists its files, and an image in it "
             "is loaded by its path",
             kind="not_found",
         )
@@ -110,20 +112,20 @@ def split_files(storage: "Storage", address: HubAddress, split: str | None, conf
     if chosen not in configs:
         asked = f"no config {config!r}" if config else "several configs"
         raise StorageError(
-            f"'{address.uri}' has {asked}; name one with config=, of {', '.join(configs)}", kind="not_found"
+            f"'{address.uri}' has {asked}; pass config= with one of {', '.join(configs)}", kind="not_found"
         )
     splits = configs[chosen]
     wanted = split or (next(iter(splits)) if len(splits) == 1 else TRAIN)
     if wanted not in splits:
         asked = f"no split {split!r}" if split else "no split train"
         raise StorageError(
-            f"'{address.uri}' has {asked}; name one with split=, of {', '.join(splits)}", kind="not_found"
+            f"'{address.uri}' has {asked}; pass split= with one of {', '.join(splits)}", kind="not_found"
         )
     return [address.child(name).uri for name in splits[wanted]]
 
 
 def _of_card(storage: "Storage", address: HubAddress, names: list[str]) -> dict[str, dict[str, list[str]]]:
-    """Config -> split -> files, as the card says; nothing if it does not."""
+    """Config -> split -> files, as the card defines them; empty if it does not."""
     import yaml
 
     if CARD not in names:
@@ -132,7 +134,7 @@ def _of_card(storage: "Storage", address: HubAddress, names: list[str]) -> dict[
     front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
     try:
         said = yaml.safe_load(front[1]) if front else None
-    except yaml.YAMLError:  # a card that cannot be read says nothing
+    except yaml.YAMLError:  # an unreadable card defines nothing
         return {}
     configs: dict[str, dict[str, list[str]]] = {}
     entries = said.get("configs") if isinstance(said, dict) else None
@@ -156,7 +158,7 @@ def _matching(names: list[str], patterns: Any) -> list[str]:
 
 
 def _of_names(names: list[str]) -> dict[str, dict[str, list[str]]]:
-    """The same, from the names of the files."""
+    """The same, derived from the names of the files."""
     for extension in TABLE_FILES:
         files = [n for n in names if n.lower().endswith(extension) and not n.startswith(".")]
         splits: dict[str, list[str]] = {}
@@ -201,7 +203,7 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
                         number += 1
         except pa.ArrowException as error:
             raise StorageError(
-                f"cannot read '{uri}' as Parquet: {error}; see that it is whole", kind="format"
+                f"cannot read '{uri}' as Parquet: {error}; check that it is complete", kind="format"
             ) from error
 
 
@@ -221,23 +223,24 @@ def save_dataset(
     create_only: bool = False,
     **options: Any,
 ) -> str:
-    """Write a table as a split of a dataset, in one commit; no commit if it is there as it is to be.
+    """Write a table as a split of a dataset, in one commit; no commit is made if the split already has this content.
 
     Args:
         storage: reaches the Hub.
         data: a table, a list of dictionaries, or a dictionary of lists.
-        uri: ``hf://owner/repo``, with ``@branch`` or not.
-        split: whose files are replaced.
-        private: for a repository that is not there yet.
-        message: of the commit.
-        create_only: fail if the split is there already.
-        options: of Parquet; it is cut by content unless said otherwise, so that the Hub takes only what changed.
+        uri: ``hf://owner/repo``, optionally with ``@branch``.
+        split: the split whose files are replaced.
+        private: for a repository that does not exist yet.
+        message: the commit message.
+        create_only: fail if the split already exists.
+        options: of Parquet; by default it uses content-defined chunking, so that only changed parts are uploaded to the
+            Hub.
 
     Returns:
         The URI with the commit.
 
     Raises:
-        StorageError: no token, no right to it, or nothing that is a table.
+        StorageError: no token, no permission, or the data is not a table.
     """
     from resources.notebook.formats import encode
 
@@ -246,15 +249,18 @@ def save_dataset(
     address = parse_address(uri)
     encoded = encode(data, "split.cdc.parquet", None, options)
     hub = storage.using(HubBackend)
-    hub.client.ensure_repo(address, private)
+    commits.ensure_repo(hub.client, address, private)
     name = f"data/{split}-00000-of-00001.parquet"
 
     def changes(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
         listed = (i.uri.removeprefix(f"{address.at(head).uri}/") for i in storage.ls(address.at(head).uri))
         there = [n for n in listed if re.fullmatch(rf"data/{re.escape(split)}-\d+-of-\d+\.parquet", n)]
         if there and create_only:
-            raise StorageError(f"'{uri}' has the split {split} already, and it was to be created only", kind="exists")
+            raise StorageError(
+                f"'{uri}' already has a split {split}, and `create_only` is set; choose another name",
+                kind="exists",
+            )
         return {name: encoded}, [n for n in there if n != name]
 
-    commit, _ = hub.client.commit(address, message or f"Write the split {split}", changes)
+    commit, _ = commits.commit(hub.client, address, message or f"Write the split {split}", changes)
     return address.at(commit).uri

@@ -1,4 +1,4 @@
-"""Images as people hold them: PIL images and arrays, whole and upright.
+"""Images for notebooks: PIL images and arrays, complete and upright.
 
 Belongs here: bytes <-> images, thumbnails. Does not belong here: the pixels that metrics measure, which are decoded with
 colour management (``arot_assets.media.image.decode``).
@@ -23,17 +23,17 @@ PAPER = (255, 255, 255)
 
 
 def read_image(file: IO[bytes], as_: str = "pil") -> Any:
-    """An image, decoded to its last pixel and turned as its EXIF says, so that a truncated file fails here and now.
+    """An image, fully decoded and rotated as its EXIF says, so that a truncated file fails here and now.
 
     Args:
         file: its bytes.
         as_: ``pil``, or ``numpy`` for ``uint8 [H, W, 3]`` RGB.
 
     Returns:
-        An image. One with several frames is given as it is, at its first.
+        An image. One with several frames is returned as it is, at its first frame.
 
     Raises:
-        ValueError: no image, not a whole one, or too big to be honest.
+        ValueError: it is not an image, is incomplete, or is implausibly large.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -43,7 +43,7 @@ def read_image(file: IO[bytes], as_: str = "pil") -> Any:
         image: Image.Image = Image.open(io.BytesIO(data))
         image.load()
     except UnidentifiedImageError as error:
-        raise ValueError(f"no image: {len(data):,} bytes that begin with {data[:12]!r}") from error
+        raise ValueError(f"not an image: {len(data):,} bytes that begin with {data[:12]!r}") from error
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
     if getattr(image, "n_frames", 1) == 1:
@@ -57,10 +57,10 @@ def read_image(file: IO[bytes], as_: str = "pil") -> Any:
 
 
 def codec(uri: str, extension: str | None) -> str:
-    """Pillow's name of the kind that a URI, or an extension, stands for.
+    """Pillow's name for the format of a URI or an extension.
 
     Raises:
-        StorageError: Pillow writes no such kind.
+        StorageError: Pillow cannot write this format.
     """
     from PIL import Image
 
@@ -68,7 +68,7 @@ def codec(uri: str, extension: str | None) -> str:
     name = (extension or uri.split("?")[0]).lower().rsplit(".", 1)[-1]
     found = Image.registered_extensions().get(f".{name}", "")
     if found not in Image.SAVE:
-        raise StorageError(f"cannot write '{uri}': Pillow writes no .{name}; use .png, .jpg or .webp", kind="format")
+        raise StorageError(f"cannot write '{uri}': Pillow cannot write .{name}; use .png, .jpg or .webp", kind="format")
     return found
 
 
@@ -77,11 +77,11 @@ def write_image(data: Any, kind: str, **options: Any) -> bytes:
 
     Args:
         data: a PIL image, or an array ``uint8 [H, W]``, ``[H, W, 3]`` RGB or ``[H, W, 4]`` RGBA.
-        kind: Pillow's name of the kind.
-        options: of Pillow's writer, e.g. ``quality``; JPEG's is 95 unless told.
+        kind: Pillow's name for the format.
+        options: of Pillow's writer, e.g. ``quality``; for JPEG it is 95 by default.
 
     Raises:
-        ValueError: that kind cannot hold this image.
+        ValueError: the format cannot hold this image.
     """
     _register()
     image = as_image(data)
@@ -98,7 +98,7 @@ def write_image(data: Any, kind: str, **options: Any) -> bytes:
 
 
 def as_image(data: Any) -> "Image":
-    """A PIL image of a PIL image or an array (as ``write_image`` takes it).
+    """A PIL image from a PIL image or an array (as ``write_image`` takes it).
 
     Raises:
         ValueError: anything else.
@@ -110,18 +110,18 @@ def as_image(data: Any) -> "Image":
         return data
     array = np.asarray(data)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"no image: {array.dtype} {list(array.shape)}; give uint8 [H, W], [H, W, 3] or [H, W, 4]")
+        raise ValueError(f"not an image: {array.dtype} {list(array.shape)}; pass uint8 [H, W], [H, W, 3] or [H, W, 4]")
     return Image.fromarray(array)
 
 
 def opaque(image: "Image") -> "Image":
-    """RGB with 8 bits, on white paper where it was transparent."""
+    """RGB with 8 bits; transparent parts become white."""
     import numpy as np
     from PIL import Image
 
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16"):  # Pillow would cut off all that is brighter than 255
+    if image.mode.startswith("I;16"):  # Pillow would clip everything brighter than 255
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")

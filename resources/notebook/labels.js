@@ -1,5 +1,5 @@
-// The page on which labels are picked. `mount` fills `root`; `tell` is called with {index: choice} after each change.
-// It runs in a notebook's output, in a file that is opened on its own, and in a widget.
+// The page on which labels are chosen. `mount` fills `root`; `tell` is called with {index: choice} after each change.
+// It runs in a notebook's output, in a standalone file, and in a widget.
 function mount(root, data, tell) {
   const chosen = Object.assign({}, data.chosen);
   const make = (parent, tag, style, text) => {
@@ -22,16 +22,16 @@ function mount(root, data, tell) {
   const link = make(bar, "a", "padding:3px 10px;border:1px solid;border-radius:4px;text-decoration:none;color:inherit", "Download CSV");
   link.download = data.file;
   const copy = make(bar, "button", "padding:3px 10px;font:inherit", "Copy CSV");
-  make(bar, "small", "opacity:.7", "click a picture, or press 1–" + data.choices.length + "; 0 takes a label back; arrows move");
+  make(bar, "small", "opacity:.7", "click an image, or press 1–" + data.choices.length + "; 0 removes a label; arrow keys move");
   const grid = make(root, "div", "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-end");
 
   const figures = data.tiles.map((tile, n) => {
     const figure = make(grid, "figure", `margin:0;max-width:${data.height * 3}px;padding:3px;border:3px solid transparent;border-radius:6px`);
     figure.tabIndex = 0;
     figure.title = tile.uri;
-    if (tile.picture) {
+    if (tile.image) {
       const image = make(figure, "img", `height:${data.height}px;max-width:100%;object-fit:contain;display:block;margin:0 auto;cursor:pointer`);
-      image.src = tile.picture;
+      image.src = tile.image;
       image.alt = tile.label;
       image.onclick = () => set(n, data.choices[data.choices.indexOf(chosen[n]) + 1]);
     } else {
@@ -56,7 +56,7 @@ function mount(root, data, tell) {
         return;
       }
       event.preventDefault();
-      event.stopPropagation(); // a notebook has shortcuts of its own on these keys
+      event.stopPropagation(); // a notebook has its own shortcuts on these keys
     };
     return figure;
   });

@@ -1,6 +1,6 @@
-"""A first look at data: what it is, how much, and its beginning.
+"""Previews of data: what it is, how much of it there is, and its beginning.
 
-Belongs here: describing values. Parquet and text files are looked at without fetching them whole.
+Belongs here: describing values. Parquet and text files are previewed without being fetched whole.
 """
 
 import html
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from resources.storage.storage import Storage
 
 HEAD_BYTES = 256 * 1024
-"""So much of the beginning of a text file is looked at."""
+"""Bytes of the beginning of a text file that are read."""
 WIDE = 120
 BY_LINE = {"CSV", "TSV", "JSON lines", "text"}
 
 
 @dataclass(frozen=True)
 class Peek:
-    """What was seen.
+    """A preview.
 
     Attributes:
         kind: e.g. ``table``, ``list``, ``image``.
@@ -65,7 +65,7 @@ class Peek:
 
 
 def peek_value(data: Any, n: int) -> Peek:
-    """Look at a value in memory; ``n`` rows, elements or keys of it are shown."""
+    """A preview of a value in memory; shows ``n`` rows, elements or keys."""
     if is_table(data):
         table = as_arrow(data)
         return _table(table.slice(0, n), table.num_rows)
@@ -85,7 +85,7 @@ def peek_value(data: Any, n: int) -> Peek:
 
 
 def peek_uri(storage: "Storage", uri: str, n: int, extension: str | None) -> Peek:
-    """Look at an object: its size, and its beginning as its kind is read.
+    """A preview of an object: its size, and its beginning, read according to its kind.
 
     Raises:
         StorageError: it is not there, or is not what its extension says.
@@ -123,7 +123,7 @@ def _parquet(storage: "Storage", uri: str, n: int) -> Peek:
             schema = opened.schema_arrow
         except pa.ArrowException as error:
             raise StorageError(
-                f"cannot read '{uri}' as Parquet: {error}; see that the file is whole", kind="format"
+                f"cannot read '{uri}' as Parquet: {error}; check that the file is complete", kind="format"
             ) from error
         head = pa.Table.from_batches([batch] if batch is not None else [], schema=schema).slice(0, n)
         return _table(head, opened.metadata.num_rows)

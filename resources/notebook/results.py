@@ -1,6 +1,6 @@
-"""Many objects at a time: a value or an error for each, in order.
+"""Many objects at once: a value or an error for each, in order.
 
-Belongs here: running work on many URIs at once, retries, progress. Does not belong here: what is done with one.
+Belongs here: concurrent work on many URIs, retries, progress. Does not belong here: what is done with one URI.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,20 +14,20 @@ from resources.storage.objects import StorageError
 T = TypeVar("T")
 
 FINAL = {"not_found", "denied", "too_large", "opt_out", "format", "private"}
-"""Kinds of errors that are the same on the next try."""
+"""Kinds of errors that another attempt cannot fix."""
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """What came of one URI.
+    """The outcome for one URI.
 
     Attributes:
-        uri: as it was asked for.
-        value: what it holds; None when it could not be had.
-        error: why it could not be had; None when all is well.
-        tries: how often it was asked for.
+        uri: as it was requested.
+        value: the loaded value; None on failure.
+        error: why it failed; None on success.
+        tries: the number of attempts.
     """
 
     uri: str
@@ -44,7 +44,7 @@ class Loaded(Generic[T]):
         """The value.
 
         Raises:
-            StorageError: there is none, for this reason.
+            StorageError: the load failed, for this reason.
         """
         if self.error is not None:
             raise self.error
@@ -60,14 +60,14 @@ def load_many(
     progress: bool | Callable[[int], None] = True,
     title: str = "loading",
 ) -> list[Loaded[T]]:
-    """Do something with many URIs at once.
+    """Apply a function to many URIs concurrently.
 
     Args:
         uris: any number.
-        load: what to do with one; it may raise ``StorageError``, other errors end the whole.
+        load: what to do with one; it may raise ``StorageError``, other errors end the whole call.
         workers: threads.
-        retries: so many more tries for what may be better the next time; what is not there is asked for once.
-        progress: show a bar, or a function that is told of each that is done.
+        retries: additional attempts for failures that may be temporary; an object that is not there is requested once.
+        progress: show a bar, or a function that is called after each one.
         title: in front of the bar.
 
     Returns:
@@ -81,7 +81,7 @@ def load_many(
         return found
 
     try:
-        # all are held in the end: none need wait for those before it
+        # all results are kept anyway: none needs to wait for earlier ones
         return list(ordered_map(one, uris, max(1, min(workers, len(uris))), window=len(uris), finish=True))
     finally:
         finish()
@@ -101,10 +101,10 @@ def _try(uri: str, load: Callable[[str], T], retries: int) -> Loaded[T]:
 def _reporting(
     progress: bool | Callable[[int], None], total: int, title: str
 ) -> tuple[Callable[[int], Any], Callable[[], None]]:
-    """What is told of each that is done, and what ends it."""
+    """The function called after each URI, and the one that ends the progress bar."""
     if callable(progress):
         return progress, lambda: None
-    from tqdm import tqdm  # the text bar: it needs nothing of the notebook that shows it
+    from tqdm import tqdm  # the text bar: it needs no support from the notebook
 
     bar = tqdm(total=total, desc=title, unit="object", disable=not progress, leave=total > 0)
     return bar.update, bar.close

@@ -1,8 +1,8 @@
-"""Contact sheets in HTML: images side by side with a line of text each, for a notebook or as a file.
+"""Contact sheets in HTML: images side by side, each with a line of text, for a notebook or as a file.
 
 Belongs here: thumbnails of many images, and the page that shows them. Does not belong here: choosing labels (``labels.py``).
 
-A sheet holds its images: it shows them without a network, without credentials and when the files are gone.
+A sheet contains its images: it can be shown without a network or credentials, and after the files are gone.
 """
 
 import html
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1000
 SHARPNESS = 2
-"""Pixels of a thumbnail for each pixel of the page: screens are dense, and tiles may be wide."""
+"""Pixels of a thumbnail per CSS pixel: screens have high densities, and tiles may be wide."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -35,27 +35,27 @@ class Tile:
     """One image of a sheet.
 
     Attributes:
-        uri: where it came from, as ``shown`` writes it; empty for what was given as pixels.
-        label: what stands below it.
+        uri: where it came from, as ``shown`` writes it; empty for an image passed as pixels.
+        label: the text below it.
         image: a JPEG as ``data:`` URI; empty when there is none.
-        error: why there is none.
+        error: why there is none; empty otherwise.
     """
 
     uri: str
     label: str
-    picture: str
+    image: str
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """A contact sheet; the last value of a notebook's cell shows it.
+    """A contact sheet; displayed as the last value of a notebook cell.
 
     Attributes:
         tiles: its images.
-        height: of a row, in pixels of the page.
-        title: above it and of the file.
-        left_out: so many more were given than are shown.
+        height: of a row, in CSS pixels.
+        title: shown above it, and the title of the file.
+        left_out: how many more were given than are shown.
     """
 
     tiles: tuple[Tile, ...]
@@ -74,7 +74,7 @@ class Gallery:
         return f"Gallery of {len(self.tiles):,} images" + (f", {failed:,} of which could not be read" if failed else "")
 
     def page(self) -> str:
-        """The whole HTML page, which needs no other file."""
+        """The whole HTML page, self-contained."""
         return PAGE.format(title=html.escape(self.title or repr(self)), body=self._repr_html_())
 
 
@@ -88,14 +88,14 @@ def make_tiles(
     workers: int,
     progress: bool,
 ) -> tuple[tuple[Tile, ...], int]:
-    """Thumbnails of images, read many at a time; one that cannot be read has its reason in its place.
+    """Thumbnails of images, read concurrently; for one that cannot be read, the reason is shown in its place.
 
     Args:
-        images: URIs, paths, ``Loaded`` results, PIL images or arrays, mixed as they come.
+        images: URIs, paths, ``Loaded`` results, PIL images or arrays, in any mixture.
         labels: a text for each; the file names when None.
         storage: reads the URIs.
-        height: of a row, in pixels of the page.
-        limit: so many are shown at most.
+        height: of a row, in CSS pixels.
+        limit: the maximum number shown.
         workers: threads.
         progress: show a bar.
 
@@ -103,7 +103,7 @@ def make_tiles(
         The tiles, and how many images were left out.
 
     Raises:
-        ValueError: not one label a image.
+        ValueError: the numbers of labels and images differ.
     """
     given = list(images)
     if labels is not None and len(labels) != len(given):
@@ -125,7 +125,7 @@ def make_tiles(
 
 
 def _given(item: Any, height: int) -> Loaded[str]:
-    """A thumbnail of what is in memory."""
+    """A thumbnail of an image in memory."""
     uri = ""
     try:
         if isinstance(item, Loaded):
@@ -145,18 +145,18 @@ def _bytes(storage: "Storage", uri: str) -> Any:
 
 def _figure(tile: Tile, height: int) -> str:
     title = html.escape(tile.uri or tile.label, quote=True)
-    if tile.picture:
-        picture = (
-            f'<img src="{tile.picture}" alt="{html.escape(tile.label, quote=True)}" '
+    if tile.image:
+        content = (
+            f'<img src="{tile.image}" alt="{html.escape(tile.label, quote=True)}" '
             f'style="height:{height}px;max-width:100%;object-fit:contain;display:block;margin:0 auto">'
         )
     else:
-        picture = (
+        content = (
             f'<div style="height:{height}px;width:{height}px;overflow:auto;box-sizing:border-box;padding:6px;'
             f'border:1px dashed #b33;color:#b33;font-size:11px">{html.escape(tile.error)}</div>'
         )
     label = html.escape(tile.label).replace("\n", "<br>")
     return (
-        f'<figure title="{title}" style="margin:0;max-width:{height * 3}px">{picture}'
+        f'<figure title="{title}" style="margin:0;max-width:{height * 3}px">{content}'
         f'<figcaption style="font-size:11px;text-align:center;overflow-wrap:anywhere">{label}</figcaption></figure>'
     )

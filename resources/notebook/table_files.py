@@ -29,8 +29,9 @@ def read_csv(
         as_: the library of the table.
         delimiter: between values.
         columns: only these, in this order.
-        types: column -> Arrow's name of its type (``{"zip": "string"}`` keeps leading zeros); else found from the values.
-        quotes: whether values may be quoted; if not, a quote mark is a character and each line a row.
+        types: column -> Arrow's name of its type (``{"zip": "string"}`` keeps leading zeros); otherwise inferred from
+            the values.
+        quotes: whether values may be quoted; if not, a quote mark is an ordinary character and each line is a row.
     """
     import pyarrow as pa
     import pyarrow.csv as csv
@@ -52,7 +53,7 @@ def read_csv(
 def read_tsv(
     file: IO[bytes], as_: str, *, columns: Sequence[str] | None = None, types: Mapping[str, str] | None = None
 ) -> Any:
-    """The same with tabs. Whether it has quotes is seen by ``has_quotes``: most have none."""
+    """The same with tabs. ``has_quotes`` detects whether it is quoted: most files are not."""
     data = file.read()
     lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", errors="replace", newline="")
     quotes = b'"' in data and has_quotes(lines)
@@ -60,7 +61,8 @@ def read_tsv(
 
 
 def write_csv(data: Any, *, delimiter: str = ",") -> bytes:
-    """A header and a line for each row; a pandas index is written when it has a name. Lists and dictionaries are JSON."""
+    """A header and one line per row; a pandas index is written if it has a name. Lists and dictionaries are written as
+    JSON."""
     import pyarrow as pa
     import pyarrow.csv as csv
 
@@ -84,7 +86,7 @@ def write_tsv(data: Any) -> bytes:
 def read_parquet(
     file: IO[bytes], as_: str, *, columns: Sequence[str] | None = None, filters: Any = None, use_threads: bool = True
 ) -> Any:
-    """A table, or some of its columns and rows: only those are fetched."""
+    """A table, or some of its columns and rows; only those are fetched."""
     import pyarrow.parquet as pq
 
     chosen = None if columns is None else list(columns)
@@ -102,10 +104,10 @@ def write_parquet(
 
     Args:
         data: a table, a list of dictionaries, or a dictionary of lists.
-        compression: of pyarrow.
-        row_group_size: rows of a group.
-        use_content_defined_chunking: cut pages where the content says so: stores that keep equal chunks once (the
-            Hub's) then take only what changed of a table. A dictionary sets pyarrow's sizes.
+        compression: as in pyarrow.
+        row_group_size: rows per row group.
+        use_content_defined_chunking: end pages where the content says so: stores that deduplicate chunks (such as the
+            Hub's) then upload only what changed in a table. A dictionary sets pyarrow's sizes.
     """
     import pyarrow.parquet as pq
 
@@ -121,5 +123,5 @@ def write_parquet(
 
 
 def write_chunked_parquet(data: Any, **options: Any) -> bytes:
-    """Parquet that is cut by content unless said otherwise."""
+    """Parquet with content-defined chunking unless disabled."""
     return write_parquet(data, **{"use_content_defined_chunking": True, **options})

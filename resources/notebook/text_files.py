@@ -12,7 +12,7 @@ from resources.storage.objects import StorageError
 
 
 def read_json(file: IO[bytes], as_: str) -> Any:
-    """A JSON value; a list of dictionaries may be had as a table."""
+    """A JSON value; a list of dictionaries can be returned as a table."""
     value = json.loads(file.read())
     return value if as_ == "value" else convert(as_arrow(value), as_)
 
@@ -23,7 +23,7 @@ def write_json(data: Any, *, indent: int | None = 2) -> bytes:
 
 
 def read_jsonl(file: IO[bytes], as_: str) -> Any:
-    """A list of the values of each line; empty lines are passed over."""
+    """A list with the value of each line; empty lines are skipped."""
     values = []
     for number, line in enumerate(file.read().decode("utf-8-sig").split("\n"), 1):
         if line.strip():
@@ -35,16 +35,16 @@ def read_jsonl(file: IO[bytes], as_: str) -> Any:
 
 
 def write_jsonl(data: Any) -> bytes:
-    """A line for each value, or for each row of a table."""
+    """One line per value, or per row of a table."""
     if is_table(data):
         data = as_arrow(data, index=False).to_pylist()
     if isinstance(data, str | bytes | Mapping):
-        raise TypeError(f"a {type(data).__name__} has no lines; give a list or a table")
+        raise TypeError(f"a {type(data).__name__} cannot be written as lines; pass a list or a table")
     return "".join(dump(value) + "\n" for value in data).encode()
 
 
 def read_text(file: IO[bytes], as_: str) -> Any:
-    """Text in UTF-8: its lines without their ends, or the whole."""
+    """UTF-8 text: its lines without line ends, or the whole text."""
     text = file.read().decode("utf-8-sig")
     if as_ == "text":
         return text
@@ -53,23 +53,23 @@ def read_text(file: IO[bytes], as_: str) -> Any:
 
 
 def write_text(data: Any) -> bytes:
-    """A text as it is, or lines of which each gets an end."""
+    """A text as it is, or lines, each of which gets a line end."""
     if isinstance(data, str):
         return data.encode()
     if isinstance(data, Mapping | bytes) or not all(isinstance(line, str) for line in data):
-        raise TypeError("a text file holds a text or a list of texts")
+        raise TypeError("a text file holds a string or a list of strings")
     return "".join(f"{line}\n" for line in data).encode()
 
 
 def read_yaml(file: IO[bytes], _as: str) -> Any:
-    """A YAML document; it can make no objects but plain ones."""
+    """A YAML document; only plain values can be constructed."""
     import yaml
 
     return yaml.safe_load(file)
 
 
 def write_yaml(data: Any) -> bytes:
-    """YAML with keys in their order."""
+    """YAML with keys in their original order."""
     import yaml
 
     return yaml.safe_dump(_plain(data), allow_unicode=True, sort_keys=False).encode()
@@ -93,15 +93,15 @@ def write_toml(data: Any) -> bytes:
 
 
 def dump(value: Any, indent: int | None = None) -> str:
-    """JSON text; numpy values are numbers and lists, dates ISO 8601, paths texts.
+    """JSON text; numpy values become numbers and lists, dates ISO 8601, paths strings.
 
     Raises:
-        ValueError: NaN or infinity, which JSON has not.
+        ValueError: NaN or infinity, which JSON cannot represent.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain_one)
     except ValueError as error:
-        raise ValueError(f"{error}; put None where a number is missing") from error
+        raise ValueError(f"{error}; use None for missing numbers") from error
 
 
 def _plain_one(value: Any) -> Any:
@@ -114,12 +114,12 @@ def _plain_one(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(
-        f"a {type(value).__name__} has no form in a text file; turn it into numbers, texts, lists or dictionaries"
+        f"a {type(value).__name__} cannot be written to a text file; convert it to numbers, strings, lists or dictionaries"
     )
 
 
 def _plain(value: Any) -> Any:
-    """The same in values that YAML and TOML writers take."""
+    """The same value, made of types that YAML and TOML writers accept."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

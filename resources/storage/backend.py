@@ -1,7 +1,8 @@
-"""What a scheme must offer so that ``Storage`` can serve it.
+"""What a scheme must provide so that ``Storage`` can serve it.
 
-Belongs here: the protocol, and how each part of it is done where a scheme knows no better way. Does not belong here: any one
-scheme (``local.py``, ``generic.py`` and the folders), what two folders have to do with each other (``transfer.py``).
+Belongs here: the protocol, and a default implementation of each part for schemes that have no better one. Does not
+belong here: any particular scheme (``local.py``, ``generic.py`` and the folders), comparing two folders
+(``transfer.py``).
 """
 
 import os
@@ -18,12 +19,12 @@ from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, c
 T = TypeVar("T")
 
 SMALL_BYTES = 16 * 1024 * 1024
-"""Objects up to this size go through memory."""
+"""Objects up to this size are copied through memory."""
 CHUNK_BYTES = 1024 * 1024
 
 
 class Files(Protocol):
-    """What a scheme may ask of the others: ``Storage``, as backends see it."""
+    """What a scheme may ask of other schemes: ``Storage``, as backends see it."""
 
     def backend(self, uri: str) -> "Backend":
         """The backend of a URI."""
@@ -38,7 +39,7 @@ class Files(Protocol):
         ...
 
     def exists(self, uri: str) -> bool:
-        """Whether something is at this URI."""
+        """Whether something exists at this URI."""
         ...
 
     def read_bytes(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
@@ -50,17 +51,17 @@ class Files(Protocol):
         ...
 
     def download(self, uri: str) -> Path:
-        """A local file with what the object is now, of the cache if need be."""
+        """A local file with the current content of the object, cached if necessary."""
         ...
 
 
 class PendingCopy(NamedTuple):
-    """An object that a folder is to get.
+    """An object to be copied into a folder.
 
     Attributes:
-        source: what is known of it.
-        target: the URI that it is to have.
-        there: what is at that URI so far, None if nothing is.
+        source: what is known about the source.
+        target: the URI of the copy.
+        there: what is at that URI now, None if nothing is.
     """
 
     source: ObjectInfo
@@ -69,15 +70,15 @@ class PendingCopy(NamedTuple):
 
 
 class Backend(Protocol):
-    """One scheme. Every method raises ``StorageError``, made by ``explain``, when the object cannot be had.
+    """One scheme. Every method raises ``StorageError``, made by ``explain``, when the object is not accessible.
 
-    A class of this protocol names it as its base: the methods from ``write`` on have a body, which it replaces where the scheme
-    has something better.
+    A backend inherits from this protocol: the methods from ``write`` on have default implementations, which it
+    overrides where the scheme offers something better.
 
     Attributes:
         scheme: of its URIs, in lower case.
-        keeps_times: a copy that is made here has the modification time of its source.
-        read_only: why nothing can be written, and what to do instead; empty where it can.
+        keeps_times: whether a copy keeps the modification time of its source.
+        read_only: why nothing can be written, and what to do instead; empty if it is writable.
     """
 
     scheme: str
@@ -85,9 +86,9 @@ class Backend(Protocol):
     read_only: ClassVar[str] = ""
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
-        """Every object below a root, recursively, or the one object that the root is; some thousands at a time.
+        """Every object below a root, recursively, or the one object that the root is; a few thousand at a time.
 
-        A prefix is a folder: ``a/data`` does not list ``a/data2/x``. A root without any object is an error.
+        A prefix is a folder: ``a/data`` does not list ``a/data2/x``. A root without objects is an error.
         """
         ...
 
@@ -96,7 +97,7 @@ class Backend(Protocol):
         ...
 
     def exists(self, uri: str) -> bool:
-        """Whether an object or folder is there."""
+        """Whether an object or folder exists."""
         ...
 
     def names(self, uri: str) -> list[str]:
@@ -104,7 +105,7 @@ class Backend(Protocol):
         ...
 
     def read(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
-        """Bytes ``start`` to ``end`` (not included; None: to the end) of an object."""
+        """Bytes ``start`` to ``end`` (exclusive; None: to the end) of an object."""
         ...
 
     def open(self, uri: str) -> IO[bytes]:
@@ -112,19 +113,20 @@ class Backend(Protocol):
         ...
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """Put an object in one step: readers see the old bytes or the new ones. ``create_only`` fails if it is there."""
+        """Write an object in one step: readers see the old bytes or the new ones. ``create_only`` fails if it
+        exists."""
         raise self.refused(uri, "write")
 
     def delete(self, uri: str) -> None:
-        """Remove one object; it is no error if it is gone already."""
+        """Delete one object; if it does not exist, that is not an error."""
         raise self.refused(uri, "delete")
 
     def refused(self, uri: str, action: str) -> StorageError:
-        """The error of a scheme that is read only."""
+        """The error of a read-only scheme."""
         return StorageError(f"cannot {action} '{uri}': {self.read_only}", kind="invalid")
 
     def version(self, uri: str) -> str:
-        """What tells an object from any other that is put in its place; empty when there is none."""
+        """What distinguishes an object from any other put in its place; empty if there is none."""
         try:
             return self.stat(uri).etag or ""
         except StorageError as error:
@@ -133,20 +135,20 @@ class Backend(Protocol):
             return ""
 
     def replace(self, uri: str, data: bytes, version: str) -> None:
-        """Put an object in place of one version of it; ``changed`` if another is there.
+        """Replace one version of an object; ``changed`` if there is another version.
 
-        This body looks first, so of two writers at the same moment the last one wins.
+        The default implementation checks first, so if two processes write at the same moment, the last one wins.
         """
         if self.version(uri) != version:
             raise replaced(uri)
         self.write(uri, data)
 
     def path(self, uri: str) -> Path | None:
-        """The file of this machine that a URI is; None where it is none."""
+        """The local file that a URI refers to; None if it is not local."""
         return None
 
     def is_folder(self, uri: str) -> bool:
-        """Whether something is below this place; what a server cannot list is no folder."""
+        """Whether there is anything below this URI; where a server has no listings, nothing is a folder."""
         try:
             self.stat(uri)
         except StorageError as error:
@@ -156,24 +158,24 @@ class Backend(Protocol):
         return uri.endswith("/")
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two URIs of this scheme are one object."""
+        """Whether two URIs of this scheme are the same object."""
         return one == other
 
     def content_tag(self, info: ObjectInfo) -> str | None:
-        """``algorithm:digits`` of the bytes, where the etag tells them, see ``objects.content_is``; None where not."""
+        """``algorithm:digits`` of the content, if the etag contains it, see ``objects.content_is``; otherwise None."""
         return None
 
     def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
-        """Write an object to a file of this machine; returns its bytes.
+        """Write an object to a local file; returns its size in bytes.
 
         Args:
             uri: the object.
-            path: the file, which nobody else sees yet.
-            known: what is known of the object already.
-            exact: take the version that ``known`` is about, and no other.
+            path: the file, which no one else sees yet.
+            known: what is already known about the object.
+            exact: take the version that ``known`` describes, and no other.
 
         Raises:
-            StorageError: it cannot be read; ``changed`` if ``exact`` and there is another version.
+            StorageError: it cannot be read; ``changed`` if ``exact`` and the version is a different one.
             OSError: the file cannot be written.
         """
         if known is not None and known.size <= SMALL_BYTES:
@@ -187,7 +189,7 @@ class Backend(Protocol):
         return size
 
     def upload(self, path: Path, uri: str) -> int:
-        """Put a file of this machine; returns its bytes. A file that changes meanwhile is an error."""
+        """Upload a local file; returns its size in bytes. A file that changes during the upload is an error."""
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -196,7 +198,7 @@ class Backend(Protocol):
         return len(data)
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """Put an object that ``fill`` writes as a file of this machine; returns what ``fill`` returns."""
+        """Write an object from a local file that ``fill`` writes; returns what ``fill`` returns."""
         with tempfile.TemporaryDirectory(prefix="arot-") as folder:
             path = Path(folder) / "object"
             result = fill(path)
@@ -204,21 +206,21 @@ class Backend(Protocol):
         return result
 
     def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
-        """Copy an object within the scheme; returns its bytes.
+        """Copy an object within the scheme; returns its size in bytes.
 
         Args:
             source: the object.
-            target: where the copy is to be.
-            known: what is known of the source already.
+            target: the URI of the copy.
+            known: what is already known about the source.
         """
         return self.fill(target, partial(fetch, self, source, known=known))
 
     def receive(self, giver: "Backend", source: str, target: str, known: ObjectInfo | None = None) -> int:
-        """Copy an object of any scheme to this one, by the shortest way; returns its bytes.
+        """Copy an object from any scheme to this one, by the most direct route; returns its size in bytes.
 
         Args:
             giver: the backend of the source.
-            source, target, known: as for ``copy``.
+            source, target, known: see ``copy``.
         """
         if giver is self:
             return self.copy(source, target, known)
@@ -228,14 +230,14 @@ class Backend(Protocol):
         return self.fill(target, partial(fetch, giver, source, known=known))
 
     def rename(self, source: str, target: str) -> bool:
-        """Give an object of this scheme another name in one step; False where there is no such step."""
+        """Rename an object of this scheme in one step; False where there is no such step."""
         return False
 
     def check_target(self, root: str) -> None:
-        """See that something may be written below a root, before much work is done for it.
+        """Check that a root is writable, before much work is done for it.
 
         Raises:
-            StorageError: nothing can ever be.
+            StorageError: nothing can ever be written there.
         """
         if self.read_only:
             raise self.refused(root, "write")
@@ -243,18 +245,19 @@ class Backend(Protocol):
     def bring(
         self, files: Files, pending: Iterable[PendingCopy], threads: int
     ) -> Generator[tuple[PendingCopy, int | StorageError | None], None, None]:
-        """Put many objects at their places.
+        """Copy many objects to their targets.
 
         Args:
-            files: reaches their sources.
+            files: accesses the sources.
             pending: the objects; read only as fast as results are taken.
-            threads: objects under way at a time.
+            threads: number of objects in progress at a time.
 
         Yields:
-            Each with its bytes, None if it turned out to be there as it is to be, or why it could not be had.
+            Each object with its size in bytes, None if it turned out to be there already, or the reason it could not be
+            copied.
 
         Raises:
-            StorageError: what must stop all of them.
+            StorageError: a failure that stops all of them.
         """
 
         def one(item: PendingCopy) -> tuple[PendingCopy, int | StorageError | None]:
@@ -267,7 +270,7 @@ class Backend(Protocol):
         return ordered_map(one, pending, threads, finish=True)
 
     def remove(self, uris: Collection[str], threads: int) -> Iterator[tuple[str, StorageError | None]]:
-        """Delete many objects; returns each with why it could not be deleted, or None."""
+        """Delete many objects; yields each with the reason it could not be deleted, or None."""
 
         def one(uri: str) -> tuple[str, StorageError | None]:
             try:
@@ -279,16 +282,17 @@ class Backend(Protocol):
         return ordered_map(one, uris, threads, finish=True)
 
     def presign(self, uri: str, seconds: int) -> str:
-        """An address with which anybody may read an object for so many seconds."""
+        """A URL with which anybody may read an object for this many seconds."""
         raise StorageError(f"'{uri}' cannot be presigned: only objects of s3:// can; copy it there", kind="invalid")
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove what killed processes left half written below a folder, if it is so old; returns how many."""
+        """Remove what killed processes left partially written below a folder, if it is old enough; returns the
+        number."""
         return 0
 
 
 def fetch(giver: Backend, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
-    """``Backend.download``; the file gets the object's time of change where that is known before the bytes."""
+    """``Backend.download``; the file gets the object's modification time if that is known beforehand."""
     size = giver.download(uri, path, known, exact)
     if known is not None and known.mtime:
         os.utime(path, (known.mtime, known.mtime))

@@ -1,10 +1,10 @@
-"""Objects of other machines, kept on this one.
+"""Remote objects, cached on this machine.
 
-Belongs here: the cache's folder: what is in it, how it stays within its size, how processes share it.
+Belongs here: the cache folder: its contents, how it stays within its size, how processes share it.
 
-An entry is named by its URI and its etag, so an object that changed is another entry, and two objects of one name never
-meet. Whether it changed is asked each time; that costs one request and no bytes. The least recently used entries leave when
-the folder is full.
+An entry is named after its URI and etag, so a changed object is a different entry, and two objects of the same name
+never collide. Whether an object changed is checked each time; that costs one request and no data. When the folder is
+full, the least recently used entries are removed.
 """
 
 import fcntl
@@ -23,14 +23,14 @@ FOLDER_VARIABLE = "AROT_CACHE"
 SIZE_VARIABLE = "AROT_CACHE_GB"
 DEFAULT_GIGABYTES = 10.0
 KEPT_SECONDS = 60.0
-"""An entry handed out so lately is not removed: somebody may be about to open it."""
+"""An entry handed out this recently is not removed: somebody may be about to open it."""
 LOCK = ".lock"
 LONGEST_SUFFIX = 16
 LOOK_SHARE = 0.02
-"""The cache may grow over its size by this share for each process that fills it."""
+"""The fraction of its size by which the cache may grow beyond it, for each process that fills it."""
 
 _added: dict[Path, int] = {}
-"""By folder: bytes that this process added since it last looked at the whole of it."""
+"""By folder: bytes that this process added since it last scanned the whole folder."""
 
 
 def default_folder() -> Path:
@@ -44,7 +44,7 @@ def default_bytes() -> int:
     """``$AROT_CACHE_GB`` in bytes.
 
     Raises:
-        StorageError: it is no number above 0.
+        StorageError: it is not a number above 0.
     """
     said = os.environ.get(SIZE_VARIABLE) or str(DEFAULT_GIGABYTES)
     try:
@@ -63,11 +63,11 @@ class _Entry(NamedTuple):
 
 
 class Cache:
-    """One folder of objects, shared by all processes of a user.
+    """One folder of objects, shared by all of a user's processes.
 
     Args:
-        folder: where; made when needed.
-        most_bytes: what all entries may take together.
+        folder: created when needed.
+        most_bytes: the maximum size of all entries together.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -75,9 +75,9 @@ class Cache:
         self.most_bytes = most_bytes
 
     def path_of(self, info: ObjectInfo) -> Path:
-        """Where an object is or would be. The name holds no part of the URI but its extension.
+        """Where an object is or would be cached. The name contains no part of the URI except its extension.
 
-        An object of which neither etag nor time is known may be another each time, and gets a new place each time.
+        An object with neither an etag nor a modification time may differ each time, and gets a new entry each time.
         """
         version = info.etag or f"{info.size}/{info.mtime or time.time_ns()!r}"
         name = hashlib.sha256(f"{info.uri}\0{version}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -86,14 +86,14 @@ class Cache:
         return self.folder / name[:2] / f"{name}{plain}"
 
     def fetch(self, info: ObjectInfo, fill: Callable[[Path], int]) -> Path:
-        """The local file of an object; of several processes that want it, one brings it here.
+        """The local file of an object; if several processes want it, one of them fetches it.
 
         Args:
-            info: the object as it is now.
-            fill: writes a path in one step, as ``Storage.fill`` does.
+            info: the object's current state.
+            fill: writes a file in one step, like ``Storage.fill``.
 
         Raises:
-            StorageError: it cannot be had, or the folder not be written.
+            StorageError: it cannot be fetched, or the folder cannot be written.
         """
         path = self.path_of(info)
         if _touch(path, info.size):
@@ -110,7 +110,7 @@ class Cache:
         return path
 
     def put(self, info: ObjectInfo, data: bytes) -> None:
-        """Keep bytes that are here already.
+        """Cache bytes that are already in memory.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -126,7 +126,7 @@ class Cache:
             raise explain(str(self.folder), "write", error) from error
 
     def get(self, info: ObjectInfo) -> bytes | None:
-        """The bytes of an entry, None if they cannot be had here; they are where they came from too."""
+        """The bytes of an entry, None if they cannot be read here; the original still has them."""
         path = self.path_of(info)
         try:
             data = path.read_bytes()
@@ -136,7 +136,7 @@ class Cache:
         return data
 
     def clear(self) -> int:
-        """Remove every entry; returns the bytes that they took."""
+        """Remove every entry; returns the number of bytes freed."""
         entries = list(self._entries())
         for entry in entries:
             entry.path.unlink(missing_ok=True)
@@ -148,13 +148,13 @@ class Cache:
 
     def _entries(self) -> Iterator[_Entry]:
         for path in self.folder.glob("??/*"):
-            with suppress(FileNotFoundError):  # another process was quicker
+            with suppress(FileNotFoundError):  # another process was faster
                 found = path.stat()
                 if not path.name.startswith((LOCK, TEMPORARY_PREFIX)):
                     yield _Entry(found.st_atime, found.st_size, path)
 
     def _make_room(self, keep: Path, added: int) -> None:
-        """Shrink if so much was added since this process last looked that it may pay: a look costs time for every entry."""
+        """Shrink the cache if this process has added enough since its last scan: a scan takes time for every entry."""
         since = _added.get(self.folder)
         _added[self.folder] = (since or 0) + added
         if since is None or since + added >= self.most_bytes * LOOK_SHARE:
@@ -176,7 +176,7 @@ class Cache:
 
 
 def _touch(path: Path, size: int) -> bool:
-    """Whether a whole entry is there; notes that it is used."""
+    """Whether a complete entry is there; records that it is in use."""
     try:
         found = path.stat()
         if size and found.st_size != size:
@@ -189,7 +189,7 @@ def _touch(path: Path, size: int) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process."""
+    """Hold a lock that is released when the process ends."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

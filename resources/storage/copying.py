@@ -1,7 +1,7 @@
-"""Copying several named objects to one target, on any two schemes.
+"""Copying several named objects to one target, between any two schemes.
 
-Belongs here: where each of them goes, and copying all although some fail. Does not belong here: one object, whole folders
-(``Storage.copy``, ``Storage.sync``), terminals.
+Belongs here: the target of each object, and copying them all even if some fail. Does not belong here: one object, whole
+folders (``Storage.copy``, ``Storage.sync``), terminal output.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,19 +19,19 @@ THREADS = 16
 
 
 class CopyTargetError(StorageError):
-    """Sources that cannot be copied to a target as it was named; the message says how it can be."""
+    """Sources that cannot be copied to the given target; the message says how they can be."""
 
 
 def copy_targets(storage: "Storage", sources: Sequence[str], target: str) -> dict[str, str]:
-    """Source -> where it goes, in the order of the sources.
+    """Source -> its target, in the order of the sources.
 
     Args:
-        storage: tells folders.
+        storage: distinguishes folders from objects.
         sources: objects.
-        target: a folder if it ends with ``/`` or is one, else the place of the only source.
+        target: a folder if it ends with ``/`` or is one, otherwise the target of the only source.
 
     Raises:
-        CopyTargetError: a folder is needed, a source is one, or two sources would be one object.
+        CopyTargetError: a folder is needed, a source is a folder, or two sources would have the same target.
     """
     folder = target.endswith("/") or target in (".", "..") or storage.is_folder(target)
     if len(sources) > 1 and not folder:
@@ -55,13 +55,13 @@ def copy_all(
     threads: int = THREADS,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[CopyFailure]:
-    """Copy objects; gives those that could not be copied, each with its reason. All others are in place.
+    """Copy objects; returns those that could not be copied, each with its reason. All others are in place.
 
     Args:
-        storage: reaches both sides.
-        places: source -> where it goes.
+        storage: accesses both sides.
+        places: source -> its target.
         threads: objects copied concurrently.
-        on_progress: called with 1 for each object that is done with.
+        on_progress: called with 1 for each finished object.
     """
 
     def copy(source: str) -> CopyFailure | None:

@@ -1,6 +1,6 @@
-"""Any scheme that fsspec knows and that has no backend of its own.
+"""Any scheme that fsspec supports and that has no backend of its own.
 
-Belongs here: the plain fsspec calls. A scheme that is used in earnest gets its own file.
+Belongs here: plain fsspec calls. A scheme in serious use gets its own backend.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ class GenericBackend(Backend):
     """See ``Backend``.
 
     Args:
-        scheme: as fsspec calls it.
+        scheme: its name in fsspec.
 
     Raises:
-        StorageError: fsspec has no such scheme, or not the package that reads it.
+        StorageError: fsspec does not support the scheme, or the package for it is not installed.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -28,7 +28,7 @@ class GenericBackend(Backend):
             self._fs: Any = fsspec.filesystem(self.scheme)
         except (ValueError, ImportError) as error:
             raise StorageError(
-                f"cannot reach anything at '{scheme}://': {error}; check the scheme or install its reader"
+                f"scheme '{scheme}://' is not available: {error}; check its spelling or install its fsspec package"
             ) from error
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:

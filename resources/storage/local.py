@@ -1,6 +1,6 @@
-"""Files of this machine.
+"""Local files.
 
-Belongs here: the direct way to local files: one ``stat`` an entry, writes that are moved into place.
+Belongs here: direct access to local files: one ``stat`` per entry, and writes that are moved into place.
 """
 
 import fcntl
@@ -33,8 +33,8 @@ KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "dev
 
 
 class LocalBackend(Backend):
-    """See ``Backend``. Hidden files are listed; symbolic links to files are followed, to folders not (they may loop): those
-    are among ``ObjectColumns.skipped``, as are pipes, sockets and devices.
+    """See ``Backend``. Hidden files are listed; symbolic links to files are followed, links to folders are not (they
+    may form loops): they are in ``ObjectColumns.skipped``, as are pipes, sockets and devices.
     """
 
     scheme = "file"
@@ -103,7 +103,7 @@ class LocalBackend(Backend):
             raise explain(uri, "delete", error) from error
 
     def path(self, uri: str) -> Path | None:
-        """See ``Backend``; each is one."""
+        """See ``Backend``; every URI is one."""
         return Path(local_path(uri))
 
     def is_folder(self, uri: str) -> bool:
@@ -115,7 +115,7 @@ class LocalBackend(Backend):
         return os.path.realpath(local_path(one)) == os.path.realpath(local_path(other))
 
     def upload(self, path: Path, uri: str) -> int:
-        """See ``Backend``; the time of change is kept."""
+        """See ``Backend``; the modification time is kept."""
         return self.fill(uri, lambda temporary: _copy(path, temporary))
 
     def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
@@ -123,20 +123,20 @@ class LocalBackend(Backend):
         return self.upload(Path(local_path(source)), target)
 
     def rename(self, source: str, target: str) -> bool:
-        """See ``Backend``; not between two file systems."""
+        """See ``Backend``; not between file systems."""
         old, new = Path(local_path(source)), Path(local_path(target))
         try:
             new.parent.mkdir(parents=True, exist_ok=True)
             if old.stat().st_dev != new.parent.stat().st_dev:
                 return False
-            if not self.same(source, target):  # a link would take the place of what it leads to
+            if not self.same(source, target):  # the link would replace its own target
                 old.replace(new)
             return True
         except OSError as error:
             raise explain(source, "move", error) from error
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """See ``Backend``; the file is written beside its place, synced to disk and moved there."""
+        """See ``Backend``; the file is written beside its target, synced to disk and moved into place."""
         return self._fill(uri, fill)
 
     def version(self, uri: str) -> str:
@@ -188,9 +188,10 @@ class LocalBackend(Backend):
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes of ours from moving files into a folder, so that none comes between a look and a move.
+    """Keep other processes from moving files into a folder, so that none does so between a check and a move.
 
-    Where a file system knows no locks, of two writers at the same moment the last one wins. A killed process holds none.
+    On a file system without locks, if two processes write at the same moment, the last one wins. A killed process holds
+    no lock.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -202,7 +203,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _link(temporary: Path, target: Path, uri: str) -> None:
-    """Give a file its name in one step, if nothing has it."""
+    """Give a file its name in one step, if the name is not taken."""
     try:
         os.link(temporary, target)
     except FileExistsError as error:
@@ -219,7 +220,7 @@ def _copy(source: Path, target: Path) -> int:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
         size = writer.tell()
     if size != before.st_size:
-        raise StorageError(f"cannot copy '{source}': it changed meanwhile; start again", kind="changed")
+        raise StorageError(f"cannot copy '{source}': it changed in the meantime; run it again", kind="changed")
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     return size
 
@@ -227,8 +228,8 @@ def _copy(source: Path, target: Path) -> int:
 def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
     """The files of one local folder, ``LIST_BATCH`` at a time; folders below it are added to ``folders``.
 
-    Entries are looked up relative to the open folder, which spares the kernel the walk down the path for each of them, and
-    nothing but text and numbers is kept of a file: both together halve the time of a listing.
+    Entries are looked up relative to the open folder, which spares the kernel from resolving the path for each of them,
+    and only text and numbers are kept for each file: together these halve the time of a listing.
     """
     prefix = folder if folder.endswith("/") else f"{folder}/"
     batch = ObjectColumns([], [], [], [])
@@ -243,7 +244,7 @@ def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
                     continue
                 if name.startswith(TEMPORARY_PREFIX):
                     continue
-                found = _look(entry)
+                found = _describe(entry)
                 if isinstance(found, str):
                     skipped.append((prefix + name, found))
                 elif found is not None:
@@ -259,11 +260,12 @@ def _scan(folder: str, folders: list[str]) -> Iterator[ObjectColumns]:
     yield batch._replace(skipped=skipped)
 
 
-def _look(entry: "os.DirEntry[str]") -> tuple[int, float] | str | None:
-    """Size and time of a file; what another entry is, in words; None of one that left since the folder was read.
+def _describe(entry: "os.DirEntry[str]") -> tuple[int, float] | str | None:
+    """Size and modification time of a file; a description of any other entry; None if it disappeared since the folder
+    was read.
 
-    A link that leads nowhere, in a circle, or to where this user may not look is a file of which nothing is known: whoever
-    reads it is told why it cannot be.
+    A link that is broken, circular, or leads to where this user has no access is returned as a file of unknown size:
+    reading it gives the reason.
     """
     link = entry.is_symlink()
     try:

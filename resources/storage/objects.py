@@ -1,6 +1,6 @@
-"""What storage tells of an object, and how a failure is told.
+"""How storage describes objects and failures.
 
-Belongs here: the words that every backend and its users share. Does not belong here: reaching anything.
+Belongs here: the vocabulary that every backend and its users share. Does not belong here: any access to storage.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ from resources.errors import ArotError
 from resources.storage.member_address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
-"""Names that begin so are partially written files; no listing shows them."""
+"""File names with this prefix are partially written files; no listing shows them."""
 
 
 class ObjectInfo(NamedTuple):
     """One object of a listing.
 
     Attributes:
-        uri: where it is: an absolute path for local files.
+        uri: an absolute path for local files.
         size: bytes.
-        mtime: seconds since the epoch, UTC; 0.0 where the scheme keeps none.
-        etag: the server's own content tag, None for local files.
+        mtime: seconds since the epoch, UTC; 0.0 if the scheme has none.
+        etag: the server's content tag, None for local files.
     """
 
     uri: str
@@ -35,10 +35,10 @@ class ObjectInfo(NamedTuple):
 
 
 class ObjectColumns(NamedTuple):
-    """Many objects of a listing, column by column: element n of each list belongs to one object, see ``ObjectInfo``.
+    """Many objects of a listing, column by column: element n of each list belongs to object n, see ``ObjectInfo``.
 
     Attributes:
-        skipped: entries that are no objects and were passed over: the uri of each, and what it is in two or three words.
+        skipped: entries that are not objects and were skipped: the URI of each, and what it is in two or three words.
     """
 
     uri: list[str]
@@ -49,7 +49,7 @@ class ObjectColumns(NamedTuple):
 
     @classmethod
     def of(cls, infos: Iterable[ObjectInfo]) -> "ObjectColumns":
-        """These objects, column by column."""
+        """The given objects, column by column."""
         rows = list(infos)
         return cls([i.uri for i in rows], [i.size for i in rows], [i.mtime for i in rows], [i.etag for i in rows])
 
@@ -59,10 +59,11 @@ class ObjectColumns(NamedTuple):
 
 
 def shown(name: str) -> str:
-    """A name as text that any file, table or page can hold: what is not UTF-8 in it, as file systems allow, is ``\\xNN``."""
+    """A name as text that any file, table or page can contain: bytes that are not UTF-8, which file systems allow,
+    become ``\\xNN``."""
     try:
         return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half of a character, as JSON can hold it
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can contain
         return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -78,9 +79,9 @@ class SyncResult:
     """What a ``sync`` did.
 
     Attributes:
-        copied: objects that were new or other than before.
-        unchanged: objects that were there already.
-        deleted: objects that the source does not have, removed from the target.
+        copied: objects that were new or changed.
+        unchanged: objects that were already up to date.
+        deleted: objects removed from the target because the source does not have them.
         bytes: bytes copied.
         failed: objects that could not be copied, each with its reason; all others are in place.
     """
@@ -96,8 +97,8 @@ class StorageError(ArotError):
     """A URI that cannot be listed, read or written; the message names it, the cause and the remedy.
 
     Attributes:
-        kind: what failed, in one word that rows are found by: ``not_found``, ``denied``, ``timeout``, ``dns``,
-            ``too_large``, ``opt_out`` …; empty where no word says more than the message.
+        kind: the failure in one word, by which rows can be selected: ``not_found``, ``denied``, ``timeout``, ``dns``,
+            ``too_large``, ``opt_out`` …; empty if no word says more than the message.
     """
 
     def __init__(self, message: str, *, kind: str = "") -> None:
@@ -106,22 +107,22 @@ class StorageError(ArotError):
 
     @property
     def reason(self) -> str:
-        """What a row says of it: the kind and the message."""
+        """The text for a row: the kind and the message."""
         return f"{self.kind}: {self}" if self.kind else str(self)
 
 
 REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
-    (FileNotFoundError, "not_found", "check the spelling, and that the disk or bucket is mounted or reachable"),
+    (FileNotFoundError, "not_found", "check the spelling, and that the disk is mounted or the bucket reachable"),
     (NotADirectoryError, "", "a part of the path is a file; name a folder"),
     (FileExistsError, "", "a part of the path is a file; name a folder"),
-    (IsADirectoryError, "", "that is a folder; name a file"),
-    (PermissionError, "denied", "give this user the right to it, or set the credentials of its scheme"),
-    (TimeoutError, "timeout", "see that its server is up and reachable, then try again"),
+    (IsADirectoryError, "", "it is a folder; name a file"),
+    (PermissionError, "denied", "grant this user access, or set the credentials of its scheme"),
+    (TimeoutError, "timeout", "check that its server is running and reachable, then try again"),
 )
 MEMBERS = "!"
-"""In place of a scheme: what lies in an archive, on whatever scheme that is."""
+"""In place of a scheme: a member of an archive, on whatever scheme that is."""
 LIST_BATCH = 5000
-"""Objects that a listing hands on, and reports, at a time."""
+"""Number of objects that a listing yields, and reports as progress, at a time."""
 
 CHUNK_BYTES = 1024 * 1024
 NO_SPACE = 28
@@ -129,7 +130,7 @@ READ_ONLY = 30
 
 
 def explain(uri: str, action: str, error: BaseException) -> StorageError:
-    """One sentence for an I/O failure: the thing, the cause, the remedy; with its kind."""
+    """One line for an I/O failure: the thing, the cause, the remedy; with its kind."""
     kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
     if isinstance(error, OSError) and error.errno == NO_SPACE:
         remedy = "free some space or point AROT_STORE elsewhere; nothing was half written"
@@ -138,44 +139,44 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if is_local(uri) and os.path.islink(local_path(uri)):
         cause = f"link to '{os.readlink(local_path(uri))}': {cause}"
-        remedy = (
-            "mend the link, or bring what it stands for (`git annex get`, `dvc pull`, a download that was cut short)"
-        )
+        remedy = "fix the link, or fetch its target (`git annex get`, `dvc pull`, an incomplete download)"
     elif isinstance(error, FileNotFoundError) and is_local(uri) and os.path.lexists(_meant(local_path(uri))):
-        kind, cause, remedy = "refused_name", "the file has a name that is not UTF-8", "give it another name"
+        kind, cause, remedy = "refused_name", "the file name is not UTF-8", "rename it"
     return StorageError(f"cannot {action} '{uri}': {cause}; {remedy}", kind=kind)
 
 
 def _meant(path: str) -> bytes:
-    """The path of which ``shown`` made this one; nothing if it made none."""
+    """The path from which ``shown`` made this one; empty if it did not change it."""
     odd = re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
     return odd if odd != os.fsencode(path) else b""
 
 
 def changed(uri: str) -> StorageError:
-    """The error of an object that became another one while it was read."""
-    return StorageError(f"cannot read '{uri}': it changed meanwhile; start again", kind="changed")
+    """The error of an object that changed while it was read."""
+    return StorageError(f"cannot read '{uri}': it changed in the meantime; run it again", kind="changed")
 
 
 def there_already(uri: str) -> StorageError:
-    """The error of a write that was to replace nothing."""
-    return StorageError(f"'{uri}' is there already, and was to be created only", kind="exists")
+    """The error of a create-only write of something that exists."""
+    return StorageError(
+        f"'{uri}' already exists, and was only to be created; use another name, or delete it first", kind="exists"
+    )
 
 
 def replaced(uri: str) -> StorageError:
-    """The error of a write that was to replace one version, when another is there."""
-    return StorageError(f"'{uri}' was replaced meanwhile; start again", kind="changed")
+    """The error of a write that may only replace one version, when there is another."""
+    return StorageError(f"'{uri}' was replaced in the meantime; run it again", kind="changed")
 
 
 def content_is(path: Path, tag: str) -> bool:
-    """Whether a local file holds the bytes that a tag stands for.
+    """Whether a local file has the content that a tag stands for.
 
     Args:
         path: the file.
-        tag: ``sha256:`` or ``md5:`` and the digits, or ``git:`` and the id of a blob of Git.
+        tag: ``sha256:`` or ``md5:`` and the digits, or ``git:`` and a Git blob id.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     algorithm, _, digits = tag.partition(":")
     if algorithm == "git":
@@ -189,24 +190,24 @@ def content_is(path: Path, tag: str) -> bool:
 
 
 def scheme_of(uri: str) -> str:
-    """The scheme of a URI in lower case; ``file`` for a local path, ``MEMBERS`` for what lies in an archive."""
+    """The scheme of a URI in lower case; ``file`` for a local path, ``MEMBERS`` for a member of an archive."""
     if parse_member(uri) is not None:
         return MEMBERS
     return uri.split("://", 1)[0].lower() if "://" in uri else "file"
 
 
 def is_local(uri: str) -> bool:
-    """Whether a URI is a path of this machine: no scheme, or ``file://``; what lies in an archive is none."""
+    """Whether a URI is a local path: no scheme, or ``file://``; members of archives are not."""
     return ("://" not in uri or uri.startswith("file://")) and parse_member(uri) is None
 
 
 def local_path(uri: str) -> str:
-    """The absolute path behind a local URI; ``~`` is expanded."""
+    """The absolute path of a local URI; ``~`` is expanded."""
     return os.path.abspath(os.path.expanduser(uri.removeprefix("file://")))
 
 
 def absolute(uri: str) -> str:
-    """The URI as listings write it: of local files, and of what lies in local archives, with the whole path."""
+    """The URI in the form of listings: absolute paths for local files and for members of local archives."""
     member = parse_member(uri)
     if member is not None:
         return member_uri(absolute(member.archive), member.name)
@@ -214,7 +215,7 @@ def absolute(uri: str) -> str:
 
 
 def outermost(roots: Iterable[str]) -> list[str]:
-    """Those roots that are not below another one, each once."""
+    """The roots that are not below another one, without duplicates."""
     whole = {absolute(root).rstrip("/"): root for root in roots}
     above = {one: [one[:n] for n, c in enumerate(one) if c == "/"] for one in whole}
     return [root for one, root in whole.items() if not any(folder in whole for folder in above[one])]

@@ -1,7 +1,7 @@
-"""One way to reach files and objects, whatever the scheme.
+"""Access to files and objects, whatever the scheme.
 
-Belongs here: the resource that picks the backend of a URI. Does not belong here: how a scheme is reached (one file a
-backend), what the bytes mean (``resources.tables`` for Parquet, ``arot_assets.datasets`` for images).
+Belongs here: the resource that selects the backend of a URI. Does not belong here: how a scheme is accessed (one
+backend each), what the bytes mean (``resources.tables`` for Parquet, ``arot_assets.datasets`` for images).
 
 A URI without a scheme is a local path.
 """
@@ -54,19 +54,19 @@ T = TypeVar("T")
 B = TypeVar("B", bound=Backend)
 FILE, S3, HTTP, HUB = "file", "s3", "http", "hf"
 SAME_BACKEND = {"https": HTTP}
-"""One backend for both, so that a host's limit holds over both."""
+"""One backend for both, so that the limit per host applies to both."""
 VERSIONS = 5
-"""Times that an object may change between a look at it and its bytes, before it is given up."""
+"""How often an object may change between its lookup and its download before giving up."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Files and objects on every scheme that fsspec knows, with the same semantics on each.
+    """Files and objects on every scheme that fsspec supports, with the same semantics on each.
 
     Attributes:
-        s3: how S3 is reached; what it leaves open, the environment says.
-        http: how web servers are asked, and what is refused.
-        hub: where the Hugging Face Hub is.
+        s3: how S3 is accessed; what it leaves open comes from the environment.
+        http: how web servers are accessed, and what is refused.
+        hub: the address of the Hugging Face Hub.
     """
 
     s3: S3Settings = field(default_factory=S3Settings)
@@ -84,18 +84,18 @@ class Storage:
         exts: Collection[str] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Iterator[ObjectInfo]:
-        """Every object below a root, or below several, recursively, in no particular order.
+        """Every object below one or more roots, recursively, in no particular order.
 
-        Hidden files are listed; symbolic links to files are followed, to folders not (they may loop). A link that leads
-        nowhere is listed, with size and time 0; reading it tells why.
+        Hidden files are listed; symbolic links to files are followed, links to folders are not (they may form loops). A
+        broken link is listed with size and time 0; reading it gives the reason.
 
         Args:
-            root: a folder, or one object; or several of them, of any schemes. What is below two of them is listed once.
+            root: a folder or an object; or several of them, of any schemes. An object below two of them is listed once.
             exts: keep only these extensions (``{".jpg"}``, compared without case); None keeps all.
-            on_progress: called now and then with the number of objects seen since the last call.
+            on_progress: called repeatedly with the number of objects seen since the last call.
 
         Raises:
-            StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
+            StorageError: the root, or a folder below it, cannot be listed. A listing is complete or fails.
         """
         wanted = None if exts is None else {e.lower() for e in exts}
         for one in [root] if isinstance(root, str) else outermost(root):
@@ -105,14 +105,14 @@ class Storage:
                         yield info
 
     def ls_columns(self, root: str, on_progress: Callable[[int], None] | None = None) -> Iterator[ObjectColumns]:
-        """The same as ``ls``, some thousands of objects at a time: for sources with millions of them.
+        """The same as ``ls``, a few thousand objects at a time: for sources with millions of them.
 
         Args:
             root: a folder, or one object.
-            on_progress: called now and then with the number of objects seen since the last call.
+            on_progress: called repeatedly with the number of objects seen since the last call.
 
         Raises:
-            StorageError: the root, or a folder below it, cannot be listed. A listing is whole or fails.
+            StorageError: the root, or a folder below it, cannot be listed. A listing is complete or fails.
         """
         columns, skipped = ObjectColumns([], [], [], []), list[tuple[str, str]]()
         for some in self.backend(root).ls_columns(root):
@@ -135,19 +135,19 @@ class Storage:
         """Size, modification time and etag of one object.
 
         Raises:
-            StorageError: it is not there, or cannot be reached.
+            StorageError: it does not exist, or cannot be accessed.
         """
         return self.backend(uri).stat(uri)
 
     def exists(self, uri: str) -> bool:
-        """Whether something is at this URI."""
+        """Whether something exists at this URI."""
         return self.backend(uri).exists(uri)
 
     def is_folder(self, uri: str) -> bool:
-        """Whether something is below this place; what a server cannot list is no folder.
+        """Whether there is anything below this URI; where a server has no listings, nothing is a folder.
 
         Raises:
-            StorageError: it may not be looked at.
+            StorageError: access is denied.
         """
         return self.backend(uri).is_folder(uri)
 
@@ -156,10 +156,10 @@ class Storage:
         return self.backend(uri).names(uri)
 
     def read_bytes(self, uri: str, start: int = 0, end: int | None = None) -> bytes:
-        """The object, or its bytes from ``start`` to ``end`` (not included).
+        """The object, or its bytes from ``start`` to ``end`` (exclusive).
 
         Raises:
-            StorageError: it is not there, or cannot be read.
+            StorageError: it does not exist, or cannot be read.
         """
         return self.backend(uri).read(uri, start, end)
 
@@ -167,45 +167,45 @@ class Storage:
         """A seekable binary reader.
 
         Raises:
-            StorageError: it is not there, or cannot be read.
+            StorageError: it does not exist, or cannot be read.
         """
         return self.backend(uri).open(uri)
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """Put an object in one step: a reader sees the old bytes or the new ones, never half of them.
+        """Write an object in one step: a reader sees the old bytes or the new ones, never a mixture.
 
         Args:
-            uri: where.
-            data: all of it.
+            uri: the object.
+            data: its whole content.
             create_only: fail if something is there already.
 
         Raises:
-            StorageError: no space, no right, a read-only place, or it is there already. Nothing half written stays.
+            StorageError: no space, no permission, a read-only place, or it exists already. No partial file remains.
         """
         self.backend(uri).write(uri, data, create_only)
 
     def version(self, uri: str) -> str:
-        """What tells an object from any other that is put in its place; empty when there is none.
+        """What distinguishes an object from any other put in its place; empty if there is none.
 
         Raises:
-            StorageError: it cannot be reached.
+            StorageError: it cannot be accessed.
         """
         return self.backend(uri).version(uri)
 
     def replace(self, uri: str, data: bytes, version: str) -> None:
-        """Put an object in place of one ``version`` of it, in one step.
+        """Replace one ``version`` of an object in one step.
 
         Raises:
-            StorageError: as ``write``; ``changed`` if another version is there by now, which stays.
+            StorageError: see ``write``; ``changed`` if there is another version by now, which is kept.
         """
         self.backend(uri).replace(uri, data, version)
 
     def delete(self, uri: str) -> None:
-        """Remove one object; it is no error if it is gone already."""
+        """Delete one object; if it does not exist, that is not an error."""
         self.backend(uri).delete(uri)
 
     def with_http(self, http: HttpSettings) -> "Storage":
-        """The same storage under other rules for web addresses."""
+        """The same storage with other settings for web addresses."""
         if http == self.http:
             return self
         other = replace(self, http=http)
@@ -213,18 +213,18 @@ class Storage:
         return other
 
     def copy(self, source: str, target: str) -> None:
-        """Copy one object, between any two schemes, by the shortest way: within S3 no byte comes here.
+        """Copy one object, between any two schemes, by the most direct route: within S3, on the server.
 
         Raises:
-            StorageError: it cannot be read or written; the target is as it was.
+            StorageError: it cannot be read or written; the target is unchanged.
         """
         self.backend(target).receive(self.backend(source), source, target)
 
     def move(self, source: str, target: str) -> None:
-        """Move one object, between any two schemes; on one file system it is one step.
+        """Move one object, between any two schemes; within a file system it is one step.
 
         Raises:
-            StorageError: it cannot be read, written or deleted; it is at one of the two places at least.
+            StorageError: it cannot be read, written or deleted; it remains in at least one of the two places.
         """
         giver, taker = self.backend(source), self.backend(target)
         if giver is taker and (giver.rename(source, target) or giver.same(source, target)):
@@ -243,7 +243,8 @@ class Storage:
         on_progress: Callable[[int], None] | None = None,
         dry_run: Callable[[str, str], None] | None = None,
     ) -> SyncResult:
-        """Make a folder like another one, see ``transfer.sync``; objects that could not be copied are in its result."""
+        """Make a folder identical to another one, see ``transfer.sync``; the result names objects that could not be
+        copied."""
         return transfer.sync(
             self,
             source,
@@ -256,33 +257,33 @@ class Storage:
         )
 
     def upload(self, path: str | Path, uri: str) -> None:
-        """Put a local file somewhere, large ones in parts.
+        """Upload a local file, large ones in parts.
 
         Raises:
-            StorageError: it cannot be read or written; the target is as it was.
+            StorageError: it cannot be read or written; the target is unchanged.
         """
         self.backend(uri).upload(Path(local_path(str(path))), uri)
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
-        """Put what ``fill`` writes to a temporary file; returns what ``fill`` returns.
+        """Store what ``fill`` writes to a temporary file; returns what ``fill`` returns.
 
-        A local object is written beside its place and moved there.
+        A local object is written beside its target and moved into place.
 
         Raises:
-            StorageError: as ``write``.
+            StorageError: see ``write``.
         """
         return self.backend(uri).fill(uri, fill)
 
     def download(self, uri: str, path: str | Path | None = None) -> Path:
-        """Bring an object here; returns where it is.
+        """Download an object; returns the local path.
 
         Args:
-            uri: the object; a local one without a path is given as it is.
-            path: the file to write; None for the cache, which asks whether the object changed and keeps it until its space
-                is needed: open it soon, and do not write to it.
+            uri: the object; a local one without ``path`` is returned as it is.
+            path: the file to write; None for the cache, which checks whether the object changed and keeps it until the
+                space is needed: open it soon, and do not write to it.
 
         Raises:
-            StorageError: it cannot be read, or the file not be written.
+            StorageError: it cannot be read, or the file cannot be written.
         """
         if path is not None:
             target = local_path(str(path))
@@ -309,7 +310,7 @@ class Storage:
         return self.fill(str(path), partial(fetch, giver, info.uri, known=info, exact=True))
 
     def presign(self, uri: str, seconds: int = 3600) -> str:
-        """An address with which anybody may read an object of S3 for so long. It is a secret: do not store it.
+        """A URL with which anybody may read an S3 object for this long. It is a secret: do not store it.
 
         Raises:
             StorageError: another scheme, or no credentials.
@@ -317,7 +318,8 @@ class Storage:
         return self.backend(uri).presign(uri, seconds)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """Remove what killed processes left half written below a folder or prefix, if it is so old; returns how many."""
+        """Remove what killed processes left partially written below a folder or prefix, if it is old enough; returns
+        the number."""
         return self.backend(root).remove_leftovers(root, older_than_seconds)
 
     def using(self, kind: type[B]) -> B:
@@ -331,11 +333,11 @@ class Storage:
         """The backend of a URI.
 
         Raises:
-            StorageError: nothing here reads its scheme, or it is not UTF-8, which only names of this machine may be.
+            StorageError: the scheme is unknown, or the URI is not UTF-8, which only local names may be.
         """
         scheme = scheme_of(uri)
         if scheme not in (FILE, MEMBERS) and shown(uri) != uri:
-            raise StorageError(f"'{uri}' is no address: it is not UTF-8; give it another name there", kind="invalid")
+            raise StorageError(f"'{uri}' is not a valid address: it is not UTF-8; rename the object", kind="invalid")
         return self._of_scheme(scheme)
 
     def _of_scheme(self, scheme: str) -> Backend:

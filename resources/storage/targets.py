@@ -1,6 +1,7 @@
-"""Names that come from elsewhere, and where they may be written.
+"""Untrusted names, and where they may be written.
 
-Belongs here: turning a name of a listing, an archive or a hub into a place below a target, and refusing what would leave it.
+Belongs here: turning a name from a listing, an archive or a hub into a URI below a target, and refusing names that
+would leave it.
 """
 
 import os
@@ -14,19 +15,20 @@ LONGEST_NAME = 255
 
 
 def root_prefix(root: str) -> str:
-    """What the URIs of all objects below a root begin with."""
+    """The common prefix of the URIs of all objects below a root."""
     return absolute(root).rstrip("/") + "/"
 
 
 def target_of(root: str, name: str) -> str:
-    """The place of a name below a target.
+    """The URI of a name below a target.
 
     Args:
         root: a folder on any scheme.
-        name: its parts divided by ``/``, from a source that is not trusted.
+        name: parts separated by ``/``, from an untrusted source.
 
     Raises:
-        StorageError: the name leaves the target (``..``, absolute, through a symbolic link), or no file can be called so.
+        StorageError: the name leaves the target (``..``, absolute, through a symbolic link), or is not a possible file
+            name.
     """
     why = _refused(name, is_local(root))
     quoted = repr(name) if CONTROL.search(name) else f"'{name}'"
@@ -55,7 +57,7 @@ def _refused(name: str, local: bool) -> str:
     if not local:
         return "" if shown(name) == name else "it is not UTF-8"
     if "" in parts or "." in parts:
-        return "an empty part or '.' names another file than it says"
+        return "with an empty part or '.' it would name a different file"
     if CONTROL.search(name):
         return "it has control characters"
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):

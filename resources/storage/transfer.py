@@ -1,9 +1,9 @@
-"""Bringing a folder up to date with another one, of any two schemes.
+"""Bringing a folder up to date with another one, between any two schemes.
 
-Belongs here: which objects are missing, other or too much. Does not belong here: how they are brought and deleted (the
-backends), names that a target must not take (``targets.py``).
+Belongs here: which objects are missing, changed or extra. Does not belong here: copying and deleting them (the
+backends), names that a target must not accept (``targets.py``).
 
-Every object arrives whole or not at all. What a killed ``sync`` finished is not copied again.
+Every object arrives complete or not at all. What a killed ``sync`` has finished is not copied again.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -14,9 +14,9 @@ from resources.storage.objects import CopyFailure, ObjectInfo, StorageError, Syn
 from resources.storage.targets import root_prefix, target_of
 
 THREADS = 16
-"""Objects under way at a time: the time of a small one is mostly waiting."""
+"""Objects in progress at a time: most of the time for a small one is spent waiting."""
 SAME_SECONDS = 1.0
-"""File systems and servers round times."""
+"""Seconds: file systems and servers round times."""
 
 
 def sync(
@@ -30,27 +30,27 @@ def sync(
     on_progress: Callable[[int], None] | None = None,
     dry_run: Callable[[str, str], None] | None = None,
 ) -> SyncResult:
-    """Make a folder like another one: copy what is missing or differs, and if asked delete what is too much.
+    """Make a folder identical to another one: copy what is missing or differs, and optionally delete what is extra.
 
-    An object is the same when its size is, and its content where both etags tell it, or its time (a local copy keeps the
-    source's), or when the copy is younger than what it was made of. Where nothing tells, it is copied again. To the Hub all
-    files go in one commit, or some thousands of them in each.
+    An object is unchanged if its size is the same and so is its content, where both etags contain it, or its time (a
+    local copy keeps that of the source), or if the copy is newer than its source. Where none of these is known, it is
+    copied again. To the Hub, all files are uploaded in one commit, or in several of some thousands of files each.
 
     Args:
-        files: reaches both.
+        files: accesses both sides.
         source: a folder, or one object.
         target: a folder.
-        exts: take only these extensions (``{".jpg"}``).
-        delete: remove objects of the target that the source does not have; not done if a name of the source was refused.
-        threads: objects under way at a time.
-        on_progress: called with the number of objects done since the last call.
-        dry_run: do nothing, but call this with ``copy`` or ``delete`` and the URI in the target.
+        exts: only these extensions (``{".jpg"}``).
+        delete: delete objects of the target that the source does not have; skipped if a name in the source was refused.
+        threads: objects in progress at a time.
+        on_progress: called with the number of objects finished since the last call.
+        dry_run: change nothing; instead, call this with ``copy`` or ``delete`` and the URI in the target.
 
     Returns:
-        What was done, or would be. Objects that could not be copied are named there: look at ``failed``.
+        What was done, or would be done. Objects that could not be copied are listed in ``failed``.
 
     Raises:
-        StorageError: one of the folders cannot be listed, or nothing be written to the target; what was copied stays.
+        StorageError: one of the folders cannot be listed, or the target is not writable; what was copied remains.
     """
     _check_apart(source, target, delete)
     giver, taker = files.backend(source), files.backend(target)
@@ -129,38 +129,39 @@ def _remove(
 
 
 def _check_apart(source: str, target: str, delete: bool) -> None:
-    """A folder is not copied into itself, nor deleted with what lies around it.
+    """Refuse to copy a folder into itself, or to delete the source along with its surroundings.
 
     Raises:
-        StorageError: one of the two lies in the other.
+        StorageError: one of the two is inside the other.
     """
     if root_prefix(target).startswith(root_prefix(source)):
         raise StorageError(
-            f"cannot sync '{source}' to '{target}': that is inside of it; choose another place", kind="invalid"
+            f"cannot sync '{source}' to '{target}': the target is inside the source; choose another target",
+            kind="invalid",
         )
     if delete and root_prefix(source).startswith(root_prefix(target)):
         raise StorageError(
-            f"cannot sync '{source}' to '{target}' and delete the rest: the source lies in it and would go; choose another place",
+            f"cannot sync '{source}' to '{target}' and delete the rest: the source is inside the target; choose another target",
             kind="invalid",
         )
 
 
 def _check_not_emptied(source: str, target: str, there: int, seen: bool) -> None:
-    """A source that shows nothing is more likely a disk that is not mounted than a wish to delete everything.
+    """An empty source is more likely an unmounted disk than a wish to delete everything.
 
     Raises:
-        StorageError: the target has objects, and the source none.
+        StorageError: the target has objects, and the source has none.
     """
     if there and not seen:
         raise StorageError(
-            f"'{source}' shows nothing, so all {there:,} objects of '{target}' would go; nothing was deleted: is the disk "
+            f"'{source}' is empty, so all {there:,} objects of '{target}' would be deleted; nothing was deleted: is the disk "
             "mounted, is the path right? `arot rm -r` empties a folder",
             kind="invalid",
         )
 
 
 def _listing(files: Files, root: str) -> dict[str, ObjectInfo]:
-    """What a target has, by its name below the root; nothing when it is not there yet."""
+    """The contents of a target, by name below the root; empty if it does not exist yet."""
     prefix = root_prefix(root)
     try:
         return {i.uri.removeprefix(prefix): i for i in files.ls(root) if i.uri.startswith(prefix)}
@@ -171,15 +172,15 @@ def _listing(files: Files, root: str) -> dict[str, ObjectInfo]:
 
 
 def _current(giver: Backend, source: ObjectInfo, taker: Backend, there: ObjectInfo) -> bool:
-    """Whether a place has what the source has, as far as can be told without fetching anything."""
+    """Whether the target has the content of the source, as far as can be determined without fetching anything."""
     if source.size != there.size:
         return False
     tags = giver.content_tag(source), taker.content_tag(there)
     if tags[0] and tags[1] and tags[0].partition(":")[0] == tags[1].partition(":")[0]:
         return tags[0] == tags[1]
-    if not (source.mtime and there.mtime):  # nobody tells when it changed: only its content does
+    if not (source.mtime and there.mtime):  # without times, only the content can tell
         here, tag = (taker.path(there.uri), tags[0]) if tags[0] else (giver.path(source.uri), tags[1])
-        with suppress(OSError):  # it left since it was listed: bringing it tells that
+        with suppress(OSError):  # it disappeared since it was listed: copying it reports that
             return here is not None and tag is not None and content_is(here, tag)
         return False
     if taker.keeps_times:

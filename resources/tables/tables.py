@@ -53,7 +53,7 @@ def default_store() -> str:
 
 
 class Footer(NamedTuple):
-    """What a file's footer tells: our strings, and the number of rows."""
+    """The contents of a file's footer: our strings, and the number of rows."""
 
     strings: dict[str, str]
     num_rows: int
@@ -125,7 +125,7 @@ class Tables:
         return [n.removesuffix(SUFFIX) for n in self.list(TableRef(dataset, table).folder) if n.endswith(SUFFIX)]
 
     def version(self, place: StorePath) -> str:
-        """What tells a file from any other that is put in its place; empty when there is none."""
+        """What distinguishes a file from any other put in its place; empty if there is none."""
         return self.storage.version(self.uri(place))
 
     def write(
@@ -140,8 +140,8 @@ class Tables:
             replacing: the ``version`` that alone may be replaced; None replaces any.
 
         Raises:
-            StorageError: no space, no right, a read-only store; ``changed`` if another version is there. Nothing half
-                written stays.
+            StorageError: no space, no permission, a read-only store; ``changed`` if another version is there. No
+                partial file remains.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -164,7 +164,7 @@ class Tables:
                 self.storage.write(uri, data)
             else:
                 self.storage.replace(uri, data, replacing)
-        pa.default_memory_pool().release_unused()  # what encoding took, several times the rows
+        pa.default_memory_pool().release_unused()  # memory that encoding used, several times that of the rows
 
     def write_query(
         self,
@@ -187,7 +187,7 @@ class Tables:
             Number of rows.
 
         Raises:
-            StorageError: no space, no right, a read-only store. Nothing half written stays.
+            StorageError: no space, no permission, a read-only store. No partial file remains.
             TablesError: a column is of a type that Parquet cannot hold.
             duckdb.Error: the query fails; the table stays as it was.
         """
@@ -203,7 +203,7 @@ class Tables:
             noted = {n: str(kinds[n]) for n in other}
             strings = {**(footer or {}), TYPES: json.dumps(noted), DESCRIPTIONS: json.dumps(dict(descriptions or {}))}
             pairs = ", ".join(f'"{FOOTER_PREFIX.decode()}{k}": {_literal(v)}' for k, v in strings.items())
-            # nothing before the SQL ends a line: the lines that DuckDB names are the query's own
+            # there is no line break before the SQL, so the line numbers in DuckDB's errors are those of the query
             query = f"select {cast_list(other)} from ({sql}\n)" if other else sql
             try:
                 con.execute(
@@ -221,7 +221,7 @@ class Tables:
                     f"'{uri}' cannot be written: {error}; free some space, or check the permissions"
                 ) from error
             _read_back(con, path, kinds, noted)
-            return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT counts none
+            return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT returns no count
 
         return self.storage.fill(uri, fill)
 
@@ -238,7 +238,7 @@ class Tables:
         for attempt in range(READ_ATTEMPTS):
             try:
                 if columns is None and not is_local(self.uri(place)):  # all of it: one request
-                    with self._told(place):
+                    with self._explained(place):
                         data = self.read_bytes(place)
                         return pq.read_table(pa.BufferReader(data))
                 with self._parquet(place) as file:
@@ -266,7 +266,7 @@ class Tables:
             raise
 
     def is_readable(self, place: StorePath) -> bool:
-        """Whether a table is there and is Parquet; a file that is not may be somebody else's, or cut short.
+        """Whether a table exists and is a Parquet file; one that is not may be foreign or truncated.
 
         Raises:
             StorageError: the store cannot be reached.
@@ -300,7 +300,7 @@ class Tables:
         return self.storage.read_bytes(self.uri(place))
 
     def footers(self, dataset: str, table: str) -> dict[str, Footer]:
-        """Shard -> what its footer tells, for a whole table; in a remote store with concurrent requests.
+        """Shard -> the contents of its footer, for a whole table; in a remote store with concurrent requests.
 
         Raises:
             TablesError: a file is not Parquet.
@@ -325,7 +325,7 @@ class Tables:
             return dict(sorted(pool.map(footer, found)))
 
     def _read_footer(self, place: StorePath, identity: tuple[object, ...] | None = None) -> Footer:
-        """What a file's footer tells. The file is opened again only if it changed.
+        """The contents of a file's footer. The file is opened again only if it changed.
 
         Args:
             place: where.
@@ -333,7 +333,7 @@ class Tables:
         """
         uri = self.uri(place)
         if is_local(uri):
-            with suppress(OSError):  # opening the file will tell what is wrong with it
+            with suppress(OSError):  # opening the file will report the problem
                 found = os.stat(uri)
                 identity = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._footers.get(uri)
@@ -355,12 +355,12 @@ class Tables:
         import pyarrow.parquet as pq
 
         uri = self.uri(place)
-        with self._told(place):
+        with self._explained(place):
             return pq.ParquetFile(uri if is_local(uri) else self.storage.open(uri))
 
     @contextmanager
-    def _told(self, place: StorePath) -> Iterator[None]:
-        """Errors of reading a table, in terms of tables; an unreachable store is not a missing table."""
+    def _explained(self, place: StorePath) -> Iterator[None]:
+        """Translate read errors into errors about tables; an unreachable store is not a missing table."""
         import pyarrow as pa
 
         uri = self.uri(place)

@@ -23,12 +23,12 @@ _VERSION = "version"
 
 
 def remove_orphans(tables: Tables, dataset: str, names: Collection[str], shards: Collection[str]) -> int:
-    """Remove the rows saved of tables and shards that a dataset does not have; gives the number of files.
+    """Remove the saved rows of tables and shards that a dataset does not have; returns the number of files.
 
-    Rows that another version saved go when their shard is complete, see ``Unfinished.clear``.
+    Rows saved by another version are removed when their shard is complete, see ``Unfinished.clear``.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         dataset: the dataset's name.
         names: its tables.
         shards: its shards.
@@ -76,7 +76,7 @@ class Unfinished:
                 yield self._tables.read(place)
 
     def clear(self) -> int:
-        """Remove everything that was saved, by any version: the table is complete. Gives the number of files."""
+        """Remove everything that was saved, by any version: the table is complete. Returns the number of files."""
         places = self._places()
         for place in places:
             self._tables.storage.delete(self._tables.uri(place))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HTTP_RETRIES = 8
 THREADS = 16
-"""Files that DuckDB requests concurrently: most of the time of a request is waiting."""
+"""Files that DuckDB requests concurrently: most of a request is spent waiting."""
 _installing = threading.Lock()
 
 

@@ -1,6 +1,8 @@
-"""What a query reads that is no table of the lake: files, and tables by name; found with DuckDB's own parser.
+"""What a query reads other than through ``ref`` and ``source``: files, and tables by name; found with DuckDB's own
+parser.
 
-Belongs here: finding them, and telling when a file changed. Does not belong here: what follows from a change (the rooms).
+Belongs here: finding them, and detecting when a file changed. Does not belong here: the consequences of a change (the
+rooms).
 """
 
 import glob
@@ -22,19 +24,19 @@ if TYPE_CHECKING:
 READERS = re.compile(r"read_\w+|parquet_\w+|sniff_csv|glob")
 HIDERS = ("query", "query_table")
 MAY_READ = re.compile(READERS.pattern + r"""|from\s*'|\.(csv|tsv|parquet|json)""", re.IGNORECASE)
-"""Something that every query has which reads a file; most queries need no closer look."""
+"""Text that every query which reads a file contains; most queries need no closer inspection."""
 FILES = "files"
-"""The footer's string: ``files_mark`` of the query that a table was made by."""
+"""The footer's string: ``files_mark`` of the query that wrote a table."""
 
 
 @dataclass(frozen=True)
 class Reads:
-    """What a query names.
+    """What a query reads.
 
     Attributes:
-        tables: (schema, table), the schema empty where none is written; names of CTEs left out.
+        tables: (schema, table), with an empty schema if none is written; names of CTEs are left out.
         files: paths and patterns, as written.
-        hidden: functions whose files or tables cannot be told from the text.
+        hidden: functions whose files or tables cannot be determined from the text.
     """
 
     tables: frozenset[tuple[str, str]]
@@ -43,7 +45,7 @@ class Reads:
 
 
 def find_reads(con: "duckdb.DuckDBPyConnection", sql: str) -> Reads:
-    """What a compiled model reads; nothing for text that is no SQL, about which its build complains."""
+    """What a compiled model reads; nothing for invalid SQL, which its build reports."""
     row = con.execute("select json_serialize_sql($1)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {}
     if tree.get("error"):
@@ -70,15 +72,15 @@ def find_reads(con: "duckdb.DuckDBPyConnection", sql: str) -> Reads:
 
 
 def read_from(con: "duckdb.DuckDBPyConnection", folder: Path) -> None:
-    """Let relative paths in SQL be relative to a folder."""
+    """Make relative paths in SQL relative to a folder."""
     con.execute("set file_search_path = '" + str(folder.resolve()).replace("'", "''") + "'")
 
 
 def files_mark(tables: Tables, folder: Path, sql: str) -> str | None:
-    """12 hex digits that change when a file that a query reads does; None if it reads none.
+    """12 hex digits that change when a file that a query reads changes; None if it reads none.
 
     Args:
-        tables: the lake.
+        tables: the store's tables.
         folder: what relative paths are relative to.
         sql: the query.
     """
@@ -94,10 +96,10 @@ def files_mark(tables: Tables, folder: Path, sql: str) -> str | None:
 
 
 def file_marks(tables: Tables, folder: Path, files: tuple[str, ...]) -> list[list[Any]]:
-    """Path, size and time of each file that a model reads; a pattern stands for all that match.
+    """Path, size and time of each file that a model reads; a pattern stands for all matching files.
 
     Args:
-        tables: the lake; its storage looks at files elsewhere.
+        tables: the store's tables; their storage accesses remote files.
         folder: what relative paths are relative to.
         files: as ``Reads.files``.
     """
@@ -119,7 +121,7 @@ def _far(tables: Tables, uri: str) -> list[Any]:
             return [uri, sorted([o.uri, o.size, str(o.mtime)] for o in tables.storage.ls(root))]
         found = tables.storage.stat(uri)
         return [uri, found.size, str(found.mtime)]
-    except StorageError as error:  # the build says so better
+    except StorageError as error:  # the build gives a better error
         return [uri, error.kind]
 
 
@@ -135,7 +137,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _constants(node: dict[str, Any]) -> list[str] | None:
-    """The texts of a constant or of a list of constants, None for anything else."""
+    """The strings of a constant or of a list of constants, None for anything else."""
     if node.get("type") == "VALUE_CONSTANT" and isinstance(node["value"].get("value"), str):
         return [node["value"]["value"]]
     if node.get("function_name") == "list_value":
@@ -145,7 +147,7 @@ def _constants(node: dict[str, Any]) -> list[str] | None:
 
 
 def _of_a_pivot(sql: str) -> Reads:
-    """DuckDB gives no tree of a PIVOT without IN: its tables as sqlglot sees them, its files not at all."""
+    """DuckDB provides no tree of a PIVOT without IN: its tables are found by sqlglot, its files not at all."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

@@ -91,7 +91,7 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
 
 
 def model_views(tables: Tables) -> Iterator[View]:
-    """One view in schema ``main`` for each SQL model that has been built; a file that is no Parquet has none."""
+    """One view in schema ``main`` for each SQL model that has been built; a file that is not Parquet has none."""
     for name in tables.models():
         if not tables.is_readable(ModelRef(name)):
             continue
@@ -117,7 +117,7 @@ def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: 
         dataset: whose table.
         table: its name; the inventory is one file.
         named: add the column ``filename``.
-        alike: only columns are read that every file has; then files may be replaced while DuckDB reads.
+        alike: read only the columns that every file has; then files may be replaced while DuckDB reads.
     """
     ref = TableRef(dataset, table)
     if table == INVENTORY:

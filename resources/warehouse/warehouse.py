@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.duckdb"
 ATTEMPTS = 5
-"""Tries of a query while other processes replace files that it reads."""
+"""Attempts at a query while other processes replace files that it reads."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Warehouse:
         Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
 
         Args:
-            query: the query to come; if it names files on S3, they can be reached even if the store is local.
+            query: the query to be run; if it names files on S3, they are accessible even if the store is local.
 
         Raises:
             StorageError: no credentials for S3.
@@ -68,15 +68,16 @@ class Warehouse:
     def ask(self, query: str, parameters: Sequence[object] = (), **given: "pa.Table") -> "pa.Table":
         """The rows of one query over files of the store (``views.files``), without any view.
 
-        DuckDB reads the footers of many files before their rows, and fails when one is replaced in between: it is asked again.
+        DuckDB reads the footers of many files before their rows, and fails when one is replaced in between: the query
+        is then run again.
 
         Args:
             query: one SELECT.
             parameters: values of its ``?``.
-            given: tables that it may name.
+            given: tables that the query may use by name.
 
         Raises:
-            duckdb.Error: it fails each time, or is no query.
+            duckdb.Error: every attempt fails, or it is not a query.
         """
         import duckdb
 
@@ -94,15 +95,15 @@ class Warehouse:
         raise AssertionError("the last attempt returns or raises")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows that ``ask`` finds, as Python values."""
+        """The rows that ``ask`` returns, as Python values."""
         found = self.ask(query)
         return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def refresh(self) -> None:
         """Write a new ``catalog.duckdb`` and put it in place in one step; readers of the old one are not disturbed.
 
-        The new one is opened again and its views are counted first: on a nearly full disk, DuckDB closes a file without an error
-        even though its views are only in its log.
+        The new file is opened again and its views are counted first: on a nearly full disk, DuckDB closes a file
+        without an error even though its views are only in its log.
 
         Raises:
             StorageError: the place cannot be written; the old catalogue stays.
@@ -118,7 +119,7 @@ class Warehouse:
             log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
                 created = _create(con, self._views(con))
-            log.unlink(missing_ok=True)  # it does not move with the file, so its content does not count
+            log.unlink(missing_ok=True)  # it is not moved with the file, so its content does not count
             stored = _stored_views(temporary)
             if stored != created:
                 raise _not_written(path, f"{stored} of {created} views were stored")

@@ -208,7 +208,7 @@ def test_broken_archives_are_rows_with_a_reason_and_the_rest_arrives(
         "row/0000000/image": "unreadable",
         "row/0000001/image": "ok",
     }
-    assert "cut short in '2.jpg'" in rows["a.tar"][1] and "b.parquet" in rows[""][1]
+    assert "truncated in '2.jpg'" in rows["a.tar"][1] and "b.parquet" in rows[""][1]
     assert "cell is empty" in rows["row/0000000/image"][1]
     assert not dataset.inventory().differs
 
@@ -267,7 +267,7 @@ def test_sensor_asks_for_an_inventory_once_a_commit(
 
 
 def test_declaration_names_what_is_wrong_with_an_address() -> None:
-    with pytest.raises(ValueError, match="names no repository"):
+    with pytest.raises(ValueError, match="does not name a repository"):
         ImageDataset.model_validate({"name": "d", "source": "hf://nobody"})
 
 

@@ -107,7 +107,7 @@ def test_a_picture_with_an_odd_name_is_a_row_that_says_so(make_dataset: Callable
     dataset.run("phash")
     odd, plain = dataset.sql("select uri, status, reason from d.samples order by status desc")
     assert plain[1:] == ("ok", None) and odd[:2] == (rf"{tmp_path}/p/caf\xe9.jpg", "unreadable")
-    assert odd[2].startswith("refused_name: ") and "is not UTF-8; give it another name" in odd[2]
+    assert odd[2].startswith("refused_name: ") and "is not UTF-8; rename it" in odd[2]
     assert dataset.sql("select count(*) from d.phash where status = 'ok'") == [(1,)]
 
 

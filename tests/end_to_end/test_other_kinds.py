@@ -59,7 +59,7 @@ def test_status_tells_other_files_by_kind_and_links_by_where_they_lead(mixed: Pr
         "unsupported: MP4 video",
         "unsupported: 60000x60000",
         "cut short",
-        "mend the link",
+        "fix the link",
     ):
         assert part in text, text
 

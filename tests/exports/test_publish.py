@@ -320,13 +320,13 @@ def test_a_wrong_token_and_another_s_repository_are_clear_errors(exporter: Expor
     exporter.hub.create("owner/open")
     shutil.rmtree(exporter.dataset.source)  # it is not even looked at
     with exporter.hub.as_default(tmp_path / "wrong", "hf_wrongwrongwrong"):
-        with pytest.raises(StorageError, match="does not know this token") as told:
+        with pytest.raises(StorageError, match="does not recognize this token") as told:
             exporter.publish()
         assert "hf_wrong" not in str(told.value)
     with exporter.hub.as_default(tmp_path / "other", exporter.hub.other_token):
-        with pytest.raises(StorageError, match="this token has no right to do that"):
+        with pytest.raises(StorageError, match="this token has no permission for that"):
             exporter.publish()
-        with pytest.raises(StorageError, match="this token has no right to do that"):
+        with pytest.raises(StorageError, match="this token has no permission for that"):
             exporter.publish(repo="owner/open", private=False)
     assert not [r for r in exporter.hub.requests if "lfs" in r]
 

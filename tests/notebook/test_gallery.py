@@ -70,7 +70,7 @@ def test_a_saved_gallery_shows_its_pictures_alone(page: Any, tmp_path: Path) -> 
 def test_a_gallery_takes_results_tells_what_it_leaves_out_and_wants_a_label_each() -> None:
     loaded = nb.concurrent_loads([PHOTOS[0], DATA / "missing.jpg"], progress=False)
     sheet = nb.gallery([*loaded, *PHOTOS], limit=3, progress=False)
-    assert [bool(tile.picture) for tile in sheet.tiles] == [True, False, True]
+    assert [bool(tile.image) for tile in sheet.tiles] == [True, False, True]
     assert sheet.tiles[0].label == PHOTOS[0].name and "3 more are not shown" in sheet._repr_html_()
     with pytest.raises(ValueError, match="4 images but 1 labels"):
         nb.gallery(PHOTOS, ["one"], progress=False)
@@ -158,12 +158,12 @@ def test_the_widget_tells_python_of_each_pick(page: Any, tmp_path: Path) -> None
 
 def test_labels_must_be_choices_and_a_file_must_hold_labels(tmp_path: Path) -> None:
     tiles = nb.gallery(PHOTOS, progress=False).tiles
-    with pytest.raises(ValueError, match="no choice: ugly"):
+    with pytest.raises(ValueError, match="not in choices: ugly"):
         start_labels(tiles, ["good"], {str(PHOTOS[0]): "ugly"}, 100, False)
-    with pytest.raises(ValueError, match="each once"):
+    with pytest.raises(ValueError, match="each only once"):
         start_labels(tiles, ["good", "good"], None, 100, False)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(StorageError, match="holds no labels"):
+    with pytest.raises(StorageError, match="contains no labels"):
         nb.read_labels(tmp_path / "other.csv")
 
 

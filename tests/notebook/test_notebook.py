@@ -218,14 +218,14 @@ def test_with_content_defined_chunks_most_bytes_stay_when_rows_are_put_in_front(
 
 def test_a_value_that_a_kind_of_file_cannot_hold_is_one_clear_error_and_no_file(root: str) -> None:
     wrong: list[tuple[Any, str, str]] = [
-        ({"a": 1}, "a.csv", "give each key a list"),
-        (float("nan"), "a.json", "put None"),
+        ({"a": 1}, "a.csv", "pass a list for each key"),
+        (float("nan"), "a.json", "use None"),
         ([{"a": 1}, {"a": "x"}], "a.parquet", "column 'a'"),
         (picture("RGBA"), "a.jpg", "convert"),
         (np.zeros((3, 3)), "a.png", "uint8"),
-        ("text", "a.jsonl", "no lines"),
+        ("text", "a.jsonl", "cannot be written as lines"),
         ({"a": None}, "a.toml", "NoneType"),
-        ([1, 2], "a.txt", "list of texts"),
+        ([1, 2], "a.txt", "list of strings"),
         ("x", "a.docx", "extension"),
     ]
     for value, name, said in wrong:
@@ -470,5 +470,5 @@ def test_table_that_is_not_utf_8_is_an_error_and_no_bytes(tmp_path: Path) -> Non
 
 
 def test_one_uri_is_not_taken_for_many() -> None:
-    with pytest.raises(TypeError, match="several URIs are expected"):
+    with pytest.raises(TypeError, match="expected several URIs"):
         nb.concurrent_loads("one/path.jpg")

@@ -193,10 +193,10 @@ def test_progress_earns_more_tries(web: WebServer) -> None:
 
 def test_silence_drips_and_endless_bodies_are_timeouts(web: WebServer) -> None:
     for cause, settings, reply in (
-        ("the server fell silent", {"read_seconds": 0.2}, Reply(body=BODY, latency=0.6)),
-        ("bytes came in", {"read_seconds": 0.2}, Reply(body=BODY, drip=(1, 0.02))),
-        ("bytes came in", {"read_seconds": 0.2}, Reply(body=BODY, drip=(1, 0.02), chunked=True)),
-        ("not done after 0.4 s in all", {"total_seconds": 0.4}, Reply(size=10**8, drip=(2000, 0.02))),
+        ("the server stopped responding", {"read_seconds": 0.2}, Reply(body=BODY, latency=0.6)),
+        ("bytes arrived in", {"read_seconds": 0.2}, Reply(body=BODY, drip=(1, 0.02))),
+        ("bytes arrived in", {"read_seconds": 0.2}, Reply(body=BODY, drip=(1, 0.02), chunked=True)),
+        ("not finished after 0.4 s in total", {"total_seconds": 0.4}, Reply(size=10**8, drip=(2000, 0.02))),
     ):
         failure = failure_of(web.serve("/a", reply), attempts=1, **settings)
         assert failure.kind == "timeout" and cause in str(failure)
@@ -237,7 +237,7 @@ def raw_server(*pieces: bytes, pause: float) -> Iterator[str]:
 def test_headers_that_drip_are_a_timeout_too() -> None:
     with raw_server(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a", pause=0.02) as uri:
         failure = failure_of(uri, read_seconds=0.2, attempts=1)
-        assert failure.kind == "timeout" and "bytes came in" in str(failure)
+        assert failure.kind == "timeout" and "bytes arrived in" in str(failure)
 
 
 def test_gibberish_is_no_answer() -> None:
@@ -416,7 +416,7 @@ def test_stat_exists_and_listing_of_one_object(web: WebServer) -> None:
     assert list(storage().ls(uri)) == [found]
     assert web.count("/a b/ü.jpg", "GET") == 0, "looking needs no bytes"
     assert storage().exists(uri) and not storage().exists(uri + "x")
-    with pytest.raises(StorageError, match="give a list of URLs"):
+    with pytest.raises(StorageError, match="use a list of URLs"):
         list(storage().ls(f"{web.endpoint}/folder/"))
 
 
@@ -454,7 +454,7 @@ def test_open_gives_a_file_that_fetches_what_is_read(web: WebServer) -> None:
 
 def test_object_that_changes_while_it_is_open_is_an_error(web: WebServer) -> None:
     uri = web.serve("/a", Reply(body=BODY * 10, etag="v1"), Reply(body=BODY * 10, etag="v2"))
-    with storage().open(uri) as file, pytest.raises(StorageError, match="it changed while it was read"):
+    with storage().open(uri) as file, pytest.raises(StorageError, match="it changed while it was being read"):
         file.read()
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from resources.storage import Storage, StorageError
 from resources.storage.hub import client as hub_client
+from resources.storage.hub import commits
 from resources.storage.hub.address import HubAddress, parse
 from resources.storage.hub.backend import HubBackend
 from resources.storage.hub.settings import HubSettings
@@ -173,14 +174,14 @@ def test_tokens_missing_wrong_and_of_others(hub: Hub, pictures: Repository, monk
     storage = Storage()
     with monkeypatch.context() as token:  # undone before the variables of the whole test are
         token.setenv("HF_TOKEN", hub.other_token)
-        with pytest.raises(StorageError, match="this token may not see it"):
+        with pytest.raises(StorageError, match="this token has no access to it"):
             list(storage.ls("hf://datasets/owner/secret"))
         with pytest.raises(StorageError, match="accept its terms"):
             storage.read_bytes("hf://datasets/owner/gated/.gitattributes")
-        with pytest.raises(StorageError, match="no right"):
+        with pytest.raises(StorageError, match="no permission"):
             storage.write(f"{REPO}/new.txt", b"1")
         token.setenv("HF_TOKEN", "hf_wrongwrongwrong")
-        with pytest.raises(StorageError, match="does not know this token") as wrong:
+        with pytest.raises(StorageError, match="does not recognize this token") as wrong:
             storage.read_bytes(f"{REPO}/a.JPG")
         token.delenv("HF_TOKEN")
         assert storage.read_bytes(f"{REPO}/a.JPG") == FILES["a.JPG"]  # public
@@ -210,7 +211,7 @@ def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Reposit
     assert not storage.exists(f"{REPO}/new/a.txt") and len(pictures.commits) == before + 2
     with pytest.raises(StorageError, match="never changes"):
         storage.write(f"{REPO}@{pictures.branches['main']}/x.txt", b"1")
-    with pytest.raises(StorageError, match="names a repository"):
+    with pytest.raises(StorageError, match="is a repository"):
         storage.write(REPO, b"1")
 
 
@@ -218,7 +219,7 @@ def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Reposit
 def test_somebody_else_commits_meanwhile(
     hub: Hub, pictures: Repository, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    monkeypatch.setattr(hub_client, "LONGEST_MOVED_SECONDS", 0.1)
+    monkeypatch.setattr(commits, "LONGEST_MOVED_SECONDS", 0.1)
     calls: list[str] = []
 
     def changes(head: str):  # type: ignore[no-untyped-def]
@@ -227,7 +228,7 @@ def test_somebody_else_commits_meanwhile(
         calls.append(head)
         return {"mine.txt": b"mine"}, ()
 
-    Storage().using(HubBackend).client.commit(parse(REPO), "mine", changes)
+    commits.commit(Storage().using(HubBackend).client, parse(REPO), "mine", changes)
     assert len(calls) == len(set(calls)) == times + 1
     assert {Storage().read_bytes(f"{REPO}/{n}") for n in ("other.txt", "mine.txt")} == {b"theirs", b"mine"}
 
@@ -235,14 +236,14 @@ def test_somebody_else_commits_meanwhile(
 def test_a_branch_that_never_rests_is_given_up_at_the_deadline(
     hub: Hub, pictures: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_client, "COMMIT_SECONDS", 0.5)
+    monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.5)
 
     def changes(head: str):  # type: ignore[no-untyped-def]
         hub.commit(pictures, {"other.txt": head.encode()})
         return {"mine.txt": b"mine"}, ()
 
     with pytest.raises(StorageError, match="others kept committing to it"):
-        Storage().using(HubBackend).client.commit(parse(REPO), "mine", changes)
+        commits.commit(Storage().using(HubBackend).client, parse(REPO), "mine", changes)
 
 
 def test_clients_of_one_process_commit_to_a_branch_one_after_the_other(pictures: Repository) -> None:

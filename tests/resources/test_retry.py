@@ -46,7 +46,7 @@ def test_a_try_that_brought_something_does_not_count(waited: list[float]) -> Non
     tries = Retry(attempts=2, first=0.1, longest=1.0)
     for _ in range(20):
         assert tries.again()
-        tries.got_on()
+        tries.progressed()
 
 
 def test_a_server_is_given_the_time_that_it_asks_for_within_reason(waited: list[float]) -> None:

@@ -131,10 +131,10 @@ def test_only_the_version_that_was_read_is_replaced(root: str, old: Unconditiona
     storage.write(uri, b"first")
     first = storage.version(uri)
     storage.replace(uri, b"second", first)
-    with pytest.raises(StorageError, match="was replaced meanwhile") as error:
+    with pytest.raises(StorageError, match="was replaced in the meantime") as error:
         storage.replace(uri, b"third", first)
     assert error.value.kind == "changed" and storage.read_bytes(uri) == b"second"
     storage.delete(uri)
-    with pytest.raises(StorageError, match="was replaced meanwhile"):
+    with pytest.raises(StorageError, match="was replaced in the meantime"):
         storage.replace(uri, b"third", first)
     assert storage.version(uri) == "" and not storage.exists(uri)

@@ -449,11 +449,11 @@ def test_sync_never_copies_a_folder_into_itself_or_empties_a_target_for_nothing(
     (tmp_path / "empty").mkdir()
     storage = Storage()
     storage.sync(str(tmp_path / "here"), f"{root}/x")
-    with pytest.raises(StorageError, match="inside of it"):
+    with pytest.raises(StorageError, match="inside the source"):
         storage.sync(str(tmp_path / "here"), str(tmp_path / "here" / "sub"))
-    with pytest.raises(StorageError, match="the source lies in it"):
+    with pytest.raises(StorageError, match="the source is inside the target"):
         storage.sync(str(tmp_path / "here" / "f0"), str(tmp_path / "here"), delete=True)
-    with pytest.raises(StorageError, match="shows nothing, so all 3 objects"):
+    with pytest.raises(StorageError, match="is empty, so all 3 objects"):
         storage.sync(str(tmp_path / "empty"), f"{root}/x", delete=True)
     assert count(storage, root) == 3 and len(on_disk(tmp_path / "here")) == 3
 

@@ -59,7 +59,7 @@ def test_only_the_version_that_was_read_is_replaced(tables: Tables, tmp_path: Pa
     tables.write(pa.table({"x": [1]}), place)
     first = tables.version(place)
     tables.write(pa.table({"x": [2]}), place, replacing=first)
-    with pytest.raises(StorageError, match="was replaced meanwhile") as error:
+    with pytest.raises(StorageError, match="was replaced in the meantime") as error:
         tables.write(pa.table({"x": [3]}), place, replacing=first)
     assert error.value.kind == "changed"
     assert tables.read(place)["x"].to_pylist() == [2]

@@ -1,1 +1,1 @@
-"""Web servers: the backend of ``http://`` and ``https://``, and its manners."""
+"""Web servers: the backend of ``http://`` and ``https://``, and polite access to them."""

@@ -1,7 +1,7 @@
-"""A polite client of web servers: few requests at a time to each host, patient, and sure of what it got.
+"""A polite HTTP client: few concurrent requests per host, patient, and certain that what it received is complete.
 
-Belongs here: one object from its first request to its last byte: redirects, retries, resuming, limits, opt-out.
-Does not belong here: connections (``http_connections.py``), the words for failures (``http_failures.py``).
+Belongs here: one object from the first request to the last byte: redirects, retries, resuming, limits, opt-out. Does
+not belong here: connections (``connections.py``), the wording of failures (``failures.py``).
 """
 
 import random
@@ -27,7 +27,7 @@ T = TypeVar("T")
 REDIRECTS = (301, 302, 303, 307, 308)
 LONGEST_BACKOFF = 30.0
 PROGRESS = 64 * 1024
-"""Bytes after which a broken try was not in vain: the count of failures starts again."""
+"""Bytes after which a broken attempt counts as progress: the count of failures starts again."""
 
 
 @dataclass
@@ -35,9 +35,9 @@ class _Host:
     """What threads share about one host.
 
     Attributes:
-        slots: how many more may ask it now.
-        users: threads that have to do with it.
-        quiet_until: monotonic time before which it wants no request.
+        slots: how many more requests it may receive now.
+        users: threads that use this entry.
+        quiet_until: monotonic time until which the host wants no requests.
     """
 
     slots: threading.BoundedSemaphore
@@ -47,10 +47,10 @@ class _Host:
 
 @dataclass
 class _Budget:
-    """What one object may still cost, and what was said of it.
+    """The remaining budget of one object, and what servers said about it.
 
     Attributes:
-        seconds: of exchanges with servers.
+        seconds: left for exchanges with servers.
         opt_out: the directive of a server, or of one that redirected, that forbids training.
     """
 
@@ -60,14 +60,14 @@ class _Budget:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What a server said of an object.
+    """A server's response for an object.
 
     Attributes:
         status: 200, 206 or 304.
-        headers: of the last answer.
+        headers: of the last response.
         data: the bytes; empty for a HEAD request and for 304.
-        total: size of the whole object, None when the server does not tell.
-        opt_out: the directive that forbids training on it, None without; only where that is not a failure.
+        total: size of the whole object, None if the server does not report it.
+        opt_out: the directive that forbids training on it, or None; only set where that is not a failure.
     """
 
     status: int
@@ -78,7 +78,7 @@ class HttpResponse:
 
 
 class HttpClient:
-    """See the module. Safe to use from many threads, which share its connections and its politeness."""
+    """See the module. Thread-safe; threads share its connections and its rate limits."""
 
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
@@ -90,7 +90,7 @@ class HttpClient:
         """The headers of an object.
 
         Raises:
-            HttpFailure: they cannot be had.
+            HttpFailure: they cannot be fetched.
         """
 
         def take(response: BaseHTTPResponse) -> HttpResponse:
@@ -104,13 +104,13 @@ class HttpClient:
     def get(
         self, uri: str, start: int = 0, end: int | None = None, known: Mapping[str, str] | None = None
     ) -> HttpResponse:
-        """The bytes of an object from ``start`` to ``end`` (not included; None: to its end).
+        """The bytes of an object from ``start`` to ``end`` (exclusive; None: to its end).
 
         Args:
-            known: headers that make the request conditional; what did not change comes back as status 304.
+            known: headers that make the request conditional; an unchanged object is returned with status 304.
 
         Raises:
-            HttpFailure: they cannot be had.
+            HttpFailure: they cannot be fetched.
         """
         transfer = Transfer(start, end, self.settings.max_bytes, dict(known or {}))
 
@@ -121,7 +121,7 @@ class HttpClient:
         return self._persist(once, lambda: transfer.most)
 
     def _persist(self, once: Callable[[_Budget], T], progress: Callable[[], int]) -> T:
-        """Try until it works, or cannot, or no longer pays."""
+        """Try until it succeeds, cannot succeed, or is not worth another attempt."""
         budget = _Budget(self.settings.total_seconds)
         retry = Retry(self.settings.attempts, self.settings.backoff_seconds, LONGEST_BACKOFF)
         reached = 0
@@ -131,9 +131,9 @@ class HttpClient:
             except HttpFailure as failure:
                 if progress() - reached >= PROGRESS:
                     reached = progress()
-                    retry.got_on()
+                    retry.progressed()
                 spent = budget.seconds <= 0 or (failure.wait or 0.0) > self.settings.longest_wait_seconds
-                if spent or not failure.again or not retry.again():  # what it asked to wait, all who ask this host do
+                if spent or not failure.again or not retry.again():  # its wait applies to all requests to this host
                     raise
 
     def _exchange(
@@ -144,10 +144,10 @@ class HttpClient:
         take: Callable[[BaseHTTPResponse], T],
         budget: _Budget,
     ) -> T:
-        """One request, redirects followed, and what ``take`` makes of the answer.
+        """One request, following redirects, and what ``take`` makes of the response.
 
         Raises:
-            HttpFailure: it did not work.
+            HttpFailure: the request failed.
         """
         hops = 0
         try:
@@ -169,7 +169,7 @@ class HttpClient:
             try:
                 url = rules.next_hop(url, location)
             except ValueError as error:
-                raise HttpFailure("redirects", f"redirected to where it may not lead: {error}") from None
+                raise HttpFailure("redirects", f"redirected to an address that is not allowed: {error}") from None
 
     def _request(
         self,
@@ -180,7 +180,7 @@ class HttpClient:
         host: _Host,
         budget: _Budget,
     ) -> tuple[T | None, str | None]:
-        """One request to one server: what ``take`` makes of the answer, or where it redirects to."""
+        """One request to one server: what ``take`` makes of the response, or the redirect target."""
         watch = Patience(self.settings, budget.seconds)
         response: BaseHTTPResponse | None = None
         try:
@@ -223,7 +223,7 @@ class HttpClient:
 
     @contextmanager
     def _slot(self, url: str) -> Iterator[_Host]:
-        """Wait for the turn to ask the host of a URL, and until it wants to be asked again."""
+        """Wait for a free slot of the URL's host, and until the host accepts requests again."""
         name = urlsplit(url).hostname or ""
         with self._lock:
             host = self._hosts.setdefault(name, _Host(threading.BoundedSemaphore(self.settings.per_host)))
@@ -232,9 +232,9 @@ class HttpClient:
             while True:
                 quiet = host.quiet_until - time.monotonic()
                 if quiet > self.settings.longest_wait_seconds:
-                    raise HttpFailure("throttled", f"its host wants no request for the next {quiet:.0f} s")
+                    raise HttpFailure("throttled", f"its host accepts no requests for the next {quiet:.0f} s")
                 if quiet > 0:
-                    time.sleep(quiet + random.uniform(0, 0.1))  # not all of them in the same moment
+                    time.sleep(quiet + random.uniform(0, 0.1))  # not all of them at the same moment
                 with host.slots:
                     if host.quiet_until <= time.monotonic():
                         yield host
@@ -247,7 +247,7 @@ class HttpClient:
 
 
 def _finish(response: BaseHTTPResponse) -> None:
-    """Make the connection fit for the next request: read the little that is left, or close it."""
+    """Make the connection ready for the next request: read the little that is left, or close it."""
     if not response.closed and response.length_remaining is not None and response.length_remaining <= PROGRESS:
         with suppress(HTTPError, OSError):
             while response.read1(PROGRESS):

@@ -1,11 +1,11 @@
-"""Connections to web servers that are checked and watched.
+"""Connections to web servers, with address checks and timeouts.
 
-Belongs here: which addresses are connected to, and giving up on a server that stalls or drips. Does not belong here: what
-is asked and what the answers mean (``http_client.py``).
+Belongs here: which addresses may be connected to, and giving up on a server that stalls or trickles. Does not belong
+here: requests and the meaning of responses (``client.py``).
 
-The address that is checked is the one that the socket is connected to: a name that resolves to another address a moment
-later, or a redirect, gains nothing. A socket asks its ``Patience`` before each receive, so that headers, bodies and chunks
-that come byte by byte are noticed alike.
+The address that is checked is the one that the socket connects to, so neither a name that resolves to another address a
+moment later nor a redirect can get around it. A socket asks its ``Patience`` before each receive, so that headers,
+bodies and chunks that arrive byte by byte are all detected.
 """
 
 import socket
@@ -25,22 +25,22 @@ from resources.storage.http.rules import is_public
 from resources.storage.http.settings import HttpSettings
 
 POOLS = 50
-"""Hosts whose idle connections are kept."""
+"""Hosts whose idle connections are kept open."""
 
 
 class PrivateAddress(Exception):
-    """A host that has private, loopback or link-local addresses only."""
+    """A host that has only private, loopback or link-local addresses."""
 
 
 class Patience:
     """How much longer one exchange may take.
 
     Args:
-        settings: patience.
+        settings: the timeouts.
         seconds: for the exchange as a whole.
 
     Attributes:
-        verdict: why it was given up; empty while it was not.
+        verdict: why the exchange was given up; empty if it was not.
     """
 
     def __init__(self, settings: HttpSettings, seconds: float) -> None:
@@ -51,21 +51,21 @@ class Patience:
         self._bytes = 0
 
     def seconds(self) -> float:
-        """What the next operation of the socket may take.
+        """Timeout of the next socket operation.
 
         Raises:
-            TimeoutError: nothing any more.
+            TimeoutError: there is no time left.
         """
         left = self._deadline - time.monotonic()
         if left <= 0:
-            self._give_up(f"not done after {self._settings.total_seconds:g} s in all")
+            self._give_up(f"not finished after {self._settings.total_seconds:g} s in total")
         return min(left, self._settings.read_seconds)
 
     def received(self, count: int) -> None:
-        """Note bytes that came.
+        """Record received bytes.
 
         Raises:
-            TimeoutError: they come so slowly that they count as silence.
+            TimeoutError: they arrive so slowly that they count as silence.
         """
         now = time.monotonic()
         window = self._settings.read_seconds
@@ -74,7 +74,7 @@ class Patience:
         self._bytes += count
         if now - self._since >= window:
             if self._bytes < window * self._settings.slowest_bytes_per_second:
-                self._give_up(f"only {self._bytes} bytes came in {now - self._since:.3g} s")
+                self._give_up(f"only {self._bytes} bytes arrived in {now - self._since:.3g} s")
             self._since, self._bytes = now, 0
 
     def _give_up(self, verdict: str) -> None:
@@ -87,7 +87,7 @@ _current = threading.local()
 
 @contextmanager
 def watched(watch: Patience) -> Iterator[None]:
-    """Within it, the sockets that this thread reads from mind this watch."""
+    """Within this context, the sockets that this thread reads from observe this watch."""
     _current.watch = watch
     try:
         yield
@@ -96,7 +96,7 @@ def watched(watch: Patience) -> Iterator[None]:
 
 
 class _Watched:
-    """Mixed into a socket: every receive minds the watch of its thread."""
+    """Mixed into a socket: every receive observes the watch of its thread."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         watch: Patience = _current.watch
@@ -104,7 +104,7 @@ class _Watched:
         try:
             count: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
         except TimeoutError:
-            watch.seconds()  # says so if the time of the whole exchange is over
+            watch.seconds()  # raises if the whole exchange has run out of time
             raise
         watch.received(count)
         return count
@@ -119,11 +119,11 @@ class _WatchedTlsSocket(_Watched, ssl.SSLSocket):
 
 
 def connect(connection: HTTPConnection, allow_private: bool) -> socket.socket:
-    """A connected socket to the first address of the connection's host that is allowed and answers.
+    """A connected socket to the first allowed address of the connection's host that responds.
 
     Raises:
         PrivateAddress: none of the addresses is allowed.
-        NameResolutionError, ConnectTimeoutError, NewConnectionError: as urllib3 tells them.
+        NameResolutionError, ConnectTimeoutError, NewConnectionError: as urllib3 raises them.
     """
     watch: Patience = _current.watch
     try:
@@ -148,12 +148,12 @@ def connect(connection: HTTPConnection, allow_private: bool) -> socket.socket:
             sock.close()
             failure = error
     if isinstance(failure, TimeoutError):
-        raise ConnectTimeoutError(connection, "no answer") from failure
+        raise ConnectTimeoutError(connection, "no response") from failure
     raise NewConnectionError(connection, str(failure)) from failure
 
 
 def pool_manager(settings: HttpSettings) -> PoolManager:
-    """Pools of connections that keep to the settings. Only for threads inside ``watched``."""
+    """Connection pools that follow the settings. Only for threads inside ``watched``."""
     allow_private = settings.private_allowed
 
     class Plain(HTTPConnection):

@@ -1,7 +1,7 @@
-"""What headers and addresses of the web mean.
+"""What web headers and addresses mean.
 
-Belongs here: pure functions on URLs, headers and IP addresses. Does not belong here: connections (``http_connections.py``),
-retries (``http_client.py``).
+Belongs here: pure functions on URLs, headers and IP addresses. Does not belong here: connections (``connections.py``),
+retries (``client.py``).
 """
 
 import email.utils
@@ -12,7 +12,7 @@ from contextlib import suppress
 from urllib.parse import quote, urldefrag, urljoin, urlsplit, urlunsplit
 
 OPT_OUT = ("noai", "noimageai")
-"""Directives of ``X-Robots-Tag`` that forbid training on an object. ``noindex`` is about search and is not meant here."""
+"""Directives of ``X-Robots-Tag`` that forbid training on an object. ``noindex`` is about search and not included."""
 
 OUR_NAME = "arot"
 VALUED_DIRECTIVES = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
@@ -22,22 +22,23 @@ SECRET_PARAMETER = re.compile(
 )
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 SAFE = "!#$%&'()*+,/:;=?@[]~"
-"""Characters that ``quote`` leaves as they are: those with a meaning in URLs, and ``%`` of what is quoted already."""
+"""Characters that ``quote`` leaves as they are: those with a meaning in URLs, and ``%`` in parts that are already
+quoted."""
 
 
 def request_url(uri: str) -> str:
-    """The URL as it is sent: host in lower case, everything else in ASCII, without the fragment.
+    """The URL as it is sent: lower-case host, everything else in ASCII, without the fragment.
 
     Raises:
-        ValueError: not an ``http(s)`` address of a host, or one with a password in it.
+        ValueError: not an ``http(s)`` URL with a host, or one that contains a password.
     """
     parts = urlsplit(urldefrag(uri.strip()).url)
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise ValueError("that is no http:// or https:// address")
+        raise ValueError("not an http:// or https:// address")
     if "@" in parts.netloc:
-        raise ValueError("a name or password in the address would end up in tables and logs")
+        raise ValueError("a user name or password in the address would end up in tables and logs")
     if re.search(r"[\x00-\x20\x7f]", parts.netloc):
-        raise ValueError("the name of the host has blanks or control characters")
+        raise ValueError("the host name contains spaces or control characters")
     host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
     place = f"[{host}]" if ":" in host else host
     if parts.port is not None:
@@ -47,10 +48,10 @@ def request_url(uri: str) -> str:
 
 
 def next_hop(url: str, location: str) -> str:
-    """Where a redirect of ``url`` leads.
+    """The URL that a redirect of ``url`` leads to.
 
     Raises:
-        ValueError: nowhere that may be followed.
+        ValueError: it must not be followed.
     """
     with suppress(UnicodeError):  # headers come as Latin-1, but servers that do not quote write UTF-8
         location = location.encode("latin-1").decode()
@@ -58,20 +59,20 @@ def next_hop(url: str, location: str) -> str:
 
 
 def carries_secret(uri: str) -> bool:
-    """Whether an address has a password or a signature in it: such addresses are never stored.
+    """Whether a URL contains a password or a signature: such URLs are never stored.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: it is not a URL.
     """
     parts = urlsplit(uri)
     return "@" in parts.netloc or any(SECRET_PARAMETER.search(name) for name, _ in _parameters(parts.query))
 
 
 def redacted(uri: str) -> str:
-    """An address as it may be shown: without a password, and without the values of parameters that are secrets."""
+    """A URL that may be shown: without a password, and without the values of secret parameters."""
     try:
         parts = urlsplit(uri)
-    except ValueError:  # it is no address, but may be meant as one
+    except ValueError:  # not a URL, but perhaps meant as one
         return re.sub(r"//[^/]*@", "//", uri).partition("?")[0]
     shown = [
         f"{name}={'…' if SECRET_PARAMETER.search(name) else value}" if value is not None else name
@@ -86,7 +87,8 @@ def _parameters(query: str) -> list[tuple[str, str | None]]:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet. IPv4 inside IPv6 counts as what it is; tunnels are refused."""
+    """Whether an IP address belongs to the public internet. IPv4 inside IPv6 counts as the embedded address; tunnels
+    are refused."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.sixtofour is not None or ip.teredo is not None:
@@ -102,7 +104,7 @@ def opt_out(tags: Iterable[str]) -> str | None:
     """The directive of the ``X-Robots-Tag`` headers that forbids training, None if none does.
 
     Args:
-        tags: the header's values, one a line of the answer. ``otherbot: noai`` is meant for another reader.
+        tags: the values of the header, one per line of the response. ``otherbot: noai`` applies to another agent.
     """
     for tag in tags:
         name, colon, rest = tag.partition(":")
@@ -117,7 +119,7 @@ def opt_out(tags: Iterable[str]) -> str | None:
 
 
 def http_date(value: str | None) -> float:
-    """Seconds since the epoch of a date in a header; 0.0 without one that can be read."""
+    """Seconds since the epoch of a date in a header; 0.0 if it is missing or unreadable."""
     try:
         return email.utils.parsedate_to_datetime(value).timestamp() if value else 0.0
     except (ValueError, OverflowError):
@@ -125,12 +127,12 @@ def http_date(value: str | None) -> float:
 
 
 def date_header(seconds: float) -> str:
-    """A time since the epoch, as a header has it."""
+    """A time since the epoch, in header format."""
     return email.utils.formatdate(seconds, usegmt=True)
 
 
 def content_range(value: str | None) -> tuple[int, int, int | None] | None:
-    """First and last byte, and the size of the whole (None: unknown), of ``Content-Range``; None if it can't be read."""
+    """First and last byte, and the total size (None: unknown), of ``Content-Range``; None if it is unreadable."""
     match = re.fullmatch(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", (value or "").strip(), re.IGNORECASE)
     if match is None:
         return None
@@ -139,27 +141,27 @@ def content_range(value: str | None) -> tuple[int, int, int | None] | None:
 
 
 def size_of_unsatisfied(value: str | None) -> int | None:
-    """The size that ``Content-Range: bytes */SIZE`` of a 416 tells."""
+    """The size in the ``Content-Range: bytes */SIZE`` of a 416."""
     match = re.fullmatch(r"bytes\s+\*/(\d+)", (value or "").strip(), re.IGNORECASE)
     return int(match[1]) if match else None
 
 
 def etag(headers: Mapping[str, str]) -> str | None:
-    """The content tag without its quotes; a weak one keeps ``W/`` in front."""
+    """The ETag without its quotes; a weak one keeps its ``W/`` prefix."""
     value = (headers.get("ETag") or "").strip()
     weak = "W/" if value.startswith("W/") else ""
     return weak + value.removeprefix("W/").strip('"') or None
 
 
 def quoted_etag(tag: str) -> str:
-    """What ``etag`` gave, as a header has it."""
+    """The result of ``etag``, in header format."""
     return f'W/"{tag.removeprefix("W/")}"' if tag.startswith("W/") else f'"{tag}"'
 
 
 def strong_validator(headers: Mapping[str, str]) -> str | None:
-    """What may stand in ``If-Range``: a strong ETag, or a date old enough that nothing changed within its second.
+    """The value for ``If-Range``: a strong ETag, or a date old enough that nothing changed within the same second.
 
-    RFC 9110, 8.8.2.2 and 13.1.5. Without one a broken body must be read again from its start.
+    RFC 9110, 8.8.2.2 and 13.1.5. Without one, a broken body must be read again from the start.
     """
     tag = (headers.get("ETag") or "").strip()
     if tag.startswith('"'):

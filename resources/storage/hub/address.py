@@ -1,9 +1,10 @@
 """Addresses of the Hugging Face Hub: ``hf://[datasets|models|spaces/]owner/repo[@revision][/path]``.
 
-Belongs here: taking an address apart and putting it together. Does not belong here: asking the Hub (``hub_client.py``).
+Belongs here: parsing addresses and building them. Does not belong here: requests (``client.py``).
 
-Without a kind a dataset is meant: this is where ``huggingface_hub`` would take a model. A revision is a branch, a tag or a
-commit; a slash in it is written ``%2F``, but ``refs/pr/N`` and ``refs/convert/NAME`` may be written as they are.
+Without a kind, the address is that of a dataset, whereas ``huggingface_hub`` assumes a model. A revision is a branch, a
+tag or a commit; a slash in it is written ``%2F``, but ``refs/pr/N`` and ``refs/convert/NAME`` may be written as they
+are.
 """
 
 import re
@@ -23,13 +24,13 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class HubAddress:
-    """A repository, or a place in it.
+    """A repository, or a path in it.
 
     Attributes:
         kind: ``dataset``, ``model`` or ``space``.
         repo: ``owner/name``.
         revision: branch, tag or commit; None for the main branch.
-        path: below the repository, without slashes around it; empty for the repository itself.
+        path: below the repository, without leading or trailing slashes; empty for the repository itself.
     """
 
     kind: str
@@ -50,15 +51,15 @@ class HubAddress:
 
     @property
     def uri(self) -> str:
-        """The address, in one form of all that mean the same."""
+        """The address in canonical form."""
         return f"{self.repo_uri}/{self.path}" if self.path else self.repo_uri
 
     def at(self, revision: str) -> "HubAddress":
-        """The same place at another revision."""
+        """The same path at another revision."""
         return replace(self, revision=revision)
 
     def child(self, path: str) -> "HubAddress":
-        """A place of the same repository at the same revision.
+        """A path in the same repository at the same revision.
 
         Args:
             path: below the repository.
@@ -67,12 +68,12 @@ class HubAddress:
 
 
 def is_hub(uri: str) -> bool:
-    """Whether a URI is one of the Hub."""
+    """Whether a URI belongs to the Hub."""
     return uri.lower().startswith(f"{SCHEME}://")
 
 
 def parse(uri: str) -> HubAddress:
-    """Take an address apart.
+    """Parse an address.
 
     Raises:
         StorageError: it names no repository.
@@ -86,16 +87,16 @@ def parse(uri: str) -> HubAddress:
     name, revision, path = _divided(rest)
     if not (NAME.fullmatch(owner) and NAME.fullmatch(name)) or revision == "":
         raise StorageError(
-            f"'{uri}' names no repository; write hf://[datasets|models|spaces/]owner/name[@revision][/path]",
+            f"'{uri}' does not name a repository; write hf://[datasets|models|spaces/]owner/name[@revision][/path]",
             kind="invalid",
         )
     if CONTROL.search(path) or ".." in path.split("/") or (revision and CONTROL.search(revision)):
-        raise StorageError(f"{uri!r} has '..' or control characters, which no file of the Hub has", kind="invalid")
+        raise StorageError(f"{uri!r} has '..' or control characters, which no file on the Hub can have", kind="invalid")
     return HubAddress(kind, f"{owner}/{name}", revision, path.strip("/"))
 
 
 def _divided(rest: str) -> tuple[str, str | None, str]:
-    """``name[@revision][/path]``; a revision that is empty is no revision at all, and an error."""
+    """``name[@revision][/path]``; an empty revision is an error."""
     head, _, path = rest.partition("/")
     name, at, revision = head.partition("@")
     if not at:

@@ -1,10 +1,10 @@
-"""Files of the Hugging Face Hub: ``hf://[datasets|models|spaces/]owner/repo[@revision][/path]``.
+"""Files on the Hugging Face Hub: ``hf://[datasets|models|spaces/]owner/repo[@revision][/path]``.
 
-Belongs here: the backend of this scheme. Does not belong here: requests (``hub_client.py``), what a dataset of the Hub means
-as a source (``arot_assets.datasets.sources.hub``), publishing (``arot_assets.exports``).
+Belongs here: the backend of this scheme. Does not belong here: requests (``client.py``), what a dataset on the Hub
+means as a source (``arot_assets.datasets.sources.hub``), publishing (``arot_assets.exports``).
 
-A listing is of one commit, whatever happens meanwhile. The etag of a file is the hash of its content: SHA-256 (64 digits) of
-what Git LFS keeps, the blob id of Git (40 digits) of the rest. The Hub tells no time with a listing: it is 0.0.
+A listing is consistent: all of it is of one commit. The etag of a file is the hash of its content: SHA-256 (64 digits)
+for files in Git LFS, Git's blob id (40 digits) for others. The Hub's listings contain no times, so they are 0.0.
 """
 
 import io
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeGuard
 
 from resources.storage.backend import SMALL_BYTES, Backend, Files, PendingCopy
+from resources.storage.hub import commits
 from resources.storage.hub.address import SCHEME, HubAddress, parse
-from resources.storage.hub.client import Content, HubClient
+from resources.storage.hub.client import HubClient
+from resources.storage.hub.commits import Content
 from resources.storage.hub.settings import HubSettings
 from resources.storage.hub.transfer import bring, content_tag, remove
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, changed, explain, there_already
@@ -25,14 +27,14 @@ if TYPE_CHECKING:
 
 LIST_PAGE = 1000
 WHOLE_BYTES = 1024 * 1024
-"""Files up to this size are opened by one request."""
+"""Files up to this size are read in one request."""
 
 
 class HubBackend(Backend):
     """See ``Backend``.
 
     Args:
-        settings: where the Hub is.
+        settings: the Hub's address.
     """
 
     scheme = SCHEME
@@ -41,12 +43,12 @@ class HubBackend(Backend):
         self.client = HubClient(settings)
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
-        """See ``Backend``; the URIs begin as the root does, with the revision that it names."""
+        """See ``Backend``; the URIs begin like the root, with the revision that it names."""
         address = self.client.pinned(parse(root), "list")
         if address.path:
             found = self.client.entry(address)
             if found is None:
-                raise self.client.told(parse(root), "list", FileNotFoundError())
+                raise self.client.error(parse(root), "list", FileNotFoundError())
             if _is_file(found):
                 one = _info(root.rstrip("/"), found)
                 yield ObjectColumns.of([one])
@@ -67,7 +69,7 @@ class HubBackend(Backend):
         address = parse(uri)
         found = self.client.entry(address) if address.path else None
         if found is None or not _is_file(found):
-            raise self.client.told(address, "look up", FileNotFoundError())
+            raise self.client.error(address, "look up", FileNotFoundError())
         return _info(uri, found)
 
     def exists(self, uri: str) -> bool:
@@ -96,7 +98,7 @@ class HubBackend(Backend):
         return self.client.get(parse(uri), start, end)
 
     def open(self, uri: str) -> IO[bytes]:
-        """See ``Backend``; all of one commit."""
+        """See ``Backend``; everything read is of one commit."""
         address = self.client.pinned(parse(uri), "read")
         info = self.stat(address.uri)
         if info.size <= WHOLE_BYTES:
@@ -108,7 +110,7 @@ class HubBackend(Backend):
         return content_tag(info)
 
     def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
-        """See ``Backend``; all of one commit, and taken up where it broke if it is large."""
+        """See ``Backend``; all of one commit, and resumed after a broken connection if it is large."""
         if known is not None and known.size <= SMALL_BYTES:
             return super().download(uri, path, known, exact)
         size = self.client.download(self.client.pinned(parse(uri), "read"), path)
@@ -117,17 +119,17 @@ class HubBackend(Backend):
         return size
 
     def upload(self, path: Path, uri: str) -> int:
-        """See ``Backend``; in a commit of its own."""
+        """See ``Backend``; as a separate commit."""
         address = _file(uri)
         try:
             size = path.stat().st_size
         except OSError as error:
             raise explain(str(path), "read", error) from error
-        self.client.commit(address, f"Write {address.path}", lambda _: ({address.path: path}, ()))
+        commits.commit(self.client, address, f"Write {address.path}", lambda _: ({address.path: path}, ()))
         return size
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """See ``Backend``; each call is a commit of its own: ``bring`` writes many files in one."""
+        """See ``Backend``; each call is a separate commit: ``bring`` writes many files in one."""
         address = _file(uri)
 
         def changes(head: str) -> tuple[Mapping[str, Content], Sequence[str]]:
@@ -135,7 +137,7 @@ class HubBackend(Backend):
                 raise there_already(uri)
             return {address.path: data}, ()
 
-        self.client.commit(address, f"Write {address.path}", changes)
+        commits.commit(self.client, address, f"Write {address.path}", changes)
 
     def delete(self, uri: str) -> None:
         """See ``Backend``."""
@@ -145,18 +147,18 @@ class HubBackend(Backend):
             found = self.client.entry(address.at(head)) if address.path else None
             return {}, [address.path] if found is not None and _is_file(found) else []
 
-        self.client.commit(address, f"Delete {address.path}", changes)
+        commits.commit(self.client, address, f"Delete {address.path}", changes)
 
     def check_target(self, root: str) -> None:
-        """See ``Backend``; the repository and the branch must be there."""
+        """See ``Backend``; the repository and the branch must exist."""
         address = parse(root)
-        self.client.check_branch(address)
+        commits.check_branch(self.client, address)
         self.client.pinned(address.child(""), "write")
 
     def bring(
         self, files: Files, pending: Iterable[PendingCopy], threads: int
     ) -> Generator[tuple[PendingCopy, int | StorageError | None], None, None]:
-        """See ``Backend``; in few commits, the files of which lie on this machine's disk until it is made."""
+        """See ``Backend``; in few commits, whose files are kept on this machine's disk until the commit is made."""
         return bring(self.client, files, pending, threads)
 
     def remove(self, uris: Collection[str], threads: int) -> Iterator[tuple[str, StorageError | None]]:
@@ -165,14 +167,14 @@ class HubBackend(Backend):
 
 
 def _file(uri: str) -> HubAddress:
-    """The address of a file that is to be written.
+    """The address of a file to be written.
 
     Raises:
-        StorageError: it is a repository's.
+        StorageError: it is the address of a repository.
     """
     address = parse(uri)
     if not address.path:
-        raise StorageError(f"cannot write '{uri}': it names a repository; name a file in it", kind="invalid")
+        raise StorageError(f"cannot write '{uri}': it is a repository; name a file in it", kind="invalid")
     return address
 
 

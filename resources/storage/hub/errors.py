@@ -1,7 +1,7 @@
-"""What the Hugging Face Hub says when it refuses, in words that help.
+"""What the Hugging Face Hub's refusals mean.
 
-Belongs here: errors of ``huggingface_hub`` and of the connection -> kind, cause and remedy; which of them another try may
-mend. No message passes on the client's own text: it holds addresses, some of them signed.
+Belongs here: errors of ``huggingface_hub`` and of the connection -> kind, cause and remedy; which of them are worth
+retrying. No message includes the client's own text: it contains URLs, some of them signed.
 """
 
 from resources.storage.hub.address import HubAddress
@@ -13,12 +13,12 @@ AGAIN = frozenset((408, 429, 500, 502, 503, 504))
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status behind an error, 0 without one."""
+    """The HTTP status of an error, 0 if it has none."""
     return int(getattr(getattr(error, "response", None), "status_code", 0) or 0)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether another try may bring more."""
+    """Whether another attempt may help."""
     import httpx2
 
     if isinstance(error, httpx2.TransportError):
@@ -27,26 +27,26 @@ def may_pass(error: BaseException) -> bool:
 
 
 def reached(error: BaseException) -> bool:
-    """Whether there was a connection at all."""
+    """Whether a connection was established."""
     import httpx2
 
     return not isinstance(error, httpx2.ConnectError)
 
 
 def silent(error: BaseException) -> bool:
-    """Whether a server that was reached said nothing in time."""
+    """Whether a server accepted the connection but did not respond in time."""
     import httpx2
 
     return isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
 
 
 def explain_hub(address: HubAddress, action: str, error: BaseException, signed_in: bool) -> StorageError:
-    """The error for what went wrong.
+    """The error shown for a failure.
 
     Args:
-        address: what was asked for.
-        action: what was to be done with it: ``read``.
-        error: of ``huggingface_hub`` or of its HTTP client.
+        address: what was requested.
+        action: what was attempted, e.g. ``read``.
+        error: raised by ``huggingface_hub`` or its HTTP client.
         signed_in: whether a token was sent.
     """
     kind, cause, remedy = _meaning(address, error, signed_in)
@@ -59,50 +59,50 @@ def _meaning(address: HubAddress, error: BaseException, signed_in: bool) -> tupl
 
     status = status_of(error)
     if isinstance(error, errors.LocalTokenNotFoundError):
-        return "denied", "no token of the Hugging Face Hub is known here", TOKEN
+        return "denied", "no Hugging Face token was found", TOKEN
     if isinstance(error, errors.GatedRepoError):
         page = f"huggingface.co/{'' if address.kind == 'model' else address.kind + 's/'}{address.repo}"
-        return "denied", "its owner lets in only who asked", f"accept its terms at {page}; then {TOKEN}"
+        return "denied", "access is restricted by its owner", f"accept its terms at {page}; then {TOKEN}"
     if status == 401 and _server_said(error).startswith("Invalid cred"):
-        return "denied", "the Hub does not know this token", TOKEN
+        return "denied", "the Hub does not recognize this token", TOKEN
     if isinstance(error, errors.RepositoryNotFoundError):
-        other = "" if address.kind == "model" else f"; a model is written hf://models/{address.repo}"
-        why = "or this token may not see it" if signed_in else f"or it is private: {TOKEN}"
+        other = "" if address.kind == "model" else f"; the address of a model is hf://models/{address.repo}"
+        why = "or this token has no access to it" if signed_in else f"or it is private: {TOKEN}"
         return "not_found", f"there is no {address.kind} '{address.repo}', {why}", f"check the spelling{other}"
     if isinstance(error, errors.RevisionNotFoundError):
         return "not_found", f"it has no revision '{address.revision}'", "check the branch, tag or commit behind the @"
     if isinstance(error, errors.EntryNotFoundError | FileNotFoundError):
         return "not_found", "no such file or folder", "check the spelling, and the revision"
     if status in (401, 403):
-        cause = "this token has no right to do that" if signed_in else "that needs a token"
-        return "denied", cause, f"{TOKEN}, with the right to write if that is meant"
+        cause = "this token has no permission for that" if signed_in else "this requires a token"
+        return "denied", cause, f"{TOKEN}, with write permission if you want to write"
     if status == 429:
         return (
             "throttled",
-            "the Hub asks for fewer requests, after many tries",
-            "start again later; a token allows more",
+            "the Hub still limits the rate of requests after many attempts",
+            "run it again later; a token raises the limit",
         )
     if status == 412:
         return (
             "changed",
             "others kept committing to it",
-            "start again when they are done, or write to a branch of your own",
+            "run it again when they are done, or write to your own branch",
         )
     if status >= 500:
-        return "server_error", f"the Hub answered {status}", "it is at fault; start again later"
+        return "server_error", f"the Hub answered {status}", "the error is on the Hub; run it again later"
     if status:
-        return "rejected", f"the Hub answered {status}", "see whether the file or name is one that it takes"
+        return "rejected", f"the Hub answered {status}", "check whether the Hub accepts such a file or name"
     if isinstance(error, httpx2.TimeoutException | TimeoutError):
-        return "timeout", "the Hub did not answer in time", "start again later"
+        return "timeout", "the Hub did not answer in time", "run it again later"
     if isinstance(error, httpx2.ConnectError):
         dns = any(sign in _said(error) for sign in ("Name or service", "name resolution", "nodename"))
         return ("dns" if dns else "refused"), "the Hub cannot be reached", "check the network, and HF_ENDPOINT"
     if isinstance(error, errors.OfflineModeIsEnabled):
         return "refused", "HF_HUB_OFFLINE forbids it", "unset HF_HUB_OFFLINE"
     if isinstance(error, ValueError) and str(error).startswith("Invalid metadata in README.md"):
-        return "rejected", " ".join(str(error).split()), "correct the first lines of the README.md"
+        return "rejected", " ".join(str(error).split()), "correct the YAML at the top of README.md"
     if isinstance(error, httpx2.TransportError):
-        return "reset", "the connection broke again and again", "start again later"
+        return "reset", "the connection broke again and again", "run it again later"
     return "", f"{type(error).__name__}", "see the cause"
 
 

@@ -1,9 +1,9 @@
-"""How the Hugging Face Hub is reached: its address, and whose token is sent.
+"""How the Hugging Face Hub is accessed: its address, and the token.
 
-Belongs here: the settings. Does not belong here: any request (``hub_client.py``).
+Belongs here: the settings. Does not belong here: any request (``client.py``).
 
-The token is found where ``huggingface_hub`` looks for it, ``HF_TOKEN`` or the login of this machine, each time that it is
-needed. It is never kept in a field, so that no stored configuration can hold it.
+The token is looked up where ``huggingface_hub`` finds it, in ``HF_TOKEN`` or the login of this machine, each time it is
+needed. It is never stored in a field, so no stored configuration can contain it.
 """
 
 import os
@@ -16,10 +16,10 @@ ENDPOINT_VARIABLE = "HF_ENDPOINT"
 
 
 class HubSettings(BaseModel):
-    """Where the Hub is.
+    """The Hub's address.
 
     Attributes:
-        endpoint: another server than huggingface.co; empty for ``$HF_ENDPOINT``.
+        endpoint: a server other than huggingface.co; empty for ``$HF_ENDPOINT``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,10 +27,10 @@ class HubSettings(BaseModel):
     endpoint: str = ""
 
     def address(self) -> str:
-        """The server's address, without a slash at its end.
+        """The server's address, without a trailing slash.
 
         Raises:
-            StorageError: what is said is no address.
+            StorageError: the configured address is invalid.
         """
         from huggingface_hub import constants
 
@@ -40,7 +40,7 @@ class HubSettings(BaseModel):
         return said
 
     def token(self) -> str | None:
-        """The user's token, None without one."""
+        """The user's token, or None."""
         from huggingface_hub import get_token
 
         return get_token()

@@ -1,7 +1,7 @@
-"""Many files of the Hub at once: few commits instead of one a file.
+"""Many files on the Hub at once: few commits instead of one per file.
 
-Belongs here: how much goes into one commit, and what need not go into it. Does not belong here: the commit itself
-(``client.py``), which files differ (``resources.storage.transfer``), datasets with a card (``arot_assets.exports``).
+Belongs here: how much goes into one commit, and what need not be committed. Does not belong here: the commit itself
+(``commits.py``), which files differ (``resources.storage.transfer``), datasets with a card (``arot_assets.exports``).
 """
 
 import posixpath
@@ -13,16 +13,17 @@ from pathlib import Path
 from resources.parallel import ordered_map
 from resources.storage.backend import Files, PendingCopy, fetch
 from resources.storage.hub.address import parse
-from resources.storage.hub.client import Content, HubClient
+from resources.storage.hub.client import HubClient
+from resources.storage.hub.commits import Content, commit
 from resources.storage.objects import ObjectInfo, StorageError, content_is, explain
 
 COMMIT_FILES = 5000
 COMMIT_BYTES = 10_000_000_000
-"""A commit takes as many files, and as many bytes: they lie on this machine's disk until it is made."""
+"""The limits of one commit, in files and bytes: they are kept on this machine's disk until the commit is made."""
 
 
 def content_tag(info: ObjectInfo) -> str | None:
-    """The etag as ``Backend.content_tag`` has it: SHA-256 of what Git LFS keeps, the blob id of Git of the rest."""
+    """The etag in the form of ``Backend.content_tag``: SHA-256 for files in Git LFS, Git's blob id for others."""
     kind = {40: "git", 64: "sha256"}.get(len(info.etag or ""))
     return f"{kind}:{info.etag}" if kind else None
 
@@ -43,13 +44,13 @@ def bring(
             additions: dict[str, Content] = {parse(item.target).path: path for item, path in paths}
             if additions:
                 branch = parse(batch[0].target).child("")
-                client.commit(branch, f"Upload {len(additions)} files", partial(_all_of, additions))
+                commit(client, branch, f"Upload {len(additions)} files", partial(_all_of, additions))
         for item, one in zip(batch, found, strict=True):
             yield item, item.source.size if isinstance(one, Path) else one
 
 
 def remove(client: HubClient, uris: Collection[str]) -> Iterator[tuple[str, StorageError | None]]:
-    """See ``Backend.remove``; those that are gone already are left out of the commit.
+    """See ``Backend.remove``; files that do not exist are left out of the commit.
 
     Raises:
         StorageError: the commit cannot be made.
@@ -68,7 +69,7 @@ def remove(client: HubClient, uris: Collection[str]) -> Iterator[tuple[str, Stor
                 there = set()
             return {}, [path for path in paths if path in there]
 
-        client.commit(branch, f"Delete {len(paths)} files", gone)
+        commit(client, branch, f"Delete {len(paths)} files", gone)
     for uri in uris:
         yield uri, None
 
@@ -91,7 +92,7 @@ def _batches(items: Iterable[PendingCopy]) -> Iterator[list[PendingCopy]]:
 
 
 def _at_hand(files: Files, item_and_place: tuple[PendingCopy, Path]) -> Path | StorageError | None:
-    """A local file of what is to be brought; None if it is there already; why it cannot be had."""
+    """A local file of what is to be copied; None if it is there already; or the reason it is not accessible."""
     (source, _, there), place = item_and_place
     try:
         giver = files.backend(source.uri)
@@ -103,5 +104,5 @@ def _at_hand(files: Files, item_and_place: tuple[PendingCopy, Path]) -> Path | S
         return None if tag is not None and content_is(path, tag) else path
     except StorageError as error:
         return error
-    except OSError as error:  # it left since it was listed
+    except OSError as error:  # it disappeared since it was listed
         return explain(source.uri, "read", error)

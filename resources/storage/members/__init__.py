@@ -1,1 +1,1 @@
-"""What lies inside archives: addresses such as ``a.tar!/b.jpg``, readable wherever storage reads."""
+"""Members of archives: addresses such as ``a.tar!/b.jpg``, which can be read on every scheme."""

@@ -1,11 +1,11 @@
-"""What lies in archives, as objects of their own: files in a tar or zip, images in the rows of a Parquet file; read only.
+"""Members of archives as objects: files in a tar or zip, images in the rows of a Parquet file; read only.
 
-Belongs here: the backend of ``<archive>!/<member>``, over any scheme that the archive is on. Does not belong here: the kinds of
-archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``member_address.py``).
+Belongs here: the backend of ``<archive>!/<member>``, on whatever scheme the archive is. Does not belong here: the kinds
+of archives (``tar.py``, ``zip.py``, ``parquet.py``), addresses (``member_address.py``).
 
-A tar is brought to this machine whole, into the cache of objects, and unpacked there if it is compressed; of a zip and a Parquet
-file only what is asked for comes. An archive that is open is asked now and then whether it changed. Etag and time of a member
-are those of its archive.
+A tar is downloaded whole into the object cache, and decompressed there if necessary; of a zip or a Parquet file, only
+the requested parts are fetched. An open archive is checked for changes now and then. The etag and time of a member are
+those of its archive.
 """
 
 import io
@@ -25,18 +25,18 @@ from resources.storage.objects import MEMBERS, ObjectColumns, ObjectInfo, Storag
 
 OPEN_ARCHIVES = 8
 SURE_SECONDS = 30.0
-"""An open archive is taken as it was for so long, before its etag is asked for again."""
+"""For this long, an open archive is used without checking its etag again."""
 PAGE = 5000
 
 
 @dataclass
 class OpenArchive:
-    """An archive that is open.
+    """An open archive.
 
     Attributes:
-        info: what it was when it was opened.
+        info: its state when it was opened.
         content: its reader.
-        asked: when it was last known to be so, monotonic seconds.
+        asked: when it was last confirmed to be unchanged, in monotonic seconds.
     """
 
     info: ObjectInfo
@@ -48,11 +48,11 @@ class MembersBackend(Backend):
     """See ``Backend``.
 
     Args:
-        files: reaches the archives.
+        files: accesses the archives.
     """
 
     scheme = MEMBERS
-    read_only = "what lies in an archive can only be read; copy it out first"
+    read_only = "members of archives are read-only; copy the member out first"
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -80,10 +80,10 @@ class MembersBackend(Backend):
         yield ObjectColumns.of(infos)
 
     def stat(self, uri: str) -> ObjectInfo:
-        """See ``Backend``; the size of a Parquet cell is found by reading it."""
+        """See ``Backend``; finding the size of a Parquet cell means reading it."""
         address = _address(uri)
         opened = self.opened(address.archive)
-        with _telling(uri, address.archive):
+        with _translated(uri, address.archive):
             return opened.info._replace(uri=uri, size=opened.content.size(address.name))
 
     def exists(self, uri: str) -> bool:
@@ -114,7 +114,7 @@ class MembersBackend(Backend):
         opened = self.opened(address.archive)
         if opened.content.problem is not None and not address.name:
             raise broken(address.archive, opened.content.problem)
-        with _telling(uri, address.archive):
+        with _translated(uri, address.archive):
             return opened.content.read(address.name, start, end)
 
     def open(self, uri: str) -> IO[bytes]:
@@ -122,10 +122,10 @@ class MembersBackend(Backend):
         return io.BytesIO(self.read(uri))
 
     def opened(self, archive: str) -> OpenArchive:
-        """An archive, open.
+        """Open an archive.
 
         Raises:
-            StorageError: it is not there, cannot be brought here, or is none (kind ``format``).
+            StorageError: it is missing, inaccessible, or not an archive (kind ``format``).
         """
         with self._lock:
             lock = self._opening.setdefault(archive, threading.Lock())
@@ -186,7 +186,7 @@ class MembersBackend(Backend):
 
 
 def members_of(opened: OpenArchive) -> Iterator[ObjectInfo]:
-    """What an open archive holds and can be read; the size of a Parquet cell is not known before it is read: 0."""
+    """The readable members of an open archive; the size of a Parquet cell is not known before it is read: 0."""
     archive = opened.info
     for entry in opened.content.entries():
         if entry.problem is None:
@@ -194,8 +194,8 @@ def members_of(opened: OpenArchive) -> Iterator[ObjectInfo]:
 
 
 @contextmanager
-def _telling(uri: str, archive: str) -> Iterator[None]:
-    """What goes wrong with a member, as what ``Backend`` raises."""
+def _translated(uri: str, archive: str) -> Iterator[None]:
+    """Translate failures of a member into the errors that ``Backend`` raises."""
     import pyarrow as pa
 
     try:
@@ -209,10 +209,10 @@ def _telling(uri: str, archive: str) -> Iterator[None]:
 
 
 def broken(archive: str, problem: str) -> StorageError:
-    """The error for an archive that cannot be read as what its name says."""
+    """The error for an archive that is not what its name says."""
     first = problem.strip().splitlines()[0] if problem.strip() else "it cannot be read"
     return StorageError(
-        f"cannot open '{archive}': {first}; see that it is whole, and what its name says", kind="format"
+        f"cannot open '{archive}': {first}; check that it is complete, and that its extension is right", kind="format"
     )
 
 

@@ -1,10 +1,10 @@
-"""Which columns of a table hold images, in whatever shape people write them.
+"""Which columns of a table contain images, in their various representations.
 
-Belongs here: the places of a schema that can hold an image, and which of them do. Does not belong here: reading the file
-(``parquet.py``).
+Belongs here: the places in a schema that can contain an image, and which of them do. Does not belong here: reading the
+file (``parquet.py``).
 
-An image is bytes, or text in base64; by itself, in a struct (``{bytes, path}`` is the ``Image`` of ``datasets``), in a list of
-those, or in a struct around them. Dictionaries, large and view types are what they hold.
+An image is binary, or Base64 text; directly, in a struct (``{bytes, path}`` is the ``Image`` feature of ``datasets``),
+in a list of these, or in a struct around them. Dictionary, large and view types count as what they contain.
 """
 
 import base64
@@ -21,29 +21,30 @@ USUAL_NAMES = frozenset(
     "image images img imgs jpg jpeg png webp image images photo photos pixels_file image_bytes img_bytes image_data "
     "image_content jpg_bytes png_bytes bytes content".split()
 )
-"""Columns of plain bytes that hold images when nothing in the file says which do; of a name with dots the last part, too."""
+"""Binary columns with these names contain images if nothing in the file says which columns do; of a dotted name, the
+last part counts too."""
 BYTES = "bytes"
 STARTS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"8BPS"),
     *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"qoif", b"P5", b"P6"),
 )
-"""First bytes of the formats of images; WebP, AVIF and HEIF have theirs further on."""
+"""Leading bytes of image formats; those of WebP, AVIF and HEIF come later in the file."""
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=-]+)*;base64,")
 OTHER_FEATURES = frozenset({"Audio", "Video", "Pdf", "Nifti"})
 
 
 @dataclass(frozen=True)
 class ImageColumn:
-    """Somewhere in a row that can hold images.
+    """A place in a row that can contain images.
 
     Attributes:
-        name: the path to it by names, with dots; without the ``bytes`` of a struct.
+        name: the path to it, field names joined by dots; without the ``bytes`` of a struct.
         column: the column of the table.
-        before_list: names of fields on the way to the list, or to the value where there is none.
-        after_list: names of fields from an item of the list to the value.
+        before_list: names of the fields that lead to the list, or to the value if there is no list.
+        after_list: names of the fields that lead from a list item to the value.
         is_list: whether there is a list.
-        is_text: base64, not bytes.
-        is_struct: the ``bytes`` of a struct.
+        is_text: whether it is Base64 text rather than binary.
+        is_struct: whether it is the ``bytes`` of a struct.
     """
 
     name: str
@@ -56,7 +57,7 @@ class ImageColumn:
 
     @property
     def leaf(self) -> str:
-        """What is read of the file: no more than the value where there is no list."""
+        """The path that is read from the file: only the value itself if there is no list."""
         return self.column if self.is_list else ".".join((self.column, *self.before_list))
 
     def of(self, value: Any, item: int) -> Any:
@@ -71,13 +72,13 @@ class ImageColumn:
 
 
 def places(schema: pa.Schema) -> list[ImageColumn]:
-    """Every place that can hold images: bytes, and text."""
+    """Every place that can contain images: binary and text."""
     return [place for field in schema for place in _below(field.type, ImageColumn(field.name, field.name))]
 
 
 def picture_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageColumn]:
-    """Those that hold images: what the ``Image`` feature of ``datasets`` marks, else structs of ``bytes``; and plain bytes with
-    a usual name. Text is never taken by its name: it may be an address.
+    """The places that contain images: those marked by the ``Image`` feature of ``datasets``, otherwise structs with
+    ``bytes``; and binary columns with a usual name. Text is never accepted by its name: it may be a URL.
     """
     marked, others = _features(schema)
     result = []
@@ -90,11 +91,11 @@ def picture_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageCol
 
 
 def as_picture(value: Any) -> bytes | None:
-    """The bytes of an image, itself or in base64; None if it is none by its first bytes."""
+    """The bytes of an image, given directly or in Base64; None if its first bytes are not those of an image."""
     if isinstance(value, str):
         match = DATA_URI.match(value)
         text = value[match.end() :] if match else value
-        try:  # both alphabets, and without padding
+        try:  # both alphabets, and missing padding
             data = base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text.strip()) % 4))
         except (binascii.Error, ValueError):
             return None
@@ -108,7 +109,7 @@ def _is_picture(data: bytes) -> bool:
 
 
 def _below(kind: pa.DataType, at: ImageColumn) -> Iterator[ImageColumn]:
-    """The places below one. A list in a list is none: nobody would know what its images are."""
+    """The places inside a type. A list of lists is not searched: its images would have no clear meaning."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -134,7 +135,7 @@ def _below(kind: pa.DataType, at: ImageColumn) -> Iterator[ImageColumn]:
 
 
 def _features(schema: pa.Schema) -> tuple[set[str], set[str]]:
-    """Columns that ``datasets`` marks as images, by themselves or in lists; and those that it marks as another medium."""
+    """Columns that ``datasets`` marks as images, directly or in lists; and those that it marks as another medium."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"].items()
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,9 +1,9 @@
 """Images in the cells of a Parquet file: which columns have them, and the bytes of each row.
 
-Belongs here: reading one Parquet file through a seekable reader. Does not belong here: which columns can hold images
+Belongs here: reading one Parquet file through a seekable reader. Does not belong here: which columns can contain images
 (``columns.py``), where the file is (``backend.py``), what the other columns mean (``arot_assets.datasets.sources``).
 
-A row group is read whole, and kept while its rows are asked for: they are asked for in their order.
+Row groups are read whole and kept while their rows are requested, which happens in order.
 """
 
 import threading
@@ -20,23 +20,23 @@ from resources.storage.members.columns import ImageColumn, as_picture, picture_p
 from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
 
 KEPT_BYTES = 256 * 1024 * 1024
-"""Of row groups that one file keeps; one group is kept whatever its size."""
+"""Maximum bytes of the row groups kept per file; one group is kept whatever its size."""
 BATCH = 256
 SNIFFED_ROWS = 16
 
 
 class ParquetMembers:
-    """A Parquet file that is open, see ``Reader``; its members are cells, called ``row/0000017/image``.
+    """An open Parquet file, see ``Reader``; its members are cells, named ``row/0000017/image``.
 
     Attributes:
-        rows: their number.
-        images: the places in a row that hold images.
+        rows: the number of rows.
+        images: the places in a row that contain images.
 
     Args:
         file: seekable; read by one thread at a time.
 
     Raises:
-        pyarrow.ArrowException: it is no Parquet file, or broken.
+        pyarrow.ArrowException: it is not a Parquet file, or damaged.
     """
 
     problem: str | None = None
@@ -60,10 +60,11 @@ class ParquetMembers:
         return self._file.schema_arrow
 
     def places_of(self, named: str) -> list[ImageColumn]:
-        """The places in a column that is named, by all of its path or the first part; of no name those that hold images.
+        """The places in the named column, given by its full path or the first part; without a name, those that contain
+        images.
 
         Raises:
-            KeyError: there is no such column that can hold a image.
+            KeyError: no such column can contain an image.
         """
         found = [p for p in self._places if named in (p.name, p.column)] if named else self.pictures
         if named and not found:
@@ -77,7 +78,7 @@ class ParquetMembers:
                 yield Entry(cell, 0)
 
     def cells(self, pictures: list[ImageColumn]) -> Iterator[list[str]]:
-        """The names of the images of each row. A list has one for each of its items, and one that is empty if it has none."""
+        """The names of the images of each row. A list has one per item, or an empty one if it has no items."""
         lists = [p for p in pictures if p.is_list]
         lengths = {p.name: self._lengths(p) for p in lists}
         for row in range(self.rows):
@@ -90,7 +91,7 @@ class ParquetMembers:
             yield names
 
     def size(self, name: str) -> int:
-        """See ``Reader``; found by reading it."""
+        """See ``Reader``; requires reading the cell."""
         return len(self.read(name))
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
@@ -107,13 +108,13 @@ class ParquetMembers:
         if data is None and place not in self.pictures:
             raise KeyError(name)
         if data is None:
-            raise MemberError("the text in the cell is no image in base64")
+            raise MemberError("the text in the cell is not an image in Base64")
         if len(data) > MEMBER_BYTES:
             raise MemberError(f"the cell has {len(data):,} bytes, more than {MEMBER_BYTES:,}")
         return bytes(data[start:end])
 
     def other_columns(self, pictures: list[ImageColumn]) -> list[str]:
-        """Columns that say something of the images: without any bytes."""
+        """Columns that describe the images: those without binary data."""
         taken = {p.column for p in pictures}
         return [f.name for f in self.schema if f.name not in taken and not holds_bytes(f.type)]
 
@@ -123,7 +124,7 @@ class ParquetMembers:
             yield from self._file.iter_batches(batch_size=size, columns=columns)
 
     def _place(self, path: str) -> tuple[ImageColumn, int]:
-        """A place and the number of the item there; a column of just that name goes first."""
+        """A place and the index of the list item in it; a column with exactly this name takes precedence."""
         for place in self._places:
             if place.name == path and not place.is_list:
                 return place, 0
@@ -134,7 +135,7 @@ class ParquetMembers:
         raise KeyError(path)
 
     def _holds_pictures(self, place: ImageColumn) -> bool:
-        """By the first cells, where no name and no mark tells."""
+        """Decided by the first cells, for columns that neither a name nor a feature marks."""
         for batch in self._file.iter_batches(batch_size=SNIFFED_ROWS, columns=[place.leaf]):
             found = [v for v in (place.of(one, 0) for one in batch[0].to_pylist()) if v is not None]
             return bool(found) and all(as_picture(v) is not None for v in found)
@@ -149,7 +150,7 @@ class ParquetMembers:
 
     def _value(self, row: int, place: ImageColumn) -> Any:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        with self._lock:  # the first that wants it reads it, the others wait for it
+        with self._lock:  # the first thread reads it, the others wait
             key = (group, place.leaf)
             if key not in self._groups:
                 read = self._file.read_row_group(group, columns=[place.leaf], use_threads=False)
@@ -162,7 +163,7 @@ class ParquetMembers:
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
-    """Whether a column holds bytes, such as embedded images: they are no metadata."""
+    """Whether a column contains binary data, such as embedded images, and is therefore not metadata."""
     if pa.types.is_dictionary(kind):
         return holds_bytes(kind.value_type)
     if pa.types.is_nested(kind):

@@ -1,6 +1,7 @@
-"""What every kind of archive offers, and how its members are called.
+"""What every kind of archive provides, and how its members are named.
 
-Belongs here: the protocol, names that occur twice. Does not belong here: any one kind (``tar.py``, ``zip.py``, ``parquet.py``).
+Belongs here: the protocol, duplicate names. Does not belong here: any particular kind (``tar.py``, ``zip.py``,
+``parquet.py``).
 """
 
 from collections import Counter
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 MEMBER_BYTES = 1024 * 1024 * 1024
-"""A member that is larger when unpacked is not read: it would have to be held in memory."""
+"""A member larger than this is not read: it would have to be held in memory."""
 
 
 class Entry(NamedTuple):
@@ -16,7 +17,7 @@ class Entry(NamedTuple):
 
     Attributes:
         name: unique in its archive.
-        size: bytes; 0 where only reading it tells.
+        size: bytes; 0 if only reading it would tell.
         problem: why it cannot be read, None if it can.
     """
 
@@ -26,10 +27,10 @@ class Entry(NamedTuple):
 
 
 class MemberError(Exception):
-    """A member that is there and cannot be read; the message is the cause alone.
+    """A member that exists but cannot be read; the message is the cause alone.
 
     Attributes:
-        kind: as in ``StorageError``.
+        kind: see ``StorageError``.
     """
 
     def __init__(self, problem: str, kind: str = "format") -> None:
@@ -38,11 +39,11 @@ class MemberError(Exception):
 
 
 class Reader(Protocol):
-    """An archive that is open. Safe in threads.
+    """An open archive. Thread-safe.
 
     Attributes:
-        problem: why the archive ends early, None if it is whole.
-        notes: what a person should know of it.
+        problem: why the archive ends prematurely, None if it is complete.
+        notes: what the user should know about it.
     """
 
     problem: str | None
@@ -53,22 +54,22 @@ class Reader(Protocol):
         ...
 
     def size(self, name: str) -> int:
-        """Bytes of a member; errors as for ``read``."""
+        """Size of a member in bytes; raises like ``read``."""
         ...
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Bytes of a member.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no member of this name.
             MemberError: it cannot be read.
         """
         ...
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """The names, each made unique. Of equal ones the last keeps its name, since it is the one that unpacking would leave;
-    those before it get a number before the first dot: ``a/b.left.jpg`` becomes ``a/b~1.left.jpg``, so that the members of one
+    """The names, made unique. Of several equal names the last one is kept, since unpacking would leave that member; the
+    others get a number before the first dot: ``a/b.left.jpg`` becomes ``a/b~1.left.jpg``, so that the members of one
     key stay together.
     """
     last = {name: n for n, name in enumerate(names)}
@@ -92,10 +93,10 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 
 def repeated(names: Sequence[str]) -> tuple[str, ...]:
-    """A note if some names occur more than once."""
+    """A note, if any names occur more than once."""
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not twice:
         return ()
     return (
-        f"{len(twice):,} names occur more than once, e.g. '{twice[0]}': each but the last is listed with a number, as NAME~1",
+        f"{len(twice):,} names occur more than once, e.g. '{twice[0]}': all but the last are listed with a number, as NAME~1",
     )

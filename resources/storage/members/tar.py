@@ -1,10 +1,10 @@
-"""The files in a tar: where each begins, and their bytes.
+"""Files in a tar: their offsets and their bytes.
 
-Belongs here: reading one tar file of this machine. Does not belong here: bringing it here (``backend.py``), unpacking compressed
-ones (``unpacked.py``).
+Belongs here: reading one local tar file. Does not belong here: downloading it (``backend.py``), decompressing it
+(``unpacked.py``).
 
-Nothing is ever unpacked into a folder, so no name or link of a member can lead anywhere: both are looked up in the index and
-nowhere else.
+Nothing is ever unpacked into a folder, so no name or link of a member can lead anywhere: both are looked up in the
+index only.
 """
 
 import os
@@ -20,7 +20,7 @@ from resources.storage.objects import shown
 
 CHUNK = 1024 * 1024
 MOST_LINKS = 40
-"""Links that may lead to links, one after another; as in Linux."""
+"""The longest chain of links that is followed; as in Linux."""
 FOLDER = "folder"
 
 
@@ -31,7 +31,7 @@ class Member:
     Attributes:
         offset: where its bytes begin.
         size: their number.
-        link: where a link leads, as a path in the archive; None for a file.
+        link: the target of a link, as a path in the archive; None for a file.
         problem: why it cannot be read.
     """
 
@@ -42,10 +42,10 @@ class Member:
 
 
 class TarMembers:
-    """A tar that is open, see ``Reader``.
+    """An open tar, see ``Reader``.
 
-    Several tars one after another are one, as for ``tar --ignore-zeros``. A link is the file that it leads to, if that is in the
-    archive. Folders are no members, nor are links to them.
+    Several concatenated tars are read as one, as with ``tar --ignore-zeros``. A link stands for the file that it leads
+    to, if that is in the archive. Folders and links to folders are not members.
 
     Attributes:
         files: name -> member, in the order of the archive.
@@ -63,7 +63,7 @@ class TarMembers:
         self.notes = repeated([name for name, _ in found])
         linked = len(names) - len(found)
         if linked:
-            self.notes += (f"{linked:,} links to folders of the archive are not followed",)
+            self.notes += (f"{linked:,} links to folders in the archive are not followed",)
         unique = numbered([name for name, _ in found])
         self.files = {name: member for name, (_, member) in zip(unique, found, strict=True)}
 
@@ -90,7 +90,8 @@ class TarMembers:
 
 
 def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
-    """Add all members of a file of one tar or more; returns why it ends early. A folder has an empty name and is its link."""
+    """Add all members of a file that contains one or more tars; returns why it ends prematurely. A folder has an empty
+    name and its path as its link."""
     end = os.fstat(file.fileno()).st_size
     start = 0
     while True:
@@ -100,7 +101,7 @@ def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
                 while (one := archive.next()) is not None:
                     name = shown(one.name)
                     if one.isfile() and one.offset_data + one.size > end:
-                        return f"it is cut short in '{name}'"
+                        return f"it is truncated in '{name}'"
                     found.append(("", Member(link=name)) if one.isdir() else (name, _member(one)))
                     archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 stopped = archive.offset
@@ -110,7 +111,9 @@ def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
         if following is None:
             return None
         if following == stopped:
-            return f"what is at byte {stopped:,} is no header of a tar: it is damaged, or something was appended to it"
+            return (
+                f"what is at byte {stopped:,} is not a tar header: the tar is damaged, or something was appended to it"
+            )
         start = following
 
 
@@ -120,14 +123,14 @@ def _member(one: tarfile.TarInfo) -> Member:
     if one.issym():
         return Member(link=posixpath.normpath(posixpath.join(posixpath.dirname(shown(one.name)), shown(one.linkname))))
     if one.issparse():
-        return Member(problem="a sparse file, which is not read; pack it without `--sparse`")
+        return Member(problem="a sparse file, which is not supported; pack it without `--sparse`")
     if not one.isfile():
-        return Member(problem="a device or pipe, no file")
+        return Member(problem="a device or pipe, not a file")
     return Member(one.offset_data, one.size)
 
 
 def _after_zeros(file: IO[bytes], start: int) -> int | None:
-    """Where the first block begins that is not all zeros; None if there is none."""
+    """Offset of the first block that is not all zeros; None if there is none."""
     file.seek(start)
     while chunk := file.read(CHUNK):
         if chunk.count(0) < len(chunk):
@@ -138,7 +141,7 @@ def _after_zeros(file: IO[bytes], start: int) -> int | None:
 
 
 def _resolved(found: list[tuple[str, Member]]) -> list[tuple[str, Member]]:
-    """The members with each link as the file that it leads to; without folders, and without links to them."""
+    """The members, with each link replaced by the file that it leads to; without folders and links to folders."""
     files = {posixpath.normpath(name): member for name, member in found if name}
     folders = {posixpath.normpath(member.link or "") for name, member in found if not name} | {"."}
     for name in files:
@@ -158,7 +161,7 @@ def _resolved(found: list[tuple[str, Member]]) -> list[tuple[str, Member]]:
 
 
 def _target(link: str, files: Mapping[str, Member], folders: set[str]) -> Member | str:
-    """The file that a link leads to; ``FOLDER``, or why it leads to none."""
+    """The file that a link leads to; ``FOLDER``, or the reason it leads to none."""
     name = link
     for _ in range(MOST_LINKS):
         if name in folders and name not in files:

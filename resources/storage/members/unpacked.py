@@ -1,9 +1,10 @@
-"""Compressed tars, unpacked once into the cache of objects, so that any member can be read without those before it.
+"""Compressed tars, decompressed once into the object cache, so that any member can be read without those before it.
 
-Belongs here: decompressing one stream into a file, within bounds. Does not belong here: what is in the tar (``tar.py``).
+Belongs here: decompressing one stream into a file, within limits. Does not belong here: the contents of the tar
+(``tar.py``).
 
-A stream can claim any size: unpacking stops at ``MOST_TIMES`` the bytes of the archive, at the size of the cache, and before the
-disk is full.
+A stream can expand to any size: decompression stops at ``MOST_TIMES`` the size of the archive, at the size of the
+cache, and before the disk is full.
 """
 
 import gzip
@@ -20,25 +21,26 @@ from resources.storage.members.reader import MemberError
 from resources.storage.objects import TEMPORARY_PREFIX, ObjectInfo, StorageError
 
 MOST_TIMES = 200
-"""A tar of images shrinks by a few per cent, one of blank bitmaps to a hundredth; gzip can shrink zeros a thousandfold."""
+"""A tar of images shrinks by a few per cent, one of blank bitmaps to a hundredth; gzip can compress zeros a
+thousandfold."""
 ALWAYS = 64 * 1024 * 1024
-"""Bytes that a small archive may unpack to, whatever the ratio."""
+"""Bytes that a small archive may expand to, whatever the ratio."""
 FREE = 512 * 1024 * 1024
-"""Bytes of the disk that stay free."""
+"""Bytes of disk space that are kept free."""
 CHUNK = 1024 * 1024
 
 
 def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> Path:
-    """The tar that is in a compressed one, as a file of this machine.
+    """The tar in a compressed archive, as a local file.
 
     Args:
-        info: the archive as it is now.
-        open_: opens it.
+        info: the archive's current state.
+        open_: opens the archive.
         cache: where the file is kept; open it soon.
 
     Raises:
-        MemberError: it is broken, or unpacks to too much.
-        StorageError: it cannot be read, or the cache not be written.
+        MemberError: it is damaged, or expands to too much.
+        StorageError: it cannot be read, or the cache cannot be written.
     """
     version = info.etag or f"{info.size}/{info.mtime!r}"
     entry = ObjectInfo(f"{info.uri}!/unpacked.tar", 0, 0.0, version)
@@ -57,7 +59,7 @@ def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> 
 
 
 def _decoder(uri: str, source: IO[bytes]) -> IO[bytes]:
-    """What is in a stream. Arrow refuses a Zstandard frame that asks for more memory than ``zstd -d`` gives it."""
+    """The decompressed stream. Arrow refuses a Zstandard frame that needs more memory than ``zstd -d`` allows."""
     if uri.lower().endswith("gz"):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=source))
     import pyarrow as pa
@@ -73,16 +75,18 @@ def _copy(stream: IO[bytes], target: IO[bytes], packed: int, cache: Cache) -> in
         try:
             chunk = stream.read(CHUNK)
         except (OSError, EOFError, zlib.error) as error:
-            raise MemberError(f"it cannot be unpacked after {written:,} bytes: {error}") from error
+            raise MemberError(f"decompression failed after {written:,} bytes: {error}") from error
         if not chunk:
             return written
         written += len(chunk)
         if written > most:
-            raise MemberError(f"it unpacks to more than {MOST_TIMES} times its size, as a decompression bomb does")
+            raise MemberError(f"it expands to more than {MOST_TIMES} times its size, like a decompression bomb")
         if written > cache.most_bytes:
             raise StorageError(
-                f"it unpacks to more than the cache of {cache.most_bytes:,} bytes takes; raise AROT_CACHE_GB"
+                f"it expands to more than the cache size of {cache.most_bytes:,} bytes; raise AROT_CACHE_GB"
             )
         if shutil.disk_usage(cache.folder).free < FREE:
-            raise StorageError(f"there is no room to unpack it in '{cache.folder}'; free some space, or set AROT_CACHE")
+            raise StorageError(
+                f"there is no space to decompress it in '{cache.folder}'; free some space, or set AROT_CACHE"
+            )
         target.write(chunk)

@@ -1,9 +1,9 @@
-"""The files in a zip: its directory, and the bytes of one member at a time.
+"""Files in a zip: its directory, and the bytes of one member at a time.
 
-Belongs here: reading one zip by ranges, on whatever scheme it is. Does not belong here: where it is (``backend.py``).
+Belongs here: reading one zip by byte ranges, on any scheme. Does not belong here: where it is (``backend.py``).
 
-Only the directory at the end and the members that are asked for come here. What a header claims of a size is never trusted: no
-more is unpacked than it says, nor more than ``MEMBER_BYTES``.
+Only the directory at the end and the requested members are fetched. Sizes claimed by headers are never trusted: no more
+is decompressed than the header says, nor more than ``MEMBER_BYTES``.
 """
 
 import bz2
@@ -25,11 +25,11 @@ ENCRYPTED = 1
 HEADER = struct.Struct("<4s5H3L2H")
 MAGIC = b"PK\3\4"
 SPARE = 512
-"""Bytes that are asked for beside the member: its header and name come before it, and how long they are only they tell."""
+"""Extra bytes requested with each member: its data follows a header and a name whose lengths only the header gives."""
 LONGEST_LINK = 4096
 MOST_LINKS = 40
 HOUSEKEEPING = "__MACOSX/"
-"""What macOS adds to each file; it is none of the user's."""
+"""Files that macOS adds for each file; they are not the user's."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Member:
 
     Attributes:
         offset: of its header.
-        packed, size: bytes, packed and unpacked.
-        method: of compression.
-        crc: checksum of the bytes.
+        packed, size: bytes, compressed and uncompressed.
+        method: the compression method.
+        crc: checksum of the uncompressed bytes.
         problem: why it cannot be read.
     """
 
@@ -53,14 +53,14 @@ class Member:
 
 
 class ZipMembers:
-    """A zip that is open, see ``Reader``. A link is the file that it leads to, if that is in the archive.
+    """An open zip, see ``Reader``. A link stands for the file that it leads to, if that is in the archive.
 
     Args:
-        file: seekable, for the directory; closed when it was read.
-        read: gives the bytes from a start to an end (not included) of the zip; safe in threads.
+        file: seekable, for the directory; closed once that is read.
+        read: returns the bytes of the zip from a start to an end (exclusive); thread-safe.
 
     Raises:
-        zipfile.BadZipFile, ValueError, OSError: it is no zip, or its directory is damaged.
+        zipfile.BadZipFile, ValueError, OSError: it is not a zip, or its directory is damaged.
     """
 
     problem: str | None = None
@@ -99,18 +99,18 @@ class ZipMembers:
         *_, name, extra = HEADER.unpack_from(data)
         begin = HEADER.size + name + extra
         packed = data[begin : begin + member.packed]
-        if len(packed) < member.packed:  # a header longer than is usual
+        if len(packed) < member.packed:  # an unusually long header
             packed = self._read(member.offset + begin, member.offset + begin + member.packed)
         try:
             found = _unpack(packed, member)
         except (zlib.error, OSError, ValueError, EOFError) as error:
-            raise MemberError(f"it cannot be unpacked: {error}") from error
+            raise MemberError(f"decompression failed: {error}") from error
         if len(found) != member.size or zlib.crc32(found) != member.crc:
-            raise MemberError("its bytes are not those that the zip's directory tells of: it is damaged")
+            raise MemberError("its bytes do not match the checksum in the zip's directory: it is damaged")
         return found
 
     def _follow(self, links: list[str], folders: set[str]) -> None:
-        """Put the file that it leads to in place of each link."""
+        """Replace each link by the file that it leads to."""
         leads: dict[str, str] = {}
         for name in links:
             member = self.files[name]
@@ -130,7 +130,7 @@ class ZipMembers:
                 self.files[name] = found
             elif there in folders or any(n.startswith(f"{there}/") for n in self.files):
                 del self.files[name]
-                self.notes += (f"'{name}' is a link to a folder of the archive, and not followed",)
+                self.notes += (f"'{name}' is a link to a folder in the archive, which is not followed",)
             else:
                 self.files[name] = replace(
                     self.files[name], problem=f"a link to '{target}', which is not in the archive"
@@ -138,7 +138,7 @@ class ZipMembers:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """The name with slashes: tools for Windows write backslashes against the rules."""
+    """The name with forward slashes: some Windows tools write backslashes, against the specification."""
     return shown(info.filename if "/" in info.filename else info.filename.replace("\\", "/"))
 
 
@@ -148,14 +148,14 @@ def _member(info: zipfile.ZipInfo) -> Member:
         problem = "it is encrypted; unpack the zip with its password"
     elif info.compress_type not in METHODS:
         name = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))  # type: ignore[attr-defined]
-        problem = f"its compression '{name}' is not read; pack the zip anew"
+        problem = f"its compression '{name}' is not supported; create the zip again with deflate"
     elif info.file_size > MEMBER_BYTES:
-        problem = f"it unpacks to {info.file_size:,} bytes, more than {MEMBER_BYTES:,}"
+        problem = f"it expands to {info.file_size:,} bytes, more than {MEMBER_BYTES:,}"
     return Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, problem)
 
 
 def _unpack(packed: bytes, member: Member) -> bytes:
-    """At most one byte more than the directory tells of, which is then seen to be wrong."""
+    """At most one byte more than the directory claims, which is enough to detect a wrong claim."""
     most = member.size + 1
     if member.method == zipfile.ZIP_STORED:
         return packed

@@ -1,1 +1,1 @@
-"""Amazon S3 and whatever speaks its protocol: the backend of ``s3://``."""
+"""Amazon S3 and compatible servers: the backend of ``s3://``."""

@@ -1,10 +1,10 @@
-"""Amazon S3 and servers that speak its protocol.
+"""Amazon S3 and compatible servers.
 
-Belongs here: the objects of a bucket as ``Backend`` wants them. Does not belong here: credentials (``s3_settings.py``),
-signing and repeating (``s3_requests.py``), large objects in parts (``s3_parts.py``), the errors' words (``s3_errors.py``).
+Belongs here: the objects of a bucket, through ``Backend``. Does not belong here: credentials (``settings.py``), signing
+and retrying (``requests.py``), large objects in parts (``parts.py``), the wording of errors (``errors.py``).
 
-A URI is ``s3://bucket/key``, the key as it is: nothing is unquoted, ``?`` and ``#`` belong to it. What ends with ``/`` is a
-folder's marker and no object.
+A URI is ``s3://bucket/key`` with the literal key: nothing is unquoted, ``?`` and ``#`` are part of it. A key that ends
+with ``/`` is a folder marker and not an object.
 """
 
 import hashlib
@@ -38,17 +38,17 @@ from resources.storage.s3.requests import S3Error, S3Requests, S3Response
 from resources.storage.s3.settings import S3Session, S3Settings
 
 PAGE = 1000
-"""Objects that S3 lists at a time, at most."""
+"""The maximum number of objects that S3 lists per request."""
 BUFFER_BYTES = 1024 * 1024
 
 
 class Page(NamedTuple):
-    """A part of a listing.
+    """A page of a listing.
 
     Attributes:
-        objects: those of this page, without markers of folders.
-        folders: names of folders, when a delimiter was given, without the slash at their end.
-        token: what the next page is asked for with, None after the last.
+        objects: those of this page, without folder markers.
+        folders: names of folders, if a delimiter was given, without the trailing slash.
+        token: requests the next page; None after the last.
     """
 
     objects: ObjectColumns
@@ -60,11 +60,11 @@ def split(uri: str) -> tuple[str, str]:
     """Bucket and key.
 
     Raises:
-        StorageError: there is no bucket in it.
+        StorageError: it has no bucket.
     """
     bucket, _, key = uri.split("://", 1)[1].partition("/")
     if not bucket:
-        raise StorageError(f"'{uri}' names no bucket; write s3://bucket/key", kind="not_found")
+        raise StorageError(f"'{uri}' does not name a bucket; write s3://bucket/key", kind="not_found")
     return bucket, key
 
 
@@ -72,7 +72,7 @@ class S3Backend(Backend):
     """See ``Backend``.
 
     Args:
-        settings: where S3 is and who asks.
+        settings: the server and the credentials.
     """
 
     scheme = "s3"
@@ -84,7 +84,7 @@ class S3Backend(Backend):
 
     @property
     def requests(self) -> S3Requests:
-        """The connection, made at the first use."""
+        """The connection, created on first use."""
         if self._made is None:
             with self._lock:
                 if self._made is None:
@@ -92,7 +92,8 @@ class S3Backend(Backend):
         return self._made
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
-        """See ``Backend``; one request for a thousand objects, the next one under way while these are worked on."""
+        """See ``Backend``; one request per thousand objects, with the next one in progress while these are
+        processed."""
         bucket, key = split(root)
         prefix = f"{key.rstrip('/')}/" if key else ""
         found = False
@@ -107,15 +108,15 @@ class S3Backend(Backend):
                     raise
                 if not self._is_folder(root, bucket, prefix):
                     raise StorageError(
-                        f"cannot list '{root}': there is no object there or below it; check the spelling; keys mind upper "
-                        "and lower case",
+                        f"cannot list '{root}': there is no object there or below it; check the spelling; keys are "
+                        "case-sensitive",
                         kind="not_found",
                     ) from None
                 return
             yield ObjectColumns.of([one])
 
     def ls_after(self, root: str, after: str) -> Iterator[ObjectColumns]:
-        """Objects below a root whose key comes behind that of the URI ``after``, in the order of their keys' bytes."""
+        """Objects below a root whose key sorts after that of the URI ``after``, in byte order of the keys."""
         bucket, key = split(root)
         query = {"prefix": f"{key.rstrip('/')}/" if key else ""}
         if after:
@@ -172,17 +173,17 @@ class S3Backend(Backend):
         answer = self.requests.get(
             bucket, key, headers=headers, uri=uri, action="read", expected=(200, 206, 416) if headers else (200,)
         )
-        if answer.status == 416:  # a range behind the end is empty, as it is in a local file
+        if answer.status == 416:  # a range beyond the end is empty, as for a local file
             return b""
         return answer.body[start:end] if headers and answer.status == 200 else answer.body
 
     def open(self, uri: str) -> IO[bytes]:
-        """See ``Backend``; what is read belongs to one version of the object, or fails."""
+        """See ``Backend``; everything read belongs to one version of the object, otherwise reading fails."""
         bucket, key = split(uri)
         return io.BufferedReader(S3Reader(self.requests, uri, bucket, key), BUFFER_BYTES)
 
     def write(self, uri: str, data: bytes, create_only: bool = False) -> None:
-        """See ``Backend``. ``create_only`` is kept by the server, see ``s3_conditions.create``."""
+        """See ``Backend``. ``create_only`` is enforced by the server, see ``conditions.create``."""
         bucket, key = split(uri)
         if len(data) > PART_BYTES * 4:
             upload_parts(self.requests, uri, bucket, key, len(data), from_bytes(data), create_only)
@@ -196,11 +197,11 @@ class S3Backend(Backend):
             if refused.status != 412:
                 raise
             etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            if not (refused.repeated and self.stat(uri).etag == etag):  # it may be ours: its answer was lost
+            if not (refused.repeated and self.stat(uri).etag == etag):  # it may be ours: the response was lost
                 raise there_already(uri) from None
 
     def replace(self, uri: str, data: bytes, version: str) -> None:
-        """See ``Backend``; kept by the server, see ``s3_conditions.replace``."""
+        """See ``Backend``; enforced by the server, see ``conditions.replace``."""
         bucket, key = split(uri)
         try:
             replace(self.requests, uri, bucket, key, version, data)
@@ -208,7 +209,7 @@ class S3Backend(Backend):
             if refused.status not in (404, 412):
                 raise
             ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            if not (refused.repeated and self.stat(uri).etag == ours):  # it may be ours: its answer was lost
+            if not (refused.repeated and self.stat(uri).etag == ours):  # it may be ours: the response was lost
                 raise replaced(uri) from None
 
     def delete(self, uri: str) -> None:
@@ -221,11 +222,11 @@ class S3Backend(Backend):
                 raise
 
     def content_tag(self, info: ObjectInfo) -> str | None:
-        """See ``Backend``; the etag of what was put in parts tells nothing of another object."""
+        """See ``Backend``; the etag of a multipart upload says nothing about other objects."""
         return f"md5:{info.etag}" if info.etag and "-" not in info.etag else None
 
     def copy(self, source: str, target: str, known: ObjectInfo | None = None) -> int:
-        """See ``Backend``; no byte comes here."""
+        """See ``Backend``; on the server, so no data is transferred to this machine."""
         bucket, key = split(target)
         size = (known or self.stat(source)).size
         place = dict(zip(("Bucket", "Key"), split(source), strict=True))
@@ -236,7 +237,7 @@ class S3Backend(Backend):
         return size
 
     def upload(self, path: Path, uri: str) -> int:
-        """See ``Backend``; large files in parts."""
+        """See ``Backend``; large files as multipart uploads."""
         try:
             size = path.stat().st_size
         except OSError as error:
@@ -247,7 +248,7 @@ class S3Backend(Backend):
         return size
 
     def download(self, uri: str, path: Path, known: ObjectInfo | None = None, exact: bool = False) -> int:
-        """See ``Backend``; large objects in parts side by side. All of it is one version, which the etag names."""
+        """See ``Backend``; large objects in concurrent parts. All of it is one version, identified by the etag."""
         etag = known.etag if exact and known is not None else None
         if exact and not etag:
             return super().download(uri, path, known, exact)
@@ -256,12 +257,12 @@ class S3Backend(Backend):
         return download_parts(S3Reader(self.requests, uri, *split(uri), etag or ""), path)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
-        """See ``Backend``; uploads that nobody ended, none where giving them up is not allowed."""
+        """See ``Backend``; removes incomplete uploads, or none where aborting them is not allowed."""
         bucket, key = split(root)
         try:
             return abort_old(self.requests, root, bucket, f"{key.rstrip('/')}/" if key else "", older_than_seconds)
         except S3Error as refused:
-            if refused.kind != "denied" and refused.status != 501:  # a right of its own, which readers need not have
+            if refused.kind != "denied" and refused.status != 501:  # a separate permission, which readers may lack
                 raise
             return 0
 
@@ -291,17 +292,17 @@ class S3Backend(Backend):
             return parse_page(answer.body, f"s3://{bucket}/", "max-keys" in query)
         except (ElementTree.ParseError, KeyError, ValueError) as error:
             raise StorageError(
-                f"cannot list '{uri}': the answer is no listing of S3 ({type(error).__name__}); check AWS_ENDPOINT_URL_S3"
+                f"cannot list '{uri}': the response is not an S3 listing ({type(error).__name__}); check AWS_ENDPOINT_URL_S3"
             ) from error
 
 
 def parse_page(body: bytes, root: str, folders_are_objects: bool = False) -> Page:
-    """A page of ``ListObjectsV2`` (XML, keys quoted as in a URL).
+    """Parse a page of ``ListObjectsV2`` (XML, with URL-encoded keys).
 
     Args:
-        body: the answer.
+        body: of the response.
         root: ``s3://bucket/``.
-        folders_are_objects: show a marker of a folder among ``folders``.
+        folders_are_objects: include folder markers in ``folders``.
     """
     uris: list[str] = []
     sizes: list[int] = []
@@ -332,7 +333,7 @@ def parse_page(body: bytes, root: str, folders_are_objects: bool = False) -> Pag
 
 
 def info_of(uri: str, answer: S3Response) -> ObjectInfo:
-    """What the headers of an answer tell of an object."""
+    """The object that the headers of a response describe."""
     changed = answer.headers.get("last-modified")
     return ObjectInfo(
         uri,

@@ -1,7 +1,7 @@
-"""Requests of S3 that hold under a condition only: create what is not there, read or replace what did not change.
+"""Conditional requests to S3: create what does not exist, read or replace what has not changed.
 
-Belongs here: these, also on servers that do not know conditions (they answer 501). Does not belong here: sending and
-repeating (``s3_requests.py``).
+Belongs here: these requests, also on servers that do not support conditions (which respond 501). Does not belong here:
+sending and retrying (``requests.py``).
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,21 @@ NOT_IMPLEMENTED = 501
 
 
 def create(requests: "S3Requests", operation: str, uri: str, bucket: str, key: str, **arguments: Any) -> None:
-    """A write that replaces nothing, kept by the server: of two writers one gets an error.
+    """A write that replaces nothing, enforced by the server: of two writers, one gets an error.
 
-    A server without conditional writes is looked at first. There, of two writers at the same moment the last one wins.
+    On a server without conditional writes, a check comes first; if two processes write at the same moment, the last one
+    wins.
 
     Args:
         requests: the connection.
         operation: of boto3, which writes the object.
-        uri: of the object, for errors.
-        bucket, key: where.
-        arguments: more of the operation.
+        uri: of the object, for error messages.
+        bucket, key: of the object.
+        arguments: further arguments of the operation.
 
     Raises:
-        S3Error: the server's answer is an error; 412 if something is there, which may be from an earlier try.
-        StorageError: not reachable; of a server without conditional writes also that something is there.
+        S3Error: the server responds with an error; 412 if the object exists, possibly from an earlier attempt.
+        StorageError: not reachable; on a server without conditional writes, also that the object exists.
     """
     from resources.storage.s3.requests import S3Error
 
@@ -46,20 +47,20 @@ def create(requests: "S3Requests", operation: str, uri: str, bucket: str, key: s
 
 
 def replace(requests: "S3Requests", uri: str, bucket: str, key: str, etag: str, data: bytes) -> None:
-    """A write in place of one version, kept by the server. One without conditional writes is looked at first.
+    """Replace one version, enforced by the server. On a server without conditional writes, a check comes first;
 
-    There, of two writers at the same moment the last one wins.
+    if two processes write at the same moment, the last one wins.
 
     Args:
         requests: the connection.
-        uri: of the object, for errors.
-        bucket, key: where.
+        uri: of the object, for error messages.
+        bucket, key: of the object.
         etag: of the version that may be replaced, without quotes.
         data: the new bytes.
 
     Raises:
-        S3Error: the server's answer is an error; 412 or 404 if the version is not there any more.
-        StorageError: not reachable; ``changed`` if such a server has another version.
+        S3Error: the server responds with an error; 412 or 404 if the version no longer exists.
+        StorageError: not reachable; ``changed`` if a server without conditional writes has another version.
     """
     from resources.storage.s3.requests import S3Error
 
@@ -83,15 +84,16 @@ def read_version(
     headers: Mapping[str, str],
     expected: tuple[int, ...],
 ) -> "S3Response":
-    """GET an object, or a part of it, if it still is one version; a server without conditions tells which one it sent.
+    """GET an object, or a part of it, if it is still the given version; a server without conditions says which one it
+    sent.
 
     Args:
         requests: the connection.
-        uri: of the object, for errors.
-        bucket, key: where.
+        uri: of the object, for error messages.
+        bucket, key: of the object.
         etag: of the version, without quotes; empty for any.
-        headers: more of the request.
-        expected: statuses that are answers.
+        headers: further headers of the request.
+        expected: statuses that are not errors.
 
     Raises:
         StorageError: not reachable; ``changed`` if it is another version.
@@ -109,7 +111,7 @@ def read_version(
 
 
 def etag_of(requests: "S3Requests", uri: str, bucket: str, key: str) -> str:
-    """The etag of what is there; empty without, and where that cannot be told."""
+    """The etag of the current object; empty if there is none, or if it cannot be determined."""
     with suppress(StorageError):
         answer = requests.get(bucket, key, uri=uri, action="look up", method="HEAD", expected=(200,))
         return answer.headers.get("etag", "").strip('"')

@@ -1,7 +1,7 @@
-"""Large objects of S3, in parts that travel side by side; the object appears when all are there.
+"""Large S3 objects, transferred in concurrent parts; the object appears when all parts are complete.
 
-Belongs here: multipart uploads and copies. A part that fails is sent again; an upload that fails is given up as a whole, and
-what a killed process left is invisible until ``abort_old`` removes it.
+Belongs here: multipart uploads and copies, downloads in parts. A failed part is sent again; a failed upload is aborted
+as a whole, and what a killed process leaves is invisible until ``abort_old`` removes it.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ MOST_PARTS = 10_000
 """S3's own limit."""
 COPIED_PART_BYTES = 512 * 1024 * 1024
 THREADS = 4
-"""Parts under way at a time; each is held in memory."""
+"""Parts in progress at a time; each is held in memory."""
 
 ReadPart = Callable[[int, int], bytes]
-"""(first byte, byte behind the last) -> the bytes."""
+"""(first byte, byte after the last) -> the bytes."""
 
 
 def from_bytes(data: bytes) -> ReadPart:
-    """Parts of what is in memory."""
+    """Parts of bytes in memory."""
     return lambda start, end: data[start:end]
 
 
@@ -46,7 +46,7 @@ def from_file(path: Path) -> ReadPart:
         except OSError as error:
             raise explain(str(path), "read", error) from error
         if len(data) != end - start:
-            raise StorageError(f"cannot read '{path}': it became shorter meanwhile; start again", kind="changed")
+            raise StorageError(f"cannot read '{path}': it became shorter in the meantime; run it again", kind="changed")
         return data
 
     return read
@@ -61,18 +61,18 @@ def upload_parts(
     read: ReadPart,
     create_only: bool = False,
 ) -> None:
-    """Put an object in parts.
+    """Upload an object in parts.
 
     Args:
         requests: the connection.
-        uri: of the object, for errors.
-        bucket, key: where.
-        size: bytes.
-        read: gives any part; called in threads.
+        uri: of the object, for error messages.
+        bucket, key: of the object.
+        size: in bytes.
+        read: returns any part; called in threads.
         create_only: fail if something is there already.
 
     Raises:
-        StorageError: refused, not reachable, or it is there already.
+        StorageError: refused, not reachable, or the object exists.
     """
 
     def send(upload: str, number: int, start: int, end: int) -> tuple[str, bytes]:
@@ -89,7 +89,7 @@ def copy_parts(requests: "S3Requests", uri: str, bucket: str, key: str, size: in
     """Copy a large object within the server.
 
     Args:
-        requests, uri, bucket, key, size: as in ``upload_parts``.
+        requests, uri, bucket, key, size: see ``upload_parts``.
         source: ``Bucket`` and ``Key``.
     """
 
@@ -112,10 +112,10 @@ def copy_parts(requests: "S3Requests", uri: str, bucket: str, key: str, size: in
 
 
 def download_parts(reader: "S3Reader", path: Path) -> int:
-    """Bring an object into a file, in parts of one version; returns its bytes.
+    """Download an object into a file, in parts of one version; returns its size in bytes.
 
     Raises:
-        StorageError: not reachable, or the object changed meanwhile.
+        StorageError: not reachable, or the object changed in the meantime.
         OSError: the file cannot be written.
     """
     size = reader.size
@@ -135,7 +135,7 @@ def download_parts(reader: "S3Reader", path: Path) -> int:
 
 
 def abort_old(requests: "S3Requests", uri: str, bucket: str, prefix: str, older_than_seconds: float) -> int:
-    """Give up uploads below a prefix that began so long ago; returns how many.
+    """Abort uploads below a prefix that are at least this old; returns the number.
 
     Raises:
         StorageError: refused, or not reachable.
@@ -183,7 +183,7 @@ def _in_parts(
             requests.call("complete_multipart_upload", uri, "write", Bucket=bucket, Key=key, **told)
     except S3Error as refused:
         if refused.repeated and etag_of(requests, uri, bucket, key) == f"{whole}-{len(parts)}":
-            return  # an earlier try completed it, and its answer was lost
+            return  # an earlier attempt completed it, and its response was lost
         _abort(requests, uri, bucket, key, upload)
         if refused.status == 412:
             raise there_already(uri) from None
@@ -195,5 +195,5 @@ def _in_parts(
 
 
 def _abort(requests: "S3Requests", uri: str, bucket: str, key: str, upload: str) -> None:
-    with suppress(StorageError):  # the first error is the one to tell; what stays is invisible and removed later
-        requests.call("abort_multipart_upload", uri, "give up", Bucket=bucket, Key=key, UploadId=upload)
+    with suppress(StorageError):  # the first error is the one to report; leftovers are invisible and removed later
+        requests.call("abort_multipart_upload", uri, "abort the upload of", Bucket=bucket, Key=key, UploadId=upload)

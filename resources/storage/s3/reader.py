@@ -1,7 +1,7 @@
-"""A file over an object of S3: seeks without moving a byte, reads by ranges, all of one version.
+"""A file object over an S3 object: seeking transfers nothing, reading uses ranges, all of one version.
 
-Belongs here: the reader. The first request brings the object's end, its size and its etag at once: Parquet and zip keep
-their index there, and a small object is whole.
+Belongs here: the reader. The first request fetches the end of the object together with its size and etag: Parquet and
+zip keep their index there, and a small object is complete.
 """
 
 from typing import TYPE_CHECKING
@@ -16,16 +16,16 @@ TAIL_BYTES = 128 * 1024
 
 
 class S3Reader(RangeReader):
-    """See the module. Not safe in threads but for ``read_range``.
+    """See the module. Not thread-safe except for ``read_range``.
 
     Attributes:
-        size: bytes of the object.
+        size: the object's size in bytes.
 
     Args:
         requests: the connection.
-        uri: of the object, for errors.
-        bucket, key: where it is.
-        etag: of the version that is wanted, without quotes; empty for the one that is there.
+        uri: of the object, for error messages.
+        bucket, key: of the object.
+        etag: of the version wanted, without quotes; empty for the current one.
 
     Raises:
         StorageError: it cannot be read; while reading, also that it changed since it was opened.
@@ -41,7 +41,7 @@ class S3Reader(RangeReader):
         super().__init__(self.read_range, int(total) if answer.status == 206 and total.isdecimal() else len(self._tail))
 
     def read_range(self, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` (not included), both within the object; safe in threads."""
+        """Bytes ``start`` to ``end`` (exclusive), both within the object; thread-safe."""
         tail = self.size - len(self._tail)
         if start >= tail:
             return self._tail[start - tail : end - tail]

@@ -1,11 +1,11 @@
-"""Signed GET and HEAD requests, straight to the connection: what is done a million times.
+"""Signed GET and HEAD requests, sent directly: the requests that are made a million times.
 
-Belongs here: sending, repeating. Does not belong here: what is asked for (``backend.py``).
+Belongs here: sending, retrying. Does not belong here: what is requested (``backend.py``).
 
-A request through boto3 costs about a millisecond of Python before a byte moves. Reading and listing spare more than half of it
-here: boto3 is asked once for each bucket where it is and for which region requests are signed, and botocore's signer signs them
-(see ``bench/RESULTS.md``: a signer of our own would spare another sixth, which is nothing beside one decoded picture). What is no
-plain answer (a redirect to another region) goes back to boto3.
+A request through boto3 costs about a millisecond of Python before a byte is transferred. Reading and listing avoid more
+than half of it here: boto3 is asked once per bucket for its endpoint and region, and botocore's signer signs the
+requests (see ``bench/RESULTS.md``: our own signer would save another sixth, which is nothing next to one decoded
+image). Responses that are not plain answers (redirects to another region) are left to boto3.
 """
 
 import re
@@ -34,16 +34,17 @@ SAFE = "-._~/"
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 8.0
 HOPELESS_ATTEMPTS = 6
-"""Tries where nobody listens: a server that restarts is back within them, a wrong address is told after some seconds."""
+"""Attempts when no server is listening: a restarting server is back within them, a wrong address is reported after a
+few seconds."""
 
 
 class BucketEndpoint(NamedTuple):
-    """Where a bucket is.
+    """The endpoint of a bucket.
 
     Attributes:
         origin: ``https://host:port``.
-        path: what stands before ``/key``.
-        region: what requests are signed for; None when they are not signed.
+        path: the part before ``/key``.
+        region: that requests are signed for; None if they are not signed.
     """
 
     origin: str
@@ -52,7 +53,7 @@ class BucketEndpoint(NamedTuple):
 
 
 class S3Response(NamedTuple):
-    """Status, headers and the whole body."""
+    """Status, headers and the whole body of a response."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,11 +61,11 @@ class S3Response(NamedTuple):
 
 
 class S3Requests:
-    """Requests of one session; safe in threads.
+    """Requests of one session; thread-safe.
 
     Attributes:
-        session: whose requests these are.
-        endpoint: ``scheme://host:port`` of the server, without anything secret.
+        session: the session that signs them.
+        endpoint: ``scheme://host:port`` of the server, without any secret.
     """
 
     def __init__(self, session: S3Session) -> None:
@@ -95,19 +96,19 @@ class S3Requests:
         method: str = "GET",
         expected: tuple[int, ...] = (200, 206),
     ) -> S3Response:
-        """Ask for an object, or with an empty key for the bucket; repeats what may succeed when repeated.
+        """Request an object, or with an empty key the bucket; retries what may succeed on another attempt.
 
         Args:
-            bucket: its name.
-            key: the object.
-            query: parameters.
-            headers: more headers.
-            uri, action: for errors.
+            bucket: the bucket's name.
+            key: the object's key.
+            query: the parameters.
+            headers: further headers.
+            uri, action: for error messages.
             method: ``GET`` or ``HEAD``.
-            expected: statuses that are answers; any other is an error.
+            expected: statuses that are not errors.
 
         Raises:
-            StorageError: refused, or not reachable after all tries.
+            StorageError: refused, or not reachable after all attempts.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -132,7 +133,7 @@ class S3Requests:
                 target = _target(place, key)
                 continue
             code = _code(answer.body)
-            if method == "HEAD" and answer.status == 403:  # it has no body, so it does not say what is wrong; GET does
+            if method == "HEAD" and answer.status == 403:  # it has no body to say what is wrong; GET does
                 with suppress(BotoCoreError, OSError):
                     code = _code(self._send("GET", place, target, parameters, {"range": "bytes=0-0"}).body)
             passing = answer.status in REPEATED or code in REPEATED_CODES
@@ -140,11 +141,11 @@ class S3Requests:
                 raise error_of_code(uri, action, code, answer.status)
 
     def call(self, operation: str, uri: str, action: str, **arguments: Any) -> dict[str, Any]:
-        """Any other operation, by boto3, repeated like the others.
+        """Any other operation, through boto3, retried like the others.
 
         Raises:
-            S3Error: the server's answer is an error.
-            StorageError: not reachable after all tries.
+            S3Error: the server responds with an error.
+            StorageError: not reachable after all attempts.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -159,14 +160,14 @@ class S3Requests:
                 if (status not in REPEATED and code not in REPEATED_CODES) or not retry.again():
                     raise S3Error(error_of_code(uri, action, code, status), code, status, repeated) from None
             except NoCredentialsError:
-                self.session.access()  # tells what to do
+                self.session.access()  # raises an error with a remedy
                 raise
             except (BotoCoreError, OSError) as error:
                 if not retry.again(HOPELESS_ATTEMPTS if _hopeless(error) else None):
                     raise error_of_connection(uri, action, error, self.endpoint) from error
 
     def presigned(self, bucket: str, key: str, seconds: int) -> str:
-        """An address with which anybody may GET an object for so many seconds."""
+        """A URL with which anybody may GET an object for this many seconds."""
         self.session.access()
         url: str = self._client.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
@@ -183,14 +184,14 @@ class S3Requests:
         access = self.session.access() if place.region is not None else None
         if access is not None:
             S3SigV4Auth(access, "s3", place.region).add_auth(request)
-        # not signed: servers and proxies rewrite such headers (Google's S3 interface the encodings)
+        # not signed: servers and proxies rewrite such headers (Google's S3 interface rewrites encodings)
         for name, value in {**headers, "User-Agent": "arot", "Accept-Encoding": "identity"}.items():
             request.headers[name] = value
         answer = self._http.send(request.prepare())
         told = {k.lower(): v for k, v in answer.headers.items()}
         length = told.get("content-length", "")
         if method != "HEAD" and length.isdecimal() and len(answer.content) != int(length):
-            raise ConnectionError(f"Connection broken: {len(answer.content)} of {length} bytes came")
+            raise ConnectionError(f"Connection broken: {len(answer.content)} of {length} bytes arrived")
         return S3Response(answer.status_code, told, answer.content)
 
     def _place(self, bucket: str, uri: str, action: str) -> BucketEndpoint:
@@ -203,7 +204,7 @@ class S3Requests:
     def _ask_place(self, bucket: str, uri: str, action: str) -> BucketEndpoint:
         from botocore.exceptions import BotoCoreError
 
-        self.session.access()  # an error of ours if there are none
+        self.session.access()  # raises our own error if there are none
         try:
             url = self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
         except BotoCoreError as error:
@@ -218,24 +219,24 @@ class S3Requests:
         )
 
     def _moved(self, bucket: str) -> bool:
-        """Let boto3 look where a bucket is; whether it is elsewhere than was thought."""
+        """Let boto3 find out where a bucket is; returns whether that differs from what was known."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         before = self._places.pop(bucket, None)
         try:
-            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)  # follows a redirect and remembers it
+            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)  # follows a redirect and remembers the region
         except (ClientError, BotoCoreError):
             return False
         return self._place(bucket, f"s3://{bucket}", "find") != before
 
 
 class S3Error(StorageError):
-    """An answer of the server that is an error.
+    """An error response of the server.
 
     Attributes:
-        code: S3's word for it.
-        status: of HTTP.
-        repeated: an earlier try may have been done without our seeing its answer.
+        code: S3's error code.
+        status: the HTTP status.
+        repeated: whether an earlier attempt may have succeeded without us receiving its response.
     """
 
     def __init__(self, told: StorageError, code: str, status: int, repeated: bool) -> None:
@@ -246,12 +247,12 @@ class S3Error(StorageError):
 
 
 def _target(place: BucketEndpoint, key: str) -> str:
-    """The path of a request, quoted; that of the bucket with an empty key."""
+    """The quoted path of a request; that of the bucket for an empty key."""
     return place.path + quote(f"/{key}", safe=SAFE) if key else place.path or "/"
 
 
 def _hopeless(error: Exception) -> bool:
-    """Whether more tries hardly help: no such host, nobody listens, a certificate that is not trusted."""
+    """Whether further attempts will hardly help: no such host, no server listening, an untrusted certificate."""
     text = said_by(error)
     return any(sign in text for sign in HOPELESS)
 
@@ -262,6 +263,6 @@ def _code(body: bytes) -> str:
 
 
 def _origin(url: str) -> str:
-    """An address without a name, a password or a path."""
+    """A URL without user name, password and path."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"

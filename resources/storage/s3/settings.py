@@ -1,9 +1,10 @@
-"""How S3 is reached: endpoint, region, profile, credentials; the same for every client.
+"""How S3 is accessed: endpoint, region, profile, credentials; the same for every client.
 
-Belongs here: the settings, and the clients made of them (boto3, DuckDB). Does not belong here: any request (``s3.py``).
+Belongs here: the settings, and the clients created from them (boto3, DuckDB). Does not belong here: any request
+(``requests.py``).
 
-Credentials are found where AWS tools look for them: the environment, ``~/.aws``, the machine's role. They are never kept in
-a field of ours, so that no stored configuration can hold one.
+Credentials are found where AWS tools look for them: the environment, ``~/.aws``, the machine's role. They are never
+stored in a field of ours, so no stored configuration can contain them.
 """
 
 import os
@@ -17,15 +18,15 @@ ANONYMOUS_VARIABLE = "AROT_S3_ANONYMOUS"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DEFAULT_REGION = "us-east-1"
 ATTEMPTS = 10
-"""Tries of one request. With one request in five broken, one in ten million fails."""
+"""Attempts per request. If one request in five fails, one in ten million fails finally."""
 CONNECTIONS = 64
-"""Connections that a client keeps."""
+"""Connections that a client keeps open."""
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 
 
 class Credentials(NamedTuple):
-    """What a request is signed with. Its text shows no secret."""
+    """What requests are signed with. The text form shows no secret."""
 
     access_key: str
     secret_key: str
@@ -36,13 +37,14 @@ class Credentials(NamedTuple):
 
 
 class S3Settings(BaseModel):
-    """Where S3 is and who asks.
+    """The server and the credentials.
 
     Attributes:
-        endpoint: another server than Amazon's; empty for ``$AWS_ENDPOINT_URL_S3``, ``$AWS_ENDPOINT_URL`` or the profile.
+        endpoint: a server other than Amazon's; empty for ``$AWS_ENDPOINT_URL_S3``, ``$AWS_ENDPOINT_URL`` or the
+            profile.
         region: empty for ``$AWS_REGION``, ``$AWS_DEFAULT_REGION`` or the profile.
-        profile: a profile of ``~/.aws``; empty for ``$AWS_PROFILE``.
-        anonymous: sign nothing, for public buckets; also by ``AROT_S3_ANONYMOUS=1``.
+        profile: from ``~/.aws``; empty for ``$AWS_PROFILE``.
+        anonymous: do not sign requests, for public buckets; also set by ``AROT_S3_ANONYMOUS=1``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,21 +56,21 @@ class S3Settings(BaseModel):
 
     @property
     def unsigned(self) -> bool:
-        """Whether requests go without a signature."""
+        """Whether requests are unsigned."""
         said = os.environ.get(ANONYMOUS_VARIABLE, "").strip().lower()
         return self.anonymous or said in ("1", "true", "yes")
 
     @property
-    def asked_region(self) -> str | None:
+    def configured_region(self) -> str | None:
         """The region as set here or in the environment; None leaves it to the profile."""
         return self.region or next((os.environ[v] for v in REGION_VARIABLES if os.environ.get(v)), None)
 
 
 class S3Session:
-    """The settings at work: a boto3 session and its clients. Safe in threads.
+    """A boto3 session for the settings, and its clients. Thread-safe.
 
     Attributes:
-        settings: what it was made of.
+        settings: the settings.
 
     Raises:
         StorageError: there is no such profile.
@@ -81,13 +83,13 @@ class S3Session:
         self.settings = settings
         try:
             self._session = boto3.session.Session(
-                profile_name=settings.profile or None, region_name=settings.asked_region
+                profile_name=settings.profile or None, region_name=settings.configured_region
             )
         except BotoCoreError as error:
             raise StorageError(f"S3: {error}; check AWS_PROFILE and ~/.aws", kind="denied") from error
 
     def client(self) -> Any:
-        """A boto3 client that tries each request once: who calls it repeats."""
+        """A boto3 client that makes one attempt per request: its callers retry."""
         import botocore
         from botocore.config import Config
 
@@ -97,7 +99,7 @@ class S3Session:
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
             "signature_version": botocore.UNSIGNED if self.settings.unsigned else "s3v4",
-            # servers other than Amazon's know neither the newer checksums nor a host for each bucket
+            # servers other than Amazon's support neither the newer checksums nor one host per bucket
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
         }
@@ -117,12 +119,12 @@ class S3Session:
 
     @property
     def ca_bundle(self) -> str | bool:
-        """The certificates that TLS trusts: a file, or the default."""
+        """The certificates that TLS trusts: a file, or True for the default."""
         found: str | None = self._session._session.get_config_variable("ca_bundle")
         return found or True
 
     def own_endpoint(self) -> str | None:
-        """The endpoint, if it is another than Amazon's: from the settings, the environment or the profile."""
+        """The endpoint, if it is not Amazon's: from the settings, the environment or the profile."""
         if self.settings.endpoint:
             return self.settings.endpoint
         for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
@@ -132,7 +134,7 @@ class S3Session:
         return found
 
     def access(self) -> Credentials | None:
-        """Current credentials, renewed if they run out; None to ask anonymously.
+        """Current credentials, renewed if they expire; None for anonymous access.
 
         Raises:
             StorageError: there are none, or they cannot be renewed.
@@ -146,7 +148,7 @@ class S3Session:
             frozen = None if found is None else found.get_frozen_credentials()
         except BotoCoreError as error:
             raise StorageError(
-                f"S3: credentials cannot be had: {type(error).__name__}; log in again, or check AWS_PROFILE",
+                f"S3: credentials are not available: {type(error).__name__}; log in again, or check AWS_PROFILE",
                 kind="denied",
             ) from error
         if frozen is None:
