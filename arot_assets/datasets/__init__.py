@@ -1,1 +1,1 @@
-"""Datasets: what is at a source, cut into shards, and one sample row for each object."""
+"""Datasets: the contents of a source, divided into shards, with one sample row per object."""

@@ -1,6 +1,6 @@
-"""Fetching what will be read soon: the decoder of a far source must not wait for its server.
+"""Read-ahead: the decoder of a remote source should not wait for the server.
 
-Belongs here: the read-ahead. Does not belong here: how objects are reached (``reach.py``), decoding.
+Belongs here: the read-ahead. Does not belong here: how objects are accessed (``reach.py``), decoding.
 """
 
 import threading
@@ -14,17 +14,17 @@ from arot_assets.media.medium import Content
 from resources.parallel import leave
 
 HELD_BYTES = 256 * 1024 * 1024
-"""Bytes in memory that have come and were not taken yet; above it nothing more is asked for."""
+"""Bytes fetched but not yet taken; above this, nothing more is requested."""
 WINDOW_PER_THREAD = 2
 
 
 class ReadAhead:
-    """``uri -> content`` that fetches the next objects meanwhile; use as a context manager. Safe in threads.
+    """``uri -> content`` that fetches the next objects in the background; use as a context manager. Thread-safe.
 
     Args:
-        read: gives an object, as bytes or as a path; what it raises is raised when that object is asked for.
-        uris: in the order in which they will be asked for, each once. Others are read when they are asked for.
-        threads: fetching at a time.
+        read: returns an object, as bytes or as a path; what it raises is raised when that object is requested.
+        uris: in the order in which they will be requested, without duplicates. Others are read when they are requested.
+        threads: number of concurrent fetches.
     """
 
     def __init__(self, read: Callable[[str], Content], uris: Iterable[str], threads: int) -> None:
@@ -64,7 +64,7 @@ class ReadAhead:
         return content
 
     def _ask(self) -> None:
-        """Ask for more, as long as there is room; with the lock held."""
+        """Request more, as long as there is room; called with the lock held."""
         while self._left and len(self._coming) < self._window and self._held < HELD_BYTES:
             uri = self._left.popleft()
             self._coming[uri] = self._pool.submit(self._fetch, uri)
@@ -77,5 +77,5 @@ class ReadAhead:
 
 
 def _held(content: Content) -> int:
-    """Bytes of memory."""
+    """Bytes of memory that this takes."""
     return len(content) if isinstance(content, bytes) else 0

@@ -1,6 +1,6 @@
-"""The Dagster door of datasets: ``<dataset>/inventory`` and ``<dataset>/samples``.
+"""The Dagster assets of datasets: ``<dataset>/inventory`` and ``<dataset>/samples``.
 
-Belongs here: declaring the two assets and what people see of them. The work is done by ``inventory.py``, ``samples.py``
+Belongs here: declaring the two assets and what users see of them. The work is done by ``inventory.py``, ``samples.py``
 and ``duplicates.py``.
 """
 
@@ -76,7 +76,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         shards = sorted(changes.inventory["shard"].unique().to_pylist())
         known = set(shards) - set(
             changes.new_shards
-        )  # of a new shard nothing was saved yet, but by another dataset of this name
+        )  # a new shard can have saved rows only from an earlier dataset of this name
         remove_orphans(tables, dataset, {SAMPLES, *declaration.metrics}, known)
         _register(context, dataset, shards)
         settled = _settle(context, warehouse, dataset)
@@ -104,7 +104,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
                 "states": markdown_table(
                     [{"state": s["values"], "objects": s["counts"]} for s in sorted(states, key=itemgetter("values"))]
                 ),
-                "not taken": markdown_table(
+                "not included": markdown_table(
                     [{"extension or cause": k, "objects": v} for k, v in sorted(listing.ignored.items())]
                 ),
             }
@@ -129,7 +129,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         group_name=dataset,
         kinds={"parquet"},
         owners=declaration.owners,
-        description="One row for each object: identity by content, header, caption, tags; or why it is not usable.",
+        description="One row for each object: identity by content, header, caption, tags; or the reason it is unusable.",
         metadata={COLUMN_SCHEMA: column_schema(sample_rows.samples_schema(declaration.medium))},
         partitions_def=shard_partitions(dataset),
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
@@ -164,13 +164,13 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
 def _settle(
     context: dg.AssetExecutionContext, warehouse: Warehouse, dataset: str, own: Collection[str] = ()
 ) -> duplicates.Settled:
-    """Settle which of equal objects is the sample, and tell Dagster of the shards that this changes.
+    """Determine which of equal objects is the sample, and report the shards that this changes to Dagster.
 
-    The events belong to no run: automation takes an update for answered by the run that it comes from.
+    The events belong to no run, because automation considers an update handled if it comes from the run itself.
 
     Args:
         context: of the run.
-        warehouse: over the lake.
+        warehouse: over the store.
         dataset: whose samples.
         own: shards that this run materializes anyway.
     """
@@ -189,7 +189,7 @@ def _settle(
 
 
 def settled_metadata(settled: duplicates.Settled) -> dict[str, int]:
-    """What settling changed, for people; nothing if it changed nothing."""
+    """What settling changed, as metadata for users; empty if it changed nothing."""
     if not settled.shards:
         return {}
     return {"copies that became samples": settled.originals, "rows that became duplicates": settled.duplicates}
@@ -198,7 +198,7 @@ def settled_metadata(settled: duplicates.Settled) -> dict[str, int]:
 def shard_metadata(
     storage: Storage, warehouse: Warehouse, dataset: str, shard: str, result: sample_rows.SamplesResult
 ) -> dict[str, dg.MetadataValue]:
-    """What people see of a shard: counts, failures by reason, a few of its samples."""
+    """What users see of a shard: counts, failures by reason, a few of its samples."""
     from arot_assets.datasets.places import place_of
     from arot_assets.datasets.report import failure_table, sample_sheet
 

@@ -1,4 +1,4 @@
-"""Checks of datasets: what went in comes out.
+"""Checks of datasets: nothing is lost.
 
 Belongs here: the conservation check of ``samples`` and the SQL that every conservation check shares.
 """
@@ -29,7 +29,7 @@ def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
         asset=samples_key(dataset),
         name=CONSERVATION,
         blocking=True,
-        description="Exactly one row for every object of every shard that has been worked on.",
+        description="Exactly one row for every object of every shard that has been processed.",
     )
     @fails_in_words
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
@@ -45,10 +45,10 @@ def conservation_result(warehouse: Warehouse, expected: str, found: str, key: Se
     """Compare two sets of keys.
 
     Args:
-        warehouse: is asked.
-        expected: query of the keys that must be there, each once.
-        found: query of the keys that are there.
-        key: the columns of both.
+        warehouse: runs the queries.
+        expected: query for the keys that must be present, each exactly once.
+        found: query for the keys that are present.
+        key: the columns of both queries.
     """
     columns = ", ".join(key)
     rows = warehouse.rows(

@@ -1,7 +1,7 @@
-"""What a user declares about a dataset, of whichever medium.
+"""What a user declares about a dataset of any medium.
 
-Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
-rooms (``arot_assets.declarations``).
+Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong here: reading YAML, and checks that need
+other rooms (``arot_assets.declarations``).
 """
 
 from dataclasses import replace
@@ -34,41 +34,40 @@ RESERVED_NAMES = (
 
 
 LIST_EXTENSIONS = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
-"""A source that ends so is a list of URLs."""
+"""A source with one of these extensions is a list of URLs."""
 
 
 class UrlList(BaseModel):
-    """How a list of URLs is read, and its objects are fetched."""
+    """How a list of URLs is read, and its objects are downloaded."""
 
     model_config = ConfigDict(extra="forbid")
 
     column: Annotated[str, Field(description="the column of the URLs; default url, uri, image_url or the like")] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
-    header: Annotated[
-        list[str], Field(description="the columns of a CSV or TSV that does not name them in its first line, in order")
-    ] = []
+    header: Annotated[list[str], Field(description="the columns of a CSV or TSV without a header line, in order")] = []
     parts: Annotated[
         bool, Field(description="the source is a folder, and the files in it are the parts of the list")
     ] = False
     revalidate: Annotated[
-        bool, Field(description="each inventory asks the servers whether they have other images at these addresses")
+        bool, Field(description="each inventory asks the servers whether the images at these addresses have changed")
     ] = False
     honour_opt_out: Annotated[
-        bool, Field(description="do not take what `X-Robots-Tag: noai` or `noimageai` of its server forbids")
+        bool,
+        Field(description="do not download images whose server forbids it with `X-Robots-Tag: noai` or `noimageai`"),
     ] = True
-    allow_private: Annotated[bool, Field(description="reach private, loopback and link-local addresses too")] = False
-    per_host: Annotated[int, Field(ge=1, description="requests that one host answers at the same time")] = 8
-    max_megabytes: Annotated[float, Field(gt=0, description="larger objects are not taken")] = 200.0
-    attempts: Annotated[int, Field(ge=1, description="tries in a row that bring nothing, before one is given up")] = 5
-    total_seconds: Annotated[float, Field(gt=0, description="for one object, without the waiting between tries")] = (
+    allow_private: Annotated[bool, Field(description="allow private, loopback and link-local addresses")] = False
+    per_host: Annotated[int, Field(ge=1, description="concurrent requests to one host")] = 8
+    max_megabytes: Annotated[float, Field(gt=0, description="larger objects are not downloaded")] = 200.0
+    attempts: Annotated[int, Field(ge=1, description="consecutive attempts without progress before giving up")] = 5
+    total_seconds: Annotated[float, Field(gt=0, description="for one object, excluding the waits between attempts")] = (
         300.0
     )
-    read_seconds: Annotated[float, Field(gt=0, description="silence of a server that is put up with")] = 30.0
+    read_seconds: Annotated[float, Field(gt=0, description="read timeout: how long the server may be silent")] = 30.0
 
 
 class Archives(BaseModel):
-    """How tar, zip and Parquet files of a source are opened: what lies in them are the objects."""
+    """How tar, zip and Parquet files of a source are opened: their contents are the objects."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,17 +76,17 @@ class Archives(BaseModel):
         Field(description="only archives whose path below the source matches one of these, e.g. data/train-*"),
     ] = []
     picture_column: Annotated[
-        str, Field(description="the column of images in Parquet files; default those that are marked, or called so")
+        str, Field(description="the column of images in Parquet files; default those marked or named as images")
     ] = ""
     caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
 
 
 class DatasetDeclaration(BaseModel):
-    """A dataset: where its files are, and what is measured. A subclass for each medium names it.
+    """A dataset: where its files are, and what is measured. There is a subclass for each medium.
 
     Attributes:
-        medium: what its files are.
+        medium: the kind of its files.
     """
 
     medium: ClassVar[Medium]
@@ -99,7 +98,7 @@ class DatasetDeclaration(BaseModel):
         str,
         Field(
             min_length=1,
-            description="a folder, s3://… or hf://… of its files, or a list of URLs; relative paths start at the project",
+            description="a folder, s3://… or hf://… of its files, or a list of URLs; relative paths start at the project folder",
         ),
     ]
     metrics: Annotated[list[str], Field(description="metric tables to keep")] = [
@@ -112,28 +111,33 @@ class DatasetDeclaration(BaseModel):
         SHARD_SIZE
     )
     max_megapixels: Annotated[
-        float, Field(gt=0, description="limit of width x height in millions of pixels; judged by the header of a file")
+        float, Field(gt=0, description="limit of width x height in millions of pixels, checked in the header of a file")
     ] = MAX_MEGAPIXELS
     settle_seconds: Annotated[
-        float, Field(ge=0, description="a file younger than this is looked at twice: it may still be growing")
+        float,
+        Field(ge=0, description="a file modified less than this long ago is checked twice: it may still be growing"),
     ] = 2.0
     urls: Annotated[UrlList | None, Field(description="how a list of URLs is read and fetched")] = None
     archives: Annotated[
         Archives | None,
-        Field(description="open tar, zip and Parquet files; `{}` for folders and S3, always so for hf://"),
+        Field(description="open tar, zip and Parquet files; `{}` for folders and S3, always enabled for hf://"),
     ] = None
     may_vanish: Annotated[
         float,
-        Field(ge=0, le=1, description="share of the objects that one listing may miss; if more are, nothing changes"),
+        Field(
+            ge=0,
+            le=1,
+            description="fraction of the objects that may vanish in one listing; if more do, nothing is changed",
+        ),
     ] = 0.5
-    allow_empty: Annotated[bool, Field(description="accept that every object vanished from the source")] = False
+    allow_empty: Annotated[bool, Field(description="accept that every object has vanished from the source")] = False
 
     @field_validator("name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
         if name in RESERVED_NAMES:
             raise ValueError(
-                f"{name!r} means something else in the store or in DuckDB; '{name}_{cls.medium.name}s' would do"
+                f"{name!r} has a different meaning in the store or in DuckDB; use for example '{name}_{cls.medium.name}s'"
             )
         return name
 
@@ -152,42 +156,43 @@ class DatasetDeclaration(BaseModel):
     @field_validator("archives", mode="before")
     @classmethod
     def _named_is_on(cls, archives: object) -> object:
-        return {} if archives is None else archives  # `archives:` with nothing behind it
+        return {} if archives is None else archives  # `archives:` without a value
 
     @model_validator(mode="after")
     def _urls_of_a_list(self) -> Self:
         if self.urls is not None and not self.is_url_list:
             kinds = ", ".join(LIST_EXTENSIONS)
             raise ValueError(
-                f"`urls` is for a source that is a list: a file {kinds}, or with `parts: true` a folder of such"
+                f"`urls` requires a source that is a list: a file {kinds}, or with `parts: true` a folder of such files"
             )
         return self
 
     @property
     def limits(self) -> Limits:
-        """What a file may ask for."""
+        """The limits for a file."""
         return Limits(self.max_megapixels)
 
     @property
     def is_url_list(self) -> bool:
-        """Whether the source is a list of URLs, in one file or in parts; not a folder of the files themselves."""
+        """Whether the source is a list of URLs, in one file or in parts, rather than a folder of the files
+        themselves."""
         in_parts = self.urls is not None and self.urls.parts
         return not self.opens_archives and (in_parts or self.source.rstrip("/").lower().endswith(LIST_EXTENSIONS))
 
     @property
     def on_hub(self) -> bool:
-        """Whether the source is a repository of the Hugging Face Hub."""
+        """Whether the source is a repository on the Hugging Face Hub."""
         return is_hub(self.source)
 
     @property
     def opens_archives(self) -> bool:
-        """Whether tar and Parquet files are taken for what lies in them."""
+        """Whether archives are opened and their members become the objects."""
         return self.archives is not None or self.on_hub
 
     @property
     def root(self) -> str:
-        """The source as a URI, just as listings write it (``absolute``): relative folders are meant from the project, and one
-        of the Hub is without its revision.
+        """The source as a URI in the form of listings (``absolute``): relative folders are based on the project folder,
+        and an address on the Hub is without its revision.
         """
         if self.on_hub:
             return replace(parse(self.source), revision=None).uri
@@ -197,5 +202,5 @@ class DatasetDeclaration(BaseModel):
 
     @property
     def on_s3(self) -> bool:
-        """Whether the source is a folder of S3."""
+        """Whether the source is a folder on S3."""
         return scheme_of(self.source) == "s3" and not self.is_url_list

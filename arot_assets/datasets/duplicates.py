@@ -1,20 +1,22 @@
 """Equal objects: which of them is the sample, and which are its duplicates.
 
-Belongs here: marking the rows of ``samples`` of equal bytes, within a shard and over all shards. Does not belong here: pictures
-that look alike, reading objects (``samples.py``).
+Belongs here: marking rows of ``samples`` with the same bytes, within a shard and across all shards. Does not belong
+here: images that look alike, reading objects (``samples.py``).
 
-Of all present objects with the same bytes the first one is ``ok``, in the inventory's order: by the shard for which this object
-was first listed, as large and as old as it is now, then by uri. So an object whose caption changed, or that left and came back,
-keeps its place, and later copies never take it. The others are ``duplicate``, and name the first in ``duplicate_of``. A row says
-what its own object is: caption and sidecar are those of the copy that is ``ok``, and when that one leaves, those of the next.
+Of all present objects with the same bytes, the first one in the inventory's order is ``ok``: ordered by the shard for
+which the object was first listed with its current size and time, then by URI. So an object whose caption changed, or
+that disappeared and returned, keeps its position, and later copies never take it. The others are ``duplicate``, and
+name the first in ``duplicate_of``. A row describes its own object: caption and sidecar are those of the copy that is
+``ok``; when that one disappears, those of the next.
 
-Shards are built in any order, by any number of processes; each build knows its own shard only. ``settle`` then looks at all of
-them, and rewrites those whose marks differ from that rule. What it needs is in the footers, as long as nothing changed; else it
-reads the ids, and all else only of rows that have equals. It may be killed, and run in several processes at once: a shard is
-replaced in one step, if it is still the one that was read, and whoever settles goes on until a look finds nothing to change.
+Shards are built in any order, by any number of processes; each build knows only its own shard. ``settle`` then compares
+all of them, and rewrites those whose marks differ from this rule. If nothing changed, the footers are sufficient;
+otherwise it reads the ids, and other columns only for rows with duplicates. It may be killed, and may run in several
+processes at once: a shard is replaced in one step, if it is still the one that was read, and each process continues
+until a comparison finds nothing to change.
 
-The row of an object that left stays as it is, with its measurements, which are found by content. Only where the first copy lies
-in the same shard it becomes a duplicate too: a shard has one ``ok`` row of the same bytes.
+The row of an object that disappeared is unchanged, with its measurements, which are found by content. Only if the first
+copy is in the same shard does it become a duplicate too: a shard has one ``ok`` row per content.
 """
 
 import hashlib
@@ -34,11 +36,11 @@ from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 
 RULE = "1"
-"""Change it when another copy is to be the sample: every dataset is then settled again."""
+"""Change this when a different copy is to be the sample: every dataset is then settled again."""
 MARKS = "marks"
-"""Key of a shard's footer: digest of what its rows say of equal objects."""
+"""Key of a shard's footer: digest of its marks of equal objects."""
 KNOWN = ("ok", "duplicate")
-"""Statuses of rows whose bytes count."""
+"""Statuses of rows that are compared by their bytes."""
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Settled:
 
     Attributes:
         originals: rows that became ``ok``.
-        duplicates: rows that became ``duplicate``, or of another original.
+        duplicates: rows that became ``duplicate``, or duplicates of another original.
         shards: shards that were rewritten.
     """
 
@@ -58,11 +60,11 @@ class Settled:
 
 @dataclass(frozen=True)
 class State:
-    """All that settling depends on, and what it leaves.
+    """Everything that settling depends on and produces.
 
     Attributes:
-        changed_at: when the inventory changed last.
-        marks: shard -> digest of what its rows say of equal objects.
+        changed_at: when the inventory last changed.
+        marks: shard -> digest of its marks of equal objects.
     """
 
     changed_at: str
@@ -83,7 +85,7 @@ def shard_footer(table: pa.Table, version: str) -> dict[str, str]:
 
     Args:
         table: its rows.
-        version: the ``samples_version`` that they have.
+        version: the ``samples_version`` of the rows.
     """
     ok = table.filter(pc.equal(table["status"], "ok"))
     columns = (table[name].to_pylist() for name in ("uri", "sample_id", "status", "duplicate_of"))
@@ -97,7 +99,7 @@ def shard_footer(table: pa.Table, version: str) -> dict[str, str]:
 
 
 def mark(row: dict[str, Any], original: str) -> None:
-    """Say of a row whose object is the sample, or a duplicate of the one at this address."""
+    """Mark a row as the sample, or as a duplicate of the object at this address."""
     same = original == row["uri"]
     row.update(
         status="ok" if same else "duplicate",
@@ -107,10 +109,10 @@ def mark(row: dict[str, Any], original: str) -> None:
 
 
 def mark_within(rows: Sequence[dict[str, Any]]) -> None:
-    """Among the present rows of one shard that have the same bytes keep one ``ok``: the first.
+    """Among the present rows of one shard with the same bytes, keep one ``ok``: the first.
 
-    Where one of them is known to have its original in another shard, all are duplicates of that; ``settle`` looks whether
-    it still is.
+    If one of them is known to have its original in another shard, all are duplicates of that one; ``settle`` checks
+    whether that still holds.
     """
     here = {row["uri"] for row in rows}
     originals = {
@@ -124,21 +126,21 @@ def mark_within(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def is_settled(tables: Tables, dataset: str) -> bool:
-    """Whether there is nothing to settle; reads footers and no row."""
+    """Whether there is nothing to settle; reads footers and no rows."""
     state = _state(tables, dataset)
     return state is None or _read_settled(tables, dataset) == state.digest()
 
 
 def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] | None = None) -> Settled:
-    """Let each shard that is there say which of equal objects is the sample; rewrites only shards that say otherwise.
+    """Make each existing shard mark the same one of equal objects as the sample; rewrites only shards that do not.
 
     Args:
-        warehouse: over the lake.
+        warehouse: over the store.
         dataset: the dataset's name.
-        announce: called with a shard before it is rewritten, so that whoever is told is told whatever happens then.
+        announce: called with each shard before it is rewritten, so that the change is announced whatever happens next.
 
     Raises:
-        StorageError: the store cannot be read or written; what was there stays, and is settled the next time.
+        StorageError: the store cannot be read or written; existing tables remain, and are settled the next time.
     """
     tables = warehouse.tables
     result = Settled()
@@ -153,7 +155,7 @@ def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] |
             whole &= marks is not None
             expected[shard] = marks or ""
         found = _state(tables, dataset)
-        if whole and found == State(state.changed_at, expected):  # nobody else changed what was looked at
+        if whole and found == State(state.changed_at, expected):  # nobody else has changed the state in the meantime
             tables.write_bytes(found.digest().encode(), _settled_file(dataset))
         state = found
     return result
@@ -164,7 +166,7 @@ def _settled_file(dataset: str) -> StoreFile:
 
 
 def _read_settled(tables: Tables, dataset: str) -> str | None:
-    """The state that was last found settled."""
+    """The state that was last found to be settled."""
     try:
         return tables.read_bytes(_settled_file(dataset)).decode()
     except StorageError as error:
@@ -174,7 +176,7 @@ def _read_settled(tables: Tables, dataset: str) -> str | None:
 
 
 def _state(tables: Tables, dataset: str) -> State | None:
-    """What is there now; None before there are samples. Reads footers only."""
+    """The current state; None before there are samples. Reads footers only."""
     inventory = tables.footer_if_any(TableRef(dataset, INVENTORY))
     footers = tables.footers(dataset, SAMPLES)
     if inventory is None or not footers:
@@ -183,17 +185,17 @@ def _state(tables: Tables, dataset: str) -> State | None:
 
 
 def _marks(footer: Mapping[str, str]) -> str:
-    """The digest of what a shard says of equal objects; shards of before say which samples they have."""
+    """The digest of a shard's marks; for shards written by earlier versions, of their samples."""
     return footer.get(MARKS) or footer["samples_digest"]
 
 
 def _changes(warehouse: Warehouse, dataset: str) -> dict[str, dict[str, str]]:
-    """Shard -> uri -> address of the original, of all rows that say another thing."""
+    """Shard -> uri -> address of the original, for all rows marked differently."""
     tables = warehouse.tables
     samples, inventory = files(tables, dataset, SAMPLES, alike=True), files(tables, dataset, INVENTORY)
     found = warehouse.ask(
         f"""
-        with equal as materialized (  -- only of these the other columns are read
+        with equal as materialized (  -- the other columns are read for these only
             select sample_id from {samples} where status in ('ok', 'duplicate')
             group by 1 having count(*) > 1 or bool_or(status = 'duplicate')
         ), known as materialized (
@@ -224,7 +226,8 @@ def _changes(warehouse: Warehouse, dataset: str) -> dict[str, dict[str, str]]:
 def _rewrite(
     tables: Tables, ref: TableRef, marks: str | None, originals: Mapping[str, str], result: Settled
 ) -> str | None:
-    """Mark rows of one shard; gives the digest of its marks then. If it is another shard than was looked at, it stays: None."""
+    """Mark rows of one shard; returns the resulting digest of its marks. If the shard has been replaced since it was
+    read, it is left alone: None."""
     version = tables.version(ref)
     table = tables.read(ref)
     kept = {k.removeprefix(FOOTER_PREFIX).decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}

@@ -1,14 +1,14 @@
-"""Text of unknown encoding.
+"""Text in unknown encodings.
 
-Belongs here: bytes of caption files to text, and whether that is sure. Does not belong here: what the text means.
+Belongs here: decoding caption files, and how certain the result is. Does not belong here: what the text means.
 
-UTF-8 and UTF-16 show themselves. Eight-bit and East Asian code pages do not: the same bytes are Russian in one and Greek in
-another, Korean in one and rare Chinese characters in another. ``charset-normalizer`` alone takes what is decoded without odd
-signs: of the 30 captions of ``tests/datasets/test_encodings.py``, as short as captions are, it makes 12 another text, and says of
-none that it is not sure. Its proposal is therefore taken only where it finds the letters of a language and no other reading comes
-near. For East Asia, where it needs longer texts than captions are, the reading counts that has common characters, if it is the
-only one. Read so, 15 of the 30 are right, none is another text, and 15 are said to be unsure.
-A caption that is another text is worse than none.
+UTF-8 and UTF-16 can be recognized. Eight-bit and East Asian code pages cannot: the same bytes are Russian in one and
+Greek in another, Korean in one and rare Chinese characters in another. ``charset-normalizer`` alone accepts whatever
+decodes without odd characters: of the 30 captions of ``tests/datasets/test_encodings.py``, which are typically short,
+it turns 12 into different text, and reports none as uncertain. Its proposal is therefore accepted only if it finds the
+letters of a language and no other reading comes close. For East Asian text, where it needs longer texts than captions
+are, the reading with common characters is accepted if it is the only one. In this way 15 of the 30 are right, none
+becomes a different text, and 15 are reported as uncertain. A caption that says something else is worse than none.
 """
 
 import codecs
@@ -35,42 +35,45 @@ CODE_PAGES = (
     "koi8_r",
     "cp866",
 )
-"""Eight-bit encodings that files of captions are found in."""
+"""Eight-bit encodings in which caption files are found."""
 
 COHERENT = 0.4
-"""From this share on, the frequent letters of a text are those of a language (0 to 1)."""
+"""From this fraction on, the frequent letters of a text are those of a language (0 to 1)."""
 RIVAL = 0.5
-"""Another reading with this share of the best one's coherence makes both uncertain."""
+"""Another reading with this fraction of the best one's coherence makes both uncertain."""
 COMMON, UNCOMMON = 0.9, 0.75
-"""Share of common characters from which a reading in an East Asian encoding counts, and up to which another does not."""
+"""Fraction of common characters from which a reading in an East Asian encoding is accepted, and below which another is
+rejected."""
 FEWEST = 4
-"""So many East Asian characters are needed to tell."""
+"""This many East Asian characters are needed to decide."""
 DAMAGED = 0.05
-"""Up to this share of broken bytes among all that are not ASCII, a text is damaged UTF-8."""
+"""Up to this fraction of broken bytes among all that are not ASCII, a text is damaged UTF-8."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SHIFTED = re.compile(rb"\x1b[$(]|\x0e[^\x0f]*\x0f|~\{[^\x80-\xff]*~\}")
-"""ASCII that stands for other characters behind a sign that says so: ISO-2022 of Japan and Korea, HZ of China."""
+"""Escape sequences that mark ASCII bytes as other characters: ISO-2022 of Japan and Korea, HZ of China."""
 _INSIDE = re.compile(r"[^\W\d_]([”“•ˆ†‡‰˜‹›™])[^\W\d_]|[^\W\d_]([–—])(?=[^\W\d_])")
-"""Signs between letters, which code pages of DOS and Macintosh have as letters."""
+"""Symbols between letters where code pages of DOS and Macintosh have letters."""
 _ENGLISH = frozenset("the of and with is".split())
 _WESTERN = frozenset("áâäçéëíîóôöúüßÁÂÄÇÉËÍÎÓÔÖÚÜ‘’“”–—…•€™©®°«»·")
-"""What Windows-1252 writes as its neighbours of Central Europe, Turkey and the Baltic do, or nearly only it."""
+"""Characters that Windows-1252 encodes like its Central European, Turkish and Baltic neighbours, or that hardly any
+other does."""
 _WESTERN_WORDS = frozenset(
     "the of and with is an in de la le les des du une un et en dans sur avec au aux est el los las una con del por sobre que der "
     "die das und ein eine mit im auf den il di che sul della og med på och det em uma com do da dos van het een".split()
 )
-"""Frequent words of languages that Windows-1252 is for, none of them one of those of Windows-1250."""
+"""Frequent words of languages that use Windows-1252, none of them a word of the languages of Windows-1250."""
 _CENTRAL_WORDS = frozenset("na w z i se je jsou pod nad ve ze s v od az egy és si cu din pe u".split())
 _LONE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff]{1,2}(?![\x80-\xff])")
 _LETTER_BESIDE = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 
 
 def read_text(data: bytes) -> tuple[str | None, bool]:
-    """Text of bytes in an unknown encoding.
+    """Decode bytes in an unknown encoding.
 
     Returns:
-        The text, None if it is binary data or in an encoding that cannot be told; and whether every letter of it is sure.
+        The text, None if it is binary data or in an encoding that cannot be determined; and whether every letter of it
+        is certain.
     """
     text, sure = _decoded(data)
     if text is None or _CONTROL.search(text):
@@ -97,7 +100,7 @@ def _decoded(data: bytes) -> tuple[str | None, bool]:
 
 
 def _shifted(data: bytes) -> tuple[str | None, bool]:
-    """Text in an encoding of seven bits; ASCII that only looks so is not sure."""
+    """Text in a seven-bit encoding; ASCII that only looks like one is not certain."""
     for encoding in ("iso2022_jp_2", "iso2022_kr", "hz"):
         found = _strict(data, encoding)
         if found is not None and not found[0].isascii() and not _CONTROL.search(found[0]):
@@ -113,12 +116,12 @@ def _strict(data: bytes, encoding: str) -> tuple[str, bool] | None:
 
 
 def _utf(data: bytes, encoding: str) -> tuple[str, bool]:
-    """Damaged text of a known encoding: its last letter may be cut, others are U+FFFD."""
+    """Damaged text in a known encoding: its last letter may be cut off, others become U+FFFD."""
     return codecs.getincrementaldecoder(encoding)("replace").decode(data), False
 
 
 def _utf16_without_mark(data: bytes) -> tuple[str, ...]:
-    """UTF-16 in the order in which Latin letters have their zero bytes."""
+    """UTF-16 with the byte order in which Latin letters have their zero bytes."""
     if len(data) < 4 or len(data) % 2:
         return ()
     high, low = data[0::2].count(0), data[1::2].count(0)
@@ -128,7 +131,7 @@ def _utf16_without_mark(data: bytes) -> tuple[str, ...]:
 
 
 def _damaged_utf8(data: bytes) -> tuple[str, bool] | None:
-    """UTF-8 whose last letter is cut, or with a few broken bytes; None if it is likely something else."""
+    """UTF-8 whose last letter is cut off, or with a few broken bytes; None if it is probably something else."""
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(data)
     broken = text.count("\ufffd")
     letters = sum(len(c.encode()) for c in text if c > "\x7f" and c != "\ufffd")
@@ -139,7 +142,8 @@ def _damaged_utf8(data: bytes) -> tuple[str, bool] | None:
 
 
 def _western(data: bytes) -> tuple[str, bool] | None:
-    """Windows-1252 where that is sure: single signs beside ASCII, from ``_WESTERN``, or any letters among Western words."""
+    """Windows-1252 where that is certain: single characters beside ASCII, from ``_WESTERN``, or any letters among
+    Western words."""
     special = re.sub(rb"[\x00-\x7f]", b"", data)
     if len(b"".join(_LONE.findall(data))) < len(special) or 3 * len(special) > len(data):
         return None
@@ -158,7 +162,7 @@ def _western(data: bytes) -> tuple[str, bool] | None:
 
 
 def _is_odd(text: str, words: set[str]) -> bool:
-    """Whether words have signs or capital letters inside, as those of another encoding have that was read as this one."""
+    """Whether words contain symbols or capital letters, as text read in the wrong encoding does."""
     if any(a.islower() and b.isupper() and b > "\x7f" for a, b in pairwise(text)):
         return True
     inside = {sign or dash for sign, dash in _INSIDE.findall(text)}
@@ -166,7 +170,7 @@ def _is_odd(text: str, words: set[str]) -> bool:
 
 
 def _is_latin1_letter(char: str) -> bool:
-    return "À" <= char <= "ÿ" and char not in "×÷ÐðÝýÞþ"  # these are other letters in Turkish, and rare elsewhere
+    return "À" <= char <= "ÿ" and char not in "×÷ÐðÝýÞþ"  # different letters in Turkish, and rare elsewhere
 
 
 def _east_asian(data: bytes) -> tuple[str, bool] | None:
@@ -189,9 +193,9 @@ def _east_asian(data: bytes) -> tuple[str, bool] | None:
 
 
 def _common(text: str, encoding: str, leads: tuple[int, int], needs_kana: bool) -> float:
-    """Share of the characters beyond ASCII that are in the rows of common ones; 0 where there are too few.
+    """Fraction of the non-ASCII characters that are in the rows of common ones; 0 if there are too few.
 
-    Signs of punctuation, which all of these encodings have in other places, count neither way. Japanese has kana.
+    Punctuation, which each of these encodings has in a different place, is not counted. Japanese requires kana.
     """
     letters = [c for c in text if c > "\x7f" and c.isalpha()]
     others = sum(c > "\x7f" and unicodedata.category(c)[0] in "CSLM" and not c.isalpha() for c in text)
@@ -206,7 +210,7 @@ def _common(text: str, encoding: str, leads: tuple[int, int], needs_kana: bool) 
 
 
 def _national(data: bytes) -> tuple[str | None, bool]:
-    """An eight-bit code page, if ``charset-normalizer`` is sure."""
+    """An eight-bit code page, if ``charset-normalizer`` is certain."""
     from charset_normalizer import from_bytes
 
     found: list[CharsetMatch] = list(from_bytes(data, cp_isolation=list(CODE_PAGES), enable_fallback=False))

@@ -1,12 +1,12 @@
 """Inventory: every object seen at a source, and the shard that each belongs to.
 
-Belongs here: telling new, changed and gone objects, planning shards. Does not belong here: looking at the source
-(``listing.py``), what is in the objects (``samples.py``).
+Belongs here: detecting new, changed and gone objects, planning shards. Does not belong here: reading the source
+(``listing.py``), the contents of the objects (``samples.py``).
 
-Everything is done on whole columns: an inventory has millions of rows, of which few change.
+Everything works on whole columns: an inventory has millions of rows, of which few change.
 
-A shard is an immutable list of objects. An object that is new goes to a new shard. So does one that changed: its old row
-becomes ``superseded``, and a new row is ``present``. One that left is ``gone``.
+A shard is an immutable list of objects. A new object goes to a new shard. So does a changed one: its old row becomes
+``superseded``, and a new row is ``present``. An object that disappeared is ``gone``.
 """
 
 import json
@@ -29,53 +29,54 @@ from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
 from resources.tables import INVENTORY, TableRef, Tables
 
 SIGNATURE = "source_signature"
-"""Key of the footer: what ``sources.pinned`` said before the listing, empty if nothing."""
+"""Footer key: the result of ``sources.pinned`` before the listing, empty if there is none."""
 COMMIT = "commit"
-"""Key of the footer: the commit of the Hub that was listed, empty elsewhere."""
+"""Footer key: the commit of the Hub that was listed, empty for other sources."""
 ARCHIVES = "archives"
-"""Key of the footer: what the declaration says under ``archives`` (JSON), empty without."""
+"""Footer key: the ``archives`` of the declaration (JSON), empty without."""
 TOLD = "told_of_archives"
-"""Key of the footer: uri of an archive -> what is not taken of it, and why (JSON), since it is not opened each time."""
+"""Footer key: uri of an archive -> what is not included of it, and why (JSON), since it is not opened each time."""
 FOLDER_METADATA = "folder_metadata"
-"""Key of the footer: metadata files and what is not taken of them (JSON), since they are not read each time."""
+"""Footer key: metadata files and what is not included of them (JSON), since they are not read each time."""
 NOT_TAKEN = "not_taken"
-"""Key of the footer: what ``not_taken`` said of the listing."""
+"""Footer key: the result of ``not_taken`` for the listing."""
 REVALIDATED = "revalidated"
-"""Key of the footer: not empty if the servers of a list of URLs were asked what they have."""
+"""Footer key: not empty if the servers of a list of URLs were asked for changes."""
 ROOT = "root"
-"""Key of the footer: the address that the uris of the last listing begin with."""
+"""Footer key: the common prefix of the URIs of the last listing."""
 EARLIER_ROOTS = "earlier_roots"
-"""Key of the footer: the roots of earlier listings (JSON), the newest first; rows of what left begin with them."""
+"""Footer key: the roots of earlier listings (JSON), newest first; rows of objects that disappeared start with them."""
 MEDIUM = "medium"
-"""Key of the footer: the name of the dataset's medium; absent in inventories of when there was one only (``media.FIRST``)."""
+"""Footer key: the name of the dataset's medium; absent in inventories from before there were several
+(``media.FIRST``)."""
 RULES = "urls"
-"""Key of the footer: what the declaration says under ``urls`` (JSON), empty without; for those who know a dataset by name."""
+"""Footer key: the ``urls`` of the declaration (JSON), empty without; for code that knows a dataset only by name."""
 PACKED = {extension[extension.rindex(".") :] for extension in ARCHIVE_EXTENSIONS}
 PROBLEMS = "problems"
-"""Key of the footer: what a person should know of the listing, a line each."""
+"""Footer key: what the user should know about the listing, one note per line."""
 ASKED_FROM = 20
-"""Objects that vanish at once before they are asked about; fewer, that are a great share of a small source, are only told."""
+"""Vanished objects below this number are only reported, even if they are a large fraction of a small source."""
 WARN_SHARDS = 10_000
 Rows = NDArray[np.int64]
 
 SCHEMA = pa.schema(
     [
         *LISTED,
-        pa.field("shard", pa.string(), metadata={"description": "the Dagster partition that works on it"}),
-        pa.field("first_seen", STAMP, metadata={"description": "first listing that showed it so"}),
-        pa.field("last_seen", STAMP, metadata={"description": "last listing that showed it so"}),
+        pa.field("shard", pa.string(), metadata={"description": "the Dagster partition that it belongs to"}),
+        pa.field("first_seen", STAMP, metadata={"description": "first listing that contained it in this state"}),
+        pa.field("last_seen", STAMP, metadata={"description": "last listing that contained it in this state"}),
         pa.field("state", pa.string(), metadata={"description": "present | gone | superseded"}),
     ]
 )
 
 
 class InventoryError(ArotError):
-    """A source that cannot be taken as it is; the message names it, the cause and the remedy."""
+    """A source that cannot be used as it is; the message names it, the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class InventoryChanges:
-    """The next inventory, and how it differs from the one before.
+    """The next inventory, and how it differs from the previous one.
 
     Attributes:
         inventory: all rows, present and past, in ``SCHEMA``.
@@ -92,18 +93,18 @@ class InventoryChanges:
 
     @property
     def differs(self) -> bool:
-        """Whether anything but ``last_seen`` is other than before."""
+        """Whether anything except ``last_seen`` differs from the previous one."""
         return bool(self.new or self.changed or self.gone)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at the source found.
+    """The result of listing a source.
 
     Attributes:
         changes: the next inventory.
-        listing: what the source showed.
-        footer: what the inventory's file is to say of itself.
+        listing: the current contents of the source.
+        footer: the footer of the new inventory file.
     """
 
     changes: InventoryChanges
@@ -113,14 +114,14 @@ class Survey:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a listing differs from the inventory before. Objects are told by their row numbers, int64 [N] each.
+    """How a listing differs from the previous inventory. Objects are given by their row numbers, int64 [N] each.
 
     Attributes:
         new: rows of the listing whose uri was not present before.
-        changed: rows of the listing whose object, or what lies beside it or is listed of it, is another than before.
-        outdated: for each ``changed`` one its row of the inventory.
-        gone: rows of the inventory that were present and are listed no more.
-        unchanged: rows of the inventory that are present and as they were.
+        changed: rows of the listing whose object, sidecars or metadata differ from before.
+        outdated: for each of ``changed``, its row of the inventory.
+        gone: rows of the inventory that were present and are no longer listed.
+        unchanged: rows of the inventory that are present and unchanged.
     """
 
     new: Rows
@@ -134,8 +135,8 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
     """What is new, changed and gone.
 
     Args:
-        previous: the inventory so far, None at first.
-        objects: schema ``LISTED``, one row an object, in any order.
+        previous: the previous inventory, None at first.
+        objects: schema ``LISTED``, one row per object, in any order.
     """
     before = (previous if previous is not None else SCHEMA.empty_table()).combine_chunks()
     present = np.flatnonzero(pc.equal(before["state"], "present").to_numpy())
@@ -175,14 +176,14 @@ def plan(
     shard_size: int,
     difference: Difference | None = None,
 ) -> InventoryChanges:
-    """Compare a listing with the inventory before, and put what is new into new shards.
+    """Compare a listing with the previous inventory, and assign new objects to new shards.
 
     Args:
-        previous: the inventory so far, None at first.
-        objects: schema ``LISTED``, one row an object, in any order.
+        previous: the previous inventory, None at first.
+        objects: schema ``LISTED``, one row per object, in any order.
         now: the time of the listing.
-        shard_size: objects in a shard.
-        difference: of the two, where it is known already.
+        shard_size: objects per shard.
+        difference: of the two, if it is known already.
     """
     before = previous if previous is not None else SCHEMA.empty_table()
     found = difference or compare(previous, objects)
@@ -216,7 +217,7 @@ def _fresh(objects: pa.Table, rows: Rows) -> pa.Table:
 
 
 def _shard_names(before: pa.Table, rows: int, shard_size: int) -> pa.Array:
-    """For each of so many rows the shard that it goes to: the first free number on."""
+    """The shard of each of these rows: numbered from the first free number on."""
     last = pc.max(before["shard"].unique().cast(pa.int64())).as_py()
     numbers = range(0 if last is None else last + 1, (0 if last is None else last + 1) + -(-rows // shard_size))
     names = pa.array([f"{n:05}" for n in numbers], pa.string())
@@ -237,11 +238,11 @@ def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Tabl
 
 
 def carry(previous: pa.Table | None, listing: Listing) -> Listing:
-    """A listing of URLs with size, time and etag as the inventory knows them, so that only the list is compared.
+    """A listing of URLs with size, time and etag taken from the inventory, so that only the list itself is compared.
 
     Args:
-        previous: the inventory so far, None at first.
-        listing: of a list, which tells none of them.
+        previous: the previous inventory, None at first.
+        listing: of a list, which contains none of these.
     """
     if previous is None:
         return listing
@@ -254,13 +255,13 @@ def carry(previous: pa.Table | None, listing: Listing) -> Listing:
 
 
 def not_taken(listing: Listing) -> str:
-    """What a source shows beside the files that are taken, by extension or cause, in words; empty if nothing."""
+    """What a source contains besides the files that are included, by extension or cause, in words; empty if nothing."""
     counts = sorted(listing.ignored.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count:,} x {what}" for what, count in counts)
 
 
 def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
-    """The inventory as it was last written, None before the first. Columns that it does not have yet are null."""
+    """The inventory as last written, None before the first. Columns that it does not have yet are null."""
     ref = TableRef(dataset, INVENTORY)
     if not tables.exists(ref):
         return None
@@ -272,11 +273,11 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
 
 
 def known_of(previous: pa.Table | None, footer: Mapping[str, str] | None, declaration: DatasetDeclaration) -> Known:
-    """What a listing may take over from the inventory before; nothing if it was made under other rules.
+    """What a listing may take over from the previous inventory; nothing if that was made under other rules.
 
     Args:
         previous: ``read_inventory``.
-        footer: of that.
+        footer: its footer.
         declaration: the dataset.
     """
     if previous is None or footer is None or footer.get(ARCHIVES, "") != _rules(declaration):
@@ -295,7 +296,8 @@ def _rules(declaration: DatasetDeclaration) -> str:
 
 
 def _roots(footer: Mapping[str, str], root: str) -> dict[str, str]:
-    """What the next footer says of roots, after one that may be empty; ``root`` is that of the listing."""
+    """The roots to be recorded in the next footer, given the previous one, which may be empty; ``root`` is that of the
+    listing."""
     known = [footer[ROOT], *json.loads(footer.get(EARLIER_ROOTS, "[]"))] if ROOT in footer else []
     return {ROOT: root, EARLIER_ROOTS: json.dumps([one for one in dict.fromkeys(known) if one != root])}
 
@@ -303,10 +305,11 @@ def _roots(footer: Mapping[str, str], root: str) -> dict[str, str]:
 def _without_great_loss(
     declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, footer: Mapping[str, str]
 ) -> Listing:
-    """The listing, with a problem if it misses more than ``may_vanish`` of what was present; of the same source alone.
+    """The listing, with a problem added if more than ``may_vanish`` of the present objects have vanished; only for the
+    same source.
 
     Raises:
-        InventoryError: so many are missing that subsets would shrink before anybody asked why.
+        InventoryError: so many have vanished that subsets would shrink before anybody noticed.
     """
     if previous is None or declaration.allow_empty or footer.get(ROOT) != declaration.root:
         return listing
@@ -318,8 +321,8 @@ def _without_great_loss(
     if missing >= ASKED_FROM:
         share = -(-missing * 100 // known) / 100
         raise InventoryError(
-            f"{told}, more than the share of {declaration.may_vanish:g} that may; is the disk mounted, is a folder missing? "
-            f"Nothing was changed. If this is meant, set `may_vanish: {share:g}` in its defs.yaml"
+            f"{told}, more than the allowed fraction of {declaration.may_vanish:g}; is the disk mounted, is a folder missing? "
+            f"Nothing was changed. If this is intended, set `may_vanish: {share:g}` in its defs.yaml"
         )
     return replace(listing, problems=(told, *listing.problems))
 
@@ -327,11 +330,11 @@ def _without_great_loss(
 def take_inventory(
     storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime
 ) -> tuple[InventoryChanges, Listing]:
-    """List the source, compare, write the inventory. The table stays as it was if anything fails.
+    """List the source, compare, write the inventory. The table is unchanged if anything fails.
 
     Raises:
-        StorageError: the source cannot be listed, or the store not written.
-        InventoryError: every object of a known source vanished at once (an unmounted disk looks like that).
+        StorageError: the source cannot be listed, or the store cannot be written.
+        InventoryError: every object of a known source has vanished at once (an unmounted disk looks like that).
     """
     found = survey(storage, tables, declaration, now)
     record(tables, declaration.name, found)
@@ -339,10 +342,10 @@ def take_inventory(
 
 
 def record(tables: Tables, dataset: str, found: Survey) -> None:
-    """Write what a survey found; the inventory is the same but for ``last_seen`` when its plan does not differ.
+    """Write the result of a survey; if its plan does not differ, the inventory is the same except for ``last_seen``.
 
     Raises:
-        StorageError: the store cannot be written; the inventory stays as it was.
+        StorageError: the store cannot be written; the inventory is unchanged.
     """
     tables.write(found.changes.inventory, TableRef(dataset, INVENTORY), footer=found.footer)
 
@@ -361,17 +364,17 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
     listing = list_source(storage, declaration, pinned.root, known_of(previous, footer, declaration))
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
-        what = f", but {known:,} objects are known of it" if known else ""
-        left = f", only what was not taken: {not_taken(listing)}" if listing.ignored else ""
+        what = f", but {known:,} objects of it are known" if known else ""
+        left = f", only files that are not included: {not_taken(listing)}" if listing.ignored else ""
         packed = not declaration.opens_archives and PACKED & listing.ignored.keys()
         remedy = (
-            "set `archives: {}` in its defs.yaml to open them, or `urls: {parts: true}` if they list addresses."
+            "set `archives: {}` in its defs.yaml to open them, or `urls: {parts: true}` if they are lists of URLs."
             if packed
-            else "is the disk mounted, is the path right?"
+            else "is the disk mounted, is the path correct?"
         )
         raise InventoryError(
-            f"{declaration.name}: source '{declaration.source}' shows no {declaration.medium.name}{what}{left}; {remedy} "
-            "Set `allow_empty: true` if this is meant"
+            f"{declaration.name}: source '{declaration.source}' contains no {declaration.medium.name}{what}{left}; {remedy} "
+            "Set `allow_empty: true` if this is intended"
         )
     listing = _without_great_loss(declaration, previous, listing, footer or {})
     if declaration.is_url_list:

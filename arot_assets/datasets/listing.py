@@ -1,7 +1,7 @@
-"""Listing: every object that a source shows now.
+"""Listing: every object that a source contains now.
 
-Belongs here: looking at a source of any kind, files that still grow. Does not belong here: which objects are taken
-(``objects.py``), lists and archives (``sources``), what was there before and shards (``inventory.py``).
+Belongs here: listing a source of any kind, files that are still growing. Does not belong here: which objects are
+included (``objects.py``), lists and archives (``sources``), previous contents and shards (``inventory.py``).
 """
 
 import time
@@ -44,10 +44,10 @@ def list_source(
     """List a source: the objects of the dataset's medium, with their sidecars attached.
 
     Args:
-        storage: reaches it.
+        storage: accesses the source.
         declaration: the dataset.
-        root: what is listed, if another than the declaration says: the Hub at a commit (``sources.pinned``).
-        known: what the inventory before knows of archives and metadata files that are as they were.
+        root: the root to list, if it differs from the declaration: the Hub at a commit (``sources.pinned``).
+        known: what the previous inventory knows about unchanged archives and metadata files.
 
     Raises:
         StorageError: the source, or a folder in it, cannot be listed.
@@ -65,13 +65,13 @@ def list_source(
     with track(f"{declaration.name}: listing {declaration.source}") as advance:
         found = found_table(noting(storage.ls_columns(where, on_progress=advance)))
     growing = []
-    if is_local(where):  # elsewhere an object appears whole
+    if is_local(where):  # elsewhere objects appear complete
         growing = _growing(storage, declaration, found)
     return _with_skipped(_listing(storage, declaration, where, found, growing, known or Known()), skipped)
 
 
 def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listing:
-    """The listing with entries that are no files: each counted, and the first ones named."""
+    """The listing with entries that are not files: all are counted, and the first ones named."""
     if not skipped:
         return listing
     problems = [f"{what}: {uri}" for uri, what in sorted(skipped)]
@@ -90,7 +90,7 @@ def _listing(
     growing: Sequence[str],
     known: Known,
 ) -> Listing:
-    """The objects of a folder with what lies beside them, what metadata files say of them, and what archives hold."""
+    """The objects of a folder with their sidecars, metadata from metadata files, and the members of archives."""
     ignored: Counter[str] = Counter()
     if declaration.on_hub:
         found, ignored = files_of(storage, found, known.rows)
@@ -118,7 +118,7 @@ def _listing(
 
 
 def _growing(storage: Storage, declaration: DatasetDeclaration, found: pa.Table) -> list[str]:
-    """Look twice at files that changed a moment ago; returns those that still change."""
+    """Check recently modified files twice; returns those that are still changing."""
     seconds = declaration.settle_seconds
     recent = found.filter(pc.greater(found["mtime"], time.time() - seconds))
     extension = extensions(recent["uri"])

@@ -1,9 +1,9 @@
-"""What a listing is made of: the objects that are taken, with the sidecars beside them.
+"""The contents of a listing: the objects that are included, with their sidecars.
 
-Belongs here: which objects are taken, the columns of a listing, attaching sidecars. Does not belong here: looking at a source
-(``listing.py``), what was there before and shards (``inventory.py``), what is in the objects (``samples.py``).
+Belongs here: which objects are included, the columns of a listing, attaching sidecars. Does not belong here: reading a
+source (``listing.py``), previous contents and shards (``inventory.py``), the contents of the objects (``samples.py``).
 
-Objects go into Arrow columns as they come: a source has millions of them, and as a Python object each they would cost
+Objects are put into Arrow columns as they arrive: a source has millions of them, and one Python object each would cost
 several times the memory, and more time for the garbage collector than for the files.
 """
 
@@ -24,31 +24,32 @@ from resources.storage.objects import ObjectColumns, shown
 PROBLEMS_SHOWN = 10
 UNUSED_SHOWN = 10
 UNUSED = "caption, text or JSON file that belongs to nothing"
-"""What a listing calls files of a sidecar's extension beside which no object of their name lies."""
+"""What a listing calls files with a sidecar's extension beside which there is no matching object."""
 FOUND = pa.schema([("uri", pa.string()), ("size", pa.int64()), ("mtime", pa.float64()), ("etag", pa.string())])
-"""What storage tells of objects (``ObjectColumns``)."""
+"""The columns that storage provides (``ObjectColumns``)."""
 
 STAMP = pa.timestamp("us", tz="UTC")
 LISTED = pa.schema(
     [
         pa.field("uri", pa.string(), metadata={"description": "where the object is"}),
         pa.field("size", pa.int64(), metadata={"description": "bytes"}),
-        pa.field("mtime", STAMP, metadata={"description": "time of its last change, UTC"}),
+        pa.field("mtime", STAMP, metadata={"description": "time of its last modification, UTC"}),
         pa.field("etag", pa.string(), metadata={"description": "content tag of the server, null for local files"}),
         pa.field("sidecars", pa.list_(pa.string()), metadata={"description": "caption, tag and JSON files beside it"}),
-        pa.field("sidecar_mtime", STAMP, metadata={"description": "last change of its sidecars, UTC"}),
-        pa.field("metadata", pa.string(), metadata={"description": "what a list says of it (JSON), null for folders"}),
+        pa.field("sidecar_mtime", STAMP, metadata={"description": "last modification of its sidecars, UTC"}),
+        pa.field("metadata", pa.string(), metadata={"description": "metadata from a list (JSON), null for folders"}),
     ]
 )
 
 
 @dataclass(frozen=True)
 class ListingNotes:
-    """What a person should know of a source, or of an archive in it.
+    """What the user should know about a source, or about an archive in it.
 
     Attributes:
-        ignored: extension, or cause -> how many were not taken, because they are neither of the medium nor sidecars.
-        problems: a line each on what was not taken or not understood.
+        ignored: extension or cause -> number of files not included, because they are neither of the medium nor
+            sidecars.
+        problems: one line each about something not included or not understood.
     """
 
     ignored: Mapping[str, int] = field(default_factory=dict)
@@ -57,14 +58,14 @@ class ListingNotes:
 
 @dataclass(frozen=True)
 class FolderMetadata:
-    """What the metadata files of a source say (``sources.folder_metadata``).
+    """What the metadata files of a source contain (``sources.folder_metadata``).
 
     Attributes:
-        said: uri of an image -> what they say of it (``listed.to_metadata``).
-        seen: uri of a file of such a name -> its size, time and etag.
-        files: uris of those that were read as such.
-        told: what a person should know of them.
-        stamp: another text when they or the images are others; empty without such files.
+        said: uri of an image -> its metadata (``listed.to_metadata``).
+        seen: uri of a file with such a name -> its size, time and etag.
+        files: uris of those that were read as metadata files.
+        told: notes for the user about them.
+        stamp: a text that changes when they or the images change; empty without such files.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
@@ -76,10 +77,10 @@ class FolderMetadata:
 
 @dataclass(frozen=True)
 class Known:
-    """What the inventory before knows, to be taken over of what is as it was.
+    """What the previous inventory knows, to be reused for what is unchanged.
 
     Attributes:
-        rows: the inventory; None if nothing may be taken over.
+        rows: the inventory; None if nothing may be reused.
         archives: see ``Listing``.
         folder: see ``Listing``.
     """
@@ -91,15 +92,16 @@ class Known:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source shows now.
+    """The current contents of a source.
 
     Attributes:
-        objects: schema ``LISTED``, one row an object, in no particular order.
-        ignored: extension, or cause -> how many were not taken, because they are neither of the medium nor sidecars.
-        unsettled: files left for the next listing, because they were still growing.
-        problems: what a person should know of entries that were not taken; the first few.
-        archives: uri of an archive that was opened, now or earlier -> its share of ``ignored`` and ``problems``.
-        folder: what metadata files outside of archives say.
+        objects: schema ``LISTED``, one row per object, in no particular order.
+        ignored: extension or cause -> number of files not included, because they are neither of the medium nor
+            sidecars.
+        unsettled: files left for the next listing, because they are still growing.
+        problems: notes for the user about entries that were not included; the first few.
+        archives: uri of an archive that was opened, now or earlier -> its part of ``ignored`` and ``problems``.
+        folder: what metadata files outside of archives contain.
     """
 
     objects: pa.Table
@@ -111,7 +113,7 @@ class Listing:
 
 
 def found_table(columns: Iterable[ObjectColumns]) -> pa.Table:
-    """What storage tells of objects, as one table of schema ``FOUND``."""
+    """Objects as storage provides them, as one table of schema ``FOUND``."""
     batches = [
         pa.record_batch([_column(getattr(some, f.name), f.type) for f in FOUND], schema=FOUND) for some in columns
     ]
@@ -126,14 +128,14 @@ def listing_of(
     *,
     cells: bool = False,
 ) -> Listing:
-    """The files of a medium with the sidecars beside them, of all that was found.
+    """The files of a medium with their sidecars, from everything that was found.
 
     Args:
         found: schema ``FOUND``.
-        medium: whose files are taken.
+        medium: whose files are included.
         growing: uris to leave for the next listing.
-        metadata: uri -> what a list says of it.
-        cells: whether they are cells of a Parquet file, whose names have no extension.
+        metadata: uri -> its metadata from a list.
+        cells: whether the objects are cells of a Parquet file, whose names have no extension.
     """
     if cells:
         return Listing(_listed(found, FOUND.empty_table(), None, metadata or {}))
@@ -144,7 +146,7 @@ def listing_of(
     files, beside = found.filter(taken), found.filter(is_sidecar)
     pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist()) if beside.num_rows else None
     objects = _listed(files, beside, pairs, metadata or {})
-    if growing:  # they have their sidecars all the same
+    if growing:  # they keep their sidecars
         objects = objects.filter(without(objects, growing))
     ignored = {other["values"]: other["counts"] for other in others}
     if pairs is None or not pairs.unused:
@@ -153,17 +155,19 @@ def listing_of(
 
 
 def without(found: pa.Table, uris: Sequence[str]) -> pa.ChunkedArray:
-    """Which objects are not among these."""
+    """A mask of the objects that are not among these."""
     return pc.invert(pc.is_in(found["uri"], value_set=pa.array(uris, pa.string())))
 
 
 def is_taken(extension: pa.ChunkedArray, medium: Medium) -> pa.ChunkedArray:
-    """By the extension: which objects are taken."""
-    return pc.is_in(extension, value_set=pa.array(["", *medium.extensions]))  # without one the content decides
+    """A mask of the objects that are included, by their extension."""
+    return pc.is_in(
+        extension, value_set=pa.array(["", *medium.extensions])
+    )  # without an extension, the content decides
 
 
 def extensions(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What ``os.path.splitext`` calls the extension, in lower case: ``.jpg``; empty without one."""
+    """The extension as defined by ``os.path.splitext``, in lower case: ``.jpg``; empty if there is none."""
     match = pc.extract_regex(uris, r"(?:^|/)\.*[^/.][^/]*(?P<extension>\.[^./]*)$")
     return pc.fill_null(pc.utf8_lower(pc.struct_field(match, "extension")), "")
 
@@ -171,19 +175,19 @@ def extensions(uris: pa.ChunkedArray) -> pa.ChunkedArray:
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(values, kind)
-    except UnicodeEncodeError:  # a name that is not UTF-8 gets a row too; it will say that the object cannot be read
+    except UnicodeEncodeError:  # a name that is not UTF-8 gets a row too, which will say that the object cannot be read
         return pa.array([shown(v) for v in values], kind)
 
 
 def _told(unused: Sequence[str]) -> str:
-    """One line that names sidecars that belong to nothing, with the rule that they do not follow."""
+    """One line that names sidecars without an object, with the rule for their names."""
     names = ", ".join(unused[:UNUSED_SHOWN])
     more = f" and {len(unused) - UNUSED_SHOWN:,} more" if len(unused) > UNUSED_SHOWN else ""
-    return f"{len(unused):,} x {UNUSED} (beside 'a.png' belongs 'a.txt' or 'a.png.txt'): {names}{more}"
+    return f"{len(unused):,} x {UNUSED} ('a.txt' or 'a.png.txt' belongs to 'a.png'): {names}{more}"
 
 
 def _listed(files: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Mapping[str, str]) -> pa.Table:
-    """Schema ``LISTED``: for each file also the uris of its sidecars, and when the last of them changed."""
+    """Schema ``LISTED``: each file with the uris of its sidecars, and when the last of them changed."""
     rows = files.num_rows
     if pairs is not None:
         mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
@@ -194,7 +198,7 @@ def _listed(files: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Ma
         sidecars = pa.ListArray.from_arrays(np.zeros(rows + 1, np.int32), pa.array([], pa.string()))
         times = pa.nulls(rows, STAMP)
     microseconds = _microseconds(files)
-    changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: nobody tells
+    changed = pa.array(microseconds, mask=microseconds == 0).cast(STAMP)  # 0: unknown
     said = pa.nulls(rows, pa.string())
     if metadata:
         said = pa.array([metadata.get(uri) for uri in files["uri"].to_pylist()], pa.string())

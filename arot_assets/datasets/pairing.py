@@ -1,12 +1,13 @@
-"""Which files go with which objects, by their names.
+"""Which sidecars belong to which objects, by name.
 
-Belongs here: finding the sidecars of each object, and those that belong to none. Does not belong here: what is in them
+Belongs here: finding the sidecars of each object, and those that belong to none. Does not belong here: their contents
 (``sidecars.py``), the keys of members of archives (``sources/keys.py``).
 
-An object ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name; it wins). In archives also
-those of its key. A sidecar that is of none so is tried again as file systems compare names: macOS stores another Unicode form
-(NFD) than most others (NFC), and macOS and Windows tell no upper from lower case. It is then taken if only one name fits, and
-the object has none of its kind. Nothing else is guessed: what is left belongs to none, and is counted and named.
+An object ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name, which takes
+precedence); in archives also those of its key. A sidecar without an object is then matched the way file systems compare
+names: macOS stores a different Unicode form (NFD) than most others (NFC), and macOS and Windows do not distinguish
+case. Such a match is accepted only if it is unique and the object has no sidecar of that kind. Nothing else is guessed:
+remaining sidecars belong to no object, and are counted and named.
 """
 
 import unicodedata
@@ -23,11 +24,11 @@ Fold = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Pairs:
-    """What goes with what.
+    """The result of matching.
 
     Attributes:
-        sidecars: for each object, in their order, the uris of its sidecars, sorted; at most one of a kind.
-        unused: sidecars of none, sorted.
+        sidecars: for each object, in order, the uris of its sidecars, sorted; at most one of each kind.
+        unused: sidecars without an object, sorted.
     """
 
     sidecars: list[list[str]]
@@ -35,11 +36,11 @@ class Pairs:
 
 
 def pair(objects: Sequence[str], sidecars: Sequence[str]) -> Pairs:
-    """Give each object its sidecars.
+    """Find the sidecars of each object.
 
     Args:
         objects: uris.
-        sidecars: uris of files that have one of ``sidecars.EXTENSIONS``, in any order.
+        sidecars: uris of files with one of ``sidecars.EXTENSIONS``, in any order.
     """
     stems = sidecar_stems(sidecars)
     keys = keyed_sidecars(objects, stems)
@@ -52,9 +53,9 @@ def pair(objects: Sequence[str], sidecars: Sequence[str]) -> Pairs:
 
 
 def sidecar_stems(uris: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Sidecars by the URI without their extension: ``{"a/b": {"txt": "a/b.txt"}}``. Other files are passed over.
+    """Sidecars by URI without extension: ``{"a/b": {"txt": "a/b.txt"}}``. Other files are ignored.
 
-    Of two names that differ only in the case of the extension, the first in the order of characters is taken.
+    Of two names that differ only in the case of the extension, the first in code point order is used.
     """
     stems: dict[str, dict[str, str]] = {}
     for uri in uris:
@@ -72,18 +73,18 @@ def sidecars_of(uri: str, stems: Mapping[str, Mapping[str, str]]) -> dict[str, s
 
 
 def unicode_form(uri: str) -> str:
-    """An address in the composed form of Unicode, NFC."""
+    """An address in Unicode's composed form, NFC."""
     return uri if uri.isascii() else unicodedata.normalize("NFC", uri)
 
 
 def without_case(uri: str) -> str:
-    """An address in NFC, its last part as if it had no upper case."""
+    """An address in NFC, with its last part case-folded."""
     folder, slash, name = unicode_form(uri).rpartition("/")
     return f"{folder}{slash}{unicode_form(name.casefold())}"
 
 
 def _pair_loosely(fold: Fold, objects: Sequence[str], found: Sequence[dict[str, str]], unused: set[str]) -> set[str]:
-    """Give objects the unused sidecars whose names are theirs after folding; gives those that were taken."""
+    """Assign unused sidecars to objects whose names match after folding; returns those that were assigned."""
     claims: dict[str, list[dict[str, str]]] = defaultdict(list)
     for stem, of_stem in sidecar_stems(unused).items():
         claims[fold(stem)].append(of_stem)
@@ -96,12 +97,14 @@ def _pair_loosely(fold: Fold, objects: Sequence[str], found: Sequence[dict[str, 
             if name and fold(name) in claims:
                 wanting[fold(name)][name].append(number)
     taken: set[str] = set()
-    for folded, names in sorted(wanting.items(), key=lambda item: -len(item[0])):  # the whole name before the stem
+    for folded, names in sorted(
+        wanting.items(), key=lambda item: -len(item[0])
+    ):  # the whole name takes precedence over the stem
         kinds = [kind for claim in claims[folded] for kind in claim]
         for claim in claims[folded]:
             for kind, sidecar in claim.items():
                 if len(names) > 1 or kinds.count(kind) > 1:
-                    continue  # which of them is meant cannot be told
+                    continue  # ambiguous
                 for number in next(iter(names.values())):
                     if found[number].setdefault(kind, sidecar) == sidecar:
                         taken.add(sidecar)
@@ -109,7 +112,7 @@ def _pair_loosely(fold: Fold, objects: Sequence[str], found: Sequence[dict[str, 
 
 
 def _stem(uri: str) -> str:
-    """An address without the extension of its name; empty if that has none."""
+    """An address without the extension of its name; empty if it has none."""
     folder, slash, name = uri.rpartition("/")
     stem, dot, _ = name.rpartition(".")
     return folder + slash + stem if dot and stem else ""

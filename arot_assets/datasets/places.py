@@ -1,7 +1,7 @@
-"""What is known of a dataset by its name alone: what its files are, how they are reached, and where they lie now.
+"""What is known about a dataset by its name alone: its medium, how its files are accessed, and where they are now.
 
-Belongs here: what its last inventory noted, for the rooms downstream that have no declaration. Does not belong here: reading
-files (``reach.py``), where objects are (``presence.py``).
+Belongs here: what its last inventory recorded, for downstream rooms that have no declaration. Does not belong here:
+reading files (``reach.py``), where objects are (``presence.py``).
 """
 
 import json
@@ -25,9 +25,9 @@ class Place:
     """Where the files of a dataset are.
 
     Attributes:
-        storage: reaches them, under the dataset's rules.
-        medium: what they are.
-        copies: where else a sample lies (``presence.Copies``).
+        storage: accesses them, with the dataset's settings.
+        medium: the kind of the files.
+        copies: other addresses of a sample (``presence.Copies``).
     """
 
     storage: Storage
@@ -35,7 +35,7 @@ class Place:
     copies: Callable[[str], Iterable[str]]
 
     def files(self, sample_ids: Mapping[str, str]) -> Callable[[str], File]:
-        """``uri -> File`` of the very samples; what fetching one may raise is told by ``reach.reader``.
+        """``uri -> File`` of exactly these samples; see ``reach.reader`` for the errors that fetching may raise.
 
         Args:
             sample_ids: uri -> ``sample_id``.
@@ -45,7 +45,7 @@ class Place:
 
 
 def dataset_root(tables: Tables, dataset: str) -> str:
-    """The source of a dataset; uris start with it.
+    """The source of a dataset; its uris start with it.
 
     Raises:
         InventoryError: there is no inventory yet.
@@ -54,7 +54,7 @@ def dataset_root(tables: Tables, dataset: str) -> str:
 
 
 def all_roots(tables: Tables, dataset: str) -> list[str]:
-    """The source of a dataset and where it was before, the newest first.
+    """The current source of a dataset and its earlier ones, newest first.
 
     Raises:
         InventoryError: there is no inventory yet.
@@ -72,13 +72,13 @@ def medium_of(tables: Tables, dataset: str) -> Medium:
 
 
 def place_of(storage: Storage, warehouse: Warehouse, dataset: str, sample_ids: Collection[str] | None = None) -> Place:
-    """The place of a dataset, as its last inventory noted it.
+    """The place of a dataset, as recorded by its last inventory.
 
     Args:
-        storage: reaches any object.
-        warehouse: over the lake.
+        storage: accesses any object.
+        warehouse: over the store.
         dataset: its name.
-        sample_ids: those that may be asked for, as for ``Copies``.
+        sample_ids: those that may be requested, see ``Copies``.
     """
     footer = warehouse.tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
     rules = footer.get(RULES)

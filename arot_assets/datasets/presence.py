@@ -1,10 +1,10 @@
-"""Where objects are now: which rows of a shard are present, and where else the bytes of a sample lie.
+"""Where objects are now: which rows of a shard are present, and other addresses of a sample's bytes.
 
-Belongs here: questions to inventory and samples together. Does not belong here: reading objects (``reach.py``), views, which of
-equal objects is the sample (``duplicates.py``).
+Belongs here: queries over inventory and samples together. Does not belong here: reading objects (``reach.py``), views,
+which of equal objects is the sample (``duplicates.py``).
 
-An object that left keeps its row of ``samples``, at the address where it was. Whoever needs the bytes of a sample goes by
-what is present: a moved file has a row of its own at its new address, and equal files stand in for one another.
+An object that disappeared keeps its row of ``samples``, with its former address. Code that needs the bytes of a sample
+uses present objects: a moved file has another row with its new address, and equal files can replace each other.
 """
 
 import threading
@@ -19,21 +19,21 @@ from resources.warehouse.views import files
 
 
 def present_uris(warehouse: Warehouse, dataset: str, shard: str) -> set[str]:
-    """The objects of a shard that are at the source, by the last listing."""
+    """The objects of a shard that are at the source, according to the last listing."""
     inventory = files(warehouse.tables, dataset, INVENTORY)
     found = warehouse.ask(f"select uri from {inventory} where shard = ? and state = 'present'", [shard])
     return set(found["uri"].to_pylist())
 
 
 class Copies:
-    """``sample_id -> addresses`` of present objects of these bytes, in the inventory's order. Safe in threads.
+    """``sample_id -> addresses`` of present objects with these bytes, in the inventory's order. Thread-safe.
 
-    Nothing is looked up before the first call: only a sample that cannot be read where it should be needs another address.
+    Nothing is queried before the first call: only a sample that cannot be read at its own address needs another one.
 
     Args:
-        warehouse: over the lake.
+        warehouse: over the store.
         dataset: whose objects.
-        sample_ids: those that may be asked for; None for all that lie in several places.
+        sample_ids: those that may be requested; None for all that have several addresses.
     """
 
     def __init__(self, warehouse: Warehouse, dataset: str, sample_ids: Collection[str] | None = None) -> None:
@@ -44,7 +44,7 @@ class Copies:
         self._lock = threading.Lock()
 
     def __call__(self, sample_id: str) -> list[str]:
-        """Addresses of the sample; empty when no present object has these bytes."""
+        """Addresses of the sample; empty if no present object has these bytes."""
         with self._lock:
             if self._found is None:
                 self._found = self._look_up()
@@ -65,12 +65,12 @@ class Copies:
 
 
 class Shards:
-    """In which shards the bytes of a sample lie or lay, of those that several shards have. Safe in threads.
+    """The shards that contain or contained the bytes of a sample, for bytes that are in several shards. Thread-safe.
 
-    It is asked once for a whole run, not once for each shard, and not before somebody wants to know.
+    The query runs once per run rather than once per shard, and not before it is needed.
 
     Args:
-        warehouse: over the lake.
+        warehouse: over the store.
         dataset: whose shards.
     """
 
@@ -81,7 +81,7 @@ class Shards:
         self._lock = threading.Lock()
 
     def having(self, sample_ids: Collection[str]) -> set[str]:
-        """The shards that have, or had, one of these contents; only of contents that more than one shard has."""
+        """The shards that have, or had, one of these contents; only for contents in more than one shard."""
         with self._lock:
             if self._found is None:
                 self._found = self._warehouse.ask(

@@ -1,9 +1,10 @@
-"""Reaching the objects of a dataset: under the rules of its declaration, and without asking the web twice.
+"""Access to the objects of a dataset: with the settings of its declaration, and without downloading twice.
 
-Belongs here: what lies between a dataset and ``Storage``. Does not belong here: how a scheme is reached (``resources``).
+Belongs here: what is between a dataset and ``Storage``. Does not belong here: how a scheme is accessed (``resources``).
 
-What was fetched from the web or the Hub is kept in the cache of this machine under its URL and the hash of its bytes, so the
-metric tables are made of the bytes that the sample row describes, even if the server has others by then.
+Objects downloaded from the web or the Hub are kept in this machine's cache under their URL and the hash of their bytes,
+so that metric tables are computed from the bytes that the sample row describes, even if the server has since changed
+them.
 """
 
 import hashlib
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Mapping[str, Any])
 WEB = ("http://", "https://")
 FAR = (*WEB, "hf://")
-"""Where a second request for the same bytes is not wanted."""
+"""Schemes on which a second request for the same bytes is to be avoided."""
 OPTED_OUT = "opt_out"
-"""The note of an object that was taken although its server forbids training on it."""
+"""The note of an object that was downloaded although its server forbids training on it."""
 MEGABYTE = 1_000_000
 
 
 def reaching(storage: Storage, declaration: DatasetDeclaration) -> Storage:
-    """The storage under the rules for the web that the declaration has."""
+    """The storage with the web settings of the declaration."""
     return under(storage, declaration.urls)
 
 
 def under(storage: Storage, said: UrlList | None) -> Storage:
-    """The storage under these rules for the web; None changes nothing."""
+    """The storage with these web settings; None changes nothing."""
     if said is None:
         return storage
     return storage.with_http(
@@ -56,12 +57,12 @@ def under(storage: Storage, said: UrlList | None) -> Storage:
 
 
 def fetch(storage: Storage, uri: str, by_path: bool) -> tuple[Content, list[str]]:
-    """An object, and what is worth knowing of how it came: ``OPTED_OUT`` or nothing.
+    """An object, and notes about how it was obtained: ``OPTED_OUT`` or none.
 
     Args:
-        storage: reaches it.
+        storage: accesses the object.
         uri: where it is.
-        by_path: as ``Medium.by_path``.
+        by_path: see ``Medium.by_path``.
 
     Raises:
         StorageError: it cannot be read.
@@ -92,12 +93,12 @@ def digest(content: Content) -> tuple[str, int]:
 
 
 def keep(uri: str, sample_id: str, content: Content) -> None:
-    """Keep the bytes of an object of the web or the Hub for the metrics; those of other schemes can be read again, and those
-    that came as a file lie in the cache already.
+    """Keep the bytes of an object from the web or the Hub for the metrics; objects on other schemes can be read again,
+    and those that were downloaded to a file are in the cache already.
     """
     if not isinstance(content, bytes) or not content or not _is_kept(uri):
         return
-    with suppress(StorageError):  # a cache that cannot be written costs a second download, nothing else
+    with suppress(StorageError):  # a cache that cannot be written only costs a second download
         _cache().put(_kept(uri, sample_id), content)
 
 
@@ -107,17 +108,17 @@ def reader(
     sample_ids: Mapping[str, str],
     copies: Callable[[str], Iterable[str]],
 ) -> Callable[[str], Content]:
-    """``uri -> content`` of the sample that lies there: what was kept of it, or what is there, or another copy of it.
+    """``uri -> content`` of the sample at that address: from the cache, from the address itself, or from another copy.
 
     Args:
-        storage: reaches what was not kept.
-        medium: asks for bytes or for a path.
-        sample_ids: uri -> ``sample_id``; what is read must hash to it.
-        copies: other addresses of a sample (``presence.Copies``), asked for when it cannot be read at its own.
+        storage: accesses what was not kept.
+        medium: determines whether bytes or a path are returned.
+        sample_ids: uri -> ``sample_id``; the bytes must hash to it.
+        copies: other addresses of a sample (``presence.Copies``), used if it cannot be read at its own.
 
     Raises (when called):
-        StorageError: no copy can be read; it tells what is wrong at the sample's own address, ``changed`` if it has
-            other bytes now.
+        StorageError: no copy can be read; the message is about the sample's own address, with the kind ``changed`` if
+            it has different bytes now.
     """
 
     def get(uri: str, sample_id: str) -> Content:
@@ -129,9 +130,7 @@ def reader(
     def read_one(uri: str, sample_id: str) -> Content:
         content = get(uri, sample_id)
         if digest(content)[0][:32] != sample_id:
-            raise StorageError(
-                f"'{uri}' has other bytes than when it was listed; run the inventory again", kind="changed"
-            )
+            raise StorageError(f"'{uri}' has changed since it was listed; run the inventory again", kind="changed")
         return content
 
     def read(uri: str) -> Content:
@@ -142,7 +141,7 @@ def reader(
             first = error
         for other in copies(sample_id):
             if other != uri:
-                with suppress(StorageError):  # the reason that counts is that of the sample's own address
+                with suppress(StorageError):  # the error to report is that of the sample's own address
                     return read_one(other, sample_id)
         raise first
 
@@ -150,7 +149,7 @@ def reader(
 
 
 def spread(objects: Sequence[T]) -> Iterator[T]:
-    """Objects in another order: hosts take turns, so that those who wait for one leave the others to the rest."""
+    """Objects in an order in which hosts take turns, so that waiting for one host does not block all threads."""
     hosts: dict[str, deque[T]] = {}
     for one in objects:
         uri = one["uri"]
@@ -164,7 +163,7 @@ def spread(objects: Sequence[T]) -> Iterator[T]:
 
 
 def _is_kept(uri: str) -> bool:
-    return uri.startswith(FAR) and parse_member(uri) is None  # archives are kept, or read by parts, themselves
+    return uri.startswith(FAR) and parse_member(uri) is None  # archives themselves are cached or read in parts
 
 
 def _kept(uri: str, sample_id: str) -> ObjectInfo:

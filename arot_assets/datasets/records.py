@@ -1,7 +1,8 @@
-"""Captions and tags of a record, whatever form they have.
+"""Captions and tags of a record, in their various representations.
 
-Belongs here: texts, numbers, lists and dictionaries that tools and image boards write under ``caption`` and ``tags``, in JSON
-beside an image, in lists, in columns of Parquet. Does not belong here: which record belongs to which image, plain text files.
+Belongs here: strings, numbers, lists and dictionaries that tools and image boards store as ``caption`` and ``tags``, in
+JSON beside an image, in lists, in Parquet columns. Does not belong here: which record belongs to which image, plain
+text files.
 """
 
 import ast
@@ -13,10 +14,10 @@ from arot_assets.datasets.tag_lists import split_tags
 from arot_assets.jsontext import parse_json
 
 MAX_PARSED = 100_000
-"""Longest text of a table's cell that is read as a list, in characters."""
+"""Longest text of a table cell that is parsed as a list, in characters."""
 
 _NAMES = ("name", "tag", "tag_name", "label", "value", "text", "title")
-"""Keys of a dictionary that is one tag."""
+"""Keys of a dictionary that represents one tag."""
 _TEXTS = (
     "caption",
     "captions",
@@ -31,21 +32,22 @@ _TEXTS = (
     "eng",
     "english",
 )
-"""Keys of a dictionary whose text is meant, the first that is there."""
+"""Keys of a dictionary that contain its text; the first that exists is used."""
 _RATINGS = ("rating", "ratings")
 
 
 def captions_of(value: Any) -> list[str]:
-    """All captions of a value, the one that is meant first: a text, a number, a list, a dictionary by language or kind."""
+    """All captions in a value, the preferred one first: from a string, a number, a list, or a dictionary by language or
+    kind."""
     found = [text.replace("\r\n", "\n").strip() for text in _captions(_opened(value))]
     return list(dict.fromkeys(text for text in found if text))
 
 
 def tags_of(value: Any) -> tuple[list[str], bool]:
-    """Tags of a value, each once, and whether all of it could be read as tags.
+    """The tags in a value, without duplicates, and whether all of it could be interpreted as tags.
 
-    Forms: text with commas, semicolons or, if it looks like tags, spaces between; lists of texts, of ``[tag, score]`` pairs, of
-    dictionaries with a ``name``; dictionaries from tag to score or from category to any of these.
+    Accepted forms: text separated by commas, semicolons or, if it looks like tags, spaces; lists of strings, of ``[tag,
+    score]`` pairs, or of dictionaries with a ``name``; dictionaries from tag to score or from category to any of these.
     """
     tags: list[str] = []
     complete = _collect(_opened(value), tags)
@@ -53,7 +55,7 @@ def tags_of(value: Any) -> tuple[list[str], bool]:
 
 
 def record_tags(record: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """Tags of a record: its ``tags``, then the ``tag_string`` and ``tag_string_*`` or ``tags_*`` that image boards have."""
+    """Tags of a record: its ``tags``, then the ``tag_string`` and ``tag_string_*`` or ``tags_*`` of image boards."""
     tags: list[str] = []
     complete = True
     for key in sorted(record, key=lambda key: (key.lower() != "tags", key.lower() != "tag_string")):
@@ -70,7 +72,7 @@ def record_tags(record: Mapping[str, Any]) -> tuple[list[str], bool]:
 
 
 def _opened(value: Any) -> Any:
-    """A list or dictionary that was written as text, as CSV files have them; other values as they are."""
+    """The list or dictionary in a value that was written as text, as in CSV files; other values unchanged."""
     if not isinstance(value, str) or len(value) > MAX_PARSED or not re.match(r"\s*[\[{].*[\]}]\s*$", value, re.DOTALL):
         return value
     for read in (parse_json, ast.literal_eval):
@@ -99,7 +101,7 @@ def _captions(value: Any) -> Iterator[str]:
 
 
 def _collect(value: Any, tags: list[str]) -> bool:
-    """Append the tags of a value; returns whether all of it could be read."""
+    """Append the tags of a value; returns whether all of it could be interpreted."""
     if value is None or value == "":
         return True
     if isinstance(value, str):
@@ -134,13 +136,13 @@ def _collect_dict(value: Mapping[str, Any], tags: list[str]) -> bool:
     complete = True
     for key, inner in value.items():
         if key.lower() in _RATINGS or (isinstance(inner, list | tuple) and inner and all(_is_number(i) for i in inner)):
-            continue  # no tags, but what is said of the image, or scores of the tags beside
+            continue  # not tags, but data about the image, or scores of the adjacent tags
         complete &= _collect(inner, tags)
     return complete
 
 
 def _split(text: str) -> list[str]:
-    """Tags of a text that is known to hold tags."""
+    """Tags of a text that is known to contain tags."""
     if "," not in text and "\n" not in text:
         words = text.split()
         if words and all(word.startswith("#") and len(word) > 1 for word in words):

@@ -1,6 +1,6 @@
-"""What people look at in a shard of samples: failures by reason, and a contact sheet.
+"""What users see of a shard of samples: failures by reason, and a contact sheet.
 
-Belongs here: choosing and preparing what is shown. Does not belong here: drawing (``drawing.py``), Dagster.
+Belongs here: selecting and preparing what is shown. Does not belong here: drawing (``drawing.py``), Dagster.
 """
 
 from collections import Counter
@@ -32,12 +32,12 @@ def failure_table(samples: pa.Table) -> list[dict[str, Any]]:
 
 
 def _short(uri: str) -> str:
-    """The file with its folder: a whole uri would leave no room for the reason."""
+    """The file name with its folder: a whole URI would leave no room for the reason."""
     return "/".join(uri.rsplit("/", 2)[-2:])
 
 
 def _general(row: dict[str, Any]) -> str:
-    """The reason without the name of this or the other object, so that one cause counts as one reason."""
+    """The reason without the names of objects, so that one cause counts as one reason."""
     return "same bytes as another object" if row["status"] == "duplicate" else general(str(row["reason"]))
 
 
@@ -59,7 +59,7 @@ def sample_sheet(place: Place, samples: pa.Table) -> str | None:
         try:
             posters.append(place.medium.poster(files(uri), TILE))
         except (StorageError, DecodeError):
-            continue  # it left or broke since it was read; the next listing will say so
+            continue  # it disappeared or changed since it was read; the next listing will report it
         names.append(uri.rsplit("/", 1)[-1])
     if not posters:
         return None

@@ -1,7 +1,7 @@
-"""Samples: one row for each object of a shard, whatever became of it.
+"""Samples: one row for each object of a shard, whatever its condition.
 
-Belongs here: reading an object once for its identity, header and sidecars; the shard's file. Does not
-belong here: which of equal objects is the sample (``duplicates.py``), what a file is (its ``Medium``), sidecar syntax
+Belongs here: reading an object once for its identity, header and sidecars; the shard's file. Does not belong here:
+which of equal objects is the sample (``duplicates.py``), what a file is (its ``Medium``), sidecar syntax
 (``sidecars.py``), measurements (the room ``metrics``).
 """
 
@@ -35,7 +35,8 @@ from resources.tables.unfinished import KEEP_SECONDS
 
 CODE_VERSION = "5"
 FAILED = ("corrupt", "unreadable")
-"""What counts as failed, and is read again when that is asked for; what is ``unsupported`` is another kind of file for good."""
+"""What counts as failed and can be read again on request; ``unsupported`` files are of another kind and never become
+readable."""
 
 
 _BEFORE = (
@@ -43,14 +44,14 @@ _BEFORE = (
     Column("sha256", pa.string(), "SHA-256 of the bytes, 64 hex digits"),
     Column("uri", pa.string(), "where the object is"),
     Column("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable"),
-    Column("reason", pa.string(), "why it is not ok, null when it is"),
+    Column("reason", pa.string(), "why it is not ok; null if it is"),
     Column("duplicate_of", pa.string(), "uri of the sample with the same bytes that is kept"),
     Column("notes", pa.list_(pa.string()), "usable, but worth knowing: extension_mismatch, animated, tiny …"),
     Column("bytes", pa.int64(), "size of the object in bytes"),
 )
 _AFTER = (
-    Column("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or the list"),
-    Column("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or the list"),
+    Column("caption", pa.string(), "from NAME.txt, NAME.caption, NAME.json or a list"),
+    Column("tags", pa.list_(pa.string()), "from NAME.json, a tag list in NAME.txt or a list"),
     Column(
         "sidecar",
         pa.string(),
@@ -65,17 +66,17 @@ COMMON = (*_BEFORE, *_AFTER)
 
 
 def samples_schema(medium: Medium) -> pa.Schema:
-    """The schema of ``samples``: what every object has, around the columns of its medium."""
+    """The schema of ``samples``: the columns of every medium, and in between those of this one."""
     return pa.schema([column.field() for column in (*_BEFORE, *medium.columns, *_AFTER)])
 
 
 @dataclass(frozen=True)
 class SamplesResult:
-    """What became of one shard.
+    """The outcome for one shard.
 
     Attributes:
         rows: rows of the shard, equal to its objects in the inventory.
-        read: objects read now; the others had their row already.
+        read: objects read now; the others already had rows.
     """
 
     rows: int
@@ -83,7 +84,7 @@ class SamplesResult:
 
 
 def samples_version(declaration: DatasetDeclaration) -> str:
-    """What a row depends on beside the bytes: the code, the limits, and whether an opt-out is honoured."""
+    """What a row depends on besides the bytes: the code, the limits, and whether opt-outs are honoured."""
     taken = declaration.urls is not None and not declaration.urls.honour_opt_out
     return f"{CODE_VERSION}/{declaration.limits}{'/opt_out' if taken else ''}"
 
@@ -91,18 +92,18 @@ def samples_version(declaration: DatasetDeclaration) -> str:
 def read_sample(
     storage: Storage, medium: Medium, limits: Limits, uri: str, sidecars: Sequence[str], metadata: str | None = None
 ) -> dict[str, Any]:
-    """Read one object and describe it; never fails: what goes wrong is the row's status and reason.
+    """Read one object and describe it; never raises: failures become the row's status and reason.
 
     Args:
-        storage: reaches it.
-        medium: what it should be.
+        storage: accesses the object.
+        medium: its expected medium.
         limits: of the probe.
         uri: where it is.
         sidecars: uris of the files beside it.
-        metadata: what a list says of it (``listed.to_metadata``); the files beside it go first.
+        metadata: from a list (``listed.to_metadata``); sidecars take precedence.
 
     Returns:
-        The columns of ``samples_schema`` that depend on the object alone.
+        The columns of ``samples_schema`` that depend only on the object.
     """
     row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
     try:
@@ -130,7 +131,8 @@ def read_sample(
 
 
 def _read_sidecars(storage: Storage, uris: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
-    """The sidecars by extension (the inventory keeps one of a kind), and a note if one left since it was listed."""
+    """The sidecars by extension (the inventory has one of each kind), and a note if one disappeared since it was
+    listed."""
     found: dict[str, bytes] = {}
     for uri in uris:
         with suppress(StorageError):
@@ -141,19 +143,19 @@ def _read_sidecars(storage: Storage, uris: Sequence[str]) -> tuple[dict[str, byt
 def build_samples(
     storage: Storage, tables: Tables, declaration: DatasetDeclaration, shard: str, retry: str | None = None
 ) -> SamplesResult:
-    """Write the sample rows of one shard; rows that are there already are kept.
+    """Write the sample rows of one shard; existing rows are kept.
 
-    Equal objects are told apart within the shard; ``duplicates.settle`` does it over all shards, when this is done.
+    Equal objects are marked within the shard; ``duplicates.settle`` does this across all shards afterwards.
 
     Args:
-        storage: reaches the objects.
+        storage: accesses the objects.
         tables: the store.
         declaration: the dataset.
         shard: the shard's name.
         retry: None keeps failed rows; otherwise failed rows whose status or reason contains this text are read again.
 
     Raises:
-        StorageError: the store cannot be written; what was there stays.
+        StorageError: the store cannot be written; existing rows remain.
     """
     dataset, medium = declaration.name, declaration.medium
     inventory = tables.read(TableRef(dataset, INVENTORY), columns=["uri", "sidecars", "metadata", "shard", "state"])
@@ -191,7 +193,7 @@ def build_samples(
             unkept.add(row)
             advance(1)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
-    mark_within([row for row in ordered if row["uri"] in here])  # what left keeps its row as it is
+    mark_within([row for row in ordered if row["uri"] in here])  # objects that disappeared keep their rows unchanged
     table = pa.Table.from_pylist(ordered, schema=schema)
     tables.write(table, TableRef(dataset, SAMPLES, shard), footer=shard_footer(table, version))
     unfinished.clear()
@@ -199,7 +201,8 @@ def build_samples(
 
 
 class _PendingRows:
-    """Rows that were read and are not in the store yet: kept every ``KEEP_SECONDS``, and whatever ends the work early."""
+    """Rows that were read and are not in the store yet: saved every ``KEEP_SECONDS``, and whenever the work ends
+    early."""
 
     def __init__(self, unfinished: Unfinished, schema: pa.Schema, title: str) -> None:
         self._unfinished, self._schema, self._title = unfinished, schema, title
@@ -218,7 +221,7 @@ class _PendingRows:
             kept(self._title, self._total)
 
     def add(self, row: dict[str, Any]) -> None:
-        """One row more."""
+        """Add one row."""
         self._rows.append(row)
         self._total += 1
         if time.monotonic() - self._last >= KEEP_SECONDS:
@@ -231,7 +234,8 @@ class _PendingRows:
 
 
 def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The rows of a shard, and whether they are of this version; those of objects that left stay as they are."""
+    """The existing rows of a shard, and whether they are of this version; those of objects that disappeared are kept
+    unchanged."""
     ref = TableRef(dataset, SAMPLES, shard)
     footer = tables.footer_if_any(ref)
     if footer is not None:

@@ -1,7 +1,7 @@
-"""What is done and what is missing of a sharded table: reads footers, and counts what views show.
+"""Progress of a sharded table: what is done and what is missing; reads footers, and counts the rows of views.
 
-Belongs here: the comparison that every table with one file a shard shares. Does not belong here: what current means for one
-of them (its room's ``steps.py``).
+Belongs here: the comparison shared by all tables with one file per shard. Does not belong here: what "current" means
+for a particular table (its room's ``steps.py``).
 """
 
 import json
@@ -14,9 +14,9 @@ from resources.tables.tables import Footer
 from resources.warehouse.views import files, quote
 
 LOST = "lost"
-"""Key of the footer: the failed samples that had a value of an earlier version (JSON)."""
+"""Footer key: the failed samples that had a value of an earlier version (JSON)."""
 NOT_FAILED = ("ok", "duplicate", "unsupported")
-"""Statuses of rows that a second try would not change: good ones, copies, and files of another kind."""
+"""Statuses that another attempt would not change: ok samples, duplicates, and files of another kind."""
 FAILED_ROWS, OUTSIDE_ROWS = "failed", "outside"
 
 
@@ -35,12 +35,12 @@ def objects_of(look: Look, dataset: str) -> dict[tuple[str, str], int] | None:
 
 
 def shards_of(look: Look, dataset: str) -> tuple[str, ...]:
-    """The shards that the inventory planned, in order."""
+    """The planned shards of the inventory, in order."""
     return tuple(sorted({shard for _, shard in objects_of(look, dataset) or ()}))
 
 
 def footers_of(look: Look, dataset: str, table: str) -> dict[str, Footer]:
-    """Shard -> what its file says of itself."""
+    """Shard -> its file's footer."""
     return look.once(("footers", dataset, table), lambda: look.resources.tables.footers(dataset, table))
 
 
@@ -51,14 +51,14 @@ def sharded_state(
     wanted: Callable[[str], Mapping[str, str] | None],
     failed: Callable[[Mapping[str, str]], int] = lambda footer: int(footer.get(FAILED_ROWS, "0")),
 ) -> State:
-    """The state of a table with one file a shard: a shard is done when its footer says all that is wanted of it.
+    """The state of a table with one file per shard: a shard is done if its footer has all the wanted values.
 
     Args:
         look: the store.
         dataset: whose shards.
         table: the table's name.
-        wanted: shard -> what the footer of a current file says; None when what it is made from is not there.
-        failed: footer -> failed rows.
+        wanted: shard -> the footer of a current file; None if its inputs do not exist.
+        failed: footer -> number of failed rows.
     """
     shards = shards_of(look, dataset)
     known = objects_of(look, dataset) is not None
@@ -92,7 +92,8 @@ def sharded_state(
 
 
 def _shown(look: Look, dataset: str, table: str) -> tuple[int, int]:
-    """Rows that the view shows, and those that failed: what left the source is in the files still, but in no count."""
+    """Rows that the view shows, and failed ones among them: objects that disappeared are still in the files, but not
+    counted."""
     counted = look.connection().execute(
         f"""select count(*), count(*) filter (status not in {NOT_FAILED}) from {quote(dataset)}.{quote(table)}"""
     )

@@ -1,19 +1,19 @@
-"""Files that lie beside a sample and describe it: captions, tags, records.
+"""Files beside a sample that describe it: captions, tags, records.
 
-Belongs here: reading the sidecars of a sample. Does not belong here: which they are (``pairing.py``), fetching them, and what is
-written inside the file itself (``generation``).
+Belongs here: reading the sidecars of a sample. Does not belong here: which files they are (``pairing.py``), fetching
+them, and data inside the file itself (``generation``).
 
 By their extension:
 
 - ``caption``: a caption.
-- ``txt``: a caption, or a booru-style list of tags when ``is_tag_list`` says so; several captions when each line is one. Of the
-  text of a web UI only the prompt counts.
-- ``json``: kept whole; its tags (``records.record_tags``) are tags, and the first of ``CAPTION_KEYS`` is the caption if neither
-  of the others gave one.
+- ``txt``: a caption, or a booru-style list of tags if ``is_tag_list`` says so; several captions if each line is one. Of
+  a web UI text only the prompt counts.
+- ``json``: kept whole; its tags (``records.record_tags``) are tags, and the first of ``CAPTION_KEYS`` is the caption if
+  the other files have none.
 
-Nothing is lost: what is neither the caption nor a tag is in ``sidecar``: JSON as it is, and each text under the name of its kind,
-``.txt`` or ``.caption``; JSON that is no object is then under ``.json``. Bytes that cannot be read are there as
-``{"base64": …}``.
+Nothing is lost: whatever is neither the caption nor a tag is in ``sidecar``: JSON as it is, and each text under the
+name of its kind, ``.txt`` or ``.caption``; JSON that is not an object is then under ``.json``. Undecodable bytes are
+there as ``{"base64": …}``.
 """
 
 import base64
@@ -31,32 +31,32 @@ from arot_assets.jsontext import dump_json, parse_json
 from arot_assets.media.webui import read_webui
 
 EXTENSIONS = ("caption", "txt", "json")
-"""Extensions of sidecars, in lower case; upper case is found too."""
+"""Extensions of sidecars, in lower case; upper case is recognized too."""
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Larger sidecars are not one sample's: they are ``bad_sidecar``."""
+"""Larger files cannot belong to a single sample: they are ``bad_sidecar``."""
 
 BAD_SIDECAR = "bad_sidecar"
 """The note for a sidecar that can't be read (broken JSON, binary data, too large)."""
 
 SEVERAL_CAPTIONS = "several_captions"
-"""The note for more captions than one: the column has the first, ``sidecar`` the others."""
+"""The note for more than one caption: the column has the first, ``sidecar`` the others."""
 
 NOTES: Mapping[str, str] = {
-    BAD_SIDECAR: "some caption, tag or JSON file beside it, or what a list says of it, can't be read, or its encoding is not "
+    BAD_SIDECAR: "some caption, tag or JSON file beside it, or list entry of it can't be read, or its encoding is not "
     "certain; what is not in `caption` and `tags` is in `sidecar`",
     SEVERAL_CAPTIONS: "more than one caption; `caption` is the first, the others are in `sidecar`",
 }
-"""Every note that sidecars can give, and what it means."""
+"""Every note about sidecars, and its meaning."""
 
 CAPTION_KEYS = ("caption", "captions", "text", "alt", "title")
-"""Keys of a JSON record that hold its caption, the first that is there; upper and lower case do not matter."""
+"""Keys of a JSON record that contain its caption, the first that exists; case does not matter."""
 
 MAX_KEPT = 64 * 1024
-"""Bytes that cannot be read are kept in ``sidecar`` up to this size, in Base64."""
+"""Undecodable bytes are kept in ``sidecar`` up to this size, in Base64."""
 
 FEWEST_LINES = 3
-"""So many lines, each a text of its own, are captions of one sample."""
+"""At least this many lines, each a text in itself, are captions of one sample."""
 LONGEST_LINE = 300
 
 _LINKED = re.compile(
@@ -69,12 +69,13 @@ _LINKED = re.compile(
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the sidecars of one sample say.
+    """The contents of the sidecars of one sample.
 
     Attributes:
-        caption: text for people, None without one.
-        tags: in the order of the files (txt before json), each once.
-        sidecar: JSON text: the whole of the JSON sidecar, and texts that are not all in ``caption`` and ``tags``; or None.
+        caption: the caption, None if there is none.
+        tags: in the order of the files (txt before json), without duplicates.
+        sidecar: JSON text: the whole JSON sidecar, and texts that are not entirely in ``caption`` and ``tags``; or
+            None.
         problems: notes for the sample, keys of ``NOTES``.
     """
 
@@ -98,10 +99,10 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
     """Read the sidecars of one sample.
 
     Args:
-        files: their bytes by extension (one of ``EXTENSIONS``; case and a leading dot don't matter).
+        files: their bytes by extension (one of ``EXTENSIONS``; case and a leading dot do not matter).
 
     Returns:
-        What they say. Files that can't be read become a note in ``problems``; nothing is raised.
+        Their contents. Files that cannot be read become a note in ``problems``; nothing is raised.
     """
     by_kind = {extension.lower().removeprefix("."): data for extension, data in files.items()}
     said = _SidecarParts()
@@ -129,12 +130,12 @@ def parse_sidecars(files: Mapping[str, bytes]) -> Sidecar:
 
 
 def as_base64(data: bytes) -> dict[str, str]:
-    """Bytes that cannot be read, as ``sidecar`` keeps them."""
+    """Undecodable bytes, in the form that ``sidecar`` uses."""
     return {"base64": base64.b64encode(data).decode()}
 
 
 def together(record: Any, kept: Mapping[str, Any]) -> str | None:
-    """JSON text of a record and of what else is kept beside it; None without any."""
+    """JSON text of a record and of everything else that is kept; None if there is nothing."""
     if not kept:
         return None if record is None else dump_json(record)
     rest = record if isinstance(record, dict) else {} if record is None else {".json": record}
@@ -142,7 +143,7 @@ def together(record: Any, kept: Mapping[str, Any]) -> str | None:
 
 
 def _read_plain(kind: str, text: str, said: _SidecarParts) -> None:
-    """A ``.caption`` or ``.txt``."""
+    """Read a ``.caption`` or ``.txt`` file."""
     parts = read_webui(text)
     prompt = parts.prompt if parts.is_certain else text
     whole = not parts.is_certain
@@ -162,7 +163,7 @@ def _read_plain(kind: str, text: str, said: _SidecarParts) -> None:
 
 
 def _read_json(text: str, said: _SidecarParts) -> Any:
-    """A ``.json``; gives what it holds, None if it is none: then the text is kept."""
+    """Read a ``.json`` file; returns its value, or None if it is not JSON: then the text is kept."""
     try:
         record = parse_json(text)
     except ValueError:
@@ -186,8 +187,9 @@ def _read_json(text: str, said: _SidecarParts) -> Any:
 
 
 def _of_image(record: Any) -> dict[str, Any] | None:
-    """The part of a JSON that has captions and tags: itself, the only one that is in it, as APIs wrap their answers
-    (``{"post": {…}}``, ``[{…}]``), or a text or list of texts as if they were under ``caption`` or ``tags``; None without any.
+    """The part of a JSON value with captions and tags: the value itself; the only object in it, as APIs wrap their
+    responses (``{"post": {…}}``, ``[{…}]``); or a string or list of strings as if under ``caption`` or ``tags``; None
+    if there is none.
     """
     if isinstance(record, str):
         return {"caption": record}
@@ -203,11 +205,11 @@ def _of_image(record: Any) -> dict[str, Any] | None:
 
 
 def lines_of_captions(text: str) -> list[str]:
-    """The captions of a text: one, or one a line where each line stands for itself; empty if there is none.
+    """The captions in a text: one, or one per line if each line is a text in itself; empty if there is none.
 
-    Each line does if there are at least ``FEWEST_LINES`` without an empty one between them, none is longer than ``LONGEST_LINE``
-    or a list's item, and none goes on with the line before: by a comma, in the middle of a sentence, or with a word such as
-    ``it`` or ``there``. Two lines are captions if their scripts differ.
+    That is the case if there are at least ``FEWEST_LINES`` lines without an empty one in between, none is longer than
+    ``LONGEST_LINE`` or a list item, and none continues the previous line: after a comma, in mid-sentence, or with a
+    word such as ``it`` or ``there``. Two lines are captions if their scripts differ.
     """
     whole = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not whole:
@@ -222,19 +224,19 @@ def lines_of_captions(text: str) -> list[str]:
 
 
 def _goes_on(line: str, following: str) -> bool:
-    """Whether a line ends or the following one begins in the middle of a text."""
+    """Whether a line ends, or the next one begins, in the middle of a text."""
     inside = following[0].islower() and line[0].isupper() and line[-1] not in ".!?"
     return line[-1] in ",;:-–—(" or inside or bool(_LINKED.match(following)) or bool(_LINKED.match(line))
 
 
 def _is_wrapped(lines: Sequence[str]) -> bool:
-    """Whether all lines but the last are about as long as the longest, as an editor breaks them."""
+    """Whether all lines but the last are about as long as the longest, as if wrapped by an editor."""
     longest = max(map(len, lines))
     return longest >= 50 and all(len(line) > 0.75 * longest and line[-1] not in ".!?" for line in lines[:-1])
 
 
 def _script(text: str) -> str:
-    """The script of most letters of a text: LATIN, CYRILLIC, CJK …, as Unicode names them; Japanese counts as CJK."""
+    """The script of most letters of a text: LATIN, CYRILLIC, CJK …, as named by Unicode; Japanese counts as CJK."""
     names = [unicodedata.name(c, "").split(" ", 1)[0] for c in text if c.isalpha()]
     names = ["CJK" if n in ("HIRAGANA", "KATAKANA") else n for n in names]
     return max(sorted(set(names)), key=names.count, default="")

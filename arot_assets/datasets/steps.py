@@ -1,7 +1,7 @@
 """The steps of a dataset: its inventory and its samples, and whether they are current.
 
-Belongs here: the question that `arot run` and `arot status` ask of the two assets. The work is in ``inventory.py`` and
-``samples.py``.
+Belongs here: whether the two assets are current, as `arot run` and `arot status` ask. The work is in ``inventory.py``
+and ``samples.py``.
 """
 
 import json
@@ -53,10 +53,10 @@ def dataset_steps(declaration: DatasetDeclaration) -> list[Step]:
 
 
 def inventory_state(look: Look, declaration: DatasetDeclaration) -> State:
-    """Whether the inventory shows what the source shows, and the samples which of equal objects is the first in it.
+    """Whether the inventory matches the source, and whether the samples mark the first of equal objects.
 
-    Where sources may be listed this one is, and that its objects were seen again is noted. Else what is known counts. A
-    source that cannot be listed is not current, so that the run tells why.
+    If sources may be listed, this one is, and the inventory records that its objects were seen again. Otherwise the
+    last known state counts. A source that cannot be listed is not current, so that the run reports why.
     """
     objects = objects_of(look, declaration.name)
     counts: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def inventory_state(look: Look, declaration: DatasetDeclaration) -> State:
 
 
 def _seen_again(look: Look, declaration: DatasetDeclaration) -> bool:
-    """Whether the source shows what the inventory knows; noted there if so."""
+    """Whether the source matches the inventory; if so, the inventory records it."""
     tables = look.resources.tables
     try:
         found = survey(look.resources.storage, tables, declaration, datetime.now(UTC))
@@ -80,7 +80,7 @@ def _seen_again(look: Look, declaration: DatasetDeclaration) -> bool:
 
 
 def samples_state(look: Look, declaration: DatasetDeclaration) -> State:
-    """Which shards have their samples, read by this version of the code under these limits."""
+    """Which shards have samples that were read by this version of the code with these limits."""
     version = samples_version(declaration)
     return sharded_state(
         look,
@@ -93,5 +93,5 @@ def samples_state(look: Look, declaration: DatasetDeclaration) -> State:
 
 def _told(resources: Resources, dataset: str) -> list[str]:
     footer = resources.tables.footer(TableRef(dataset, INVENTORY))
-    left = f"; not taken: {footer[NOT_TAKEN]}" if footer.get(NOT_TAKEN) else ""
+    left = f"; not included: {footer[NOT_TAKEN]}" if footer.get(NOT_TAKEN) else ""
     return [f"{footer['change']}{left}", *footer.get(PROBLEMS, "").splitlines()]

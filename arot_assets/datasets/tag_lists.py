@@ -1,7 +1,7 @@
-r"""Lists of booru-style tags, told from captions.
+r"""Lists of booru-style tags, and how to distinguish them from captions.
 
-Belongs here: whether a plain text is a list of tags, and taking it apart. Does not belong here: which file or column the text
-came from (``sidecars``, ``records``).
+Belongs here: whether a plain text is a list of tags, and splitting it. Does not belong here: which file or column the
+text came from (``sidecars``, ``records``).
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 MAX_TAG_WORDS = 6
 MAX_TAG_LENGTH = 64
 MIN_SPACED_SHARE = 0.3
-"""Share of words with a mark from which a text without commas is a list of tags between spaces."""
+"""Fraction of words with a mark from which on a text without commas is a space-separated list of tags."""
 
 _EMOTICON = r"[:;=xX>^@|+0oO][-_.<3]?[<>()dDpPoO3|^@+0x/]{1,2}|\^_\^|>_<|\\\(\^o\^\)/|\\o/"
 _MARK = re.compile(
@@ -19,22 +19,22 @@ _SENTENCE_WORDS = frozenset(
     "a an the is are was were has have she he they it its her his their this that there which who while and with in at as "
     "from behind under into".split()
 )
-"""English words of sentences; a tag of image boards has at most one or two of them (``hand_on_own_hip``)."""
+"""English words of sentences; an image board's tag contains at most one or two of them (``hand_on_own_hip``)."""
 _OTHER_MARK = re.compile(r"[\w)][;|]\s*\w|\w \| \w")
-"""Between tags of a list without commas; an emoticon (``;d``) has no letter right before it."""
+"""Separators of tags in a list without commas; an emoticon (``;d``) has no letter directly before it."""
 _SENTENCE_END = re.compile(r"\w[.!?]+[\"'”’)]*$")
 
 
 def is_tag_list(text: str) -> bool:
     r"""Whether a text is a list of booru-style tags rather than a caption. Both must hold:
 
-    1. some part carries a mark that prose does not have: an underscore inside a word (``long_hair``), a head count (``1girl``,
-       ``2boys``), ``solo`` or ``no humans``, an emoticon;
-    2. no part reads like prose: tags of one word may have any length and end in any sign (``love_live!``); one of several words
-       may too, as long as it has neither more than ``MAX_TAG_WORDS`` words or ``MAX_TAG_LENGTH`` characters, nor the end of a
-       sentence, together with the words or the capital letter of one.
+    1. some part has a mark that prose does not have: an underscore inside a word (``long_hair``), a head count
+       (``1girl``, ``2boys``), ``solo`` or ``no humans``, an emoticon;
+    2. no part reads like prose: a tag of one word may have any length and end in any character (``love_live!``); so may
+       one of several words, unless it has more than ``MAX_TAG_WORDS`` words or ``MAX_TAG_LENGTH`` characters, or a
+       sentence's end together with a sentence's words or capital letter.
 
-    Parts stand between commas and line ends. A text without them is a list if its words are (``is_spaced_list``).
+    Parts are separated by commas and line ends. A text without any is a list if its words are (``is_spaced_list``).
     """
     parts = split_tags(text)
     if len(parts) == 1:
@@ -43,7 +43,8 @@ def is_tag_list(text: str) -> bool:
 
 
 def is_spaced_list(text: str) -> bool:
-    """Whether a text without commas is a list of tags between spaces: many words have a mark, and none is one of a sentence."""
+    """Whether a text without commas is a space-separated list of tags: many words have a mark, and none is typical of
+    sentences."""
     words = text.split()
     if len(words) == 1:
         return "_" in words[0] and bool(_MARK.search(words[0]))
@@ -53,10 +54,11 @@ def is_spaced_list(text: str) -> bool:
 
 
 def split_tags(text: str) -> list[str]:
-    r"""Tags between commas and line ends, or else between semicolons or bars, or else, if it is such a list, between spaces;
-    trimmed, in order.
+    r"""Tags separated by commas and line ends, otherwise by semicolons or bars, otherwise, if it is such a list, by
+    spaces; trimmed, in order.
 
-    The escapes ``\(`` and ``\)`` of prompts are undone where they come in pairs: ``saber_\(fate\)``, but not ``\(^o^)/``.
+    The escapes ``\(`` and ``\)`` of prompts are undone where they occur in pairs: ``saber_\(fate\)``, but not
+    ``\(^o^)/``.
     """
     parts = [part.strip() for part in re.split(r"[,\r\n，、]", text)]
     if len(parts) == 1 and _OTHER_MARK.search(text):

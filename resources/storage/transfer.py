@@ -59,7 +59,7 @@ def sync(
     have = _listing(files, target)
     seen: set[str] = set()
     complete = True
-    told = on_progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
 
     def wanted() -> Iterator[PendingCopy]:
         nonlocal complete
@@ -76,11 +76,11 @@ def sync(
             there = have.get(name)
             if there is not None and _current(giver, info, taker, there):
                 result.unchanged += 1
-                told(1)
+                report(1)
                 continue
             yield PendingCopy(info, place, there)
 
-    _bring(taker, files, wanted(), result, threads, told, dry_run)
+    _bring(taker, files, wanted(), result, threads, report, dry_run)
     if delete and complete:
         _check_not_emptied(source, target, len(have), bool(seen))
         surplus = [info.uri for name, info in have.items() if name not in seen]
@@ -94,7 +94,7 @@ def _bring(
     wanted: Iterable[PendingCopy],
     result: SyncResult,
     threads: int,
-    told: Callable[[int], None],
+    report: Callable[[int], None],
     dry_run: Callable[[str, str], None] | None,
 ) -> None:
     if dry_run is not None:
@@ -111,7 +111,7 @@ def _bring(
                 result.copied += outcome is not None
                 result.unchanged += outcome is None
                 result.bytes += outcome or 0
-            told(1)
+            report(1)
 
 
 def _remove(

@@ -104,7 +104,7 @@ def test_unmounted_source_does_not_empty_the_dataset(dataset: Dataset) -> None:
     dataset.inventory()
     shutil.rmtree(dataset.source)
     dataset.source.mkdir()
-    with pytest.raises(InventoryError, match="12 objects are known of it; is the disk mounted"):
+    with pytest.raises(InventoryError, match="12 objects of it are known; is the disk mounted"):
         dataset.inventory()
     assert dataset.sql("select count(*) from d.inventory where state = 'present'") == [(12,)]
 

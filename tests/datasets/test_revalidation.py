@@ -93,7 +93,7 @@ def test_url_that_cannot_be_asked_stays_as_it_was_and_is_told(
     r = dataset.resources
     plan, listing = take_inventory(r.storage, r.tables, dataset.declaration, datetime.now(UTC))
     assert not plan.differs and len(listing.problems) == 1
-    assert listing.problems[0].startswith("2 of 3 URLs could not be asked whether they changed")
+    assert listing.problems[0].startswith("2 of 3 URLs could not be checked for changes")
     assert dataset.sql("select etag from d.inventory order by uri") == [("v0",), ("v1",), ("v2",)]
 
 

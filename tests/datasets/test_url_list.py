@@ -346,7 +346,7 @@ def test_declaration_is_checked() -> None:
 
     assert declare("lists/pets.CSV").is_url_list and declare("s3://b/l.parquet").is_url_list
     assert not declare("pictures").is_url_list and not declare("hf://datasets/o/r/train.parquet").is_url_list
-    with pytest.raises(ValueError, match="`urls` is for a source that is a list"):
+    with pytest.raises(ValueError, match="`urls` requires a source that is a list"):
         declare("pictures", urls={"column": "x"})
     with pytest.raises(ValueError, match="password or signature"):
         declare("https://example.org/l.csv?X-Amz-Signature=abc")

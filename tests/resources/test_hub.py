@@ -204,7 +204,7 @@ def test_writing_is_one_commit_and_create_only_holds(hub: Hub, pictures: Reposit
     assert storage.read_bytes(f"{REPO}/new/a.txt") == b"1" and len(pictures.commits) == before + 1
     storage.write(f"{REPO}/new/a.txt", b"1")
     assert len(pictures.commits) == before + 1, "the same content makes no commit"
-    with pytest.raises(StorageError, match="there already"):
+    with pytest.raises(StorageError, match="already exists"):
         storage.write(f"{REPO}/new/a.txt", b"2", create_only=True)
     storage.delete(f"{REPO}/new/a.txt")
     storage.delete(f"{REPO}/new/a.txt")

@@ -70,7 +70,7 @@ def test_create_only_replaces_nothing_where_the_server_knows_no_conditions(
     monkeypatch.setattr("resources.storage.s3.backend.PART_BYTES", 2 * 1024 * 1024)
     storage = Storage(s3=S3Settings(endpoint=old.endpoint))
     storage.write(f"{root}/once", b"1" * size, create_only=True)
-    with pytest.raises(StorageError, match="is there already") as error:
+    with pytest.raises(StorageError, match="already exists") as error:
         storage.write(f"{root}/once", b"2" * size, create_only=True)
     assert error.value.kind == "exists" and old.refused.total() == 2, "not asked again and again"
     assert storage.read_bytes(f"{root}/once") == b"1" * size

@@ -1,1 +1,2 @@
-"""Sources that are no folder: lists of URLs, datasets of a hub. Each is listed as ``objects.Listing``, like a folder is."""
+"""Sources that are not folders: lists of URLs, datasets on a hub. Each is listed as ``objects.Listing``, like a
+folder."""

@@ -1,10 +1,10 @@
-"""Tar, zip and Parquet files of a source, opened: what lies in them are the objects.
+"""Tar, zip and Parquet files of a source, opened: their members are the objects.
 
-Belongs here: which archives are opened, which are known already, and what Parquet columns say of images. Does not belong
-here: opening them (``resources.storage.members.backend``).
+Belongs here: which archives are opened, which are known already, and what Parquet columns say about images. Does not
+belong here: opening them (``resources.storage.members.backend``).
 
-An archive that is as it was is not opened again: its rows are those of the inventory. One that cannot be opened, or only in
-part, is an object too, ``<archive>!/``, whose sample says why; so nothing in it is lost in silence.
+An unchanged archive is not opened again: its rows are taken from the inventory. One that cannot be opened, or only
+partially, is an object too, ``<archive>!/``, whose sample gives the reason; so nothing in it is lost silently.
 """
 
 import fnmatch
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from resources.storage.members.reader import Entry
 
 OPENING_THREADS = 4
-"""Archives that are brought here at a time; each may be gigabytes."""
+"""Archives that are downloaded at a time; each may be gigabytes."""
 BATCH = 5000
 NO_PICTURES = "Parquet file without a column of images"
 EMPTY = "archive without files"
 NOT_INCLUDED = "archive that `include` leaves out"
 INSIDE = rf"(?i)({ARCHIVE.pattern[: ARCHIVE.pattern.index('!')]})!/.*$"
-"""A member's URI, the extension of its archive first."""
+"""The URI of a member, the extension of its archive first."""
 
 
 @dataclass
 class ArchiveContents:
-    """What archives hold.
+    """The contents of archives.
 
     Attributes:
-        objects: rows of the images in archives, of those that are as they were too, schema ``LISTED``.
-        told: uri of an archive -> what a person should know of it; nothing of most.
+        objects: rows of the images in archives, including unchanged ones, schema ``LISTED``.
+        told: uri of an archive -> notes for the user about it; empty for most.
         ignored: cause -> archives that were not opened.
     """
 
@@ -61,7 +61,7 @@ class ArchiveContents:
 
 
 def is_archive(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Which objects are archives, by the extension."""
+    """A mask of the objects that are archives, by their extension."""
     return pc.match_substring_regex(uris, rf"(?i)({'|'.join(re.escape(e) for e in EXTENSIONS)})$")
 
 
@@ -72,14 +72,14 @@ def look_inside(
     archives: pa.Table,
     before: Known,
 ) -> ArchiveContents:
-    """What archives of a source hold.
+    """The contents of a source's archives.
 
     Args:
-        storage: reaches them.
+        storage: accesses them.
         declaration: the dataset.
-        root: of the listing.
+        root: root of the listing.
         archives: schema ``FOUND``.
-        before: what the inventory before knows of archives.
+        before: what the previous inventory knows about archives.
     """
     rules = declaration.archives or Archives()
     wanted = archives.filter(_included(archives["uri"], root, rules.include))
@@ -111,7 +111,7 @@ def look_inside(
 
 
 def _listing(storage: Storage, medium: Medium, archive: Mapping[str, Any], rules: Archives) -> Listing:
-    """The files of one archive with what goes with them."""
+    """The files of one archive with their sidecars and metadata."""
     uri = archive["uri"]
     is_parquet = uri.lower().endswith(".parquet")
     found, metadata, problems = _read(storage, archive, rules)
@@ -135,7 +135,7 @@ def _included(uris: pa.ChunkedArray, root: str, patterns: list[str]) -> pa.Array
 
 
 def _known(previous: pa.Table | None, archives: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Rows of the archives that are as they were, and the uris of the others."""
+    """Rows of the unchanged archives, and the uris of the others."""
     if previous is None or not archives.num_rows:
         return LISTED.empty_table(), archives["uri"].to_pylist()
     present = previous.filter(pc.equal(previous["state"], "present")).select(LISTED.names)
@@ -156,14 +156,15 @@ def _known(previous: pa.Table | None, archives: pa.Table) -> tuple[pa.Table, lis
 
 
 def _same(then: tuple[Any, Any], now: tuple[Any, Any]) -> bool:
-    """By the etag where there is one, else by the time."""
+    """Compared by etag if there is one, otherwise by time."""
     return bool(then[0] == now[0]) if now[0] is not None else bool(then == now)
 
 
 def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tuple[pa.Table, dict[str, str], list[str]]:
-    """The members of one archive, what it says of them, and what a person should know of it.
+    """The members of one archive, their metadata, and notes for the user about it.
 
-    What is broken is so until it changes; what could not be had may be there the next time, so nothing is said of its state.
+    A damaged archive stays damaged until it changes; one that was inaccessible may be accessible next time, so its
+    state is not recorded.
     """
     from resources.storage.members.parquet import ParquetMembers
 
@@ -177,7 +178,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
             found: list[Entry] = []
             odd: list[Entry] = []
             for entry in opened.content.entries():
-                # what is no file and has no extension is not taken for an image whose content would tell
+                # an entry that is not a file and has no extension is not treated as an image to be recognized by its content
                 taken = entry.problem is None or "." in entry.name.rpartition("/")[2]
                 (found if taken else odd).append(entry)
             objects = _table(opened, [e.name for e in found], [e.size for e in found])
@@ -187,7 +188,7 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
             return objects, metadata, problems
         error = broken(uri, opened.content.problem)
     except StorageError as failed:
-        if failed.kind == "invalid":  # the declaration is at fault, not the archive
+        if failed.kind == "invalid":  # the error is in the declaration, not in the archive
             raise
         objects, metadata, problems, error = FOUND.empty_table(), {}, [], failed
     mtime, etag = (archive["mtime"], archive["etag"]) if error.kind == "format" else (0.0, None)
@@ -206,7 +207,7 @@ def _table(opened: OpenArchive, names: Sequence[str], sizes: Sequence[int | None
 def _cells(
     opened: OpenArchive, content: "ParquetMembers", rules: Archives
 ) -> tuple[pa.Table, dict[str, str], list[str]]:
-    """The images of a Parquet file, what its other columns say of them, and what a person should know."""
+    """The images of a Parquet file, metadata from its other columns, and notes for the user."""
     uri = opened.info.uri
     try:
         pictures = content.places_of(rules.picture_column)
@@ -214,10 +215,8 @@ def _cells(
         raise _unknown_column(uri, "picture_column", rules.picture_column, content.schema.names) from None
     if not pictures:
         shown = ", ".join(f"{f.name} ({f.type})" for f in content.schema)
-        remedy = (
-            "name the one that has them: `archives: {picture_column: …}`; a list of addresses is `urls: {parts: true}`"
-        )
-        return FOUND.empty_table(), {}, [f"{uri}: no column holds images: {shown}; {remedy}"]
+        remedy = "name the column: `archives: {picture_column: …}`; for lists of URLs set `urls: {parts: true}`"
+        return FOUND.empty_table(), {}, [f"{uri}: no column contains images: {shown}; {remedy}"]
     try:
         rows = list(content.cells(pictures))
         metadata = dict(_said(opened, content, pictures, rows, rules))
@@ -234,7 +233,7 @@ def _said(
     rows: list[list[str]],
     rules: Archives,
 ) -> Iterator[tuple[str, str]]:
-    """What the other columns of a Parquet file say of its images."""
+    """What the other columns of a Parquet file say about its images."""
     uri = opened.info.uri
     columns = content.other_columns(pictures)
     caption = choose(columns, rules.caption_column, CAPTION_COLUMNS)
@@ -259,13 +258,13 @@ def _said(
 
 def _unknown_column(uri: str, key: str, name: str, columns: Sequence[str]) -> StorageError:
     return StorageError(
-        f"'{uri}' has no column {name!r}, but {', '.join(columns)}; name the right one: "
+        f"'{uri}' has no column {name!r}; it has {', '.join(columns)}; name one of them: "
         f"`archives: {{{key}: …}}` in its defs.yaml",
         kind="invalid",
     )
 
 
 def metadata_of(row: Mapping[str, Any], caption: str | None, tags: str | None) -> str | None:
-    """What a row says of an image, see ``listed.to_metadata``."""
+    """The metadata of an image from its row, see ``listed.to_metadata``."""
     rest = {k: v for k, v in row.items() if k not in (caption, tags)}
     return to_metadata(row.get(caption or ""), row.get(tags or ""), rest)

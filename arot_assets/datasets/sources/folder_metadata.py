@@ -1,15 +1,16 @@
-"""The ``metadata`` files of image folders: rows that name images and say something of them.
+"""The ``metadata`` files of image folders: rows that name images and describe them.
 
-Belongs here: which files these are, which images their rows mean, what is kept of them. Does not belong here: reading rows
-(``rows.py``), columns to captions and tags (``listed.py``).
+Belongs here: which files these are, which images their rows refer to, what is kept of them. Does not belong here:
+reading rows (``rows.py``), columns to captions and tags (``listed.py``).
 
-They are those of the ``imagefolder`` builder of Hugging Face ``datasets``: ``metadata.jsonl``, ``metadata.csv`` or
-``metadata.parquet`` in any folder, with a column ``file_name``, or ``X_file_name``, ``file_names``, ``X_file_names`` for rows of
-several images, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that only some file
-systems would tell apart (``pairing``) are what they mean elsewhere. They are read on every scheme alike, and in archives.
+These are the files of the ``imagefolder`` builder of Hugging Face ``datasets``: ``metadata.jsonl``, ``metadata.csv`` or
+``metadata.parquet`` in any folder, with a column ``file_name``, or ``X_file_name``, ``file_names``, ``X_file_names``
+for rows of several images, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that
+only some file systems distinguish (``pairing``) are resolved as usual. The files are read on every scheme, and in
+archives.
 
-Where ``datasets`` fails as a whole, a row here costs no more than itself, and is counted and named: one that cannot be read,
-names no image or one that is not there. Several rows of one image are all kept.
+Where ``datasets`` fails as a whole, a faulty row only affects itself, and is counted and named: one that cannot be
+read, names no image, or names one that does not exist. Several rows for one image are all kept.
 """
 
 import hashlib
@@ -40,31 +41,31 @@ IS_NAME = re.compile(r"(?:.*_)?file_names?")
 COMMIT = re.compile(r"^(hf://[a-z]+/[^/@]+/[^/@]+)@[0-9a-f]{40}")
 """Files of one repository may be known at several commits."""
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Halves of letters, other than those that stand for bytes (``surrogateescape``)."""
+"""Unpaired surrogates, except those that represent bytes (``surrogateescape``)."""
 NO_IMAGE = "row of a metadata file whose image is not there"
 UNREADABLE = "row of a metadata file that cannot be read"
 SHOWN = 5
 ENOUGH = 10_000
-"""A file that names nothing in so many rows is another kind of file."""
+"""A file that names nothing in this many rows is another kind of file."""
 CODE_VERSION = "1"
 
 
 def metadata_files(found: pa.Table) -> pa.Table:
-    """The objects that are metadata files by their name, of schema ``FOUND``."""
+    """The objects that are metadata files by name, in schema ``FOUND``."""
     return found.filter(pc.match_substring_regex(found["uri"], rf"(?i)(^|/)({'|'.join(map(re.escape, FILES))})$"))
 
 
 def folder_metadata(
     storage: Storage, found: pa.Table, medium: Medium, rules: Archives, known: FolderMetadata | None = None
 ) -> FolderMetadata:
-    """What the metadata files among these objects say of the images among them.
+    """What the metadata files among these objects say about the images among them.
 
     Args:
-        storage: reaches them.
+        storage: accesses them.
         found: schema ``FOUND``.
-        medium: whose files are meant.
-        rules: which columns are captions and tags, where that is declared.
-        known: what the listing before found; it is taken over while its ``stamp`` holds.
+        medium: whose files the rows refer to.
+        rules: which columns are captions and tags, if declared.
+        known: the result of the previous listing; reused while its ``stamp`` is unchanged.
     """
     files = metadata_files(found)
     if not files.num_rows:
@@ -82,7 +83,7 @@ def folder_metadata(
 
 
 def seen_files(files: pa.Table) -> dict[str, list[Any]]:
-    """Uri -> size, time and etag: what tells one state of a file from another, as JSON has it."""
+    """Uri -> size, time and etag: what distinguishes the versions of a file, as JSON represents it."""
     return {row["uri"]: [row["size"], row["mtime"], row["etag"]] for row in files.to_pylist()}
 
 
@@ -92,7 +93,7 @@ def _stamp(seen: Mapping[str, Any], images: Sequence[str], rules: Archives) -> s
 
 
 def _nearest_first(uris: Iterable[str]) -> list[str]:
-    """Files in deeper folders before others that may speak of the same images."""
+    """Files in deeper folders before others that may describe the same images."""
     return sorted(uris, key=lambda uri: (-uri.count("/"), uri))
 
 
@@ -108,7 +109,7 @@ class _Names:
         self._folded: list[dict[str, list[str]]] = []
 
     def find(self, folder: str, name: str) -> str | None:
-        """The image that a row means, None if there is none, or more than one."""
+        """The image that a row refers to, None if there is none, or more than one."""
         path = _joined(folder, name)
         for exact in (f"{folder}/{name}", path):
             if exact in self._exact:
@@ -127,7 +128,7 @@ class _Names:
 
 
 def _joined(folder: str, name: str) -> str:
-    r"""The path of a name in a folder; ``./``, ``../`` and ``\`` are what they are elsewhere."""
+    r"""The path of a name in a folder; ``./``, ``../`` and ``\`` are resolved as usual."""
     for part in name.strip().replace("\\", "/").split("/"):
         if part == "..":
             folder = folder.rpartition("/")[0]
@@ -146,7 +147,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def take(self, storage: Storage, uri: str, names: _Names) -> bool:
-        """Read one file; returns whether it is one that names images."""
+        """Read one file; returns whether its rows name images."""
         folder = COMMIT.sub(r"\1", uri).rpartition("/")[0]
         lost: list[str] = []
         unreadable: list[str] = []
@@ -173,11 +174,11 @@ class _Reading:
         except StorageError as error:
             self.problems.append(str(error))
         if not named:
-            if not uri.lower().endswith(".parquet"):  # a Parquet file of images may be called so too
-                self.problems.append(f"{uri}: no row has a {FILE_NAME}, so it says nothing of the images beside it")
+            if not uri.lower().endswith(".parquet"):  # a Parquet file of images may have this name too
+                self.problems.append(f"{uri}: no row has a {FILE_NAME}, so it describes none of the images beside it")
             return False
         self._tell(uri, UNREADABLE, unreadable, "rows that cannot be read, or name no file: ")
-        self._tell(uri, NO_IMAGE, lost, "rows whose image is not there: ")
+        self._tell(uri, NO_IMAGE, lost, "rows whose image does not exist: ")
         return True
 
     def _tell(self, uri: str, cause: str, which: Sequence[str], text: str) -> None:
@@ -187,7 +188,7 @@ class _Reading:
             self.problems.append(f"{uri}: {len(which):,} {text}{', '.join(which[:SHOWN])}{more}")
 
     def texts(self, rules: Archives) -> Iterator[tuple[str, str | None]]:
-        """What is said of each image."""
+        """The metadata of each image."""
         caption = choose(self.columns, rules.caption_column, CAPTION_COLUMNS)
         tags = choose(self.columns, rules.tags_column, TAGS_COLUMNS)
         for uri, texts in self.rows.items():
@@ -203,7 +204,7 @@ class _Reading:
 
 
 def _file_names(row: Mapping[str, Any]) -> list[str]:
-    """The files that a row names, at any depth, each once; none if it is nested so deep that it cannot be walked."""
+    """The files that a row names, at any depth, without duplicates; none if it is nested too deeply."""
     try:
         return list(dict.fromkeys(_names_in(row)))
     except RecursionError:
@@ -223,7 +224,7 @@ def _names_in(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _merged(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several rows of one image as one: where they differ, a column has a list."""
+    """Several rows for one image merged into one: where they differ, a column contains a list."""
     if len(rows) == 1:
         return rows[0]
     merged: dict[str, Any] = {}
@@ -237,8 +238,8 @@ def _merged(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _readable(value: Any, depth: int = MAX_DEPTH // 2) -> tuple[Any, bool]:
-    """A value with its texts read that are not UTF-8, and whether all of it is sure; bytes that cannot be read are Base64, and
-    what is nested deeper than anybody does on purpose is text.
+    """A value in which strings that are not UTF-8 have been decoded, and whether all of it is certain; undecodable
+    bytes become Base64, and values nested deeper than anybody does on purpose become text.
     """
     if depth == 0 and isinstance(value, Mapping | list):
         return json.dumps(value), False
@@ -248,7 +249,7 @@ def _readable(value: Any, depth: int = MAX_DEPTH // 2) -> tuple[Any, bool]:
             return value, True
         except UnicodeEncodeError:
             data = value.encode("utf-8", "surrogateescape") if not _HALVES.search(value) else None
-        if data is None:  # half a letter, written as \\ud83d
+        if data is None:  # an unpaired surrogate, written as \\ud83d
             return storable_text(value), True
         text, sure = read_text(data)
         return (as_base64(data) if text is None else text), sure

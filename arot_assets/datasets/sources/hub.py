@@ -1,10 +1,10 @@
-"""Datasets of the Hugging Face Hub as a source: image folders, images in Parquet, WebDataset tars.
+"""Datasets on the Hugging Face Hub as a source: image folders, images in Parquet, WebDataset tars.
 
-Belongs here: which files of a repository are data, and at which commit. Does not belong here: image folders and archives
-(``folder_metadata.py``, ``archives.py``), asking the Hub (``resources.storage.hub.backend``).
+Belongs here: which files of a repository are data, and at which commit. Does not belong here: image folders and
+archives (``folder_metadata.py``, ``archives.py``), access to the Hub (``resources.storage.hub.backend``).
 
-The URI of an object names the commit at which it was first seen as it is. A new commit therefore changes only the rows of
-files whose content changed, and every row can be read again as it was, whatever the branch is at.
+The URI of an object names the commit at which its current content was first seen. A new commit therefore changes only
+the rows of files whose content changed, and every row can be read again as it was, whatever happens to the branch.
 """
 
 from collections import Counter
@@ -18,18 +18,18 @@ from resources.storage.hub.address import parse
 from resources.storage.hub.backend import HubBackend
 
 HOUSEKEEPING = r"(?i)/(\.[^/]*|readme[^/]*|licen[cs]e[^/]*|notice[^/]*)$"
-"""Files that every repository has, and that are no objects."""
+"""Files that every repository has and that are not objects."""
 NOT_DATA = "file of the repository itself"
 PINNED = r"^(hf://[a-z]+/[^/@]+/[^/@]+)@([0-9a-f]{40})(/.*)?$"
 
 
 def files_of(storage: Storage, found: pa.Table, previous: pa.Table | None) -> tuple[pa.Table, Counter[str]]:
-    """What a repository has, with each file under the URI that is known of it; and what is left out.
+    """The files of a repository, each with the URI by which it is known; and what is left out.
 
     Args:
-        storage: reaches the Hub.
+        storage: accesses the Hub.
         found: the listing at a commit, schema ``FOUND``.
-        previous: the inventory so far, None at first.
+        previous: the previous inventory, None at first.
     """
     housekeeping = pc.match_substring_regex(found["uri"], HOUSEKEEPING)
     ignored = Counter({NOT_DATA: n} if (n := pc.sum(housekeeping).as_py() or 0) else {})
@@ -37,9 +37,9 @@ def files_of(storage: Storage, found: pa.Table, previous: pa.Table | None) -> tu
 
 
 def keep_uris(storage: Storage, found: pa.Table, previous: pa.Table | None) -> pa.Table:
-    """The listing with the URIs that the inventory has for files of the same path and content.
+    """The listing with the inventory's URIs for files of the same path and content.
 
-    A commit that the repository has no more, because its history was squashed, is replaced by the new one.
+    A commit that no longer exists, because the history of the repository was squashed, is replaced by the new one.
     """
     if previous is None or not found.num_rows:
         return found

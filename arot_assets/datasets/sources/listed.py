@@ -1,10 +1,9 @@
-"""What a list says of an object: the inventory's column ``metadata``.
+"""Metadata of an object from a list: the inventory's column ``metadata``.
 
 Belongs here: writing and reading that column. Does not belong here: reading lists (``url_list.py`` and its like).
 
-The column is JSON: ``{"caption": …, "tags": […], "record": {…}, "notes": […]}``; what is absent is not
-said. An object of which the list says
-another thing than before has changed.
+The column is JSON: ``{"caption": …, "tags": […], "record": {…}, "notes": […]}``; absent values are left out. An object
+whose metadata differ from before has changed.
 """
 
 import json
@@ -18,11 +17,11 @@ from resources.storage.http.rules import redacted
 
 CAPTION_COLUMNS = ("caption", "captions", "text", "alt")
 TAGS_COLUMNS = ("tags",)
-"""Usual names, the first that is there is taken; upper and lower case do not matter."""
+"""Usual names, of which the first that exists is used; case does not matter."""
 
 
 def choose(columns: Iterable[str], named: str, usual: Sequence[str]) -> str | None:
-    """The column that is named, or else the first of the usual ones that is there; None if there is none."""
+    """The given column, or else the first of the usual ones that exists; None if there is none."""
     there = list(columns)
     if named:
         return named if named in there else None
@@ -40,15 +39,16 @@ def to_metadata(
     """The column's value for one object.
 
     Args:
-        caption: of any form that ``records.captions_of`` reads.
-        tags: of any form that ``records.tags_of`` reads.
-        record: everything else that is said of it; empty values are left out. What is not JSON becomes text, and addresses
-            lose their passwords and signatures.
-        names: under which captions and tags are in ``record`` too, if they do not fit into a text and a list of texts.
-        notes: of the sample, known already.
+        caption: in any form that ``records.captions_of`` reads.
+        tags: in any form that ``records.tags_of`` reads.
+        record: all other metadata; empty values are left out. What is not JSON becomes text, and passwords and
+            signatures are removed from URLs.
+        names: the names under which captions and tags are also kept in ``record``, if they do not fit into a string and
+            a list of strings.
+        notes: notes of the sample that are known already.
 
     Returns:
-        JSON, None if nothing is said.
+        JSON, None if there is nothing.
     """
     said: dict[str, Any] = {}
     rest = {key: without_secrets(value) for key, value in record.items() if value is not None and value != ""}
@@ -73,15 +73,15 @@ def to_metadata(
         said["notes"] = list(dict.fromkeys(notes))
     if not said:
         return None
-    try:  # by way of text: so that NaN, NUL and whatever a Parquet file holds become what every reader of JSON accepts
+    try:  # by way of text, so that NaN, NUL and any Parquet value become valid JSON
         return dump_json(parse_json(json.dumps(said, default=str)))
-    except (ValueError, RecursionError):  # nested as nothing is that was written on purpose
+    except (ValueError, RecursionError):  # nested deeper than anything written on purpose
         plain = {key: said[key] for key in ("caption", "tags") if key in said}
         return dump_json(parse_json(json.dumps({**plain, "notes": [*notes, BAD_SIDECAR]})))
 
 
 def without_secrets(value: Any) -> Any:
-    """A value in which no address carries a password or a signature: such are never stored."""
+    """A value in which no URL contains a password or a signature: these are never stored."""
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return redacted(value)
     if isinstance(value, Mapping):
@@ -90,7 +90,8 @@ def without_secrets(value: Any) -> Any:
 
 
 def add_listed(side: Sidecar, metadata: str | None) -> Sidecar:
-    """What the files beside an object say, completed by what the list says; what both say is in ``sidecar`` under ``.list``."""
+    """The contents of sidecars, completed by those of the list; conflicting values of the list are in ``sidecar`` under
+    ``.list``."""
     if metadata is None:
         return side
     said = json.loads(metadata)

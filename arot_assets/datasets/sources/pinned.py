@@ -1,6 +1,6 @@
-"""Which state of a source a listing is of.
+"""The state of a source that a listing describes.
 
-Belongs here: the commit that a dataset of the Hub is at, and the text that tells one state of a source from another. Does not
+Belongs here: the commit of a dataset on the Hub, and the signature that distinguishes states of a source. Does not
 belong here: listing it (``hub.py``, ``url_list.py``, ``listing.py``).
 """
 
@@ -18,9 +18,9 @@ class PinnedSource(NamedTuple):
     """A state of a source.
 
     Attributes:
-        root: what is listed: for the Hub with the commit.
-        commit: of the Hub; empty elsewhere.
-        signature: another text whenever the source may show another thing; None where only listing tells.
+        root: what is listed: for the Hub, with the commit.
+        commit: on the Hub; empty elsewhere.
+        signature: changes whenever the contents of the source may have changed; None if only listing can tell.
     """
 
     root: str
@@ -29,10 +29,10 @@ class PinnedSource(NamedTuple):
 
 
 def pin(storage: Storage, declaration: DatasetDeclaration) -> PinnedSource:
-    """The state that a source is in now, had cheaply.
+    """The current state of a source, determined cheaply.
 
     Raises:
-        StorageError: the source cannot be reached.
+        StorageError: the source cannot be accessed.
     """
     rules = declaration.archives.model_dump_json() if declaration.archives is not None else ""
     if declaration.is_url_list:
@@ -43,7 +43,7 @@ def pin(storage: Storage, declaration: DatasetDeclaration) -> PinnedSource:
         address = storage.using(HubBackend).client.pinned(parse(declaration.source), "list")
         return PinnedSource(address.uri, str(address.revision), _digest(f"{address.uri} {rules}"))
     if declaration.opens_archives:
-        # what lies in archives cannot be compared without opening them: the archives themselves are
+        # members of archives cannot be compared without opening them: the archives themselves are compared
         seen = sorted(repr(tuple(info)) for info in storage.ls(declaration.root))
         return PinnedSource(declaration.root, "", _digest("\n".join([rules, *seen])))
     return PinnedSource(declaration.root, "", None)

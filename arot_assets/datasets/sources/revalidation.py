@@ -1,9 +1,9 @@
-"""Whether images of a list are still the same at their servers.
+"""Whether the images of a list are unchanged on their servers.
 
-Belongs here: asking servers for size, time and etag of what is listed, and comparing with what the inventory knows of it.
-Does not belong here: reading the list (``url_list.py``), what becomes of a change (``inventory.py``).
+Belongs here: requesting size, time and etag of listed objects from servers, and comparing them with the inventory. Does
+not belong here: reading the list (``url_list.py``), the consequences of a change (``inventory.py``).
 
-One ``HEAD`` request is sent for each URL, and no image is fetched.
+One ``HEAD`` request is sent per URL, and no image is downloaded.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ OPT_OUT = "opt_out"
 
 
 class ServerState(NamedTuple):
-    """What a server tells of an object; None is what it does not tell."""
+    """What a server reports about an object; None for what it does not report."""
 
     size: int | None = None
     mtime: datetime | None = None
@@ -37,20 +37,20 @@ class ServerState(NamedTuple):
 def revalidate(
     storage: Storage, declaration: DatasetDeclaration, previous: pa.Table | None, listing: Listing, again: bool
 ) -> tuple[pa.Table | None, Listing]:
-    """Ask the server of each listed URL what it has now.
+    """Ask the server of each listed URL for its current state.
 
-    A URL that cannot be asked keeps what is known of it and is told among the problems. One whose owner came to forbid
-    training on it loses what is known of it, which is a change.
+    If a request fails, the known state of the URL is kept and a problem is reported. If the owner has since forbidden
+    training on an object, its known state is dropped, which counts as a change.
 
     Args:
-        storage: reaches the servers, under the rules of the declaration.
+        storage: accesses the servers, with the settings of the declaration.
         declaration: the dataset.
-        previous: the inventory so far, None at first.
-        listing: of the list, with what the inventory knows (``inventory.carry``).
-        again: whether ``previous`` was made so too. If not, what the servers say now is the first that is known.
+        previous: the previous inventory, None at first.
+        listing: of the list, with the values known from the inventory (``inventory.carry``).
+        again: whether ``previous`` was revalidated too. If not, the current state is the first that is known.
 
     Returns:
-        The inventory so far and the listing, completed. An object is another one where their columns differ.
+        The previous inventory and the listing, completed. An object has changed if their columns differ.
     """
     source = reaching(storage, declaration)
     said: dict[str, ServerState] = {}
@@ -85,7 +85,9 @@ def revalidate(
                 )
     problems = listing.problems
     if lost:
-        told = f"{len(lost):,} of {len(rows):,} URLs could not be asked whether they changed, and count as unchanged; one is"
+        told = (
+            f"{len(lost):,} of {len(rows):,} URLs could not be checked for changes, and count as unchanged; for example"
+        )
         problems = (*problems, f"{told} {lost[0]}")
     listing = replace(listing, objects=_told(listing.objects, said), problems=problems)
     if previous is not None:
@@ -94,7 +96,7 @@ def revalidate(
 
 
 def is_same(known: ServerState, now: ServerState) -> bool:
-    """Whether two answers are about the same bytes: by the etag, else the time, else the size, whichever both have."""
+    """Whether two states have the same bytes: by etag, otherwise time, otherwise size, whichever both have."""
     if known.etag and now.etag:
         return known.etag.removeprefix("W/") == now.etag.removeprefix("W/")
     if now == ServerState() or known == ServerState():
@@ -109,7 +111,7 @@ def _known(row: Mapping[str, Any]) -> ServerState:
 
 
 def _told(table: pa.Table, said: Mapping[str, ServerState]) -> pa.Table:
-    """The table with what was said of these objects, in their present rows; all rows of a listing are present."""
+    """The table with these states in the present rows of the objects; all rows of a listing are present."""
     if not said:
         return table
     uris = pa.array(said, pa.string())

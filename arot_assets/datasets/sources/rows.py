@@ -1,9 +1,9 @@
 """The rows of a list: text, CSV, TSV, JSON lines, Parquet.
 
-Belongs here: reading a file of rows, whatever its format. Does not belong here: which column is what (``url_list.py``).
+Belongs here: reading a file of rows in any format. Does not belong here: the meaning of columns (``url_list.py``).
 
-A TSV has quoting only if it shows that it has (``resources.quotes``). In a CSV a quote that is never closed costs its own line,
-and not those behind it.
+A TSV is assumed to use quoting only if there is evidence for it (``resources.quotes``). In a CSV, a quote that is never
+closed costs its own line, but not those after it.
 """
 
 import codecs
@@ -30,16 +30,16 @@ Row = tuple[int, dict[str, Any] | None]
 
 
 def read_rows(storage: Storage, uri: str, header: Sequence[str] = (), *, tolerant: bool = False) -> Iterator[Row]:
-    """All rows of a list, without what columns of bytes hold.
+    """All rows of a list, without binary columns.
 
     Args:
-        storage: reaches it.
+        storage: accesses the list.
         uri: the list.
-        header: names of the columns of a CSV or TSV whose first line is a row.
-        tolerant: takes bytes that are not UTF-8 for single characters (``surrogateescape``) instead of failing.
+        header: the column names of a CSV or TSV without a header line.
+        tolerant: treat bytes that are not UTF-8 as single characters (``surrogateescape``) instead of failing.
 
     Raises:
-        StorageError: it is not there, not what its name says, or begins with a row where a header should be.
+        StorageError: it does not exist, does not match its extension, or lacks a header.
     """
     extension = uri.rpartition(".")[2].lower()
     errors = "surrogateescape" if tolerant else "strict"
@@ -54,26 +54,28 @@ def read_rows(storage: Storage, uri: str, header: Sequence[str] = (), *, toleran
             else:
                 yield from _table_rows(file, uri, "\t" if extension == "tsv" else _separator(file), header, errors)
         except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
-            raise StorageError(f"cannot read '{uri}' as a list: {error}; is it {extension} in UTF-8?") from error
+            raise StorageError(
+                f"cannot read '{uri}' as a list: {error}; check that it is {extension} in UTF-8"
+            ) from error
 
 
 def column_names(storage: Storage, uri: str, header: Sequence[str] = ()) -> list[str]:
     """The columns of a list, of all its rows, in the order of their first appearance.
 
     Raises:
-        StorageError: as ``read_rows``.
+        StorageError: see ``read_rows``.
     """
     found: dict[str, None] = {}
     every = uri.lower().endswith(".jsonl")
     for _, row in read_rows(storage, uri, header):
         found.update(dict.fromkeys(row or ()))
-        if found and not every:  # all rows of the other formats have the same columns
+        if found and not every:  # in other formats, all rows have the same columns
             break
     return list(found)
 
 
 def _text(file: IO[bytes], newline: str | None, errors: str) -> io.TextIOWrapper:
-    """The text of a file: UTF-8, or UTF-16 as its first bytes tell, which PowerShell and Excel write."""
+    """The text of a file: UTF-8, or UTF-16 if its first bytes say so, as written by PowerShell and Excel."""
     mark = file.read(2)
     file.seek(0)
     encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
@@ -104,7 +106,7 @@ def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]
             if any(field.strip().startswith(WEB) for field in fields):
                 names = ", ".join("url" if f.strip().startswith(WEB) else "caption" for f in fields)
                 raise StorageError(
-                    f"'{uri}' has no header: its first line is a row already. Name its columns in its defs.yaml, as in "
+                    f"'{uri}' has no header: its first line is a row. Name the columns in its defs.yaml, as in "
                     f"`urls: {{header: [{names}]}}`, or add them as the first line",
                     kind="invalid",
                 )
@@ -114,14 +116,15 @@ def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]
 
 
 def _separator(file: IO[bytes]) -> str:
-    """What separates the fields of a CSV: a comma, or the semicolon of spreadsheets in countries with decimal commas."""
+    """The field separator of a CSV: a comma, or a semicolon as written by spreadsheets in locales with decimal
+    commas."""
     first = file.readline(LONGEST_HEADER)
     file.seek(0)
     return ";" if b";" in first and b"," not in first else ","
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Names of columns, of equal ones each after the first with a number: ``text``, ``text.1``."""
+    """Column names made unique: each repeated one gets a number: ``text``, ``text.1``."""
     found: list[str] = []
     for name in names:
         number, unique = 0, name
@@ -139,8 +142,8 @@ def _plain_records(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _quoted_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Records with the number of their last line. One of several lines that has not as many fields as the first record is
-    taken for a quote that was never closed: its first line is the record, and the others are read anew.
+    """Records with the number of their last line. A record of several lines with a different number of fields than the
+    first record is treated as an unclosed quote: its first line is the record, and the other lines are read again.
     """
     waiting: deque[str] = deque()
     taken: list[str] = []
@@ -161,7 +164,7 @@ def _quoted_records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int,
         except csv.Error:
             fields = []
             if len(taken) < 2 and sum(map(len, taken)) < LONGEST_FIELD:
-                fields = next(csv.reader(taken, delimiter=delimiter), [])  # odd quotes within one line
+                fields = next(csv.reader(taken, delimiter=delimiter), [])  # unbalanced quotes within one line
         if fields is None:
             return
         width = width or len(fields)

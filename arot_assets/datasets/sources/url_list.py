@@ -1,12 +1,12 @@
 """A file that lists URLs, as a source.
 
-Belongs here: choosing the columns of a list, which rows are taken. Does not belong here: reading its format (``rows.py``);
-fetching what is listed, which is done when samples are made, and a failure is a row there.
+Belongs here: choosing the columns of a list, which rows are included. Does not belong here: reading its format
+(``rows.py``); downloading the listed objects, which happens when samples are built, where a failure becomes a row.
 
-A list may be in parts: a folder of files of rows, as Spark and img2dataset write them.
+A list may be in parts: a folder of files, as written by Spark and img2dataset.
 
-Nothing is known of an object but its URL and what the list says of it: size, time and etag are null. Addresses that carry a
-password or a signature are not taken, since the inventory would keep them.
+Nothing is known about an object except its URL and its metadata from the list: size, time and etag are null. URLs with
+a password or a signature are not included, since the inventory would store them.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from resources.storage import Storage, StorageError
 from resources.storage.http.rules import carries_secret, request_url
 
 URL_COLUMNS = ("image_url", "img_url", "image_uri", "url", "uri", "link")
-"""The one that speaks of an image goes first: beside it ``url`` is the page."""
+"""Names that refer to an image come first: next to such a column, ``url`` is the page."""
 BATCH = 5000
 PROBLEMS_SHOWN = 10
 
@@ -40,7 +40,7 @@ UNREADABLE = "line that cannot be read"
 
 
 def list_urls(storage: Storage, declaration: DatasetDeclaration) -> Listing:
-    """The objects of a list, in schema ``LISTED``. A URL that is listed twice counts once, as first said.
+    """The objects of a list, in schema ``LISTED``. A URL that is listed twice counts once, with its first metadata.
 
     Raises:
         StorageError: the list cannot be read, has no column of URLs, or is still being written.
@@ -80,10 +80,10 @@ def list_urls(storage: Storage, declaration: DatasetDeclaration) -> Listing:
 
 
 def list_signature(storage: Storage, declaration: DatasetDeclaration) -> str | None:
-    """A text that differs when the list, or how it is read, differs; None where its server tells neither time nor etag.
+    """A text that changes when the list, or how it is read, changes; None if its server reports neither time nor etag.
 
     Raises:
-        StorageError: the list is not there.
+        StorageError: the list does not exist.
     """
     parts = [storage.stat(part) for part in _parts(storage, declaration)]
     if not all(info.etag or info.mtime for info in parts):
@@ -94,12 +94,12 @@ def list_signature(storage: Storage, declaration: DatasetDeclaration) -> str | N
 
 
 class _Columns:
-    """Which columns of a list are what.
+    """The role of each column of a list.
 
     Args:
-        names: of all of its rows.
-        said: what the declaration names.
-        root: the list, for errors.
+        names: the columns of all of its rows.
+        said: the declared names.
+        root: the list, for error messages.
 
     Raises:
         StorageError: there is no such column.
@@ -117,15 +117,15 @@ class _Columns:
         ):
             if name and found is None:
                 raise StorageError(
-                    f"'{root}' has no column {name!r}, but {known}; name the right one: `urls: {{{key}: …}}` in its defs.yaml"
+                    f"'{root}' has no column {name!r}; it has {known}; name one of them: `urls: {{{key}: …}}` in its defs.yaml"
                 )
 
     def url(self, row: Mapping[str, Any]) -> str:
-        """The URL of a row as it is kept: without blanks around it, and without a fragment."""
+        """The URL of a row as stored: without surrounding whitespace, and without a fragment."""
         return str(row.get(self._url or "") or "").strip().partition("#")[0]
 
     def metadata(self, row: Mapping[str, Any]) -> str | None:
-        """What the row says beside the URL."""
+        """The metadata of a row: everything except the URL."""
         rest = {k: v for k, v in row.items() if k not in (self._url, self._caption, self._tags)}
         return to_metadata(row.get(self._caption or ""), row.get(self._tags or ""), rest)
 
@@ -141,10 +141,10 @@ def _not_taken(uri: str) -> str | None:
 
 
 def _parts(storage: Storage, declaration: DatasetDeclaration) -> list[str]:
-    """The files of a list: itself, or those of the folder that it is, by name; without what tools put beside them.
+    """The files of a list: the list itself, or the files of its folder by name; without auxiliary files of the tools.
 
     Raises:
-        StorageError: there is none, or the list cannot be looked at.
+        StorageError: there is none, or the list cannot be accessed.
     """
     root = declaration.root
     if root.startswith(WEB):
@@ -160,13 +160,14 @@ def _parts(storage: Storage, declaration: DatasetDeclaration) -> list[str]:
     if not parts:
         kinds = ", ".join(LIST_EXTENSIONS)
         raise StorageError(
-            f"'{root}' is a folder without a list in it: none of its files ends in {kinds}", kind="not_found"
+            f"'{root}' is a folder without a list: none of its files ends in {kinds}",
+            kind="not_found",
         )
     return parts
 
 
 def _settled_parts(storage: Storage, declaration: DatasetDeclaration) -> list[str]:
-    """The files of a list; one that changed a moment ago is looked at twice."""
+    """The files of a list; recently modified ones are checked twice."""
     parts = _parts(storage, declaration)
     for part in parts:
         info = storage.stat(part)
