@@ -68,8 +68,8 @@ def shard_condition(*unpartitioned: dg.AssetKey, another: Any = None) -> dg.Auto
     return (wanted & ~_Condition.any_deps_missing() & _sound & ~_not_now).with_label("shard missing or outdated")
 
 
-# in one tick a finished materialization cannot be told from one that began before the change: a look too many costs a
-# footer, one too few leaves a table outdated in silence
+# in one tick, a finished materialization cannot be distinguished from one that began before the change: one check too
+# many costs a footer, one too few leaves a table outdated without notice
 _changed = _unanswered(
     _Condition.any_deps_updated() | _Condition.code_version_changed(),
     _Condition.in_progress() | _Condition.newly_updated(),

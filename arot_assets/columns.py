@@ -15,7 +15,7 @@ PYTHON_TYPES: Mapping[builtins.type, pa.DataType] = {
     bool: pa.bool_(),
     str: pa.string(),
 }
-"""What a ``Column`` makes of a Python type."""
+"""The Arrow type of each Python type."""
 
 
 @dataclass(frozen=True, init=False)
@@ -23,11 +23,12 @@ class Column:
     """One documented column of a table.
 
     Attributes:
-        name: snake_case, unique in its table. A metric's appears in ``<dataset>.wide`` as ``<metric>__<name>``.
-        type: an Arrow type; Python's ``float``, ``int``, ``bool`` and ``str`` are taken too (64 bits wide).
-        description: what it means, with unit and range: people read it in the UI and in DuckDB.
-        low: the smallest value allowed, None if open. A check holds the table of a metric to it.
-        high: the largest value allowed, None if open.
+        name: snake_case, unique in its table. A column of a metric appears in ``<dataset>.wide`` as
+            ``<metric>__<name>``.
+        type: an Arrow type; Python's ``float``, ``int``, ``bool`` and ``str`` are accepted too (64 bits wide).
+        description: what it means, with unit and range: shown in the UI and in DuckDB.
+        low: the smallest value allowed, None for no limit. A check applies it to a metric's table.
+        high: the largest value allowed, None for no limit.
     """
 
     name: str

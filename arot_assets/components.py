@@ -31,7 +31,7 @@ class ImageDataset(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """What ``attributes`` may hold."""
+        """The schema of ``attributes``."""
         return declarations.ImageDataset
 
     @classmethod
@@ -52,7 +52,7 @@ class Classifier(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """What ``attributes`` may hold."""
+        """The schema of ``attributes``."""
         return ClassifierDeclaration
 
     @classmethod
@@ -66,14 +66,14 @@ class Classifier(dg.Component):
 
 
 class HubDataset(dg.Component):
-    """A subset as a dataset of the Hugging Face Hub, published when a person asks for it."""
+    """A subset as a dataset on the Hugging Face Hub, published on request."""
 
     def __init__(self, declaration: HubDatasetDeclaration) -> None:
         self.declaration = declaration
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        """What ``attributes`` may hold."""
+        """The schema of ``attributes``."""
         return HubDatasetDeclaration
 
     @classmethod
@@ -87,10 +87,10 @@ class HubDataset(dg.Component):
 
 
 def definitions_of(declaration: BaseModel) -> dg.Definitions:
-    """The assets and checks that a declaration leads to.
+    """The assets and checks of a declaration.
 
     Raises:
-        TypeError: no kind of declaration.
+        TypeError: it is not a known kind of declaration.
     """
     if isinstance(declaration, DatasetDeclaration):
         return dg.Definitions(
@@ -104,4 +104,4 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
         )
     if isinstance(declaration, HubDatasetDeclaration):
         return dg.Definitions(assets=export_assets(declaration))
-    raise TypeError(f"no kind of declaration: {type(declaration).__name__}")
+    raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

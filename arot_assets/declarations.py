@@ -1,9 +1,10 @@
-"""Everything that users declare in ``defs/**/defs.yaml``, read and checked.
+"""Everything that users declare in ``defs/**/defs.yaml``, read and validated.
 
-Belongs here: the kinds of declarations, and faults that name file and line. Does not belong here: what a declaration
-leads to (``components.py`` and the rooms' ``assets.py``).
+Belongs here: the kinds of declarations, and faults with file and line. Does not belong here: what is built from a
+declaration (``components.py`` and the rooms' ``assets.py``).
 
-A fault leaves out what it is in, and what cannot do without that; all else is declared as if the fault were not there.
+A fault leaves out the declaration that contains it, and whatever depends on that one; everything else is loaded
+normally.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,11 +40,11 @@ class DeclarationError(ArotError):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one declaration or one metric.
+    """An error in one declaration or one metric.
 
     Attributes:
-        name: what is left out; of a file that cannot be read, its folder's name.
-        error: why, with file, line and remedy. What is left out only because of another fault has that one's error.
+        name: what is left out; for a file that cannot be read, the name of its folder.
+        error: why, with file, line and remedy. Something left out only because of another fault has that fault's error.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Fault:
 
 
 class ImageDataset(DatasetDeclaration):
-    """An image dataset whose metrics are known to the catalogue."""
+    """An image dataset, whose metrics are checked against the catalogue."""
 
     medium: ClassVar[Medium] = IMAGE
 
@@ -62,9 +63,9 @@ class ImageDataset(DatasetDeclaration):
         for name in metrics:
             if name not in known:
                 hint = did_you_mean(name, known)
-                raise ValueError(f"no metric {name!r};{hint} there are: {', '.join(sorted(known))}")
+                raise ValueError(f"no metric {name!r};{hint} known metrics: {', '.join(sorted(known))}")
         if len(set(metrics)) < len(metrics):
-            raise ValueError("a metric is named twice")
+            raise ValueError("a metric is listed twice; remove one of them")
         return metrics
 
 
@@ -76,15 +77,15 @@ KINDS: Mapping[str, type[BaseModel]] = {
 
 
 class Declarations:
-    """What is declared and without fault: datasets, classifiers and exports by name; and what is left out.
+    """The valid declarations: datasets, classifiers and exports by name; and what is left out.
 
     Attributes:
         datasets: name -> declaration.
         classifiers: name -> declaration.
         exports: name -> declaration.
-        files: name -> the file that declares it, for errors.
-        faults: all that are known so far.
-        left_out: dataset -> the errors of those of its metrics that are left out.
+        files: name -> the file that declares it, for error messages.
+        faults: all faults found so far.
+        left_out: dataset -> the errors of its metrics that are left out.
     """
 
     def __init__(self) -> None:
@@ -99,7 +100,7 @@ class Declarations:
         """The dataset of this name.
 
         Raises:
-            DeclarationError: not declared, or its declaration has a fault.
+            DeclarationError: it is not declared, or its declaration has a fault.
         """
         if name not in self.datasets:
             self._raise_fault(name)
@@ -114,7 +115,7 @@ class Declarations:
         """The export of this name.
 
         Raises:
-            DeclarationError: not declared, or its declaration has a fault.
+            DeclarationError: it is not declared, or its declaration has a fault.
         """
         if name not in self.exports:
             self._raise_fault(name)
@@ -129,9 +130,9 @@ class Declarations:
         return [*self.datasets.values(), *self.classifiers.values(), *self.exports.values()]
 
     def check_metrics(self) -> None:
-        """Import the file of every declared metric; one that has a fault is left out of its datasets.
+        """Import the file of every declared metric; a metric with a fault is left out of its datasets.
 
-        A classifier that reads such a metric is left out with it.
+        A classifier that reads such a metric is left out too.
         """
         for name in sorted({name for dataset in self.datasets.values() for name in dataset.metrics}):
             try:
@@ -154,11 +155,11 @@ class Declarations:
             self._check_inputs(dataset)
 
     def check_subsets(self, subsets: Collection[str], broken: Mapping[str, ArotError]) -> None:
-        """Hold the exports to the SQL project; one of something else is left out, and one of a model with a fault.
+        """Compare the exports with the SQL project; exports whose model does not exist or has a fault are left out.
 
         Args:
             subsets: names of the models that are tagged ``subset``.
-            broken: what of the SQL project is left out, and why.
+            broken: what is left out of the SQL project, and why.
         """
         for name, export in list(self.exports.items()):
             if export.subset in broken:
@@ -168,17 +169,17 @@ class Declarations:
                 self.leave_out(name, _error(self.files[name], ("attributes", "subset"), text))
 
     def require_whole(self, dataset: str) -> None:
-        """Complain of a dataset that is without some of its metrics.
+        """Raise an error if some of a dataset's metrics are left out.
 
         Raises:
-            DeclarationError: a metric of it is left out.
+            DeclarationError: one of its metrics is left out.
         """
         errors = self.left_out.get(dataset, [])
         if errors:
             raise DeclarationError("\n".join(map(str, errors)))
 
     def problems(self) -> list[str]:
-        """Each fault as one line, however much is left out because of it."""
+        """One line per fault, however much is left out because of it."""
         return list(dict.fromkeys(str(fault.error) for fault in self.faults))
 
     def fault(self, name: str) -> ArotError | None:
@@ -186,7 +187,7 @@ class Declarations:
         return next((fault.error for fault in self.faults if fault.name == name), None)
 
     def leave_out(self, name: str, error: ArotError) -> None:
-        """Take away a declaration, since it has a fault."""
+        """Remove a declaration that has a fault."""
         self.faults.append(Fault(name, error))
         for kind in (self.datasets, self.classifiers, self.exports):
             kind.pop(name, None)
@@ -213,14 +214,14 @@ class Declarations:
 def load_declarations(folder: Path | None = None) -> Declarations:
     """Read every ``defs.yaml`` below a folder, by default the project's.
 
-    What is no YAML, of an unknown type, has an unknown key or a wrong value, is declared twice, is a classifier of something
-    that is not declared, or an export to where another goes, is among the faults.
+    Faults are: invalid YAML, an unknown type or key, an invalid value, a name that is declared twice, a classifier for
+    something that is not declared, and two exports with the same target.
     """
     found = Declarations()
     folder = folder or defs_folder()
     for path in sorted(folder.rglob(MISNAMED)):
         if not (path.parent / FILE).exists():
-            found.leave_out(path.parent.name, DeclarationError(f"{path}: is not read; name it {FILE}"))
+            found.leave_out(path.parent.name, DeclarationError(f"{path}: is not read; rename it to {FILE}"))
     for path in sorted(folder.rglob(FILE)):
         try:
             file = read_yaml(path)
@@ -242,11 +243,11 @@ def load_declarations(folder: Path | None = None) -> Declarations:
 
 
 def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
-    """Add a declaration, unless its name is another's: then neither is meant for sure, and both are left out."""
+    """Add a declaration, unless its name is taken: then it is not clear which one is meant, and both are left out."""
     name = str(declaration.name)  # type: ignore[attr-defined]
     other = found.files.setdefault(name, file)
     if other is not file:
-        text = f"{file.path}:1: '{name}' is declared in {other.path} too; give one of them another name"
+        text = f"{file.path}:1: '{name}' is also declared in {other.path}; rename one of them"
         found.leave_out(name, DeclarationError(text))
     elif isinstance(declaration, ImageDataset):
         found.datasets[name] = declaration
@@ -257,14 +258,14 @@ def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
 
 
 def _name_in(file: YamlFile) -> str:
-    """What a faulty declaration calls itself, else its folder's name."""
+    """The name in a faulty declaration, otherwise that of its folder."""
     attributes = file.value.get("attributes") if isinstance(file.value, dict) else None
     name = attributes.get("name") if isinstance(attributes, dict) else None
     return name if isinstance(name, str) and name else file.path.parent.name
 
 
 def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, file: YamlFile) -> ArotError | None:
-    """What keeps a classifier from its dataset; the dataset's own fault if that is it."""
+    """Why a classifier cannot use its dataset; the dataset's own fault if that is the reason."""
     dataset = found.datasets.get(classifier.dataset)
     if dataset is None:
         fault = found.fault(classifier.dataset)
@@ -278,7 +279,7 @@ def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, fi
                 f"classifier '{classifier.name}' needs the metric '{needed}': add it to the metrics of '{dataset.name}'",
             )
     if classifier.name in known_metrics():
-        return _error(file, ("attributes", "name"), f"'{classifier.name}' is a metric's name; choose another")
+        return _error(file, ("attributes", "name"), f"'{classifier.name}' is the name of a metric; choose another name")
     return None
 
 
@@ -287,15 +288,15 @@ def _check_exports(found: Declarations) -> None:
     for name, export in list(found.exports.items()):
         other = taken.setdefault((export.repo, export.revision or MAIN), name)
         if other != name:
-            text = f"'{export.repo}' is what export '{other}' publishes to; give each a repo or a revision of its own"
+            text = f"export '{other}' also publishes to '{export.repo}'; give each its own repo or revision"
             found.leave_out(name, _error(found.files[name], ("attributes", "repo"), text))
 
 
 def _parse(file: YamlFile) -> BaseModel:
-    """One declaration of a parsed file.
+    """The declaration in a parsed file.
 
     Raises:
-        DeclarationError: with the line of the key or value at fault.
+        DeclarationError: with the line of the faulty key or value.
     """
     value = file.value
     if not isinstance(value, dict) or "type" not in value:
@@ -313,7 +314,7 @@ def _parse(file: YamlFile) -> BaseModel:
         return kind.model_validate(value.get("attributes") or {})
     except ValidationError as error:
         found = error.errors()
-        # a key that is misspelt is missing too; the misspelling is what helps
+        # a misspelt key is missing too; reporting the misspelling is more helpful
         first: Mapping[str, Any] = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
         where: Where = ("attributes", *first["loc"])
         key = str(first["loc"][-1]) if first["loc"] else "attributes"
@@ -330,12 +331,12 @@ def _parse(file: YamlFile) -> BaseModel:
 
 
 def shown(value: object) -> str:
-    """A value as an error may show it: an address without its password and signature."""
+    """A value as it may be shown in an error: URLs without passwords and signatures."""
     return repr(redacted(value) if isinstance(value, str) and "://" in value else value)
 
 
 def _known_keys(kind: type[BaseModel], where: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at a place of a declaration."""
+    """The keys allowed at a place in a declaration."""
     for part in where[:-1]:
         annotation: Any = kind.model_fields[str(part)].annotation
         kind = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel))

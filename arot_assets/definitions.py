@@ -2,8 +2,8 @@
 
 Belongs here: assembling. Every Dagster process imports this module, so it stays light: no torch, cv2 or pandas.
 
-What has a fault is told and left out, so that the code location loads; it appears in the graph as an asset without inputs and
-outputs in the group ``problems``, whose description is the fault.
+Faults are reported and left out, so that the code location loads; each appears in the graph as an asset without inputs
+and outputs in the group ``problems``, whose description is the fault.
 """
 
 import logging
@@ -40,7 +40,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
     """Declarations and Python assets of ``defs/``, SQL models, sensors and resources.
 
     Args:
-        tell: takes a line for each fault, of what is left out.
+        tell: called with one line for each fault.
     """
     declared = load_declarations()
     declared.check_metrics()
@@ -65,13 +65,13 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
                 *(source_sensor(d) for d in declared.datasets.values()),
             ],
             resources=dagster_resources(default_resources()),
-            executor=dg.in_process_executor,  # one process a run: models load once
+            executor=dg.in_process_executor,  # one process per run: models are loaded once
         ),
     )
 
 
 def _problems(faults: Sequence[Fault]) -> list[dg.AssetSpec]:
-    """What is left out, so that a person who looks for it in the UI finds why."""
+    """What is left out, so that users who look for it in the UI find the reason."""
     by_key = {proposed_name(fault.name) or "unnamed": fault for fault in faults}
     return [
         dg.AssetSpec([PROBLEMS, key], group_name=PROBLEMS, description=f"Left out: {fault.error}")

@@ -1,7 +1,7 @@
-"""Small images for people: contact sheets and histograms, as bytes and as data URIs.
+"""Small images for display: contact sheets and histograms, as bytes and as data URIs.
 
-Belongs here: drawing. Does not belong here: choosing what is shown (``report.py`` of each room).
-Images travel in Dagster's event records, so they are kept small: JPEG or palette PNG, a few tens of kilobytes.
+Belongs here: drawing. Does not belong here: selecting what is shown (each room's ``report.py``). Images are stored in
+Dagster's event records, so they are kept small: JPEG or palette PNG, a few tens of kilobytes.
 """
 
 import base64
@@ -41,7 +41,8 @@ def contact_sheet(
 
     Args:
         images: ``uint8 [H, W, 3]`` RGB each, any size.
-        labels: one text an image, cut to the tile's width; None for none. Lines are split at ``\\n``.
+        labels: one text per image, truncated to the tile's width; None for none. Lines are split at ``\
+        ``.
         columns: tiles in a row.
         tile: side of a tile in pixels.
         quality: JPEG quality, 1-95.
@@ -50,7 +51,7 @@ def contact_sheet(
         A JPEG.
 
     Raises:
-        ValueError: no image, or not one label an image.
+        ValueError: there are no images, or the numbers of labels and images differ.
     """
     from PIL import Image, ImageDraw
 
@@ -77,10 +78,10 @@ def contact_sheet(
 
 
 def histograms(values: Mapping[str, NDArray[np.float64]], *, bins: int = 40, columns: int = 4) -> bytes:
-    """One small histogram for each series: its name, its smallest, median and largest value, bars.
+    """One small histogram per series: its name, its minimum, median and maximum, and bars.
 
     Args:
-        values: name -> numbers; NaN and infinities are left out.
+        values: name -> numbers; NaN and infinities are ignored.
         bins: bars of each histogram.
         columns: histograms in a row.
 
@@ -88,7 +89,7 @@ def histograms(values: Mapping[str, NDArray[np.float64]], *, bins: int = 40, col
         A PNG.
 
     Raises:
-        ValueError: no series.
+        ValueError: there are no series.
     """
     from PIL import Image, ImageDraw
 

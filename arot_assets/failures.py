@@ -1,6 +1,7 @@
-"""What a person can act on, as Dagster shows it: the one line that the command line and notebooks show too.
+"""Errors that users can act on, shown in Dagster as the same line as on the command line and in notebooks.
 
-Belongs here: turning an ``ArotError`` of an asset's or a check's body into a failed step. Does not belong here: the errors.
+Belongs here: turning an ``ArotError`` in the body of an asset or check into a failed step. Does not belong here: the
+errors.
 """
 
 import inspect
@@ -18,10 +19,11 @@ R = TypeVar("R")
 
 
 def fails_in_words(body: Callable[P, R]) -> Callable[P, R]:
-    """The body of an asset or a check, whose ``ArotError`` fails the step with its own line: thing, cause, remedy.
+    """Decorate the body of an asset or check so that an ``ArotError`` fails the step with its own line: thing, cause,
+    remedy.
 
-    The step is not tried again, since nothing will be other than before; the error stays the failure's cause. Any other
-    exception is a fault of ours and keeps its traceback.
+    The step is not retried, since nothing would change; the error remains the cause of the failure. Any other exception
+    is a bug in arot and keeps its traceback.
     """
     if inspect.isgeneratorfunction(body):
 

@@ -1,7 +1,7 @@
-"""Everything that is declared as one graph of steps: what `arot run` and `arot status` walk.
+"""The graph of steps for everything declared, which `arot run` and `arot status` walk.
 
-Belongs here: which room makes the steps of which kind of declaration; the same for Dagster's assets is in ``components.py``. Does
-not belong here: the steps (the rooms' ``steps.py``), what a graph is (``steps.py``).
+Belongs here: which room provides the steps of which kind of declaration; ``components.py`` does the same for Dagster's
+assets. Does not belong here: the steps (the rooms' ``steps.py``), what a graph is (``steps.py``).
 """
 
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ def project_graph(declared: Declarations, project: Project) -> Graph:
 
 
 def steps_of(declaration: BaseModel) -> Iterator[Step]:
-    """The steps that a declaration leads to.
+    """The steps of a declaration.
 
     Raises:
-        TypeError: no kind of declaration.
+        TypeError: it is not a known kind of declaration.
     """
     if isinstance(declaration, ImageDataset):
         yield from dataset_steps(declaration)
@@ -40,4 +40,4 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
     elif isinstance(declaration, HubDatasetDeclaration):
         yield from export_steps(declaration)
     else:
-        raise TypeError(f"no kind of declaration: {type(declaration).__name__}")
+        raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

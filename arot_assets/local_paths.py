@@ -1,19 +1,21 @@
-"""Taking the paths of a machine out of what leaves it: what is published or exported holds no absolute local path.
+"""Removing local paths from published data: nothing that is published or exported contains an absolute local path.
 
-Belongs here: telling paths in texts, and what stays of each. Does not belong here: which texts leave (the rooms ``exports`` and
-``report``).
+Belongs here: recognizing paths in texts, and what remains of each. Does not belong here: which texts are published (the
+rooms ``exports`` and ``report``).
 
 The rule, the same for every text (addresses, reasons, JSON, SQL, cards, captions):
 
-- Of what lies below a source of the dataset, today's or an earlier one, the part below it stays: ``sea/x.jpg``.
-- Of any other absolute path the last name stays: ``/mnt/old/x.jpg`` -> ``x.jpg``; of what lies in an archive, the archive's
-  name too: ``/mnt/a.tar!/b/x.jpg`` -> ``a.tar!/b/x.jpg``. A home folder becomes ``~``: its name is a person's.
-- A path is what begins with ``/`` and has two names or more, or one that has an extension or is a usual folder of the root
-  (``/tmp``); a drive (``C:\\x``), a share (``\\\\nas\\x``), ``~/x``, ``file:…`` and any ``scheme:///…``. In the middle of a text
-  it is told where no letter, digit or closing bracket stands before it; in quotes with its blanks; in JSON as what the string
-  stands for.
-- So a person's words stay as they are: ``black/white``, ``w/ a hat``, ``1/2``, ``/imagine a cat``, ``\\(cat\\)``, ``:/``. So do
-  addresses of the web, of buckets and of the Hub, and pictures in base64.
+- For a path below a source of the dataset, current or earlier, the part below the source remains: ``sea/x.jpg``.
+- For any other absolute path, the last name remains: ``/mnt/old/x.jpg`` -> ``x.jpg``; for a member of an archive, also
+  the archive's name: ``/mnt/a.tar!/b/x.jpg`` -> ``a.tar!/b/x.jpg``. A home folder becomes ``~``, because its name
+  identifies a person.
+- A path is text that starts with ``/`` and has at least two names, or one that has an extension or is a usual folder of
+  the root (``/tmp``); a drive (``C:\\x``), a share (``\\\
+as\\x``), ``~/x``, ``file:…`` and any ``scheme:///…``. In the middle of a text it is recognized if no letter, digit or
+  closing bracket precedes it; in quotes, including its spaces; in JSON, in the string that an escape sequence
+  represents.
+- Ordinary text therefore stays as it is: ``black/white``, ``w/ a hat``, ``1/2``, ``/imagine a cat``, ``\\(cat\\)``,
+  ``:/``. So do addresses of the web, of buckets and of the Hub, and images in Base64.
 """
 
 import json
@@ -27,18 +29,18 @@ import pyarrow.compute as pc
 from resources.storage.objects import absolute, is_local
 
 LONGEST = 4096
-"""Characters of a path; what is longer is none (PATH_MAX of Linux)."""
+"""Maximum characters of a path (PATH_MAX of Linux)."""
 NAME_MAX = 255
-"""Characters of a name, and how far back of a path its beginning is looked for."""
+"""Maximum characters of a name, and how far back the beginning of a path is searched."""
 LONE = "Users|Volumes|data|etc|home|media|mnt|opt|root|scratch|srv|tmp|usr|var"
-"""Folders of the root that are a path without a second name."""
+"""Folders of the root that count as a path without a second name."""
 TOP = (
     f"{LONE}|Applications|Library|System|bin|boot|cache|cluster|content|datasets|dbfs|dev|efs|export|fsx|gpfs|kaggle|lib|lustre|"
     "mount|net|nfs|nix|private|proc|projects?|raid|run|sbin|shared?|snap|ssd|storage|store|sys|work|workdir|workspace"
 )
-"""First names of absolute paths on Linux, macOS, network stores and rented machines."""
+"""First names of absolute paths on Linux, macOS, network storage and rented machines."""
 _NAME = r"(?:[^\s\"'`<>|/\\\x00-\x1f\u201c\u201d]|\\\x20)"
-"""A character of a name as it stands in a text; the shell writes a blank as backslash and blank."""
+"""A character of a name in a text; the shell writes a space as backslash and space."""
 _SLASH = r"(?:\\{0,3}/)+"
 """As it is, or escaped as in some JSON."""
 _EITHER = r"[\\/]+"
@@ -50,9 +52,9 @@ _MORE = (
     rf"(?=\w[^\s\\/]{{0,{NAME_MAX}}}+[\\/]+[^\s\\/]{{0,{NAME_MAX}}}?(?:[\\/]\S|\.\w{{1,5}}\b))"
     rf"{_WORD}(?:{_EITHER}{_WORD})+)*"
 )
-"""A name with a blank in the middle of a path: what follows the blank has slashes too, unlike ``and/or``."""
+"""A name with a space in the middle of a path: what follows the space has slashes too, unlike ``and/or``."""
 _LINE = r"(?<=\\n)|(?<=\\r)|(?<=\\t)"
-"""A path may follow an escaped line break, whose letter is no part of a word."""
+"""A path may follow an escaped line break, whose letter is not part of a word."""
 _TOKEN = re.compile(
     rf"(?P<file>(?<![A-Za-z0-9])(?:file:{_EITHER}|(?!file:)[a-z][a-z0-9+.-]{{0,31}}:/{{3,}})[^\s\"'`<>|]+)"
     r"|(?P<web>(?<![A-Za-z0-9])[a-z][a-z0-9+.-]{1,31}://[^\s\"'`<>|]*)"
@@ -74,20 +76,20 @@ _THIS_MACHINE = re.compile(r"[a-z]+://(?:localhost|127\.[\d.]+|0\.0\.0\.0|\[::1\
 _TRAILING = re.compile(r"[.,;:!?)\]}\u3002\uff0c]+\Z")
 _MEMBER = "!/"
 _SUSPECT = r"[/\\]"
-"""No text without one of these holds a path."""
+"""A text without any of these contains no path."""
 _MAYBE = re.compile(
     r"(?:\A|[^A-Za-z0-9_.!/\\-]|\\[nrt])(?:\\{0,3}/+[^\s/]|[a-z]:[\\/])|\\\\|file:|:/{3}|~[\w-]{0,32}/|\\u00(?:2f|5c|7e)"
     r"|://(?:localhost|127\.|0\.0|\[::1)",
     re.IGNORECASE,
 )
-"""No text without one of these holds a path, unless it is a root: most texts with a slash are told quickly to hold none."""
+"""A text without any of these contains no path, unless it is a root: this quickly rules out most texts with a slash."""
 
 
 class LocalPaths:
-    """Takes local paths out of texts.
+    """Removes local paths from texts.
 
     Args:
-        roots: addresses of sources, of any scheme; what lies in one inside another is told by the inner one.
+        roots: addresses of sources, on any scheme; of nested roots, the innermost applies.
     """
 
     def __init__(self, roots: Iterable[str] = ()) -> None:
@@ -97,18 +99,20 @@ class LocalPaths:
         self._below = re.compile(rf"(?P<root>{names})(?:(?P<slash>{_SLASH})(?={_NAME})|(?![\w-]|\.\w|{_SLASH}))")
 
     def removed(self, text: str) -> str:
-        """The text without local paths; one that has none comes back as it is. A second time changes nothing more."""
-        while (shorter := self._once(text)) != text:  # what is left of one path may be the beginning of another
+        """The text without local paths; unchanged if it has none. Applying it again changes nothing."""
+        while (shorter := self._once(text)) != text:  # what remains of one path may be the beginning of another
             text = shorter
         return text
 
     def removed_from(self, array: pa.Array) -> pa.Array:
-        """An array whose texts, however deep in lists and structs, hold no local path; of the same type."""
+        """An array of the same type whose strings, at any depth of lists and structs, contain no local paths."""
         kind = array.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return self._removed_from_texts(array)
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            array = array.take(pa.array(range(len(array)), pa.int64()))  # no slice any more: its offsets begin at zero
+            array = array.take(
+                pa.array(range(len(array)), pa.int64())
+            )  # not a slice any more: its offsets start at zero
             made = pa.ListArray if pa.types.is_list(kind) else pa.LargeListArray
             return made.from_arrays(array.offsets, self.removed_from(array.values), type=kind, mask=array.is_null())
         if pa.types.is_struct(kind) and kind.num_fields:
@@ -135,7 +139,7 @@ class LocalPaths:
         return _TOKEN.sub(self._in_text, _QUOTED.sub(_in_quotes, text))
 
     def _in_json_string(self, found: re.Match[str]) -> str:
-        """A string that has escapes is looked at as what it stands for, JSON in it too."""
+        """A string with escapes is searched in its unescaped form, including any JSON in it."""
         if "\\" not in found[0]:
             return found[0]
         try:
@@ -169,14 +173,14 @@ class LocalPaths:
 
 
 def shown_source(root: str) -> str:
-    """The address of a source as others may see it: of a folder of this machine its name, of a web address no query."""
+    """The address of a source as it may be published: the name of a local folder, a web address without its query."""
     if is_local(root):
         return root.rstrip("/").rsplit("/", 1)[-1]
     return root.partition("?")[0].partition("#")[0]
 
 
 def _forms(root: str) -> Iterator[str]:
-    """The ways in which a text may write a root."""
+    """The ways in which a text may spell a root."""
     yield root
     yield json.dumps(root)[1:-1]
     yield root.replace("/", "\\/")
@@ -197,7 +201,7 @@ def _in_quotes(found: re.Match[str]) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether a line, or a text in quotes, is one path from its beginning to its extension, blanks and all."""
+    """Whether a line, or a quoted text, is a single path from its beginning to its extension, including spaces."""
     if len(text) > LONGEST or not _BEGINNING.match(text):
         return False
     name, dot, extension = text.rstrip("\\/").rpartition(".")
@@ -209,7 +213,7 @@ def _paths(text: str) -> int:
 
 
 def _shown(path: str) -> str:
-    """What stays of one path."""
+    """What remains of one path."""
     scheme = re.match(rf"[a-z][a-z0-9+.-]+:{_EITHER}", path, re.IGNORECASE)
     if scheme:
         path = "/" + unquote(path[scheme.end() :]).removeprefix("localhost/").lstrip("/")

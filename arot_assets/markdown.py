@@ -2,7 +2,7 @@
 
 Belongs here: one way to write them. Does not belong here: what is in them.
 
-``tabulate`` and its like align for reading in an editor and leave ``|`` in a cell as it is, which breaks the table.
+``tabulate`` and similar libraries align cells for editors and do not escape ``|`` in a cell, which breaks the table.
 """
 
 import re
@@ -10,19 +10,19 @@ from collections.abc import Collection, Iterable, Sequence
 
 
 def write_table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[str] = ()) -> str:
-    """A table; any value is shown in one line and breaks no column.
+    """A table; every value is shown on one line and breaks no column.
 
     Args:
-        head: the titles of the columns.
-        rows: their cells: text as it is, integers with separators, floats with four digits.
-        right: titles of columns that are set to the right.
+        head: the column titles.
+        rows: the cells: text as it is, integers with separators, floats with four digits.
+        right: titles of the right-aligned columns.
     """
     rules = "".join("--:|" if title in right else "---|" for title in head)
     return "\n".join([_line(head), f"|{rules}", *map(_line, rows)])
 
 
 def cell(value: object) -> str:
-    """One value as it stands in a table."""
+    """One value as text for a cell."""
     if isinstance(value, bool):
         text = str(value)
     elif isinstance(value, float):

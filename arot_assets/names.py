@@ -1,7 +1,7 @@
-"""What declared things may be called, and who may own them: the rules of SQL and Dagster, in words.
+"""What declared things may be named, and who may own them: the rules of SQL and Dagster, in words.
 
-Belongs here: the rules of names and owners that several rooms share. Does not belong here: which names are taken (the rooms'
-``declaration.py``, ``declarations.py``).
+Belongs here: the rules for names and owners that several rooms share. Does not belong here: which names are taken (the
+rooms' ``declaration.py``, ``declarations.py``).
 """
 
 import re
@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST = 100
-"""A name becomes part of file names, which hold 255 bytes."""
+"""A name becomes part of file names, which are limited to 255 bytes."""
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 TEAM = re.compile(r"team:\S+")
 
@@ -24,9 +24,9 @@ def proposed_name(text: str) -> str:
 
 
 def ascii_word(text: str) -> str:
-    """A text in the letters, digits and ``_`` that Dagster takes in names: ``Größe cm`` -> ``Grosse_cm``.
+    """A text reduced to the letters, digits and ``_`` that Dagster allows in names: ``Größe cm`` -> ``Grosse_cm``.
 
-    Letters that have no Latin ones behind them are told by their numbers, so that two texts stay two.
+    Letters without a Latin equivalent become their code points, so that different texts stay different.
     """
     folded = "".join(c if c.isascii() else c.casefold() for c in text)
     plain = (c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
@@ -37,27 +37,27 @@ def _named(name: str) -> str:
     if NAME.fullmatch(name) and len(name) <= LONGEST:
         return name
     proposed = proposed_name(name)
-    hint = f"; '{proposed}' would do" if proposed and proposed != name else ""
+    hint = f"; for example '{proposed}'" if proposed and proposed != name else ""
     raise ValueError(
         f"a name has lower-case letters a to z, digits and _, begins with a letter and is at most {LONGEST} long{hint}"
     )
 
 
 def checked_owner(owner: str) -> str:
-    """The owner, if it is one to Dagster.
+    """The owner, if Dagster accepts it.
 
     Raises:
-        ValueError: it is not; the message says what would do.
+        ValueError: it does not; the message says what it accepts.
     """
     if EMAIL.fullmatch(owner) or TEAM.fullmatch(owner):
         return owner
     team = re.sub(r"\s+", "_", owner.strip().lower())
-    hint = f"; 'team:{team}' would do" if team and "@" not in team else ""
+    hint = f"; for example 'team:{team}'" if team and "@" not in team else ""
     raise ValueError(f"an owner is an e-mail address or team:NAME{hint}")
 
 
 Name = Annotated[str, AfterValidator(_named)]
-"""The name of a declared thing: a schema or table in SQL, a part of an asset's key, a folder of the store."""
+"""The name of a declared thing: a schema or table in SQL, part of an asset key, a folder in the store."""
 
 Owner = Annotated[str, AfterValidator(checked_owner)]
-"""Who answers for an asset, as Dagster shows it: an e-mail address or ``team:NAME``."""
+"""The owner of an asset, as shown by Dagster: an e-mail address or ``team:NAME``."""

@@ -54,7 +54,7 @@ def _import_file(folder: Path, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as an import would: Dagster looks up where a function comes from
+    sys.modules[name] = module  # as an import would: Dagster looks up the module of a function
     try:
         spec.loader.exec_module(module)
     except BaseException:

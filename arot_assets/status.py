@@ -1,7 +1,7 @@
 """Why rows are not usable, counted.
 
-Belongs here: what ``arot status`` and ``arot demo`` say of failed rows, and of files of another kind. Does not belong here:
-what is done and what is missing (the rooms' ``steps.py``).
+Belongs here: what ``arot status`` and ``arot demo`` show about failed rows, and about files of another kind. Does not
+belong here: what is done and what is missing (the rooms' ``steps.py``).
 """
 
 from arot_assets.reasons import OBJECT

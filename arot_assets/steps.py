@@ -1,8 +1,8 @@
-"""Steps: what is made, from what, and whether it is current. The graph of all work, without Dagster.
+"""Steps: what is built, from what, and whether it is current. The graph of all work, without Dagster.
 
-Belongs here: the one question that `arot run` and `arot status` ask of every asset, and walking the graph of the steps. Does
-not belong here: any kind of asset. A room says in its ``steps.py`` which steps a declaration leads to, ``graph.py`` puts them
-together, the room's ``assets.py`` declares the same keys to Dagster.
+Belongs here: the question that `arot run` and `arot status` ask of every asset, and walking the graph of steps. Does
+not belong here: any particular kind of asset. Each room's ``steps.py`` defines the steps of a declaration, ``graph.py``
+assembles them, and the room's ``assets.py`` declares the same keys to Dagster.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 """The parts of an asset's key."""
 CHECK_VERSION = "version"
-"""The metadata of a check's result that says of which version it is."""
+"""The metadata of a check result that says which version it is for."""
 T = TypeVar("T")
 
 
 class Look:
-    """One look at the store: what many steps ask is found out once. It is outdated as soon as anything is made.
+    """A view of the store in which everything is determined only once. It is outdated as soon as anything is built.
 
     Attributes:
-        resources: how the store and the sources are reached.
-        sources: whether sources may be listed; without, what is known of them counts.
+        resources: access to the store and the sources.
+        sources: whether sources may be listed; if not, the last known state is used.
     """
 
     def __init__(self, resources: "Resources", sources: bool = False) -> None:
@@ -45,17 +45,17 @@ class Look:
         self.close()
 
     def close(self) -> None:
-        """Close the connection, if one was opened."""
+        """Close the connection, if it was opened."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def once(self, what: Hashable, find: Callable[[], T]) -> T:
-        """What ``find`` gives, asked once in this look.
+        """The result of ``find``, called at most once per look.
 
         Args:
-            what: names it; whoever asks the same thing uses the same name.
-            find: finds it out.
+            what: identifies the result; equal keys share it.
+            find: determines the result.
         """
         if what not in self._found:
             self._found[what] = find()
@@ -63,11 +63,11 @@ class Look:
         return found
 
     def of(self, step: "Step") -> "State":
-        """What is found of a step, asked once in this look."""
+        """The state of a step, determined at most once per look."""
         return self.once(("state", step.keys), lambda: step.state(self))
 
     def connection(self) -> "duckdb.DuckDBPyConnection":
-        """A connection with every view of the catalogue, open as long as this look lasts."""
+        """A connection with every view of the catalogue, open as long as this object."""
         if self._connection is None:
             self._connection = self.resources.warehouse.connect()
         return self._connection
@@ -75,19 +75,19 @@ class Look:
 
 @dataclass(frozen=True)
 class State:
-    """What a look finds of one step.
+    """The state of one step.
 
     Attributes:
-        current: whether a run would find nothing to do.
-        shards: all shards of a step that has any, in order.
-        missing: those among them that a run would work on.
+        current: whether a run would have nothing to do.
+        shards: all shards of a sharded step, in order.
+        missing: those that a run would work on.
         failing: those that have failed rows.
-        rows: rows that views show now.
-        failed: rows among them that failed.
-        outside: column -> values outside the range that it declares.
+        rows: the rows that views show now.
+        failed: the failed ones among them.
+        outside: column -> number of values outside its declared range.
         lost: failed rows whose sample had a value of an earlier version.
-        counts: what else a person should see of it: objects by state, say.
-        waits: what is not there yet and must come first; a run leaves such a step out.
+        counts: other numbers to show, such as objects by state.
+        waits: what has to exist first; a run skips such a step.
     """
 
     current: bool
@@ -108,8 +108,9 @@ class Check:
 
     Attributes:
         name: its name.
-        version: what its result is of: a check whose last result is of another version runs by itself. None for checks
-            that run with their asset only. Gives None when there is nothing to check yet.
+        version: returns the version that a result would be for: if the last result is for another version, the check
+            runs by itself. None for checks that only run with their asset. Returns None when there is nothing to check
+            yet.
     """
 
     name: str
@@ -118,20 +119,21 @@ class Check:
 
 @dataclass(frozen=True)
 class Step:
-    """What is made in one go, usually one asset.
+    """What is built in one go, usually one asset.
 
     Attributes:
-        keys: the assets that it makes, in the order in which they are made.
-        upstream: the assets that they are made from, apart from each other.
-        state: the question whether they are current. It finds out by itself what it needs; nothing is changed by asking,
-            but that a source was seen again may be noted.
-        dataset: whose shards its partitions are; empty for a step without partitions.
-        together: steps of the same word are run in one go where the graph allows: those that share a decode, say.
-        retries: whether a run can be asked to compute failed rows again.
-        by_hand: only a person starts it.
+        keys: the assets that it builds, in the order in which they are built.
+        upstream: the assets that they are built from, except each other.
+        state: determines whether they are current. It finds out everything it needs itself, and changes nothing, except
+            that it may record that a source was seen again.
+        dataset: the dataset whose shards are its partitions; empty for a step without partitions.
+        together: steps with the same value run together where the graph allows it: those that share a decode, for
+            example.
+        retries: whether a run can compute failed rows again.
+        by_hand: only a user starts it.
         checks: asset -> its checks.
-        told: what a person should know of the last run, a line each.
-        shown: what a person looks at after the last run, on the terminal; empty if there is nothing to see.
+        told: what users should know about the last run, one line each.
+        shown: what the terminal shows after the last run; empty if there is nothing to show.
     """
 
     keys: tuple[Key, ...]
@@ -147,12 +149,12 @@ class Step:
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """Its name for users."""
         return names_of(self.keys)
 
 
 def names_of(keys: Sequence[Key]) -> str:
-    """How people call some assets: ``demo/cv2``, ``classifiers/style: labels, split, head``."""
+    """The name of several assets for users: ``demo/cv2``, ``classifiers/style: labels, split, head``."""
     first = keys[0]
     if len(keys) == 1:
         return "/".join(first)
@@ -163,8 +165,8 @@ class Graph:
     """All steps of a project, upstream before downstream.
 
     Attributes:
-        steps: in that order.
-        more_checks: asset -> checks that are declared elsewhere than at its step.
+        steps: in this order.
+        more_checks: asset -> checks that are declared elsewhere than in its step.
     """
 
     def __init__(self, steps: Iterable[Step], more_checks: Mapping[Key, Sequence[Check]] | None = None) -> None:
@@ -177,22 +179,22 @@ class Graph:
         return iter(self.steps)
 
     def making(self, key: Key) -> Step | None:
-        """The step that makes an asset; None if none does, as of a table that somebody else writes."""
+        """The step that builds an asset; None if there is none, as for a table that something else writes."""
         return self._making.get(key)
 
     def checks(self) -> Iterator[tuple[Key, Check]]:
-        """Every check of the assets that are made here."""
+        """Every check of the assets that are built here."""
         for step in self.steps:
             for key in step.keys:
                 yield from ((key, check) for check in (*step.checks.get(key, ()), *self.more_checks.get(key, ())))
 
     def upstream(self, step: Step) -> list[Step]:
-        """The steps that make what this one is made from."""
+        """The steps that build the inputs of this one."""
         made = (self._making.get(key) for key in step.upstream)
         return [other for other in made if other is not None and other is not step]
 
     def above(self, keys: Collection[Key]) -> "Graph":
-        """The steps of some assets, and everything upstream of them."""
+        """The steps of these assets, and everything upstream of them."""
         wanted: set[Key] = set()
         queue = [step for key in keys if (step := self._making.get(key)) is not None]
         while queue:
@@ -203,16 +205,16 @@ class Graph:
         return Graph((step for step in self.steps if step.keys[0] in wanted), self.more_checks)
 
     def of_dataset(self, dataset: str) -> "Graph":
-        """The steps that are made, by way of others too, from a dataset; and those that are made from none.
+        """The steps that are built from a dataset, directly or indirectly; and those that are built from no dataset.
 
-        The steps of a dataset are those whose keys begin with its name.
+        The steps of a dataset are those whose keys start with its name.
         """
         origins = self._datasets()
         wanted = (step for step in self.steps if not origins[step.keys[0]] or dataset in origins[step.keys[0]])
         return Graph(wanted, self.more_checks)
 
     def _datasets(self) -> dict[Key, set[str]]:
-        """First key of each step -> the datasets that it is made from."""
+        """First key of each step -> the datasets that it is built from."""
         sharded = {step.dataset for step in self.steps if step.dataset}
         found: dict[Key, set[str]] = {}
         for step in self.steps:
@@ -221,7 +223,7 @@ class Graph:
         return found
 
     def _ordered(self, steps: Sequence[Step]) -> Iterator[Step]:
-        """Upstream first; in the given order where nothing else decides."""
+        """Upstream first; otherwise in the given order."""
         done: set[Key] = set()
         under_way: list[Step] = []
 
@@ -230,7 +232,7 @@ class Graph:
                 return
             if step in under_way:
                 circle = " -> ".join(other.name for other in [*under_way[under_way.index(step) :], step])
-                raise ValueError(f"assets are made from each other in a circle: {circle}")
+                raise ValueError(f"assets depend on each other in a circle: {circle}")
             under_way.append(step)
             for other in self.upstream(step):
                 yield from visit(other)
@@ -243,9 +245,10 @@ class Graph:
 
 
 def batches(graph: Graph) -> Iterator[list[Step]]:
-    """The steps in groups to ask and to run together, upstream first.
+    """The steps in groups that are checked and run together, upstream first.
 
-    A group holds steps of one ``together``, all of whose upstream steps are in earlier groups, or earlier in the same one.
+    A group contains steps with one value of ``together`` whose upstream steps are all in earlier groups, or earlier in
+    the same one.
     """
     pending = list(graph.steps)
     inside = {step.keys[0] for step in pending}

@@ -1,7 +1,7 @@
-"""The sensor of files: a file that a SQL model or labels read changed, which no asset upstream tells of.
+"""The file sensor: notices when a file that a SQL model or labels read has changed, since no upstream asset reports
+that.
 
-Belongs here: looking at those files, and requesting what reads them. What is downstream of that is started by automation
-conditions.
+Belongs here: checking those files, and requesting what reads them. Automation conditions start everything downstream.
 """
 
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ LOOK_EVERY_SECONDS = 30
 
 
 def file_sensor(project: Project, declarations: Iterable[ClassifierDeclaration]) -> dg.SensorDefinition | None:
-    """The sensor ``files``; None when there is nothing that it could request.
+    """The sensor ``files``; None if there is nothing that it could request.
 
-    Each state of the files is asked for once: what fails then waits for a person, or for the next change.
+    Each state of the files is requested once: if that run fails, it waits for a user, or for the next change.
 
     Args:
         project: the SQL project.

@@ -29,14 +29,14 @@ from resources.tables import TableRef, Tables
 from sensors.change import Change
 
 WINDOW = 10_000
-"""Objects that one look takes: ten requests."""
+"""Objects covered by one check: ten requests."""
 _known: dict[str, "tuple[ObjectInfo, _Before]"] = {}
-"""Inventory's uri -> what it was when it was read, and what it has: between looks it mostly stays as it is."""
+"""Inventory's URI -> its state when it was read, and its contents: between checks it is mostly unchanged."""
 
 
 @dataclass(frozen=True)
 class _Before:
-    """What the inventory has: its present rows, and metadata files (``objects.FolderMetadata.seen``)."""
+    """The contents of the inventory: its present rows, and metadata files (``objects.FolderMetadata.seen``)."""
 
     rows: pa.Table
     files: Mapping[str, Sequence[Any]]
@@ -56,16 +56,16 @@ class PrefixCheck:
 
 
 def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, after: str) -> PrefixCheck:
-    """Look at the next part of a prefix, and at its end.
+    """Check the next part of a prefix, and its end.
 
     Args:
-        storage: reaches the source.
+        storage: accesses the source.
         tables: the store, for the inventory.
         declaration: a dataset whose source is on S3.
         after: what the previous check returned; empty at first.
 
     Raises:
-        StorageError: the prefix cannot be listed, or the inventory not read.
+        StorageError: the prefix cannot be listed, or the inventory cannot be read.
     """
     before = _before(storage, tables, declaration.name)
     window, last = _window(storage.using(S3Backend).ls_after(declaration.root, after))
@@ -82,14 +82,14 @@ def look(storage: Storage, tables: Tables, declaration: DatasetDeclaration, afte
     for _, listed, _ in parts:
         digest.update(repr(listed.select(["uri", "size", "mtime", "sidecar_mtime"]).to_pylist()).encode())
     text = f"{new} new, {changed} changed, {gone} gone{f', {len(files)} other metadata files' if files else ''}"
-    text += " in the part looked at" if last else ""
+    text += " in the part that was checked" if last else ""
     return PrefixCheck(Change(digest.hexdigest()[:16], text), last)
 
 
 def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:
-    """The first objects of a listing, and the URI of the last of them; empty if the listing ended.
+    """The first objects of a listing, and the URI of the last of them, which is empty if the listing ended.
 
-    The window ends between two files, never between a file and its sidecars: names with one stem follow each other.
+    The window ends between two files, never between a file and its sidecars: names with the same stem are adjacent.
     """
     some = []
     count = 0
@@ -108,7 +108,7 @@ def _window(columns: Iterator[ObjectColumns]) -> tuple[pa.Table, str]:
     kept = len(uris)
     while kept and _stem(uris[kept - 1]) == stem:
         kept -= 1
-    kept = kept or len(uris)  # thousands of objects of one stem are no files with sidecars
+    kept = kept or len(uris)  # thousands of objects with the same stem are not files with sidecars
     return found.slice(0, kept), uris[kept - 1]
 
 
@@ -120,7 +120,8 @@ def _stem(uri: str) -> str:
 def _difference(
     medium: Medium, before: _Before, window: pa.Table, after: str, last: str
 ) -> tuple[Difference, pa.Table, list[Any]]:
-    """How a part of a listing differs from the rows of its range, what it is, and metadata files that differ as they are now."""
+    """How a part of a listing differs from its range of the inventory, in words; and metadata files that differ, in
+    their current state."""
     within = pc.greater(before.rows["uri"], after)
     if last:
         within = pc.and_(within, pc.less_equal(before.rows["uri"], last))
@@ -133,8 +134,9 @@ def _difference(
 
 
 def _with_what_lies_elsewhere(listed: pa.Table, rows: pa.Table, after: str, last: str) -> pa.Table:
-    """The objects of a part of a listing, with what only the whole shows as the inventory has it: what metadata files say of
-    them, and sidecars whose names sort elsewhere, since they are not quite theirs (``datasets.pairing``).
+    """The objects of a part of a listing, completed from the inventory by what only the whole listing shows: what
+    metadata files say about them, and sidecars whose names sort elsewhere because they match only loosely
+    (``datasets.pairing``).
     """
     where = pc.index_in(listed["uri"], value_set=rows["uri"].combine_chunks())
     known = rows.take(where)
@@ -151,7 +153,7 @@ def _with_what_lies_elsewhere(listed: pa.Table, rows: pa.Table, after: str, last
 
 
 def _before(storage: Storage, tables: Tables, dataset: str) -> _Before:
-    """What the inventory has; read again when it was written again."""
+    """The contents of the inventory; read again when it was rewritten."""
     ref = TableRef(dataset, INVENTORY)
     uri = tables.uri(ref)
     if not tables.exists(ref):

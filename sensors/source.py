@@ -33,7 +33,8 @@ UNDER_WAY = [
 
 
 def source_sensor(declaration: DatasetDeclaration) -> dg.SensorDefinition:
-    """The sensor ``<dataset>_source``: on by default, looks every ``LOOK_EVERY_SECONDS`` or ``$AROT_SENSOR_SECONDS``."""
+    """The sensor ``<dataset>_source``: on by default, checks every ``LOOK_EVERY_SECONDS`` or
+    ``$AROT_SENSOR_SECONDS``."""
     dataset = declaration.name
 
     @dg.sensor(
@@ -77,7 +78,8 @@ def source_sensor(declaration: DatasetDeclaration) -> dg.SensorDefinition:
 
 
 def _is_under_way(instance: dg.DagsterInstance, inventory: dg.AssetKey) -> bool:
-    """Whether a run that makes the inventory is queued or in progress: it will see the change, or the next check will."""
+    """Whether a run that builds the inventory is queued or in progress: it will see the change, or the next check
+    will."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     return any(inventory in (run.asset_selection or ()) for run in runs)
 
@@ -95,7 +97,7 @@ def describe_change(storage: Storage, tables: Tables, declaration: DatasetDeclar
     if pinned.signature and declaration.opens_archives:  # a tick must not open archives
         commit = f"commit {pinned.commit[:8]}" if pinned.commit else "different archives"
         return Change(pinned.signature, f"{commit} at the source")
-    # settled or not is for the inventory to find out: a tick must not wait
+    # whether files are still growing is determined by the inventory: a tick must not wait
     previous = read_inventory(tables, declaration.name)
     known = known_of(previous, footer, declaration)
     listing = list_source(storage, declaration.model_copy(update={"settle_seconds": 0.0}), known=known)

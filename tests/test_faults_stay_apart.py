@@ -23,10 +23,10 @@ FAULTS = {
     "impossible_date": (f"{HEAD}  name: pets\n  source: x\n  description: 2024-13-45\n", 5, "is not a valid timestamp"),
     "unknown_tag": (f"{HEAD}  name: pets\n  source: x\n  description: !secret pets\n", 5, "unknown tag '!secret'"),
     "unquoted_braces": (f"{HEAD}  name: pets\n  source: x\n  description: {{{{ team }}}}\n", 5, "needs quotes"),
-    "owner": (f'{HEAD}  name: pets\n  source: x\n  owners: ["Ann"]\n', 5, "'team:ann' would do"),
-    "memory": (f"{HEAD}  name: memory\n  source: x\n", 3, "'memory_images' would do"),
-    "temp": (f"{HEAD}  name: temp\n  source: x\n", 3, "'temp_images' would do"),
-    "my_cats": (f"{HEAD}  name: My Cats\n  source: x\n", 3, "'my_cats' would do"),
+    "owner": (f'{HEAD}  name: pets\n  source: x\n  owners: ["Ann"]\n', 5, "for example 'team:ann'"),
+    "memory": (f"{HEAD}  name: memory\n  source: x\n", 3, "use for example 'memory_images'"),
+    "temp": (f"{HEAD}  name: temp\n  source: x\n", 3, "use for example 'temp_images'"),
+    "my_cats": (f"{HEAD}  name: My Cats\n  source: x\n", 3, "for example 'my_cats'"),
     "type": ("type: arot_assets.components.ImageDatset\nattributes: {}\n", 1, "unknown type"),
     "list": ("- a\n", 1, "needs the keys 'type' and 'attributes'"),
     "empty": ("", 1, "needs the keys 'type' and 'attributes'"),
@@ -97,7 +97,7 @@ def test_each_faulty_file_is_told_and_asked_for_by_its_name(folder: Path) -> Non
     assert len(declared.problems()) == len(FAULTS)
     with pytest.raises(DeclarationError, match="unknown tag '!secret'"):
         declared.dataset("unknown_tag")  # nothing in it can be read: it goes by its folder
-    with pytest.raises(DeclarationError, match="'my_cats' would do"):
+    with pytest.raises(DeclarationError, match="for example 'my_cats'"):
         declared.dataset("My Cats")
     assert {k for k in keys() if k.startswith("problems/")} >= {"problems/my_cats", "problems/unknown_tag"}
 
@@ -112,12 +112,12 @@ def test_of_two_files_with_one_name_neither_is_taken(folder: Path) -> None:
     second = write(folder, "later", first.read_text())
     declared = load_declarations()
     assert not declared.datasets
-    assert declared.problems() == [f"{second}:1: 'good' is declared in {first} too; give one of them another name"]
+    assert declared.problems() == [f"{second}:1: 'good' is also declared in {first}; rename one of them"]
 
 
 def test_file_of_another_ending_is_told(folder: Path) -> None:
     path = write(folder, "cats", f"{HEAD}  name: cats\n  source: x\n", "defs.yml")
-    assert load_declarations().problems() == [f"{path}: is not read; name it defs.yaml"]
+    assert load_declarations().problems() == [f"{path}: is not read; rename it to defs.yaml"]
 
 
 def test_classifier_of_a_faulty_dataset_needs_no_line_of_its_own(folder: Path) -> None:
@@ -306,7 +306,7 @@ def test_what_was_meant_is_proposed() -> None:
 
 def test_new_refuses_a_name_in_words_and_overwrites_nothing(folder: Path) -> None:
     said = CliRunner().invoke(main, ["new", "image-dataset", "My Cats", str(folder / "pictures")])
-    assert said.exit_code == 1 and "'my_cats' would do" in said.output
+    assert said.exit_code == 1 and "for example 'my_cats'" in said.output
     path = write(folder, "pets", "type: [\n")
     said = CliRunner().invoke(main, ["new", "image-dataset", "pets", str(folder / "pictures")])
     assert said.exit_code == 1 and "declared already" in said.output and path.read_text() == "type: [\n"

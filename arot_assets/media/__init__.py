@@ -1,1 +1,1 @@
-"""What a file shows: one folder for each medium, behind one plug."""
+"""Media: one folder for each kind of file, behind one protocol."""

@@ -1,4 +1,4 @@
-"""Which media there are, by name."""
+"""The available media, by name."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,6 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Medium
 
 FIRST = IMAGE.name
-"""The medium of datasets whose inventory names none: it was written when there was no other."""
+"""The medium of datasets whose inventory names none: it was written before there were others."""
 MEDIA: Mapping[str, Medium] = {medium.name: medium for medium in (IMAGE,)}
-"""A store names the medium of a dataset so."""
+"""The name of a dataset's medium in the store."""

@@ -1,10 +1,10 @@
-"""The plug of a medium: which files it takes, and how one is judged, opened for measuring, and shown.
+"""The protocol of a medium: which files it includes, and how one is probed, opened for measuring, and shown.
 
-Belongs here: what the rooms know of a medium, whichever it is. Does not belong here: any medium (``image/`` …), fetching
-files (``datasets.reach``), what is measured.
+Belongs here: what the rooms know about a medium, whichever it is. Does not belong here: any particular medium
+(``image/`` …), fetching files (``datasets.reach``), what is measured.
 
-The rooms speak to a ``Medium`` only. A dataset's declaration names it (``DatasetDeclaration.medium``); who knows a dataset
-by its name alone asks its inventory (``datasets.places``). Every process imports this module: it stays light.
+The rooms use only ``Medium``. A dataset's declaration names it (``DatasetDeclaration.medium``); code that knows a
+dataset only by name asks its inventory (``datasets.places``). Every process imports this module, so it stays light.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arot_assets.media.image.view import Image
 
 Content = bytes | Path
-"""A whole file: its bytes, or where it lies on this machine."""
+"""A whole file: its bytes, or its local path."""
 Pixels = NDArray[np.uint8]
 """``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255."""
 Failure = Literal["corrupt", "unsupported"]
@@ -34,11 +34,11 @@ at the limit the decoded RGB takes 750 MB. Larger images are refused from their 
 
 
 class DecodeError(Exception):
-    """A file that its medium can't use.
+    """A file that its medium cannot use.
 
     Attributes:
-        status: ``corrupt`` (the file is broken) or ``unsupported`` (it may be fine, but it is nothing we decode).
-        reason: the cause, one line for people.
+        status: ``corrupt`` (the file is damaged) or ``unsupported`` (it may be fine, but cannot be decoded here).
+        reason: the cause, in one line.
     """
 
     def __init__(self, status: Failure, reason: str) -> None:
@@ -53,7 +53,7 @@ class DecodeError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask for; one that asks for more is refused by its header.
+    """The limits for a file; one that exceeds them is refused based on its header.
 
     Attributes:
         megapixels: width x height of one image, in millions of pixels.
@@ -62,18 +62,18 @@ class Limits:
     megapixels: float = MAX_MEGAPIXELS
 
     def __str__(self) -> str:
-        """As it stands in the version of samples."""
+        """The text that is part of the version of samples."""
         return f"{self.megapixels:g}"
 
 
 class File:
-    """One file, as bytes or as a path on this machine, whichever its medium asks for; nothing is fetched before.
+    """One file, as bytes or as a local path, whichever its medium requires; it is not fetched before it is needed.
 
     Args:
-        uri: where it is; its extension may tell what it claims to be.
-        fetch: gives the whole content, proven to be what the sample's row describes; called at most once. What it raises
-            comes out of ``fetch``, ``read`` and ``path``.
-        facts: the medium's columns of its sample, as a probe found them; empty before it was probed.
+        uri: its address; the extension may say what it claims to be.
+        fetch: returns the whole content, verified to be what the sample's row describes; called at most once. Its
+            exceptions are passed on by ``fetch``, ``read`` and ``path``.
+        facts: the medium's columns of its sample, as determined by a probe; empty before.
     """
 
     def __init__(self, uri: str, fetch: Callable[[], Content], facts: Mapping[str, Any] | None = None) -> None:
@@ -84,11 +84,11 @@ class File:
 
     @classmethod
     def of(cls, uri: str, content: Content) -> "File":
-        """A file whose content is here already."""
+        """A file whose content has been fetched already."""
         return cls(uri, lambda: content)
 
     def fetch(self) -> Content:
-        """Have the content here."""
+        """Fetch the content, unless it has been fetched."""
         if self._content is None:
             self._content = self._fetch()
         return self._content
@@ -99,26 +99,28 @@ class File:
         return content if isinstance(content, bytes) else content.read_bytes()
 
     def path(self) -> Path:
-        """Where the file lies on this machine; do not write to it.
+        """The local path of the file; do not write to it.
 
         Raises:
-            TypeError: it is in memory, since its medium does not say ``by_path``.
+            TypeError: it is in memory, because its medium does not set ``by_path``.
         """
         content = self.fetch()
         if isinstance(content, bytes):
-            raise TypeError(f"'{self.uri}' was fetched into memory; a medium that opens paths says `by_path = True`")
+            raise TypeError(
+                f"'{self.uri}' was fetched into memory; a medium that opens paths must set `by_path = True`"
+            )
         return content
 
 
 @dataclass(frozen=True)
 class Want:
-    """What a table needs to see of a file. What all tables of a run want of it is one decode.
+    """What a table needs of a file. The wants of all tables of a run are served by one decode.
 
     Attributes:
-        kind: ``image``: still images, upright sRGB, each with its place in the file; an image has exactly one.
+        kind: ``image``: still images, upright sRGB, each with its position in the file; an image has exactly one.
             ``frames``: images in motion.
-        fps: frames a second of the file's own time; None for all.
-        side: longest side in pixels; None for their own size.
+        fps: frames per second of the file's own time; None for all.
+        side: longest side in pixels; None for the original size.
     """
 
     kind: Literal["image", "frames"] = "image"
@@ -127,7 +129,7 @@ class Want:
 
 
 STILL = Want()
-"""What every image metric and image model takes."""
+"""What every image metric and image model requires."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Still:
 
     Attributes:
         image: its pixels.
-        pts: when it is shown, in ticks of the file's time base; None in a medium without time.
+        pts: when it is shown, in units of the file's time base; None in a medium without time.
     """
 
     image: "Image"
@@ -144,10 +146,10 @@ class Still:
 
 
 class View(Protocol):
-    """A file opened for measuring: a context manager that decodes when it is entered.
+    """A file opened for measuring: a context manager that decodes on entry.
 
     Attributes:
-        cost: bytes of memory that it takes at most while it is open, by the facts of the file; known before it is entered.
+        cost: upper bound of its memory in bytes while it is open, based on the facts of the file; known before entry.
     """
 
     cost: int
@@ -156,7 +158,7 @@ class View(Protocol):
         """Decode.
 
         Raises:
-            DecodeError: the file can't be used, or not for what is wanted.
+            DecodeError: the file cannot be used, or not for what is wanted.
         """
         ...
 
@@ -165,19 +167,19 @@ class View(Protocol):
     ) -> None: ...
 
     def stills(self) -> Iterator[Still]:
-        """The still images that are wanted, in order, each once. May raise ``DecodeError``."""
+        """The wanted still images, in order, each once. May raise ``DecodeError``."""
         ...
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file is, as far as that shows without decoding it.
+    """What a file is, as far as can be determined without decoding it.
 
     Attributes:
-        status: ``ok``, ``corrupt`` (broken) or ``unsupported`` (nothing we decode).
+        status: ``ok``, ``corrupt`` (damaged) or ``unsupported`` (cannot be decoded here).
         reason: why it is not ok, None if it is.
         notes: usable, but worth knowing; short names that the medium explains.
-        generation: what a generator wrote into the file, None if nothing.
+        generation: what an image generator wrote into the file, None if nothing.
         facts: the medium's columns.
     """
 
@@ -193,12 +195,12 @@ class Published:
     """How the files of a medium appear in a published dataset.
 
     Attributes:
-        feature: the type that the library ``datasets`` gives to such a column: ``Image``, ``Video``. It stores the bytes and
-            the name of each file.
-        task: the task of the Hub that captioned files are for.
-        task_without_text: the same without captions.
-        format_column: the medium's column of ``samples`` that tells the format of the content.
-        extensions: format -> file extension without the dot, where that is not the format's own name in lower case.
+        feature: the type of such a column in the ``datasets`` library: ``Image``, ``Video``. It stores the bytes and the
+            name of each file.
+        task: the Hub's task for captioned files.
+        task_without_text: the Hub's task for files without captions.
+        format_column: the medium's column of ``samples`` with the format of the content.
+        extensions: format -> file extension without the dot, where it is not simply the format's name in lower case.
     """
 
     feature: str
@@ -218,20 +220,20 @@ class Published:
 
 
 class Medium(Protocol):
-    """A kind of files.
+    """A kind of file.
 
     Attributes:
-        name: for people and for the store: ``image``, ``video``.
-        extensions: of the files that a listing takes, lower case with the dot. Files without one are taken too: their
-            content decides.
+        name: for users and in the store: ``image``, ``video``.
+        extensions: of the files that a listing includes, in lower case with the dot. Files without an extension are
+            included too: their content decides.
         columns: its own columns of ``samples``.
-        decoder: version of the pixels that ``open`` gives, a part of every ``metric_version``. Empty at first, so that what was
-            measured before it was counted stays; raise it when files that could be opened give other pixels than before.
-            Files that could not be opened need none: their samples' rows change, by ``samples.CODE_VERSION``.
-        by_path: whether it opens files where they lie (``File.path``) instead of reading them into memory. Files of other
-            machines are then brought into the cache.
+        decoder: version of the pixels that ``open`` returns, part of every ``metric_version``. Initially empty, so that
+            earlier measurements remain valid; raise it when files that could be opened return other pixels than before.
+            Files that could not be opened do not need it: their samples' rows change, by ``samples.CODE_VERSION``.
+        by_path: whether it opens local files (``File.path``) instead of reading them into memory. Remote files are then
+            downloaded to the cache.
         published: how its files appear in exports.
-        questions: what a report asks of its own columns and metrics, besides what it asks of every medium.
+        questions: what a report asks about its own columns and metrics, besides what it asks about every medium.
     """
 
     name: str
@@ -243,17 +245,17 @@ class Medium(Protocol):
     questions: tuple[Question, ...]
 
     def probe(self, file: File, limits: Limits) -> Probe:
-        """Judge a file without decoding it. Raises nothing but what fetching it raises."""
+        """Examine a file without decoding it. Raises only what fetching it raises."""
         ...
 
     def open(self, file: File, wants: frozenset[Want], limits: Limits) -> View:
-        """A view of a file for all that is wanted of it, by one decode; nothing is fetched until it is entered."""
+        """A view of a file that serves all wants with one decode; nothing is fetched before it is entered."""
         ...
 
     def poster(self, file: File, side: int) -> Pixels:
-        """One image that stands for the file, for sheets and galleries; its longest side is at most ``side`` pixels.
+        """One image that represents the file, for sheets and galleries; its longest side is at most ``side`` pixels.
 
         Raises:
-            DecodeError: the file can't be shown.
+            DecodeError: the file cannot be shown.
         """
         ...

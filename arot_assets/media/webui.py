@@ -1,17 +1,17 @@
 """The text of Stable Diffusion web UIs: the prompt, ``Negative prompt: …``, and a line of settings.
 
-Belongs here: taking that text apart, in an image or in a file beside it. Does not belong here: finding it (``formats``,
+Belongs here: parsing that text, from an image or a file beside it. Does not belong here: finding it (``formats``,
 ``sidecars``), other tools (``generation``).
 
-The settings need not begin with ``Steps:`` (SD.Next and others write them in another order), and line ends may be lost, so that
-all three parts stand on one line.
+The settings need not start with ``Steps:`` (SD.Next and others write them in another order), and line breaks may be
+lost, so that all three parts are on one line.
 """
 
 import re
 from dataclasses import dataclass
 
 MAX_SETTINGS = 16_000
-"""Longest text of settings that is parsed, in characters; they are a few hundred long."""
+"""Longest settings text that is parsed, in characters; usually a few hundred."""
 
 _KEYS = (
     r"Steps|Sampler|Schedule type|Scheduler|CFG scale|Guidance|Seed|Size|Model hash|Model|VAE|Clip skip|Version|Pipeline"
@@ -26,12 +26,12 @@ _NEGATIVE_INSIDE = re.compile(r"(?<=[\s,.;])Negative prompt:[ \t]*")
 
 @dataclass(frozen=True)
 class WebUiText:
-    """Parts of the text.
+    """The parts of the text.
 
     Attributes:
-        prompt: what comes first.
-        negative_prompt: None without one.
-        settings: by name, as text; quotes around them are off. Empty without any.
+        prompt: the text before the other parts.
+        negative_prompt: None if there is none.
+        settings: by name, as text without quotes. Empty if there are none.
     """
 
     prompt: str
@@ -40,12 +40,12 @@ class WebUiText:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is such a text at all, and not any other."""
+        """Whether it is certainly such a text and not some other one."""
         return bool(self.settings) or self.negative_prompt is not None
 
 
 def read_webui(text: str) -> WebUiText:
-    """Take the text apart; one without settings or a negative prompt is all prompt."""
+    """Parse the text; one without settings or a negative prompt is all prompt."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = _settings_start(text)
     head, line = (text[:start], text[start:]) if start is not None else (text, "")
@@ -58,7 +58,7 @@ def read_webui(text: str) -> WebUiText:
 
 
 def _settings_start(text: str) -> int | None:
-    """Where the settings begin: the first of the known names from which on a line has nothing but settings."""
+    """Where the settings start: the first known name from which on a line contains nothing but settings."""
     at = 0
     best = None
     for line in text.split("\n"):
@@ -75,6 +75,6 @@ def _settings_start(text: str) -> int | None:
 
 
 def _only_settings(text: str) -> bool:
-    """Whether the text begins with several settings, or is one alone."""
+    """Whether the text starts with several settings, or is a single one."""
     first = _SETTING.match(text)
     return first is not None and (first.end() == len(text) or _SETTING.match(text, first.end()) is not None)

@@ -86,7 +86,7 @@ def test_two_exports_to_one_branch_would_overwrite_each_other(tmp_path: Path) ->
     path = write(tmp_path, TEXT.replace("name: photos", "name: more"), "qmore")
     declared = load_declarations(tmp_path)
     (told,) = declared.problems()
-    assert told.startswith(f"{path}:6: ") and "is what export 'photos' publishes to" in told
+    assert told.startswith(f"{path}:6: ") and "export 'photos' also publishes to" in told
     assert set(declared.exports) == {"photos"}
     path.write_text(TEXT.replace("name: photos", "name: more") + "  revision: v2\n")
     assert set(load_declarations(tmp_path).exports) == {"photos", "more"}

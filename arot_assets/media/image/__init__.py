@@ -1,1 +1,1 @@
-"""Still images: formats, header, pixels, and the parameters that generators leave in them."""
+"""Still images: formats, header, pixels, and the parameters that generators store in them."""

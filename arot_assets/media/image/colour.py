@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STRIP = 2_000_000
-"""Pixels whose colours are converted at once: most images whole, large ones in strips."""
+"""Pixels whose colours are converted at once: most images as a whole, large ones in strips."""
 
 SAME = 1
-"""A profile that moves no colour of a coarse lattice by more than this (of 255) is taken for sRGB and skipped."""
+"""A profile that shifts no colour of a coarse lattice by more than this (of 255) is treated as sRGB and skipped."""
 
 
 def strip_rows(width: int) -> int:
-    """Rows of an image of that width that are converted at once."""
+    """Rows of an image of this width that are converted at once."""
     return max(1, STRIP // width)
 
 

@@ -3,8 +3,9 @@
 Belongs here: which sampler made the image, and following links to its seed, steps, guidance and model.
 Does not belong here: the prompts (``comfyui_texts``), other tools (``generation``).
 
-A graph is ``{id: {"class_type": ..., "inputs": {name: value or [id, output]}}}``. Of several samplers the one is read that an
-output (a saved image, else a shown one) depends on and that depends on no other: later ones refine its image.
+A graph is ``{id: {"class_type": ..., "inputs": {name: value or [id, output]}}}``. Of several samplers, the one is read
+that an output (a saved image, otherwise a shown one) depends on and that depends on no other: later ones refine its
+image.
 """
 
 import re
@@ -37,10 +38,10 @@ def is_graph(value: Any) -> bool:
 
 
 def read_graph(graph: Any) -> dict[str, Any]:
-    """Prompt, negative prompt, seed, steps, sampler, cfg_scale and model of the sampler, as far as they are found.
+    """Prompt, negative prompt, seed, steps, sampler, cfg_scale and model of the sampler, as far as they can be found.
 
     Args:
-        graph: ComfyUI's ``prompt`` (not its ``workflow``, which is the drawing of it), or anything.
+        graph: ComfyUI's ``prompt`` (not its ``workflow``, which describes the editor's canvas), or anything.
     """
     if not isinstance(graph, dict):
         return {}
@@ -72,10 +73,10 @@ def _read_sampler(graph: Graph, key: str) -> dict[str, Any]:
 
 
 def _samplers(graph: Graph) -> list[str]:
-    """Nodes that sample, those first that are to be read first."""
+    """Nodes that sample, those to be read first at the front."""
     inputs = {str(key): found for key in graph if (found := node_inputs(graph, key)) is not None}
     samplers = [key for key, found in inputs.items() if _samples(found)]
-    if not samplers:  # a node that does everything: its prompt and its seed are inputs
+    if not samplers:  # an all-in-one node: its prompt and its seed are inputs
         samplers = [key for key, found in inputs.items() if set(_SEED) & set(found) and _prompted(found)]
     for outputs in (_SAVES, _SHOWS):
         ends = [key for key in inputs if outputs.search(node_type(graph, key)) and key not in samplers]
@@ -88,7 +89,7 @@ def _samplers(graph: Graph) -> list[str]:
 
 
 def _samples(inputs: Inputs) -> bool:
-    """Whether a node has what only samplers have: prompts, and noise or an image to start from."""
+    """Whether a node has inputs that only samplers have: prompts, and noise or an image to start from."""
     sides = any(name in ("positive", "conditioning") or is_bundle(name) for name in inputs)
     starts = {"latent_image", "sigmas", "samples"} & set(inputs)
     tuned = {"sampler_name", "sampler", "steps", "guider", *_SEED} & set(inputs)
@@ -100,7 +101,7 @@ def _prompted(inputs: Inputs) -> bool:
 
 
 def _upstream(inputs: dict[str, Inputs], start: list[str]) -> set[str]:
-    """Nodes that some nodes depend on, themselves included."""
+    """Nodes that these nodes depend on, including themselves."""
     pending, seen = list(start), set[str]()
     while pending:
         key = pending.pop()
@@ -111,11 +112,11 @@ def _upstream(inputs: dict[str, Inputs], start: list[str]) -> set[str]:
 
 
 def _setting(graph: Graph, start: str, names: tuple[str, ...], kind: Kind, via: tuple[str, ...]) -> Any | None:
-    """A setting of a sampler: its own, or that of the nearest node behind inputs of the names in ``via`` or a bundle."""
+    """A setting of a sampler: its own, or that of the nearest node behind inputs named in ``via`` or a bundle."""
     for inputs in _behind(graph, start, via):
         for name in names:
             value = inputs.get(name)
-            if isinstance(value, dict):  # a file chooser: the name and an image of it
+            if isinstance(value, dict):  # a file chooser: the name and a preview image
                 value = value.get("content")
             found = _scalar(graph, value, names, kind) if is_link(value) and name not in via else value
             if isinstance(found, kind) and not isinstance(found, bool) and found != "":
@@ -124,7 +125,7 @@ def _setting(graph: Graph, start: str, names: tuple[str, ...], kind: Kind, via: 
 
 
 def _behind(graph: Graph, start: str, via: tuple[str, ...]) -> Iterator[Inputs]:
-    """Inputs of a node and of those upstream that lead there by these names, nearest first, each once."""
+    """Inputs of a node and of the upstream nodes reached through these names, nearest first, each once."""
     pending, seen = [start], set[str]()
     for key in pending:
         inputs = node_inputs(graph, key) if key not in seen else None
@@ -142,7 +143,7 @@ def _leads_on(name: str, via: tuple[str, ...]) -> bool:
 
 
 def _scalar(graph: Graph, link: Any, names: tuple[str, ...], kind: Kind) -> Any | None:
-    """The number or word that a linked input is given, through switches and nodes that pass it on."""
+    """The number or word that a linked input receives, through switches and nodes that pass it on."""
     for _ in range(MAX_DEPTH):
         inputs = node_inputs(graph, link[0])
         if inputs is None:

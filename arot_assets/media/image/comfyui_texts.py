@@ -1,10 +1,11 @@
-"""The text behind a link of a ComfyUI graph: which prompt feeds the positive, which the negative side of a sampler.
+"""The text behind a link of a ComfyUI graph: which prompt feeds the positive and which the negative side of a sampler.
 
 Belongs here: following conditioning and strings upstream. Does not belong here: samplers and their settings (``comfyui``).
 
-A link is ``[node id, output]``, and a graph does not say what an output is. What a link means follows from the side that it
-is asked for (its role) and from the names of the node's inputs; node types are many and user-made, so that only a few
-kinds of them are told by name: those that zero a conditioning, join strings, or take the first of several inputs that is there.
+A link is ``[node id, output]``, and a graph does not say what an output is. The meaning of a link follows from the side
+for which it is requested (its role) and from the names of the node's inputs; node types are many and user-made, so only
+a few kinds are recognized by name: those that zero a conditioning, join strings, or take the first available one of
+several inputs.
 """
 
 import re
@@ -16,9 +17,9 @@ Graph = Mapping[str, Any]
 Inputs = Mapping[str, Any]
 
 MAX_TEXT = 100_000
-"""Longest text that joined strings may grow to, in characters: a graph can double a string with each node."""
+"""Maximum length of joined strings, in characters: a graph can double a string with each node."""
 MAX_DEPTH = 60
-"""Longest chain of nodes that is followed; large graphs that people share are some dozens deep, and each step takes stack."""
+"""Longest chain of nodes that is followed; large published graphs are some dozens deep, and each step uses stack."""
 
 _POSITIVE = re.compile(r"(?:^|_)pos(?:itive)?(?:_|$)")
 _NEGATIVE = re.compile(r"(?:^|_)neg(?:ative)?(?:_|$)")
@@ -56,14 +57,14 @@ def is_link(value: Any) -> bool:
 
 
 def node_inputs(graph: Graph, key: Any) -> Inputs | None:
-    """Inputs of a node by lower-case name; None if there is no such node."""
+    """The inputs of a node by lower-case name; None if there is no such node."""
     node = graph.get(key) if isinstance(key, str) else None
     inputs = node.get("inputs") if isinstance(node, Mapping) else None
     return {name.lower(): value for name, value in inputs.items()} if isinstance(inputs, Mapping) else None
 
 
 def node_type(graph: Graph, key: str) -> str:
-    """Class of a node, empty if it has none."""
+    """The class of a node, empty if it has none."""
     name = graph[key].get("class_type")
     return name if isinstance(name, str) else ""
 
@@ -74,7 +75,7 @@ def is_bundle(name: str) -> bool:
 
 
 def branch(inputs: Inputs) -> Any | None:
-    """The input that a switch lets through, None for other nodes and for switches whose position is not written down."""
+    """The input that a switch selects, None for other nodes and for switches whose position is not stored."""
     for selector in _SELECTORS:
         position = inputs.get(selector)
         if isinstance(position, bool):
@@ -89,18 +90,18 @@ def branch(inputs: Inputs) -> Any | None:
 
 
 class TextReader:
-    """Reads the texts of one graph; each node is resolved once for a role, and loops end."""
+    """Reads the texts of one graph; each node is resolved once per role, and loops end."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: dict[tuple[str, int, Role, bool], str] = {}
 
     def role_text(self, inputs: Inputs, role: Role) -> str:
-        """The text on one side of a node that samples; empty if that side has none."""
+        """The text on one side of a sampling node; empty if that side has none."""
         return self._side(inputs, role, output=None, bundle=True)
 
     def _value(self, value: Any, role: Role, depth: int, bundle: bool = False) -> str:
-        """Text of an input: written there, or upstream of it."""
+        """The text of an input: its own value, or from upstream."""
         if isinstance(value, str):
             return value.strip()
         if not is_link(value) or depth > MAX_DEPTH:
@@ -108,7 +109,7 @@ class TextReader:
         key, output = value
         place = (key, output, role, bundle)
         if place not in self._known:
-            self._known[place] = ""  # what a loop finds when it comes back here
+            self._known[place] = ""  # the result for a loop that returns here
             inputs = node_inputs(self._graph, key)
             if inputs is not None:
                 self._known[place] = self._node(key, inputs, output, role, bundle, depth + 1)[:MAX_TEXT]
@@ -128,10 +129,11 @@ class TextReader:
         return self._side(inputs, role, output, bundle, depth)
 
     def _side(self, inputs: Inputs, role: Role, output: int | None, bundle: bool, depth: int = 0) -> str:
-        """What a node says for a role.
+        """The text of a node for a role.
 
-        A node with both prompts as links and without a model is passed through by both (ControlNet): its first output is
-        the positive side, its second the negative one, whichever the sampler calls it. All others answer by role.
+        A node with both prompts as links and without a model is passed through by both (ControlNet): its first output
+        is the positive side, its second the negative one, whatever the sampler calls it. All others are resolved by
+        role.
         """
         sides: dict[Role, list[Any]] = {"positive": [], "negative": []}
         for name, value in inputs.items():
@@ -163,7 +165,8 @@ class TextReader:
         return self._first(passed_on, role, depth, bundle)
 
     def _own_texts(self, inputs: Inputs, role: Role, depth: int) -> str | None:
-        """Text of a node's own inputs, None if it has none. An empty text is a text: nobody looks further."""
+        """The text of a node's own inputs, None if it has none. An empty text counts as a text: nothing else is
+        searched."""
         populated = inputs.get("populated_text")
         if isinstance(populated, str) and populated.strip():  # a template with its wildcards replaced
             return populated.strip()
@@ -180,7 +183,7 @@ class TextReader:
         return None
 
     def _joined(self, inputs: Inputs, names: list[str], role: Role, depth: int) -> str:
-        """Strings in order, with the node's delimiter between them."""
+        """Strings in order, joined by the node's delimiter."""
         written = next((inputs[name] for name in _DELIMITERS if isinstance(inputs.get(name), str)), " ")
         parts = []
         for name in names:
@@ -190,7 +193,7 @@ class TextReader:
         return written.replace("\\n", "\n").join(part for part in parts if part).strip()
 
     def _distinct(self, values: list[Any], role: Role, depth: int) -> str:
-        """Texts on lines of their own, each once."""
+        """Distinct texts, one per line."""
         texts = dict.fromkeys(self._value(value, role, depth) for value in values)
         return "\n".join(text for text in texts if text)
 

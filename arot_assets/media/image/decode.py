@@ -1,4 +1,4 @@
-"""From the bytes of an image file to its pixels: upright, opaque, sRGB, whole or not at all.
+"""Decoding image files to pixels: upright, opaque, sRGB, complete or not at all.
 
 Belongs here: choosing the decoder and applying the rules that every metric relies on: EXIF orientation applied, alpha over
 white, 16 bits scaled to 8 by their high byte, CMYK and ICC profiles to sRGB, the first frame of an animation.
@@ -28,7 +28,7 @@ __all__ = ["MAX_MEGAPIXELS", "DecodeError", "decode", "thumbnail"]
 Pixels = NDArray[np.uint8]
 
 _HARMLESS = ("unknown JFIF revision", "Invalid SOS parameters", "extraneous bytes before marker 0xd9")
-"""libjpeg warnings that an image can give whose pixels are all right; such a file is tidied and decoded strictly again."""
+"""libjpeg warnings of images whose pixels are intact; such a file is repaired and decoded strictly again."""
 
 
 _MIRROR = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
@@ -46,13 +46,13 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
         ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255: upright, over white, sRGB.
 
     Raises:
-        DecodeError: not an image, too large, or not whole. Nothing else is raised, whatever the bytes.
+        DecodeError: not an image, too large, or incomplete. Nothing else is raised, whatever the bytes.
     """
     return _decode(data, max_megapixels, None)
 
 
 def thumbnail(data: bytes, side: int, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
-    """Decode an image for looking at, by the same colour rules; JPEG is scaled while it is decoded.
+    """Decode an image for display, by the same colour rules; JPEG is scaled during decoding.
 
     Args:
         data: the file.
@@ -72,7 +72,7 @@ def thumbnail(data: bytes, side: int, max_megapixels: float = MAX_MEGAPIXELS) ->
 
 def _decode(data: bytes, max_megapixels: float, side: int | None) -> Pixels:
     header = Header(max_megapixels=max_megapixels)
-    read_header(data, header, whole=data[:2] != b"\xff\xd8")  # JPEG is decoded strictly, which sees a missing end
+    read_header(data, header, whole=data[:2] != b"\xff\xd8")  # JPEG is decoded strictly, which detects a missing end
     try:
         if header.format == "JPEG":
             pixels = _jpeg(data, header, side)
@@ -111,7 +111,7 @@ def _jpeg(data: bytes, header: Header, side: int | None) -> Pixels:
 
 
 def _libjpeg(data: bytes, colours: str, width: int, height: int) -> Pixels:
-    """Decode at the smallest scale that is not below a size (0: the full size)."""
+    """Decode at the smallest scale that is not below the given size (0: the full size)."""
     import simplejpeg
 
     try:
@@ -155,7 +155,8 @@ def _opaque(bgra: Pixels, header: Header) -> Pixels:
 
 
 def _keyed(data: bytes, header: Header) -> Pixels:
-    """PNG in gray or RGB of any depth with one transparent colour, which is compared before 16 bits become 8."""
+    """PNG in gray or RGB of any depth with one transparent colour, which is compared before 16 bits are reduced to
+    8."""
     import cv2
     from PIL import Image
 
@@ -179,7 +180,7 @@ def _keyed(data: bytes, header: Header) -> Pixels:
 
 
 def _banded(header: Header) -> Pixels:
-    """Layouts of samples that Pillow has no mode for."""
+    """Sample layouts for which Pillow has no mode."""
     from PIL import Image
 
     assert header.bands is not None and header.width and header.height
@@ -198,11 +199,13 @@ def _opened(data: bytes, header: Header) -> "Image":
 
 
 def _by_pillow(data: bytes, header: Header) -> Pixels:
-    """Every mode that Pillow knows."""
+    """Every mode that Pillow supports."""
     if header.format == "PNG":
         data = pixel_chunks(data)
     with _opened(data, header) as image:
-        if header.format == "TIFF":  # Pillow turns TIFF upright while it loads, by XMP too unless that is taken away
+        if (
+            header.format == "TIFF"
+        ):  # Pillow applies the orientation while loading a TIFF, also from XMP unless that is removed
             image.info.pop("xmp", None)
             header.orientation = 1
         load_whole(image, header)
@@ -223,7 +226,7 @@ def _from_pillow(image: "Image", header: Header) -> Pixels:
 
 
 def _parts(image: "Image", header: Header) -> "tuple[Image, Pixels | None]":
-    """The opaque colours (L, RGB or CMYK) and the alpha of a image."""
+    """The opaque colours (L, RGB or CMYK) and the alpha of an image."""
     from PIL import Image
 
     if image.mode.startswith("I;16"):
@@ -256,7 +259,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _fit(width: int, height: int, side: int) -> tuple[int, int]:
-    """The size that fits into a square, never larger, never empty."""
+    """The size that fits into a square, never larger, at least 1 x 1."""
     scale = min(1.0, side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

@@ -1,11 +1,11 @@
-"""What image generators write into their files: the prompt and the settings, from whichever tool, in one form.
+"""Prompts and settings that image generators write into their files, from any tool, in one format.
 
-Belongs here: the choice between tools. Does not belong here: what each writes (``comfyui``, ``webui``, ``tools``), finding the
-text in a file (``formats``, ``stealth``).
+Belongs here: choosing between tools. Does not belong here: what each tool writes (``comfyui``, ``webui``, ``tools``),
+finding the text in a file (``formats``, ``stealth``).
 
-The form: ``tool`` (sd_webui | comfyui | novelai | swarmui | invokeai | fooocus | easy_diffusion | other), ``prompt``,
-``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``, and ``raw``: all texts of the file by name, JSON
-objects parsed. Keys that the file does not answer are absent; ``tool`` and ``raw`` never are.
+The format: ``tool`` (sd_webui | comfyui | novelai | swarmui | invokeai | fooocus | easy_diffusion | other), ``prompt``,
+``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``, and ``raw``: all texts of the file by
+name, with JSON objects parsed. Unknown keys are absent, except that ``tool`` and ``raw`` are always present.
 
 Why not sd-parsers (0.6): of 42 files of these tools (``tests/data/generation`` and three with hidden text) it reads 11 right,
 this folder 42. It needs ComfyUI's drawing, which many files lack, and knows neither Fooocus, Easy Diffusion, WebP of NovelAI,
@@ -22,24 +22,24 @@ from arot_assets.media.image.tools import Values, number, object_in, read_novela
 from arot_assets.media.webui import read_webui
 
 MAX_RAW = 16 * 1024 * 1024
-"""Texts of a file that are kept, in characters together; the largest graphs are some 100,000 long."""
+"""Total length of the texts that are kept, in characters; the largest graphs have some 100,000."""
 
 _IN_EXIF = re.compile(r"\s*(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
 _COMMENTS = ("UserComment", "comment", "Comment", "Description", "ImageDescription", "stealth")
-"""Where a web UI's text can stand besides ``parameters``; other texts stand there too."""
+"""Keywords besides ``parameters`` that may contain a web UI's text; they may contain other texts too."""
 
 
 def generation(texts: Mapping[str, str]) -> dict[str, Any] | None:
-    """Read the texts of a file by keyword.
+    """Interpret the texts of a file by keyword.
 
-    Several tools can have left their traces (a graph of ComfyUI with a web UI's text beside it): the first in this module's
-    order is named, and what it does not answer is answered by the next.
+    Several tools may have left traces (a ComfyUI graph beside a web UI's text): the first in this module's order is
+    named, and values that it lacks are taken from the next.
 
     Args:
         texts: text chunks by keyword, and EXIF texts by tag name (UserComment, Make, Model ...).
 
     Returns:
-        The form of this module, JSON-able; None if no generator has left a trace.
+        The format of this module, JSON-compatible; None if no generator has left a trace.
     """
     raw = _raw(texts)
     readings = list(_readings(raw))
@@ -52,7 +52,8 @@ def generation(texts: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _raw(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Texts by name, JSON objects parsed. ComfyUI puts its objects into EXIF as ``prompt:{...}`` under any tag."""
+    """Texts by name, with JSON objects parsed. ComfyUI writes its objects into EXIF as ``prompt:{...}`` under any
+    tag."""
     raw: dict[str, Any] = {}
     size = 0
     for name, text in texts.items():
@@ -68,7 +69,7 @@ def _raw(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _readings(raw: Mapping[str, Any]) -> Iterator[tuple[str, Values]]:
-    """Tools that left a trace, the most telling first."""
+    """Tools that left a trace, the most informative first."""
     novelai = read_novelai(raw)
     if novelai is not None:
         yield "novelai", novelai
@@ -83,7 +84,7 @@ def _readings(raw: Mapping[str, Any]) -> Iterator[tuple[str, Values]]:
 
 
 def _comfyui(raw: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The graph, empty if only ComfyUI's drawing of it or a damaged graph is there; None for other tools' files."""
+    """The graph, empty if there is only ComfyUI's workflow or a damaged graph; None for files of other tools."""
     objects = [value for value in raw.values() if isinstance(value, dict)]
     for candidate in (*objects, *(part for value in objects for part in value.values())):
         if is_graph(candidate):
@@ -96,7 +97,7 @@ def _comfyui(raw: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _webui_text(raw: Mapping[str, Any]) -> str | None:
-    """The web UI's text: ``parameters``, or a comment that has its settings."""
+    """The web UI's text: ``parameters``, or a comment that contains its settings."""
     text = raw.get("parameters")
     if isinstance(text, str):
         return text

@@ -1,7 +1,7 @@
-"""Still images as a medium: the files that are taken, their columns, and the ways in.
+"""Still images as a medium: the files that are included, their columns, and access to them.
 
-Belongs here: the plug alone. Does not belong here: how files are read (``probe.py``, ``decode.py``, ``formats/``).
-Every process imports this module: codecs are imported where they are used.
+Belongs here: only the implementation of ``Medium``. Does not belong here: how files are read (``probe.py``,
+``decode.py``, ``formats/``). Every process imports this module: codecs are imported where they are used.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .jxl .jp2 .j2k .svg .ico "
     ".tga .ppm .pgm .pbm .pnm .psd .exr .hdr .dng .cr2 .nef .arw".split()
 )
-"""Objects that are taken. Formats that cannot be read are taken too: they become rows that say so."""
+"""Objects that are included. Formats that cannot be decoded are included too: they become rows that say so."""
 
 COLUMNS = (
     Column("format", pa.string(), "what the content is: JPEG, PNG, WEBP …"),
@@ -31,12 +31,13 @@ COLUMNS = (
     Column("height", pa.int64(), "pixels, after the EXIF orientation"),
     Column("n_frames", pa.int32(), "frames or pages in the file"),
     Column("has_alpha", pa.bool_(), "whether the file has transparency"),
-    Column("icc_profile", pa.string(), "description of the embedded colour profile, null without one"),
+    Column("icc_profile", pa.string(), "description of the embedded colour profile, null if there is none"),
 )
 
 BYTES_PER_PIXEL = 9
-"""The most that an image takes on its way: a progressive JPEG without subsampling while it is decoded (6 for its
-coefficients, 3 for its pixels). PNG takes up to 8; pixels, gray levels and the working rows of the metrics take 4.3."""
+"""The maximum memory of an image, in bytes per pixel: a progressive JPEG without subsampling while it is decoded (6 for
+its coefficients, 3 for its pixels). PNG takes up to 8; pixels, gray levels and the working rows of the metrics take
+4.3."""
 
 
 PUBLISHED = Published(
@@ -53,11 +54,11 @@ class ImageView:
 
     Args:
         file: the image.
-        limits: of its header.
+        limits: for its header.
         wants: what is wanted of it.
 
     Attributes:
-        cost: bytes.
+        cost: upper bound of its memory, in bytes.
     """
 
     def __init__(self, file: File, wants: frozenset[Want], limits: Limits) -> None:
@@ -98,7 +99,7 @@ class ImageMedium:
     questions: tuple[Question, ...] = QUESTIONS
 
     def probe(self, file: File, limits: Limits) -> Probe:
-        """What the file's bytes say of it."""
+        """Examine the file's bytes."""
         from arot_assets.media.image.probe import probe
 
         found = probe(file.read(), file.uri, max_megapixels=limits.megapixels)
@@ -106,11 +107,11 @@ class ImageMedium:
         return Probe(found.status, found.reason, found.notes, found.generation, facts)
 
     def open(self, file: File, wants: frozenset[Want], limits: Limits) -> ImageView:
-        """The image, decoded when it is entered."""
+        """The image, decoded on entry."""
         return ImageView(file, wants, limits)
 
     def poster(self, file: File, side: int) -> Pixels:
-        """The image, small."""
+        """A small version of the image."""
         from arot_assets.media.image.decode import thumbnail
 
         return thumbnail(file.read(), side)

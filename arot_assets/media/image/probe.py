@@ -1,12 +1,12 @@
-"""What can be said about a file from its bytes without decoding it.
+"""What can be determined about a file from its bytes without decoding it.
 
-Belongs here: judging a sample: status, reason and notes, and the columns of ``samples`` that come from the file itself.
-Does not belong here: the rules of each format (``formats``), pixels (``decode``).
+Belongs here: a sample's status, reason and notes, and the columns of ``samples`` that come from the file itself. Does
+not belong here: the rules of each format (``formats``), pixels (``decode``).
 
-A probe reads the header and checks that the file is whole: all segments, chunks, strips or boxes are there and their
-checksums hold. It decodes only where a format has no such structure, where the structure contradicts itself, or where the
-lowest bits of an image may hold text (``stealth``). Damage inside the compressed pixels that leaves the structure intact
-shows when the image is decoded.
+A probe reads the header and checks that the file is complete: all segments, chunks, strips or boxes are there and their
+checksums match. It decodes only if a format has no such structure, if the structure contradicts itself, or if the
+lowest bits of an image may contain text (``stealth``). Damage inside the compressed pixels that leaves the structure
+intact is found when the image is decoded.
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,11 @@ from arot_assets.media.image.generation import generation
 from arot_assets.media.image.stealth import hidden_text
 
 TINY_SIDE = 16
-"""Images with a shorter side below this many pixels are noted as ``tiny``: less than one patch of a vision model."""
+"""Images whose shorter side is below this many pixels get the note ``tiny``: less than one patch of a vision model."""
 
 EXTREME_ASPECT = 8.0
-"""Images longer than this many times their shorter side are noted as ``extreme_aspect``: training buckets end at 4:1."""
+"""Images longer than this multiple of their shorter side get the note ``extreme_aspect``: training buckets end at
+4:1."""
 
 NOTES: Mapping[str, str] = {
     "extension_mismatch": "the extension belongs to another format than the content",
@@ -32,11 +33,11 @@ NOTES: Mapping[str, str] = {
     "multi_page": "several pages or images; the first is used",
     "tiny": f"the shorter side is below {TINY_SIDE} pixels",
     "extreme_aspect": f"one side is more than {EXTREME_ASPECT:g} times the other",
-    "trailing_data": "more bytes after the end of the image",
+    "trailing_data": "further bytes after the end of the image",
     "bad_checksum": "a checksum is wrong, though the pixels are intact",
     "bad_metadata": "embedded metadata (an ICC profile, EXIF) can't be read and is ignored",
 }
-"""Every note a probe can give, and what it means."""
+"""Every note of a probe, and its meaning."""
 
 _EXTENSIONS = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo"),
@@ -63,19 +64,19 @@ _FORMAT_OF = {extension: name for name, extensions in _EXTENSIONS.items() for ex
 
 @dataclass(frozen=True)
 class ImageProbe:
-    """What an image file is.
+    """What is known about an image file.
 
     Attributes:
-        status: ``ok``, ``corrupt`` (broken) or ``unsupported`` (nothing we decode).
+        status: ``ok``, ``corrupt`` (damaged) or ``unsupported`` (cannot be decoded here).
         reason: why it is not ok, None if it is.
         notes: usable, but worth knowing; keys of ``NOTES``.
-        format: JPEG, PNG, WEBP ..., also of what is unsupported (JXL, SVG, MP4 ...); None if unknown.
+        format: JPEG, PNG, WEBP ..., also of unsupported files (JXL, SVG, MP4 ...); None if unknown.
         mode: Pillow's name of the stored pixels (RGB, L, P, CMYK, RGBA, LA, I;16 ...).
         width, height: in pixels, after EXIF orientation.
         n_frames: frames or pages, 1 for a still image.
         has_alpha: some pixel may be transparent.
-        icc_profile: what the embedded profile calls itself, None without one.
-        generation: what a generator wrote into the file, see ``media.image.generation``.
+        icc_profile: the description of the embedded profile, None if there is none.
+        generation: what an image generator wrote into the file, see ``media.image.generation``.
     """
 
     status: Literal["ok", "corrupt", "unsupported"]
@@ -92,15 +93,15 @@ class ImageProbe:
 
 
 def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> ImageProbe:
-    """Judge a file by its bytes.
+    """Examine a file by its bytes.
 
     Args:
         data: the whole file.
-        name: its name, path or URI; only the extension is looked at, to be compared with the content.
-        max_megapixels: larger images are ``unsupported``, refused from their header.
+        name: its name, path or URI; only the extension is used, for comparison with the content.
+        max_megapixels: larger images are ``unsupported``, refused based on their header.
 
     Returns:
-        A probe for any bytes; nothing is raised.
+        A probe, for any bytes; nothing is raised.
     """
     header = Header(max_megapixels=max_megapixels)
     status: Literal["ok", "corrupt", "unsupported"] = "ok"
@@ -131,7 +132,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Ima
 
 
 def _judge(header: Header, name: str) -> None:
-    """Add the notes that don't come from a format's reader."""
+    """Add the notes that do not come from a format's reader."""
     claimed = _FORMAT_OF.get(PurePosixPath(name).suffix.lower().removeprefix("."))
     if claimed and header.format in _EXTENSIONS and claimed != header.format:
         header.note("extension_mismatch")
@@ -146,7 +147,7 @@ def _judge(header: Header, name: str) -> None:
 
 
 def _generation(data: bytes, header: Header, whole: bool) -> dict[str, Any] | None:
-    """What a generator wrote; where it is nowhere else, the pixels may hold it."""
+    """What an image generator wrote; if the metadata has nothing, the pixels may contain it."""
     found = generation(header.texts) if header.texts else None
     if found is None and whole and (hidden := hidden_text(data, header)) is not None:
         found = generation({**header.texts, "stealth": hidden})
@@ -154,7 +155,7 @@ def _generation(data: bytes, header: Header, whole: bool) -> dict[str, Any] | No
 
 
 def _icc_name(header: Header) -> str | None:
-    """The profile's description; a profile without one is still told from none."""
+    """The profile's description; a profile without a description is still distinguished from no profile."""
     if not header.icc:
         return None
     description = profile_name(header.icc)

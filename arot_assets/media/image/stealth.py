@@ -1,15 +1,16 @@
-"""Text hidden in the lowest bits of the pixels ("stealth pnginfo"), by which NovelAI and others survive the loss of metadata.
+"""Text hidden in the lowest bits of the pixels ("stealth pnginfo"), with which NovelAI and others survive the loss of
+metadata.
 
-Belongs here: finding and reading it, at next to no cost for the images that have none.
-Does not belong here: what the text means (``generation``).
+Belongs here: finding and reading it, at almost no cost for images without it. Does not belong here: what the text means
+(``generation``).
 
-The bits run down the columns from the left, one a pixel in alpha or three in red, green and blue, most significant first: a
-signature of 15 bytes, the length of the text in bits (32 bits), then the text, plain or packed by gzip.
+The bits run down the columns from the left, one per pixel in alpha or three in red, green and blue, most significant
+first: a signature of 15 bytes, the length of the text in bits (32 bits), then the text, plain or compressed with gzip.
 
-PNG: in the first column each filter of a row needs only the byte above (the left neighbour is 0, so Paeth's choice is the byte
-above), so a row at a time is inflated for as long as the signature holds: one or two rows for almost every image, about 0.1 ms
-for 1216 x 832 pixels. WebP can only be decoded whole (20 ms for that size), so it is asked only where it is lossless and has
-alpha, up to ``MAX_WEBP_PIXELS``; in lossy WebP with a lossless alpha plane, the text is not looked for.
+PNG: in the first column, each row's filter needs only the byte above (the left neighbour is 0, so Paeth selects the
+byte above), so one row at a time is inflated for as long as the signature matches: one or two rows for almost every
+image, about 0.1 ms for 1216 x 832 pixels. WebP can only be decoded as a whole (20 ms for that size), so this is done
+only if it is lossless and has alpha, up to ``MAX_WEBP_PIXELS``; lossy WebP with a lossless alpha plane is not searched.
 """
 
 import struct
@@ -24,23 +25,23 @@ from arot_assets.media.image.formats.header import DecodeError, Header
 from arot_assets.media.image.formats.pillow import load_whole, open_image
 
 MAX_WEBP_PIXELS = 4_200_000
-"""Largest WebP that is decoded for it; generators write up to 2048 x 2048 before they enlarge."""
+"""Largest WebP that is decoded for this; generators write up to 2048 x 2048 before upscaling."""
 
 _ALPHA = {b"stealth_pnginfo": False, b"stealth_pngcomp": True}
 _COLOUR = {b"stealth_rgbinfo": False, b"stealth_rgbcomp": True}
-"""Signatures, and whether the text is packed."""
+"""Signatures, and whether the text is compressed."""
 _COMMON = b"stealth_"
 _SIGNATURE, _LENGTH = 15, 4
 _SLICE = 4096
-"""Compressed bytes given to zlib at once: it copies what it does not use."""
+"""Compressed bytes passed to zlib at a time: it copies what it does not use."""
 
 
 def hidden_text(data: bytes, header: Header) -> str | None:
-    """The text hidden in an image's pixels, None without one.
+    """The text hidden in an image's pixels, None if there is none.
 
     Args:
         data: the whole file.
-        header: what its reader found; the file is whole.
+        header: the result of its reader; the file is complete.
     """
     if not _may_hide(data, header):
         return None
@@ -48,7 +49,7 @@ def hidden_text(data: bytes, header: Header) -> str | None:
         with open_image(data, header) as image:
             load_whole(image, header)
             pixels: NDArray[np.uint8] = np.asarray(image)
-    except DecodeError:  # damage inside the pixels is told when the image is decoded
+    except DecodeError:  # damage inside the pixels is reported when the image is decoded
         return None
     if pixels.shape[2] == 4 and (text := _read(pixels[..., 3:], _ALPHA)) is not None:
         return text
@@ -56,7 +57,7 @@ def hidden_text(data: bytes, header: Header) -> str | None:
 
 
 def _may_hide(data: bytes, header: Header) -> bool:
-    """Whether the whole image has to be decoded to know."""
+    """Whether the whole image has to be decoded to find out."""
     size = (header.width or 0) * (header.height or 0)
     if 3 * size < 8 * (_SIGNATURE + _LENGTH) or header.n_frames > 1:
         return False
@@ -67,7 +68,7 @@ def _may_hide(data: bytes, header: Header) -> bool:
 
 
 def _column_begins(data: bytes, header: Header) -> bool:
-    """Whether the first column of a PNG begins with a signature, as far as the column reaches."""
+    """Whether the first column of a PNG starts with a signature, as far as the column reaches."""
     channels = 4 if data[25] == 6 else 3
     alpha = colour = True
     want = _bits(_COMMON)
@@ -113,7 +114,7 @@ def _rows(data: bytes, header: Header, stride: int) -> Iterator[bytes]:
 
 
 def _idat(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the compressed pixels are; the reader has checked the chunks."""
+    """Offsets of the compressed pixels; the reader has checked the chunks."""
     at = 8
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -125,7 +126,7 @@ def _idat(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_lossless(data: bytes) -> bool:
-    """Whether a WebP's image is stored without loss."""
+    """Whether a WebP's image is lossless."""
     at = 12
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
@@ -136,7 +137,7 @@ def _is_lossless(data: bytes) -> bool:
 
 
 def _read(pixels: NDArray[np.uint8], signatures: dict[bytes, bool]) -> str | None:
-    """The text in the lowest bits of ``uint8 [H, W, channels]``, None if they don't begin with a signature."""
+    """The text in the lowest bits of ``uint8 [H, W, channels]``, None if they do not start with a signature."""
     height, _, channels = pixels.shape
 
     def at(start: int, count: int) -> bytes:

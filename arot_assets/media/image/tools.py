@@ -1,6 +1,6 @@
-"""Tools that write names and values: NovelAI, SwarmUI, InvokeAI, Fooocus, Easy Diffusion, and any that we don't know.
+"""Tools that write names and values: NovelAI, SwarmUI, InvokeAI, Fooocus, Easy Diffusion, and unknown ones.
 
-Belongs here: by what each is told, and one table of the names that they use. Does not belong here: ComfyUI's graphs
+Belongs here: how each is recognized, and one table of the names that they use. Does not belong here: ComfyUI's graphs
 (``comfyui``), the text of web UIs (``webui``), choosing between tools (``generation``).
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from arot_assets.jsontext import parse_json
 
 Values = dict[str, Any]
-"""A tool's answers: ``prompt``, ``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``."""
+"""A tool's values: ``prompt``, ``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``."""
 Texts = Mapping[str, Any]
 """Texts of a file by keyword; JSON objects are parsed."""
 
@@ -29,13 +29,13 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
         *("checkpoint", "ckptname", "sdmodelname", "sdmodel", "source", "modelhash"),
     ),
 }
-"""Names of each answer without case, spaces and underscores; the first that is there counts."""
+"""Names of each value without case, spaces and underscores; the first one present is used."""
 
 _DREAM = {"-s": "steps", "-S": "seed", "-C": "cfg_scale", "-A": "sampler"}
 
 
 def read_tool(texts: Texts) -> tuple[str, Values] | None:
-    """The tool that says its name, and its answers."""
+    """The tool that identifies itself, and its values."""
     objects = [value for value in texts.values() if isinstance(value, dict)]
     for value in objects:
         if isinstance(value.get("sui_image_params"), dict):
@@ -60,7 +60,8 @@ def read_tool(texts: Texts) -> tuple[str, Values] | None:
 
 
 def read_novelai(texts: Texts) -> Values | None:
-    """NovelAI's answers: texts of the file, or the same as one JSON object; the settings are JSON inside; None without it."""
+    """NovelAI's values: texts of the file, or the same as one JSON object, with the settings as JSON inside; None if it
+    is another tool's file."""
     for source in (texts, *(value for value in texts.values() if isinstance(value, dict))):
         signs = [source.get(name) for name in ("Software", "Artist", "Title", "DocumentName", "Source")]
         if any(isinstance(sign, str) and sign.startswith("NovelAI") for sign in signs):
@@ -80,7 +81,8 @@ def read_novelai(texts: Texts) -> Values | None:
 
 
 def read_unnamed(texts: Texts) -> Values | None:
-    """Answers of a tool that does not say its name: a prompt with at least one setting, as texts or in a JSON object."""
+    """Values of a tool that does not identify itself: a prompt with at least one setting, as texts or in a JSON
+    object."""
     for source in (*(value for value in texts.values() if isinstance(value, dict)), texts):
         values = values_of(source)
         if "prompt" in values and set(values) - {"prompt", "model"}:
@@ -89,7 +91,7 @@ def read_unnamed(texts: Texts) -> Values | None:
 
 
 def values_of(source: Texts) -> Values:
-    """The answers among names and values; what has the wrong kind is no answer."""
+    """The known values among names and values; values of the wrong type are ignored."""
     plain: dict[str, Any] = {}
     for name, value in source.items():
         plain.setdefault(_plain(name), value)
@@ -106,7 +108,8 @@ def _first_prompted(objects: list[dict[str, Any]]) -> Values:
 
 
 def _invokeai(found: dict[str, Any]) -> Values:
-    """Settings stand in the object itself, in old versions in its ``image``; the prompt was a list of weighted ones."""
+    """The settings are in the object itself, in old versions in its ``image``; the prompt used to be a list of weighted
+    ones."""
     image = found.get("image")
     values = values_of(image if isinstance(image, dict) else found)
     weights = found.get("model_weights")
@@ -121,17 +124,17 @@ def _invokeai(found: dict[str, Any]) -> Values:
 
 
 def _dream(command: str) -> Values:
-    """A line as for a shell: the prompt in quotes, then ``-s`` steps, ``-S`` seed, ``-C`` scale, ``-A`` sampler."""
+    """A line in shell syntax: the prompt in quotes, then ``-s`` steps, ``-S`` seed, ``-C`` scale, ``-A`` sampler."""
     try:
         words = shlex.split(command)
-    except ValueError:  # a quote that does not end: the line itself stays in raw
+    except ValueError:  # an unclosed quote: the line itself is kept in raw
         return {}
     options = {_DREAM[name]: value for name, value in pairwise(words) if name in _DREAM}
     return _without_brackets(values_of({"prompt": words[0] if words else "", **options}))
 
 
 def _without_brackets(values: Values) -> Values:
-    """What old versions of InvokeAI put in brackets inside the prompt is the negative prompt."""
+    """Old versions of InvokeAI write the negative prompt in brackets inside the prompt."""
     prompt = values.get("prompt")
     if not isinstance(prompt, str) or "negative_prompt" in values:
         return values
@@ -146,7 +149,7 @@ def _without_brackets(values: Values) -> Values:
 
 
 def object_in(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text is, with the objects that it holds as text; None for all other text."""
+    """The JSON object in a text, with JSON objects inside it parsed too; None for any other text."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -159,7 +162,7 @@ def object_in(text: str) -> dict[str, Any] | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A setting as int, None if it is none."""
+    """A setting as an int, None if it is not an integer."""
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,40}", value.strip()):
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -168,7 +171,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def number(value: Any) -> float | None:
-    """A setting as float, None if it is none."""
+    """A setting as a float, None if it is not a number."""
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,20}(\.\d{0,20})?", value.strip()):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e20:
@@ -185,7 +188,7 @@ def _words(value: Any) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    """A model: its name, or an object that has one."""
+    """The name of a model, given directly or in an object."""
     if isinstance(value, dict):
         names = (value.get("name"), value.get("model_name"), value.get("model"))
         return next((found for name in names if (found := _name(name))), None)

@@ -1,7 +1,7 @@
 """The decoded image as every metric sees it.
 
-Belongs here: the pixels of one sample and what metrics share of them (the gray levels), computed once.
-Does not belong here: decoding (``datasets.decode``) and any measurement.
+Belongs here: the pixels of one sample and what metrics derive from them together (the gray levels), computed once. Does
+not belong here: decoding (``decode.py``) and any measurement.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ class Image:
     """One decoded sample: upright, opaque (alpha over white), sRGB.
 
     Attributes:
-        rgb: ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255, read-only: all metrics share it.
+        rgb: ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255, read-only, because all metrics share it.
     """
 
     def __init__(self, rgb: NDArray[np.uint8]) -> None:
@@ -34,7 +34,7 @@ class Image:
     def gray(self) -> NDArray[np.uint8]:
         """``uint8 [H, W]`` luma by BT.601, bit-equal to OpenCV's ``COLOR_RGB2GRAY``; computed once for all metrics, read-only.
 
-        A metric that makes the same levels on its way may set them.
+        A metric that computes the same levels anyway may set them.
         """
         if self._gray is None:
             import cv2

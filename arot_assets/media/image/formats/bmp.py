@@ -1,4 +1,4 @@
-"""BMP: the two headers, and whether the rows are all there.
+"""BMP: the two headers, and whether all rows are present.
 
 Belongs here: sizes and offsets. Does not belong here: run-length codes; compressed files are decoded to be checked.
 Source: Microsoft's description of BITMAPFILEHEADER and BITMAPINFOHEADER.
@@ -13,7 +13,7 @@ _UNCOMPRESSED = (0, 3, 6)  # BI_RGB, BI_BITFIELDS, BI_ALPHABITFIELDS
 
 
 def read_bmp(data: bytes, header: Header, whole: bool) -> None:
-    """Fill the header; an uncompressed file must hold every row, a compressed one is decoded."""
+    """Fill the header; an uncompressed file must contain every row, a compressed one is decoded."""
     if len(data) < 26:
         raise corrupt("BMP cut short inside its header")
     offset, size = struct.unpack_from("<II", data, 10)

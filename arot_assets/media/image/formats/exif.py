@@ -1,4 +1,4 @@
-"""The few EXIF tags that matter before training: the orientation, and text that generators leave.
+"""The few EXIF tags that matter before training: the orientation, and text written by generators.
 
 Belongs here: reading a raw EXIF block (a TIFF structure) without a library.
 Does not belong here: what the text means (``media.image.generation``). Source: CIPA DC-008 (Exif 2.32) and TIFF 6.0.
@@ -7,7 +7,7 @@ Does not belong here: what the text means (``media.image.generation``). Source: 
 import struct
 
 MAX_TEXT = 4 * 1024 * 1024
-"""Longest text taken from a file, in bytes; anything longer is left out."""
+"""Longest text taken from a file, in bytes; longer ones are left out."""
 
 _TEXT_TAGS = {
     **{0x010D: "DocumentName", 0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", 0x0131: "Software"},
@@ -15,13 +15,14 @@ _TEXT_TAGS = {
 }
 _COMMENT = 0x9286
 _CODES = (b"ASCII", b"UNICODE", b"JIS", b"")
-"""What the first 8 bytes of a UserComment can say of the rest, filled with NUL or blanks."""
+"""The first 8 bytes of a UserComment, which name the encoding of the rest; padded with NUL or spaces."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1}
 _ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 
 
 def read_exif(raw: bytes) -> tuple[int, dict[str, str]]:
-    """Orientation (1-8) and texts by tag name of an EXIF block. A broken block says 1 and as much text as is readable."""
+    """Orientation (1-8) and texts by tag name of an EXIF block. A damaged block yields 1 and as much text as is
+    readable."""
     if raw.startswith(b"Exif\x00\x00"):
         raw = raw[6:]
     order = {b"II": "<", b"MM": ">"}.get(raw[:2])
@@ -55,10 +56,12 @@ def read_exif(raw: bytes) -> tuple[int, dict[str, str]]:
 
 
 def _comment(value: bytes, order: str) -> str:
-    """A UserComment. Its first 8 bytes name the code of the rest, but writers often use another, so the text itself is asked.
+    """A UserComment. Its first 8 bytes name the encoding of the rest, but writers often use another, so the text itself
+    is examined.
 
-    UTF-16 shows in its byte order mark, or in the zero bytes of Latin letters, spaces and line ends, which no other code has:
-    they are the high bytes. Text without any of these that is called Unicode has the byte order of the block (``order``).
+    UTF-16 is recognized by its byte order mark, or by the zero bytes of Latin letters, spaces and line ends, which no
+    other encoding has: they are the high bytes. Text without any of these that is labelled Unicode has the byte order
+    of the block (``order``).
     """
     code = value[:8].rstrip(b"\x00 ").upper()
     named = code in _CODES and (len(value) > 8 or bool(code))
@@ -77,7 +80,8 @@ def _comment(value: bytes, order: str) -> str:
 
 
 def _utf16(value: bytes, little: bool) -> str:
-    """UTF-16 without its mark; of an odd number of bytes the last is dropped, or the zero byte that it lacks is added."""
+    """UTF-16 without its mark; if the number of bytes is odd, the last one is dropped, or the missing zero byte is
+    added."""
     whole = value + b"\x00" if little and not value.endswith(b"\x00") else value
     return whole[: len(whole) // 2 * 2].decode("utf-16-le" if little else "utf-16-be", "replace").strip("\x00 ")
 
@@ -91,7 +95,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def utf8_or_latin1(value: bytes) -> str:
-    """Text that is meant to be Latin-1 but often is UTF-8."""
+    """Text that should be Latin-1 but often is UTF-8."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

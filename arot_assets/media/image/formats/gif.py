@@ -37,7 +37,7 @@ def _walk(data: bytes, header: Header) -> int:
             at = _sub_blocks(data, at + 2)
         elif kind == 0x2C:
             left, top, w, h, flags = struct.unpack_from("<HHHHB", data, at + 1)
-            if header.n_frames == 0:  # some files draw beyond the screen that they declare
+            if header.n_frames == 0:  # some files draw outside the screen that they declare
                 header.has_alpha = transparent
                 header.set_size(max(width, left + w), max(height, top + h))
             header.n_frames += 1
@@ -48,7 +48,7 @@ def _walk(data: bytes, header: Header) -> int:
 
 
 def _table(flags: int) -> int:
-    """Bytes of a colour table, by the flags that announce it."""
+    """Size of a colour table in bytes, from the flags that announce it."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -1,7 +1,7 @@
-"""What a file says about itself before any pixel is decoded, and the errors for a file that is no usable image.
+"""What a file says about itself before any pixel is decoded, and the errors for unusable files.
 
-Belongs here: the record that the readers of this folder fill, and holding it to the size limit.
-Does not belong here: any format's own rules.
+Belongs here: the record that this folder's readers fill, and checking the size limit. Does not belong here: the rules
+of any format.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,25 +20,25 @@ Band = tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]
 
 @dataclass
 class Header:
-    """What a reader found, as far as it came. Filled in place, so that a broken file still tells what it is.
+    """What a reader found, as far as it got. Filled in place, so that the type of a damaged file is known too.
 
     Attributes:
         format: Pillow's name where Pillow has one: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF; else HEIC, JXL, SVG, MP4 ...
-        max_megapixels: the limit that ``set_size`` holds the image to.
+        max_megapixels: the limit that ``set_size`` checks.
         mode: Pillow's name of the stored pixels: 1, L, LA, P, RGB, RGBA, CMYK, I;16 ...
         width, height: in pixels, as stored.
         orientation: EXIF orientation, 1-8.
         n_frames: frames of an animation or pages of a document.
-        page: which page of a document is the image, from 0; others may be its thumbnails.
-        bits: of a sample, where that is more than 8 and the format leaves it open (TIFF: 12 or 16).
-        min_is_white: gray of more than 8 bits whose zero is white.
+        page: which page of a document is the image, from 0; others may be thumbnails.
+        bits: per sample, if that is more than 8 and the format allows several values (TIFF: 12 or 16).
+        min_is_white: gray of more than 8 bits in which zero is white.
         clear: the one colour that is transparent, as stored: one sample of gray, three of RGB (PNG).
         has_alpha: some pixel may be transparent.
         icc: the embedded ICC profile.
         exif: the raw EXIF block (a TIFF structure).
         texts: keyed text found in the file (PNG text chunks and the like).
         notes: usable, but worth knowing; see ``probe.NOTES``.
-        bands: reads the pixels of a layout that Pillow has no mode for (``tiff_samples.bands``), None where it has one.
+        bands: reads the pixels of a layout for which Pillow has no mode (``tiff_samples.bands``), otherwise None.
         plain: 8-bit gray, RGB or RGBA without anything that the fast decoders treat differently from Pillow.
     """
 
@@ -62,7 +62,7 @@ class Header:
     plain: bool = False
 
     def set_size(self, width: int, height: int) -> None:
-        """Note the stored size in pixels; refuse nothing and too much.
+        """Record the stored size in pixels; refuse empty and oversized images.
 
         Raises:
             DecodeError: ``corrupt`` for an empty image, ``unsupported`` above ``max_megapixels``.
@@ -74,20 +74,20 @@ class Header:
         if megapixels > self.max_megapixels:
             raise unsupported(
                 f"{width}x{height} pixels ({megapixels:,.0f} MP) is over the limit of {self.max_megapixels:g} MP; "
-                "refused from the header, before decoding"
+                "refused based on the header, before decoding"
             )
 
     def note(self, name: str) -> None:
-        """Add a note once."""
+        """Add a note, unless it is there already."""
         if name not in self.notes:
             self.notes.append(name)
 
 
 def corrupt(reason: str) -> DecodeError:
-    """The error for a broken file."""
+    """The error for a damaged file."""
     return DecodeError("corrupt", reason)
 
 
 def unsupported(reason: str) -> DecodeError:
-    """The error for a file that is nothing we decode."""
+    """The error for a file that cannot be decoded here."""
     return DecodeError("unsupported", reason)

@@ -1,6 +1,6 @@
 """AVIF and HEIC: the boxes of an ISO media file.
 
-Belongs here: whether the boxes are all there; size and properties come from the decoders' own header parsers.
+Belongs here: whether all boxes are present; size and properties come from the decoders' own header parsers.
 Does not belong here: AV1 and HEVC. Source: ISO/IEC 14496-12 (boxes), 23008-12 (HEIF).
 """
 
@@ -10,7 +10,8 @@ from arot_assets.media.image.formats.pillow import load_heif, load_whole, open_h
 
 
 def read_heif(data: bytes, header: Header, whole: bool) -> None:
-    """Fill the header; every box must end inside the file, and a last box without a length is decoded to be checked."""
+    """Fill the header; every box must end inside the file, and if the last box has no length, the file is decoded to be
+    checked."""
     open_ended = _check_boxes(data, header)
     if header.format == "HEIC":
         heif = open_heif(data, header)
@@ -28,11 +29,13 @@ def read_heif(data: bytes, header: Header, whole: bool) -> None:
     if header.exif:
         orientation, texts = read_exif(header.exif)
         header.texts.update(texts)
-        header.orientation = 1 if header.format == "HEIC" else orientation  # libheif has turned the image already
+        header.orientation = (
+            1 if header.format == "HEIC" else orientation
+        )  # libheif has applied the orientation already
 
 
 def _check_boxes(data: bytes, header: Header) -> bool:
-    """Walk the boxes of the top level; whether the last one is open-ended."""
+    """Walk the top-level boxes; returns whether the last one is open-ended."""
     at, kinds = 0, set[bytes]()
     while at < len(data):
         if at + 8 > len(data):

@@ -1,7 +1,7 @@
 """JPEG: the markers from SOI to EOI.
 
-Belongs here: finding size, components, ICC and EXIF in the segments, and whether the scans reach their end.
-Does not belong here: Huffman codes; damage inside a scan shows when the image is decoded. Source: ITU-T T.81, annex B.
+Belongs here: finding size, components, ICC and EXIF in the segments, and whether the scans reach their end. Does not
+belong here: Huffman codes; damage inside a scan is found when the image is decoded. Source: ITU-T T.81, annex B.
 """
 
 import struct
@@ -60,10 +60,10 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
 
 
 def tidied(data: bytes) -> bytes:
-    """The same image without three faults that decoders warn of though they cost no pixel.
+    """The same image without three faults that decoders warn about although no pixel is affected.
 
-    The JFIF revision is set to 1, the spectral selection of a sequential scan to the only one there is, and zero bytes
-    before the last end marker, which some cameras write, are dropped.
+    The JFIF revision is set to 1, the spectral selection of a sequential scan to the only valid one, and zero bytes
+    before the last end marker, which some cameras write, are removed.
     """
     out = bytearray(data)
     at, sequential = 2, False
@@ -83,9 +83,9 @@ def tidied(data: bytes) -> bytes:
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:
-    """Marker, and begin and end of the payload, of the segment at or after a position."""
+    """Marker, start and end of the payload of the segment at or after a position."""
     size = len(data)
-    if at < size and data[at] != 0xFF:  # decoders skip stray bytes between segments, so do we
+    if at < size and data[at] != 0xFF:  # like decoders, skip stray bytes between segments
         at = data.find(b"\xff", at)
         if at < 0:
             raise corrupt("JPEG ends before its first scan: cut or damaged")
@@ -97,7 +97,7 @@ def _segment(data: bytes, at: int) -> tuple[int, int, int]:
     if marker == 0x01 or 0xD0 <= marker <= 0xD8 or marker == 0x00:
         return marker, at + 1, at + 1
     if marker == _EOI:
-        raise corrupt("JPEG ends (EOI) before its first scan: it holds no image")
+        raise corrupt("JPEG ends (EOI) before its first scan: it contains no image")
     end = at + 1 + ((data[at + 1] << 8) | data[at + 2])
     if end < at + 3:
         raise corrupt(f"JPEG segment 0x{marker:02x} at byte {at} says it has no length")

@@ -1,7 +1,7 @@
-"""Opening an image with Pillow, for the formats and the oddities that have no faster way.
+"""Opening images with Pillow, for formats and special cases without a faster decoder.
 
-Belongs here: the one place that opens files with Pillow, limits and errors included.
-Does not belong here: turning an image into RGB (``datasets.decode``).
+Belongs here: the only place that opens files with Pillow, including limits and errors. Does not belong here: converting
+an image to RGB (``decode.py``).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def open_image(data: bytes, header: Header) -> "Image":
-    """Open without decoding, with the plug-in of ``header.format`` only, and hold the size to the header's limit.
+    """Open without decoding, with the plug-in of ``header.format`` only, and check the size against the header's limit.
 
-    Pillow's own limit (``Image.MAX_IMAGE_PIXELS``, one for the whole process) is switched off: ours is in the header,
-    in megapixels, and refuses before Pillow is asked. Writing the same value from several threads is harmless.
+    Pillow's own limit (``Image.MAX_IMAGE_PIXELS``, one for the whole process) is disabled: ours is in the header, in
+    megapixels, and is checked before Pillow is called. Writing the same value from several threads is harmless.
 
     Raises:
         DecodeError: not readable, or over the limit.
@@ -38,7 +38,7 @@ def open_image(data: bytes, header: Header) -> "Image":
 
 
 def open_page(data: bytes, header: Header) -> "TiffImageFile":
-    """Open a TIFF file at the page that is the image. Raises as ``open_image`` does."""
+    """Open a TIFF file at the page that is the image. Raises like ``open_image``."""
     image = open_image(data, header)
     try:
         image.seek(header.page)
@@ -49,7 +49,7 @@ def open_page(data: bytes, header: Header) -> "TiffImageFile":
 
 
 def gray_levels(data: bytes) -> "NDArray[Any]":
-    """The levels of a gray TIFF that we wrote ourselves, ``[H, W]``; whatever goes wrong is raised as it comes."""
+    """The levels of a gray TIFF that we wrote ourselves, ``[H, W]``; all exceptions are passed on."""
     from io import BytesIO
 
     import numpy as np
@@ -61,12 +61,12 @@ def gray_levels(data: bytes) -> "NDArray[Any]":
 
 
 def open_heif(data: bytes, header: Header) -> "HeifFile":
-    """Open HEIC without decoding; libheif turns its images upright. Raises as ``open_image`` does."""
+    """Open HEIC without decoding; libheif applies the orientation. Raises like ``open_image``."""
     import pillow_heif
 
     try:
         heif = pillow_heif.open_heif(data)
-    except Exception as error:  # libheif's errors come as several kinds
+    except Exception as error:  # libheif raises several kinds of errors
         raise translated(error, header) from error
     header.set_size(*heif.size)
     return heif
@@ -76,7 +76,7 @@ def load_whole(image: "Image", header: Header) -> None:
     """Decode the pixels of the current frame.
 
     Raises:
-        DecodeError: they are damaged or not all there.
+        DecodeError: they are damaged or incomplete.
     """
     try:
         image.load()
@@ -85,7 +85,7 @@ def load_whole(image: "Image", header: Header) -> None:
 
 
 def load_heif(heif: "HeifFile", header: Header) -> "Image":
-    """Decode the primary image of a HEIC file. Raises as ``load_whole`` does."""
+    """Decode the primary image of a HEIC file. Raises like ``load_whole``."""
     try:
         return heif.to_pillow()
     except Exception as error:  # see open_heif
@@ -93,7 +93,7 @@ def load_heif(heif: "HeifFile", header: Header) -> "Image":
 
 
 def translated(error: Exception, header: Header) -> DecodeError:
-    """Whatever a decoder raised, as the one error that callers know."""
+    """Any exception of a decoder, as the one error that callers handle."""
     if isinstance(error, MemoryError):
         return unsupported(f"not enough memory to decode {header.width}x{header.height} pixels")
     message = " ".join(str(error).split()) or type(error).__name__

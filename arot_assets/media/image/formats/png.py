@@ -1,7 +1,7 @@
-"""PNG: chunks, their checksums, and the compressed stream when a checksum is wrong.
+"""PNG: chunks, their checksums, and the compressed stream if a checksum is wrong.
 
-Belongs here: reading chunks, judging damage, and writing a file anew from the chunks that hold pixels.
-Does not belong here: unfiltering pixels. Source: W3C PNG specification, third edition.
+Belongs here: reading chunks, detecting damage, and rewriting a file with only the chunks that contain pixels. Does not
+belong here: unfiltering pixels. Source: W3C PNG specification, third edition.
 """
 
 import struct
@@ -15,7 +15,7 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 MAX_TEXTS = 64
 """Text chunks read from one file; generators write one to six."""
 MAX_ICC = 16 * 1024 * 1024
-"""Largest unpacked ICC profile, in bytes; printer profiles reach 3 MB."""
+"""Largest uncompressed ICC profile, in bytes; printer profiles reach 3 MB."""
 
 _MODES = {
     **{(bits, 0): "L" for bits in (2, 4, 8)},
@@ -30,7 +30,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 
 def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 - all chunks are read in any case
-    """Fill the header from the chunks and check every checksum; inflate only when one is wrong."""
+    """Fill the header from the chunks and check every checksum; inflate only if one is wrong."""
     found: set[bytes] = set()
     texts = 0
     end = len(MAGIC)
@@ -55,7 +55,7 @@ def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
         missing |= {b"PLTE"} - found
     if missing:
         raise corrupt(f"PNG without {', '.join(sorted(m.decode() for m in missing))}: cut short or damaged")
-    if "bad_checksum" in header.notes:  # of whatever chunk: the damage may have hit its name, and it held pixels
+    if "bad_checksum" in header.notes:  # in any chunk: the damage may be in its name, and it may have contained pixels
         _inflate(data, header)
     if end < len(data):
         header.note("trailing_data")
@@ -64,9 +64,9 @@ def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
 
 
 def pixel_chunks(data: bytes, transparency: bool = True) -> bytes:
-    """The same image from IHDR, PLTE, IDAT, IEND and, with ``transparency``, tRNS alone, with right checksums.
+    """The same image with IHDR, PLTE, IDAT, IEND and, with ``transparency``, tRNS only, with correct checksums.
 
-    Decoders then neither stumble over damaged metadata nor apply any of it, and see the first frame of an animation.
+    Decoders then neither fail on damaged metadata nor apply any of it, and see the first frame of an animation.
     """
     parts = [MAGIC]
     for kind, start, end, crc_holds in _chunks(data):
@@ -79,7 +79,7 @@ def pixel_chunks(data: bytes, transparency: bool = True) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
-    """Type, start of the payload, end of the checksum, and whether it holds, of each chunk."""
+    """For each chunk: type, start of the payload, end of the checksum, and whether the checksum matches."""
     view = memoryview(data)
     at, size = len(MAGIC), len(data)
     while at < size:
@@ -98,7 +98,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
 
 def _ihdr(payload: bytes, header: Header) -> None:
     if len(payload) != 13:
-        raise corrupt("PNG header (IHDR) has a wrong length")
+        raise corrupt("PNG header (IHDR) has the wrong length")
     width, height, bits, colour, packing, filtering, interlace = struct.unpack(">IIBBBBB", payload)
     header.mode = _MODES.get((bits, colour))
     header.has_alpha = colour in (4, 6)
@@ -108,7 +108,7 @@ def _ihdr(payload: bytes, header: Header) -> None:
 
 
 def _ancillary(kind: bytes, payload: bytes, header: Header) -> None:
-    """Keep what a chunk that holds no pixels says."""
+    """Record the contents of a chunk without pixels."""
     if kind == b"tRNS":
         header.has_alpha = True
         if (header.mode, len(payload)) in (("1", 2), ("L", 2), ("I;16", 2), ("RGB", 6)):
@@ -131,7 +131,7 @@ def _exif(raw: bytes, header: Header) -> None:
 
 
 def _text(kind: bytes, payload: bytes, header: Header) -> None:
-    """Keyword and text of a text chunk. ImageMagick keeps EXIF as hex digits in one."""
+    """Keyword and text of a text chunk. ImageMagick stores EXIF in one, as hex digits."""
     keyword, _, rest = payload.partition(b"\x00")
     text: bytes | None = rest
     if kind == b"zTXt":
@@ -166,7 +166,7 @@ def _unpack(packed: bytes, limit: int) -> bytes | None:
 
 
 def _inflate(data: bytes, header: Header) -> None:
-    """The image's own checksum (Adler-32, inside the zlib stream) decides when the one around it is wrong."""
+    """If a chunk's checksum is wrong, the image's own checksum decides (Adler-32, inside the zlib stream)."""
     stream = zlib.decompressobj()
     got = 0
     try:
@@ -181,13 +181,11 @@ def _inflate(data: bytes, header: Header) -> None:
     except zlib.error as error:
         raise corrupt(f"PNG pixels are damaged (checksums are wrong: {error})") from error
     if not stream.eof or got != _raw_size(data, header):
-        raise corrupt(
-            "PNG pixels are damaged (a checksum is wrong, and the compressed stream has not the right length)"
-        )
+        raise corrupt("PNG pixels are damaged (a checksum is wrong, and the compressed stream has the wrong length)")
 
 
 def _raw_size(data: bytes, header: Header) -> int:
-    """Bytes of the filtered rows, before compression."""
+    """Size of the filtered rows before compression, in bytes."""
     width, height = header.width or 0, header.height or 0
     bits = data[24] * _CHANNELS[data[25]]
     passes = _ADAM7 if data[28] else ((0, 0, 1, 1),)

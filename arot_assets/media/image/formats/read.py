@@ -30,15 +30,15 @@ READERS: dict[str, Reader] = {
 
 
 def read_header(data: bytes, header: Header, whole: bool = True) -> None:
-    """Fill a fresh header from the bytes of a file, without decoding where the format allows it.
+    """Fill an empty header from the bytes of a file, without decoding if the format allows it.
 
     Args:
         data: the file.
-        header: filled in place, as far as the file can be understood, also when this raises.
-        whole: also check that everything after the header is there. False where a strict decode follows anyway.
+        header: filled in place, as far as the file can be understood, even if this raises.
+        whole: also check that everything after the header is present. False if a strict decode follows anyway.
 
     Raises:
-        DecodeError: broken, too large, or nothing we decode.
+        DecodeError: damaged, too large, or cannot be decoded here.
     """
     try:
         header.format = signature(data)

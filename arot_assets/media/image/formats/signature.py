@@ -1,7 +1,7 @@
-"""What kind of file some bytes are, by their content; names are not looked at.
+"""The type of a file, determined by its content; names are ignored.
 
-Belongs here: signatures, and a telling reason for what is no image at all.
-Does not belong here: anything beyond the first few kilobytes of a file.
+Belongs here: signatures, and an informative reason for files that are not images. Does not belong here: anything beyond
+the first few kilobytes of a file.
 """
 
 import re
@@ -12,7 +12,7 @@ PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 """The formats that are decoded."""
 
 HEAD = 4096
-"""Bytes looked at."""
+"""Number of bytes that are examined."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -52,7 +52,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "ZIP", "ZIP archive (or a document made of one), not an image"),
     (b"Rar!\x1a\x07", "RAR", "RAR archive, not an image"),
     (b"7z\xbc\xaf\x27\x1c", "7Z", "7-Zip archive, not an image"),
-    (b"\x1f\x8b", "GZIP", "gzip data, not an image; perhaps a compressed web answer that was not unpacked"),
+    (b"\x1f\x8b", "GZIP", "gzip data, not an image; perhaps a compressed web response that was not decompressed"),
     (b"\x28\xb5\x2f\xfd", "ZSTD", "zstd data, not an image"),
 )
 
@@ -82,7 +82,7 @@ def signature(data: bytes) -> str:
 
 
 class NotAnImage(DecodeError):
-    """Bytes that are none of ``PICTURES``; ``format`` names what they are, where that is known."""
+    """Bytes that are none of ``PICTURES``; ``format`` names their type, if known."""
 
     def __init__(self, cause: DecodeError, format: str | None) -> None:
         super().__init__(cause.status, cause.reason)
@@ -104,7 +104,7 @@ def _iso_media(data: bytes) -> str:
 
 
 def _no_picture(data: bytes) -> NotAnImage:
-    """What bytes without an image's signature are."""
+    """The type of bytes without an image signature."""
     if not data:
         return NotAnImage(corrupt("empty file, 0 bytes"), None)
     for magic, name, reason in _OTHERS:
@@ -132,7 +132,7 @@ def _as_text(head: bytes) -> str | None:
 
 
 def _text_file(text: str) -> NotAnImage:
-    """What a text file is that stands where an image should be."""
+    """The type of a text file found in place of an image."""
     start = text.lstrip().lower()
     if re.search(r"<svg[\s>]", text, re.IGNORECASE):
         return NotAnImage(unsupported("SVG vector drawing, no pixels: it needs a renderer"), "SVG")
@@ -141,7 +141,7 @@ def _text_file(text: str) -> NotAnImage:
     if start.startswith("version https://git-lfs"):
         return NotAnImage(corrupt("Git LFS pointer: the file itself was not fetched (git lfs pull)"), None)
     if start.startswith("<"):
-        return NotAnImage(corrupt("XML document, perhaps the error answer of a server"), "XML")
+        return NotAnImage(corrupt("XML document, perhaps an error response of a server"), "XML")
     if start.startswith(("{", "[")):
-        return NotAnImage(corrupt("JSON text, perhaps the error answer of a server"), "JSON")
+        return NotAnImage(corrupt("JSON text, perhaps an error response of a server"), "JSON")
     return NotAnImage(corrupt("text file, no image signature"), "TEXT")

@@ -1,7 +1,7 @@
-"""TIFF and BigTIFF: the chain of directories, and whether every strip or tile lies inside the file.
+"""TIFF and BigTIFF: the chain of directories, and whether every strip or tile is inside the file.
 
-Belongs here: directories, which page is the image, extents, telling camera raw files and measurements (whose numbers
-have no defined black and white) from images. Does not belong here: compression schemes.
+Belongs here: directories, which page is the image, extents, distinguishing camera raw files and measurements (whose
+numbers have no defined black and white) from images. Does not belong here: compression schemes.
 Source: TIFF 6.0, TIFF Technical Note 3, the BigTIFF design, Adobe DNG 1.7.
 """
 
@@ -18,8 +18,8 @@ from arot_assets.media.image.formats.tiff_samples import NEEDED, bands, layout_o
 MAX_PAGES = 10_000
 """Directories followed in one file."""
 MAX_TAGS = 200_000
-"""Tags read in one file, all directories together: a page has about 20. Directories may overlap, so a small file can hold
-billions."""
+"""Tags read in one file, in all directories together: a page has about 20. Directories may overlap, so a small file can
+contain billions."""
 
 _SUBFILE, _WIDTH, _HEIGHT, _ORIENTATION, _SUB_IFDS, _DNG_VERSION = 254, 256, 257, 274, 330, 50706
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
@@ -35,7 +35,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _REDUCED, _MASK = 1, 4
 _SEPARATE_PLANES = 2
 _NUMBERS = {2: "signed integer", 3: "floating-point", 5: "complex integer", 6: "complex floating-point"}
-"""SampleFormat: what has no defined black and white. 1 is unsigned, 4 undefined."""
+"""SampleFormat: types without a defined black and white. 1 is unsigned, 4 undefined."""
 _NO_PICTURE = {
     4: "transparency mask",
     8: "CIELAB",
@@ -48,16 +48,16 @@ _NO_PICTURE = {
     51177: "depth map",
     52527: "semantic mask",
 }
-"""PhotometricInterpretation: colours that no reader here turns into RGB."""
+"""PhotometricInterpretation: colours that no reader here converts to RGB."""
 
 _BIG_BIG_ENDIAN = b"MM\0+"
-"""How a BigTIFF of big-endian numbers begins; Pillow takes its header for that of a plain TIFF."""
+"""The first bytes of a big-endian BigTIFF; Pillow mistakes its header for that of a plain TIFF."""
 
 Directory = dict[int, np.ndarray]
 
 
 def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 - extents are cheap
-    """Fill the header from the first full-size page; the pixels of every page must lie inside the file."""
+    """Fill the header from the first full-size page; the pixels of every page must be inside the file."""
     try:
         pages = list(_directories(data, header))
     except (struct.error, ValueError, OverflowError) as error:
@@ -97,16 +97,16 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
 
 
 def _needs_bands(page: Directory) -> bool:
-    """Whether Pillow would read its planes into other colours, or not at all: it reads those of 8-bit colours only."""
+    """Whether Pillow would misinterpret its planes, or not read them at all: it only reads those of 8-bit colours."""
     plain = _bits(page) == 8 and _EXTRA_SAMPLES not in page
     return _value(page, _PLANAR) == _SEPARATE_PLANES and _value(page, _SAMPLES) > 1 and not plain
 
 
 def _set_bands(data: bytes, header: Header, page: Directory) -> None:
-    """Read a page by its samples, where that can be done.
+    """Read a page by its samples, if that is possible.
 
     Raises:
-        DecodeError: ``unsupported``: it cannot.
+        DecodeError: ``unsupported``: it is not.
     """
     layout = layout_of(page, "<" if data[:2] == b"II" else ">")
     if layout is None:
@@ -117,7 +117,7 @@ def _set_bands(data: bytes, header: Header, page: Directory) -> None:
 
 
 def _check_samples(page: Directory) -> None:
-    """Refuse what is no image.
+    """Refuse what is not an image.
 
     Raises:
         DecodeError: ``unsupported``.
@@ -138,7 +138,7 @@ def _check_samples(page: Directory) -> None:
 
 
 def _layout(page: Directory) -> str:
-    """What the samples of a page are, for people."""
+    """A description of a page's samples."""
     planes = " in separate planes" if _value(page, _PLANAR) == _SEPARATE_PLANES else ""
     return (
         f"TIFF with {max(1, _value(page, _SAMPLES))} samples of {_bits(page)} bits{planes}, "
@@ -152,7 +152,7 @@ def _bits(page: Directory) -> int:
 
 
 def _directories(data: bytes, header: Header) -> Iterator[Directory]:
-    """The tags of each directory that matter here, along the chain."""
+    """The relevant tags of each directory, along the chain."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
     pointer, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)

@@ -49,7 +49,7 @@ def read_webp(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
 
 
 def _bitstream(kind: bytes, payload: bytes, header: Header) -> None:
-    """Size and alpha from the frame header; in the extended format the container has said them already."""
+    """Size and alpha from the frame header; in the extended format, the container has given them already."""
     if kind == b"VP8 ":
         if len(payload) < 10 or payload[3:6] != b"\x9d\x01\x2a":
             raise corrupt("WebP: the lossy image (VP8) has no key frame header")
