@@ -308,7 +308,7 @@ def test_a_branch_is_made_and_the_main_one_left_alone(exporter: Exporter) -> Non
 def test_without_a_token_nothing_is_begun(exporter: Exporter, tmp_path: Path) -> None:
     shutil.rmtree(exporter.dataset.source)
     with exporter.hub.as_default(tmp_path / "nobody"):
-        with pytest.raises(StorageError, match=r"no token .* set HF_TOKEN .* or run `hf auth login`"):
+        with pytest.raises(StorageError, match=r"no Hugging Face token .* set HF_TOKEN .* or run `hf auth login`"):
             exporter.publish()
         assert (
             "because there is no token" in preview(exporter.declaration(), exporter.project, exporter.resources).outcome
