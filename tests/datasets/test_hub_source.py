@@ -173,7 +173,7 @@ def test_only_archives_that_are_included_are_opened(make_dataset: MakeDataset, r
     dataset.inventory()
     assert not any(p.startswith("tars/") for p in present(dataset)) and len(present(dataset)) == 8
     wrong = make_dataset(ROOT, name="e", archives={"caption_column": "story"})
-    with pytest.raises(StorageError, match="no column 'story', but caption"):
+    with pytest.raises(StorageError, match="no column 'story'; it has caption"):
         wrong.inventory()
 
 
