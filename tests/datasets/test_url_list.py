@@ -108,7 +108,9 @@ def test_columns_are_named_where_they_are_called_otherwise(make_dataset: MakeDat
     dataset = make_dataset(path, urls={"column": "large", "caption_column": "title"})
     dataset.inventory()
     assert listed(dataset) == {URLS[1]: {"caption": "Old cat", "record": {"thumb": URLS[0], "caption": "unused"}}}
-    with pytest.raises(StorageError, match=r"no column 'url'; it has thumb, large, title, caption; .*urls: {column: …}"):
+    with pytest.raises(
+        StorageError, match=r"no column 'url'; it has thumb, large, title, caption; .*urls: {column: …}"
+    ):
         make_dataset(path).inventory()
     with pytest.raises(StorageError, match="no column 'alt'"):
         make_dataset(path, urls={"column": "large", "caption_column": "alt"}).inventory()
