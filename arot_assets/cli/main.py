@@ -24,6 +24,7 @@ COMMANDS = {
     "sql": "query the tables in SQL",
     "explain": "show what a subset removes, or why a sample is in it",
     "report": "show what is wrong with a dataset: counts, thumbnails, SQL",
+    "search": "find the images that are most like another image",
     "models": "list the model catalogue",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",

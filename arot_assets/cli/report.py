@@ -1,15 +1,6 @@
 """`arot report`: what is wrong with the images of a dataset, on one page."""
 
-from typing import TYPE_CHECKING
-
 import click
-
-if TYPE_CHECKING:
-    from arot_assets.datasets.places import Place
-    from arot_assets.report.answers import Example
-    from arot_assets.report.page import Thumbnail
-
-SIDE = 128
 
 
 @click.command(name="report", short_help="show what is wrong with a dataset: counts, thumbnails, SQL")
@@ -35,6 +26,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     from arot_assets.report.page import page
     from arot_assets.report.questions import questions_of
     from arot_assets.report.text import lines
+    from arot_assets.report.thumbnails import thumbnails
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
 
@@ -50,31 +42,8 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
         target = out if "://" in out else absolute(out)
         shown = [e.sample_id for answer in answers.asked for e in answer.examples if e.sample_id is not None]
         paths = LocalPaths(all_roots(resources.tables, dataset))
-        text = page(answers, _thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)), paths)
+        text = page(answers, thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)), paths)
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:
         click.echo(f"with thumbnails: arot report {dataset} --out report.html")
-
-
-def _thumbnails(place: "Place") -> "Thumbnail":
-    """Makes small JPEGs of examples, read from where they are now; what could not be read, or cannot be shown, has none."""
-    import io
-
-    from PIL import Image
-
-    from arot_assets.media.medium import DecodeError
-    from resources.storage import StorageError
-
-    def make(example: "Example") -> bytes | None:
-        if example.sample_id is None:
-            return None
-        try:
-            poster = place.medium.poster(place.files({example.uri: example.sample_id})(example.uri), SIDE)
-        except (StorageError, DecodeError):
-            return None
-        buffer = io.BytesIO()
-        Image.fromarray(poster).save(buffer, "JPEG", quality=75)
-        return buffer.getvalue()
-
-    return make

@@ -68,7 +68,7 @@ def _line(answer: ReportItem, rows: int) -> str:
 
 
 def _section(answer: ReportItem, thumbnail: Thumbnail, paths: LocalPaths) -> str:
-    figures = "".join(_figure(example, thumbnail(example), paths) for example in answer.examples)
+    figures = "".join(figure(example, thumbnail(example), paths) for example in answer.examples)
     more = answer.rows - len(answer.examples)
     rest = f"<p class=none>and {more:,} more</p>" if more > 0 else ""
     return (
@@ -78,7 +78,8 @@ def _section(answer: ReportItem, thumbnail: Thumbnail, paths: LocalPaths) -> str
     )
 
 
-def _figure(example: Example, picture: bytes | None, paths: LocalPaths) -> str:
+def figure(example: Example, picture: bytes | None, paths: LocalPaths) -> str:
+    """An example with its picture and what is shown of it."""
     uri, shows = escape(paths.removed(example.uri)), escape(paths.removed(example.shows))
     name = uri.rsplit("/", 1)[-1]
     shown = f"<img alt='{name}' src='{data_uri(picture)}'>" if picture else "<span class=none>no picture</span>"

@@ -1,0 +1,35 @@
+"""Small pictures of samples for pages.
+
+Belongs here: reading and shrinking. Does not belong here: the pages (``page.py``, ``similar.py``).
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+from arot_assets.media.medium import DecodeError
+from resources.storage import StorageError
+
+if TYPE_CHECKING:
+    from arot_assets.datasets.places import Place
+    from arot_assets.report.answers import Example
+    from arot_assets.report.page import Thumbnail
+
+SIDE = 128
+
+
+def thumbnails(place: "Place") -> "Thumbnail":
+    """Makes small JPEGs of examples, read from where they are now; what could not be read, or cannot be shown, has none."""
+    from PIL import Image
+
+    def make(example: "Example") -> bytes | None:
+        if example.sample_id is None:
+            return None
+        try:
+            poster = place.medium.poster(place.files({example.uri: example.sample_id})(example.uri), SIDE)
+        except (StorageError, DecodeError):
+            return None
+        buffer = io.BytesIO()
+        Image.fromarray(poster).save(buffer, "JPEG", quality=75)
+        return buffer.getvalue()
+
+    return make
