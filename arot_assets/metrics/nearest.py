@@ -17,6 +17,8 @@ from arot_assets.metrics.vectors import VECTOR, vectors_of
 from resources.parallel import ordered_map
 from resources.tables import TableRef, Tables
 
+SMALLEST = 1e-30
+"""Instead of the length of a vector of zeros, which has no direction."""
 BLOCK = 4096
 """Rows that are widened to float32 at a time."""
 
@@ -64,7 +66,7 @@ def nearest(tables: Tables, dataset: str, table: str, query: Query, top: int) ->
     Raises:
         ValueError: the query has another number of dimensions than the stored vectors.
     """
-    wanted = query.vector / max(float(np.linalg.norm(query.vector)), np.finfo(np.float32).tiny)
+    wanted = query.vector / max(float(np.linalg.norm(query.vector)), SMALLEST)
 
     def of_shard(shard: str) -> tuple[pa.Table, int, int]:
         rows = tables.read(TableRef(dataset, table, shard), ["sample_id", "status", "metric_version", VECTOR])
@@ -95,7 +97,7 @@ def similarities(vectors: NDArray[np.floating], wanted: NDArray[np.float32]) -> 
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK].astype(np.float32)
         length = np.sqrt(np.einsum("ij,ij->i", block, block))
-        result[start : start + BLOCK] = block @ wanted / np.maximum(length, np.finfo(np.float32).tiny)
+        result[start : start + BLOCK] = block @ wanted / np.maximum(length, SMALLEST)
     return result
 
 
