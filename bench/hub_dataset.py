@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import results
 
+from arot_assets.markdown import write_table
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 MEASURED = """
@@ -73,12 +75,13 @@ def measure(hub: Any, folder: Path, rows: int, rounds: int) -> str:
         files[f"data/train-{n:05}-of-{FILES:05}.parquet"] = write_parquet(pa.table({**columns, "blob": blobs}))
     hub.commit(hub.create("owner/set"), files)
     size = sum(map(len, files.values()))
-    lines = ["| columns | way | seconds | CPU s | MB of memory | MB left on disk |", "|---|---|---|---|---|---|"]
+    table = []
     for shown, chosen in (("all", "None"), ("2 of 4", "['id', 'score']")):
         for name in CLIENTS:
             runs = [load(hub, folder, name, chosen) for _ in range(rounds)]
             seconds, cpu, memory, disk = min(run for run in runs if run is not None)
-            lines.append(f"| {shown} | {name} | {seconds:.1f} | {cpu:.1f} | {memory:.0f} | {disk / 1e6:.0f} |")
+            table.append((shown, name, f"{seconds:.1f}", f"{cpu:.1f}", f"{memory:.0f}", f"{disk / 1e6:.0f}"))
+    lines = [write_table(("columns", "way", "seconds", "CPU s", "MB of memory", "MB left on disk"), table)]
     for name in CLIENTS:
         whole = 0
         for seed in range(3):

@@ -20,6 +20,7 @@ from pathlib import Path
 from photo_sets import ABOUT, photo_set
 from results import append
 
+from arot_assets.markdown import write_table
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import probe
@@ -164,10 +165,8 @@ def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int
         f"simplejpeg {version('simplejpeg')}; images/s, medians of {rounds} interleaved rounds, files in the page cache; "
         f"load average {load:.1f} before the start.",
         "",
-        "| set | decode-only | ours: SHA-256, probe, decode, cv2, phash | procslib 0.7.1 cv2 "
-        "| ours / decode | of CPU time | ours / procslib |",
-        "|---|---|---|---|---|---|---|",
     ]
+    table = []
     for name, found in results.items():
         ours, decoded = found["ours"], found["decode-only"]
         wall = statistics.median(d.wall / o.wall for d, o in zip(decoded, ours, strict=True))
@@ -177,10 +176,11 @@ def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int
             theirs = f"{_rate(found['procslib']):.2f}"
             ratio = statistics.median(p.wall / o.wall for p, o in zip(found["procslib"], ours, strict=True))
             times = f"{ratio:.1f} x"
-        lines.append(
-            f"| {name}: {ABOUT[name]} | {_rate(decoded):.1f} | {_rate(ours):.1f} | {theirs} | {wall:.0%} | {cpu:.0%} | {times} |"
-        )
-    return "\n".join(lines)
+        rates = (f"{_rate(decoded):.1f}", f"{_rate(ours):.1f}", theirs)
+        table.append((f"{name}: {ABOUT[name]}", *rates, f"{wall:.0%}", f"{cpu:.0%}", times))
+    head = ("set", "decode-only", "ours: SHA-256, probe, decode, cv2, phash", "procslib 0.7.1 cv2")
+    ratios = ("ours / decode", "of CPU time", "ours / procslib")
+    return "\n".join([*lines, write_table((*head, *ratios), table)])
 
 
 def _rate(spent: list[Spent]) -> float:

@@ -19,8 +19,11 @@ from pathlib import Path
 import results
 from scale_project import copy_project
 
+from arot_assets.markdown import write_table
+
 METRICS = "cv2, phash, embedding"
 LIMIT_MB = 1200
+HEAD = ("shard size", "peak, MB", "own memory, MB", "resident in the quarters of the pass, MB", "seconds")
 EVERY_SECONDS = 0.1
 PARTS = 4
 EPILOG = f"""
@@ -117,15 +120,15 @@ def watch(project: Path, shard_size: int) -> Watched:
     return Watched(shard_size, time.monotonic() - started, samples, begun[0], output)
 
 
-def row(run: Watched) -> str:
-    """One line of the table."""
+def row(run: Watched) -> tuple[str, ...]:
+    """One line of the table, below ``HEAD``."""
     images = [s for s in run.samples if s.seconds >= run.measuring_from]
     size = max(1, len(images) // PARTS)
     quarters = [statistics.median(s.resident for s in images[k * size : (k + 1) * size or None]) for k in range(PARTS)]
     peak, own = run.samples[-1].peak, max(s.own for s in run.samples)
     middle = " / ".join(f"{q / 1e6:,.0f}" for q in quarters)
     whole = f"**{peak / 1e6:,.0f}** ({peak / 2**20:,.0f} MiB)"
-    return f"| {run.shard_size:,} | {whole} | {own / 1e6:,.0f} | {middle} | {run.seconds:,.0f} |"
+    return f"{run.shard_size:,}", whole, f"{own / 1e6:,.0f}", middle, f"{run.seconds:,.0f}"
 
 
 def report(source: Path, runs: list[Watched], crowd: int) -> str:
@@ -137,9 +140,7 @@ def report(source: Path, runs: list[Watched], crowd: int) -> str:
         + (f"{crowd} other processes had PyTorch loaded: too high. " if crowd else "")
         + "Each run starts from nothing: it lists, compiles the kernels, loads the model.",
         "",
-        "| shard size | peak, MB | own memory, MB | resident in the quarters of the pass, MB | seconds |",
-        "|---|---|---|---|---|",
-        *(row(run) for run in runs),
+        write_table(HEAD, map(row, runs)),
     ]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from cv2.typing import MatLike
 
 TILE = 1280, 960  # of a mosaic: photos keep about their own resolution, so that large images have real detail
 SIZES = {
@@ -47,7 +47,7 @@ def photo_set(name: str, photos: Path, target: Path) -> list[Path]:
     return files
 
 
-def _crop(picture: NDArray[np.uint8], width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _crop(picture: MatLike, width: int, height: int, rng: np.random.Generator) -> MatLike:
     """A random part of ``width`` x ``height``, enlarged only as far as needed."""
     scale = max(1.0, (width + 1) / picture.shape[1], (height + 1) / picture.shape[0])
     grown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LANCZOS4) if scale > 1 else picture

@@ -143,7 +143,7 @@ def _write_samples(
         "sha256": sha256,
         "uri": listed["uri"],
         "status": status,
-        "reason": np.where(number == 2, "the file is truncated", None),
+        "reason": np.where(number == 2, np.array("the file is truncated", object), np.array(None)),
         "duplicate_of": np.where(number < 2, listed["uri"][rows - 1].as_py(), None),
         "notes": pa.array([[]] * rows, pa.list_(pa.string())),
         "bytes": listed["size"],

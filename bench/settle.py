@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ import results
 from arot_assets.datasets import inventory
 from arot_assets.datasets.duplicates import mark_within, settle, shard_footer
 from arot_assets.datasets.samples import samples_schema
+from arot_assets.markdown import write_table
 from arot_assets.media.image.medium import IMAGE
 from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
@@ -26,6 +29,7 @@ from resources.warehouse import Warehouse
 from resources.warehouse.connection import open_duckdb
 from resources.warehouse.views import departed, files
 
+T = TypeVar("T")
 DATASET = "d"
 EQUAL = 0.1
 """Share of the objects whose bytes an object of a random earlier or later shard has too."""
@@ -55,7 +59,7 @@ def make(tables: Tables, shards: int, rows: int) -> None:
     schema = samples_schema(IMAGE)
     for number, shard in enumerate(names):
         part = range(number * rows, (number + 1) * rows)
-        found = [
+        found: list[dict[str, Any]] = [
             {"uri": uris[n], "sample_id": f"{int(content[n]) * ODD % 2**128:032x}", "status": "ok"}
             | {"reason": None, "duplicate_of": None, "shard": shard, "caption": f"a caption of some words, {n}"}
             for n in part
@@ -81,7 +85,7 @@ def before(tables: Tables, shard: str) -> int:
         )
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float, object]:
+def timed(work: Callable[[], T]) -> tuple[float, float, T]:
     """Seconds, CPU seconds of all threads, and what came out."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
@@ -101,14 +105,14 @@ def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, floa
         ref = TableRef(DATASET, SAMPLES, shard)
         shutil.copyfile(whole.uri(ref), growing.uri(ref))
         if number % MEASURED_EACH == MEASURED_EACH - 1:
-            old.append(timed(lambda shard=shard: before(growing, shard)))
+            old.append(timed(partial(before, growing, shard)))
         if number % SHARDS_PER_RUN == SHARDS_PER_RUN - 1 or shard == names[-1]:
             new.append(timed(lambda: settle(Warehouse(growing), DATASET)))
     nothing = [timed(lambda: settle(Warehouse(Tables(Storage(), growing.root)), DATASET)) for _ in range(5)]
     last = growing.uri(TableRef(DATASET, SAMPLES, names[-1]))
     shutil.copyfile(whole.uri(TableRef(DATASET, SAMPLES, names[-1])), last)
     one = timed(lambda: settle(Warehouse(growing), DATASET))
-    rewritten = sum(len(found.shards) for *_, found in new)  # type: ignore[attr-defined]
+    rewritten = sum(len(found.shards) for *_, found in new)
     return [
         (
             f"before: a query over the other shards for each of {shards} shards, one after the other",
@@ -122,7 +126,7 @@ def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, floa
             sum(cpu for _, cpu, _ in new),
             f"{rewritten} shards rewritten",
         ),
-        ("now: one more shard", one[0], one[1], f"{len(one[2].shards)} shards rewritten"),  # type: ignore[attr-defined]
+        ("now: one more shard", one[0], one[1], f"{len(one[2].shards)} shards rewritten"),
         (
             "now: nothing to settle, in a new process's eyes",
             statistics.median(wall for wall, *_ in nothing),
@@ -140,9 +144,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="arot-settle-") as folder:
         lines = measure(Path(folder), options.shards, options.rows)
     print(f"{results.machine()}; {options.shards} shards x {options.rows:,} rows, {EQUAL:.0%} of them copies\n")
-    print("| step | seconds | CPU s | what came out |\n|---|---|---|---|")
-    for step, wall, cpu, note in lines:
-        print(f"| {step} | {wall:.2f} | {cpu:.2f} | {note} |")
+    rows = [(step, f"{wall:.2f}", f"{cpu:.2f}", note) for step, wall, cpu, note in lines]
+    print(write_table(("step", "seconds", "CPU s", "what came out"), rows))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from typing import Any
 
 import results
 
+from arot_assets.markdown import write_table
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 BUCKET = "bench"
@@ -100,7 +102,7 @@ def measure(swift: Any, said: argparse.Namespace) -> str:
         },
     }
     counts = {"load": said.objects, "list": said.listed}
-    lines = ["| work | way | objects/s (median) | client's CPU, ms an object | ours is |", "|---|---|---|---|---|"]
+    lines = []
     with Unibox(said.unibox) as unibox:
         for work, clients in ways.items():
             taken: dict[str, list[tuple[float, float | None]]] = {name: [] for name in clients}
@@ -119,14 +121,15 @@ def measure(swift: Any, said: argparse.Namespace) -> str:
                 seconds = statistics.median(s for s, _ in rounds)
                 cpu = [c for _, c in rounds if c is not None]
                 spent = f"{1000 * statistics.median(cpu) / counts[work]:.3f}" if cpu else "–"
-                lines.append(f"| {work} | {name} | {counts[work] / seconds:,.0f} | {spent} | {seconds / best:.2f} x |")
+                lines.append((work, name, f"{counts[work] / seconds:,.0f}", spent, f"{seconds / best:.2f} x"))
     about = (
         f"{said.objects:,} objects of 100 KB, {said.listed:,} listed; {said.threads} threads, {said.rounds} rounds "
         f"that alternate (unibox one, in 8 processes, {said.unibox_objects:,} of the objects); Swift on the same "
         f"{os.cpu_count()} cores; load average at the end "
         f"{os.getloadavg()[0]:.1f}. Every byte was compared.\n\n"
     )
-    return about + "\n".join(lines)
+    head = ("work", "way", "objects/s (median)", "client's CPU, ms an object", "ours is")
+    return about + write_table(head, lines)
 
 
 def fill(folder: Path, count: int) -> None:
