@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-if TYPE_CHECKING:
-    import duckdb
+from resources.warehouse import Connection
 
+if TYPE_CHECKING:
     from resources.defaults import Resources
 
 Key = tuple[str, ...]
@@ -34,7 +34,7 @@ class Look:
         self.resources = resources
         self.sources = sources
         self._found: dict[Hashable, Any] = {}
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +66,7 @@ class Look:
         """The state of a step, determined at most once per look."""
         return self.once(("state", step.keys), lambda: step.state(self))
 
-    def connection(self) -> "duckdb.DuckDBPyConnection":
+    def connection(self) -> Connection:
         """A connection with every view of the catalogue, open as long as this object."""
         if self._connection is None:
             self._connection = self.resources.warehouse.connect()

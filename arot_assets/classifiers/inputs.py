@@ -7,7 +7,7 @@ Does not belong here: making labels, splits or heads.
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +22,8 @@ from arot_assets.datasets.inventory import InventoryError
 from arot_assets.datasets.places import dataset_root
 from arot_assets.metrics.vectors import VECTOR, vectors_of
 from resources.tables import TableRef, Tables
+from resources.warehouse import Connection
 from resources.warehouse.views import quote
-
-if TYPE_CHECKING:
-    import duckdb
 
 PHASH = "phash"
 
@@ -45,14 +43,14 @@ class TrainingInputs:
     embedding_version: str
 
 
-def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table) -> pa.Table:
+def with_hashes(con: Connection, dataset: str, labels: pa.Table) -> pa.Table:
     """``labels`` with the columns ``phash`` and ``mirrored`` (uint64), in the same order.
 
     A sample without a hash gets a unique value (from its id), so it is a near duplicate of nothing.
     """
     con.register("labels_to_hash", labels)
     try:
-        return con.sql(
+        return con.execute(
             f"""
             select l.*, coalesce(p.phash, own)::uint64 as phash, coalesce(p.mirrored, own)::uint64 as mirrored
             from (select *, ('0x' || sample_id[:16])::uint64 as own from labels_to_hash) l
@@ -63,9 +61,7 @@ def with_hashes(con: "duckdb.DuckDBPyConnection", dataset: str, labels: pa.Table
         con.unregister("labels_to_hash")
 
 
-def usable_inputs(
-    con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, labels: pa.Table
-) -> TrainingInputs:
+def usable_inputs(con: Connection, declaration: ClassifierDeclaration, labels: pa.Table) -> TrainingInputs:
     """Examine what a head would be trained from, without reading vectors.
 
     Args:
@@ -79,7 +75,7 @@ def usable_inputs(
     con.register("labelled", labels.select(["sample_id", "label"]))
     try:
         # the sum of per-row hashes does not depend on the order of the rows, so nothing needs to be sorted or kept
-        rows = con.sql(
+        rows = con.execute(
             f"""
             select e.metric_version, count(*),
                 sum(md5_number_lower(concat_ws('/', sample_id, label, p.phash, p.mirrored))::hugeint)
@@ -137,7 +133,7 @@ def read_vectors(
     return order, np.concatenate(parts)[[place[sample_id] for sample_id in order]]
 
 
-def training_is_current(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, tables: Tables) -> bool:
+def training_is_current(con: Connection, declaration: ClassifierDeclaration, tables: Tables) -> bool:
     """Whether the head trained last is still what training now would give; reads no vector.
 
     Labels that cannot be read are not current, so that training runs and tells why.

@@ -5,7 +5,6 @@ Does not belong here: splits (``split.py``), joining labels with measurements (`
 """
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,11 +14,9 @@ from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.hub.address import is_hub
 from resources.tables import Tables
+from resources.warehouse import Connection
 from resources.warehouse.reads import files_mark, read_from
 from resources.warehouse.views import literal, quote
-
-if TYPE_CHECKING:
-    import duckdb
 
 SCHEMA = pa.schema(
     [
@@ -62,7 +59,7 @@ def folder_query(dataset: str, root: str, depth: int) -> str:
         ) where len(folders) > {depth}"""
 
 
-def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, root: str) -> pa.Table:
+def read_labels(con: Connection, declaration: ClassifierDeclaration, root: str) -> pa.Table:
     """The declared labels, one row per sample, in the order of the ids. Rows without a label are omitted.
 
     Args:
@@ -81,7 +78,7 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
     query = wanted.from_sql or folder_query(declaration.dataset, root, depth or 1)
     read_from(con, project_root())
     try:
-        rows = con.sql(query.rstrip().rstrip(";")).to_arrow_table()
+        rows = con.execute(query.rstrip().rstrip(";")).to_arrow_table()
     except duckdb.Error as error:
         remedy = "run `arot run` first" if depth else "try the query with `arot sql`"
         said = str(error).split("\n\nLINE ")[0]  # without the query that DuckDB repeats in its message
@@ -117,7 +114,7 @@ def read_labels(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclara
     return rows.append_column("source", source).cast(SCHEMA)
 
 
-def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDeclaration, rows: pa.Table) -> list[str]:
+def unknown_samples(con: Connection, declaration: ClassifierDeclaration, rows: pa.Table) -> list[str]:
     """The labelled ids that are not readable samples of the dataset; such rows are not used.
 
     Raises:
@@ -142,7 +139,7 @@ def unknown_samples(con: "duckdb.DuckDBPyConnection", declaration: ClassifierDec
     )
 
 
-def _left(con: "duckdb.DuckDBPyConnection", dataset: str) -> int:
+def _left(con: Connection, dataset: str) -> int:
     """How many objects left the source of a dataset: their labels legitimately remain."""
     if not _has_view(con, dataset, "inventory"):
         return 0
@@ -150,7 +147,7 @@ def _left(con: "duckdb.DuckDBPyConnection", dataset: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _has_view(con: "duckdb.DuckDBPyConnection", schema: str, view: str) -> bool:
+def _has_view(con: Connection, schema: str, view: str) -> bool:
     known = "select 1 from duckdb_views() where schema_name = ? and view_name = ?"
     return con.execute(known, [schema, view]).fetchone() is not None
 
@@ -172,7 +169,7 @@ def _refuse_lists(rows: pa.Table, name: str) -> None:
             raise LabelError(f"{name}: {column} contains lists or structs ({kind}){where}; {remedy}")
 
 
-def _refuse_two_labels(con: "duckdb.DuckDBPyConnection", rows: pa.Table, declaration: ClassifierDeclaration) -> None:
+def _refuse_two_labels(con: Connection, rows: pa.Table, declaration: ClassifierDeclaration) -> None:
     ids = rows["sample_id"].to_pylist()
     labels = rows["label"].to_pylist()
     for k in range(1, len(ids)):

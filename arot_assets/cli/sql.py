@@ -15,6 +15,8 @@ from resources.warehouse.views import quote
 if TYPE_CHECKING:
     import duckdb
 
+    from resources.warehouse import Connection
+
 SHOWN_ROWS = 100
 AS_TEXT = ("INTERVAL", "BIT", "BLOB", "UUID", "TIME WITH TIME ZONE")
 """Types that Arrow turns into something that a person would not recognize as the value."""
@@ -59,26 +61,31 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         raise click.UsageError("parquet cannot be written to the terminal: name a file with --out")
     text = query if query is not None else Path(str(path)).read_text(encoding="utf-8")
     resources = default_resources()
-    with resources.warehouse.connect(text) as con:
-        try:
-            relation = con.sql(text)
-        except duckdb.Error as error:
-            raise click.ClickException(_with_hint(con, error)) from error
+    kind = (Path(out).suffix.lstrip(".") or "csv") if out and output == "table" else output
+
+    def answer(raw: "duckdb.DuckDBPyConnection") -> tuple[int, bytes]:
+        relation = raw.sql(text)
         if relation is None:
             raise click.ClickException("not a query: it returns no rows. The tables are read-only here")
+        if kind == "table":
+            return 0, f"{_shown(relation)}\n".encode()
+        return len(relation), encode(relation, kind)
+
+    with resources.warehouse.connect(text) as con:
         try:
-            if out:
-                rows = write(relation, output if output != "table" else Path(out).suffix.lstrip(".") or "csv", out)
-                click.echo(f"{rows:,} rows written to {out}")
-            elif output == "table":
-                click.echo(_shown(relation))
-            else:
-                sys.stdout.buffer.write(encode(relation, output))
+            rows, data = con.repeated(answer, text)
         except duckdb.Error as error:
-            raise click.ClickException(f"{error}") from error
+            raise click.ClickException(_with_hint(con, error)) from error
+    if out:
+        resources.storage.write(str(Path(out).absolute()) if "://" not in out else out, data)
+        click.echo(f"{rows:,} rows written to {out}")
+    elif kind == "table":
+        click.echo(data.decode(), nl=False)
+    else:
+        sys.stdout.buffer.write(data)
 
 
-def _with_hint(con: "duckdb.DuckDBPyConnection", error: Exception) -> str:
+def _with_hint(con: "Connection", error: Exception) -> str:
     """DuckDB's error, with the table of this store that was probably meant: DuckDB suggests none from other schemas."""
     text = str(error)
     missing = re.match(r'Catalog Error: Table with name "?([^"\s]+)"? does not exist', text)
@@ -92,20 +99,6 @@ def _with_hint(con: "duckdb.DuckDBPyConnection", error: Exception) -> str:
         same = [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]
         near = f" Did you mean '{same[0]}'?" if same else near
     return f"no table '{asked}'.{near}" + (text[text.index("\n\nLINE") :] if "\n\nLINE" in text else "")
-
-
-def write(relation: "duckdb.DuckDBPyRelation", kind: str, out: str) -> int:
-    """Write a relation to a URI in one step; returns the number of rows.
-
-    Raises:
-        click.ClickException: no such kind.
-        duckdb.Error: the query does not run, or has a type that the format cannot hold.
-        StorageError: the place cannot be written.
-    """
-    rows = relation.count("*").fetchone()
-    storage = default_resources().storage
-    storage.write(str(Path(out).absolute()) if "://" not in out else out, encode(relation, kind))
-    return int(rows[0]) if rows else 0
 
 
 def encode(relation: "duckdb.DuckDBPyRelation", kind: str) -> bytes:

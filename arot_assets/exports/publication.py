@@ -15,11 +15,10 @@ from arot_assets.exports.rows import Rows, plan_rows
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage.hub.backend import HubBackend
+from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
-    import duckdb
-
     from resources.storage.hub.client import HubClient
 
 CAPTION = "caption"
@@ -40,7 +39,7 @@ class Publication:
 
     declaration: HubDatasetDeclaration
     resources: Resources
-    con: "duckdb.DuckDBPyConnection"
+    con: Connection
     rows: Rows
     provenance: Provenance
     captions: int
@@ -57,7 +56,7 @@ class Publication:
 
 
 def prepare_publication(
-    declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: "duckdb.DuckDBPyConnection"
+    declaration: HubDatasetDeclaration, project: Project, resources: Resources, con: Connection
 ) -> Publication:
     """Examine the subset and everything behind it; reads no originals and sends no requests.
 

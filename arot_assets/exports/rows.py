@@ -8,7 +8,6 @@ Rows are ordered by ``sample_id``, which comes from content: so the order is the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +23,8 @@ from arot_assets.local_paths import LocalPaths
 from arot_assets.media.medium import Medium
 from arot_assets.subsets.project import Project
 from resources.tables import Tables
+from resources.warehouse import Connection
 from resources.warehouse.views import literal, quote
-
-if TYPE_CHECKING:
-    import duckdb
 
 FORMAT = "1"
 """Change it when the same values result in different files: every export is then published again."""
@@ -72,14 +69,12 @@ class Rows:
     cuts: tuple[tuple[int, ...], ...]
     paths: LocalPaths
 
-    def batches(self, con: "duckdb.DuckDBPyConnection") -> Iterator[pa.RecordBatch]:
+    def batches(self, con: Connection) -> Iterator[pa.RecordBatch]:
         """The rows, of ``batch_schema``: the published columns without local paths, and those of the picture as they are."""
         return _read_batches(con, self.sql, batch_schema(self), self.paths)
 
 
-def plan_rows(
-    declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: "duckdb.DuckDBPyConnection"
-) -> Rows:
+def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: Connection) -> Rows:
     """Read all rows once, without the originals.
 
     Args:
@@ -168,9 +163,7 @@ def _medium(declaration: HubDatasetDeclaration, tables: Tables, datasets: Sequen
     return medium_of(tables, datasets[0])
 
 
-def _query(
-    declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], medium: Medium
-) -> str:
+def _query(declaration: HubDatasetDeclaration, con: Connection, datasets: Sequence[str], medium: Medium) -> str:
     subset = quote(declaration.subset)
     own = [str(r[0]) for r in con.execute(f"describe main.{subset}").fetchall()]
     offered = {**{name: f"m.{quote(name)}" for name in own}, **{n: f"s.{n}" for n in ADDED if n not in own}}
@@ -204,9 +197,7 @@ def _query(
         order by m.sample_id"""
 
 
-def _read_batches(
-    con: "duckdb.DuckDBPyConnection", sql: str, schema: pa.Schema, paths: LocalPaths
-) -> Iterator[pa.RecordBatch]:
+def _read_batches(con: Connection, sql: str, schema: pa.Schema, paths: LocalPaths) -> Iterator[pa.RecordBatch]:
     """The rows of a query in batches, cast to a schema; what will be published holds no local path."""
     for batch in con.execute(sql).to_arrow_reader(BATCH_ROWS):
         columns = zip(schema.names, batch.cast(schema).columns, strict=True)
@@ -224,7 +215,7 @@ def _check_names(declaration: HubDatasetDeclaration, schema: pa.Schema, paths: L
                 )
 
 
-def _check_ids(declaration: HubDatasetDeclaration, con: "duckdb.DuckDBPyConnection") -> None:
+def _check_ids(declaration: HubDatasetDeclaration, con: Connection) -> None:
     subset = quote(declaration.subset)
     counted = con.execute(f"select count(*), count(sample_id), count(distinct sample_id) from main.{subset}").fetchone()
     rows, with_id, distinct = counted or (0, 0, 0)

@@ -5,14 +5,11 @@ Belongs here: running the queries. Does not belong here: their text (``questions
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from arot_assets.media.question import Question
 from arot_assets.report.questions import SAMPLES, sql_of
 from resources.tables import TableRef, Tables
-
-if TYPE_CHECKING:
-    import duckdb
+from resources.warehouse import Connection
 
 EXAMPLES = 24
 
@@ -66,7 +63,7 @@ class Report:
 
 
 def ask(
-    con: "duckdb.DuckDBPyConnection",
+    con: Connection,
     tables: Tables,
     dataset: str,
     questions: Sequence[Question],

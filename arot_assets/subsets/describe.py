@@ -15,6 +15,8 @@ from arot_assets.subsets.predicates import split
 from arot_assets.subsets.project import MODELS_SCHEMA, WIDE, Project
 from arot_assets.subsets.syntax import check_query, sql_error
 from arot_assets.subsets.waterfall import Waterfall, compute_waterfall
+from resources.tables import TablesError
+from resources.warehouse import Connection
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +68,7 @@ class ModelResult:
     waterfall_problem: str | None = None
 
 
-def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection") -> dict[TableName, dict[str, str]]:
+def check_inputs(project: Project, model: Model, con: Connection) -> dict[TableName, dict[str, str]]:
     """The columns of each table that a model's SQL names, with their descriptions.
 
     Raises:
@@ -81,6 +83,8 @@ def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection
     needed: dict[TableName, dict[str, str]] = {}
     for relation, remedy in _relations(project, model):
         if relation not in found:
+            if fault := con.faults.get(".".join(relation)):
+                raise TablesError(fault)
             raise ProjectError(
                 f"model '{model.name}' reads {'.'.join(relation)}, which is not there yet; {remedy}", model.path
             )
@@ -88,7 +92,7 @@ def check_inputs(project: Project, model: Model, con: "duckdb.DuckDBPyConnection
     return needed
 
 
-def run_derived(con: "duckdb.DuckDBPyConnection", model: Model, sql: str) -> "duckdb.DuckDBPyConnection":
+def run_derived(con: Connection, model: Model, sql: str) -> "duckdb.DuckDBPyRelation":
     """Execute SQL that was made of a model's.
 
     Raises:
@@ -102,7 +106,7 @@ def run_derived(con: "duckdb.DuckDBPyConnection", model: Model, sql: str) -> "du
         raise sql_error(model, error) from error
 
 
-def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection") -> ModelResult:
+def describe_model(project: Project, name: str, con: Connection) -> ModelResult:
     """Everything about a model that needs no file of its own: columns, lineage and, for a subset, the waterfall.
 
     Raises:
@@ -135,7 +139,7 @@ def describe_model(project: Project, name: str, con: "duckdb.DuckDBPyConnection"
     return ModelResult(name, False, rows, columns, waterfall, lineage.problem, sql, "", 0.0, waterfall_problem)
 
 
-def _waterfall(con: "duckdb.DuckDBPyConnection", model: Model, sql: str) -> tuple[Waterfall | None, str | None]:
+def _waterfall(con: Connection, model: Model, sql: str) -> tuple[Waterfall | None, str | None]:
     """The waterfall of a subset, or why it has none.
 
     Raises:

@@ -9,17 +9,15 @@ without any file of samples being touched, so the set of them counts too.
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.render import TEST_PREFIX, read_template
 from resources.storage.storage import TEMPORARY_PREFIX
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
+from resources.warehouse import Connection
 from resources.warehouse.reads import FILES, file_marks, files_mark, find_reads
-
-if TYPE_CHECKING:
-    import duckdb
 
 DIGEST = "digest"
 FORMAT = "3"
@@ -32,7 +30,7 @@ def stored_digest(tables: Tables, name: str) -> str | None:
     return tables.footer(place).get(DIGEST) if tables.is_readable(place) else None
 
 
-def current_digest(project: Project, name: str, tables: Tables, con: "duckdb.DuckDBPyConnection") -> str:
+def current_digest(project: Project, name: str, tables: Tables, con: Connection) -> str:
     """The digest (32 hex digits) that a model built now would carry.
 
     Args:
@@ -114,7 +112,7 @@ def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | t
     return sorted((o.uri, o.size, o.mtime) for o in found if f"/{TEMPORARY_PREFIX}" not in o.uri)
 
 
-def _hidden(con: "duckdb.DuckDBPyConnection", dataset: str) -> list[int]:
+def _hidden(con: Connection, dataset: str) -> list[int]:
     """How many objects left the source of a dataset, and a hash of which; empty without an inventory."""
     known = "select 1 from duckdb_views() where schema_name = ? and view_name = 'inventory'"
     if con.execute(known, [dataset]).fetchone() is None:

@@ -6,7 +6,7 @@ Does not belong here: counting over all samples (``waterfall.py``), printing to 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arot_assets.errors import ProjectError
 from arot_assets.markdown import write_table
@@ -17,10 +17,8 @@ from arot_assets.subsets.project import MODELS_SCHEMA, Project
 from arot_assets.subsets.syntax import name as column_name
 from arot_assets.subsets.syntax import sql_error
 from arot_assets.subsets.waterfall import flags, verdict_columns
+from resources.warehouse import Connection
 from resources.warehouse.views import literal, quote
-
-if TYPE_CHECKING:
-    import duckdb
 
 SHORTEST_PREFIX = 4
 MOST_SHOWN = 10
@@ -108,7 +106,7 @@ class SampleMatch:
     notes: tuple[str, ...]
 
 
-def explain(project: Project, model: str, sample: str, con: "duckdb.DuckDBPyConnection") -> Explanation:
+def explain(project: Project, model: str, sample: str, con: Connection) -> Explanation:
     """Hold a sample against every predicate of a subset and of the subsets upstream.
 
     Args:
@@ -125,7 +123,7 @@ def explain(project: Project, model: str, sample: str, con: "duckdb.DuckDBPyConn
     return _explain(project, target, found, con, found.notes)
 
 
-def waterfall_text(project: Project, model: str, con: "duckdb.DuckDBPyConnection") -> str:
+def waterfall_text(project: Project, model: str, con: Connection) -> str:
     """The waterfall of a subset as its SQL and the tables are now, for a terminal.
 
     Raises:
@@ -147,7 +145,7 @@ def _subset(project: Project, model: str) -> Model:
     return target
 
 
-def find_sample(con: "duckdb.DuckDBPyConnection", datasets: Sequence[str], sample: str) -> SampleMatch:
+def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> SampleMatch:
     """The one sample that ``sample`` means: a sample_id or its beginning, a uri, a file name or the end of a path.
 
     Raises:
@@ -217,7 +215,7 @@ def _subsets_before(project: Project, model: Model) -> list[Model]:
 
 
 def _explain(
-    project: Project, model: Model, found: SampleMatch, con: "duckdb.DuckDBPyConnection", notes: tuple[str, ...] = ()
+    project: Project, model: Model, found: SampleMatch, con: Connection, notes: tuple[str, ...] = ()
 ) -> Explanation:
     upstream = tuple(_explain(project, m, found, con) for m in _subsets_before(project, model))
     inputs = check_inputs(project, model, con)
@@ -247,7 +245,7 @@ def _by_lot(
     lottery: str,
     model: Model,
     found: SampleMatch,
-    con: "duckdb.DuckDBPyConnection",
+    con: Connection,
     upstream: tuple[Explanation, ...],
     notes: tuple[str, ...],
 ) -> Explanation:
@@ -277,7 +275,7 @@ class _Row:
     qualify: dict[str, Any]
 
 
-def _values(selection: Selection, model: Model, sample_id: str, con: "duckdb.DuckDBPyConnection") -> _Row | None:
+def _values(selection: Selection, model: Model, sample_id: str, con: Connection) -> _Row | None:
     """Predicates and values of one sample; of its rows (a join may make several) the one that comes furthest."""
     import duckdb
 
@@ -316,7 +314,7 @@ def _values(selection: Selection, model: Model, sample_id: str, con: "duckdb.Duc
     return _Row(tuple(found), value_of(len(selection.predicates)) if selection.qualify else {})
 
 
-def _readable(con: "duckdb.DuckDBPyConnection", selection: Selection, columns: Sequence[str]) -> list[str]:
+def _readable(con: Connection, selection: Selection, columns: Sequence[str]) -> list[str]:
     """Those of the mentioned columns whose value can be shown: a name that several tables have cannot."""
     import duckdb
 
@@ -336,7 +334,7 @@ def _qualify(
     predicate: Predicate,
     model: Model,
     sample_id: str,
-    con: "duckdb.DuckDBPyConnection",
+    con: Connection,
     row: _Row,
 ) -> Verdict:
     """QUALIFY's verdict: its windows are over all rows that passed WHERE, so it is judged there."""
@@ -348,9 +346,7 @@ def _qualify(
     return Verdict(predicate.text, predicate.label, row.qualify, judged is not None)
 
 
-def _missing_from(
-    con: "duckdb.DuckDBPyConnection", inputs: dict[tuple[str, str], dict[str, str]], sample_id: str
-) -> list[str]:
+def _missing_from(con: Connection, inputs: dict[tuple[str, str], dict[str, str]], sample_id: str) -> list[str]:
     missing = []
     for (schema, table), columns in inputs.items():
         if "sample_id" in columns:
@@ -360,7 +356,7 @@ def _missing_from(
     return missing
 
 
-def _stored(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str) -> bool | None:
+def _stored(con: Connection, model: Model, sample_id: str) -> bool | None:
     """Whether the stored table of a model has a sample; None if it was not built yet."""
     exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
     if con.execute(exists, [model.name]).fetchone() is None:
@@ -369,7 +365,7 @@ def _stored(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str) -> b
     return con.execute(query, [sample_id]).fetchone() is not None
 
 
-def _stale(con: "duckdb.DuckDBPyConnection", model: Model, sample_id: str, selected: bool) -> list[str]:
+def _stale(con: Connection, model: Model, sample_id: str, selected: bool) -> list[str]:
     """A note when the stored subset says otherwise than its SQL does now."""
     if not model.is_stored:
         return []

@@ -8,20 +8,17 @@ dbt finds no such table.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import MODELS_SCHEMA, Project
+from resources.warehouse import Connection
 from resources.warehouse.reads import find_reads
-
-if TYPE_CHECKING:
-    import duckdb
 
 SYSTEM = ("information_schema", "pg_catalog")
 
 
-def check_reads(con: "duckdb.DuckDBPyConnection", project: Project, model: Model, sql: str) -> None:
+def check_reads(con: Connection, project: Project, model: Model, sql: str) -> None:
     """Refuse a model that reads what its digest cannot see.
 
     Raises:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model
@@ -22,11 +22,8 @@ from arot_assets.subsets.reads import check_reads
 from arot_assets.subsets.syntax import sql_error
 from arot_assets.subsets.waterfall import Waterfall
 from resources.tables import ModelRef, Tables, TablesError
-from resources.warehouse import Warehouse
+from resources.warehouse import Connection, Warehouse
 from resources.warehouse.reads import FILES, files_mark, read_from
-
-if TYPE_CHECKING:
-    import duckdb
 
 RESULT = "result"
 
@@ -111,9 +108,10 @@ def waiting_models(project: Project, warehouse: Warehouse) -> dict[str, list[str
         return waiting_in(project, con)
 
 
-def waiting_in(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, list[str]]:
+def waiting_in(project: Project, con: Connection) -> dict[str, list[str]]:
     """The same, for a connection with the views of the catalogue."""
     known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
+    known |= {tuple(table.split(".")) for table in con.faults}  # there, and a build says what is wrong with it
     waiting: dict[str, list[str]] = {}
     for name, model in project.models.items():
         read = [s for s in (project.source(*k) for k in model.sources) if s.location is None]
@@ -125,7 +123,7 @@ def waiting_in(project: Project, con: "duckdb.DuckDBPyConnection") -> dict[str, 
     return waiting
 
 
-def model_is_current(project: Project, name: str, tables: Tables, con: "duckdb.DuckDBPyConnection") -> bool:
+def model_is_current(project: Project, name: str, tables: Tables, con: Connection) -> bool:
     """Whether a stored model was built from the text and the tables that there are now; reads no row.
 
     Args:
@@ -166,7 +164,7 @@ def load_result(project: Project, name: str, tables: Tables) -> ModelResult | No
     )
 
 
-def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables: Tables, force: bool) -> ModelResult:
+def _build(project: Project, name: str, con: Connection, tables: Tables, force: bool) -> ModelResult:
     model = project.model(name)
     if not model.is_stored:
         raise ProjectError(f"model '{name}' is ephemeral: it lives in the models that ref it", model.path)
@@ -191,12 +189,15 @@ def _build(project: Project, name: str, con: "duckdb.DuckDBPyConnection", tables
     import duckdb
 
     try:
-        rows = tables.write_query(
-            con,
+        rows = con.repeated(
+            lambda raw: tables.write_query(
+                raw,
+                result.sql,
+                ModelRef(name),
+                footer={DIGEST: digest, RESULT: json.dumps(kept), **({FILES: files} if files else {})},
+                descriptions={c.name: c.description for c in result.columns if c.description},
+            ),
             result.sql,
-            ModelRef(name),
-            footer={DIGEST: digest, RESULT: json.dumps(kept), **({FILES: files} if files else {})},
-            descriptions={c.name: c.description for c in result.columns if c.description},
         )
     except duckdb.Error as error:
         raise sql_error(model, error, result.sql) from error
@@ -217,7 +218,7 @@ def _with_upstream(project: Project, names: Sequence[str]) -> set[str]:
     return wanted
 
 
-def _show(con: "duckdb.DuckDBPyConnection", tables: Tables, name: str) -> None:
+def _show(con: Connection, tables: Tables, name: str) -> None:
     """Give a connection the view of a model that was just written, for the models after it."""
     from resources.warehouse.views import model_views
 

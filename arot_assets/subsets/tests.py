@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from arot_assets.errors import ProjectError
 from arot_assets.markdown import write_table
@@ -19,10 +19,8 @@ from arot_assets.subsets.data_test import DataTest, Severity
 from arot_assets.subsets.project import MODELS_SCHEMA, Project, RenderContext
 from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
 from arot_assets.yaml_lines import rendered
+from resources.warehouse import Connection
 from resources.warehouse.reads import read_from
-
-if TYPE_CHECKING:
-    import duckdb
 
 SAMPLE_ROWS = 10
 CALL = re.compile(r"^\s*(ref|source|var)\s*\(.+\)\s*$", re.DOTALL)
@@ -143,7 +141,7 @@ def _compile(project: Project, test: DataTest, captured: RenderContext) -> str:
     return built_in[test.test](relation, arguments)
 
 
-def run_test(con: "duckdb.DuckDBPyConnection", project: Project, test: DataTest) -> TestResult:
+def run_test(con: Connection, project: Project, test: DataTest) -> TestResult:
     """Run a test.
 
     Args:
@@ -184,7 +182,7 @@ def run_test(con: "duckdb.DuckDBPyConnection", project: Project, test: DataTest)
     return TestResult(test, int(failures), status, columns, rows, sql, time.perf_counter() - started)
 
 
-def _examples(con: "duckdb.DuckDBPyConnection", sql: str) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+def _examples(con: Connection, sql: str) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
     """The columns and the first rows of a test's query."""
     result = con.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
     return tuple(d[0] for d in result.description or ()), tuple(result.fetchall())

@@ -8,14 +8,12 @@ A predicate that is null for a sample (a value that is not there) removes it, as
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arot_assets.markdown import write_table
 from arot_assets.subsets.predicates import Predicate, Selection
 from arot_assets.subsets.syntax import name
-
-if TYPE_CHECKING:
-    import duckdb
+from resources.warehouse import Connection
 
 FLAG = "__arot_p"
 LONGEST_LINE = 100
@@ -104,7 +102,7 @@ def verdict_columns(selection: Selection) -> list[str]:
     return [f'(\n{p.text}\n) is true as "{FLAG}{i}:\\0"' for i, p in enumerate(selection.predicates)]
 
 
-def flags(con: "duckdb.DuckDBPyConnection", selection: Selection) -> list[dict[str, str]]:
+def flags(con: Connection, selection: Selection) -> list[dict[str, str]]:
     """For each predicate of WHERE its verdicts, by name of the column that each is about.
 
     One verdict under the empty name, but for a predicate that DuckDB expands to several columns: each of them must hold.
@@ -127,7 +125,7 @@ def flags(con: "duckdb.DuckDBPyConnection", selection: Selection) -> list[dict[s
     return found
 
 
-def compute_waterfall(con: "duckdb.DuckDBPyConnection", selection: Selection) -> Waterfall:
+def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
     """Count on a connection that has the tables of the model.
 
     Raises:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
-from resources.tables.refs import DATASETS, MODELS, SUFFIX, StorePath, TableRef
+from resources.tables.refs import DATASETS, MODELS, SUFFIX, StoreFile, StorePath, TableRef
 from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, query_columns
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ LOOKED_AT = 10_000
 """Rows that are examined to tell whether the values of a column repeat."""
 FAR_THREADS = 16
 """Concurrent requests to a remote store."""
+REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
+"""What to do about a damaged file."""
 READ_ATTEMPTS = 5
 """Attempts to read a table that another process replaces meanwhile."""
 
@@ -241,7 +243,7 @@ class Tables:
                     with self._explained(place):
                         data = self.read_bytes(place)
                         return pq.read_table(pa.BufferReader(data))
-                with self._parquet(place) as file:
+                with self._parquet(place) as file, self._told(place):
                     return file.read(columns=list(columns) if columns is not None else None)
             except StorageError as error:
                 if error.kind != "changed" or attempt + 1 == READ_ATTEMPTS:
@@ -276,6 +278,27 @@ class Tables:
         except TablesError:
             return False
         return True
+
+    def damage(self, place: StorePath) -> str | None:
+        """What is wrong with a file, in a line with the remedy; None for a sound one, and for one that is not there.
+
+        All of it is read.
+
+        Raises:
+            StorageError: the store cannot be reached.
+        """
+        if not self.exists(place):
+            return None
+        try:
+            self.read(place)
+        except TablesError as error:
+            return str(error) if self.exists(place) else None
+        return None
+
+    def damage_at(self, uri: str) -> str | None:
+        """The same for the URI of a file, None if it is not one of the store."""
+        inside = uri.removeprefix(f"{self.root}/")
+        return None if inside == uri else self.damage(StoreFile(inside))
 
     def descriptions(self, place: StorePath) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
@@ -370,10 +393,18 @@ class Tables:
             if error.kind != "not_found":
                 raise
             raise TablesError(f"no table '{uri}': {error}; materialize the asset that writes it") from error
-        except OSError as error:
+        except FileNotFoundError as error:
             raise TablesError(f"no table '{uri}': {error}; materialize the asset that writes it") from error
-        except pa.ArrowInvalid as error:
-            raise TablesError(f"'{uri}' is not a Parquet file: {error}; delete it and run again") from error
+        except PermissionError as error:
+            raise TablesError(
+                f"'{uri}' cannot be read: {error.strerror}; check the permissions of the store"
+            ) from error
+        except (
+            OSError,
+            pa.ArrowException,
+        ) as error:  # Arrow has no error of its own for bytes that it cannot decompress
+            said = str(error).rstrip(".").partition("\n")[0]
+            raise TablesError(f"'{uri}' is not a Parquet file, or damaged: {said}; {REBUILD.format(uri)}") from error
 
 
 def _literal(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.storage.objects import StorageError, is_local
 from resources.tables import Tables
+from resources.warehouse.lake import Connection
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,7 +45,7 @@ class Reads:
     hidden: tuple[str, ...]
 
 
-def find_reads(con: "duckdb.DuckDBPyConnection", sql: str) -> Reads:
+def find_reads(con: "duckdb.DuckDBPyConnection | Connection", sql: str) -> Reads:
     """What a compiled model reads; nothing for invalid SQL, which its build reports."""
     row = con.execute("select json_serialize_sql($1)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {}
@@ -71,7 +72,7 @@ def find_reads(con: "duckdb.DuckDBPyConnection", sql: str) -> Reads:
     return Reads(frozenset(tables), tuple(dict.fromkeys(files)), tuple(dict.fromkeys(hidden)))
 
 
-def read_from(con: "duckdb.DuckDBPyConnection", folder: Path) -> None:
+def read_from(con: Connection, folder: Path) -> None:
     """Make relative paths in SQL relative to a folder."""
     con.execute("set file_search_path = '" + str(folder.resolve()).replace("'", "''") + "'")
 

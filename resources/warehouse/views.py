@@ -6,16 +6,16 @@ An object that left the source (inventory state ``gone`` or ``superseded``) keep
 come back, but no view of samples or metrics shows them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, TAGS, WIDE, ModelRef, TableRef, TagsRef
 from resources.tables.stored_types import cast_list, noted_types
-from resources.tables.tables import Tables
+from resources.tables.tables import Tables, TablesError
 
 if TYPE_CHECKING:
-    import duckdb
+    from resources.warehouse.lake import Connection
 
 SHARED = ("sample_id", "metric_version", "computed_at")
 """Columns of a metric table that ``wide`` omits."""
@@ -23,12 +23,21 @@ SHARED = ("sample_id", "metric_version", "computed_at")
 
 @dataclass(frozen=True)
 class View:
-    """One view: its schema and name, its query, and the text of its columns."""
+    """One view: its schema and name, its query, the text of its columns; or why there is none.
+
+    Attributes:
+        schema: its schema.
+        name: its name.
+        query: one SELECT.
+        descriptions: column -> text.
+        fault: why its table cannot be read; then there is no view.
+    """
 
     schema: str
     name: str
-    query: str
-    descriptions: dict[str, str]
+    query: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
 
     def statements(self) -> Iterator[str]:
         """The DDL that creates it, including comments on its columns."""
@@ -38,8 +47,10 @@ class View:
             yield f"comment on column {full}.{quote(column)} is {literal(text)}"
 
 
-def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str) -> Iterator[View]:
+def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[View]:
     """The views of one dataset, each after those that it needs.
+
+    A table of which a file is damaged has a view that fails with the file's name when it is read; the others work.
 
     Args:
         con: any connection; used to read files, nothing is created on it.
@@ -49,6 +60,13 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
     names = tables.of(dataset)
     if INVENTORY not in names:
         return
+    stored = [n for n in names if n not in (SAMPLES, INVENTORY) and tables.shards(dataset, n)]
+    has_samples = SAMPLES in names and bool(tables.shards(dataset, SAMPLES))
+    damage = None if tables.is_readable(TableRef(dataset, INVENTORY)) else tables.damage(TableRef(dataset, INVENTORY))
+    if damage is not None:  # what left the source is not known, so no row may be shown
+        for name in (INVENTORY, *([SAMPLES, *stored, WIDE] if has_samples else ())):
+            yield View(dataset, name, fault=damage)
+        return
     inventory = files(tables, dataset, INVENTORY)
     left = departed(tables, dataset)
     yield View(
@@ -57,36 +75,39 @@ def dataset_views(con: "duckdb.DuckDBPyConnection", tables: Tables, dataset: str
         f"select * from {inventory}",
         tables.descriptions(TableRef(dataset, INVENTORY)),
     )
-    if SAMPLES not in names or not tables.shards(dataset, SAMPLES):
+    if not has_samples:
         return
     some_left = con.execute(f"select count(*) from ({left} limit 1)").fetchone() != (0,)
     samples = files(tables, dataset, SAMPLES)
-    query = f"select * from {samples}"
-    if some_left:
-        query = f"select s.* from {samples} s anti join ({left}) l on s.uri = l.uri and s.shard = l.shard"
-    yield View(dataset, SAMPLES, query, _newest(tables, dataset, SAMPLES))
-
-    hidden = f"""select s.sample_id, s.shard from {samples} s semi join ({left}) l
-        on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
     joined, columns = [], [f"{quote(SAMPLES)}.*"]
-    for metric in names:
-        if metric in (SAMPLES, INVENTORY) or not tables.shards(dataset, metric):
+    faults = []
+    for name in (SAMPLES, *stored):
+        shape = _shape(con, tables, dataset, name)
+        if isinstance(shape, str):
+            yield View(dataset, name, fault=shape)
+            faults.append(shape)
             continue
-        found = files(tables, dataset, metric)
-        query = f"select * from {found}"
-        if some_left:
-            found_named = files(tables, dataset, metric, named=True)
-            query = f"""select m.* exclude (filename) from {found_named} m anti join ({hidden}) h
+        query = f"select * from {shape.source()}"
+        if some_left and name == SAMPLES:
+            query = f"select s.* from {shape.source()} s anti join ({left}) l on s.uri = l.uri and s.shard = l.shard"
+        elif some_left:
+            hidden = f"""select s.sample_id, s.shard from {samples} s semi join ({left}) l
+                on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
+            query = f"""select m.* exclude (filename) from {shape.source(named=True)} m anti join ({hidden}) h
                 on m.sample_id = h.sample_id and parse_filename(m.filename, true) = h.shard"""
-        descriptions = _newest(tables, dataset, metric)
-        yield View(dataset, metric, query, descriptions)
-        joined.append(f"left join {quote(dataset)}.{quote(metric)} using (sample_id)")
-        columns += [f"{quote(metric)}.{quote(c)} as {quote(f'{metric}__{c}')}" for c in descriptions if c not in SHARED]
+        yield View(dataset, name, query, shape.descriptions)
+        if name == SAMPLES:
+            samples = shape.source()
+            continue
+        joined.append(f"left join {quote(dataset)}.{quote(name)} using (sample_id)")
+        columns += [
+            f"{quote(name)}.{quote(c)} as {quote(f'{name}__{c}')}" for c in shape.descriptions if c not in SHARED
+        ]
     yield View(
         dataset,
         WIDE,
         f"select {', '.join(columns)} from {quote(dataset)}.{quote(SAMPLES)} {' '.join(joined)}",
-        {},
+        fault=faults[0] if faults else "",
     )
 
 
@@ -109,6 +130,49 @@ def tag_views(tables: Tables) -> Iterator[View]:
         )
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """The columns of all files of a table.
+
+    A view that states them lets DuckDB open one file at a time, its footer and then its rows, and it lives on when files with
+    other columns are written: with ``union_by_name`` all footers are read first, and files that change meanwhile break the query.
+
+    Attributes:
+        pattern: the files.
+        types: column -> DuckDB's type, of all files.
+        descriptions: column -> text, of the newest file.
+    """
+
+    pattern: str
+    types: Mapping[str, str]
+    descriptions: Mapping[str, str]
+
+    def source(self, named: bool = False) -> str:
+        """The table function that reads it; ``named`` adds the column ``filename``."""
+        columns = ", ".join(
+            f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}"
+            for name, kind in self.types.items()
+        )
+        return (
+            f"read_parquet({literal(self.pattern)}, schema = map {{{columns}}}{', filename = true' if named else ''})"
+        )
+
+
+def _shape(con: "Connection", tables: Tables, dataset: str, table: str) -> _Shape | str:
+    """The columns of a table; or what is wrong with its files, if none can be read."""
+    shards = tables.shards(dataset, table)
+    try:
+        described = con.execute(f"describe select * from {files(tables, dataset, table)}").fetchall()
+    except TablesError as error:  # those that can be read tell the columns
+        shards = [s for s in shards if tables.is_readable(TableRef(dataset, table, s))]
+        if not shards:
+            return str(error)
+        uris = ", ".join(literal(tables.uri(TableRef(dataset, table, s))) for s in shards)
+        described = con.execute(f"describe select * from read_parquet([{uris}], union_by_name = true)").fetchall()
+    newest = tables.descriptions(TableRef(dataset, table, shards[-1]))
+    return _Shape(_pattern(tables, dataset, table), {str(row[0]): str(row[1]) for row in described}, newest)
+
+
 def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: bool = False) -> str:
     """The table function that reads a whole table of a dataset; new shards are seen at once.
 
@@ -117,14 +181,16 @@ def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: 
         dataset: whose table.
         table: its name; the inventory is one file.
         named: add the column ``filename``.
-        alike: read only the columns that every file has; then files may be replaced while DuckDB reads.
+        alike: only columns are read that every file has; then no footer is read before its file's turn.
     """
-    ref = TableRef(dataset, table)
     if table == INVENTORY:
-        return f"read_parquet({literal(tables.uri(ref))})"
-    pattern = tables.folder(ref).replace("[", "[[]") + f"/*{SUFFIX}"
+        return f"read_parquet({literal(tables.uri(TableRef(dataset, table)))})"
     options = "" if alike else ", union_by_name = true"
-    return f"read_parquet({literal(pattern)}{options}{', filename = true' if named else ''})"
+    return f"read_parquet({literal(_pattern(tables, dataset, table))}{options}{', filename = true' if named else ''})"
+
+
+def _pattern(tables: Tables, dataset: str, table: str) -> str:
+    return tables.folder(TableRef(dataset, table)).replace("[", "[[]") + f"/*{SUFFIX}"
 
 
 def departed(tables: Tables, dataset: str) -> str:
@@ -140,7 +206,3 @@ def quote(identifier: str) -> str:
 def literal(text: str) -> str:
     """An SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _newest(tables: Tables, dataset: str, table: str) -> dict[str, str]:
-    return tables.descriptions(TableRef(dataset, table, f"{tables.shards(dataset, table)[-1]}"))

@@ -5,7 +5,7 @@ opening DuckDB (``connection.py``).
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
 from resources.warehouse.connection import open_duckdb, reach_s3
+from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
 from resources.warehouse.views import View, dataset_views, model_views, quote, tag_views
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CATALOG = "catalog.duckdb"
-ATTEMPTS = 5
-"""Attempts at a query while other processes replace files that it reads."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Warehouse:
         root = self.tables.root
         return Path(root) / CATALOG if is_local(root) else project_root() / ".arot" / CATALOG
 
-    def connect(self, query: str = "") -> "duckdb.DuckDBPyConnection":
+    def connect(self, query: str = "") -> Connection:
         """A new in-memory connection with every view of the catalogue, for the current state of the store.
 
         Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
@@ -55,21 +54,19 @@ class Warehouse:
         Raises:
             StorageError: no credentials for S3.
         """
-        con = self._open(":memory:")
+        raw = self._open(":memory:")
         try:
             if "s3://" in query and is_local(self.tables.root):
-                reach_s3(con, self.tables.storage)
-            _create(con, self._views(con))
+                reach_s3(raw, self.tables.storage)
+            faults: dict[str, str] = {}
+            _create(raw, self._views(raw), faults)
         except BaseException:
-            con.close()
+            raw.close()
             raise
-        return con
+        return Connection(raw, self.tables, faults)
 
     def ask(self, query: str, parameters: Sequence[object] = (), **given: "pa.Table") -> "pa.Table":
         """The rows of one query over files of the store (``views.files``), without any view.
-
-        DuckDB reads the footers of many files before their rows, and fails when one is replaced in between: the query
-        is then run again.
 
         Args:
             query: one SELECT.
@@ -77,22 +74,13 @@ class Warehouse:
             given: tables that the query may use by name.
 
         Raises:
-            duckdb.Error: every attempt fails, or it is not a query.
+            TablesError: a file that it reads is damaged.
+            duckdb.Error: it fails for another reason, or is no query.
         """
-        import duckdb
-
-        for attempt in range(ATTEMPTS):
-            with self._open(":memory:") as con:
-                for name, table in given.items():
-                    con.register(name, table)
-                try:
-                    return con.execute(query, parameters).to_arrow_table()
-                except duckdb.ProgrammingError:
-                    raise
-                except duckdb.Error:
-                    if attempt + 1 == ATTEMPTS:
-                        raise
-        raise AssertionError("the last attempt returns or raises")
+        with Connection(self._open(":memory:"), self.tables) as con:
+            for name, table in given.items():
+                con.register(name, table)
+            return con.execute(query, parameters).to_arrow_table()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The rows that ``ask`` returns, as Python values."""
@@ -118,7 +106,7 @@ class Warehouse:
             temporary.unlink(missing_ok=True)
             log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
-                created = _create(con, self._views(con))
+                created = _create(con, self._views(con), {})
             log.unlink(missing_ok=True)  # it is not moved with the file, so its content does not count
             stored = _stored_views(temporary)
             if stored != created:
@@ -126,7 +114,7 @@ class Warehouse:
             temporary.replace(path)
         except OSError as error:
             raise explain(str(path), "write", error) from error
-        except (duckdb.IOException, duckdb.FatalException) as error:
+        except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
             raise _not_written(path, str(error).partition("\n")[0]) from error
         finally:
             temporary.unlink(missing_ok=True)
@@ -135,21 +123,26 @@ class Warehouse:
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
         return open_duckdb(self.tables, database, self.memory_limit)
 
-    def _views(self, con: "duckdb.DuckDBPyConnection") -> Iterator[View]:
+    def _views(self, raw: "duckdb.DuckDBPyConnection") -> Iterator[View]:
+        con = Connection(raw, self.tables)
         for dataset in self.tables.datasets():
             yield from dataset_views(con, self.tables, dataset)
         yield from tag_views(self.tables)
         yield from model_views(self.tables)
 
 
-def _create(con: "duckdb.DuckDBPyConnection", views: Iterator[View]) -> int:
-    """Create the macros and views; returns how many views."""
+def _create(con: "duckdb.DuckDBPyConnection", views: Iterable[View], faults: dict[str, str]) -> int:
+    """Create the macros and views; returns how many views. ``faults`` gets the tables that have none, and why."""
     count = 0
     schemas: set[str] = {"main"}
+    found = list(views)  # first: finding them may take several tries, of which each that fails ends a transaction
     con.begin()  # one transaction: the file is synced to disk once, not once per view and comment
     for statement in create_statements():
         con.execute(statement)
-    for view in views:
+    for view in found:
+        if view.fault:
+            faults[f"{view.schema}.{view.name}"] = view.fault
+            continue
         if view.schema not in schemas:
             con.execute(f"create schema if not exists {quote(view.schema)}")
             schemas.add(view.schema)
