@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from resources.tables import TablesError
 from resources.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -63,8 +64,15 @@ class Look:
         return found
 
     def of(self, step: "Step") -> "State":
-        """The state of a step, determined at most once per look."""
-        return self.once(("state", step.keys), lambda: step.state(self))
+        """The state of a step, determined at most once per look; a damaged file is a fault of this step alone."""
+
+        def state() -> State:
+            try:
+                return step.state(self)
+            except TablesError as error:
+                return State(current=False, fault=str(error))
+
+        return self.once(("state", step.keys), state)
 
     def connection(self) -> Connection:
         """A connection with every view of the catalogue, open as long as this object."""
@@ -88,6 +96,7 @@ class State:
         lost: failed rows whose sample had a value of an earlier version.
         counts: other numbers to show, such as objects by state.
         waits: what has to exist first; a run skips such a step.
+        fault: why the state cannot be determined, in a line; a run skips the step, and what is made from it.
     """
 
     current: bool
@@ -100,6 +109,7 @@ class State:
     lost: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     waits: tuple[str, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)

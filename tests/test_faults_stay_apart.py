@@ -310,3 +310,25 @@ def test_new_refuses_a_name_in_words_and_overwrites_nothing(folder: Path) -> Non
     path = write(folder, "pets", "type: [\n")
     said = CliRunner().invoke(main, ["new", "image-dataset", "pets", str(folder / "pictures")])
     assert said.exit_code == 1 and "declared already" in said.output and path.read_text() == "type: [\n"
+
+
+def test_damaged_shard_is_named_with_its_remedy_and_all_else_is_made(folder: Path) -> None:
+    declare(folder, "hurt", metrics=["phash", "cv2"])
+    assert arot(folder, "run", "hurt").returncode == 0
+    shard = folder / ".arot" / "store" / "datasets" / "hurt" / "phash" / "00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:100])
+    remedy = f"`arot rm {shard}` removes it, then `arot run` makes it again"
+    (folder / "pictures" / "one_more.jpg").write_bytes(next((EXAMPLES / "photo" / "city").glob("*.jpg")).read_bytes())
+    done = arot(folder, "run", "hurt")
+    assert done.returncode == 1 and "hurt/cv2: shard 00001" in done.stdout, done.stdout
+    assert sum(f"'{shard}' is not a Parquet file" in line and remedy in line for line in done.stderr.splitlines()) == 1
+    assert arot(folder, "run", "good").returncode == 0
+    for command in (("status",), ("sql", "select phash from hurt.wide, hurt.phash")):
+        done = arot(folder, *command)
+        assert done.returncode == 1 and remedy in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert "damaged" in arot(folder, "status").stdout
+    assert arot(folder, "sql", "select count(*) from hurt.cv2 union select count(*) from good.wide").returncode == 0
+    assert remedy in arot(folder, "doctor").stdout
+    assert arot(folder, "rm", str(shard)).returncode == 0
+    assert arot(folder, "run", "hurt").returncode == 0
+    assert arot(folder, "status").returncode == 0

@@ -133,8 +133,13 @@ def _damaged() -> Iterator[Finding]:
     from arot_assets.subsets.leftovers import damaged_models
     from resources.defaults import default_resources
     from resources.tables import ModelRef
+    from resources.tables.tables import REBUILD
 
     tables = default_resources().tables
+    for place in tables.damaged():
+        yield Finding(
+            "problem", "stored tables", f"{tables.uri(place)} is not a Parquet file", REBUILD.format(tables.uri(place))
+        )
     for name in damaged_models(tables):
         remedy = "`arot run` builds it again if it is a model; `arot rm` removes it"
         yield Finding("problem", "stored models", f"{tables.uri(ModelRef(name))} is not a Parquet file", remedy)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from arot_assets.steps import Graph, Look, State
 
 REASONS_SHOWN = 10
+DAMAGED = "damaged"
 
 
 @click.command(name="status", short_help="what is current and what is missing; failed rows by reason")
@@ -46,9 +47,11 @@ def command(dataset: str | None) -> None:
     with Look(resources) as look:
         for name in names:
             _show_dataset(console, graph, look, name)
-        _show_others(console, graph.of_dataset(dataset) if dataset else graph, look, set(declared.datasets))
+        asked = graph.of_dataset(dataset) if dataset else graph
+        _show_others(console, asked, look, set(declared.datasets))
+        faults = dict.fromkeys(fault for step in asked if not step.by_hand and (fault := look.of(step).fault))
         for step in graph if dataset else ():
-            if step.dataset == dataset:
+            if step.dataset == dataset and not look.of(step).fault:
                 table = step.keys[0][-1]
                 for reason, rows in failures_by_reason(resources, dataset, table)[:REASONS_SHOWN]:
                     console.print(f"  {table}: {rows:,} x {reason}", markup=False, highlight=False)
@@ -65,6 +68,8 @@ def command(dataset: str | None) -> None:
     for ref in leftover_metrics(declared, resources.tables):
         folder = resources.tables.folder(ref)
         click.echo(f"{folder} belongs to a metric that '{ref.dataset}' no longer has; `arot rm -r {folder}` removes it")
+    if faults:
+        raise click.ClickException("\n".join(faults))
     if dataset:
         declared.require_whole(dataset)
         project.require_whole()
@@ -83,6 +88,9 @@ def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str
     shown = Table("table", "shards done", "missing", "rows", "failed", title=title, title_justify="left")
     for step, state in own:
         if step.dataset:
+            if state.fault:
+                shown.add_row(step.keys[0][-1], DAMAGED, "", "", "")
+                continue
             done = f"{len(state.shards) - len(state.missing)} of {len(state.shards)}"
             shown.add_row(step.keys[0][-1], done, str(len(state.missing)), f"{state.rows:,}", f"{state.failed:,}")
     console.print(shown)
@@ -104,6 +112,8 @@ def _show_others(console: "Console", graph: "Graph", look: "Look", datasets: set
 
 
 def _in_words(state: "State") -> str:
+    if state.fault:
+        return DAMAGED
     if state.waits:
         return f"waits for {', '.join(state.waits)}"
     return "current" if state.current else "to be made"

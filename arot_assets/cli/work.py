@@ -92,7 +92,10 @@ class Work:
                         failed |= {*step.keys}
                     elif not step.by_hand:
                         steps.append(step)
-                if wanted := self._wanted(graph, steps, {step.keys[0]: look.of(step) for step in steps}, retry):
+                states = {step.keys[0]: look.of(step) for step in steps}
+                failed |= self._faulty(steps, states)
+                sound = [step for step in steps if not states[step.keys[0]].fault]
+                if wanted := self._wanted(graph, sound, states, retry):
                     failed |= self._run(wanted, retry)
                     look.close()
                     look = Look(self.resources, sources)
@@ -113,6 +116,13 @@ class Work:
             )
         if self.failed_checks:
             raise click.ClickException("\n  ".join(["everything is computed, but", *self.failed_checks]))
+
+    def _faulty(self, steps: Sequence[Step], states: States) -> set[Key]:
+        """The keys of those steps of which nobody can tell what is there; why is told with what failed."""
+        faulty = [step for step in steps if states[step.keys[0]].fault]
+        lines = dict.fromkeys(states[step.keys[0]].fault for step in faulty)
+        self.failures += [line for line in lines if line not in self.failures]
+        return {key for step in faulty for key in step.keys}
 
     def _wanted(
         self, graph: Graph, steps: Sequence[Step], states: States, retry: str | None

@@ -295,6 +295,19 @@ class Tables:
             return str(error) if self.exists(place) else None
         return None
 
+    def damaged(self) -> "builtins.list[TableRef]":
+        """The files of datasets that are no Parquet; reads footers, no rows.
+
+        Raises:
+            StorageError: the store cannot be reached.
+        """
+        places = []
+        for dataset in self.datasets():
+            for table in self.of(dataset):
+                shards = self.shards(dataset, table)
+                places += [TableRef(dataset, table, s) for s in shards] if shards else [TableRef(dataset, table)]
+        return [place for place in places if self.exists(place) and not self.is_readable(place)]
+
     def damage_at(self, uri: str) -> str | None:
         """The same for the URI of a file, None if it is not one of the store."""
         inside = uri.removeprefix(f"{self.root}/")

@@ -125,6 +125,9 @@ def tag_views(tables: Tables) -> Iterator[View]:
     """One view in schema ``tags`` for each tagger: the name, category and threshold of each id in its tables."""
     for file in tables.list(TAGS):
         ref = TagsRef(file.removesuffix(SUFFIX))
+        if not tables.is_readable(ref):
+            yield View(TAGS, ref.tagger, fault=tables.damage(ref) or "")
+            continue
         yield View(
             TAGS, ref.tagger, f"select * from read_parquet({literal(tables.uri(ref))})", tables.descriptions(ref)
         )
