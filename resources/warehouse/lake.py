@@ -82,8 +82,14 @@ class Connection:
             duckdb.Error: it fails for another reason.
         """
 
+        import duckdb
+
         def run(raw: "duckdb.DuckDBPyConnection") -> "duckdb.DuckDBPyRelation":
-            rows = raw.sql(sql, params=list(parameters)) if parameters else raw.sql(sql)
+            try:
+                rows = raw.sql(sql, params=list(parameters)) if parameters else raw.sql(sql)
+            except duckdb.ProgrammingError:
+                raw.execute(sql, list(parameters))  # its error names the line as well
+                raise
             return raw.sql("select 1 where false") if rows is None else rows.execute()
 
         return self.repeated(run, sql)
