@@ -243,7 +243,7 @@ class Tables:
                     with self._explained(place):
                         data = self.read_bytes(place)
                         return pq.read_table(pa.BufferReader(data))
-                with self._parquet(place) as file, self._told(place):
+                with self._parquet(place) as file, self._explained(place):
                     return file.read(columns=list(columns) if columns is not None else None)
             except StorageError as error:
                 if error.kind != "changed" or attempt + 1 == READ_ATTEMPTS:
