@@ -10,6 +10,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from arot_assets import declarations
+from arot_assets.captions.assets import caption_assets
+from arot_assets.captions.checks import caption_checks
+from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.classifiers.assets import classifier_assets
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
@@ -86,6 +89,27 @@ class HubDataset(dg.Component):
         return definitions_of(self.declaration)
 
 
+class Captions(dg.Component):
+    """What a vision-language model answers about each sample of a dataset, as a table of that dataset."""
+
+    def __init__(self, declaration: CaptionsDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What ``attributes`` may hold."""
+        return CaptionsDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Captions":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of this captioner."""
+        return definitions_of(self.declaration)
+
+
 def definitions_of(declaration: BaseModel) -> dg.Definitions:
     """The assets and checks of a declaration.
 
@@ -102,6 +126,9 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
         return dg.Definitions(
             assets=classifier_assets(declaration, partitions), asset_checks=[*classifier_checks(declaration)]
         )
+    if isinstance(declaration, CaptionsDeclaration):
+        models = default_resources().models
+        return dg.Definitions(assets=caption_assets(declaration, models), asset_checks=[*caption_checks(declaration)])
     if isinstance(declaration, HubDatasetDeclaration):
         return dg.Definitions(assets=export_assets(declaration))
     raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

@@ -14,6 +14,10 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator
 
+from arot_assets.captions.declaration import CaptionsDeclaration
+from arot_assets.captions.fields import FieldsError
+from arot_assets.captions.prompt import PromptError, read_prompt
+from arot_assets.captions.table import caption_table
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import samples_schema
@@ -32,6 +36,7 @@ from resources.storage.hub.address import MAIN
 FILE = "defs.yaml"
 MISNAMED = "defs.yml"
 NEEDED_BY_CLASSIFIERS = "phash"
+RESERVED_TABLES = ("samples", "inventory", "wide", "sample")
 
 
 class DeclarationError(ArotError):
@@ -73,6 +78,7 @@ KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.ImageDataset": ImageDataset,
     "arot_assets.components.Classifier": ClassifierDeclaration,
     "arot_assets.components.HubDataset": HubDatasetDeclaration,
+    "arot_assets.components.Captions": CaptionsDeclaration,
 }
 
 
@@ -83,6 +89,7 @@ class Declarations:
         datasets: name -> declaration.
         classifiers: name -> declaration.
         exports: name -> declaration.
+        captions: name -> declaration.
         files: name -> the file that declares it, for error messages.
         faults: all faults found so far.
         left_out: dataset -> the errors of its metrics that are left out.
@@ -92,6 +99,7 @@ class Declarations:
         self.datasets: dict[str, ImageDataset] = {}
         self.classifiers: dict[str, ClassifierDeclaration] = {}
         self.exports: dict[str, HubDatasetDeclaration] = {}
+        self.captions: dict[str, CaptionsDeclaration] = {}
         self.files: dict[str, YamlFile] = {}
         self.faults: list[Fault] = []
         self.left_out: dict[str, list[ArotError]] = {}
@@ -127,7 +135,7 @@ class Declarations:
 
     def all(self) -> list[BaseModel]:
         """Every declaration."""
-        return [*self.datasets.values(), *self.classifiers.values(), *self.exports.values()]
+        return [*self.datasets.values(), *self.classifiers.values(), *self.captions.values(), *self.exports.values()]
 
     def check_metrics(self) -> None:
         """Import the file of every declared metric; a metric with a fault is left out of its datasets.
@@ -189,7 +197,7 @@ class Declarations:
     def leave_out(self, name: str, error: ArotError) -> None:
         """Remove a declaration that has a fault."""
         self.faults.append(Fault(name, error))
-        for kind in (self.datasets, self.classifiers, self.exports):
+        for kind in (self.datasets, self.classifiers, self.captions, self.exports):
             kind.pop(name, None)
 
     def _leave_metric_out(self, metric: str, error: ArotError, datasets: Collection[str] | None = None) -> None:
@@ -238,6 +246,7 @@ def load_declarations(folder: Path | None = None) -> Declarations:
         fault = _classifier_fault(classifier, found, found.files[name])
         if fault is not None:
             found.leave_out(name, fault)
+    _check_captions(found)
     _check_exports(found)
     return found
 
@@ -253,6 +262,8 @@ def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
         found.datasets[name] = declaration
     elif isinstance(declaration, ClassifierDeclaration):
         found.classifiers[name] = declaration
+    elif isinstance(declaration, CaptionsDeclaration):
+        found.captions[name] = declaration
     elif isinstance(declaration, HubDatasetDeclaration):
         found.exports[name] = declaration
 
@@ -281,6 +292,68 @@ def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, fi
     if classifier.name in known_metrics():
         return _error(file, ("attributes", "name"), f"'{classifier.name}' is the name of a metric; choose another name")
     return None
+
+
+def _check_captions(found: Declarations) -> None:
+    """Leave out captioners that lack something, and then those that read what these would have written."""
+    faults = {name: fault for name, c in found.captions.items() if (fault := _caption_fault(c, found)) is not None}
+    for name, fault in faults.items():
+        found.leave_out(name, fault)
+    if faults:
+        _check_captions(found)
+
+
+def _caption_fault(captions: CaptionsDeclaration, found: Declarations) -> ArotError | None:
+    """What keeps a captioner from its dataset, its prompt or its table."""
+    file, dataset = found.files[captions.name], found.datasets.get(captions.dataset)
+    if dataset is None:
+        hint = did_you_mean(captions.dataset, found.datasets)
+        text = f"no dataset '{captions.dataset}' is declared.{hint}"
+        return found.fault(captions.dataset) or _error(file, ("attributes", "dataset"), text)
+    if captions.name in known_metrics() or captions.name in RESERVED_TABLES:
+        return _error(file, ("attributes", "name"), f"'{captions.name}' is another table's name; choose another")
+    try:
+        prompt = read_prompt(captions.prompt_path)
+        caption_table(captions)
+    except PromptError as error:
+        return DeclarationError(str(error))
+    except FieldsError as error:
+        return _error(file, ("attributes", "fields"), str(error))
+    others = {c.name: read_tables(c) for c in found.captions.values() if c.dataset == dataset.name}
+    scores = [c.name for c in found.classifiers.values() if c.dataset == dataset.name]
+    there = {*dataset.metrics, *scores, *others}
+    for table in prompt.tables:
+        if table not in there:
+            hint = did_you_mean(table, there)
+            return DeclarationError(
+                f"{prompt.path}: it reads '{table}', which is no table of '{dataset.name}'.{hint} A prompt reads `sample`, and "
+                f"tables: {', '.join(sorted(there - {captions.name}))}"
+            )
+    if captions.name in _reached(captions.name, others):
+        return DeclarationError(
+            f"{prompt.path}: '{captions.name}' would be made from itself; take one of the tables out"
+        )
+    return None
+
+
+def read_tables(captions: CaptionsDeclaration) -> tuple[str, ...]:
+    """The tables that a captioner's prompt reads; none of a prompt with a fault."""
+    try:
+        return read_prompt(captions.prompt_path).tables
+    except PromptError:
+        return ()
+
+
+def _reached(name: str, reads: Mapping[str, Collection[str]]) -> set[str]:
+    """What is read from a name, directly and by way of others."""
+    found: set[str] = set()
+    queue = list(reads.get(name, ()))
+    while queue:
+        table = queue.pop()
+        if table not in found:
+            found.add(table)
+            queue += reads.get(table, ())
+    return found
 
 
 def _check_exports(found: Declarations) -> None:

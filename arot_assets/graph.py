@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from arot_assets.captions.declaration import CaptionsDeclaration
+from arot_assets.captions.steps import caption_steps
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.steps import classifier_steps
 from arot_assets.datasets.steps import dataset_steps
@@ -37,6 +39,8 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
         yield from metric_steps(declaration)
     elif isinstance(declaration, ClassifierDeclaration):
         yield from classifier_steps(declaration)
+    elif isinstance(declaration, CaptionsDeclaration):
+        yield from caption_steps(declaration)
     elif isinstance(declaration, HubDatasetDeclaration):
         yield from export_steps(declaration)
     else:

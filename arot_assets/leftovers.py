@@ -4,6 +4,7 @@ Belongs here: finding them. Does not belong here: removing them, which is the us
 a store; the tables of SQL models (``subsets/leftovers.py``).
 """
 
+from arot_assets.captions.quality import QUALITY
 from arot_assets.declarations import Declarations
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 
@@ -23,7 +24,12 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
         kept = {INVENTORY, SAMPLES, *declaration.metrics}
         for name in tables.of(dataset):
             faulty = declared.fault(name) or declared.fault(f"metric {name}")
-            if name in kept or name in declared.classifiers or faulty:
+            if (
+                name in kept
+                or name in declared.classifiers
+                or name.removesuffix(QUALITY) in declared.captions
+                or faulty
+            ):
                 continue
             if any(METRIC_VERSION in h.strings for h in tables.footers(dataset, name).values()):
                 found.append(TableRef(dataset, name))

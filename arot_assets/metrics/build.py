@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from arot_assets.columns import Column
 from arot_assets.datasets.ahead import ReadAhead
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, Shards, present_uris
@@ -36,6 +37,7 @@ from resources.parallel import fetching_threads
 from resources.storage import Storage
 from resources.storage.objects import is_local
 from resources.tables import SAMPLES, TableRef, Tables, Unfinished
+from resources.tables.unfinished import FOLDER as UNFINISHED
 from resources.tables.unfinished import KEEP_SECONDS
 from resources.warehouse import Warehouse
 
@@ -69,11 +71,29 @@ class MetricResult:
     lost: int = 0
 
 
+class MetricTable(Protocol):
+    """What a table has that is filled row by row: metrics, and whatever else has a row for each sample."""
+
+    @property
+    def name(self) -> str:
+        """The table: ``<dataset>.<name>``."""
+        ...
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """Of a row, without those of every metric table."""
+        ...
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of ``metric_schema``."""
+        ...
+
+
 @dataclass
 class TableBuilder:
     """A metric table of a shard while it is being filled."""
 
-    metric: Metric
+    metric: MetricTable
     version: str
     unfinished: Unfinished
     new: list[pa.Table] = field(default_factory=list)
@@ -179,7 +199,7 @@ def build_metrics(
     present = present_uris(warehouse, dataset, shard)
     shards = shards or Shards(warehouse, dataset)
     versions = metric_versions(metrics, models, medium)
-    growing = {m.name: _start(tables, dataset, shard, m, versions[m.name], uris, retry, shards) for m in metrics}
+    growing = {m.name: start_table(tables, dataset, shard, m, versions[m.name], uris, retry, shards) for m in metrics}
     todo = [
         Item(row["sample_id"], row["uri"], needed, {name: row[name] for name in own})
         for row in ok
@@ -188,26 +208,39 @@ def build_metrics(
     ]
     if todo:
         copies = Copies(warehouse, dataset, [item.sample_id for item in todo])
-        _fill(reaching(storage, declaration), models, declaration, shard, growing, todo, copies)
+        _fill(reaching(storage, declaration), models, declaration, shard, metrics, growing, todo, copies)
     for one in growing.values():
         write_table(tables, dataset, shard, one, list(uris), {"samples_digest": digest})
         one.unfinished.clear()
     return {name: one.result for name, one in growing.items()}
 
 
-def _start(
+def start_table(
     tables: Tables,
     dataset: str,
     shard: str,
-    metric: Metric,
+    metric: MetricTable,
     version: str,
     uris: Mapping[str, str],
     retry: str | None,
     shards: Shards,
+    folder: str = UNFINISHED,
 ) -> TableBuilder:
-    """The rows that are current already: this shard's own, then rows of the same content in other shards."""
+    """The rows that are current already: this shard's own, then rows of the same content in other shards.
+
+    Args:
+        tables: the lake.
+        dataset: whose table.
+        shard: the shard's name.
+        metric: the table.
+        version: of current rows.
+        uris: the ok samples of the shard, and where they are.
+        retry: None keeps failed rows; otherwise those whose reason contains this text are not current.
+        shards: of the dataset.
+        folder: of the store, where finished rows of incomplete tables are saved.
+    """
     ids = pa.array(list(uris), pa.string())
-    one = TableBuilder(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
+    one = TableBuilder(metric, version, Unfinished(tables, dataset, metric.name, shard, version, folder))
 
     def usable(table: pa.Table) -> pa.Table:
         keep = pc.and_(pc.equal(table["metric_version"], version), pc.is_in(table["sample_id"], value_set=ids))
@@ -267,12 +300,13 @@ def _fill(
     models: "Models",
     declaration: DatasetDeclaration,
     shard: str,
+    metrics: Sequence[Metric],
     growing: Mapping[str, TableBuilder],
     todo: Sequence[Item],
     copies: Copies,
 ) -> None:
     dataset, medium = declaration.name, declaration.medium
-    needed = {name: growing[name].metric for item in todo for name in item.metrics}
+    needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
     loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
     last = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
@@ -366,7 +400,7 @@ def write_table(
     )
 
 
-def outside(metric: Metric, table: pa.Table) -> dict[str, int]:
+def outside(metric: MetricTable, table: pa.Table) -> dict[str, int]:
     """Column -> how many values of ok rows are not numbers within its declared range; only columns with any."""
     ok = table.filter(pc.equal(table["status"], "ok"))
     counts = {}

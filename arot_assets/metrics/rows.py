@@ -133,7 +133,7 @@ def build_rows(
     for metric in metrics:
         wanted = _wanted_versions(versions[metric.name], metric, inputs)
         one = _start(warehouse.tables, dataset, shard, metric, versions[metric.name], inputs, wanted, retry, shards)
-        _fill(dataset, shard, one, inputs, wanted)
+        _fill(dataset, shard, metric, one, inputs, wanted)
         write_table(warehouse.tables, dataset, shard, one, inputs.ids.to_pylist(), inputs.footer)
         results[metric.name] = one.result
     return results
@@ -279,9 +279,10 @@ def _start(
     return one
 
 
-def _fill(dataset: str, shard: str, one: TableBuilder, inputs: Inputs, wanted: Mapping[str, str]) -> None:
+def _fill(
+    dataset: str, shard: str, metric: Metric, one: TableBuilder, inputs: Inputs, wanted: Mapping[str, str]
+) -> None:
     """Compute the rows that are missing; those without inputs fail."""
-    metric = one.metric
     assert metric.rows is not None
     done = pc.is_in(inputs.ids, value_set=pa.array(list(one.done), pa.string()))
     todo = pc.indices_nonzero(pc.and_(pc.invert(done), pc.is_null(inputs.reasons)))

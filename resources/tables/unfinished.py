@@ -53,11 +53,14 @@ class Unfinished:
         table: ``samples`` or a metric.
         shard: the shard's name.
         version: only rows made by this version count.
+        folder: of the store; rows in another one than the default are not removed by ``remove_orphans``.
     """
 
-    def __init__(self, tables: Tables, dataset: str, table: str, shard: str, version: str) -> None:
+    def __init__(
+        self, tables: Tables, dataset: str, table: str, shard: str, version: str, folder: str = FOLDER
+    ) -> None:
         self._tables = tables
-        self._folder = f"{FOLDER}/{dataset}/{table}/{shard}"
+        self._folder = f"{folder}/{dataset}/{table}/{shard}"
         self._version = version
 
     def keep(self, rows: "pa.Table") -> None:

@@ -1,0 +1,195 @@
+"""Filling the table of a captioner: ask about the samples that have no current row, and keep each answer at once.
+
+Belongs here: the work of one shard. Does not belong here: one question (``ask.py``), Dagster.
+
+The rules of rows are those of metric tables: what is current stays, content that another shard has an answer for is copied, and
+the table is replaced when it is complete. An answer is paid for, so it is kept before anything else happens: in a file of its
+own below ``answers/``, by the thread that received it. Whatever ends the process, only questions under way are asked again.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.captions.ask import ask, jpeg
+from arot_assets.captions.budget import Budget, BudgetSpentError
+from arot_assets.captions.context import Context
+from arot_assets.captions.declaration import CaptionsDeclaration
+from arot_assets.captions.prompt import Prompt
+from arot_assets.captions.table import CaptionTable, caption_table, caption_version
+from arot_assets.datasets.places import Place, place_of
+from arot_assets.datasets.presence import Shards, present_uris
+from arot_assets.media.medium import STILL, DecodeError, File, Limits, Medium
+from arot_assets.metrics.build import MetricResult, TableBuilder, start_table, write_table
+from arot_assets.metrics.one_pass import UNREADABLE
+from arot_assets.progress import kept, track
+from resources.parallel import leave
+from resources.storage import Storage, StorageError
+from resources.tables import SAMPLES, TableRef
+from resources.vlm.question import Vlm
+from resources.warehouse import Warehouse
+
+ANSWERS = "answers"
+"""Folder of the store with answers of incomplete tables: they were paid for, so nothing but a complete table removes them."""
+
+ANY_SIZE = Limits(math.inf)
+"""Samples that are ok have passed the limits of their dataset."""
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """One declared captioner, ready to ask.
+
+    Attributes:
+        declaration: what the user declared.
+        prompt: its prompt.
+        vlm: who is asked.
+        budget: of this run.
+        threads: questions under way at the same time.
+    """
+
+    declaration: CaptionsDeclaration
+    prompt: Prompt
+    vlm: Vlm
+    budget: Budget
+    threads: int
+
+    @property
+    def table(self) -> CaptionTable:
+        """Its table."""
+        return caption_table(self.declaration)
+
+    @property
+    def version(self) -> str:
+        """The version of its rows."""
+        return caption_version(self.declaration, self.prompt)
+
+
+def build_captions(
+    storage: Storage,
+    warehouse: Warehouse,
+    captioner: Captioner,
+    shard: str,
+    retry: str | None = None,
+    shards: Shards | None = None,
+) -> MetricResult:
+    """Bring the table of a captioner up to date for one shard.
+
+    Args:
+        storage: reaches the files.
+        warehouse: over the lake.
+        captioner: who is asked, and how; the samples of this shard of its dataset must be there.
+        shard: the shard's name.
+        retry: None keeps failed rows; otherwise failed rows whose reason contains this text are asked about again.
+        shards: of the dataset, where the builds of several shards share what it finds.
+
+    Raises:
+        BudgetSpentError: the budget is spent; what was answered is kept, and the next run goes on.
+        VlmError: the model cannot be used; what was answered is kept.
+        PromptError: the prompt cannot be rendered for the shard's samples; nothing was asked.
+        StorageError: the store cannot be written.
+    """
+    tables, name, dataset = warehouse.tables, captioner.declaration.name, captioner.declaration.dataset
+    ref = TableRef(dataset, SAMPLES, shard)
+    digest = tables.footer(ref)["samples_digest"]
+    samples = tables.read(ref, columns=["sample_id", "uri", "status"])
+    ok = samples.filter(pc.equal(samples["status"], "ok")).to_pylist()
+    uris = {row["sample_id"]: row["uri"] for row in ok}
+    present = present_uris(warehouse, dataset, shard)
+    growing = start_table(
+        tables,
+        dataset,
+        shard,
+        captioner.table,
+        captioner.version,
+        uris,
+        retry,
+        shards or Shards(warehouse, dataset),
+        ANSWERS,
+    )
+    todo = [row for row in ok if row["uri"] in present and row["sample_id"] not in growing.done]
+    if todo:
+        context = Context(tables, dataset, shard, captioner.prompt)
+        texts = [captioner.prompt.render(context.of(row["sample_id"])) for row in todo]  # all, before the first is paid
+        captioner.vlm.check(captioner.declaration.fields)
+        place = place_of(storage, warehouse, dataset, [row["sample_id"] for row in todo])
+        left = _ask_all(place, captioner, shard, growing, todo, texts)
+        if left:
+            raise BudgetSpentError(
+                f"{dataset}/{name}: the budget of this run is spent ({captioner.budget.used}); {len(todo) - left:,} samples "
+                f"of shard {shard} were answered now and {left:,} are left. Run it again to go on, or raise `budget`"
+            )
+    write_table(tables, dataset, shard, growing, list(uris), {"samples_digest": digest})
+    growing.unfinished.clear()
+    return growing.result
+
+
+def _ask_all(
+    place: Place,
+    captioner: Captioner,
+    shard: str,
+    growing: TableBuilder,
+    todo: Sequence[dict[str, Any]],
+    texts: Sequence[str],
+) -> int:
+    """Ask about all of these samples, in threads; gives how many are left because the budget is spent."""
+    files, schema = place.files({row["uri"]: row["sample_id"] for row in todo}), captioner.table.schema()
+
+    def answer(row: dict[str, Any], text: str) -> dict[str, Any]:
+        found = _answer(files(row["uri"]), row["sample_id"], text, place.medium, captioner)
+        found |= {"sample_id": row["sample_id"], "metric_version": growing.version, "computed_at": datetime.now(UTC)}
+        growing.unfinished.keep(pa.Table.from_pylist([found], schema=schema))
+        return found
+
+    label = f"{captioner.declaration.dataset} {shard}: {captioner.declaration.name}"
+    under_way: set[Future[dict[str, Any]]] = set()
+    begun = 0
+    with track(label, len(todo)) as advance, _pool(captioner.threads, under_way, label, growing) as pool:
+        while under_way or begun < len(todo):
+            while begun < len(todo) and len(under_way) < captioner.threads and captioner.budget.begin():
+                under_way.add(pool.submit(answer, todo[begun], texts[begun]))
+                begun += 1
+            if not under_way:
+                break
+            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                under_way.discard(future)
+                growing.add(future.result())
+                advance(1)
+    return len(todo) - begun
+
+
+@contextmanager
+def _pool(
+    threads: int, under_way: set[Future[dict[str, Any]]], label: str, growing: TableBuilder
+) -> Iterator[ThreadPoolExecutor]:
+    """Threads that ask. When the work ends early nothing more begins, and answers that come soon are kept."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="arot-ask")
+    try:
+        yield pool
+    except BaseException:
+        leave(pool, under_way)
+        kept(label, growing.result.computed)
+        raise
+    pool.shutdown()
+
+
+def _answer(file: File, sample_id: str, text: str, medium: Medium, captioner: Captioner) -> dict[str, Any]:
+    """The row of one sample, without its id; one that cannot be opened costs nothing."""
+    try:
+        with medium.open(file, frozenset({STILL}), ANY_SIZE) as view:
+            image = jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image)
+    except StorageError as error:
+        captioner.budget.end(0, 0, 0)
+        return {"status": "failed", "reason": f"{UNREADABLE}{error.reason}"}
+    except DecodeError as error:
+        captioner.budget.end(0, 0, 0)
+        return {"status": "failed", "reason": f"{error.status}: {error.reason}"}
+    return ask(captioner.declaration, captioner.vlm, captioner.budget, sample_id, captioner.version, image, text)

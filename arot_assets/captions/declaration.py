@@ -1,0 +1,141 @@
+"""What a user declares about captions, or answers, by a vision-language model.
+
+Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, prompts (``prompt.py``), and
+checks that need other rooms (``arot_assets.declarations``).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from arot_assets.names import Name, Owner
+from resources.root import project_root
+from resources.storage.http.rules import carries_secret
+
+
+class Server(BaseModel):
+    """An OpenAI-compatible server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[
+        str, Field(pattern=r"^https?://\S+$", description="base address of the API, e.g. http://127.0.0.1:8000/v1")
+    ]
+    model: Annotated[str, Field(min_length=1, description="the model's name on the server")]
+    key_variable: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_]*$", description="environment variable that holds the key; none by default")
+    ] = ""
+    concurrency: Annotated[int, Field(ge=1, le=1024, description="requests under way at the same time at most")] = 16
+    attempts: Annotated[int, Field(ge=1, description="tries of one question before its row fails")] = 6
+    seconds: Annotated[float, Field(gt=0, description="silence of the server that is put up with")] = 300.0
+
+    @field_validator("url")
+    @classmethod
+    def _without_secret(cls, url: str) -> str:
+        if carries_secret(url):
+            raise ValueError("a password or key in the address would end up in logs; use `key_variable`")
+        return url.rstrip("/")
+
+
+class Local(BaseModel):
+    """A model on this machine, by transformers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(min_length=1, description="a folder, or owner/name on the Hub")]
+    revision: Annotated[
+        str, Field(pattern=r"^([0-9a-f]{40})?$", description="the commit on the Hub, 40 hex digits; none for a folder")
+    ] = ""
+
+
+class ImageRule(BaseModel):
+    """How an image is sent. Its tokens grow with its pixels: about 1,300 a megapixel for Qwen2.5-VL, 1,000 for Qwen3-VL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_pixels: Annotated[int, Field(ge=64, description="larger images are scaled down to this many pixels")] = (
+        1_003_520
+    )
+    quality: Annotated[int, Field(ge=1, le=100, description="of the JPEG that is sent")] = 90
+
+
+class SamplingRule(BaseModel):
+    """How an answer is drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    temperature: Annotated[float, Field(ge=0, le=2, description="0 for the most probable token each time")] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1, description="share of probability that is drawn from")] = 1.0
+    max_tokens: Annotated[int, Field(ge=1, description="an answer that reaches it is a failed row")] = 512
+    seed: Annotated[int, Field(ge=0, description="for servers that take one")] = 0
+
+
+class Price(BaseModel):
+    """What the server takes, in any currency, for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Annotated[float, Field(ge=0, description="of prompts and images")] = 0.0
+    output: Annotated[float, Field(ge=0, description="of answers")] = 0.0
+
+
+class BudgetRule(BaseModel):
+    """What one run may use. It stops when the next question might exceed it, and says what is left."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: Annotated[int | None, Field(ge=1, description="questions of a run")] = None
+    tokens: Annotated[int | None, Field(ge=1, description="tokens of a run, in and out")] = None
+    money: Annotated[float | None, Field(gt=0, description="cost of a run, by `price`")] = None
+
+
+class CaptionsDeclaration(BaseModel):
+    """Captions, or answers to a question, that a vision-language model gives for each sample of a dataset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Name, Field(description="the answers are the table <dataset>.<name>")]
+    dataset: Annotated[Name, Field(description="a dataset")]
+    prompt: Annotated[
+        str,
+        Field(min_length=1, description="a Jinja file; relative paths start at the project"),
+    ]
+    system: Annotated[str, Field(description="instructions before everything else")] = ""
+    server: Annotated[Server | None, Field(description="an OpenAI-compatible server")] = None
+    local: Annotated[Local | None, Field(description="or a model on this machine")] = None
+    fields: Annotated[
+        dict[str, Any] | None,
+        Field(description="JSON schema of an object: its properties become columns; default: free text"),
+    ] = None
+    image: ImageRule = ImageRule()
+    sampling: SamplingRule = SamplingRule()
+    budget: BudgetRule = BudgetRule()
+    price: Price = Price()
+    version: Annotated[str, Field(description="change it to ask about everything again")] = "1"
+    start: Annotated[
+        Literal["automatic", "on_request"],
+        Field(description="whether new samples are asked about by themselves, or only when a person starts it"),
+    ] = "automatic"
+    description: Annotated[str, Field(description="what is asked, for the UI")] = ""
+    owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if (self.server is None) == (self.local is None):
+            raise ValueError("give exactly one of `server` and `local`: who answers?")
+        if self.budget.money is not None and not (self.price.input or self.price.output):
+            raise ValueError("budget.money needs `price`, the cost of a million tokens")
+        return self
+
+    @property
+    def prompt_path(self) -> Path:
+        """The file of the prompt."""
+        return project_root() / Path(self.prompt).expanduser()
+
+    @property
+    def model(self) -> str:
+        """Who answers."""
+        chosen = self.server or self.local
+        assert chosen is not None, "the validator has seen to it"
+        return chosen.model

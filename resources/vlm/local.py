@@ -1,0 +1,105 @@
+"""A vision-language model on this machine, by transformers: any ``AutoModelForImageTextToText`` of a folder or the Hub.
+
+Belongs here: loading it, and one answer. Does not belong here: servers (``server.py``), which batch and are faster on a GPU.
+
+The code of a repository is never run (no ``trust_remote_code``), weights are safetensors, and a repository of the Hub is pinned
+to a commit.
+"""
+
+import io
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from resources.vlm.question import Answer, NoAnswerError, Question, VlmError
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class LocalVlm:
+    """See the module. Safe in threads, which take turns.
+
+    Args:
+        model: a folder, or ``owner/name`` on the Hub.
+        revision: the commit, 40 hex digits; empty for a folder.
+        device: ``auto`` for CUDA if there is one, else ``cpu``; or what torch calls it.
+    """
+
+    structured = False
+
+    def __init__(self, model: str, revision: str = "", device: str = "auto") -> None:
+        if not Path(model).is_dir() and not COMMIT.fullmatch(revision):
+            raise VlmError(
+                f"local model '{model}': there is no such folder, and a model of the Hub needs a commit as `revision` "
+                f"(40 hex digits), not '{revision}'"
+            )
+        self.model, self.revision, self.device = model, revision, device
+        self._loaded: tuple[Any, Any] | None = None
+        self._lock = threading.Lock()
+
+    def check(self, schema: Mapping[str, Any] | None) -> None:
+        """See ``Vlm.check``: loads the model."""
+        with self._lock:
+            self._load()
+
+    def ask(self, question: Question) -> Answer:
+        """See ``Vlm.ask``."""
+        import torch
+        from PIL import Image
+
+        with self._lock:
+            processor, model = self._load()
+            content: list[dict[str, Any]] = [{"type": "image"} for _ in question.images]
+            messages = [{"role": "user", "content": [*content, {"type": "text", "text": question.text}]}]
+            if question.system:
+                messages.insert(0, {"role": "system", "content": [{"type": "text", "text": question.system}]})
+            try:
+                prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
+                images = [Image.open(io.BytesIO(one)).convert("RGB") for one in question.images]
+                inputs = processor(text=[prompt], images=images or None, return_tensors="pt").to(model.device)
+                given = inputs["input_ids"].shape[1]
+                torch.manual_seed(question.sampling.seed)
+                with torch.inference_mode():
+                    tokens = model.generate(**inputs, **_generation(question))[0][given:]
+            except (RuntimeError, ValueError, MemoryError) as error:
+                line = " ".join(str(error).split())
+                raise NoAnswerError(f"model_failed: {type(error).__name__}: {line[:160]}", 1) from error
+            text = processor.batch_decode([tokens], skip_special_tokens=True)[0]
+        cut = len(tokens) >= question.sampling.max_tokens
+        return Answer(text, "length" if cut else "stop", "", self.model, int(given), len(tokens), 1)
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            import torch
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            device = self.device
+            if device == "auto":
+                device = "cuda" if torch.cuda.is_available() else "cpu"
+            chosen = {"revision": self.revision} if self.revision else {}
+            dtype = torch.float32 if device == "cpu" else torch.bfloat16
+            try:
+                processor = AutoProcessor.from_pretrained(self.model, trust_remote_code=False, **chosen)
+                model = AutoModelForImageTextToText.from_pretrained(
+                    self.model, trust_remote_code=False, use_safetensors=True, dtype=dtype, **chosen
+                )
+                model.to(device)  # type: ignore[arg-type]
+                self._loaded = processor, model.eval()
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                line = " ".join(str(error).split())
+                raise VlmError(f"local model '{self.model}' cannot be loaded: {line[:300]}") from error
+        return self._loaded
+
+
+def _generation(question: Question) -> dict[str, Any]:
+    sampling = question.sampling
+    if sampling.temperature == 0:
+        return {"max_new_tokens": sampling.max_tokens, "do_sample": False}
+    return {
+        "max_new_tokens": sampling.max_tokens,
+        "do_sample": True,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }

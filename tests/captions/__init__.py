@@ -1,0 +1,1 @@
+"""Captions by vision-language models."""
