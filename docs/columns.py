@@ -21,6 +21,7 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
+from resources.models.entries import known_models
 
 PAGE = Path(__file__).with_name("columns.md")
 INTRODUCTION = """\
@@ -59,10 +60,14 @@ def _parts() -> Iterator[str]:
     yield write_table(("note", "meaning"), ((f"`{k}`", v) for k, v in notes.items())) + "\n"
     yield "## Every metric table\n\nOne row for each `ok` sample. Each metric table has these columns, and its own:\n"
     yield _fields(metric_schema(()))
-    for name in sorted(known_metrics()):
+    for name in sorted(known_metrics() - set(known_models())):
         metric = get_metric(name)
         yield f"## demo.{name}\n\n{metric.description} Version {metric.version}.\n"
         yield _columns(metric.columns)
+    yield (
+        "## Tables of models\n\nEach entry of the model catalogue (`arot models`) is a metric of its own name, too; its columns "
+        "follow from its outputs, and `arot models show NAME` lists them.\n"
+    )
     yield (
         "## Scores of a classifier\n\nThe table has the classifier's name; here `demo.style` of the demo. It has the columns "
         "of a metric table, and:\n"

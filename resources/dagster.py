@@ -9,6 +9,7 @@ asks for ``s3: dagster_aws.s3.S3Resource``, which has the same server and the sa
 of CPU time to import (2.5 s with Dagster), so it is imported only when a run requests it.
 """
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,7 +17,7 @@ from pydantic import Field
 
 from resources.defaults import Resources
 from resources.models import Models
-from resources.models.models import Device, Precision
+from resources.models.network import Engine, Precision
 from resources.storage import Storage
 from resources.storage.http.settings import HttpSettings
 from resources.storage.hub.settings import HubSettings
@@ -81,13 +82,20 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         return Warehouse(self.tables, self.memory_limit)
 
 
+MODEL_SETTINGS = tuple(f.name for f in fields(Models) if f.name != "storage")
+"""The settings of models that the launchpad shows."""
+
+
 class ModelsResource(dg.ConfigurableResource[Models]):
     """Models by name."""
 
-    device: Device = Field(default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU")
+    storage: dg.ResourceDependency[Storage]
+    device: str = Field(
+        default="auto", description="auto takes CUDA, then Apple's MPS, then the CPU; cuda:1 is one GPU of several"
+    )
     precision: Precision = Field(
         default="float32",
-        description="below float32 only on CUDA (autocast); it changes scores, so rows get a different version",
+        description="below float32 only on CUDA (autocast), for entries that allow it; rows get a different version",
     )
     batch_size: int = Field(
         default=0, ge=0, description="images per batch; 0 = 4 on a CPU, 32 on a GPU, halved when memory runs out"
@@ -96,9 +104,21 @@ class ModelsResource(dg.ConfigurableResource[Models]):
         default=0, ge=0, description="threads of one forward pass on a CPU; 0 = half of the cores, the rest decode"
     )
 
+    engine: Engine = Field(
+        default="auto", description="auto takes each family's own; rows of another one get a different version"
+    )
+    memory_gb: float = Field(
+        default=0.0,
+        ge=0,
+        description="GB of weights loaded together; 0 = 80 % of the GPU, half of the machine on a CPU",
+    )
+    cache: str = Field(default="", description="where weights are kept; empty for $AROT_MODELS, else the user's cache")
+    offline: bool = Field(default=False, description="fetch no weights")
+
     def create_resource(self, context: dg.InitResourceContext) -> Models:
         """The models with these settings."""
-        return Models(self.device, self.precision, self.batch_size, self.cpu_threads)
+        settings = {name: getattr(self, name) for name in MODEL_SETTINGS}
+        return Models(**settings, storage=self.storage)
 
 
 def dagster_resources(resources: Resources) -> dict[str, Any]:
@@ -115,10 +135,8 @@ def dagster_resources(resources: Resources) -> dict[str, Any]:
         "tables": tables,
         "warehouse": WarehouseResource(tables=tables, memory_limit=resources.warehouse.memory_limit),
         "models": ModelsResource(
-            device=models.device,
-            precision=models.precision,
-            batch_size=models.batch_size,
-            cpu_threads=models.cpu_threads,
+            storage=storage,
+            **{name: getattr(models, name) for name in MODEL_SETTINGS},
         ),
         "s3": s3_definition(resources.storage.s3),
     }

@@ -35,7 +35,7 @@ class Resources:
         """The models, imported on first use: they import numpy, which a query or a listing does not need."""
         from resources.models import Models
 
-        return self.made_models or Models()
+        return self.made_models or Models(storage=self.storage)
 
 
 def default_resources() -> Resources:

@@ -57,3 +57,12 @@ def resident_bytes() -> int:
     """Bytes of memory that this process holds now; 0 where the system does not report it."""
     status = Path("/proc/self/statm")
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
+
+
+def machine_bytes() -> int:
+    """Bytes of memory that this process may use: what its control group allows, else what the machine has."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        if file.exists() and (said := file.read_text().strip()).isdigit():
+            limits.append(int(said))
+    return min(limits)

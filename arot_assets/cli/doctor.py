@@ -180,8 +180,8 @@ def _endpoints() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     from resources.models import ModelError, Models
-    from resources.models.catalogue import all_entries
-    from resources.models.models import resolve_device
+    from resources.models.entries import all_entries
+    from resources.models.torch_network import resolve_device
 
     try:
         yield Finding("ok", "device", resolve_device(Models().device))

@@ -11,7 +11,7 @@ def command() -> None:
 
     from arot_assets.cli.problems import tell_problem
     from resources.defaults import default_resources
-    from resources.models.catalogue import all_entries
+    from resources.models.entries import all_entries
 
     shown = Table("model", "id and revision", "licence", "parameters", "input", "outputs", "weights here")
     for row in default_resources().models.describe():

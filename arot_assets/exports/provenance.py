@@ -16,7 +16,7 @@ from arot_assets.metrics.registry import get_metric, known_metrics
 from arot_assets.subsets.describe import ModelColumn, ModelResult
 from arot_assets.subsets.project import WIDE, Project
 from arot_assets.subsets.runner import load_result, stale_models, waiting_models
-from resources.models.catalogue import find_entry
+from resources.models.entries import find_entry
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
@@ -148,4 +148,4 @@ def _made_by(tables: Tables, table: str) -> str:
     if model is None:
         return "code, no model"
     entry = find_entry(model)
-    return f"{entry.id}, revision {entry.revision}, {entry.licence}"
+    return f"{entry.public_name}, revision {entry.weights.release}, {entry.licence}"

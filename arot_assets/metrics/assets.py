@@ -26,7 +26,7 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.steps import metric_path
-from resources.models import Models
+from resources.models import ModelError, Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
@@ -166,21 +166,31 @@ def _multi_asset(
         versions = metric_versions(wanted, models, declaration.medium)
         shards = Shards(warehouse, dataset)
 
+        broken: dict[str, str] = {}  # metric -> why its model cannot be used
+
         def build(shard: str) -> None:
-            with place_in_pool(context, GPU_POOL) if any(m.model for m in wanted) else nullcontext():
+            left = [m for m in wanted if m.name not in broken]
+            with place_in_pool(context, GPU_POOL) if any(m.model for m in left) else nullcontext():
                 results = build_metrics(
-                    storage, warehouse, models, declaration, shard, wanted, retry=config.retry, shards=shards
+                    storage, warehouse, models, declaration, shard, left, retry=config.retry, shards=shards
                 )
-            _tell(context, tables, dataset, shard, wanted, versions, results)
+            for metric in left:
+                if error := results[metric.name].error:
+                    broken[metric.name] = error
+                    context.log.error(f"{dataset}/{metric.name}: {error}")
+            _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
 
         for shard in context.partition_keys:
             build(shard)
         for shard in context.partition_keys:  # other runs may have settled who is the original of equal files meanwhile
-            if not all(is_current(tables, dataset, name, shard, version) for name, version in versions.items()):
+            if not all(is_current(tables, dataset, n, shard, v) for n, v in versions.items() if n not in broken):
                 build(shard)
         warehouse.refresh()
         for metric in wanted:
-            yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+            if metric.name not in broken:
+                yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+        if broken:
+            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
 
     return tables_of_metrics
 
@@ -222,6 +232,8 @@ def _shard_metadata(
             [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
         ),
     }
+    if result.model:
+        metadata["model run"] = markdown_table([result.model])
     if result.lost:
         metadata["failed, with a value from an earlier version"] = dg.MetadataValue.int(result.lost)
     rows = tables.read(TableRef(dataset, metric.name, shard), columns=shown_columns(metric))

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,8 +29,9 @@ from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching, reader
 from arot_assets.datasets.shards import LOST
 from arot_assets.media.medium import Content, Medium
-from arot_assets.metrics.metric import Metric
-from arot_assets.metrics.one_pass import UNREADABLE, Item, MeasurementFailure, one_pass
+from arot_assets.metrics.metric import Metric, Row
+from arot_assets.metrics.one_pass import UNREADABLE, Item, MeasurementFailure, ModelFailure, one_pass
+from arot_assets.metrics.sharing import load, passes
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
 from resources.parallel import fetching_threads
@@ -43,6 +44,7 @@ from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from resources.models import Models
+    from resources.models.runner import Runner
 
 ROWS_AT_ONCE = 512
 """Rows kept as Python objects, which are several times as large, before they are converted to Arrow."""
@@ -60,6 +62,8 @@ class MetricResult:
         failures: reason -> rows.
         outside: column -> values outside its declared range.
         lost: failed rows whose sample had a value from an earlier version.
+        error: why its model cannot be used; the table is then left as it was. Empty when the table is written.
+        model: what its model did, for users: device, images/s and so on; empty without one.
     """
 
     rows: int = 0
@@ -69,6 +73,8 @@ class MetricResult:
     failures: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     lost: int = 0
+    error: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
 
 
 class MetricTable(Protocol):
@@ -210,6 +216,9 @@ def build_metrics(
         copies = Copies(warehouse, dataset, [item.sample_id for item in todo])
         _fill(reaching(storage, declaration), models, declaration, shard, metrics, growing, todo, copies)
     for one in growing.values():
+        if one.result.error:  # what was computed before is not lost
+            one.keep()
+            continue
         write_table(tables, dataset, shard, one, list(uris), {"samples_digest": digest})
         one.unfinished.clear()
     return {name: one.result for name, one in growing.items()}
@@ -305,9 +314,31 @@ def _fill(
     todo: Sequence[Item],
     copies: Copies,
 ) -> None:
+    """One pass, or one for each group of models that fit into memory together. A model that fails ends its own tables only."""
+    needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
+    for names in passes(models, needed.values()):
+        loaded, failed = load(models, [needed[name] for name in names])
+        for name, error in failed.items():
+            growing[name].result.error = error
+        left = names - failed.keys()
+        items = [replace(item, metrics=item.metrics & left) for item in todo if item.metrics & left]
+        if items:
+            _pass(storage, loaded, declaration, shard, metrics, growing, items, copies)
+
+
+def _pass(
+    storage: Storage,
+    loaded: "Mapping[str, Runner]",
+    declaration: DatasetDeclaration,
+    shard: str,
+    metrics: Sequence[Metric],
+    growing: Mapping[str, TableBuilder],
+    todo: Sequence[Item],
+    copies: Copies,
+) -> None:
     dataset, medium = declaration.name, declaration.medium
     needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
-    loaded = {m.model: models.get(m.model) for m in needed.values() if m.model}
+    before = {name: model.usage for name, model in loaded.items()}
     last = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
     with (
@@ -318,19 +349,10 @@ def _fill(
     ):
         for cell in cells:
             one = growing[cell.metric]
-            failed = isinstance(cell.result, MeasurementFailure)
-            row: dict[str, Any] = (
-                {"reason": cell.result.reason} if isinstance(cell.result, MeasurementFailure) else dict(cell.result)
-            )
-            one.add(
-                row
-                | {
-                    "sample_id": cell.sample_id,
-                    "status": "failed" if failed else "ok",
-                    "metric_version": one.version,
-                    "computed_at": datetime.now(UTC),
-                }
-            )
+            if isinstance(cell.result, ModelFailure):
+                one.result.error = cell.result.reason
+            else:
+                one.add(_cells(one, cell.sample_id, cell.result))
             cells_left[cell.sample_id] -= 1
             if cells_left[cell.sample_id] == 0:
                 advance(1)
@@ -338,6 +360,20 @@ def _fill(
                 for part in growing.values():
                     part.keep()
                 last = time.monotonic()
+    for name, metric in needed.items():
+        if metric.model:
+            growing[name].result.model = loaded[metric.model].report(before[metric.model])
+
+
+def _cells(one: TableBuilder, sample_id: str, result: "Row | MeasurementFailure") -> dict[str, Any]:
+    failed = isinstance(result, MeasurementFailure)
+    said: dict[str, Any] = {"reason": result.reason} if isinstance(result, MeasurementFailure) else dict(result)
+    return said | {
+        "sample_id": sample_id,
+        "status": "failed" if failed else "ok",
+        "metric_version": one.version,
+        "computed_at": datetime.now(UTC),
+    }
 
 
 @contextmanager

@@ -60,12 +60,19 @@ class MeasurementFailure:
 
 
 @dataclass(frozen=True)
+class ModelFailure:
+    """A model that cannot be used at all, and why: no image is at fault, so this is no row."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One result of the pass: a metric's row for a sample."""
 
     sample_id: str
     metric: str
-    result: Row | MeasurementFailure
+    result: Row | MeasurementFailure | ModelFailure
 
 
 @dataclass
@@ -103,6 +110,7 @@ def one_pass(
     """
     return_freed_memory()
     waiting: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
+    broken: dict[str, ModelFailure] = {}
 
     def measured(prepared: _Prepared) -> Iterator[Measurement]:
         for name, result in prepared.results.items():
@@ -111,7 +119,20 @@ def one_pass(
             waiting[name].append((prepared.item, tensor))
             if len(waiting[name]) >= models[name].batch_size:
                 batch, waiting[name] = waiting[name], []
+                yield from inferred(name, batch)
+
+    def inferred(name: str, batch: list[tuple[Item, np.ndarray]]) -> Iterator[Measurement]:
+        """Rows of a batch; once the model has failed as such, nothing more is asked of it."""
+        try:
+            if name not in broken:
                 yield from _infer(models[name], metrics, batch)
+                return
+        except ModelError as error:
+            broken[name] = ModelFailure(str(error))
+        for item, _ in batch:
+            for metric in sorted(item.metrics):
+                if metrics[metric].model == name:
+                    yield Measurement(item.sample_id, metric, broken[name])
 
     def opened(item: Item) -> tuple[File, View]:
         file = File(item.uri, partial(read, item.uri), item.facts)
@@ -135,7 +156,7 @@ def one_pass(
             yield from measured(prepared)
     for name, rest in waiting.items():
         if rest:
-            yield from _infer(models[name], metrics, rest)
+            yield from inferred(name, rest)
 
 
 def _prepare(
@@ -202,7 +223,7 @@ def _infer(
     wanted = {name: [k for k, (item, _) in enumerate(batch) if name in item.metrics] for name in _of(model, metrics)}
     try:
         outputs = model.predict([tensor for _, tensor in batch])
-    except ModelError:  # the model itself cannot be used: that ends the run, because no image is at fault
+    except ModelError:  # the model itself cannot be used: that ends its tables, because no image is at fault
         raise
     except Exception as error:
         if len(batch) > 1:

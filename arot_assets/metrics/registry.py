@@ -1,7 +1,8 @@
-"""Which metrics exist: the files of ``metrics/catalogue/``, and those of the project's own ``metrics/``.
+"""Which metrics exist: the files of ``metrics/catalogue/``, those of the project's own ``metrics/``, and the entries of models.
 
 Belongs here: finding them, and reporting what is wrong with a file. A file is named after its metric, so the names are known
-without importing anything. A project's metric takes precedence over one of the catalogue with the same name.
+without importing anything. A project's metric takes precedence over one of the catalogue with the same name, and Python over an
+entry of the model catalogue.
 """
 
 import importlib
@@ -15,9 +16,12 @@ from types import ModuleType
 
 from arot_assets.metrics import catalogue
 from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.of_entry import metric_of
 from arot_assets.names import NAME
 from arot_assets.project import metrics_folder
 from resources.errors import ArotError
+from resources.models.entries import find_entry, known_models
+from resources.models.entry import ModelError
 
 
 class MetricFileError(ArotError):
@@ -25,20 +29,29 @@ class MetricFileError(ArotError):
 
 
 def known_metrics() -> frozenset[str]:
-    """The names of all metrics; imports none of them."""
+    """The names of all metrics; imports none of them, and reads no entry."""
+    return _python() | frozenset(name for name in known_models() if NAME.fullmatch(name))
+
+
+def _python() -> frozenset[str]:
     return frozenset(m.name for m in pkgutil.iter_modules(catalogue.__path__)) | frozenset(_own())
 
 
 def get_metric(name: str) -> Metric:
-    """The metric that the file of this name declares.
+    """The metric that the file of this name declares, or the entry of this name makes.
 
     Raises:
         KeyError: no such file.
-        MetricFileError: it cannot be imported, or declares no metric of its own name.
+        MetricFileError: it cannot be imported or read, or declares no metric of its own name.
     """
+    if name in _python():
+        return _load(name, _own().get(name))
     if name not in known_metrics():
         raise KeyError(f"no metric {name!r}; known: {', '.join(sorted(known_metrics()))}")
-    return _load(name, _own().get(name))
+    try:
+        return metric_of(find_entry(name))
+    except (ModelError, ValueError) as error:
+        raise MetricFileError(f"metric '{name}' cannot be made of its model: {error}") from error
 
 
 def misnamed_files() -> list[Path]:

@@ -1,161 +1,73 @@
 """The ``models`` resource: get a model by name, give it images, get arrays.
 
-Belongs here: choosing the device, loading once and lazily, feeding batches.
-Does not belong here: what the models are (``catalogue.py``) and how a family loads (``timm_family.py``).
+Belongs here: choosing the device, loading once and lazily, what fits into memory together. Does not belong here: what the models
+are (``entries.py``), how a family loads (``families``), batches (``runner.py``), fetching (``weights.py``).
 Every Dagster step builds its resources, so nothing is loaded, and torch is not imported, before ``Models.get``.
 """
 
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.memory import release_loaded
-from resources.models import timm_family
-from resources.models.batching import BatchRunner
-from resources.models.catalogue import all_entries, find_entry
+from resources.memory import machine_bytes
+from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.weights import verified_weights, weights_file
-
-if TYPE_CHECKING:
-    import torch
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["float32", "bfloat16", "float16"]
+from resources.models.network import Engine, Place, Precision
+from resources.models.runner import Runner, Usage
+from resources.models.weights import ModelCache
+from resources.models.which_family import engine_of, family_of
+from resources.storage import Storage
 
 log = logging.getLogger(__name__)
 
 # larger batches do not fit a core's cache: 4 is the fastest for small backbones (measured from 1 to 32)
 CPU_BATCH = 4
 GPU_BATCH = 32
-
-
-class Family(Protocol):
-    """The functions that the module of a family provides. ``timm_family`` is one; a new one is a file and a line in
-    ``FAMILIES``."""
-
-    def load(self, entry: ModelEntry, weights: Path) -> "torch.nn.Module":
-        """The module with its weights, float32, evaluation mode."""
-        ...
-
-    def prepare(self, entry: ModelEntry, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``uint8 [H, W, 3]`` RGB -> one image's input; called in decoding threads."""
-        ...
-
-    def predict(self, model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
-        """One pass over a batch: every output of the entry by name."""
-        ...
-
-
-FAMILIES: Mapping[str, Family] = {"timm": timm_family}
+SHARE_OF_DEVICE = 0.8
+"""Of a GPU's memory that weights may fill together; activations take the rest."""
+SHARE_OF_MACHINE = 0.5
+"""Of the machine's memory that weights on the CPU may fill together; decoded images and libraries take the rest."""
+FLOAT32_BYTES = 4
+_PRECISIONS: Sequence[Precision] = ("float32", "bfloat16", "float16")
 
 
 class ImageModel(Protocol):
-    """A model as metrics use it; both methods may be called from several threads."""
+    """A model as metrics use it; every method may be called from several threads. See ``Runner``."""
 
-    entry: ModelEntry
-    fingerprint: str
+    @property
+    def entry(self) -> ModelEntry:
+        """What it is."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What its rows depend on."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What it did so far."""
+        ...
 
     @property
     def batch_size(self) -> int:
         """The number of images per batch, which callers collect before they call ``predict``."""
         ...
 
-    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``uint8 [H, W, 3]`` RGB -> ``float32 [3, S, S]``; meant to run in decoding threads."""
+    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[Any]:
+        """``uint8 [H, W, 3]`` RGB -> one input; meant to run in decoding threads."""
         ...
 
-    def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        """N preprocessed images -> ``{output name: float32 [N, ...]}`` in the same order; N may be 0."""
+    def predict(self, batch: Sequence[NDArray[Any]]) -> dict[str, Any]:
+        """N inputs -> ``{name: float32 [N, ...]}`` in the same order."""
         ...
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run models: see the fields of ``Models``."""
-
-    device: Device
-    precision: Precision
-    batch_size: int
-    cpu_threads: int
-
-
-class TorchModel:
-    """An ``ImageModel`` in PyTorch, loaded on construction.
-
-    A batch is always padded to the same size (with zeros, whose results are discarded), because convolution kernels are chosen
-    by the batch size. So an image's numbers do not depend on its neighbours, nor on whether it came in a full batch or was the
-    last of a shard.
-    """
-
-    def __init__(self, entry: ModelEntry, settings: Settings) -> None:
-        import torch
-
-        self.entry = entry
-        self.fingerprint = fingerprint(entry, settings.precision)
-        self.device = resolve_device(settings.device)
-        if self.device != "cuda" and settings.precision != "float32":
-            raise ModelError(
-                f"resources.models.precision={settings.precision!r} needs CUDA, this is {self.device}: use 'float32'"
-            )
-        if self.device == "cpu":
-            release_loaded()  # before the family loads anything else
-            torch.set_num_threads(settings.cpu_threads or max(1, (os.cpu_count() or 1) // 2))
-        else:
-            # TF32 keeps only 10 bits of the mantissa: an image would score differently with and without a GPU
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
-        self._family = FAMILIES[entry.family]
-        module = self._family.load(entry, verified_weights(entry))
-        self._module = module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._precision = getattr(torch, settings.precision)
-        self._batches = BatchRunner(settings.batch_size or (CPU_BATCH if self.device == "cpu" else GPU_BATCH))
-        if self.device == "cpu":
-            release_loaded()
-        log.info("loaded model %s on %s", entry.name, self.device)
-
-    @property
-    def batch_size(self) -> int:
-        """See ``ImageModel.batch_size``; it decreases when the device runs out of memory."""
-        return self._batches.size
-
-    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See ``ImageModel.prepare``."""
-        return self._family.prepare(self.entry, rgb)
-
-    def predict(self, batch: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        """See ``ImageModel.predict``.
-
-        Raises:
-            ValueError: an item does not have the shape that the entry's preprocessing produces.
-            MemoryError: a single image does not fit into the device's memory.
-        """
-        side = self.entry.preprocessing.size
-        for position, item in enumerate(batch):
-            if item.shape != (3, side, side):
-                raise ValueError(f"{self.entry.name}: item {position} is {list(item.shape)}, not [3, {side}, {side}]")
-        if not batch:
-            return {output.name: np.empty((0, *output.shape), np.float32) for output in self.entry.outputs}
-        parts = self._batches.run(batch, self._forward)
-        return {output.name: np.concatenate([part[output.name] for part in parts]) for output in self.entry.outputs}
-
-    def _forward(self, chunk: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        import torch
-
-        stacked = np.zeros((max(self._batches.size, len(chunk)), *chunk[0].shape), np.float32)
-        for position, item in enumerate(chunk):
-            stacked[position] = item
-        reduced = self._precision != torch.float32
-        with torch.inference_mode(), torch.autocast("cuda", dtype=self._precision, enabled=reduced):
-            tensor = torch.from_numpy(stacked).to(self.device).contiguous(memory_format=torch.channels_last)
-            outputs = self._family.predict(self._module, tensor)
-            return {name: value[: len(chunk)].float().cpu().numpy() for name, value in outputs.items()}
 
 
 @dataclass(frozen=True)
@@ -163,81 +75,191 @@ class Models:
     """Models by name, loaded on first use, once per process.
 
     Attributes:
-        device: ``auto`` picks CUDA, then Apple's MPS, then the CPU.
-        precision: below float32 only on CUDA (autocast); it changes scores, so rows get a different version.
+        device: ``auto`` picks CUDA, then Apple's MPS, then the CPU; ``cuda:1`` one of several.
+        precision: below float32 only on CUDA (autocast), and only for entries that allow it; it changes scores, so rows get a
+            different version.
         batch_size: images per batch; 0 for 4 on a CPU, 32 on a GPU; halved when memory runs out.
         cpu_threads: threads of one forward pass on a CPU; 0 for half of the cores, the rest decode.
+        engine: ``auto`` takes each family's own; another one changes scores in the last digits, so rows get a different version.
+        memory_gb: GB (10^9 bytes) that weights may take together; beyond it the model that was used longest ago is dropped. 0:
+            80 % of the GPU's memory, half of the machine's on a CPU.
+        cache: see ``ModelCache.folder``.
+        offline: fetch no weights.
+        storage: what weights are fetched with; it has the Hub's address.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     precision: Precision = "float32"
     batch_size: int = 0
     cpu_threads: int = 0
+    engine: Engine = "auto"
+    memory_gb: float = 0.0
+    cache: str = ""
+    offline: bool = False
+    storage: Storage = field(default_factory=Storage)
 
-    def get(self, name: str) -> ImageModel:
+    @property
+    def files(self) -> ModelCache:
+        """The weights on this machine."""
+        return ModelCache(self.cache, self.offline, self.storage)
+
+    def get(self, name: str) -> Runner:
         """The model called ``name``, loaded; the same object for the same settings in the whole process.
 
         Raises:
-            ModelError: not in the catalogue, missing or different weights, no such device.
+            ModelError: not in the catalogue, not pinned, no weights or different ones, no such device, too large for it.
         """
-        settings = Settings(self.device, self.precision, self.batch_size, self.cpu_threads)
-        return _shared_model(find_entry(name), settings)
+        return _loaded.get(self, find_entry(name))
 
     def fingerprint(self, name: str) -> str:
-        """What a metric's version must include for its rows to follow the model; loads nothing."""
-        return fingerprint(find_entry(name), self.precision)
+        """What a metric's version must include for its rows to follow the model; loads nothing.
+
+        The entry's fingerprint, marked where an engine other than the family's own or reduced precision changes the numbers.
+
+        Raises:
+            ModelError: not in the catalogue, or not pinned.
+        """
+        entry = find_entry(name)
+        family, place = family_of(entry), self._place(entry, "")
+        marks = [family.VERSION] if family.VERSION != "1" else []
+        marks += [place.engine] if place.engine != family.ENGINES[0] else []
+        marks += [place.precision] if place.precision != "float32" else []
+        return "-".join([entry.fingerprint(), *marks])
+
+    def groups(self, names: Sequence[str]) -> list[list[str]]:
+        """The models, in groups that fit into memory together: each group is worth a pass of its own.
+
+        A name that has no entry is put with the others: getting it says what is wrong.
+        """
+        if not names:
+            return []
+        budget = self._budget()
+        found: list[list[str]] = [[]]
+        left = budget
+        for name in sorted(names):
+            size = _expected(find_entry(name)) if name in _readable() else 0
+            if found[-1] and size > left:
+                found.append([])
+                left = budget
+            found[-1].append(name)
+            left -= size
+        return found
 
     def describe(self) -> list[dict[str, Any]]:
-        """One row per model that can be read, for users: what it is, its licence, and whether it is installed."""
-        rows = []
-        for entry in all_entries()[0]:
-            file = weights_file(entry.weights)
-            rows.append(
-                {
-                    "name": entry.name,
-                    "family": entry.family,
-                    "id": entry.id,
-                    "revision": entry.revision,
-                    "licence": entry.licence,
-                    "parameters": entry.parameters,
-                    "input": f"{entry.preprocessing.size} x {entry.preprocessing.size}, {entry.preprocessing.resize}",
-                    "outputs": {output.name: f"{list(output.shape)} {output.meaning}" for output in entry.outputs},
-                    "bytes": file.stat().st_size if file else None,
-                    "available": file is not None,
-                }
+        """One row per model that can be read, for users: what it is, its licence, and whether its weights are here."""
+        return [self._described(entry) for entry in all_entries()[0]]
+
+    def _described(self, entry: ModelEntry) -> dict[str, Any]:
+        folder, how = self.files.find(entry), entry.preprocessing
+        return {
+            "name": entry.name,
+            "family": entry.family,
+            "id": entry.public_name,
+            "revision": entry.weights.release,
+            "licence": entry.licence,
+            "commercial": entry.commercial,
+            "gated": entry.gated,
+            "parameters": entry.parameters,
+            "input": f"{' x '.join(map(str, how.height_width))}, {how.resize}" if how else "as its repository says",
+            "outputs": {output.name: f"{output.kind}: {output.meaning}" for output in entry.outputs},
+            "bytes": sum((folder / path).stat().st_size for path in entry.weights.files) if folder else None,
+            "available": folder is not None,
+        }
+
+    def _place(self, entry: ModelEntry, device: str) -> Place:
+        allowed = _PRECISIONS[: _PRECISIONS.index(entry.precision) + 1]
+        precision = self.precision if self.precision in allowed else allowed[-1]
+        return Place(
+            device,
+            "float32" if self.precision == "float32" else precision,
+            engine_of(entry, self.engine),
+            self.cpu_threads or max(1, (os.cpu_count() or 1) // 2),
+        )
+
+    def _budget(self) -> int:
+        """Bytes that weights may take together."""
+        if self.memory_gb:
+            return int(self.memory_gb * 1e9)
+        from resources.models.torch_network import resolve_device
+
+        device = resolve_device(self.device)
+        if device.startswith("cuda"):
+            import torch
+
+            return int(SHARE_OF_DEVICE * torch.cuda.get_device_properties(device).total_memory)
+        return int(SHARE_OF_MACHINE * machine_bytes())
+
+    def load(self, entry: ModelEntry) -> Runner:
+        """A model of one's own, outside the cache of ``get``: for checks.
+
+        Raises:
+            ModelError: see ``get``.
+        """
+        from resources.models.torch_network import resolve_device
+
+        device = resolve_device(self.device)
+        place = self._place(entry, device)
+        if not device.startswith("cuda") and place.precision != "float32" and place.engine != "openvino":
+            raise ModelError(
+                f"resources.models.precision={self.precision!r} needs CUDA, this is {device}: use 'float32'"
             )
-        return rows
+        mark = self.fingerprint(entry.name) if entry.name in _readable() else entry.fingerprint()
+        network = family_of(entry).load(entry, self.files.verified(entry), place)
+        log.info("loaded model %s on %s (%s, %s)", entry.name, device, place.engine, network.precision)
+        return Runner(entry, network, place, mark, self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH))
 
 
-_shared: dict[tuple[str, Settings], TorchModel] = {}
-_shared_lock = threading.Lock()
+class _Loaded:
+    """The models of this process, the one that was used longest ago first.
 
-
-def _shared_model(entry: ModelEntry, settings: Settings) -> TorchModel:
-    """One object per model and process: Dagster builds the resource again in every step, which must not load weights again."""
-    with _shared_lock:
-        key = (entry.name, settings)
-        if key not in _shared:
-            _shared[key] = TorchModel(entry, settings)
-        return _shared[key]
-
-
-def fingerprint(entry: ModelEntry, precision: Precision) -> str:
-    """The entry's fingerprint, marked where reduced precision changes the numbers."""
-    return entry.fingerprint() if precision == "float32" else f"{entry.fingerprint()}-{precision}"
-
-
-def resolve_device(device: Device) -> str:
-    """The device to use: ``auto`` picks the best one available.
-
-    Raises:
-        ModelError: the named device is not available.
+    One object per model and process: Dagster builds the resource again in every step, which must not load weights again.
     """
-    import torch
 
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, there in available.items() if there)
-    if not available[device]:
-        raise ModelError(f"resources.models.device={device!r} is not available here; use 'auto' or 'cpu'")
-    return device
+    def __init__(self) -> None:
+        self._runners: OrderedDict[tuple[Any, ...], Runner] = OrderedDict()
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+
+    def get(self, models: Models, entry: ModelEntry) -> Runner:
+        with self._lock:
+            key = (entry.name, models.fingerprint(entry.name), repr(entry), models.device, models.batch_size)
+            if key not in self._runners:
+                self._tell_terms(entry)
+                self._make_room(models, entry)
+                self._runners[key] = models.load(entry)
+            self._runners.move_to_end(key)
+            return self._runners[key]
+
+    def _make_room(self, models: Models, entry: ModelEntry) -> None:
+        """Drop models that were used longest ago until another one fits; a pass that still holds one keeps it alive."""
+        budget, wanted = models._budget(), _expected(entry)
+        if wanted > budget:
+            raise ModelError(
+                f"model '{entry.name}' takes {wanted / 1e9:.1f} GB, and {budget / 1e9:.1f} GB are allowed on "
+                f"{models.device}; raise resources.models.memory_gb, or use a larger device"
+            )
+        while self._runners and sum(r.network.bytes for r in self._runners.values()) + wanted > budget:
+            (name, *_), _ = self._runners.popitem(last=False)
+            log.info("dropped model %s to make room for %s", name, entry.name)
+
+    def _tell_terms(self, entry: ModelEntry) -> None:
+        """Say once what a user has to know before the scores are used."""
+        if entry.name in self._told:
+            return
+        self._told.add(entry.name)
+        if not entry.commercial:
+            log.warning("model %s: its licence, %s, forbids commercial use", entry.name, entry.licence)
+        if entry.gated:
+            log.warning("model %s: %s is gated; its terms must be accepted there", entry.name, entry.public_name)
+
+
+_loaded = _Loaded()
+
+
+def _expected(entry: ModelEntry) -> int:
+    """Bytes that the weights will take."""
+    return entry.parameters * FLOAT32_BYTES
+
+
+def _readable() -> set[str]:
+    return {entry.name for entry in all_entries()[0]}

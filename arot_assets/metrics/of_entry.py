@@ -1,0 +1,121 @@
+"""The table that an entry of the model catalogue makes: name, columns, descriptions and ranges follow from its outputs alone.
+
+Belongs here: what an output looks like as columns. Does not belong here: the values (``resources.models.outputs``), and tables
+that need Python: a file in ``metrics/catalogue`` that names the model takes precedence over its entry.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from arot_assets.media.medium import STILL
+from arot_assets.metrics.metric import Column, Metric, rows
+from resources.models.entry import ModelEntry, ModelError
+from resources.models.outputs import (
+    Boxes,
+    Embedding,
+    MapSummary,
+    Ordinal,
+    Probabilities,
+    Score,
+    Tags,
+    Text,
+    columns,
+    numbers,
+    values_of,
+)
+
+VERSION = "1"
+"""Of the way from a model's arrays to rows: raised when that changes values."""
+BOX = pa.struct(
+    [
+        ("label", pa.string()),
+        ("score", pa.float32()),
+        ("left", pa.float32()),
+        ("top", pa.float32()),
+        ("width", pa.float32()),
+        ("height", pa.float32()),
+        ("area", pa.float32()),
+    ]
+)
+
+
+def metric_of(entry: ModelEntry) -> Metric:
+    """The metric of an entry; its name is the entry's.
+
+    Raises:
+        ModelError: the weights are not pinned, or two of its outputs make columns of one name.
+    """
+    entry.require_pinned()
+    outputs = entry.outputs
+    made = [column for output in outputs for column in _columns(output)]
+    twice = sorted({c.name for c in made if sum(c.name == other.name for other in made) > 1})
+    if twice or not made:
+        raise ModelError(f"model '{entry.name}': its outputs make columns of one name: {twice}; give them other names")
+
+    def from_outputs(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
+        parts = [values_of(output, arrays) for output in outputs]
+        return [{name: value for part in of_one for name, value in part.items()} for of_one in zip(*parts, strict=True)]
+
+    return Metric(
+        name=entry.name,
+        version=VERSION,
+        description=entry.description or f"{entry.public_name}: {'; '.join(output.meaning for output in outputs)}.",
+        columns=tuple(made),
+        model=entry.name,
+        from_outputs=from_outputs,
+        takes=STILL if entry.takes == "image" else rows(entry.takes),
+        params={"outputs": [numbers(output) for output in outputs]},
+    )
+
+
+def _columns(output: Any) -> list[Column]:
+    names = columns(output)
+    if isinstance(output, Embedding):
+        scaled = "L2-normalised" if output.normalised else "not normalised"
+        kind = pa.list_(pa.float16(), output.size)
+        return [Column(names[0], kind, f"{output.meaning}; {output.size} numbers, float16, {scaled}")]
+    if isinstance(output, Score):
+        return [Column(names[0], pa.float32(), output.meaning, output.low, output.high)]
+    if isinstance(output, Probabilities):
+        return [
+            Column(names[0], pa.string(), f"{output.meaning}: the most probable of {', '.join(output.labels)}"),
+            Column(names[1], pa.float32(), f"probability of {names[0]}, 0-1", 0, 1),
+            *_levels(names[2:], output.labels),
+        ]
+    if isinstance(output, Ordinal):
+        low, high = min(output.values), max(output.values)
+        scale = ", ".join(f"{label} {value:g}" for label, value in zip(output.labels, output.values, strict=True))
+        text = f"{output.meaning}: mean of the levels ({scale}), weighted by probability"
+        return [Column(names[0], pa.float32(), text, low, high), *_levels(names[1:], output.labels)]
+    if isinstance(output, Tags):
+        floor = f"of at least {output.floor:g}"
+        return [
+            Column(
+                names[0],
+                pa.list_(pa.int32()),
+                f"{output.meaning}: ids of the tags {floor} probability, the most probable first; their names are in main.tags",
+            ),
+            Column(names[1], pa.list_(pa.float32()), f"probabilities of {names[0]}, 0-1, in its order"),
+        ]
+    if isinstance(output, Boxes):
+        text = f"{output.meaning}: boxes with label, score 0-1, and left, top, width, height and area as shares, 0-1"
+        return [Column(names[0], pa.list_(BOX), text)]
+    if isinstance(output, Text):
+        return [Column(names[0], pa.string(), output.meaning)]
+    assert isinstance(output, MapSummary)
+    said = ["mean", "standard deviation", "5th percentile", "95th percentile"]
+    share = [f"share of the image above {output.threshold:g}, 0-1"] if output.threshold is not None else []
+    ranges = [(output.low, output.high), (0, None), (output.low, output.high), (output.low, output.high), (0, 1)]
+    return [
+        Column(name, pa.float32(), f"{output.meaning}: {text}", low, high)
+        for name, text, (low, high) in zip(names, said + share, ranges, strict=False)
+    ]
+
+
+def _levels(names: list[str], labels: tuple[str, ...]) -> list[Column]:
+    return [
+        Column(name, pa.float32(), f"probability of {label}, 0-1", 0, 1)
+        for name, label in zip(names, labels, strict=True)
+    ]

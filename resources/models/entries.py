@@ -1,0 +1,115 @@
+"""Which models there are: a YAML file an entry, those of ``catalogue/`` and those of the project's own folder ``models/``.
+
+Belongs here: finding the files, and reading one into an entry; both kinds have one format and one reader. Does not belong here:
+what an entry is (``entry.py``). A file is named after its entry, so the names are known without reading.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from resources.models.entry import ModelEntry, ModelError
+from resources.root import REPOSITORY, NoProjectError, project_root
+
+TYPE = "arot_assets.components.Model"
+"""The type that a file of an entry names, as declarations do."""
+FOLDER = "models"
+CATALOGUE = Path(__file__).with_name("catalogue")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def own_files() -> dict[str, Path]:
+    """Name -> file of the project's own models; none in this repository, whose models are the catalogue."""
+    try:
+        root = project_root()
+    except NoProjectError:
+        return {}
+    return {} if root == REPOSITORY else _files(root / FOLDER)
+
+
+def model_files() -> dict[str, Path]:
+    """Name -> file of every model; a project's own takes precedence over one of the catalogue. Reads no file."""
+    return {**_files(CATALOGUE), **own_files()}
+
+
+def known_models() -> list[str]:
+    """The names of all models, sorted; reads no file."""
+    return sorted(model_files())
+
+
+def all_entries() -> tuple[list[ModelEntry], list[ModelError]]:
+    """Every entry that can be read, by name; and what is wrong with the files of the others."""
+    entries: list[ModelEntry] = []
+    errors: list[ModelError] = []
+    for name in known_models():
+        try:
+            entries.append(find_entry(name))
+        except ModelError as error:
+            errors.append(error)
+    return entries, errors
+
+
+def find_entry(name: str) -> ModelEntry:
+    """The entry called ``name``.
+
+    Raises:
+        ModelError: unknown name, the message lists the known ones; or its file cannot be read.
+    """
+    file = model_files().get(name)
+    if file is None:
+        raise ModelError(f"model {name!r} is not in the catalogue; known models: {', '.join(known_models())}")
+    return read_entry(file)
+
+
+def read_entry(file: Path) -> ModelEntry:
+    """The entry that a file declares.
+
+    Raises:
+        ModelError: it is no YAML of an entry; the message names the file, the field and the cause.
+    """
+    return _read(file, file.stat().st_mtime_ns)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+@lru_cache
+def _read(file: Path, _changed: int) -> ModelEntry:
+    try:
+        said = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(said, dict) or said.get("type") != TYPE or not isinstance(said.get("attributes"), dict):
+        raise ModelError(f"{file}: a model begins with `type: {TYPE}`, and its fields are below `attributes:`")
+    fields: dict[str, Any] = {"name": file.stem, **said["attributes"]}
+    if fields["name"] != file.stem:
+        raise ModelError(f"{file}: declares '{fields['name']}'; a file is named after its model: {fields['name']}.yaml")
+    return entry_of(fields, str(file))
+
+
+def entry_of(fields: Mapping[str, Any], where: str) -> ModelEntry:
+    """An entry from its fields.
+
+    Args:
+        fields: as below ``attributes:``, with ``name``.
+        where: the file, for errors.
+
+    Raises:
+        ModelError: a field is missing, unknown or not what it should be.
+    """
+    try:
+        return _adapter().validate_python(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{where}: attributes.{place}: {first['msg']}") from error
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[ModelEntry]:
+    return TypeAdapter(ModelEntry)

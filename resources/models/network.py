@@ -1,0 +1,95 @@
+"""What a family makes of an entry: a network that is loaded, and how it runs.
+
+Belongs here: the interface between families and the runner (``Network``), and where a model runs (``Place``). Does not belong
+here: batches and memory (``runner.py``), finding a family (``which_family.py``), and any family (``families/``: a file each).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.models.entry import ModelEntry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
+Outputs: TypeAlias = Mapping[str, Any]
+"""Name -> array ``[N, …]``, or a list of N values for what is no array (boxes, text)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model runs, and how.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: of the computation.
+        engine: never ``auto``: one of the family's.
+        threads: of one forward pass on a CPU.
+    """
+
+    device: str
+    precision: Precision
+    engine: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model that is loaded.
+
+    Attributes:
+        prepare: ``uint8 [H, W, 3]`` RGB, upright, opaque -> one image's input; called in decoding threads. A head's input is
+            the stored vector, and is not prepared.
+        predict: ``[N, …]`` inputs -> its arrays by name; called by one thread at a time.
+        input_shape: of one image; None where it depends on the image, which is then a batch of its own.
+        bytes: memory that its weights take on the device.
+        batch: the only size of a batch that it takes; None: any.
+        encode_text: texts -> ``float32 [N, D]``, in the space of ``embedding``; None without a text tower.
+        precision: what it really computes in, as its engine reports it.
+    """
+
+    prepare: Callable[[NDArray[np.uint8]], NDArray[Any]]
+    predict: Callable[[NDArray[Any]], Outputs]
+    input_shape: tuple[int, ...] | None
+    bytes: int
+    batch: int | None = None
+    encode_text: "Callable[[Sequence[str]], NDArray[np.float32]] | None" = None
+    precision: str = "float32"
+
+
+class Family(Protocol):
+    """What the module of a family provides. Everything heavy is imported inside its functions."""
+
+    VERSION: str
+    """Of its code: raised when that changes numbers, and part of the version of every row from then on. It starts at ``1``."""
+    ENGINES: Sequence[str]
+    """The engines that can run it; the first is what ``auto`` takes."""
+    FILES: Sequence[str]
+    """Patterns of the files of a repository that it needs, for ``arot models pin``."""
+
+    def load(self, entry: ModelEntry, folder: Path, place: Place) -> Network:
+        """The network with its weights, in evaluation mode.
+
+        Args:
+            entry: what to load.
+            folder: has every file of ``entry.weights.files``, verified.
+            place: where it is to run.
+
+        Raises:
+            ModelError: the files do not fit the entry.
+        """
+        ...
+
+    def reference(self, entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
+        """The model card's own pipeline, float32 on the CPU: one upright RGB image -> arrays with a batch axis of 1.
+
+        Shares no code with ``load``: it is what that is compared with.
+        """
+        ...

@@ -1,0 +1,326 @@
+"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, text, a map.
+
+Belongs here: the kinds of outputs, as data, and the arithmetic from a model's arrays to the values of rows. Does not belong here:
+the columns of a table (``arot_assets.metrics.of_entry``) and the arrays themselves (``families``). numpy only.
+
+Every value depends on its own image alone. ``of`` names the array of the family that an output is made of.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STRICT = ConfigDict(extra="forbid")
+Activation = Literal["none", "sigmoid", "softmax"]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A vector for heads, search and clustering.
+
+    Attributes:
+        size: its dimensions.
+        normalised: divided by its L2 norm.
+        meaning: of its numbers, with their range.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["embedding"]
+    size: int
+    meaning: str
+    name: str = "vector"
+    of: str = "embedding"
+    normalised: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number.
+
+    Attributes:
+        low, high: the range of the published scale; a value outside is kept and counted. None where it is open.
+        index: which number of the array it is.
+        activation: of the whole array, before the number is taken.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["score"]
+    meaning: str
+    name: str = "score"
+    of: str = "logits"
+    index: int = 0
+    activation: Activation = "none"
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """A probability for each of a few classes: a column a class, and the most probable one.
+
+    Attributes:
+        labels: of the classes, in the model's order; each becomes the name of a column.
+        activation: what makes probabilities of the array; ``none`` where it holds probabilities already.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["probabilities"]
+    labels: tuple[str, ...]
+    meaning: str
+    name: str = "label"
+    of: str = "logits"
+    activation: Activation = "softmax"
+
+
+@dataclass(frozen=True)
+class TagList:
+    """The tags of a tagger, in a CSV or JSON file among the weights.
+
+    Attributes:
+        file: CSV with a header; or JSON: a list, or a mapping of index and tag. The n-th tag is the n-th number of the output.
+        column: of the tag's name.
+        category: column of its category; empty without one.
+        categories: what the categories' numbers mean.
+        threshold: column of a threshold for each tag; empty without one.
+        thresholds: the published threshold of each category, shown beside the tags: rows are never cut by them.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    file: str
+    column: str = "name"
+    category: str = ""
+    categories: Mapping[str, str] | None = None
+    threshold: str = ""
+    thresholds: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Probabilities of many tags, those above a low floor; thresholds are for queries.
+
+    Attributes:
+        count: the number of tags, and of numbers of the output.
+        tags: their names, or the file with them.
+        floor: probabilities below are not kept. Far below every threshold.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["tags"]
+    count: int
+    tags: TagList | tuple[str, ...]
+    meaning: str
+    name: str = "tags"
+    of: str = "logits"
+    activation: Activation = "sigmoid"
+    floor: float = 0.05
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """A scale of ordered classes: its expectation, and the probability of each level.
+
+    Attributes:
+        labels: of the levels, in the model's order.
+        values: of the levels: the score is their mean, weighted by probability.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["ordinal"]
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    meaning: str
+    name: str = "score"
+    of: str = "logits"
+    activation: Activation = "softmax"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Found objects: a list of boxes, in shares of width and height.
+
+    The family returns for each image a list of ``(label index, score, left, top, width, height)``.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["boxes"]
+    labels: tuple[str, ...]
+    meaning: str
+    name: str = "boxes"
+    of: str = "boxes"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text found or written; the family returns a string for each image."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["text"]
+    meaning: str
+    name: str = "text"
+    of: str = "text"
+
+
+@dataclass(frozen=True)
+class MapSummary:
+    """Numbers about a map over the image (depth, saliency, complexity): its mean, deviation and outer percentiles.
+
+    Attributes:
+        threshold: also keep the share of the map above it; None: not.
+        low, high: the range of the map's values.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["map"]
+    meaning: str
+    name: str = "map"
+    of: str = "map"
+    activation: Literal["none", "sigmoid"] = "none"
+    threshold: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+Output = Annotated[
+    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Text | MapSummary, Field(discriminator="kind")
+]
+"""Any of the kinds, told by ``kind``."""
+
+
+def numbers(output: Any) -> dict[str, Any]:
+    """What the values of an output depend on: all of it but the prose."""
+    return {k: v for k, v in asdict(output).items() if k not in ("meaning", "low", "high")}
+
+
+def width(output: Any) -> int | None:
+    """How many numbers the output needs for each image; None where any number will do."""
+    if isinstance(output, Embedding):
+        return output.size
+    if isinstance(output, Tags):
+        return output.count
+    return len(output.labels) if isinstance(output, Probabilities | Ordinal) else None
+
+
+def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]:
+    """What an output says of each image of a batch, by column.
+
+    Args:
+        output: one of the kinds.
+        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for ``boxes`` and ``text``.
+    """
+    array = outputs[output.of]
+    if isinstance(output, Text):
+        return [{output.name: text} for text in array]
+    if isinstance(output, Boxes):
+        return [{output.name: [_box(output, box) for box in boxes]} for boxes in array]
+    if isinstance(output, MapSummary):
+        return [_summary(output, one) for one in array]
+    return [dict(zip(columns(output), row, strict=True)) for row in _ROWS[type(output)](output, array)]
+
+
+def columns(output: Any) -> list[str]:
+    """The names of the columns that an output makes, in order."""
+    if isinstance(output, Probabilities):
+        return [output.name, f"{output.name}_probability", *(_column(label) for label in output.labels)]
+    if isinstance(output, Ordinal):
+        return [output.name, *(_column(label) for label in output.labels)]
+    if isinstance(output, Tags):
+        return [output.name, "probabilities"]
+    if isinstance(output, MapSummary):
+        share = [f"{output.name}_share"] if output.threshold is not None else []
+        return [f"{output.name}_{part}" for part in ("mean", "std", "p05", "p95")] + share
+    return [output.name]
+
+
+def activated(array: "NDArray[np.float32]", activation: Activation) -> "NDArray[np.float32]":
+    """``[N, C]`` logits -> probabilities, in float32 and without overflow."""
+    import numpy as np
+
+    array = np.asarray(array, np.float32)
+    if activation == "sigmoid":
+        small = np.exp(-np.abs(array))
+        return np.where(array >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+    if activation == "softmax":
+        raised = np.exp(array - array.max(axis=-1, keepdims=True))
+        return (raised / raised.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return array
+
+
+def _embedding(output: Embedding, array: "NDArray[np.float32]") -> list[tuple[Any, ...]]:
+    import numpy as np
+
+    if output.normalised:  # a vector of zeros stays one
+        array = array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    return [(vector,) for vector in array.astype(np.float16)]
+
+
+def _score(output: Score, array: "NDArray[np.float32]") -> list[tuple[Any, ...]]:
+    values = activated(array, output.activation).reshape(len(array), -1)[:, output.index]
+    return [(float(value) * output.scale + output.offset,) for value in values]
+
+
+def _probabilities(output: Probabilities, array: "NDArray[np.float32]") -> list[tuple[Any, ...]]:
+    found = activated(array, output.activation)
+    best = found.argmax(axis=1)
+    return [
+        (output.labels[top], float(row[top]), *(float(p) for p in row)) for top, row in zip(best, found, strict=True)
+    ]
+
+
+def _ordinal(output: Ordinal, array: "NDArray[np.float32]") -> list[tuple[Any, ...]]:
+    import numpy as np
+
+    found = activated(array, output.activation)
+    scores = found @ np.asarray(output.values, np.float32)
+    return [(float(score), *(float(p) for p in row)) for score, row in zip(scores, found, strict=True)]
+
+
+def _tags(output: Tags, array: "NDArray[np.float32]") -> list[tuple[Any, ...]]:
+    """Ids and probabilities above the floor, the most probable first; equal ones by id, so that order is no accident."""
+    import numpy as np
+
+    rows: list[tuple[Any, ...]] = []
+    for row in activated(array, output.activation):
+        kept = np.flatnonzero(row >= output.floor)
+        kept = kept[np.argsort(-row[kept], kind="stable")]
+        rows.append((kept.astype(np.int32), row[kept].astype(np.float32)))
+    return rows
+
+
+_ROWS: Mapping[type, Any] = {
+    Embedding: _embedding,
+    Score: _score,
+    Probabilities: _probabilities,
+    Ordinal: _ordinal,
+    Tags: _tags,
+}
+
+
+def _box(output: Boxes, box: Sequence[float]) -> dict[str, Any]:
+    label, score, left, top, wide, high = box
+    place = {"left": float(left), "top": float(top), "width": float(wide), "height": float(high)}
+    return {"label": output.labels[int(label)], "score": float(score), **place, "area": float(wide) * float(high)}
+
+
+def _summary(output: MapSummary, one: "NDArray[np.float32]") -> dict[str, Any]:
+    import numpy as np
+
+    values = activated(np.asarray(one).reshape(-1), output.activation)
+    p05, p95 = np.percentile(values, (5, 95))
+    said = [float(values.mean()), float(values.std()), float(p05), float(p95)]
+    if output.threshold is not None:
+        said.append(float((values > output.threshold).mean()))
+    return dict(zip(columns(output), said, strict=True))
+
+
+def _column(label: str) -> str:
+    """A label as the name of a column: ``AI generated`` -> ``p_ai_generated``."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in label.lower())
+    return f"p_{plain}"

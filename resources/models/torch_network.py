@@ -1,0 +1,143 @@
+"""Running a PyTorch module: device, precision, threads.
+
+Belongs here: what every family with a torch module shares. Does not belong here: which module it is (``families``), batches and
+memory (``runner.py``).
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.memory import release_loaded
+from resources.models.entry import ModelEntry, ModelError
+from resources.models.network import Network, Outputs, Place
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+
+def torch_network(
+    module: "torch.nn.Module",
+    forward: "Callable[[Any, torch.Tensor], dict[str, torch.Tensor]]",
+    place: Place,
+    prepare: Callable[[NDArray[np.uint8]], NDArray[Any]],
+    input_shape: tuple[int, ...] | None,
+) -> Network:
+    """A network that runs a module on a device.
+
+    Args:
+        module: float32, with its weights, on the CPU.
+        forward: module and ``[N, …]`` on the device -> arrays by name.
+        place: where it is to run.
+        prepare: see ``Network``.
+        input_shape: see ``Network``.
+    """
+    import torch
+
+    _configure(place)
+    module = module.eval().requires_grad_(False)
+    module = module.to(device=place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+    if place.device == "cpu":
+        release_loaded()
+    dtype, device_type = getattr(torch, place.precision), place.device.partition(":")[0]
+
+    def predict(batch: NDArray[Any]) -> Outputs:
+        reduced = dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(device_type, dtype=dtype, enabled=reduced):
+            tensor = _on_device(batch, place.device)
+            return {name: value.float().cpu().numpy() for name, value in forward(module, tensor).items()}
+
+    return Network(prepare, predict, input_shape, size, precision=place.precision)
+
+
+def _on_device(batch: NDArray[Any], device: str) -> "torch.Tensor":
+    import torch
+
+    tensor = torch.from_numpy(batch)
+    # pinned memory is copied by the device itself
+    on_gpu = device.startswith("cuda")
+    tensor = tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor.to(device)
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def _configure(place: Place) -> None:
+    import torch
+
+    if place.device == "cpu":
+        release_loaded()  # before the family loads anything else
+        torch.set_num_threads(place.threads)
+    else:
+        # TF32 keeps only 10 bits of the mantissa: an image would score differently with and without a GPU
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def read_tensors(entry: ModelEntry, file: Path) -> "dict[str, torch.Tensor]":
+    """The tensors of a ``.safetensors`` or ``.pth`` file.
+
+    Raises:
+        ModelError: it is a pickle that holds anything but tensors, or no such file at all.
+    """
+    import torch
+
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(file))
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors and pickle each have errors of their own
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"model '{entry.name}': {file.name} cannot be read as tensors alone: {said}; a pickle may run code, so only "
+            "safetensors and plain tensors are loaded: convert it, or ask its author for safetensors"
+        ) from error
+    state = found.get("state_dict", found) if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise ModelError(f"model '{entry.name}': {file.name} holds no mapping of names to tensors")
+    return state
+
+
+def load_strictly(entry: ModelEntry, module: "torch.nn.Module", tensors: "dict[str, torch.Tensor]", what: str) -> None:
+    """Load tensors of exactly a module's names and shapes.
+
+    Raises:
+        ModelError: they are not those of the module.
+    """
+    try:
+        module.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise ModelError(f"model '{entry.name}': the weights do not fit {what}: {error}") from error
+
+
+def resolve_device(device: str) -> str:
+    """The device to use: ``auto`` picks CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ModelError: the named device is not available.
+    """
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, there in found.items() if there)
+    kind, _, index = device.partition(":")
+    there = found.get(kind, False) and (not index or (kind == "cuda" and index.isdigit() and int(index) < _gpus()))
+    if not there:
+        gpus = ", ".join(f"'cuda:{n}'" for n in range(_gpus()))
+        has = ", ".join([f"'{name}'" for name, ok in found.items() if ok] + ([gpus] if gpus else []))
+        raise ModelError(f"resources.models.device={device!r} is not available here; use 'auto', or one of {has}")
+    return device
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
