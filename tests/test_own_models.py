@@ -79,7 +79,7 @@ def test_an_entry_of_a_project_wins_over_the_catalogue_and_is_read_anew_when_it_
             "family: timm",
             r"own.yaml: a model begins with `type: arot_assets.components.Model`, and its fields are below",
         ),
-        (ENTRY.replace("size: 96", "size: big"), r"own.yaml: attributes.preprocessing.size: .*integer"),
+        (ENTRY.replace("size: 96", "size: big"), r"own.yaml: attributes.preprocessing.size.int: .*integer"),
         (ENTRY.replace("  licence: Apache-2.0\n", ""), r"own.yaml: attributes.licence: Field required"),
         (ENTRY.replace("package:", "packet:"), r"own.yaml: attributes.weights: say where they are: `repo`"),
         (ENTRY.replace("kind: embedding", "kind: vector"), r"own.yaml: attributes.outputs.0: .*'embedding', 'score'"),

@@ -121,7 +121,7 @@ def one_pass(
                 batch, waiting[name] = waiting[name], []
                 yield from inferred(name, batch)
 
-    def inferred(name: str, batch: list[tuple[Item, np.ndarray]]) -> Iterator[Measurement]:
+    def inferred(name: str, batch: "list[tuple[Item, np.ndarray]]") -> Iterator[Measurement]:
         """Rows of a batch; once the model has failed as such, nothing more is asked of it."""
         try:
             if name not in broken:

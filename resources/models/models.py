@@ -96,7 +96,7 @@ class Models:
     memory_gb: float = 0.0
     cache: str = ""
     offline: bool = False
-    storage: Storage = field(default_factory=Storage)
+    storage: Storage = field(default_factory=Storage, compare=False)
 
     @property
     def files(self) -> ModelCache:
