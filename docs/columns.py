@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from arot_assets.captions.quality import COLUMNS as QUALITY
+from arot_assets.captions.table import ANSWER
 from arot_assets.classifiers.scores import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
@@ -73,6 +75,16 @@ def _parts() -> Iterator[str]:
         "of a metric table, and:\n"
     )
     yield _columns(score_columns(["anime", "illustration", "photo"]))
+    yield (
+        "## Captions\n\nThe table has the captioner's name. It has the columns of every metric table, one for each property of "
+        "`fields`, and:\n"
+    )
+    yield _columns(ANSWER)
+    yield (
+        "## Quality of captions\n\nThe table `NAME_quality`, beside captioner `NAME`. It has the columns of each metric table "
+        "and:\n"
+    )
+    yield _columns(QUALITY)
     yield (
         "## demo.wide\n\n`samples` with the columns of every metric beside it, named `metric__column`: `cv2__brightness`, "
         "`style__label`. Samples that a metric has no row for have nulls there.\n"

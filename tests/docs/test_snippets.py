@@ -14,6 +14,7 @@ from tests.end_to_end.conftest import Checkout
 from tests.resources.test_members import write_parquet
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
+from tests.servers.vlm import MODEL, VlmServerDouble
 from tests.waiting import run
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
@@ -32,6 +33,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.project = Checkout(folder / "project")
+        self.instead: dict[str, str] = {}
         self.root = self.project.root
         self._snapshot = folder / "snapshot"
         shutil.rmtree(self.root / "examples")
@@ -57,6 +59,7 @@ class Reader:
 
     def start_again(self) -> None:
         """The project as it was after `make demo`, at the same place: uris must not change."""
+        self.instead = {}
         shutil.rmtree(self.root)
         shutil.copytree(self._snapshot, self.root, symlinks=True)
         self._start_shell()
@@ -88,7 +91,10 @@ class Reader:
         if snippet.path is not None:
             file = self.root / snippet.path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(snippet.text, encoding="utf-8")
+            text = snippet.text
+            for shown, real in self.instead.items():
+                text = text.replace(shown, real)
+            file.write_text(text, encoding="utf-8")
         elif snippet.kind == "console":
             for command in commands(snippet):
                 instead = INSTEAD.get(command.text)
@@ -159,7 +165,15 @@ def _with_s3(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> No
     reader.environment |= {"AWS_CONFIG_FILE": str(folder / "aws"), "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-SERVERS = {"with-hub": _with_hub, "with-s3": _with_s3}
+def _with_vlm(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
+    """The server of the page is the tests' own."""
+    server = VlmServerDouble()
+    request.addfinalizer(lambda: server.__exit__(None, None, None))
+    server.__enter__()
+    reader.instead = {"http://127.0.0.1:8000/v1": server.url, "Qwen/Qwen3-VL-8B-Instruct": MODEL}
+
+
+SERVERS = {"with-hub": _with_hub, "with-s3": _with_s3, "with-vlm": _with_vlm}
 """Flag of a snippet -> what its page needs."""
 CATS = "data/train-00000-of-00001.parquet"
 
