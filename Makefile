@@ -31,7 +31,7 @@ ui: $(STAMP)
 	@$(BIN)/arot ui
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"

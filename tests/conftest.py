@@ -1,5 +1,6 @@
 """What many tests share: resources over a temporary store, and folders of real images."""
 
+import random
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,9 +36,19 @@ SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift"}
 """Fixtures that start a server or let commands run in processes of their own: `make check` leaves their tests out."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--shuffle``: every test must pass in any order."""
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files, and the tests of each, in a random order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take long come first, so that at the end no worker waits for another; slow tests are marked."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    if (seed := config.getoption("--shuffle")) is not None:
+        files = sorted({item.path for item in items})
+        place = {file: n for n, file in enumerate(random.Random(seed).sample(files, len(files)))}
+        random.Random(seed).shuffle(items)
+        items.sort(key=lambda item: place[item.path])  # a file's servers and built stores are its own
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())) or item.nodeid.startswith("tests/end_to_end/"):
             item.add_marker(pytest.mark.slow)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from arot_assets.media.image.comfyui import read_graph
+from tests.media.answers import ANSWERS
 
 Node = tuple[str, dict[str, Any]]
 
@@ -30,15 +31,6 @@ ENDS: dict[str, Node] = {
     "empty": ("EmptyLatentImage", {"width": 512}),
     "fox": ("CLIPTextEncode", {"text": "a fox", "clip": ["model", 1]}),
     "blur": ("CLIPTextEncode", {"text": "blurry", "clip": ["model", 1]}),
-}
-ANSWERS = {
-    "prompt": "a fox",
-    "negative_prompt": "blurry",
-    "seed": 7,
-    "steps": 20,
-    "sampler": "euler",
-    "cfg_scale": 5.5,
-    "model": "m",
 }
 
 

@@ -15,6 +15,7 @@ from arot_assets.media.image.formats.exif import read_exif
 from arot_assets.media.image.generation import generation
 from arot_assets.media.image.probe import probe
 from tests.datasets.fault_files import fault
+from tests.media.answers import ANSWERS
 
 FILES = Path(__file__).parents[1] / "data" / "generation"
 EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
@@ -259,15 +260,6 @@ def test_no_text_of_a_generator_is_dropped() -> None:
     assert read({"parameters": '{"cut": '})["raw"] == {"parameters": '{"cut": '}
 
 
-ANSWERS = {
-    "prompt": "a fox",
-    "negative_prompt": "blurry",
-    "seed": 7,
-    "steps": 20,
-    "sampler": "euler",
-    "cfg_scale": 5.5,
-    "model": "m",
-}
 SWARM = {
     "prompt": "a fox",
     "negativeprompt": "blurry",
