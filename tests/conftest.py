@@ -28,12 +28,18 @@ DATA = REPOSITORY / "tests" / "data"
 EXAMPLES = REPOSITORY / "examples" / "images"
 
 
-hypothesis.settings.register_profile("arot", deadline=None)  # a loaded machine is no failure
+SLOW_DRAWS = hypothesis.HealthCheck.too_slow
+hypothesis.settings.register_profile(
+    "arot", deadline=None, suppress_health_check=[SLOW_DRAWS]
+)  # a loaded machine is no failure
 hypothesis.settings.load_profile("arot")
 
 LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
-SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift"}
-"""Fixtures that start a server or let commands run in processes of their own: `make check` leaves their tests out."""
+SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift", "s3", "hf"}
+"""Fixtures that start a server or let commands run in processes of their own, and schemes that stand for them in parameters:
+`make check` leaves their tests out."""
+COMMANDS = ("tests/end_to_end/", "tests/test_faults_stay_apart.py", "tests/docs/test_from_unibox.py")
+"""Files of which nearly every test does."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,8 +56,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.Random(seed).shuffle(items)
         items.sort(key=lambda item: place[item.path])  # a file's servers and built stores are its own
     for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())) or item.nodeid.startswith("tests/end_to_end/"):
+        if SERVERS & _named(item) or item.nodeid.startswith(COMMANDS):
             item.add_marker(pytest.mark.slow)
+
+
+def _named(item: pytest.Item) -> set[str]:
+    """The fixtures of a test, and the texts that it is parametrized with: some ask for a server by one of these."""
+    callspec = getattr(item, "callspec", None)
+    texts = {value.lower() for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
+    return texts | set(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture
