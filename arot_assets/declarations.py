@@ -152,7 +152,10 @@ class Declarations:
 
     def _check_inputs(self, dataset: str) -> None:
         """Leave out the metrics of stored columns that miss one of them, and then those that are made from these."""
-        made = {c.name: (c.embedding, NEEDED_BY_CLASSIFIERS) for c in self.classifiers.values() if c.dataset == dataset}
+        made: dict[str, tuple[str, ...]] = {
+            **{c.name: (c.embedding, NEEDED_BY_CLASSIFIERS) for c in self.classifiers.values() if c.dataset == dataset},
+            **{c.name: read_tables(c) for c in self.captions.values() if c.dataset == dataset},
+        }
         declaration = self.datasets[dataset]
         metrics = {name: get_metric(name) for name in declaration.metrics}
         samples = samples_schema(declaration.medium).names

@@ -131,12 +131,18 @@ def row_asset(
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
         versions = row_versions(wanted, models)
         shards = Shards(warehouse, dataset)
+        broken: dict[str, str] = {}  # metric -> why its model cannot be used
         for shard in context.partition_keys:
-            results = build_rows(warehouse, models, dataset, shard, wanted, retry=config.retry, shards=shards)
-            _tell(context, tables, dataset, shard, wanted, versions, results)
+            left = [m for m in wanted if m.name not in broken]
+            results = build_rows(warehouse, models, dataset, shard, left, retry=config.retry, shards=shards)
+            broken |= {name: result.error for name, result in results.items() if result.error}
+            _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
         warehouse.refresh()
         for metric in wanted:
-            yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+            if metric.name not in broken:
+                yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
+        if broken:
+            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
 
     return tables_of_rows
 

@@ -4,7 +4,7 @@ Belongs here: calling such a function so that a row that it cannot compute fails
 types without loss. Does not belong here: single rows (``fit.py``, whose rules these are), what is read and written (``rows.py``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.metrics.fit import Misfit, fitted
-from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.metric import ColumnsOfRows, Metric
 from resources.errors import ArotError
 
 REASON = "reason"
 
 
-def computed_rows(metric: Metric, inputs: pa.Table) -> pa.Table:
+def computed_rows(metric: Metric, compute: Callable[[pa.Table], ColumnsOfRows], inputs: pa.Table) -> pa.Table:
     """What a metric makes of some rows: its columns, and ``reason`` (null for good rows).
 
     If its function fails, the halves are computed apart, so that a row that it cannot compute fails alone.
 
     Args:
-        metric: one with ``compute_rows``.
-        inputs: named as in ``takes``; every row is there.
+        metric: says which columns there must be.
+        compute: its function of rows.
+        inputs: what that takes; every row is there.
     """
-    assert metric.compute_rows is not None
     count = inputs.num_rows
     try:
-        given = dict(metric.compute_rows(inputs))
+        given = dict(compute(inputs))
         reasons = _reasons(metric, given.pop(REASON, None), count)
         _complete(metric, given, count)
     except Misfit as error:  # no row is at fault
@@ -41,7 +41,7 @@ def computed_rows(metric: Metric, inputs: pa.Table) -> pa.Table:
         if count == 1:
             return _failed(metric, count, f"{type(error).__name__}: {error}")
         halves = (inputs.slice(0, count // 2), inputs.slice(count // 2))
-        return pa.concat_tables([computed_rows(metric, half) for half in halves]).combine_chunks()
+        return pa.concat_tables([computed_rows(metric, compute, half) for half in halves]).combine_chunks()
     try:
         columns = [_column(given[column.name], column.type) for column in metric.columns]
     except (ValueError, TypeError, OverflowError, pa.ArrowException):

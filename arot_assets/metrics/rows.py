@@ -23,9 +23,11 @@ from arot_assets.datasets.duplicates import MARKS
 from arot_assets.datasets.presence import Shards, present_uris
 from arot_assets.metrics.build import MetricResult, TableBuilder, had_value, of_content, write_table
 from arot_assets.metrics.fit_rows import REASON, computed_rows
-from arot_assets.metrics.metric import Metric, Rows
+from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
+from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
 from arot_assets.progress import track
 from arot_assets.reasons import meant
+from resources.models.entry import ModelError
 from resources.tables import SAMPLES, TableRef, Tables, Unfinished
 from resources.warehouse import Warehouse
 
@@ -111,7 +113,7 @@ def build_rows(
 
     Args:
         warehouse: over the lake.
-        models: fingerprints of what the metrics use.
+        models: the heads among the metrics; loaded when a row of theirs is missing.
         dataset: whose tables.
         shard: the shard's name; its samples and the tables that the metrics take must be there.
         metrics: all of them with ``rows`` of the same tables.
@@ -119,7 +121,7 @@ def build_rows(
         shards: of the dataset, where the builds of several shards share what it finds.
 
     Returns:
-        metric name -> its result.
+        metric name -> its result; with ``error`` where its model cannot be used, whose table is left as it was.
 
     Raises:
         TablesError: a table that they take has no file for this shard.
@@ -129,14 +131,19 @@ def build_rows(
     inputs = read_inputs(warehouse, dataset, shard, columns)
     shards = shards or Shards(warehouse, dataset)
     versions = row_versions(metrics, models)
-    results = {}
+    wanted = {m.name: _wanted_versions(versions[m.name], m, inputs) for m in metrics}
+    growing = {
+        m.name: _start(warehouse.tables, dataset, shard, m, versions[m.name], inputs, wanted[m.name], retry, shards)
+        for m in metrics
+    }
+    todo = {name: _missing_rows(one, inputs) for name, one in growing.items()}
+    given = _of_heads(models, metrics, growing, todo, inputs)
     for metric in metrics:
-        wanted = _wanted_versions(versions[metric.name], metric, inputs)
-        one = _start(warehouse.tables, dataset, shard, metric, versions[metric.name], inputs, wanted, retry, shards)
-        _fill(dataset, shard, metric, one, inputs, wanted)
-        write_table(warehouse.tables, dataset, shard, one, inputs.ids.to_pylist(), inputs.footer)
-        results[metric.name] = one.result
-    return results
+        name, one = metric.name, growing[metric.name]
+        if not one.result.error:
+            _fill(f"{dataset} {shard}: {name}", metric, one, inputs, wanted[name], todo[name], given.get(name))
+            write_table(warehouse.tables, dataset, shard, one, inputs.ids.to_pylist(), inputs.footer)
+    return {name: one.result for name, one in growing.items()}
 
 
 def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> Inputs:
@@ -279,18 +286,64 @@ def _start(
     return one
 
 
+def _missing_rows(one: TableBuilder, inputs: Inputs) -> pa.Array:
+    """The rows of the inputs that are to be computed."""
+    done = pc.is_in(inputs.ids, value_set=pa.array(list(one.done), pa.string()))
+    return pc.indices_nonzero(pc.and_(pc.invert(done), pc.is_null(inputs.reasons)))
+
+
+def _of_heads(
+    models: "Models",
+    metrics: Sequence[Metric],
+    growing: Mapping[str, TableBuilder],
+    todo: Mapping[str, pa.Array],
+    inputs: Inputs,
+) -> dict[str, Callable[[pa.Table], ColumnsOfRows]]:
+    """What computes the columns of each metric that is a head. Those that miss the same rows are one pass over the vectors.
+
+    A head that cannot be used ends its own table only.
+    """
+    groups: dict[tuple[str, bytes], list[Metric]] = {}
+    for metric in metrics:
+        if metric.model is not None and metric.rows is not None and len(todo[metric.name]):
+            key = (metric.rows.columns[0], todo[metric.name].to_numpy().tobytes())
+            groups.setdefault(key, []).append(metric)
+    found: dict[str, Callable[[pa.Table], ColumnsOfRows]] = {}
+    for (column, _), alike in groups.items():
+        heads, failed = load_heads(models, alike)
+        good = [m for m in alike if m.name not in failed]
+        if heads is not None:
+            try:
+                outputs = head_outputs(heads, inputs.table[column].take(todo[good[0].name]))
+            except ModelError as error:
+                failed |= {m.name: str(error) for m in good}
+            else:
+                found |= {m.name: columns_of_head(m, outputs[m.name]) for m in good}
+        for name, error in failed.items():
+            growing[name].result.error = error
+    return found
+
+
 def _fill(
-    dataset: str, shard: str, metric: Metric, one: TableBuilder, inputs: Inputs, wanted: Mapping[str, str]
+    title: str,
+    metric: Metric,
+    one: TableBuilder,
+    inputs: Inputs,
+    wanted: Mapping[str, str],
+    todo: pa.Array,
+    head: Callable[[pa.Table], ColumnsOfRows] | None,
 ) -> None:
     """Compute the rows that are missing; those without inputs fail."""
     assert metric.rows is not None
-    done = pc.is_in(inputs.ids, value_set=pa.array(list(one.done), pa.string()))
-    todo = pc.indices_nonzero(pc.and_(pc.invert(done), pc.is_null(inputs.reasons)))
+    compute = head or metric.compute_rows
     taken = inputs.table.select(list(metric.rows.columns)).take(todo)
-    with track(f"{dataset} {shard}: {metric.name}", len(todo)) as advance:
+    if head is not None:
+        taken = pa.table({INDEX: pa.array(range(len(todo)), pa.int64())})
+    with track(title, len(todo)) as advance:
         for start in range(0, len(todo), BLOCK):
+            assert compute is not None
             block = taken.slice(start, BLOCK).combine_chunks()
-            made = computed_rows(metric, block)
+            made = computed_rows(metric, compute, block)
             one.add_part(_as_rows(metric, inputs.ids.take(todo.slice(start, BLOCK)), made, wanted))
             one.result.computed += made.num_rows
             advance(made.num_rows)

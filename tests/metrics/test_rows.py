@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -55,9 +56,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     seen: list[int] = []
 
-    def counting(metric: Metric, inputs: pa.Table) -> pa.Table:
+    def counting(metric: Metric, compute: Callable[[pa.Table], Any], inputs: pa.Table) -> pa.Table:
         seen.append(inputs.num_rows)
-        return computed_rows(metric, inputs)
+        return computed_rows(metric, compute, inputs)
 
     monkeypatch.setattr(module, "computed_rows", counting)
     return seen
@@ -271,7 +272,7 @@ def test_table_or_column_that_is_not_there_is_told(metrics: list[str], texts: li
 def made(columns: dict[str, pa.DataType], given: Callable[[pa.Table], dict[str, object]], count: int = 3) -> list[dict]:  # type: ignore[type-arg]
     declared = tuple(Column(name, kind, "") for name, kind in columns.items())
     metric = Metric("odd", "1", "", declared, takes=rows("t.x"), compute_rows=given)
-    return computed_rows(metric, pa.table({"t.x": list(range(count))})).to_pylist()
+    return computed_rows(metric, given, pa.table({"t.x": list(range(count))})).to_pylist()
 
 
 @pytest.mark.parametrize(

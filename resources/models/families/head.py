@@ -1,104 +1,135 @@
-"""The ``head`` family: a small network over a stored embedding, which needs no pixels.
+"""The ``head`` family: a small stack of linear layers over a stored vector. It sees no pixels.
 
-Belongs here: linear heads and stacks of linear layers, from one file of tensors. Does not belong here: the rows that they are
-applied to (``arot_assets.metrics.rows``) and training one (``classifiers``).
+Belongs here: reading a head from its file, and torch's own layers to compare with. Does not belong here: computing many heads in
+one pass (``resources.models.heads``), the table of vectors (``entry.takes``).
 
-The layers are the file's two-dimensional tensors, in its order, each with its bias. ``options.normalise`` divides the vector by
-its L2 norm first (a vector of zeros stays zeros), ``options.activation`` (``none``, ``relu``, ``gelu``) comes between layers. The
-array is ``logits [N, C]``. Heads run in float32 by NumPy: they are small, and every machine gives the same numbers.
+The file has tensors ``….weight`` ``[out, in]`` and, where there are any, ``….bias`` ``[out]``; layers are taken in the order of
+the numbers in their names. ``options``: ``normalise`` divides the vector by its L2 norm first; ``activation`` stands between
+layers, or ``activations`` lists one for each layer. Dropout has no weights and does nothing when scoring; other layers are
+refused. Array: ``logits``.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
+from resources.models.heads import Activation, Head, Heads, Layer, activations
 from resources.models.network import Network, Outputs, Place
+from resources.models.torch_network import read_tensors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 VERSION = "1"
-ENGINES = ("numpy",)
-FILES = ("*.safetensors", "*.json")
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Weight ``[out, in]`` and bias ``[out]``."""
+ENGINES = ("torch",)
+FILES = ("*.safetensors", "*.pth")
+_OPTIONS = ("normalise", "activation", "activations", "file")
 
 
 def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
-    """See ``Family.load``."""
-    layers = head_layers(entry, folder)
-    between = _activation(entry)
-    normalise = bool(entry.options.get("normalise", False))
+    """See ``Family.load``: one head alone, whose input is the vector."""
+    head = read_head(entry, folder)
+    heads = Heads({entry.name: head}, place.device, place.precision, place.threads)
+    size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in head.layers)
 
-    def predict(vectors: NDArray[Any]) -> Outputs:
-        found = np.asarray(vectors, np.float32)
-        if normalise:
-            found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-        for position, (weight, bias) in enumerate(layers):
-            found = found @ weight.T + bias
-            if position + 1 < len(layers):
-                found = between(found)
-        return {"logits": found}
+    def no_pixels(_: Any) -> Any:
+        raise ModelError(f"model '{entry.name}' is a head over {entry.takes}: it sees no image")
 
-    def prepare(rgb: NDArray[np.uint8]) -> NDArray[Any]:
-        raise ModelError(f"model '{entry.name}' is computed from {entry.takes}, not from images")
-
-    size = sum(weight.nbytes + bias.nbytes for weight, bias in layers)
-    return Network(prepare, predict, (layers[0][0].shape[1],), size)
+    return Network(
+        prepare=no_pixels,
+        predict=lambda vectors: {"logits": heads.predict(vectors)[entry.name]},
+        input_shape=(head.dimensions,),
+        bytes=size,
+        precision=place.precision,
+    )
 
 
-def head_layers(entry: ModelEntry, folder: Path) -> list[Layer]:
-    """The layers of a head, first to last: for those who fold several heads into one.
+def read_head(entry: ModelEntry, folder: Path) -> Head:
+    """A head from its file.
 
     Raises:
-        ModelError: the file's tensors are no stack of linear layers.
+        ModelError: its tensors are no stack of linear layers, or its options are wrong.
     """
-    from resources.models.torch_network import read_tensors
-
     tensors = {name: t.float().numpy() for name, t in read_tensors(entry, folder / entry.file()).items()}
-    layers: list[Layer] = []
-    for name, weight in tensors.items():
-        if weight.ndim != 2:
-            continue
-        bias = tensors.get(name.removesuffix("weight") + "bias", np.zeros(weight.shape[0], np.float32))
-        if layers and layers[-1][0].shape[0] != weight.shape[1]:
+    unknown = sorted(set(entry.options) - set(_OPTIONS))
+    if unknown:
+        raise ModelError(f"model '{entry.name}': options {unknown}; a head has: {', '.join(_OPTIONS)}")
+    names = sorted((n for n in tensors if n.split(".")[-1] == "weight"), key=_in_order)
+    known = {*names, *(_bias(name) for name in names)}
+    strange = sorted(set(tensors) - known) + [n for n in names if tensors[n].ndim != 2]
+    if strange or not names:
+        shown = ", ".join(f"{n} {list(tensors[n].shape)}" for n in strange[:5]) or "no tensor '….weight'"
+        raise ModelError(f"model '{entry.name}': its file is no stack of linear layers: {shown}")
+    layers = [
+        Layer(tensors[name], tensors.get(_bias(name), np.zeros(len(tensors[name]), np.float32)), activation)
+        for name, activation in zip(names, _activations(entry, len(names)), strict=True)
+    ]
+    for (name, before), (other, after) in pairwise(zip(names, layers, strict=True)):
+        if before.weight.shape[0] != after.weight.shape[1]:
             raise ModelError(
-                f"model '{entry.name}': layer '{name}' takes {weight.shape[1]} numbers, and the one before it gives "
-                f"{layers[-1][0].shape[0]}: no stack of linear layers"
+                f"model '{entry.name}': {name} gives {before.weight.shape[0]} numbers, and {other} takes {after.weight.shape[1]}"
             )
-        layers.append((np.ascontiguousarray(weight), bias.reshape(-1)))
-    if not layers:
-        raise ModelError(f"model '{entry.name}': {entry.file()} has no linear layer; it has: {', '.join(tensors)}")
-    return layers
+    return Head(tuple(layers), bool(entry.options.get("normalise", False)))
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
-    """There is none over images.
-
-    Raises:
-        ModelError: always; a head is compared with torch over vectors.
-    """
-    raise ModelError(f"model '{entry.name}' takes {entry.takes}: verify the model that makes it; a head sees no images")
+    """A head has no pipeline for images: ``reference_of_vectors`` is what it is compared with."""
+    raise ModelError(
+        f"model '{entry.name}' is a head over {entry.takes}: it sees no image, and {folder} has no pipeline for one"
+    )
 
 
-def _activation(entry: ModelEntry) -> "Callable[[NDArray[np.float32]], NDArray[np.float32]]":
-    known: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
-        "none": lambda x: x,
-        "relu": lambda x: np.maximum(x, 0),
-        "gelu": _gelu,
-    }
-    name = str(entry.options.get("activation", "none"))
-    if name not in known:
-        raise ModelError(f"model '{entry.name}': activation {name!r} is not known; there are: {', '.join(known)}")
-    return known[name]
-
-
-def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The exact form, as ``torch.nn.GELU()``."""
+def reference_of_vectors(entry: ModelEntry, folder: Path) -> "Callable[[Any], Any]":
+    """torch's own layers, nothing folded or stacked: ``float32 [N, D]`` -> ``float32 [N, K]``."""
     import torch
+    from torch import nn
 
-    return torch.nn.functional.gelu(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+    head = read_head(entry, folder)
+    modules: Mapping[str, Callable[[], nn.Module]] = {
+        "none": nn.Identity,
+        "relu": nn.ReLU,
+        "gelu": nn.GELU,
+        "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+        "silu": nn.SiLU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+    }
+    stack: list[nn.Module] = []
+    for layer in head.layers:
+        linear = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
+        linear.load_state_dict({"weight": torch.from_numpy(layer.weight), "bias": torch.from_numpy(layer.bias)})
+        stack += [linear, modules[layer.activation]()]
+    module = nn.Sequential(*stack).eval()
+
+    def run(vectors: Any) -> Any:
+        with torch.inference_mode():
+            given = torch.from_numpy(np.array(vectors, np.float32))
+            return module(nn.functional.normalize(given, dim=1) if head.normalise else given).numpy()
+
+    return run
+
+
+def _activations(entry: ModelEntry, count: int) -> tuple[Activation, ...]:
+    """Of each layer; the last one has none unless they are listed."""
+    between, listed = entry.options.get("activation", "none"), entry.options.get("activations")
+    names = list(listed) if listed is not None else [between] * (count - 1) + ["none"]
+    if len(names) != count:
+        raise ModelError(f"model '{entry.name}': options.activations has {len(names)}, and the file has {count} layers")
+    try:
+        return activations(names)
+    except ValueError as error:
+        raise ModelError(f"model '{entry.name}': {error}") from error
+
+
+def _bias(weight: str) -> str:
+    return weight.removesuffix("weight") + "bias"
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """A name by the numbers in it: ``layers.10`` after ``layers.2``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

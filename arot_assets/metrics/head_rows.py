@@ -1,0 +1,105 @@
+"""The heads of the model catalogue over a block of stored vectors: all of them in one pass.
+
+Belongs here: loading the heads that some metrics name, and their values as whole columns. Does not belong here: the arithmetic
+(``resources.models.heads``), which rows are missing (``rows.py``).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from arot_assets.metrics.metric import ColumnsOfRows, Metric
+from arot_assets.metrics.vectors import vectors_of
+from resources.models.entries import find_entry
+from resources.models.entry import ModelError
+from resources.models.outputs import Score, activated, values_of
+
+if TYPE_CHECKING:
+    from resources.models import Models
+    from resources.models.heads import Heads
+
+ARRAY = "logits"
+"""What a head returns."""
+INDEX = "index"
+
+
+def load_heads(models: "Models", metrics: Sequence[Metric]) -> "tuple[Heads | None, dict[str, str]]":
+    """The heads of some metrics over the same column, and for each metric whose head cannot be used: why.
+
+    Args:
+        models: settings and weights.
+        metrics: each names a model of the family ``head``.
+    """
+    from resources.models.families.head import read_head
+    from resources.models.heads import Head, Heads
+    from resources.models.torch_network import resolve_device
+
+    found: dict[str, Head] = {}
+    failed: dict[str, str] = {}
+    for metric in metrics:
+        assert metric.model is not None
+        try:
+            entry = find_entry(metric.model)
+            if entry.family != "head":
+                raise ModelError(
+                    f"model '{entry.name}' takes {entry.takes}: only the family head is computed from stored columns, and it is "
+                    f"of the family {entry.family}"
+                )
+            head = read_head(entry, models.files.verified(entry))
+            first = next(iter(found.values()), head)
+            if head.dimensions != first.dimensions:
+                raise ModelError(
+                    f"model '{entry.name}' takes vectors of {head.dimensions} dimensions, and others over {entry.takes} of "
+                    f"{first.dimensions}"
+                )
+            found[metric.name] = head
+        except ModelError as error:
+            failed[metric.name] = str(error)
+    if not found:
+        return None, failed
+    precision = "float32" if models.precision == "float32" else _precision(models.precision, metrics, found)
+    return Heads(found, resolve_device(models.device), precision, models.cpu_threads), failed
+
+
+def _precision(asked: str, metrics: Sequence[Metric], found: Mapping[str, Any]) -> str:
+    """The precision asked for, if every head's entry allows it: they are one product."""
+    allowed = [find_entry(m.model).precision for m in metrics if m.name in found and m.model]
+    return asked if all(one != "float32" for one in allowed) else "float32"
+
+
+def head_outputs(heads: "Heads", column: pa.ChunkedArray) -> dict[str, Any]:
+    """What each head gives for stored vectors, ``float32 [N, K]``, by metric.
+
+    Raises:
+        ModelError: the stored vectors are of another kind than those that the heads were trained on.
+    """
+    vectors = vectors_of(column)
+    wanted = heads.dimensions
+    if vectors.shape[1] != wanted:
+        raise ModelError(
+            f"heads {', '.join(heads.names)} take vectors of {wanted} dimensions, and the stored ones have {vectors.shape[1]}: "
+            "correct `takes` of their entries"
+        )
+    return heads.predict(vectors)
+
+
+def columns_of_head(metric: Metric, output: Any) -> Callable[[pa.Table], ColumnsOfRows]:
+    """The function that gives a head's columns, of a table whose column ``index`` says which rows of its output are meant."""
+    assert metric.model is not None
+    outputs = find_entry(metric.model).outputs
+
+    def compute(table: pa.Table) -> ColumnsOfRows:
+        array = output[table[INDEX].to_numpy()]
+        columns: dict[str, Any] = {}
+        for one in outputs:
+            if isinstance(one, Score):
+                values = activated(array, one.activation).reshape(len(array), -1)[:, one.index]
+                columns[one.name] = (values * np.float32(one.scale) + np.float32(one.offset)).astype(np.float32)
+            else:
+                rows = values_of(one, {one.of: array})
+                columns |= {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+        return columns
+
+    return compute
