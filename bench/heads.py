@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ LIMITS = {"five without activations": 500_000, "five MLP": 35_000}
 def stack(random: np.random.Generator, activation: str) -> Head:
     """A head of LAION's shape."""
     layers = []
-    for before, after in zip(MLP[:-1], MLP[1:], strict=True):
+    for before, after in pairwise(MLP):
         weight = (random.normal(size=(after, before)) / np.sqrt(before)).astype(np.float32)
         last = after == MLP[-1]
         layers.append(Layer(weight, random.normal(size=after).astype(np.float32), "none" if last else activation))  # type: ignore[arg-type]
@@ -203,12 +204,12 @@ def main() -> None:
         "largest difference from float64, in spreads",
     )
     text = (
-        f"{asked.rows:,} vectors of {DIMENSIONS} float16 numbers (a tenth of them for the MLP), heads of the shape {MLP} with a normalised "
-        f"input; {asked.threads} threads, medians of {asked.rounds} alternating rounds, load average {os.getloadavg()[0]:.1f}. The CPU has "
-        f"{has}: without bf16 instructions torch emulates bfloat16. The figures that are asked for are for two cores that have them.\n\n"
-        + write_table(head, lines, right=("rows/s",))
+        f"{asked.rows:,} vectors of {DIMENSIONS} float16 numbers (a tenth of them for the MLP), heads of the shape {MLP} with a "
+        f"normalised input; {asked.threads} threads, medians of {asked.rounds} alternating rounds, load average "
+        f"{os.getloadavg()[0]:.1f}. The CPU has {has}: without bf16 instructions torch emulates bfloat16. The figures that are "
+        "asked for are for two cores that have them.\n\n" + write_table(head, lines, right=("rows/s",))
     )
-    print(text)  # noqa: T201
+    print(text)
     if asked.record:
         results.append("Heads over stored embeddings", text)
 

@@ -212,4 +212,4 @@ def activations(names: Sequence[str]) -> tuple[Activation, ...]:
     for name in names:
         if name not in known:
             raise ValueError(f"no activation {name!r}; there are: {', '.join(known)}")
-    return tuple(names)  # type: ignore[return-value]
+    return tuple(names)  # type: ignore[arg-type]
