@@ -319,8 +319,8 @@ def _of_heads(
                 failed |= {m.name: str(error) for m in good}
             else:
                 found |= {m.name: columns_of_head(m, outputs[m.name]) for m in good}
-        for name, error in failed.items():
-            growing[name].result.error = error
+        for name, why in failed.items():
+            growing[name].result.error = why
     return found
 
 
