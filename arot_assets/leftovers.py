@@ -6,7 +6,9 @@ a store; the tables of SQL models (``subsets/leftovers.py``).
 
 from arot_assets.captions.quality import QUALITY
 from arot_assets.declarations import Declarations
+from resources.storage.storage import join
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+from resources.tables.unfinished import FOLDER
 
 METRIC_VERSION = "metric_version"
 """In the footer of every metric table."""
@@ -15,6 +17,12 @@ METRIC_VERSION = "metric_version"
 def leftover_datasets(declared: Declarations, tables: Tables) -> list[str]:
     """Datasets that have tables and are no longer declared; not those whose declaration has a fault."""
     return [n for n in tables.datasets() if n not in declared.datasets and declared.fault(n) is None]
+
+
+def leftover_rows(declared: Declarations, tables: Tables) -> list[tuple[str, str]]:
+    """Datasets that are no longer declared and have rows of shards that were never completed, with the folder of these."""
+    names = [n for n in tables.list(FOLDER) if n not in declared.datasets and declared.fault(n) is None]
+    return [(name, join(tables.root, f"{FOLDER}/{name}")) for name in names if tables.list(f"{FOLDER}/{name}")]
 
 
 def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:

@@ -295,6 +295,12 @@ def test_tables_of_what_is_no_longer_declared_are_listed_with_what_removes_them(
     assert "no longer declared" not in arot(folder, "status").stdout, "its declaration is there, with a fault"
     path.unlink()
     assert arot(folder, "rm", "-r", "--yes", str(table.parent)).returncode == 0
+    unfinished = folder / ".arot" / "store" / "unfinished" / "cats"
+    (unfinished / "phash" / "00000").mkdir(parents=True)
+    (unfinished / "phash" / "00000" / "rows.parquet").touch()
+    done = arot(folder, "status")
+    assert done.returncode == 0 and f"`arot rm -r {unfinished}` removes them" in done.stdout, done.stdout
+    assert arot(folder, "rm", "-r", "--yes", str(unfinished)).returncode == 0
     assert "no longer declared" not in arot(folder, "status").stdout
 
 

@@ -25,7 +25,7 @@ def command(dataset: str | None) -> None:
 
     from arot_assets.declarations import DeclarationError, load_declarations
     from arot_assets.graph import project_graph
-    from arot_assets.leftovers import leftover_datasets, leftover_metrics
+    from arot_assets.leftovers import leftover_datasets, leftover_metrics, leftover_rows
     from arot_assets.project import sql_folder
     from arot_assets.status import failures_by_reason
     from arot_assets.steps import Look
@@ -64,6 +64,11 @@ def command(dataset: str | None) -> None:
         folder = resources.tables.dataset_folder(name)
         click.echo(
             f"{folder} contains the tables of dataset '{name}', which is no longer declared; `arot rm -r {folder}` removes them"
+        )
+    for name, folder in leftover_rows(declared, resources.tables):
+        click.echo(
+            f"{folder} contains finished rows of unfinished shards of dataset '{name}', which is no longer declared; "
+            f"`arot rm -r {folder}` removes them, unless the dataset is declared again"
         )
     for ref in leftover_metrics(declared, resources.tables):
         folder = resources.tables.folder(ref)

@@ -7,13 +7,11 @@ which of equal objects is the sample (``duplicates.py``), what a file is (its ``
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +29,7 @@ from resources.parallel import fetching_threads, ordered_map
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, Unfinished
-from resources.tables.unfinished import KEEP_SECONDS
+from resources.tables.keeping import Keeping
 
 CODE_VERSION = "5"
 FAILED = ("corrupt", "unreadable")
@@ -179,18 +177,24 @@ def build_samples(
             source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata")
         )
 
+    unkept: list[dict[str, Any]] = []
+
+    def keep() -> None:
+        unfinished.keep(pa.Table.from_pylist(unkept, schema=schema))
+        unkept.clear()
+
     threads = fetching_threads(declaration.is_url_list or not is_local(declaration.root))
     with (
         track(f"{dataset}/samples {shard}", len(objects)) as advance,
         closing(ordered_map(read, spread(missing), threads)) as fresh,
-        _PendingRows(
-            unfinished, schema, f"{dataset}/samples {shard}"
-        ) as unkept,  # kept before the threads are waited for
+        _told_when_stopped(f"{dataset}/samples {shard}", rows, len(known)),
+        Keeping(keep) as keeping,  # kept before the threads are waited for
     ):
         advance(len(known))
         for row in fresh:
-            rows[row["uri"]] = row
-            unkept.add(row)
+            with keeping.adding():
+                rows[row["uri"]] = row
+                unkept.append(row)
             advance(1)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
     mark_within([row for row in ordered if row["uri"] in here])  # objects that disappeared keep their rows unchanged
@@ -200,37 +204,14 @@ def build_samples(
     return SamplesResult(len(ordered), len(missing))
 
 
-class _PendingRows:
-    """Rows that were read and are not in the store yet: saved every ``KEEP_SECONDS``, and whenever the work ends
-    early."""
-
-    def __init__(self, unfinished: Unfinished, schema: pa.Schema, title: str) -> None:
-        self._unfinished, self._schema, self._title = unfinished, schema, title
-        self._rows: list[dict[str, Any]] = []
-        self._total = 0
-        self._last = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._keep()
-            kept(self._title, self._total)
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add one row."""
-        self._rows.append(row)
-        self._total += 1
-        if time.monotonic() - self._last >= KEEP_SECONDS:
-            self._keep()
-
-    def _keep(self) -> None:
-        self._unfinished.keep(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()
-        self._last = time.monotonic()
+@contextmanager
+def _told_when_stopped(title: str, rows: Mapping[str, Any], before: int) -> Iterator[None]:
+    """Work that is stopped tells how many rows were read."""
+    try:
+        yield
+    except BaseException:
+        kept(title, len(rows) - before)
+        raise
 
 
 def _rows_so_far(tables: Tables, dataset: str, shard: str, version: str) -> Iterator[tuple[dict[str, Any], bool]]:

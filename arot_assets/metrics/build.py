@@ -5,13 +5,12 @@ Belongs here: row-level increments of one shard. Does not belong here: how a fil
 A row is current if its sample is an ``ok`` sample of the shard and its ``metric_version`` is the metric's. Missing rows are first
 looked for in other shards (where a renamed, moved or copied file has its content already), then computed. An object that left
 needs no work: its row stays while it is current, and a moved file is measured where it is now, in its new shard. A row whose
-sample became a duplicate of one in another shard is handed to that shard before it is left out here. Every ``KEEP_SECONDS``, and
+sample became a duplicate of one in another shard is handed to that shard before it is left out here. Regularly (``Keeping``), and
 when the work is stopped, finished rows are saved beside the table, which is replaced when it is complete.
 """
 
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -38,8 +37,8 @@ from resources.parallel import fetching_threads
 from resources.storage import Storage
 from resources.storage.objects import is_local
 from resources.tables import SAMPLES, TableRef, Tables, Unfinished
+from resources.tables.keeping import Keeping
 from resources.tables.unfinished import FOLDER as UNFINISHED
-from resources.tables.unfinished import KEEP_SECONDS
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -339,27 +338,29 @@ def _pass(
     dataset, medium = declaration.name, declaration.medium
     needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
     before = {name: model.usage for name, model in loaded.items()}
-    last = time.monotonic()
     cells_left = {item.sample_id: len(item.metrics) for item in todo}
+
+    def keep() -> None:
+        for part in growing.values():
+            part.keep()
+
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
         _reading(storage, medium, todo, copies) as read,
         closing(one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits)) as cells,
-        _kept_at_the_end(dataset, shard, growing),  # before the threads are waited for
+        _told_when_stopped(dataset, shard, growing),
+        Keeping(keep) as keeping,  # kept before the threads are waited for
     ):
         for cell in cells:
             one = growing[cell.metric]
             if isinstance(cell.result, ModelFailure):
                 one.result.error = cell.result.reason
             else:
-                one.add(_cells(one, cell.sample_id, cell.result))
+                with keeping.adding():
+                    one.add(_cells(one, cell.sample_id, cell.result))
             cells_left[cell.sample_id] -= 1
             if cells_left[cell.sample_id] == 0:
                 advance(1)
-            if time.monotonic() - last >= KEEP_SECONDS:
-                for part in growing.values():
-                    part.keep()
-                last = time.monotonic()
     for name, metric in needed.items():
         if metric.model:
             growing[name].result.model = loaded[metric.model].report(before[metric.model])
@@ -377,13 +378,12 @@ def _cells(one: TableBuilder, sample_id: str, result: "Row | MeasurementFailure"
 
 
 @contextmanager
-def _kept_at_the_end(dataset: str, shard: str, growing: Mapping[str, TableBuilder]) -> Iterator[None]:
-    """Whatever ends the work early, finished rows are saved, and the user is told."""
+def _told_when_stopped(dataset: str, shard: str, growing: Mapping[str, TableBuilder]) -> Iterator[None]:
+    """Work that is stopped tells how many rows are kept."""
     try:
         yield
     except BaseException:
         for name, one in growing.items():
-            one.keep()
             kept(f"{dataset}/{name} {shard}", one.result.computed)
         raise
 

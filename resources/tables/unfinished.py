@@ -1,6 +1,7 @@
 """Finished rows of a table that is not complete yet, kept so that an interruption does not lose them.
 
-Belongs here: keeping, finding and removing those rows. Does not belong here: when they are kept, and the complete table.
+Belongs here: keeping, finding and removing those rows. Does not belong here: when they are kept
+(``keeping.py``), and the complete table.
 
 They are in small Parquet files below ``unfinished/`` in the store, each written in one step under a unique name: no view shows
 them, and processes that work on the same shard do not collide. The complete table replaces them.
@@ -16,8 +17,6 @@ from resources.tables.tables import Tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEEP_SECONDS = 30.0
-"""Finished rows are saved at least this often, so that a killed process loses less than a minute of work."""
 FOLDER = "unfinished"
 _VERSION = "version"
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -14,8 +13,9 @@ import pytest
 from arot_assets.datasets import samples
 from arot_assets.datasets.assets import dataset_assets, inventory_key
 from resources.dagster import dagster_resources
-from resources.tables import Unfinished
+from resources.tables import Unfinished, keeping
 from tests.conftest import REPOSITORY, Dataset
+from tests.waiting import until
 
 
 def test_kept_rows_count_only_for_their_version_and_go_with_the_complete_table(dataset: Dataset) -> None:
@@ -61,12 +61,12 @@ from arot_assets.datasets import samples
 from arot_assets.datasets.assets import dataset_assets, inventory_key
 from arot_assets.declarations import ImageDataset
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import Tables, keeping
 source, store = sys.argv[1:]
 declaration = ImageDataset.model_validate({"name": "d", "source": source, "shard_size": 100, "settle_seconds": 0})
 storage = Storage()
 tables = Tables(store=store, storage=storage)
-samples.KEEP_SECONDS = 0.0
+keeping.KEEP_SECONDS = 1.0  # longer than five images take: what is kept is kept while none finishes
 real = samples.read_sample
 count = 0
 def slow(*args, **settings):
@@ -98,13 +98,28 @@ def test_samples_kept_before_kill_9_are_whole_and_used(
     assert process.stdout is not None
     assert process.stdout.readline() == b"waiting\n"
     folder = Path(store) / "unfinished" / "d" / "samples" / "00000"
-    while len(list(folder.glob("*.parquet"))) < 1 and process.poll() is None:
-        time.sleep(0.05)
+    until("rows are kept while an image takes for ever", lambda: list(folder.glob("*.parquet")), lambda: None)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert sum(whole.samples().values()) < 12
+    assert sum(whole.samples().values()) == 12 - 5
     assert whole.sql("select count(*), count(distinct sample_id) from d.samples") == [(12, 12)]
+
+
+def test_saving_that_fails_is_raised_where_the_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def keep() -> None:
+        calls.append(1)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(keeping, "KEEP_SECONDS", 0.01)
+    with pytest.raises(OSError, match="no space left"), keeping.Keeping(keep) as work:
+        until("a saving", lambda: calls, lambda: None)
+        until("its end", lambda: not work._thread.is_alive(), lambda: None)
+        with work.adding():
+            pytest.fail("nothing is added after that")
+    assert len(calls) == 2, "what is there is saved once more, when the work ends"
 
 
 def test_rows_of_a_table_or_shard_that_is_gone_are_removed_by_the_next_inventory(dataset: Dataset) -> None:

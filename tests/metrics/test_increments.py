@@ -10,6 +10,7 @@ from arot_assets.media.image.medium import ImageMedium
 from arot_assets.metrics import build
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from resources.tables import keeping
 from tests.conftest import Dataset
 
 
@@ -111,7 +112,7 @@ def test_new_column_of_a_metric_replaces_the_old_table(dataset: Dataset, monkeyp
 def test_killed_pass_loses_only_what_was_not_flushed(
     dataset: Dataset, decodes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(keeping, "KEEP_SECONDS", 0.01)
     dataset.inventory()
     dataset.samples()
     real, added = build.TableBuilder.add, []
