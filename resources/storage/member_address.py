@@ -15,7 +15,10 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 MARK = "!/"
-EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".zip", ".parquet")
+EXTENSIONS = (
+    *(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
+    *(".zip", ".parquet"),
+)
 ARCHIVE = re.compile(rf"\.({'|'.join(re.escape(e[1:]) for e in EXTENSIONS)})!(?:/|$)", re.IGNORECASE)
 ROW = re.compile(r"row/(\d{1,15})/([^/]+)")
 

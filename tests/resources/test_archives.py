@@ -1,9 +1,11 @@
 """Archives as people really make them: nothing in them is lost, and no hostile one costs more than a row that says so."""
 
 import base64
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
 import zipfile
@@ -126,12 +128,26 @@ def zstd(data: bytes) -> bytes:
     return pa.compress(data, codec="zstd", asbytes=True)
 
 
-@pytest.mark.parametrize("kind", ["tar.gz", "tgz", "tar.zst", "tzst", "TAR.GZ"])
+COMPRESS = {"gz": gzip.compress, "z2": bz2.compress, "xz": lzma.compress, "st": zstd}
+"""By the last two letters of a name."""
+
+
+def test_xz_that_asks_for_too_much_memory_is_one_error(tmp_path: Path, cache: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]
+    place = tmp_path / "a.tar.xz"
+    place.write_bytes(lzma.compress(tar_of(("1.jpg", PICTURES[0])), filters=filters))
+    with pytest.raises(StorageError, match=r"a\.tar\.xz.*Memory usage limit"):
+        list(Storage().ls(f"{place}!/"))
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz", "tar.zst", "tzst", "TAR.GZ"])
 def test_compressed_tars_are_unpacked_once(tmp_path: Path, cache: Path, kind: str) -> None:
     place = tmp_path / f"a.{kind}"
-    compress = gzip.compress if kind.lower().endswith("gz") else zstd
+    compress = COMPRESS[kind.lower()[-2:]]
     data = tar_of(("1.jpg", PICTURES[0]), ("1.txt", b"x"), ("2.jpg", PICTURES[1]))
-    place.write_bytes(compress(data[:5000]) + compress(data[5000:]))  # two streams are one, as for gzip and zstd
+    place.write_bytes(
+        compress(data[:5000]) + compress(data[5000:])
+    )  # two streams are one, as for gzip, bzip2, xz and zstd
     assert contents(place) == {"1.jpg": PICTURES[0], "1.txt": b"x", "2.jpg": PICTURES[1]}
     kept = [p for p in cache.rglob("*") if p.is_file() and p.stat().st_size]
     assert len(kept) == 1
@@ -141,12 +157,12 @@ def test_compressed_tars_are_unpacked_once(tmp_path: Path, cache: Path, kind: st
     assert contents(place) == {"3.jpg": b"changed"}
 
 
-@pytest.mark.parametrize("kind", ["tar.gz", "tar.zst"])
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz", "tar.zst"])
 @pytest.mark.parametrize("fault", ["bomb", "cut", "noise", "empty"])
 def test_compressed_tar_that_cannot_be_unpacked_is_one_error(
     tmp_path: Path, cache: Path, kind: str, fault: str
 ) -> None:
-    compress = gzip.compress if kind == "tar.gz" else zstd
+    compress = COMPRESS[kind[-2:]]
     data = {
         "bomb": lambda: compress(bytes(80_000_000)),
         "cut": lambda: compress(tar_of(("1.jpg", PICTURES[0])))[:-500],
@@ -206,7 +222,11 @@ def test_hostile_and_odd_members_of_a_zip_say_what_they_are(tmp_path: Path) -> N
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.binary(max_size=40), st.integers(0, 2000), st.sampled_from(["tar", "zip", "tar.gz", "tar.zst", "parquet"]))
+@given(
+    st.binary(max_size=40),
+    st.integers(0, 2000),
+    st.sampled_from(["tar", "zip", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "parquet"]),
+)
 def test_damaged_archive_never_raises_anything_else(tmp_path_factory, noise: bytes, at: int, kind: str) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path_factory.mktemp("noise")
     place = folder / f"a.{kind}"
@@ -218,7 +238,7 @@ def test_damaged_archive_never_raises_anything_else(tmp_path_factory, noise: byt
         pq.write_table(pa.table({"image": [b"\xff\xd8\xff1", b"\xff\xd8\xff2"], "n": [1, 2]}), place)
     else:
         data = tar_of(("a.jpg", b"a" * 300), ("b.jpg", "a.jpg"))
-        place.write_bytes({"tar": bytes, "tar.gz": gzip.compress, "tar.zst": zstd}[kind](data))
+        place.write_bytes(COMPRESS.get(kind[-2:], bytes)(data))
     data = place.read_bytes()
     place.write_bytes(data[:at] + noise + data[at + len(noise) // 2 :])
     storage = Storage()

@@ -7,12 +7,15 @@ A stream can expand to any size: decompression stops at ``MOST_TIMES`` the size 
 cache, and before the disk is full.
 """
 
+import bz2
 import gzip
+import lzma
 import os
 import shutil
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -28,6 +31,8 @@ ALWAYS = 64 * 1024 * 1024
 FREE = 512 * 1024 * 1024
 """Bytes of disk space that are kept free."""
 CHUNK = 1024 * 1024
+XZ_MEMORY = 256 * 1024 * 1024
+"""Bytes of memory that decompressing xz may take: four times what ``xz -9`` asks for; a header can ask for gigabytes."""
 
 
 def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> Path:
@@ -49,7 +54,7 @@ def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> 
         temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}")
         try:
             with open_() as source, temporary.open("wb") as target:
-                size = _copy(_decoder(info.uri, source), target, info.size, cache)
+                size = _copy(_decompressed(info.uri, source), target, info.size, cache)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -58,23 +63,53 @@ def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> 
     return cache.fetch(entry, fill)
 
 
-def _decoder(uri: str, source: IO[bytes]) -> IO[bytes]:
-    """The decompressed stream. Arrow refuses a Zstandard frame that needs more memory than ``zstd -d`` allows."""
-    if uri.lower().endswith("gz"):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=source))
-    import pyarrow as pa
+def _decompressed(uri: str, source: IO[bytes]) -> Iterator[bytes]:
+    """The decompressed bytes. Arrow refuses a Zstandard frame that needs more memory than ``zstd -d`` allows."""
+    lower = uri.lower()
+    if lower.endswith("xz"):
+        return _from_xz(source)
+    if lower.endswith("gz"):
+        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=source))
+    elif lower.endswith("bz2"):
+        stream = cast("IO[bytes]", bz2.BZ2File(source))
+    else:
+        import pyarrow as pa
 
-    stream: IO[bytes] = pa.CompressedInputStream(source, "zstd")
-    return stream
+        stream = pa.CompressedInputStream(source, "zstd")
+    return iter(partial(stream.read, CHUNK), b"")
 
 
-def _copy(stream: IO[bytes], target: IO[bytes], packed: int, cache: Cache) -> int:
+def _from_xz(source: IO[bytes]) -> Iterator[bytes]:
+    """The same for one or more xz streams: ``lzma.LZMAFile`` sets no limit to the memory.
+
+    Raises:
+        EOFError: the bytes end before their stream does.
+        lzma.LZMAError: they are damaged, or need more than ``XZ_MEMORY``.
+    """
+    data = source.read(CHUNK)
+    while data:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        while not stream.eof:
+            if stream.needs_input and not data:
+                data = source.read(CHUNK)
+                if not data:
+                    raise EOFError("it is truncated")
+            found = stream.decompress(data, CHUNK)
+            data = b""
+            if found:
+                yield found
+        data = stream.unused_data.lstrip(b"\0")
+        while not data and (more := source.read(CHUNK)):  # streams may be padded with zeros
+            data = more.lstrip(b"\0")
+
+
+def _copy(chunks: Iterator[bytes], target: IO[bytes], packed: int, cache: Cache) -> int:
     most = max(ALWAYS, packed * MOST_TIMES)
     written = 0
     while True:
         try:
-            chunk = stream.read(CHUNK)
-        except (OSError, EOFError, zlib.error) as error:
+            chunk = next(chunks, b"")
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise MemberError(f"decompression failed after {written:,} bytes: {error}") from error
         if not chunk:
             return written
