@@ -69,6 +69,14 @@ def is_held(kind: Any) -> bool:
     return True
 
 
+def is_named(kind: Any) -> bool:
+    """Whether all fields of all structs in a type have names: a table can hold no ``(1, 2)``."""
+    if kind.id not in ("list", "array", "struct", "map"):
+        return True
+    inner = [(name, child) for name, child in kind.children if not isinstance(child, int)]
+    return all((name or kind.id != "struct") and is_named(child) for name, child in inner)
+
+
 def cast_list(columns: dict[str, str]) -> str:
     """``* replace (…)`` that casts columns to the given types; ``*`` for none."""
     casts = [f"{_quoted(name)}::{kind} as {_quoted(name)}" for name, kind in columns.items()]

@@ -22,7 +22,7 @@ from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, StoreFile, StorePath, TableRef
-from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, query_columns
+from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, is_named, query_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -197,6 +197,10 @@ class Tables:
         import pyarrow.parquet as pq
 
         kinds = query_columns(con, sql)
+        if unnamed := [name for name, kind in kinds.items() if not is_named(kind)]:
+            raise TablesError(
+                f"column '{unnamed[0]}' has fields without names, which a table cannot hold; name them: {{'a': 1, 'b': 2}}"
+            )
         uri = self.uri(place)
 
         def fill(path: Path, wide: str = WIDE) -> int:

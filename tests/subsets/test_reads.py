@@ -64,6 +64,7 @@ def test_changed_file_makes_the_model_that_reads_it_stale(write_project, demo: T
         ("select * from read_csv('a' || '.csv')", "calls read_csv.*constant paths"),
         ("select union_value(n := 1) as u", "column 'u' is of type UNION.*cannot hold"),
         ("select ['a'::enum('a')] as u", "column 'u' is of type ENUM.*cannot hold"),
+        ("select [(1, 2)] as u", "column 'u' has fields without names.*name them"),
         ("select * from query('select 1')", "calls query"),
         ("select * from {{ ref('labels') }}", "'labels' is a seed.*read_csv\\('seeds/labels.csv'\\)"),
     ],
