@@ -279,7 +279,7 @@ def test_sample_of_a_dataset_that_was_never_run_is_explained_in_one_line(folder:
     (models / "sources.yml").write_text("sources: [{name: good, tables: [{name: samples}]}]\n")
     done = arot(folder, "explain", "few", "a.png")
     assert done.returncode == 1
-    assert done.stderr == "Error: dataset 'good' has no samples yet; `arot run good` makes them\n"
+    assert done.stderr == "Error: dataset 'good' has no samples yet; `arot run good` creates them\n"
 
 
 def test_tables_of_what_is_no_longer_declared_are_listed_with_what_removes_them(folder: Path) -> None:

@@ -1,10 +1,10 @@
 """SQL models as Dagster assets.
 
-Belongs here: the declaration of one asset for each stored model, and what a person sees of it in the UI.
-Does not belong here: building a model (``runner.py``); tests as asset checks (``checks.py``).
+Belongs here: the declaration of one asset for each stored model, and what users see of it in the UI. Does not belong
+here: building a model (``runner.py``); tests as asset checks (``checks.py``).
 
 The graph comes from the SQL: ``source('demo', 'cv2')`` is a dependency on the asset ``demo/cv2``, ``ref('clean')`` on
-``models/clean``. Nothing is parsed by sqlglot and no database is opened until a model is built.
+``models/clean``. sqlglot parses nothing and no database is opened until a model is built.
 """
 
 from pathlib import Path
@@ -66,7 +66,7 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         result = build_model(project, model.name, warehouse, tables)
         context.log.info(
             f"{model.name}: {result.rows:,} rows, "
-            + (f"built in {result.seconds:.2f} s" if result.built else "current already, nothing to do")
+            + (f"built in {result.seconds:.2f} s" if result.built else "already current, nothing to do")
         )
         return dg.MaterializeResult(metadata=_metadata(result))
 
@@ -74,7 +74,7 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
 
 
 def _metadata(result: Any) -> dict[str, Any]:
-    """What the UI shows of a build: rows, columns with lineage, the waterfall, the SQL."""
+    """What the UI shows about a build: rows, columns with lineage, the waterfall, the SQL."""
     columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in result.columns]
     lineage = {
         c.name: [dg.TableColumnDep(asset_key=_table_key(u.schema, u.table), column_name=u.column) for u in c.upstream]

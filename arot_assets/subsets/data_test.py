@@ -1,7 +1,7 @@
-"""What a data test is: which rows it looks for, and what finding some means.
+"""What a data test is: which rows it searches for, and what finding some means.
 
-Belongs here: the plain data of one test, and how configurations of tests are laid over one another.
-Does not belong here: reading it from YAML (``schema_file.py``), its SQL (``tests.py``).
+Belongs here: the plain data of one test, and how configurations of tests are merged. Does not belong here: reading it
+from YAML (``schema_file.py``), its SQL (``tests.py``).
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ TEST_CONFIG_KEYS = (
     "schema",
     "database",
 )
-"""The last ones only say where dbt keeps failing rows, and how it groups tests: they are passed over."""
+"""The last ones only say where dbt stores failing rows, and how it groups tests: they are ignored."""
 
 
 class ConfigProblem(Exception):
-    """A configuration that no test can have.
+    """A configuration that a test cannot have.
 
     Attributes:
-        key: the one to blame.
+        key: the invalid key.
     """
 
     def __init__(self, key: str, message: str) -> None:
@@ -50,12 +50,12 @@ class TestConfig:
     """What a test's result means, as in dbt.
 
     Attributes:
-        severity: what failing is at most: an error or a warning.
-        where: a filter on the rows looked at, None for all.
+        severity: the maximum severity of a failure: an error or a warning.
+        where: a filter on the rows that are tested, None for all.
         fail_calc: the aggregate over the failing rows that is the number of failures.
-        limit: so many failing rows at most, None for all.
-        warn_if: the comparison with that number that makes a warning.
-        error_if: the one that makes an error, if ``severity`` is that.
+        limit: the maximum number of failing rows, None for all.
+        warn_if: the comparison with that number that results in a warning.
+        error_if: the one that results in an error, if ``severity`` is error.
         enabled: a disabled test does not exist.
     """
 
@@ -70,10 +70,10 @@ class TestConfig:
     enabled: bool = True
 
     def overlaid(self, values: Mapping[str, Any]) -> "TestConfig":
-        """This configuration under a more specific one.
+        """This configuration overridden by a more specific one.
 
         Raises:
-            ConfigProblem: an unknown key, or a value of the wrong kind.
+            ConfigProblem: an unknown key, or a value of the wrong type.
         """
         for key in values:
             if key not in TEST_CONFIG_KEYS:
@@ -83,13 +83,13 @@ class TestConfig:
         given = {k: v for k, v in values.items() if v is not None}
         severity = str(given.get("severity", self.severity)).lower()
         if severity not in ("error", "warn"):
-            raise ConfigProblem("severity", f"a test's severity is error or warn, not '{given['severity']}'")
+            raise ConfigProblem("severity", f"a test's severity must be error or warn, not '{given['severity']}'")
         enabled = given.get("enabled", self.enabled)
         if not isinstance(enabled, bool):
-            raise ConfigProblem("enabled", f"enabled is true or false, not {enabled!r}")
+            raise ConfigProblem("enabled", f"enabled must be true or false, not {enabled!r}")
         limit = given.get("limit", self.limit)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-            raise ConfigProblem("limit", f"limit is a number of rows, not {limit!r}")
+            raise ConfigProblem("limit", f"limit must be a number of rows, not {limit!r}")
         return TestConfig(
             "warn" if severity == "warn" else "error",
             str(given["where"]) if "where" in given else self.where,
@@ -110,14 +110,15 @@ class DataTest:
             Empty for a singular test.
         name: unique among the tests of its target.
         target: the model, or (source, table).
-        column: the column it is about, None for a test of the whole table.
-        arguments: what the test is given, as written.
-        config: merged from dbt_project.yml, the test's own ``config()`` and schema.yml, the latter wins.
-        given: the part of it that schema.yml says.
-        description: for people; empty if none was written.
+        column: the column that is tested, None for a test of the whole table.
+        arguments: the test's arguments, as written.
+        config: merged from dbt_project.yml, the test's own ``config()`` and schema.yml, of which the last takes
+            precedence.
+        given: the part of it that comes from schema.yml.
+        description: for users; empty if there is none.
         path: the file that declares it (for a singular test, the SQL itself).
-        line: the line there.
-        quoted: the column's name goes into double quotes.
+        line: its line in that file.
+        quoted: whether the column's name is put in double quotes.
     """
 
     test: str
@@ -134,7 +135,7 @@ class DataTest:
 
     @property
     def column_sql(self) -> str | None:
-        """The column as SQL names it."""
+        """The column's name in SQL."""
         if self.column is None or not self.quoted:
             return self.column
         return '"' + self.column.replace('"', '""') + '"'

@@ -1,7 +1,7 @@
-"""What is known of a model before a row is stored: columns, types, descriptions, lineage, waterfall.
+"""What is known about a model before any rows are stored: columns, types, descriptions, lineage, waterfall.
 
-Belongs here: asking DuckDB and sqlglot about a compiled model, and wording DuckDB's complaints about it.
-Does not belong here: writing it (``runner.py``).
+Belongs here: querying DuckDB and sqlglot about a compiled model, and wording DuckDB's errors about it. Does not belong
+here: writing it (``runner.py``).
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,9 @@ class ModelColumn:
     Attributes:
         name: as in SQL.
         type: DuckDB's name for the type.
-        description: schema.yml's, or that of the upstream column which it passes on under the same name; else empty.
-        upstream: the columns that it is made of; None if that is not known.
+        description: from schema.yml, or that of the upstream column that it passes on under the same name; otherwise
+            empty.
+        upstream: the columns that it is computed from; None if unknown.
     """
 
     name: str
@@ -41,19 +42,19 @@ class ModelColumn:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What is known of a stored model.
+    """What is known about a stored model.
 
     Attributes:
         name: the model.
-        built: False if it was current, so that nothing was done.
+        built: False if it was already current, so that nothing was done.
         rows: number of rows.
         columns: in order.
-        waterfall: of a subset, None for other models.
-        lineage_problem: why ``upstream`` of some columns is not known, None if it is.
+        waterfall: of a subset; None for other models.
+        lineage_problem: why ``upstream`` of some columns is unknown, None if it is known.
         sql: the compiled SQL.
         digest: of SQL and inputs.
-        seconds: what the build took.
-        waterfall_problem: why a subset has no waterfall, None if it has one or is no subset.
+        seconds: duration of the build.
+        waterfall_problem: why a subset has no waterfall; None if it has one, or for other models.
     """
 
     name: str
@@ -72,7 +73,7 @@ def check_inputs(project: Project, model: Model, con: Connection) -> dict[TableN
     """The columns of each table that a model's SQL names, with their descriptions.
 
     Raises:
-        ProjectError: one is not there yet; the message says what to run.
+        ProjectError: one of the tables does not exist yet; the message says what to run.
     """
     found: dict[TableName, dict[str, str]] = {}
     for schema, table, column, comment in con.execute(
@@ -86,17 +87,17 @@ def check_inputs(project: Project, model: Model, con: Connection) -> dict[TableN
             if fault := con.faults.get(".".join(relation)):
                 raise TablesError(fault)
             raise ProjectError(
-                f"model '{model.name}' reads {'.'.join(relation)}, which is not there yet; {remedy}", model.path
+                f"model '{model.name}' reads {'.'.join(relation)}, which does not exist yet; {remedy}", model.path
             )
         needed[relation] = found[relation]
     return needed
 
 
 def run_derived(con: Connection, model: Model, sql: str) -> "duckdb.DuckDBPyRelation":
-    """Execute SQL that was made of a model's.
+    """Execute SQL that was derived from a model's SQL.
 
     Raises:
-        ProjectError: DuckDB refuses it.
+        ProjectError: DuckDB rejects it.
     """
     import duckdb
 
@@ -107,10 +108,10 @@ def run_derived(con: Connection, model: Model, sql: str) -> "duckdb.DuckDBPyRela
 
 
 def describe_model(project: Project, name: str, con: Connection) -> ModelResult:
-    """Everything about a model that needs no file of its own: columns, lineage and, for a subset, the waterfall.
+    """Everything about a model that requires no file of its own: columns, lineage and, for a subset, the waterfall.
 
     Raises:
-        ProjectError: an input is not there, or the SQL does not parse or run.
+        ProjectError: an input does not exist, or the SQL does not parse or run.
     """
     import duckdb
 
@@ -143,7 +144,7 @@ def _waterfall(con: Connection, model: Model, sql: str) -> tuple[Waterfall | Non
     """The waterfall of a subset, or why it has none.
 
     Raises:
-        ProjectError: the SQL is not of the shape of a subset, or does not run.
+        ProjectError: the SQL does not have the form of a subset, or does not run.
     """
     import duckdb
 
@@ -157,10 +158,10 @@ def _waterfall(con: Connection, model: Model, sql: str) -> tuple[Waterfall | Non
 
 
 def lottery_problem(lottery: str) -> str:
-    """Why a subset that is drawn by lot has no waterfall, and what to write instead."""
+    """Why a random subset has no waterfall, and what to write instead."""
     return (
-        f"{lottery} draws other samples each time it is asked, so nothing can be counted beside the rows that are stored; "
-        "for a share that stays, write: where hash(sample_id) % 100 < 50"
+        f"{lottery} selects different samples each time it is evaluated, so nothing can be counted that matches the stored rows; "
+        "for a constant fraction, write: where hash(sample_id) % 100 < 50"
     )
 
 
@@ -170,7 +171,7 @@ def _check_columns(model: Model, outputs: Sequence[str]) -> None:
         if column.lower() in first:
             other = first[column.lower()]
             which = f"'{column}'" if column == other else f"'{other}' and '{column}', which differ only in case"
-            raise ProjectError(f"model '{model.name}' has two columns {which}; name one of them with AS", model.path)
+            raise ProjectError(f"model '{model.name}' has two columns {which}; rename one of them with AS", model.path)
         first[column.lower()] = column
     if model.is_subset and "sample_id" not in first:
         raise ProjectError(
@@ -187,7 +188,8 @@ def _check_columns(model: Model, outputs: Sequence[str]) -> None:
 
 
 def _relations(project: Project, model: Model) -> list[tuple[TableName, str]]:
-    """The tables that a model's SQL names, through ephemeral models, each with what to do when it is missing."""
+    """The tables that a model's SQL names, including through ephemeral models, each with the remedy if it is
+    missing."""
     found: list[tuple[TableName, str]] = []
     for ref in model.refs:
         if project.models[ref].is_stored:
@@ -214,7 +216,7 @@ def _description(
 
 
 def _behind_wide(column: UpstreamColumn) -> UpstreamColumn:
-    """``wide.metric__column`` is ``metric.column``; what has no prefix comes from ``samples``."""
+    """``wide.metric__column`` is ``metric.column``; columns without a prefix come from ``samples``."""
     if column.table != WIDE:
         return column
     table, separator, name = column.column.partition("__")

@@ -1,10 +1,10 @@
 """When a stored model is current: a digest of its SQL and of everything that it reads.
 
-Belongs here: the digest. Does not belong here: what is done about a stale model (``runner.py``).
+Belongs here: the digest. Does not belong here: what to do about a stale model (``runner.py``).
 
-A dataset's table is told by the names, sizes and times of its files, so no row is read; an upstream model by the digest in
-its own footer; a file that the SQL reads by its size and time. Objects that left the source are hidden by the dataset's views
-without any file of samples being touched, so the set of them counts too.
+A dataset's table is identified by the names, sizes and times of its files, so no rows are read; an upstream model by
+the digest in its own footer; a file that the SQL reads by its size and time. Objects that disappeared from the source
+are hidden by the dataset's views without any sample file being changed, so the set of them counts too.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from resources.warehouse.reads import FILES, file_marks, files_mark, find_reads
 
 DIGEST = "digest"
 FORMAT = "3"
-"""Change it when what is stored for a model changes: every model is then built again."""
+"""Change this when what is stored for a model changes: every model is then built again."""
 
 
 def stored_digest(tables: Tables, name: str) -> str | None:
-    """The digest in a stored model's footer, None when it was never built or its file is damaged."""
+    """The digest in a stored model's footer, None if it was never built or its file is damaged."""
     place = ModelRef(name)
     return tables.footer(place).get(DIGEST) if tables.is_readable(place) else None
 
 
 def current_digest(project: Project, name: str, tables: Tables, con: Connection) -> str:
-    """The digest (32 hex digits) that a model built now would carry.
+    """The digest (32 hex digits) of the model if it were built now.
 
     Args:
         project: the SQL project.
@@ -54,7 +54,7 @@ def current_digest(project: Project, name: str, tables: Tables, con: Connection)
 
 
 def outdated_by_files(project: Project, tables: Tables) -> dict[str, str]:
-    """Built models that read a file which is another one now, with the files' mark; no graph tells of such a change."""
+    """Built models that read a file which has changed, with the files' mark; the graph does not show such changes."""
     found: dict[str, str] = {}
     for name, model in project.models.items():
         place = ModelRef(name)
@@ -65,13 +65,13 @@ def outdated_by_files(project: Project, tables: Tables) -> dict[str, str]:
 
 
 def model_version(project: Project, name: str) -> str:
-    """12 hex digits that change with what a model says: its SQL, description, tags and tests. Dagster's code version."""
+    """12 hex digits that change with a model's SQL, description, tags and tests. Used as Dagster's code version."""
     tests = [_test_text(project, t) for t in project.tests if t.target == name]
     return _hash([_text(project, name, project.compile(name)), tests])[:12]
 
 
 def test_version(project: Project, test: DataTest, tables: Tables) -> str:
-    """12 hex digits that change when a test of a model, or the model, is another one than before."""
+    """12 hex digits that change when a test of a model, or the model, changes."""
     built = stored_digest(tables, test.target) if isinstance(test.target, str) else None
     return _hash([_test_text(project, test), built])[:12]
 
@@ -96,9 +96,10 @@ def _hash(parts: Any) -> str:
 
 
 def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | tuple[str, int, float]]:
-    """Path, size in bytes and time of each file of a table; empty when there is no table yet.
+    """Path, size in bytes and time of each file of a table; empty if the table does not exist yet.
 
-    An inventory is written with each look at the source, be it only for ``last_seen``: it is told by when it changed.
+    An inventory is written each time the source is checked, if only for ``last_seen``; it is identified by the time of
+    its last change.
     """
     ref = TableRef(dataset, table)
     if table == INVENTORY:
@@ -113,7 +114,8 @@ def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | t
 
 
 def _hidden(con: Connection, dataset: str) -> list[int]:
-    """How many objects left the source of a dataset, and a hash of which; empty without an inventory."""
+    """The number of objects that disappeared from a dataset's source, and a hash of them; empty without an
+    inventory."""
     known = "select 1 from duckdb_views() where schema_name = ? and view_name = 'inventory'"
     if con.execute(known, [dataset]).fetchone() is None:
         return []

@@ -1,7 +1,7 @@
 """Why one sample is in a subset, or not.
 
-Belongs here: finding the sample, and holding each predicate against its own values.
-Does not belong here: counting over all samples (``waterfall.py``), printing to a terminal (the command line).
+Belongs here: finding the sample, and evaluating each predicate for it. Does not belong here: counting over all samples
+(``waterfall.py``), printing to a terminal (the command line).
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ LONGEST_VALUE = 80
 
 @dataclass(frozen=True)
 class Verdict:
-    """One predicate, held against one sample.
+    """One predicate, evaluated for one sample.
 
     Attributes:
         text: the predicate as written.
-        label: its comment, None without one.
+        label: its comment, None if there is none.
         values: the sample's own values of the columns that the predicate mentions.
-        inside: whether it lets the sample in (null counts as no); None if it could not be judged: QUALIFY looks only at samples
-            that passed WHERE.
+        inside: whether it lets the sample in (null counts as no); None if it was not evaluated: QUALIFY only considers
+            samples that passed WHERE.
     """
 
     text: str
@@ -45,18 +45,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One sample's way through one subset, and through the subsets before it.
+    """One sample's path through one subset, and through the subsets upstream.
 
     Attributes:
         model: the subset.
         sample_id: the sample.
-        uri: where its file is.
-        selected: whether the subset holds it.
-        reached: whether the sample is among the rows that the subset looks at. If not, an upstream table lacks it.
+        uri: the address of its file.
+        selected: whether the subset contains it.
+        reached: whether the sample is among the rows that the subset considers. If not, an upstream table lacks it.
         verdicts: of each predicate, in order; empty if not reached.
-        upstream: the same for every subset that this one refs.
+        upstream: the same for every subset that this one refers to.
         missing_from: tables read by this subset that have no row for the sample.
-        notes: what else is worth knowing.
+        notes: further information.
     """
 
     model: str
@@ -71,14 +71,15 @@ class Explanation:
 
     @property
     def dropped_by(self) -> tuple[str, str] | None:
-        """(model, predicate) that dropped it first, looking upstream first; None if selected or no predicate did."""
+        """(model, predicate) that dropped it first, upstream subsets first; None if it is selected, or no predicate
+        dropped it."""
         for before in self.upstream:
             if before.dropped_by is not None:
                 return before.dropped_by
         return next(((self.model, v.text) for v in self.verdicts if not v.inside), None)
 
     def to_markdown(self) -> str:
-        """A heading and a table for each subset, upstream first."""
+        """A heading and a table for each subset, upstream subsets first."""
         parts = [before.to_markdown() for before in self.upstream]
         lines = [f"**{self.model}**: {'in' if self.selected else 'out'} (`{self.sample_id}`, {self.uri})", ""]
         rows = []
@@ -91,14 +92,14 @@ class Explanation:
             lines.append(write_table(("", "predicate", "this sample"), rows))
         if not self.reached:
             missing = ", ".join(self.missing_from) or "its tables (joined)"
-            lines.append(f"Not among the rows that {self.model} looks at: no row in {missing}.")
+            lines.append(f"Not among the rows that {self.model} considers: no row in {missing}.")
         lines += [f"Note: {note}" for note in self.notes]
         return "\n\n".join([*parts, "\n".join(lines)])
 
 
 @dataclass(frozen=True)
 class SampleMatch:
-    """A sample found by what a person typed."""
+    """A sample that matches the user's input."""
 
     dataset: str
     sample_id: str
@@ -107,16 +108,16 @@ class SampleMatch:
 
 
 def explain(project: Project, model: str, sample: str, con: Connection) -> Explanation:
-    """Hold a sample against every predicate of a subset and of the subsets upstream.
+    """Evaluate every predicate of a subset and of the subsets upstream for a sample.
 
     Args:
         project: the SQL project.
         model: a model tagged ``subset``.
-        sample: the beginning of a sample_id (4 or more hex digits), a uri, or a file name.
+        sample: the beginning of a sample_id (at least 4 hex digits), a URI, or a file name.
         con: a connection with the views of the catalogue (``Warehouse.connect()``).
 
     Raises:
-        ProjectError: no such subset or sample, more than one sample, or a table is not there yet.
+        ProjectError: no such subset or sample, more than one sample, or a missing table.
     """
     target = _subset(project, model)
     found = find_sample(con, _datasets(project, target), sample)
@@ -124,10 +125,10 @@ def explain(project: Project, model: str, sample: str, con: Connection) -> Expla
 
 
 def waterfall_text(project: Project, model: str, con: Connection) -> str:
-    """The waterfall of a subset as its SQL and the tables are now, for a terminal.
+    """The waterfall of a subset from its current SQL and tables, for a terminal.
 
     Raises:
-        ProjectError: no such subset, a table is not there yet, or the SQL does not run.
+        ProjectError: no such subset, a table does not exist yet, or the SQL does not run.
     """
     result = describe_model(project, _subset(project, model).name, con)
     if result.waterfall is None:
@@ -140,13 +141,13 @@ def _subset(project: Project, model: str) -> Model:
     if not target.is_subset:
         subsets = ", ".join(m.name for m in project.models.values() if m.is_subset) or "none"
         raise ProjectError(
-            f"model '{model}' is no subset (it has no tag 'subset'), so nothing is dropped. Subsets: {subsets}"
+            f"model '{model}' is not a subset (it has no tag 'subset'), so nothing is dropped. Subsets: {subsets}"
         )
     return target
 
 
 def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> SampleMatch:
-    """The one sample that ``sample`` means: a sample_id or its beginning, a uri, a file name or the end of a path.
+    """The one sample that ``sample`` identifies: a sample_id or its beginning, a URI, a file name or the end of a path.
 
     Raises:
         ProjectError: there is none, or there are several.
@@ -156,7 +157,7 @@ def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> Sample
     listed = con.execute("select table_schema from information_schema.tables where table_name = 'samples'").fetchall()
     for dataset in datasets:
         if (dataset,) not in listed:
-            raise ProjectError(f"dataset '{dataset}' has no samples yet; `arot run {dataset}` makes them")
+            raise ProjectError(f"dataset '{dataset}' has no samples yet; `arot run {dataset}` creates them")
         rows += con.execute(
             f"""select {literal(dataset)}, sample_id, uri, status, duplicate_of from {quote(dataset)}.samples
             where uri = $1 or ends_with(uri, '/' || $1) or ($2 and starts_with(sample_id, lower($1)))
@@ -167,7 +168,7 @@ def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> Sample
     rows = exact or rows
     if not rows:
         raise ProjectError(
-            f"no sample '{sample}' in {', '.join(datasets)}; give {SHORTEST_PREFIX} or more digits of a sample_id, a uri or a "
+            f"no sample '{sample}' in {', '.join(datasets)}; pass at least {SHORTEST_PREFIX} digits of a sample_id, a URI or a "
             'file name (arot sql "select sample_id, uri from …samples" lists them)'
         )
     identities = {r[1] or r[2] for r in rows}
@@ -175,16 +176,16 @@ def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> Sample
         shown = "; ".join(f"{r[1] or '(unread)'} {r[2]}" for r in rows[:MOST_SHOWN])
         more = f" and {len(rows) - MOST_SHOWN} more" if len(rows) > MOST_SHOWN else ""
         raise ProjectError(
-            f"'{sample}' means {len(identities)} samples: {shown}{more}; give more of the sample_id or the uri"
+            f"'{sample}' matches {len(identities)} samples: {shown}{more}; pass more of the sample_id or the URI"
         )
     dataset, sample_id, uri, status, duplicate_of = min(rows, key=lambda r: r[3] != "ok")
     notes: tuple[str, ...] = ()
     if status == "duplicate":
-        notes = (f"{uri} has the same bytes as {duplicate_of}; a sample is its content, so both share its fate",)
+        notes = (f"{uri} has the same bytes as {duplicate_of}; a sample is its content, so this applies to both",)
     for other in dict.fromkeys(r[0] for r in rows if r[0] != dataset):
         place = next(r[2] for r in rows if r[0] == other)
         notes += (
-            f"the same bytes are in {other} too: {place}; of a sample's rows the one that comes furthest is shown",
+            f"the same bytes are also in {other}: {place}; of a sample's rows, the one that passes most predicates is shown",
         )
     if sample_id is None:
         raise ProjectError(f"{uri} could not be read (status {status}), so it has no sample_id and is in no subset")
@@ -192,7 +193,7 @@ def find_sample(con: Connection, datasets: Sequence[str], sample: str) -> Sample
 
 
 def show(value: Any) -> str:
-    """A value in one short piece."""
+    """A value in short form."""
     text = f"{value:.6g}" if isinstance(value, float) else "null" if value is None else repr(value)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
@@ -206,7 +207,7 @@ def _datasets(project: Project, model: Model) -> list[str]:
 
 
 def _subsets_before(project: Project, model: Model) -> list[Model]:
-    """The nearest subsets upstream, seen through models that are none."""
+    """The nearest subsets upstream, including through models that are not subsets."""
     found: list[Model] = []
     for name in model.refs:
         before = project.models[name]
@@ -249,11 +250,9 @@ def _by_lot(
     upstream: tuple[Explanation, ...],
     notes: tuple[str, ...],
 ) -> Explanation:
-    """Of a subset that is drawn by lot only the rows that were drawn tell anything."""
+    """For a random subset, only the rows that were selected mean anything."""
     stored = _stored(con, model, found.sample_id)
-    drawn = (
-        f"{model.name} has not been built yet" if stored is None else "what is said here is what the stored table holds"
-    )
+    drawn = f"{model.name} has not been built yet" if stored is None else "this is what the stored table contains"
     return Explanation(
         model=model.name,
         sample_id=found.sample_id,
@@ -269,14 +268,14 @@ def _by_lot(
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of a sample: what WHERE's predicates say of it, and the values that QUALIFY mentions."""
+    """One row of a sample: the verdicts of WHERE's predicates, and the values that QUALIFY mentions."""
 
     verdicts: tuple[Verdict, ...]
     qualify: dict[str, Any]
 
 
 def _values(selection: Selection, model: Model, sample_id: str, con: Connection) -> _Row | None:
-    """Predicates and values of one sample; of its rows (a join may make several) the one that comes furthest."""
+    """Predicates and values of one sample; of its rows (a join may produce several), the one that passes most."""
     import duckdb
 
     try:
@@ -308,14 +307,14 @@ def _values(selection: Selection, model: Model, sample_id: str, con: Connection)
     found = []
     for i, predicate in enumerate(selection.predicates):
         passed = {column_name([c]) if c else "": bool(row[flag]) for c, flag in verdicts[i].items()}
-        # of a condition on many columns those are worth showing that do not meet it
+        # of a condition on many columns, show those that do not meet it
         own = {c: v for c, v in value_of(i).items() if c in predicate.columns or not passed.get(c, True)}
         found.append(Verdict(predicate.text, predicate.label, own, all(passed.values())))
     return _Row(tuple(found), value_of(len(selection.predicates)) if selection.qualify else {})
 
 
 def _readable(con: Connection, selection: Selection, columns: Sequence[str]) -> list[str]:
-    """Those of the mentioned columns whose value can be shown: a name that several tables have cannot."""
+    """The mentioned columns whose value can be shown: a name that several tables have cannot."""
     import duckdb
 
     def binds(some: Sequence[str]) -> bool:
@@ -337,7 +336,7 @@ def _qualify(
     con: Connection,
     row: _Row,
 ) -> Verdict:
-    """QUALIFY's verdict: its windows are over all rows that passed WHERE, so it is judged there."""
+    """QUALIFY's verdict: its windows cover all rows that passed WHERE, so it is evaluated there."""
     if not all(v.inside for v in row.verdicts):
         return Verdict(predicate.text, predicate.label, row.qualify, None)
     probe = selection.probe([], where=True, qualify=True)
@@ -357,7 +356,7 @@ def _missing_from(con: Connection, inputs: dict[tuple[str, str], dict[str, str]]
 
 
 def _stored(con: Connection, model: Model, sample_id: str) -> bool | None:
-    """Whether the stored table of a model has a sample; None if it was not built yet."""
+    """Whether the stored table of a model contains a sample; None if it has not been built yet."""
     exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
     if con.execute(exists, [model.name]).fetchone() is None:
         return None
@@ -366,7 +365,7 @@ def _stored(con: Connection, model: Model, sample_id: str) -> bool | None:
 
 
 def _stale(con: Connection, model: Model, sample_id: str, selected: bool) -> list[str]:
-    """A note when the stored subset says otherwise than its SQL does now."""
+    """A note if the stored subset differs from what its SQL says now."""
     if not model.is_stored:
         return []
     stored = _stored(con, model, sample_id)

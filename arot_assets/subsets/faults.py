@@ -1,7 +1,7 @@
-"""What of a SQL project has a fault, and is left out, while all else works.
+"""Faults of a SQL project: what is left out, while everything else works.
 
-Belongs here: collecting faults. Does not belong here: what is one (``load.py``), what else cannot do without it
-(``linking.py``), telling people (the command line).
+Belongs here: collecting faults. Does not belong here: detecting them (``load.py``), what depends on them
+(``linking.py``), reporting them (the command line).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from arot_assets.errors import ProjectError
 
 
 class Faults:
-    """Faults by the name of what is left out because of them: a model's name, else a kind and a name, or a file.
+    """Faults by the name of what is left out because of them: the name of a model, otherwise a kind and a name, or a
+    file.
 
     Attributes:
         errors: name -> the first fault that was found.
@@ -21,12 +22,12 @@ class Faults:
         self.errors: dict[str, ProjectError] = {}
 
     def add(self, name: str, error: ProjectError) -> None:
-        """Note a fault; the first one of a name counts."""
+        """Record a fault; the first one of each name counts."""
         self.errors.setdefault(name, error)
 
     @contextmanager
     def leaving_out(self, name: str) -> Iterator[None]:
-        """Note what goes wrong in the block as a fault of ``name``."""
+        """Record errors raised in the block as a fault of ``name``."""
         try:
             yield
         except ProjectError as error:

@@ -1,7 +1,7 @@
 """Tables of SQL models that are no longer declared.
 
-Belongs here: finding and removing them, and files that are no tables. Does not belong here: deciding whose they are: a store
-may serve several checkouts of the project, and a model that one does not have is another's.
+Belongs here: finding and removing them, and files that are not tables. Does not belong here: deciding whose they are: a
+store may be shared by several checkouts of the project, and a model that one of them lacks may belong to another.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from resources.warehouse import Warehouse
 
 
 def leftover_models(project: Project, tables: Tables) -> list[str]:
-    """Names of the tables in ``models/`` that arot wrote and that no stored model of the project has.
+    """Names of the tables in ``models/`` that arot wrote and that belong to no stored model of the project.
 
-    A model that is left out because of a fault is still there.
+    A model that is left out because of a fault still counts as declared.
     """
     stored = {model.name for model in project.models.values() if model.is_stored}
     names = [n.removesuffix(".parquet") for n in tables.list("models") if n.endswith(".parquet")]
@@ -23,15 +23,15 @@ def leftover_models(project: Project, tables: Tables) -> list[str]:
 
 
 def damaged_models(tables: Tables) -> list[str]:
-    """Names of the files in ``models/`` that are no Parquet: nobody sees them as tables, and a build replaces them."""
+    """Names of the files in ``models/`` that are not Parquet: no view shows them, and a build replaces them."""
     return [name for name in tables.models() if not tables.is_readable(ModelRef(name))]
 
 
 def remove_models(names: Sequence[str], tables: Tables, warehouse: Warehouse) -> None:
-    """Delete the tables of some models, and their views with them.
+    """Delete the tables of these models, together with their views.
 
     Raises:
-        StorageError: one cannot be deleted, or the catalogue not be written.
+        StorageError: one of them cannot be deleted, or the catalogue cannot be written.
     """
     for name in names:
         tables.storage.delete(tables.uri(ModelRef(name)))

@@ -1,10 +1,11 @@
-"""Column lineage: which upstream columns each output column is made of.
+"""Column lineage: which upstream columns each output column is computed from.
 
-Belongs here: reading it out of the SQL with sqlglot, given the columns of the tables that it reads.
-Does not belong here: types and rows, which DuckDB knows (``runner.py``).
+Belongs here: deriving it from the SQL with sqlglot, given the columns of the tables that it reads. Does not belong
+here: types and rows, which DuckDB knows (``runner.py``).
 
-What DuckDB runs and sqlglot follows wrongly is either written otherwise first (named windows, ``UNION BY NAME``, a ``SELECT`` in
-brackets), or has no lineage and says why: ``COLUMNS(…)``, a whole row as a value, positions (``#1``), ``PIVOT``.
+SQL that DuckDB runs but sqlglot follows incorrectly is either rewritten first (named windows, ``UNION BY NAME``, a
+``SELECT`` in brackets), or has no lineage, with a reason: ``COLUMNS(…)``, a whole row as a value, positions (``#1``),
+``PIVOT``.
 """
 
 import logging
@@ -35,13 +36,13 @@ class UpstreamColumn:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where the columns of a model come from.
+    """The origin of a model's columns.
 
     Attributes:
-        columns: output column -> upstream columns, sorted; an empty tuple for what needs no table. A column that cannot
-            be followed is not among them.
-        problem: why some are missing, None if none is. SQL that DuckDB runs and sqlglot cannot follow costs the lineage, not
-            the model.
+        columns: output column -> upstream columns, sorted; an empty tuple for columns that need no table. Columns that
+            cannot be followed are missing.
+        problem: why some are missing, None if none are. SQL that DuckDB runs and sqlglot cannot follow costs the
+            lineage, not the model.
     """
 
     columns: Mapping[str, tuple[UpstreamColumn, ...]]
@@ -92,15 +93,15 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName
 
 
 class _NotFollowed(Exception):
-    """SQL whose columns are not followed; the message says what is in the way."""
+    """SQL whose columns are not followed; the message gives the reason."""
 
 
 @contextmanager
 def _warnings_count() -> Iterator[None]:
-    """Take what sqlglot warns of for what it is: a part of the query that it passed over.
+    """Treat sqlglot's warnings as what they are: part of the query was ignored.
 
     Raises:
-        _NotFollowed: it warned.
+        _NotFollowed: there was a warning.
     """
     told: list[str] = []
 
@@ -124,7 +125,7 @@ def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], Upstream
     """The columns of tables among the nodes below an output column.
 
     Raises:
-        _NotFollowed: one of them holds more than sqlglot saw.
+        _NotFollowed: one of them contains more than sqlglot saw.
     """
     from sqlglot import exp
 
@@ -154,7 +155,7 @@ def _require_followed(expression: "exp.Expr") -> None:
         exp.Columns: "COLUMNS(…)",
         exp.PositionalColumn: "a position (#1)",
         exp.TableColumn: "a whole row as a value",
-        exp.Placeholder: "a column of no table that is known",
+        exp.Placeholder: "a column of an unknown table",
     }
     for node in expression.walk():
         for kind, word in words.items():
@@ -165,11 +166,11 @@ def _require_followed(expression: "exp.Expr") -> None:
 
 
 def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
-    """The tree of a query, written so that sqlglot follows it rightly; None if it reads nothing at all.
+    """The tree of a query, rewritten so that sqlglot follows it correctly; None if it reads nothing.
 
     Raises:
-        _NotFollowed: it cannot be.
-        SqlglotError: it cannot be read.
+        _NotFollowed: that is not possible.
+        SqlglotError: it cannot be parsed.
     """
     from sqlglot import exp, parse_one
     from sqlglot.optimizer.qualify import qualify
@@ -182,7 +183,7 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
         tree = exp.select("*").from_(tree)
         tree.set("with_", with_)
     if any(not pivot.args.get("unpivot") for pivot in tree.find_all(exp.Pivot)):
-        raise _NotFollowed("PIVOT makes columns of values, whose lineage is not followed")
+        raise _NotFollowed("PIVOT turns values into columns, whose lineage is not followed")
     _inline_windows(tree)
     by_name = [s for s in tree.find_all(exp.SetOperation) if s.args.get("by_name")]
     if by_name:
@@ -193,7 +194,7 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
 
 
 def _inline_windows(tree: "exp.Expr") -> None:
-    """Write ``over w`` out: sqlglot does not look for its columns in the WINDOW clause."""
+    """Inline ``over w``: sqlglot does not search the WINDOW clause for columns."""
     from sqlglot import exp
 
     for select in tree.find_all(exp.Select):
@@ -209,10 +210,10 @@ def _inline_windows(tree: "exp.Expr") -> None:
 
 
 def _match_by_position(union: "exp.Expr") -> None:
-    """Turn ``UNION BY NAME`` into one by position: each side gives all columns, NULL for those that it lacks.
+    """Turn ``UNION BY NAME`` into one by position: each side returns all columns, with NULL for those that it lacks.
 
     Raises:
-        _NotFollowed: the names of a side are not known.
+        _NotFollowed: the names of one side are unknown.
     """
     from sqlglot import exp
 
@@ -222,7 +223,7 @@ def _match_by_position(union: "exp.Expr") -> None:
     for side in sides:
         selected = side.named_selects
         if not selected or "*" in selected:
-            raise _NotFollowed("UNION BY NAME of columns whose names are not known")
+            raise _NotFollowed("UNION BY NAME of columns with unknown names")
         have.append({n.lower() for n in selected})
         for name in selected:
             names.setdefault(name.lower(), name)

@@ -1,4 +1,4 @@
-"""Whether what models read is there: their order, circles, and what cannot do without something that has a fault.
+"""Whether what models read exists: their order, circles, and what depends on something with a fault.
 
 Belongs here: following ref() and source() through a project. Does not belong here: reading files (``load.py``).
 """
@@ -22,8 +22,8 @@ def linked(project: Project, hidden: Mapping[str, ProjectError], faults: Faults)
 
     Args:
         project: with all models that could be read, in any order.
-        hidden: names that stand in properties files which cannot be read: a source that is not there may be declared there.
-        faults: takes what is wrong with the others, and what each of them reads that is left out.
+        hidden: names mentioned in properties files that cannot be read: a missing source may be declared there.
+        faults: collects the faults of the other models, including that they read something that is left out.
     """
     project = replace(project, broken=faults.errors)
     able: dict[str, Model] = {}
@@ -37,19 +37,19 @@ def linked(project: Project, hidden: Mapping[str, ProjectError], faults: Faults)
 
 
 def left_out_ref(refs: tuple[str, ...], faults: Faults) -> tuple[str, ProjectError] | None:
-    """The first of some models that has a fault, with the fault."""
+    """The first of these models that has a fault, with the fault."""
     return next(((ref, faults.errors[ref]) for ref in refs if ref in faults.errors), None)
 
 
 def left_out_error(broken: tuple[str, ProjectError], path: Path, text: str) -> ProjectError:
-    """The fault of a template that refs a model with a fault, as ``left_out_ref`` gives it."""
+    """The error of a template that refers to a model with a fault, as returned by ``left_out_ref``."""
     name, error = broken
     line = line_of(text, rf"""ref\([^)]*['"]{escape(name)}['"]""")
     return ProjectError(f"reads model '{name}', which is left out ({_place(error)})", path, line)
 
 
 def _require_whole(project: Project, model: Model, hidden: Mapping[str, ProjectError], faults: Faults) -> None:
-    """Refuse a model that reads what is left out.
+    """Reject a model that reads something that is left out.
 
     Raises:
         ProjectError: it does; names the line.
@@ -68,7 +68,7 @@ def _require_whole(project: Project, model: Model, hidden: Mapping[str, ProjectE
 
 
 def _ordered(models: Mapping[str, Model], faults: Faults) -> list[str]:
-    """The names of models, each after those that it refs; models in a circle are left out."""
+    """The names of models, each after those that it refers to; models in a circle are left out."""
     rest = dict(models)
     while True:
         graph = {n: [r for r in m.refs if r in rest] for n, m in rest.items()}
@@ -76,7 +76,7 @@ def _ordered(models: Mapping[str, Model], faults: Faults) -> list[str]:
             return list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             circle = list(reversed(error.args[1]))
-            text = f"models refer to each other in a circle: {' -> '.join(circle)}; break it"
+            text = f"models refer to each other in a circle: {' -> '.join(circle)}; remove one of these references"
             first = rest[circle[0]]
             line = line_of(first.text, rf"""ref\([^)]*['"]{escape(circle[1])}['"]""")
             for name in circle[1:]:

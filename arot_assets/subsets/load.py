@@ -1,12 +1,11 @@
 """Reading a project folder: dbt_project.yml, models, macros, schema.yml.
 
-Belongs here: finding the files, laying configurations over one another.
-Does not belong here: whether what they name is there (``linking.py``), tests (``load_tests.py``), what is done with a project
-afterwards (``runner.py``).
+Belongs here: finding the files, merging configurations. Does not belong here: whether what they name exists
+(``linking.py``), tests (``load_tests.py``), what is done with a loaded project (``runner.py``).
 
-A fault leaves out what it is in, and what reads that; all else is as if the fault were not there. Loading renders each
-template to learn its dependencies. It parses no SQL and opens no database, so that a Dagster process which only wants the
-graph stays quick.
+A fault leaves out the item that contains it, and whatever reads that; everything else loads normally. Loading renders
+each template to learn its dependencies. It parses no SQL and opens no database, so that a Dagster process that only
+needs the graph starts quickly.
 """
 
 import re
@@ -34,19 +33,19 @@ from arot_assets.subsets.schema_file import Render, SourceTable, TableDocs, read
 from arot_assets.yaml_lines import Where, rendered
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""What Dagster takes as a part of an asset's name."""
+"""What Dagster accepts as part of an asset name."""
 NAME_IN_YAML = re.compile(r"""\bname["']?\s*:\s*["']?([^\s"'#,}\]]+)""")
 
 
 def load_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Project:
-    """Read a project folder. What has a fault is in ``broken``, with file and line.
+    """Read a project folder. Faults are in ``broken``, with file and line.
 
     Args:
-        folder: where dbt_project.yml is.
-        variables: values that win over the ``vars`` of dbt_project.yml.
+        folder: the folder that contains dbt_project.yml.
+        variables: values that override the ``vars`` of dbt_project.yml.
 
     Raises:
-        ProjectError: one of ``variables`` is of no use.
+        ProjectError: one of ``variables`` is not valid.
     """
     overrides = variables or {}
     faults = Faults()
@@ -68,17 +67,17 @@ def load_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Pr
 
 
 def _framed(file: ProjectFile, overrides: Mapping[str, Any], faults: Faults) -> tuple[Project, list[Path], list[Path]]:
-    """The project without any model, and the folders of its models and tests.
+    """The project without any models, and the folders of its models and tests.
 
     Raises:
-        ProjectError: dbt_project.yml as a whole is of no use.
+        ProjectError: dbt_project.yml as a whole is unusable.
     """
     folder = file.path.parent
     macro_files = [p for f in file.folders("macro-paths") for p in sorted(f.rglob("*.sql"))]
     macro_files += [p for f in file.folders("test-paths") for p in sorted((f / "generic").rglob("*.sql"))]
     templates = Templates(folder, macro_files, faults)
     asked: set[str] = set()
-    # with overriding variables only, as in dbt, for its own are read from this very file
+    # with overriding variables only, as in dbt, because its own are read from this same file
     functions = {"var": Var(overrides, asked, "in dbt_project.yml itself a var needs a default")}
 
     def fill(text: str, where: Where) -> Any:
@@ -91,7 +90,7 @@ def _framed(file: ProjectFile, overrides: Mapping[str, Any], faults: Faults) -> 
 
 
 def _all_broken(folder: Path, error: ProjectError) -> Project:
-    """A project of which nothing can be used, because of dbt_project.yml; its models are still somebody's."""
+    """A project that is entirely unusable because of dbt_project.yml; its models still count as declared."""
     broken = {error.path.name if error.path is not None else str(folder): error}
     broken |= {path.stem: error for path in sorted((folder / DEFAULT_FOLDERS["model-paths"]).rglob("*.sql"))}
     return Project(folder, "", {}, {}, {}, {}, (), Templates(folder, (), Faults()), broken=broken)
@@ -100,7 +99,7 @@ def _all_broken(folder: Path, error: ProjectError) -> Project:
 def _with_sources_and_models(
     project: Project, file: ProjectFile, folders: list[Path], faults: Faults
 ) -> tuple[Project, dict[str, ProjectError]]:
-    """The project with all of its models in no order, and names that stand in files which cannot be read."""
+    """The project with all its models in no particular order, and names mentioned in files that cannot be read."""
     found = _Described()
     in_yaml = {"var": Var(project.vars, project.asked)}
 
@@ -123,12 +122,12 @@ def _with_sources_and_models(
 
 @dataclass
 class _Described:
-    """What the properties files say.
+    """The contents of the properties files.
 
     Attributes:
         models: by name.
         sources: by (source, table).
-        hidden: names that stand in files which cannot be read, with the reason: what they name may be described there.
+        hidden: names mentioned in files that cannot be read, with the reason: what they name may be described there.
     """
 
     models: dict[str, TableDocs] = field(default_factory=dict)
@@ -136,7 +135,7 @@ class _Described:
     hidden: dict[str, ProjectError] = field(default_factory=dict)
 
     def add(self, path: Path, render: Render, faults: Faults) -> None:
-        """Read one more file."""
+        """Read another file."""
         try:
             models, tables = read_schema_file(path, render, faults)
         except ProjectError as error:
@@ -148,19 +147,19 @@ class _Described:
         for entry in models:
             other = self.models.setdefault(entry.name, entry)
             if other is not entry:
-                text = f"model '{entry.name}' is described in {other.path} too; keep one"
+                text = f"model '{entry.name}' is also described in {other.path}; keep one"
                 faults.add(entry.name, ProjectError(text, path, entry.line))
         for table in tables:
             first = self.sources.setdefault((table.source, table.name), table)
             if first is not table:
-                text = f"source table '{table.source}.{table.name}' is declared in {first.docs.path} too; keep one"
+                text = f"source table '{table.source}.{table.name}' is also declared in {first.docs.path}; keep one"
                 faults.add(source_fault(table.source, table.name), ProjectError(text, path, table.docs.line))
 
 
 def _read_models(
     project: Project, file: ProjectFile, folders: list[Path], described: _Described, faults: Faults
 ) -> dict[str, Model]:
-    """Models with their whole configuration and what they read; whether that exists is not checked yet."""
+    """Models with their complete configuration and what they read; whether that exists is not checked yet."""
     models: dict[str, Model] = {}
     taken: dict[str, Path] = {}
     for folder in folders:
@@ -169,9 +168,9 @@ def _read_models(
         for path in sorted(folder.rglob("*.sql")):
             name = path.stem
             first = taken.setdefault(re.sub("[-.]", "_", name).lower(), path)
-            if first != path:  # DuckDB takes no heed of case, Dagster none of - and .
+            if first != path:  # DuckDB ignores case, and Dagster treats - and . alike
                 same = "exists twice" if first.stem == name else f"is too close to '{first.stem}'"
-                error = ProjectError(f"model '{name}' {same}: {first} too; rename one", path)
+                error = ProjectError(f"model '{name}' {same}: see {first}; rename one", path)
                 faults.add(first.stem, error)
                 faults.add(name, error)
             with faults.leaving_out(name):
@@ -209,7 +208,7 @@ def _check_name(path: Path) -> None:
     if not MODEL_NAME.fullmatch(path.stem):
         proposed = ascii_word(path.stem).strip("_") or "a name"
         raise ProjectError(
-            f"'{path.stem}' cannot be the name of an asset, which has letters a to z, digits, _ and - only; "
+            f"'{path.stem}' cannot be the name of an asset, which may only contain letters a to z, digits, _ and -; "
             f"rename the file to {proposed}.sql, and ref('{proposed}')",
             path,
         )

@@ -1,7 +1,7 @@
-"""The tests of a project: which there are, and each with its whole configuration.
+"""The tests of a project, each with its complete configuration.
 
-Belongs here: singular tests, configurations laid over one another, holding a declaration to the test that it asks for.
-Does not belong here: reading declarations (``schema_file.py``), a test's SQL (``tests.py``).
+Belongs here: singular tests, merging configurations, checking a declaration against the test that it names. Does not
+belong here: reading declarations (``schema_file.py``), a test's SQL (``tests.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ BUILT_IN_TESTS: Mapping[str, tuple[str, ...]] = {
     "accepted_values": ("values",),
     "relationships": ("to", "field"),
 }
-"""The tests that dbt brings along, and the arguments that each needs."""
+"""The tests that dbt provides, and the arguments that each requires."""
 
 
 def with_tests(
     project: Project, file: ProjectFile, model_folders: list[Path], test_folders: list[Path], faults: Faults
 ) -> Project:
-    """The project with the enabled tests, each with its whole configuration.
+    """The project with the enabled tests, each with its complete configuration.
 
-    A fault in a test of a model leaves the model out, and with it all that reads it: nobody is to use what was not checked as
-    its author asked. A fault in another test leaves out the test.
+    A fault in a test of a model leaves out the model, and with it everything that reads it: nobody should use a table
+    that was not checked as its author intended. A fault in any other test leaves out the test.
     """
     models = dict(project.models)
     for name, model in project.models.items():
@@ -67,7 +67,7 @@ def _each_configured(
 
 
 def _configured(project: Project, file: ProjectFile, test: DataTest, folders: list[Path]) -> DataTest:
-    """A test with dbt_project.yml's configuration, its own ``config()`` and schema.yml's over one another."""
+    """A test with the merged configuration of dbt_project.yml, its own ``config()`` and schema.yml."""
     _check_test(project, test)
     folder = next(f for f in folders if test.path.is_relative_to(f))
     parts = (*test.path.relative_to(folder).parent.parts, test.name)
@@ -97,9 +97,9 @@ def _singular_tests(project: Project, folders: list[Path], faults: Faults) -> It
 
 
 def _singular_test(project: Project, path: Path, faults: Faults) -> DataTest | None:
-    """A test that is a file of its own; None if it is of a model that is switched off, as in dbt.
+    """A test that is a separate file; None if it tests a disabled model, as in dbt.
 
-    It is shown at the first stored model or table that it reads, be it through ephemeral models.
+    It is shown with the first stored model or table that it reads, including through ephemeral models.
     """
     captured = RenderContext()
     text = read_template(path)

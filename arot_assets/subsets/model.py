@@ -1,10 +1,11 @@
 """What a SQL model is: a file, its configuration, what it reads.
 
-Belongs here: the plain data of one model, and how configurations are laid over one another.
-Does not belong here: the project around it (``project.py``), reading files (``load.py``).
+Belongs here: the plain data of one model, and how configurations are merged. Does not belong here: the project around
+it (``project.py``), reading files (``load.py``).
 
-Materializations: ``table`` and ``view`` are both stored as ``models/<name>.parquet`` (the store has no live views: a file is
-what survives, and automation keeps it fresh); ``ephemeral`` is pasted into the models that ref it and has no asset.
+Materializations: ``table`` and ``view`` are both stored as ``models/<name>.parquet`` (the store has no live views: only
+files persist, and automation keeps them up to date); ``ephemeral`` models are inlined into the models that refer to
+them and have no asset.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ MATERIALIZATIONS = ("table", "view", "ephemeral")
 SUBSET_TAG = "subset"
 
 Complain = Callable[[str, str], ProjectError]
-"""Makes the error for a key and a message."""
+"""Creates the error for a key and a message."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class ModelConfig:
 
     Attributes:
         materialized: table, view or ephemeral.
-        tags: free words; ``subset`` makes it a subset with a waterfall.
-        description: from ``config(description=…)``; schema.yml's own description comes first.
-        meta: free; ``owner`` is shown in the UI.
+        tags: any words; ``subset`` makes it a subset with a waterfall.
+        description: from ``config(description=…)``; schema.yml's own description takes precedence.
+        meta: arbitrary; ``owner`` is shown in the UI.
         enabled: a disabled model does not exist.
     """
 
@@ -43,22 +44,22 @@ class ModelConfig:
 
     @property
     def owners(self) -> list[str]:
-        """Who answers for the model: ``owner`` of ``meta``, one or several."""
+        """The owners of the model: ``owner`` of ``meta``, one or several."""
         owner = self.meta.get("owner")
         return [str(o) for o in owner] if isinstance(owner, list) else [str(owner)] if owner else []
 
     def overlaid(self, values: Mapping[str, Any], complain: "Complain") -> "ModelConfig":
-        """This configuration under a more specific one: tags add up, meta merges, the rest is replaced.
+        """This configuration overridden by a more specific one: tags add up, meta is merged, the rest is replaced.
 
         Raises:
-            ProjectError: made by ``complain`` of the key and a message: an unknown key or value.
+            ProjectError: created by ``complain`` from the key and a message: an unknown key or value.
         """
         for key in values:
             if key not in CONFIG_KEYS:
                 raise complain(key, f"config '{key}' is not supported here.{did_you_mean(key, CONFIG_KEYS)}")
         enabled = values.get("enabled", self.enabled)
         if not isinstance(enabled, bool):
-            raise complain("enabled", f"enabled is true or false, not {enabled!r}")
+            raise complain("enabled", f"enabled must be true or false, not {enabled!r}")
         tags = values.get("tags", [])
         tags = [tags] if isinstance(tags, str) else list(tags)
         materialized = str(values.get("materialized", self.materialized))
@@ -85,8 +86,8 @@ class Model:
         name: the file's name without ``.sql``.
         path: the file.
         text: the template.
-        config: merged from dbt_project.yml, schema.yml and the file itself, the latter wins.
-        docs: what schema.yml says, an empty entry if nothing.
+        config: merged from dbt_project.yml, schema.yml and the file itself, of which the last takes precedence.
+        docs: the entry in schema.yml, an empty entry if there is none.
         refs: models it reads, in order of appearance.
         sources: (source, table) it reads, in order of appearance.
     """
@@ -101,11 +102,11 @@ class Model:
 
     @property
     def is_subset(self) -> bool:
-        """Whether it selects samples, so that it has a waterfall."""
+        """Whether it selects samples and therefore has a waterfall."""
         return SUBSET_TAG in self.config.tags
 
     def line_of(self, sql: str, line: int | None) -> int | None:
-        """The line of the file that a line of its compiled SQL comes from; None if that is not known."""
+        """The line of the file that a line of its compiled SQL comes from; None if unknown."""
         return sql.origin(line) if line is not None and isinstance(sql, CompiledSql) else None
 
     @property
@@ -115,5 +116,5 @@ class Model:
 
     @property
     def description(self) -> str:
-        """For people; empty if nobody wrote one."""
+        """For users; empty if there is none."""
         return self.docs.description or self.config.description

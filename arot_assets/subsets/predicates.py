@@ -1,12 +1,12 @@
 """The predicates of a subset: its top-level WHERE, split at AND, and QUALIFY.
 
-Belongs here: finding the clauses of a compiled model and cutting its WHERE into predicates.
-Does not belong here: counting (``waterfall.py``) and judging one sample (``explain.py``), which share ``Selection.probe``.
+Belongs here: finding the clauses of a compiled model and splitting its WHERE into predicates. Does not belong here:
+counting (``waterfall.py``) and evaluating one sample (``explain.py``), which share ``Selection.probe``.
 
-The text of a predicate, which is also what runs, is cut out of the model as its author wrote it, so people read their own
-words. Where to cut is looked for among the tokens, and every cut is held against DuckDB's own parse tree: the pieces, joined
-by AND, must read as the whole does. A WHERE whose pieces do not is one predicate. A ``-- comment`` at the end of a
-predicate's line is its label.
+The text of a predicate, which is also what runs, is cut out of the model as its author wrote it, so users read their
+own words. The places to cut are found among the tokens, and every cut is checked against DuckDB's own parse tree: the
+pieces, joined by AND, must parse like the whole. A WHERE whose pieces do not is one predicate. A ``-- comment`` at the
+end of a predicate's line is its label.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ class Predicate:
 
     Attributes:
         text: the SQL as written.
-        label: the comment at the end of its line, None without one.
-        columns: the columns of the model's FROM that it mentions, each once.
+        label: the comment at the end of its line, None if there is none.
+        columns: the columns of the model's FROM that it mentions, without duplicates.
         line: 1-based line in the compiled SQL where it starts.
         expands: whether it is one condition for each of several columns: ``columns(*) is not null``.
-        kind: ``where``, or ``qualify`` (judged among the rows that passed all of WHERE).
+        kind: ``where``, or ``qualify`` (evaluated among the rows that passed all of WHERE).
     """
 
     text: str
@@ -49,17 +49,17 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Selection:
-    """A subset's SQL, taken apart.
+    """The parts of a subset's SQL.
 
     Attributes:
         sql: the compiled model.
         predicates: of WHERE, in order.
-        qualify: of QUALIFY, None without one.
+        qualify: of QUALIFY, None if there is none.
         head: from the start to the end of the select list (``with … select a, b``).
         tables: FROM with all its joins.
-        window: the WINDOW clause, empty without one.
-        lottery: what makes the subset another one each time (``random()``, a sample), None for nothing. Then neither counts
-            nor a verdict about one sample would be true of the rows that are stored.
+        window: the WINDOW clause, empty if there is none.
+        lottery: what makes the subset random (``random()``, a sample), None if it is not. If it is, neither counts nor
+            a verdict about one sample would match the stored rows.
     """
 
     sql: str
@@ -76,7 +76,7 @@ class Selection:
         return (*self.predicates, self.qualify) if self.qualify else self.predicates
 
     def probe(self, columns: Sequence[str], where: bool = False, qualify: bool = False) -> str:
-        """The model's rows before its predicates, with more columns.
+        """The model's rows before its predicates, with additional columns.
 
         Args:
             columns: SQL expressions with aliases, added after the model's own columns.
@@ -94,14 +94,14 @@ class Selection:
 
 
 def split(sql: str, model: Model) -> Selection:
-    """Take a subset's SQL apart.
+    """Split a subset's SQL into its parts.
 
     Args:
         sql: the compiled model.
-        model: where it comes from, for errors.
+        model: its model, for error messages.
 
     Raises:
-        ProjectError: not SQL, or of a shape in which WHERE does not select samples.
+        ProjectError: not SQL, or of a form in which WHERE does not select samples.
     """
     check_query(sql, model)
     tree = _select(sql, model)
@@ -109,7 +109,7 @@ def split(sql: str, model: Model) -> Selection:
     clauses = _clauses(words)
     if "select" not in clauses or "from" not in clauses or clauses["from"][0] < clauses["select"][0]:
         raise ProjectError(
-            "a subset reads SELECT … FROM … WHERE …, in this order and without brackets around it", model.path
+            "a subset must be SELECT … FROM … WHERE …, in this order and without brackets around it", model.path
         )
 
     def cut(first: int, last: int) -> str:
@@ -145,16 +145,16 @@ def split(sql: str, model: Model) -> Selection:
     again = parse_tree(found.probe([], where=True, qualify=True))
     if again is None or not _reads_as(again, tree):
         raise ProjectError(
-            "cannot take this subset apart; put what comes before its WHERE into a CTE (with rows as (select …))",
+            "cannot split this subset into its parts; put everything before its WHERE into a CTE (with rows as (select …))",
             model.path,
         )
     return found
 
 
 def columns_in(tree: Any) -> tuple[str, ...]:
-    """Columns of the outer FROM that a condition mentions, each once, as they are written in SQL.
+    """Columns of the outer FROM that a condition mentions, without duplicates, as written in SQL.
 
-    Those of a subquery inside are its own affair, and the parameters of a lambda or a list comprehension are no columns.
+    Columns of nested subqueries are not included, and parameters of a lambda or a list comprehension are not columns.
     """
     found: dict[str, None] = {}
 
@@ -191,32 +191,34 @@ def _references(tree: Any) -> Iterator[Tree]:
 
 
 def _select(sql: str, model: Model) -> Tree:
-    """The tree of a subset's last SELECT.
+    """The tree of a subset's final SELECT.
 
     Raises:
-        ProjectError: it is no SELECT, or one whose rows are not those that WHERE and QUALIFY leave.
+        ProjectError: it is not a SELECT, or its rows are not those that WHERE and QUALIFY leave.
     """
     tree = parse_tree(sql)
     while tree is not None and tree["type"] == "CTE_NODE":
         tree = tree["child"]
     if tree is None or tree["type"] != "SELECT_NODE":
         kind = {"SET_OPERATION_NODE": "UNION", "RECURSIVE_CTE_NODE": "UNION"}.get(tree["type"] if tree else "", "PIVOT")
-        raise ProjectError(f"a subset is one SELECT … FROM … WHERE …, not a {kind}; put that into a CTE", model.path)
+        raise ProjectError(
+            f"a subset must be one SELECT … FROM … WHERE …, not a {kind}; put that into a CTE", model.path
+        )
     refused = [MODIFIERS[m["type"]] for m in tree["modifiers"] if m["type"] in MODIFIERS]
     if tree["group_expressions"] or tree["aggregate_handling"] == "FORCE_AGGREGATES":
         refused.append("GROUP BY")
     refused += [words for key, words in (("having", "HAVING"), ("sample", "USING SAMPLE")) if tree[key]]
     if refused:
         raise ProjectError(
-            f"a subset selects samples by WHERE and QUALIFY, so its last SELECT has no {refused[0]}; "
-            "put it into a CTE or a model of its own (for the best n: qualify row_number() over (order by …) <= n)",
+            f"a subset selects samples by WHERE and QUALIFY, so its final SELECT cannot have {refused[0]}; "
+            "put it into a CTE or a separate model (for the best n: qualify row_number() over (order by …) <= n)",
             model.path,
         )
     return tree
 
 
 def _lottery(tree: Tree) -> str | None:
-    """What decides by lot which rows there are; a random value that is only shown does no harm."""
+    """What makes the set of rows random; a random value that is only shown does no harm."""
     deciding = [tree["cte_map"], tree["from_table"], tree["where_clause"], tree["qualify"]]
     mentioned = {n["column_names"][-1].lower() for n in _references(deciding[2:])}
     return draws_lots(
@@ -232,13 +234,13 @@ def _reads_as(again: Tree, tree: Tree) -> bool:
 
 
 def _conditions(text: str) -> list[Tree]:
-    """The conditions that a piece of WHERE is read as; none if it is not one expression."""
+    """The conditions that a piece of WHERE parses to; none if it is not one expression."""
     tree = parse_tree(f"select 1 where (\n{text}\n)")
     return [] if tree is None or tree["type"] != "SELECT_NODE" else _flat(tree["where_clause"])
 
 
 def _flat(condition: Tree | None) -> list[Tree]:
-    """A condition as the list that AND joins."""
+    """A condition as the list of its parts joined by AND."""
     if condition is None:
         return []
     if condition.get("type") != CONJUNCTION:
@@ -247,7 +249,7 @@ def _flat(condition: Tree | None) -> list[Tree]:
 
 
 def _clauses(words: Sequence[Token]) -> dict[str, tuple[int, int]]:
-    """Token ranges of the clauses of the SELECT that stands outside all brackets."""
+    """Token ranges of the clauses of the SELECT that is outside all brackets."""
     starts: list[tuple[str, int]] = []
     end = len(words)
     for i, depth in _outside_brackets(words, 0, len(words)):
@@ -294,7 +296,7 @@ def _conjuncts(words: Sequence[Token], first: int, last: int) -> Iterator[tuple[
 
 
 def _label(sql: str, last: Token) -> str | None:
-    """The ``-- comment`` behind the last token of a predicate, on the same line."""
+    """The ``-- comment`` after the last token of a predicate, on the same line."""
     rest = sql[last.end :].split("\n", 1)[0].strip()
     return rest.removeprefix("--").strip() or None if rest.startswith("--") else None
 

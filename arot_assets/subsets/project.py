@@ -1,4 +1,4 @@
-"""The SQL project: its models, and what ref, source, var and config answer in them.
+"""The SQL project: its models, and what ref, source, var and config return in them.
 
 Belongs here: ``Project``, compiling a model, and what a model reads.
 Does not belong here: reading the folder (``load.py``), Jinja itself (``render.py``), running SQL (``runner.py``).
@@ -22,7 +22,7 @@ WIDE = "wide"
 
 @dataclass
 class RenderContext:
-    """What a template asked for while it was rendered."""
+    """What a template requested while it was rendered."""
 
     refs: list[str] = field(default_factory=list)
     sources: list[tuple[str, str]] = field(default_factory=list)
@@ -30,18 +30,18 @@ class RenderContext:
 
 
 class Config:
-    """``config(…)`` of a template: calls are noted, and ``config.get`` answers what was noted so far."""
+    """``config(…)`` of a template: calls are recorded, and ``config.get`` returns what has been recorded so far."""
 
     def __init__(self, noted: dict[str, Any]) -> None:
         self._noted = noted
 
     def __call__(self, values: Mapping[str, Any] | None = None, **more: Any) -> str:
-        """Note some settings, given by name or as one mapping."""
+        """Record settings, given by name or as one mapping."""
         self._noted.update(values or {}, **more)
         return ""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A setting noted before."""
+        """A setting recorded earlier."""
         return self._noted.get(key, default)
 
 
@@ -49,16 +49,16 @@ class Var:
     """``var(name, default)`` of a template."""
 
     def __init__(self, values: Mapping[str, Any], asked: set[str], where: str = "give it in dbt_project.yml") -> None:
-        """Args: the variables, a set that collects the names asked for, and where a missing one is to be given."""
+        """Args: the variables, a set that collects the requested names, and where a missing one has to be defined."""
         self._values = values
         self._asked = asked
         self._where = where
 
     def __call__(self, name: str, default: Any = ...) -> Any:
-        """The value, else the default.
+        """The value, or else the default.
 
         Raises:
-            ProjectError: neither is there.
+            ProjectError: there is neither.
         """
         self._asked.add(name)
         if name in self._values:
@@ -68,7 +68,7 @@ class Var:
         return default
 
     def has_var(self, name: str) -> bool:
-        """Whether it is given, so that the default is not needed."""
+        """Whether it is defined, so that the default is not needed."""
         self._asked.add(name)
         return name in self._values
 
@@ -78,16 +78,16 @@ class Project:
     """A SQL project, loaded by ``load_project``.
 
     Attributes:
-        folder: where dbt_project.yml is.
+        folder: the folder that contains dbt_project.yml.
         name: the project's name.
         vars: values for ``var()``.
         models: enabled models by name, upstream before downstream.
-        disabled: models switched off by ``enabled: false``, and where they are.
+        disabled: models disabled by ``enabled: false``, and where they are.
         sources: declared source tables by (source, table).
-        singular_tests: tests that are SQL files of their own.
-        templates: the Jinja side.
-        asked: names of the variables that templates asked for so far.
-        broken: what is left out because of a fault, and why: a model's name, else a kind and a name, or a file.
+        singular_tests: tests that are separate SQL files.
+        templates: its Jinja templates.
+        asked: names of the variables that templates have requested so far.
+        broken: what is left out because of a fault, and why, by name of a model, otherwise kind and name, or file.
     """
 
     folder: Path
@@ -102,14 +102,14 @@ class Project:
     broken: Mapping[str, ProjectError] = field(default_factory=dict)
 
     def problems(self) -> list[str]:
-        """Each fault as one line with file and line, however much is left out because of it."""
+        """One line per fault, with file and line, however much is left out because of it."""
         return list(dict.fromkeys(str(error) for error in self.broken.values()))
 
     def require_whole(self) -> None:
-        """Complain of a project of which something is left out.
+        """Raise an error if anything of the project is left out.
 
         Raises:
-            ProjectError: something is.
+            ProjectError: something is left out.
         """
         lines = self.problems()
         if lines:
@@ -119,7 +119,7 @@ class Project:
         """The model of this name.
 
         Raises:
-            ProjectError: there is none, it has a fault, or it is disabled.
+            ProjectError: it does not exist, has a fault, or is disabled.
         """
         if name in self.broken:
             raise self.broken[name]
@@ -127,8 +127,8 @@ class Project:
             raise ProjectError(f"model '{name}' is disabled; set enabled: true for {self.disabled[name]} to use it")
         if name not in self.models and (self.folder / "seeds" / f"{name}.csv").exists():
             raise ProjectError(
-                f"'{name}' is a seed, and seeds are not loaded here; write a model of another name with "
-                f"select * from read_csv('seeds/{name}.csv'), which real dbt runs too"
+                f"'{name}' is a seed, and seeds are not loaded here; write a model with a different name and "
+                f"select * from read_csv('seeds/{name}.csv'), which also runs in real dbt"
             )
         if name not in self.models:
             raise ProjectError(f"no model '{name}' in {self.folder}.{did_you_mean(name, self.models)}")
@@ -157,9 +157,9 @@ class Project:
         return self.templates.render(model.path, model.text, self.functions(RenderContext(), model)).without_end()
 
     def inputs(self, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-        """Stored models and source tables that a model's SQL reads, seen through ephemeral models and ``wide``.
+        """Stored models and source tables that a model's SQL reads, including through ephemeral models and ``wide``.
 
-        ``wide`` joins every table of its dataset, so it stands for each other table declared beside it.
+        ``wide`` joins every table of its dataset, so it represents every other table declared beside it.
         """
         refs: list[str] = []
         sources: list[tuple[str, str]] = []
@@ -173,7 +173,7 @@ class Project:
                 sources += more_sources
         for source, table in model.sources:
             if self.source(source, table).location is not None:
-                continue  # a file or a call: no table of the store
+                continue  # a file or a call, not a table of the store
             if table == WIDE:
                 sources += [(s, t) for s, t in self.sources if s == source and t not in (WIDE, "inventory")]
             else:
@@ -183,20 +183,22 @@ class Project:
     def functions(
         self, captured: RenderContext, model: Model | None = None, follow: bool = True, resolve: bool = True
     ) -> dict[str, Any]:
-        """What a template may call: ref, source, var, config, this. Calls are noted in ``captured``.
+        """What a template may call: ref, source, var, config, this. Calls are recorded in ``captured``.
 
         Args:
-            captured: where calls are noted.
-            model: the model that is rendered, None for a test.
-            follow: paste ephemeral models in. False while loading, when they may lead in a circle.
-            resolve: look models and sources up. False while it is not known yet which of them are enabled.
+            captured: where calls are recorded.
+            model: the model being rendered, None for a test.
+            follow: inline ephemeral models. False while loading, when there may be circles.
+            resolve: look up models and sources. False while it is not yet known which of them are enabled.
         """
 
         def ref(*names: str) -> str:
             if len(names) == 2 and names[0] != self.name:
-                raise ProjectError(f"ref('{names[0]}', …): no packages here; the project is '{self.name}'")
+                raise ProjectError(
+                    f"ref('{names[0]}', …): packages are not supported; the only project is '{self.name}'"
+                )
             if len(names) not in (1, 2):
-                raise ProjectError("ref() takes a model's name")
+                raise ProjectError("ref() takes the name of a model")
             if not resolve:
                 captured.refs.append(names[-1])
                 return Relation(MODELS_SCHEMA, names[-1])
@@ -231,7 +233,7 @@ class Project:
 
     @cached_property
     def tests(self) -> tuple[DataTest, ...]:
-        """Every enabled data test: of models in their order, of sources, singular."""
+        """Every enabled data test: of models in their order, of sources, and singular ones."""
         declared = [t for m in self.models.values() for t in m.docs.tests]
         declared += [t for s in self.sources.values() for t in s.docs.tests]
         return (*declared, *self.singular_tests)

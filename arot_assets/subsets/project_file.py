@@ -1,4 +1,4 @@
-"""dbt_project.yml: where the parts of a project are, its variables, and what it configures by folder.
+"""dbt_project.yml: where the parts of a project are, its variables, and its configuration by folder.
 
 Belongs here: reading that one file. Does not belong here: the files in the folders that it names (``load.py``).
 """
@@ -43,7 +43,7 @@ KEYS = (
     "vars",
 )
 NOT_RENDERED = ("vars", "query-comment")
-"""Keys whose texts stay as they are."""
+"""Keys whose texts are not rendered."""
 DEFAULT_FOLDERS = {
     "model-paths": "models",
     "macro-paths": "macros",
@@ -55,13 +55,13 @@ DEFAULT_FOLDERS = {
 
 @dataclass
 class ProjectFile:
-    """The parsed file; its texts are filled in once the macros are known (``load.py``)."""
+    """The parsed file; its texts are rendered once the macros are known (``load.py``)."""
 
     file: YamlFile
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its path."""
         return self.file.path
 
     @property
@@ -69,7 +69,7 @@ class ProjectFile:
         """Its keys.
 
         Raises:
-            ProjectError: it is no mapping, or has an unknown key.
+            ProjectError: it is not a mapping, or has an unknown key.
         """
         return self.file.mapping(self.file.value, (), KEYS)
 
@@ -86,33 +86,33 @@ class ProjectFile:
         """The folders of one kind, such as ``model-paths``.
 
         Raises:
-            ProjectError: they are no list of texts.
+            ProjectError: they are not a list of strings.
         """
         names = self.file.sequence(self.top.get(key), (key,)) or [DEFAULT_FOLDERS[key]]
         for i, name in enumerate(names):
             if not isinstance(name, str):
-                raise self.file.error((key, i), f"a folder is text, not {name!r}")
+                raise self.file.error((key, i), f"a folder must be text, not {name!r}")
         return [self.path.parent / name for name in names]
 
     def variables(self) -> dict[str, Any]:
-        """The values of ``vars``, those below the project's own name first.
+        """The values of ``vars``; those below the project's own name take precedence.
 
         Raises:
-            ProjectError: they are no mapping.
+            ProjectError: they are not a mapping.
         """
         given = self.file.mapping(self.top.get("vars"), ("vars",))
         own = self.file.mapping(given.get(self.name), ("vars", self.name))
         return {**{k: v for k, v in given.items() if k != self.name}, **own}
 
     def layers(self, kind: str, parts: Sequence[str]) -> Iterator[tuple[dict[str, Any], Complain]]:
-        """What it configures for a file at ``parts`` below its folder, from general to special.
+        """The configuration for a file at ``parts`` below its folder, from general to specific.
 
         Args:
             kind: ``models``, ``tests`` or ``data_tests``.
-            parts: the folders on the way, then the file's name without its ending.
+            parts: the folders on the way, then the file's name without its extension.
 
         Raises:
-            ProjectError: a key that is neither a folder nor a config, on the way.
+            ProjectError: a key that is neither a folder nor a config.
         """
         known = CONFIG_KEYS if kind == "models" else TEST_CONFIG_KEYS
         where: tuple[str, ...] = (kind,)
@@ -124,7 +124,7 @@ class ProjectFile:
             for key, value in node.items():
                 if not str(key).startswith("+") and not isinstance(value, dict) and key not in known:
                     raise self.file.error(
-                        (*where, key), f"'{key}' is no folder of {kind}; a config is written '+{key}'"
+                        (*where, key), f"'{key}' is not a folder of {kind}; write a config as '+{key}'"
                     )
             values = {str(k).removeprefix("+"): v for k, v in node.items() if str(k).startswith("+") or k in known}
             yield values, self._complaint(where, node)
@@ -134,14 +134,14 @@ class ProjectFile:
 
 
 def read_project_file(folder: Path) -> ProjectFile:
-    """Read dbt_project.yml, without filling in its texts.
+    """Read dbt_project.yml, without rendering its texts.
 
     Raises:
-        ProjectError: it is not there, or no YAML.
+        ProjectError: it does not exist, or is not YAML.
     """
     return ProjectFile(read_yaml(folder / FILE))
 
 
 def complaint(path: Path, line: int | None) -> Complain:
-    """Makes errors at a line of a file, whatever key is to blame."""
+    """Creates errors at a line of a file, whatever the key."""
     return lambda _key, message: ProjectError(message, path, line)

@@ -1,10 +1,11 @@
-"""Holding a model to what its graph can see: no table written out by name, no file that cannot be told from the text.
+"""Checking that a model reads only what its graph can see: no table by its literal name, no file that the text does not
+name.
 
-Belongs here: that rule. Does not belong here: finding what a query reads (``resources.warehouse.reads``), what a change of a
-file means (``digest.py``).
+Belongs here: that rule. Does not belong here: finding what a query reads (``resources.warehouse.reads``), the
+consequences of a changed file (``digest.py``).
 
-A table written out by name is refused when the model is built: the graph would not know that the model depends on it, and real
-dbt finds no such table.
+A table written by its literal name is rejected when the model is built: the graph would not know that the model depends
+on it, and real dbt finds no such table.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ SYSTEM = ("information_schema", "pg_catalog")
 
 
 def check_reads(con: Connection, project: Project, model: Model, sql: str) -> None:
-    """Refuse a model that reads what its digest cannot see.
+    """Reject a model that reads something its digest cannot see.
 
     Raises:
         ProjectError: a table without ``ref()`` or ``source()``, or a function that hides what it reads.
@@ -27,8 +28,8 @@ def check_reads(con: Connection, project: Project, model: Model, sql: str) -> No
     reads = find_reads(con, sql)
     if reads.hidden:
         raise ProjectError(
-            f"model '{model.name}' calls {reads.hidden[0]}(…) with something else than constant paths, so that nobody can tell "
-            "what it depends on; write the paths as text, or put a reader beside a PIVOT into a model of its own",
+            f"model '{model.name}' calls {reads.hidden[0]}(…) with arguments that are not constant paths, so it is not known "
+            "what it depends on; write the paths as text, or, if the query has a PIVOT, move the reading into a separate model",
             model.path,
         )
     known = {(schema.lower(), table.lower()) for schema, table in _named(project, model)}
@@ -42,13 +43,13 @@ def check_reads(con: Connection, project: Project, model: Model, sql: str) -> No
         else:
             remedy = f"write {{{{ source('{schema or table}', '{table}') }}}}, and declare it in a schema .yml"
         raise ProjectError(
-            f"model '{model.name}' reads {written} by name, so that nothing rebuilds it when that changes; {remedy}",
+            f"model '{model.name}' reads {written} by its literal name, so it would not be rebuilt when that changes; {remedy}",
             model.path,
         )
 
 
 def _named(project: Project, model: Model) -> Iterator[tuple[str, str]]:
-    """(schema, table) of everything that a model's ref() and source() stand for, through ephemeral models."""
+    """(schema, table) of everything that a model's ref() and source() refer to, including through ephemeral models."""
     for ref in model.refs:
         if project.models[ref].is_stored:
             yield MODELS_SCHEMA, ref

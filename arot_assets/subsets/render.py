@@ -1,11 +1,11 @@
 """The dbt dialect of Jinja: ref, source, var, config, this, macros and generic tests.
 
-Belongs here: turning a template into SQL, and telling file and line when that fails.
-Does not belong here: what the functions answer (``project.py``), and what the SQL means (``predicates.py``).
+Belongs here: rendering a template to SQL, and reporting file and line if that fails. Does not belong here: what the
+functions return (``project.py``), and what the SQL means (``predicates.py``).
 
-Known: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro %}`` and
-``{% test %}`` blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter`` …) is an error
-here: it would make a model depend on something that no digest sees.
+Supported: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro
+%}`` and ``{% test %}`` blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter`` …)
+is an error here: it would make a model depend on something that no digest covers.
 """
 
 import json
@@ -30,10 +30,10 @@ from arot_assets.subsets.faults import Faults
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 EXTENSIONS = ("jinja2.ext.do", "jinja2.ext.loopcontrols")
 MARK = re.compile("\ue000(\\d+)\ue001")
-"""A line's number, put before its first character; from Unicode's private use area, which no SQL needs."""
+"""A line number, inserted before the line's first character; from Unicode's private use area, which no SQL needs."""
 TEST_PREFIX = "test_"
 DEFINED = re.compile(r"\{%[-+]?\s*(macro|test|data_test)\s+(\w+)")
-"""The kind and name of a block of a macro file, for files that Jinja cannot read."""
+"""The kind and name of a block in a macro file, for files that Jinja cannot parse."""
 UNSUPPORTED = (
     "env_var",
     "run_query",
@@ -64,7 +64,7 @@ UNSUPPORTED = (
 
 
 class Relation(str):
-    """A table's name as it stands in SQL: ``"schema"."identifier"``.
+    """A table's name as written in SQL: ``"schema"."identifier"``.
 
     Attributes:
         schema: the schema's name, unquoted.
@@ -88,7 +88,7 @@ class CompiledSql(str):
     _trace: Callable[[], str]
 
     def __new__(cls, text: str, trace: Callable[[], str] | None = None) -> "CompiledSql":
-        """Args: the SQL, and what renders it once more with marks at the beginning of the template's lines."""
+        """Args: the SQL, and a function that renders it again with marks at the beginning of the template's lines."""
         made = super().__new__(cls, text)
         made._trace = trace if trace is not None else lambda: text
         return made
@@ -97,7 +97,7 @@ class CompiledSql(str):
         """The template's line (from 1) that a line comes from; None if whitespace control or a macro moved it."""
         try:
             marked = self._trace()
-        except Exception:  # a template that looks at its own text; without marks it works
+        except Exception:  # a template that inspects its own text; without marks it works
             return None
         if MARK.sub("", marked) != self:
             return None
@@ -111,7 +111,7 @@ class CompiledSql(str):
         return int(found[-1]) if found else None
 
     def without_end(self) -> "CompiledSql":
-        """The same without the space and the semicolons at its end."""
+        """The same without trailing whitespace and semicolons."""
         return CompiledSql(_ended(self), lambda: _ended(self._trace()))
 
 
@@ -120,15 +120,15 @@ def _ended(text: str) -> str:
 
 
 class _NativeText(str):
-    """A string for ``literal_eval``: what the filters as_bool, as_number and as_native give."""
+    """A string for ``literal_eval``: the result of the filters as_bool, as_number and as_native."""
 
 
 class _NativeEnvironment(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
-    """Jinja whose templates give values: ``{{ 3 }}`` is a number, ``x{{ 3 }}`` a text, as in dbt's YAML."""
+    """Jinja whose templates return values: ``{{ 3 }}`` is a number, ``x{{ 3 }}`` is text, as in dbt's YAML."""
 
     @staticmethod
     def concat(values: Iterable[Any]) -> Any:
-        """The one value, or the text of several."""
+        """The single value, or the text of several."""
         nodes = list(values)
         if len(nodes) != 1:
             return "".join(str(v) for v in chain(nodes))
@@ -158,11 +158,11 @@ PURE_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "set": lambda values, default=None: _or_default(lambda: set(values), default),
     "zip": lambda *values, default=None: _or_default(lambda: zip(*values, strict=False), default),
 }
-"""What dbt offers and depends on nothing but its arguments."""
+"""What dbt offers that depends on nothing but its arguments."""
 
 
 def _or_default(made: Callable[[], Any], default: Any) -> Any:
-    """As dbt's: a value of the wrong kind gives the default, which is None unless given."""
+    """As in dbt: a value of the wrong type returns the default, which is None unless given."""
     try:
         return made()
     except (TypeError, ValueError):
@@ -188,10 +188,10 @@ class Templates:
     """The templates of a project: one for each model, and the macros they share.
 
     Args:
-        folder: the project folder; errors name files relative to where the caller named it.
-        macro_files: files whose ``{% macro %}`` and ``{% test %}`` blocks every template can call.
-        faults: takes what is wrong with them, by macro or file: a syntax error, or two that define one name. Who calls such a
-            macro gets that error.
+        folder: the project folder; errors give file names relative to it, in the form passed by the caller.
+        macro_files: files whose ``{% macro %}`` and ``{% test %}`` blocks are available in every template.
+        faults: collects their faults, by macro or file: a syntax error, or two definitions of one name. Calling such a
+            macro raises that error.
     """
 
     def __init__(self, folder: Path, macro_files: Sequence[Path], faults: Faults) -> None:
@@ -214,15 +214,15 @@ class Templates:
                 self._define_macros(path)
 
     def render(self, path: Path, text: str, functions: Mapping[str, Any]) -> CompiledSql:
-        """Fill in a template.
+        """Render a template.
 
         Args:
-            path: the file that ``text`` comes from, for errors.
+            path: the file that ``text`` comes from, for error messages.
             text: the template.
             functions: what the template may call or read, by name.
 
         Raises:
-            ProjectError: a syntax error, an unknown name, or a function that failed; with file and line.
+            ProjectError: a syntax error, an unknown name, or a failing function; with file and line.
         """
         self._files[str(path)] = text
         rendered = self._guarded(
@@ -239,13 +239,13 @@ class Templates:
 
         Args:
             test: its name, without the ``test_`` prefix.
-            path: the schema file that asks for it.
-            line: the line there.
-            arguments: model, column_name and the test's own.
-            functions: as for ``render``.
+            path: the schema file that declares it.
+            line: its line in that file.
+            arguments: model, column_name and the test's own arguments.
+            functions: see ``render``.
 
         Raises:
-            ProjectError: it does not take these arguments, or fails.
+            ProjectError: the test does not accept these arguments, or fails.
         """
         called = self._context(functions)[TEST_PREFIX + test]
 
@@ -253,7 +253,7 @@ class Templates:
             try:
                 return str(called(**arguments))
             except TypeError as error:
-                if self._culprit(error) is not None:  # within the test, not by its arguments
+                if self._culprit(error) is not None:  # inside the test, not because of its arguments
                     raise
                 raise ProjectError(
                     f"test '{test}': {error}; see its arguments in {self.macros[TEST_PREFIX + test]}", path, line
@@ -262,12 +262,12 @@ class Templates:
         return self._guarded(path, call)
 
     def value(self, path: Path, line: int, text: str, functions: Mapping[str, Any]) -> Any:
-        """What a text of YAML stands for: itself, or what its ``{{ … }}`` give.
+        """The value of a text in YAML: the text itself, or the result of its ``{{ … }}``.
 
-        One expression alone gives its own value, of any type; anything around it makes a text.
+        A single expression returns its own value, of any type; with anything around it, the result is text.
 
         Raises:
-            ProjectError: it cannot be filled in.
+            ProjectError: it cannot be rendered.
         """
         if "{{" not in text and "{%" not in text and "{#" not in text:
             return text
@@ -282,7 +282,7 @@ class Templates:
         return value
 
     def require(self, macro: str) -> None:
-        """Complain of a macro that has a fault.
+        """Raise the error of a macro that has a fault.
 
         Raises:
             ProjectError: the fault of its file.
@@ -301,7 +301,7 @@ class Templates:
         for macro in tree.find_all(jinja2.nodes.Macro):
             if macro.name in self.macros:
                 twice = ProjectError(
-                    f"'{macro.name}' is defined in {self.macros[macro.name]} too; rename one", path, macro.lineno
+                    f"'{macro.name}' is also defined in {self.macros[macro.name]}; rename one", path, macro.lineno
                 )
                 self._broken[macro.name] = twice
                 self._faults.add(f"macro {macro.name}", twice)
@@ -351,10 +351,10 @@ class Templates:
 
 
 def read_template(path: Path) -> str:
-    """The text of a template, without the byte order mark that some editors put before it.
+    """The text of a template, without a byte order mark, which some editors write.
 
     Raises:
-        ProjectError: it cannot be read, or is no text.
+        ProjectError: it cannot be read, or is not text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -365,15 +365,15 @@ def read_template(path: Path) -> str:
 
 
 def line_of(text: str, pattern: str) -> int:
-    """The line (from 1) of the first match of a pattern; 1 when there is none."""
+    """The line (from 1) of the first match of a pattern; 1 if there is none."""
     found = re.search(pattern, text)
     return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _marked(text: str) -> str:
-    """A template with a mark before the first character of each line that writes something there.
+    """A template with a mark before the first character of each line that produces output there.
 
-    A mark must not stand where whitespace control would strip, nor inside a tag.
+    A mark must not be where whitespace control would strip it, nor inside a tag.
     """
     tags = [tag.span() for tag in TAG.finditer(text)]
     parts: list[str] = []
@@ -391,13 +391,13 @@ def _marked(text: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    """What went wrong in a template, in one line."""
+    """The error of a template, in one line."""
     if isinstance(error, jinja2.UndefinedError):
         return _unknown_name(error)
     if isinstance(error, ProjectError):
         return str(error)
     text = " ".join(str(error).replace("Project.functions.<locals>.", "").split())
-    return f"Jinja: {type(error).__name__}: {text}; mend the call or the expression in this line"
+    return f"Jinja: {type(error).__name__}: {text}; correct the call or the expression on this line"
 
 
 def _macro_name(kind: str, name: str) -> str:

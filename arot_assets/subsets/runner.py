@@ -1,9 +1,9 @@
-"""Building SQL models: compile, count, write one Parquet file, remember what it was made of.
+"""Building SQL models: compile, count, write one Parquet file, record what it was built from.
 
-Belongs here: building one model or all that are stale, and what a build tells (``ModelResult``).
-Does not belong here: Dagster (``assets.py``), tests of the result (``tests.py``).
+Belongs here: building one model or all stale ones, and the result of a build (``ModelResult``). Does not belong here:
+Dagster (``assets.py``), tests of the result (``tests.py``).
 
-What a build found out is kept in the file's footer, so a current model can show its waterfall and lineage without being
+The result of a build is kept in the file's footer, so a current model can show its waterfall and lineage without being
 built again.
 """
 
@@ -33,14 +33,14 @@ def build_model(project: Project, name: str, warehouse: Warehouse, tables: Table
 
     Args:
         project: the SQL project.
-        name: a stored model; what it refs must have been built.
+        name: a stored model; the models that it refers to must have been built.
         warehouse: DuckDB over the store.
         tables: the store; the model becomes ``models/<name>.parquet``.
         force: build it even if it is current.
 
     Raises:
-        ProjectError: no such model, an input that is not there, SQL that does not run; the old file stays.
-        StorageError: the store cannot be written; the old file stays.
+        ProjectError: no such model, a missing input, or SQL that does not run; the old file remains.
+        StorageError: the store cannot be written; the old file remains.
     """
     with warehouse.connect(project.compile(name)) as con:
         result = _build(project, name, con, tables, force)
@@ -63,12 +63,12 @@ def build_all(
         project: the SQL project.
         warehouse: DuckDB over the store.
         tables: the store.
-        names: these models and all that they ref; None for all.
-        force: build current ones too.
+        names: these models and all that they refer to; None for all.
+        force: also build current ones.
         on_model: called after each model, for progress.
 
     Raises:
-        ProjectError, StorageError: as ``build_model``; models before the failing one are kept.
+        ProjectError, StorageError: see ``build_model``; models before the failing one are kept.
     """
     wanted = _with_upstream(project, names) if names is not None else set(project.models)
     results: list[ModelResult] = []
@@ -86,9 +86,9 @@ def build_all(
 
 
 def stale_models(project: Project, tables: Tables, warehouse: Warehouse) -> list[str]:
-    """Models that a build would write now, upstream first: not current, or below one that is not.
+    """Models that a build would write now, upstream first: those not current, and those downstream of them.
 
-    A model that waits for a table which is not there yet is left out; ``waiting_models`` names it.
+    A model that waits for a table that does not exist yet is left out; ``waiting_models`` lists it.
     """
     with warehouse.connect() as con:
         waiting = waiting_in(project, con)
@@ -124,7 +124,7 @@ def waiting_in(project: Project, con: Connection) -> dict[str, list[str]]:
 
 
 def model_is_current(project: Project, name: str, tables: Tables, con: Connection) -> bool:
-    """Whether a stored model was built from the text and the tables that there are now; reads no row.
+    """Whether a stored model was built from its current text and tables; reads no rows.
 
     Args:
         project: the SQL project.
@@ -136,7 +136,7 @@ def model_is_current(project: Project, name: str, tables: Tables, con: Connectio
 
 
 def load_result(project: Project, name: str, tables: Tables) -> ModelResult | None:
-    """What the last build of a model found out; None if it was never built. Reads no row."""
+    """The result of the last build of a model; None if it was never built. Reads no rows."""
     model = project.model(name)
     footer = tables.footer_if_any(ModelRef(model.name))
     if footer is None or RESULT not in footer:
@@ -167,7 +167,7 @@ def load_result(project: Project, name: str, tables: Tables) -> ModelResult | No
 def _build(project: Project, name: str, con: Connection, tables: Tables, force: bool) -> ModelResult:
     model = project.model(name)
     if not model.is_stored:
-        raise ProjectError(f"model '{name}' is ephemeral: it lives in the models that ref it", model.path)
+        raise ProjectError(f"model '{name}' is ephemeral: it is part of the models that ref it", model.path)
     digest = current_digest(project, name, tables, con)
     files = files_mark(tables, project.folder, project.compile(name))
     if not force and stored_digest(tables, name) == digest:
@@ -219,7 +219,7 @@ def _with_upstream(project: Project, names: Sequence[str]) -> set[str]:
 
 
 def _show(con: Connection, tables: Tables, name: str) -> None:
-    """Give a connection the view of a model that was just written, for the models after it."""
+    """Add the view of a model that was just written to a connection, for the models after it."""
     from resources.warehouse.views import model_views
 
     for view in model_views(tables):

@@ -1,10 +1,10 @@
-"""schema.yml: what people write about models, sources, columns and tests.
+"""schema.yml: declarations of models, sources, columns and tests.
 
-Belongs here: reading the properties files into plain data, and refusing what this runner would not honour.
-Does not belong here: whether a model of that name exists (``project.py``), running a test (``tests.py``).
+Belongs here: reading the properties files into plain data, and rejecting what this runner does not support. Does not
+belong here: whether a model of that name exists (``project.py``), running a test (``tests.py``).
 
-The same files are read by real dbt. What dbt would act on and this runner would not (contracts, versions, unit tests) is an
-error, so that nothing is believed to be checked that is not. What only documents (exposures, groups) is passed over.
+The same files are read by real dbt. What dbt would act on but this runner would not (contracts, versions, unit tests)
+is an error, so that nothing seems to be checked that is not. What only documents (exposures, groups) is ignored.
 """
 
 import re
@@ -20,9 +20,10 @@ from arot_assets.subsets.faults import Faults
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml, rendered
 
 Render = Callable[[Path, int, str], Any]
-"""What a text stands for, given its file and line: ``Templates.value`` with the functions that YAML may call."""
+"""The value of a text, given its file and line: ``Templates.value`` with the functions available in YAML."""
 LATER = ("data_tests", "tests", "description")
-"""Keys below which no text is rendered with the rest of the file: arguments of tests are when the test runs."""
+"""Keys below which no text is rendered with the rest of the file: arguments of tests are rendered when the test
+runs."""
 UNSUPPORTED_KEYS = ("unit_tests", "snapshots", "seeds", "semantic_models", "metrics", "saved_queries")
 FILE_KEYS = (
     *("version", "models", "sources", "exposures", "groups", "macros", "analyses", "data_tests"),
@@ -79,7 +80,7 @@ EXTERNAL_LOCATION = "external_location"
 
 @dataclass(frozen=True)
 class ColumnDoc:
-    """What schema.yml says about a column, and in which line."""
+    """A column in schema.yml, and its line."""
 
     name: str
     description: str
@@ -88,7 +89,7 @@ class ColumnDoc:
 
 @dataclass(frozen=True)
 class TableDocs:
-    """What schema.yml says about a model or a source's table; its columns by their names in lower case, as SQL takes them."""
+    """A model or source table in schema.yml; its columns by their names in lower case, since SQL ignores case."""
 
     name: str
     path: Path
@@ -101,15 +102,15 @@ class TableDocs:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table that the project reads but does not make: ``{{ source(source, name) }}``.
+    """A table that the project reads but does not build: ``{{ source(source, name) }}``.
 
     Attributes:
         source: the source's name: the dataset.
         name: the table's name within it.
-        schema: the schema in DuckDB, the source's name unless given.
-        identifier: the table's name in DuckDB, its name unless given.
+        schema: the schema in DuckDB, by default the source's name.
+        identifier: the table's name in DuckDB, by default its name.
         docs: descriptions and tests.
-        location: SQL that stands for the table (``meta.external_location``), None for a table of the catalogue.
+        location: SQL that replaces the table (``meta.external_location``), None for a table of the catalogue.
         enabled: a disabled table does not exist.
     """
 
@@ -127,12 +128,12 @@ def read_schema_file(path: Path, render: Render, faults: Faults) -> tuple[list[T
 
     Args:
         path: the file.
-        render: fills in ``{{ … }}``.
-        faults: takes what is wrong with an entry, by its name: an unknown key, a wrong type, or something that this runner
-            would not honour.
+        render: renders ``{{ … }}``.
+        faults: collects the faults of entries, by name: an unknown key, a wrong type, or something that this runner
+            does not support.
 
     Returns:
-        What it says about models, and the source tables it declares, each without fault.
+        The models it describes, and the source tables it declares, each without faults.
 
     Raises:
         ProjectError: the file as a whole cannot be read.
@@ -147,7 +148,7 @@ def read_schema_file(path: Path, render: Render, faults: Faults) -> tuple[list[T
         with faults.leaving_out(f"{path.name}: {key}"):
             if key in UNSUPPORTED_KEYS:
                 raise file.error(
-                    (key,), f"'{key}' of dbt are not supported here; remove them, or run this folder with dbt"
+                    (key,), f"dbt's '{key}' are not supported here; remove them, or run this folder with dbt"
                 )
             file.mapping({key: top[key]}, (), FILE_KEYS)
     models: list[TableDocs] = []
@@ -168,7 +169,7 @@ def _entries(file: YamlFile, top: dict[str, Any], key: str, faults: Faults) -> l
 
 
 def _entry_name(file: YamlFile, entry: Any, where: Where) -> str:
-    """What an entry calls itself, for its faults; its place if it does not say."""
+    """The name of an entry, for its faults; its position if it has none."""
     name = entry.get("name") if isinstance(entry, dict) else None
     return name if isinstance(name, str) else f"{file.path.name}:{file.line(where)}"
 
@@ -195,7 +196,7 @@ def _source_tables(
 
 
 def source_fault(source: str, table: str | None = None) -> str:
-    """The name among the faults of a source, or of one of its tables."""
+    """The name of a source, or of one of its tables, among the faults."""
     return f"source {source}" if table is None else f"source {source}.{table}"
 
 
@@ -208,7 +209,7 @@ def _source_table(
     render: Render,
     faults: Faults,
 ) -> SourceTable:
-    """One table of a source, which is given as its name and its schema."""
+    """One table of a source, given the source's name and schema."""
     name, schema = source
     docs = _table_docs(file, item, where, TABLE_KEYS, name, render, faults)
     identifier = file.text(item, "identifier", where, docs.name)
@@ -219,14 +220,14 @@ def _source_table(
 
 
 def _source_config(file: YamlFile, mapping: dict[str, Any], where: Where) -> dict[str, Any]:
-    """``enabled`` if it is given, and ``meta``, as they stand beside a source's or a table's name or in its ``config``."""
+    """``enabled``, if given, and ``meta``, either beside a source's or table's name or in its ``config``."""
     config = file.mapping(mapping.get("config"), (*where, "config"))
     for key in config:
         if key not in SOURCE_CONFIG_KEYS and key != EXTERNAL_LOCATION:
             raise file.error((*where, "config", key), f"config '{key}' of a source is not supported here")
     enabled = config.get("enabled")
     if enabled is not None and not isinstance(enabled, bool):
-        raise file.error((*where, "config", "enabled"), f"enabled is true or false, not {enabled!r}")
+        raise file.error((*where, "config", "enabled"), f"enabled must be true or false, not {enabled!r}")
     meta = {
         **file.mapping(mapping.get("meta"), (*where, "meta")),
         **file.mapping(config.get("meta"), (*where, "config", "meta")),
@@ -236,7 +237,8 @@ def _source_config(file: YamlFile, mapping: dict[str, Any], where: Where) -> dic
 
 
 def _location(file: YamlFile, where: Where, meta: Mapping[str, Any], names: Mapping[str, str]) -> str | None:
-    """The SQL of ``external_location``: a function call or a file's name, with ``{name}`` and other words of meta filled in."""
+    """The SQL of ``external_location``: a function call or a file name, with ``{name}`` and other keys of meta
+    substituted."""
     text = meta.get(EXTERNAL_LOCATION)
     if text is None:
         return None
@@ -246,7 +248,7 @@ def _location(file: YamlFile, where: Where, meta: Mapping[str, Any], names: Mapp
         filled = str(text).format_map({**names, **meta})
     except (KeyError, ValueError, IndexError) as error:
         raise file.error(
-            where, f"external_location '{text}' asks for {error}; known: {', '.join([*names, *meta])}"
+            where, f"external_location '{text}' uses {error}; known: {', '.join([*names, *meta])}"
         ) from error
     return filled if "(" in filled or filled.startswith("'") else f"'{filled}'"
 
@@ -260,16 +262,16 @@ def _table_docs(
     render: Render,
     faults: Faults | None,
 ) -> TableDocs:
-    """What one entry says of a model, or of a table of ``source``.
+    """The entry of a model, or of a table of ``source``.
 
     Args:
-        file: what it stands in.
+        file: the file that contains it.
         entry: the entry.
-        where: the way to it.
-        keys: what it may have.
+        where: its path in the file.
+        keys: the keys it may have.
         source: the source's name, None for a model.
-        render: fills in ``{{ … }}``.
-        faults: takes those of tests; None if a fault in a test is one of the whole entry.
+        render: renders ``{{ … }}``.
+        faults: collects those of tests; None if a fault in a test is one of the whole entry.
     """
     table = file.mapping(entry, where, keys)
     name = file.text(table, "name", where)
@@ -333,7 +335,7 @@ def _test(
         entry = {entry["test_name"]: {k: v for k, v in entry.items() if k != "test_name"}}
     if not isinstance(entry, dict) or len(entry) != 1:
         raise file.error(
-            where, "a data test is a name, or one name with its arguments below it ('- accepted_range: {…}')"
+            where, "a data test must be a name, or one name with its arguments below it ('- accepted_range: {…}')"
         )
     ((test, written),) = entry.items()
     below = (*where, test) if (*where, test) in file.lines else where
@@ -366,7 +368,7 @@ def _test(
 
 
 def _unique_names(tests: list[DataTest]) -> list[DataTest]:
-    """Tests of one name get their arguments into it, as dbt does."""
+    """Several tests with the same name get their arguments appended to it, as in dbt."""
     names = [t.name for t in tests]
     result: list[DataTest] = []
     for test in tests:
@@ -376,6 +378,6 @@ def _unique_names(tests: list[DataTest]) -> list[DataTest]:
             words = re.sub("_+", "_", ascii_word(given)).strip("_")
             name = f"{name}_{words}" if words else name
         if any(name == other.name for other in result):
-            raise ProjectError(f"test '{name}' is declared twice; delete one or give it a 'name'", test.path, test.line)
+            raise ProjectError(f"test '{name}' is declared twice; delete one, or set 'name'", test.path, test.line)
         result.append(replace(test, name=name))
     return result

@@ -1,6 +1,6 @@
 """The steps of SQL models, and whether they are current.
 
-Belongs here: the question that `arot run` and `arot status` ask of a stored model. The work is in ``runner.py``.
+Belongs here: whether a stored model is current, as `arot run` and `arot status` ask. The work is in ``runner.py``.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def source_path(project: Project, source: tuple[str, str]) -> Key:
 
 
 def model_upstream(project: Project, name: str) -> tuple[Key, ...]:
-    """The keys of the models and tables that a model is made from."""
+    """The keys of the models and tables that a model is built from."""
     refs, sources = project.inputs(name)
     return (*map(model_path, refs), *(source_path(project, source) for source in sources))
 
@@ -51,7 +51,7 @@ def _step(project: Project, name: str) -> Step:
 
 
 def _waterfall(resources: Resources, project: Project, name: str) -> str:
-    """What each predicate of a subset removes."""
+    """How many samples each predicate of a subset removes."""
     result = load_result(project, name, resources.tables)
     if result is None:
         return ""
@@ -60,7 +60,7 @@ def _waterfall(resources: Resources, project: Project, name: str) -> str:
 
 
 def source_tests(project: Project) -> dict[Key, tuple[Check, ...]]:
-    """The tests of source tables, which run with the assets that make these."""
+    """The tests of source tables, which run with the assets that build these tables."""
     found: dict[Key, tuple[Check, ...]] = {}
     for test in project.tests:
         if not isinstance(test.target, str):
@@ -70,7 +70,7 @@ def source_tests(project: Project) -> dict[Key, tuple[Check, ...]]:
 
 
 def model_tests(project: Project, name: str) -> tuple[Check, ...]:
-    """The tests of a model; each runs again when it, or the model, is another than at its last run."""
+    """The tests of a model; each runs again when it, or the model, has changed since its last run."""
     return tuple(Check(t.name, _version(project, t, name)) for t in project.tests if t.target == name)
 
 
@@ -83,7 +83,7 @@ def _version(project: Project, test: DataTest, model: str) -> Callable[[Look], s
 
 
 def model_state(look: Look, project: Project, name: str) -> State:
-    """Whether a model was built from the text and the tables that there are now."""
+    """Whether a model was built from its current text and tables."""
     tables, con = look.resources.tables, look.connection()
     waits = look.once(("waiting models", project.folder), lambda: waiting_in(project, con)).get(name, [])
     built = stored_digest(tables, name) is not None

@@ -1,9 +1,9 @@
-"""DuckDB's own reading of a query: its tokens, its parse tree, its complaints.
+"""DuckDB's own parsing of a query: its tokens, its parse tree, its errors.
 
-Belongs here: asking DuckDB what a text is, without any table. Does not belong here: what the parts mean for a subset
-(``predicates.py``), lineage (``lineage.py``), which no parse tree of DuckDB tells.
+Belongs here: parsing text with DuckDB, without any table. Does not belong here: what the parts mean for a subset
+(``predicates.py``), lineage (``lineage.py``), which DuckDB's parse tree does not contain.
 
-Nobody else's parser decides what runs: what DuckDB takes is taken, in DuckDB's meaning.
+No other parser decides what runs: whatever DuckDB accepts is accepted, with DuckDB's meaning.
 """
 
 import json
@@ -26,7 +26,7 @@ QUOTED = re.compile(
     r"""[eE]'(?:[^'\\]|\\.|'')*' | [a-zA-Z]*&?'(?:[^']|'')*'(?:\s*\n\s*'(?:[^']|'')*')* | "(?:[^"]|"")*" | \$(\w*)\$.*?\$\1\$""",
     re.DOTALL | re.VERBOSE,
 )
-"""A token that may hold blanks and comment signs: strings in all their forms, and quoted names."""
+"""A token that may contain spaces and comment signs: strings in all their forms, and quoted names."""
 COMMENT = re.compile(r"--|/\*")
 
 
@@ -35,9 +35,9 @@ class Token:
     """A word of a query.
 
     Attributes:
-        word: in lower case; a quoted name or a string as written, so that it equals no keyword.
+        word: in lower case; a quoted name or a string as written, so that it differs from every keyword.
         start: position of its first character.
-        end: position after its last one, before blanks and comments.
+        end: position after its last one, before whitespace and comments.
     """
 
     word: str
@@ -62,10 +62,10 @@ def tokens(sql: str) -> list[Token]:
 
 
 def check_query(sql: str, model: Model) -> None:
-    """Hold a compiled model to being one query.
+    """Check that a compiled model is a single query.
 
     Raises:
-        ProjectError: no SQL, or more than one statement, or one that gives no rows.
+        ProjectError: not SQL, several statements, or a statement without rows.
     """
     import duckdb
 
@@ -78,11 +78,11 @@ def check_query(sql: str, model: Model) -> None:
     # a PIVOT without a list of values is several statements to DuckDB, though one to its author
     one = len(statements) == 1 or all(t.word != ";" for t in tokens(sql))
     if not one or statements[-1].type != duckdb.StatementType.SELECT:
-        raise ProjectError("a model is one SELECT without anything after it; remove the rest", model.path)
+        raise ProjectError("a model must be one SELECT without anything after it; remove the rest", model.path)
 
 
 def parse_tree(sql: str) -> Tree | None:
-    """The tree of one SELECT, without positions in the text; None if DuckDB does not take it, or has no tree of it."""
+    """The tree of one SELECT, without text positions; None if DuckDB rejects it, or has no tree for it."""
     row = _parser().execute("select json_serialize_sql($1::varchar)", [sql]).fetchone()
     parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if parsed["error"] or len(parsed["statements"]) != 1:
@@ -92,7 +92,7 @@ def parse_tree(sql: str) -> Tree | None:
 
 
 def walk(tree: Any, prune: tuple[str, ...] = ()) -> Iterator[Tree]:
-    """Every node below (and with) a tree, those under a key of ``prune`` left out."""
+    """Every node of a tree, including its root, except those under a key of ``prune``."""
     if isinstance(tree, dict):
         yield tree
         for key, value in tree.items():
@@ -104,7 +104,7 @@ def walk(tree: Any, prune: tuple[str, ...] = ()) -> Iterator[Tree]:
 
 
 def draws_lots(tree: Any) -> str | None:
-    """What in a tree gives other rows each time it is asked (``random()``, a sample), None if nothing does."""
+    """What in a tree returns different rows each time (``random()``, a sample), None if nothing does."""
     for node in walk(tree):
         if node.get("class") == "FUNCTION" and node["function_name"] in _volatile():
             return f"{node['function_name']}()"
@@ -115,7 +115,7 @@ def draws_lots(tree: Any) -> str | None:
 
 @cache
 def reserved_words() -> frozenset[str]:
-    """The words that DuckDB takes as a column's name in double quotes only."""
+    """The words that DuckDB accepts as column names only in double quotes."""
     rows = (
         _parser()
         .execute("select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'")
@@ -125,7 +125,7 @@ def reserved_words() -> frozenset[str]:
 
 
 def name(parts: list[str]) -> str:
-    """A column's name as it is written in SQL, quoted where it must be."""
+    """A column's name as written in SQL, quoted if necessary."""
     plain = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
     return ".".join(
         p if plain.fullmatch(p) and p.lower() not in reserved_words() else '"' + p.replace('"', '""') + '"'
@@ -134,12 +134,13 @@ def name(parts: list[str]) -> str:
 
 
 def sql_error(model: Model, error: Exception, sql: str | None = None) -> ProjectError:
-    """DuckDB's complaint in one line, without its image of the SQL.
+    """DuckDB's error in one line, without its rendering of the SQL.
 
     Args:
-        model: the model to blame.
+        model: the model that failed.
         error: what DuckDB raised.
-        sql: the compiled model if that is what ran, so that its lines are the file's; None for SQL made of it.
+        sql: the compiled model if that is what ran, so that its lines are those of the file; None for SQL derived from
+            it.
     """
     text = " ".join(str(error).split("\n\nLINE ")[0].split())
     found = re.search(r"LINE (\d+):", str(error))

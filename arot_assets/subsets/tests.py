@@ -3,8 +3,8 @@
 Belongs here: the SQL of a declared test, and running it.
 Does not belong here: reading declarations (``schema_file.py``), Dagster's asset checks (``checks.py``).
 
-not_null, unique, accepted_values and relationships mean what they mean in dbt; every other test is a ``{% test %}`` block of
-the project, whose text dbt and this runner share.
+not_null, unique, accepted_values and relationships mean the same as in dbt; every other test is a ``{% test %}`` block
+of the project, whose text is shared by dbt and this runner.
 """
 
 import re
@@ -29,16 +29,16 @@ CALL = re.compile(r"^\s*(ref|source|var)\s*\(.+\)\s*$", re.DOTALL)
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a test found.
+    """The result of a test.
 
     Attributes:
         test: the declaration.
-        failures: what its ``fail_calc`` makes of the failing rows: by default their number.
-        status: ``pass``, or what the failures mean by its ``severity``, ``warn_if`` and ``error_if``.
+        failures: the result of its ``fail_calc`` over the failing rows: by default their number.
+        status: ``pass``, or what the failures mean according to its ``severity``, ``warn_if`` and ``error_if``.
         columns: names of the columns of ``rows``.
         rows: the first few failing rows.
         sql: the query.
-        seconds: what it took.
+        seconds: its duration.
     """
 
     __test__ = False
@@ -53,12 +53,12 @@ class TestResult:
 
     @property
     def passed(self) -> bool:
-        """Whether it neither warns nor fails."""
+        """Whether it is neither a warning nor a failure."""
         return self.status == "pass"
 
     @property
     def severity(self) -> Severity:
-        """What the result means if the test did not pass; else what a failure would mean at most."""
+        """The severity of the result if the test did not pass; otherwise the maximum severity of a failure."""
         return self.test.config.severity if self.status == "pass" else self.status
 
     def to_markdown(self) -> str:
@@ -72,11 +72,11 @@ class TestResult:
 
 
 def describe_test(test: DataTest) -> str:
-    """What a test demands, in a line."""
+    """What a test requires, in one line."""
     if test.description:
         return test.description
     if not test.test:
-        return f"no row comes out of {test.path.name}"
+        return f"{test.path.name} returns no rows"
     words = {k: v for k, v in test.arguments.items() if k != "column_name"}
     given = f"({', '.join(f'{k}: {v}' for k, v in words.items())})" if words else ""
     where = f" where {test.config.where}" if test.config.where else ""
@@ -84,7 +84,7 @@ def describe_test(test: DataTest) -> str:
 
 
 def own_config(project: Project, test: DataTest) -> dict[str, Any]:
-    """What a test's SQL says about itself with ``config()``; an empty mapping if it says nothing.
+    """The configuration that a test's SQL sets with ``config()``; an empty mapping if there is none.
 
     Raises:
         ProjectError: its arguments do not fit.
@@ -92,7 +92,7 @@ def own_config(project: Project, test: DataTest) -> dict[str, Any]:
     macro = project.templates.macros.get(TEST_PREFIX + test.test)
     says = read_template(macro or test.path) if macro is not None or not test.test else ""
     captured = RenderContext()
-    if "config" in says:  # most tests have none, and need not be rendered while the project loads
+    if "config" in says:  # most tests have none and are not rendered while the project loads
         _compile(project, test, captured)
     return captured.config
 
@@ -112,7 +112,7 @@ def _compile(project: Project, test: DataTest, captured: RenderContext) -> str:
         return project.templates.render(test.path, read_template(test.path), functions).without_end()
 
     def value(text: str, _where: object) -> Any:
-        """An argument as the test gets it: calls of ref, source and var, and ``{{ … }}``, are evaluated."""
+        """An argument as the test receives it: calls of ref, source and var, and ``{{ … }}``, are evaluated."""
         called = f"{{{{ {text} }}}}" if CALL.match(text) else text
         return project.templates.value(test.path, test.line, called, functions)
 
@@ -129,7 +129,7 @@ def _compile(project: Project, test: DataTest, captured: RenderContext) -> str:
         relation = f"(select * from {relation} where {test.config.where}) dbt_subquery"
     if test.column_sql is not None:
         arguments["column_name"] = test.column_sql
-    if TEST_PREFIX + test.test in project.templates.macros:  # also one of dbt's own, written anew
+    if TEST_PREFIX + test.test in project.templates.macros:  # also one of dbt's own, redefined
         arguments = {"model": relation, **arguments}
         return project.templates.render_test(test.test, test.path, test.line, arguments, functions).strip()
     built_in = {
@@ -150,8 +150,7 @@ def run_test(con: Connection, project: Project, test: DataTest) -> TestResult:
         test: one of ``project.tests``.
 
     Raises:
-        ProjectError: it does not run: a table that is not there, a column that does not exist, a ``fail_calc`` without a
-            number.
+        ProjectError: it does not run: a missing table, a missing column, or a ``fail_calc`` without a number.
     """
     import duckdb
 

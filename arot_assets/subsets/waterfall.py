@@ -1,9 +1,9 @@
 """The waterfall of a subset: how many samples each of its predicates removes.
 
-Belongs here: one SQL query that counts, and the table that people read.
-Does not belong here: what the predicates are (``predicates.py``), one sample's fate (``explain.py``).
+Belongs here: one SQL query that counts, and the table that users read. Does not belong here: what the predicates are
+(``predicates.py``), the verdict on one sample (``explain.py``).
 
-A predicate that is null for a sample (a value that is not there) removes it, as WHERE does.
+A predicate that is null for a sample (a missing value) removes it, as WHERE does.
 """
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from resources.warehouse import Connection
 
 FLAG = "__arot_p"
 LONGEST_LINE = 100
-"""Characters of a predicate in a terminal."""
+"""Maximum characters of a predicate in a terminal."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One predicate's part.
+    """The effect of one predicate.
 
     Attributes:
         text: the predicate as written.
-        label: its comment, None without one.
+        label: its comment, None if there is none.
         removed_alone: rows that it would remove if it were the only one.
-        removed_in_order: rows that it removes of those which the ones before it kept.
-        kept: rows left after it.
+        removed_in_order: rows that it removes from those kept by the predicates before it.
+        kept: rows that remain after it.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Waterfall:
     kept: int
 
     def to_markdown(self) -> str:
-        """A table with the shares of the total; predicates come last, for they are long."""
+        """A table with the percentages of the total; predicates come last, because they are long."""
         rows: list[Sequence[object]] = [("*all rows*", self.total, _share(self.total, self.total), "", "", "")]
         for step in self.steps:
             share, text = _share(step.kept, self.total), f"`{' '.join(step.text.split())}`"
@@ -63,7 +63,8 @@ class Waterfall:
         return write_table(("step", *numbers, "predicate"), rows, right=numbers)
 
     def to_text(self) -> str:
-        """Aligned lines for a terminal: rows kept, their share, rows removed in order and alone, and the predicate."""
+        """Aligned lines for a terminal: rows kept, their percentage, rows removed in order and alone, and the
+        predicate."""
         rows = [
             ("kept", "of all", "removes", "alone", ""),
             (f"{self.total:,}", _share(self.total, self.total), "", "", "all rows"),
@@ -98,14 +99,15 @@ class Waterfall:
 
 
 def verdict_columns(selection: Selection) -> list[str]:
-    """For each predicate of WHERE a column to probe: whether it lets the row in. ``flags`` says what they are called."""
+    """A column to probe for each predicate of WHERE: whether it lets the row in. ``flags`` returns their names."""
     return [f'(\n{p.text}\n) is true as "{FLAG}{i}:\\0"' for i, p in enumerate(selection.predicates)]
 
 
 def flags(con: Connection, selection: Selection) -> list[dict[str, str]]:
-    """For each predicate of WHERE its verdicts, by name of the column that each is about.
+    """For each predicate of WHERE its verdicts, by the name of the column that each is about.
 
-    One verdict under the empty name, but for a predicate that DuckDB expands to several columns: each of them must hold.
+    One verdict under the empty name, except for a predicate that DuckDB expands to several columns: each of them must
+    hold.
 
     Args:
         con: a connection with the tables of the model.
@@ -126,7 +128,7 @@ def flags(con: Connection, selection: Selection) -> list[dict[str, str]]:
 
 
 def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
-    """Count on a connection that has the tables of the model.
+    """Count on a connection that has the model's tables.
 
     Raises:
         duckdb.Error: the model's SQL does not run.
@@ -151,9 +153,11 @@ def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
 
 
 def _counting(selection: Selection, verdicts: list[dict[str, str]]) -> str:
-    """The query that counts: one row of total, removed alone and in order for each WHERE predicate, then QUALIFY's.
+    """The query that counts: one row with the total, removed alone and in order for each WHERE predicate, then for
+    QUALIFY.
 
-    All WHERE predicates are counted in one pass over the rows; a QUALIFY takes two more, for its windows depend on the rows.
+    All WHERE predicates are counted in one pass over the rows; a QUALIFY takes two more, because its windows depend on
+    the rows.
     """
     names = [f"({' and '.join(v.values())})" for v in verdicts]
     counts = ["count(*)"]

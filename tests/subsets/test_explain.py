@@ -138,7 +138,7 @@ def test_unreadable_object_without_identity_is_told_so(sql: Project, demo: Table
     ],
 )
 def test_unknown_sample_is_an_error_with_a_remedy(sql: Project, con, sample: str, says: str):
-    with pytest.raises(ProjectError, match=f"{says}.*4 or more digits"):
+    with pytest.raises(ProjectError, match=f"{says}.*at least 4 digits"):
         explain(sql, "clean", sample, con)
 
 
@@ -248,4 +248,4 @@ def test_one_picture_in_two_datasets_is_one_sample(write_project, demo: Tables, 
         sample = ids(own, "select sample_id from x")[0]
         found = explain(project, "x", sample, own)
     assert found.selected
-    assert found.notes[0].startswith("the same bytes are in animals too")
+    assert found.notes[0].startswith("the same bytes are also in animals")

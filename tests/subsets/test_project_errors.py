@@ -117,7 +117,7 @@ def test_good_project_loads_with_models_upstream_first(write_project):
         pytest.param({"models/s.yml": "models:\n  - name: [a"}, "s.yml:", "not valid YAML", id="YAML syntax"),
         pytest.param({"models/s.yml": "version: 2\nversion: 2"}, "s.yml:2:", "duplicate key", id="YAML key twice"),
         pytest.param(
-            {"models/s.yml": "version: 2\nunit_tests: []"}, "s.yml:2:", "'unit_tests' of dbt are not", id="unit tests"
+            {"models/s.yml": "version: 2\nunit_tests: []"}, "s.yml:2:", "dbt's 'unit_tests' are not", id="unit tests"
         ),
         pytest.param(
             {"models/a.sql": GOOD, "models/s.yml": "models:\n  - name: a\n    data_tests:\n      - positive"},
@@ -155,7 +155,7 @@ def test_good_project_loads_with_models_upstream_first(write_project):
         pytest.param(
             {"macros/a.sql": "{% macro f() %}{% endmacro %}", "macros/b.sql": "\n{% macro f() %}{% endmacro %}"},
             "b.sql:2:",
-            "'f' is defined in .*a.sql too",
+            "'f' is also defined in .*a.sql",
             id="macro twice",
         ),
     ],
