@@ -315,7 +315,7 @@ def test_new_refuses_a_name_in_words_and_overwrites_nothing(folder: Path) -> Non
     assert said.exit_code == 1 and "for example 'my_cats'" in said.output
     path = write(folder, "pets", "type: [\n")
     said = CliRunner().invoke(main, ["new", "image-dataset", "pets", str(folder / "pictures")])
-    assert said.exit_code == 1 and "declared already" in said.output and path.read_text() == "type: [\n"
+    assert said.exit_code == 1 and "already declared" in said.output and path.read_text() == "type: [\n"
 
 
 def test_damaged_shard_is_named_with_its_remedy_and_all_else_is_made(folder: Path) -> None:

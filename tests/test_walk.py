@@ -201,7 +201,7 @@ def test_new_kind_is_in_status_by_its_steps_alone(poems: Poems, work: Callable[[
         return console.export_text()
 
     before = status()
-    assert "poem" in before and "0 of 3" in before and "to be made" in before
+    assert "poem" in before and "0 of 3" in before and "to be built" in before
     work().bring_up_to_date("d")
     after = status()
     assert "3 of 3" in after and "current" in after

@@ -1,9 +1,9 @@
-"""The Dagster door of classifiers: labels, split and head, and the scores as a sharded metric table.
+"""The Dagster assets of classifiers: labels, split and head, and the scores as a sharded metric table.
 
-Belongs here: declaring the assets and what people see of them. The work is done by the other modules of the room.
+Belongs here: declaring the assets and what users see of them. The work is done by the other modules of the room.
 
-When they run: ``labels``, ``split`` and ``head`` follow what they are made from, as soon as there is any of it, and are
-quick when nothing changed. A shard's scores follow its embeddings, and the head only when another one was promoted (its data
+When they run: ``labels``, ``split`` and ``head`` follow their inputs as soon as any of these exist, and finish quickly
+if nothing changed. A shard's scores follow its embeddings, and the head only when another one was promoted (its data
 version): a training that finds nothing to do starts no scoring.
 """
 
@@ -62,14 +62,12 @@ def classifier_assets(
 
 
 def _condition(sharded: Sequence[dg.AssetKey], whole: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
-    """``WHOLE``, once there is something to work on: some shard of each sharded input, and the other inputs."""
+    """``WHOLE``, once there is something to work on: at least one shard of each sharded input, and the other inputs."""
     condition: dg.AutomationCondition = WHOLE
     for key in (*sharded, *whole):
         # split and head may follow labels within one run
         there = _Condition.any_deps_match(~_Condition.missing() | _Condition.will_be_requested())
-        condition = condition & there.allow(dg.AssetSelection.assets(key)).with_label(
-            f"there is some {key.to_user_string()}"
-        )
+        condition = condition & there.allow(dg.AssetSelection.assets(key)).with_label(f"{key.to_user_string()} exists")
     return condition
 
 
@@ -85,7 +83,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         owners=declaration.owners,
         description=f"Which sample belongs to which class. {declaration.description}",
         metadata={COLUMN_SCHEMA: column_schema(label_tables.SCHEMA)},
-        # another query or folder level asks for the labels again
+        # a different query or folder level requires new labels
         code_version=hashlib.sha256(declaration.labels.model_dump_json().encode()).hexdigest()[:12],
         automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
     )
@@ -93,12 +91,14 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     def labels(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        files = label_tables.label_files(declaration, tables)  # before they are read: a change meanwhile counts
+        files = label_tables.label_files(
+            declaration, tables
+        )  # before they are read, so that a change in between is noticed
         with warehouse.connect(declaration.labels.from_sql or "") as con:
             table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             gone = label_tables.unknown_samples(con, declaration, table)
         if gone:
-            context.log.warning(f"{name}: {len(gone):,} labelled samples are not in '{dataset}' any more: {gone[:5]}")
+            context.log.warning(f"{name}: {len(gone):,} labelled samples are no longer in '{dataset}': {gone[:5]}")
         digest = label_tables.labels_digest(table)
         footer = {"labels_digest": digest, **({FILES: files} if files else {})}
         tables.write(table, classifier_file(name, "labels.parquet"), footer=footer)
@@ -118,7 +118,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
 
 
 def outdated_by_files(declaration: ClassifierDeclaration, tables: Tables) -> str | None:
-    """The mark of the files that labels are read from, if they are others than when the stored labels were made."""
+    """The mark of the files that labels are read from, if it differs from that of the stored labels."""
     mark = label_tables.label_files(declaration, tables)
     place = classifier_file(declaration.name, "labels.parquet")
     made = mark is not None and tables.is_readable(place)
@@ -135,7 +135,7 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"parquet"},
         owners=declaration.owners,
-        description="Train, val and test: near-duplicates stay together, every class has its share in each.",
+        description="Train, val and test: near-duplicates stay together, every class has its fraction in each.",
         metadata={COLUMN_SCHEMA: column_schema(splits.SCHEMA)},
         automation_condition=_condition([metric_key(dataset, PHASH)], [labels_key]),
     )
@@ -171,7 +171,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"pytorch"},
         owners=declaration.owners,
-        description=f"A linear head on `{dataset}.{declaration.embedding}`, measured on the test share; "
+        description=f"A linear head on `{dataset}.{declaration.embedding}`, measured on the test set; "
         "promoted when it reaches " + " and ".join(f"{k} {v:g}" for k, v in declaration.promote_if.items()) + ".",
         automation_condition=_condition([embedding], [split_key]),
     )
@@ -188,9 +188,9 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
         if not result.trained:
-            context.log.info(f"{name}: nothing to do, head {result.pointer.digest} was trained from the same inputs")
+            context.log.info(f"{name}: nothing to do, head {result.pointer.digest} has the same inputs")
         if result.pointer.missed:
-            kept = f"head {promoted.digest} goes on scoring" if promoted else "there is no other head to score with"
+            kept = f"head {promoted.digest} continues to score" if promoted else "there is no other head to score with"
             context.log.warning(
                 f"{name}: head {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
                 "Look at the worst mistakes, correct or add labels, or lower promote_if"
@@ -202,7 +202,7 @@ def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
 
 
 def _head_metadata(result: "Training", page: str) -> dict[str, dg.MetadataValue | str | float | int]:
-    """What people see of a head: how good it is, and whether it scores; ``page`` is the address of its report."""
+    """What users see of a head: how good it is, and whether it scores; ``page`` is the address of its report."""
     evaluation = result.evaluation
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         **({} if result.trained else {"nothing to do": True}),
@@ -237,7 +237,7 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
     @dg.asset(
         key=metric_key(dataset, name),
         deps=[metric_key(dataset, declaration.embedding), head_key],
-        group_name=GROUP,  # not the dataset's: groups then follow one another in the graph
+        group_name=GROUP,  # not the dataset's, so that the groups are in sequence in the graph
         kinds={"parquet"},
         owners=declaration.owners,
         description=f"Scores of the classifier `{name}` for every sample, from stored embeddings. {declaration.description}",

@@ -47,7 +47,7 @@ def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition
     @dg.asset_check(
         asset=unpartitioned_keys(name)[2],
         name=GOOD_ENOUGH,
-        description="The head trained last reaches promote_if: "
+        description="The most recently trained head reaches promote_if: "
         + (", ".join(f"{k} >= {v:g}" for k, v in declaration.promote_if.items()) or "anything"),
     )
     @fails_in_words

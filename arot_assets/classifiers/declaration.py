@@ -1,7 +1,7 @@
 """What a user declares about a classifier.
 
-Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
-rooms (does the dataset have the embedding?).
+Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong here: reading YAML, and checks that need
+other rooms (does the dataset have the embedding?).
 """
 
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from arot_assets.names import Name, Owner
 
 
 class LabelsDeclaration(BaseModel):
-    """Where labels come from: give exactly one of ``from_folder`` and ``from_sql``."""
+    """Where labels come from: exactly one of ``from_folder`` and ``from_sql``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,7 +31,7 @@ class LabelsDeclaration(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> "LabelsDeclaration":
         if (self.from_folder is None) == (self.from_sql is None):
-            raise ValueError("labels: give exactly one of from_folder (e.g. 1) and from_sql (a query)")
+            raise ValueError("labels: set exactly one of from_folder (e.g. 1) and from_sql (a query)")
         if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)):
             raise ValueError(f"labels: classes must be at least two different names, got {self.classes}")
         return self

@@ -125,7 +125,7 @@ def read_vectors(
         if table.num_rows:
             found += table["sample_id"].to_pylist()
             parts.append(vectors_of(table[VECTOR]).copy())
-    # a moved file can have rows in two shards, which are equal: the last one is taken
+    # a moved file can have rows in two shards, which are equal: the last one is used
     place = {sample_id: k for k, sample_id in enumerate(found)}
     order = [sample_id for sample_id in sample_ids if sample_id in place]
     if not order:
@@ -134,9 +134,9 @@ def read_vectors(
 
 
 def training_is_current(con: Connection, declaration: ClassifierDeclaration, tables: Tables) -> bool:
-    """Whether the head trained last is still what training now would give; reads no vector.
+    """Whether the most recently trained head is still the result that training would give now; reads no vectors.
 
-    Labels that cannot be read are not current, so that training runs and tells why.
+    Unreadable labels are not current, so that training runs and reports why.
 
     Args:
         con: a connection with the catalogue's views.

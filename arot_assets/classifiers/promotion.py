@@ -3,7 +3,7 @@
 Belongs here: the layout below ``classifiers/<name>/`` and the gate. Does not belong here: fitting and evaluating.
 
     classifiers/<name>/<head digest>/head.safetensors, head.json, report.html
-    classifiers/<name>/latest.json      the head that was trained last, and from what
+    classifiers/<name>/latest.json      the most recently trained head, and its inputs
     classifiers/<name>/current.json     the promoted head: its scores are the table
 
 The two pointers are written last, each in one step, so they always point to complete heads. A head that fails the gate is kept
@@ -76,7 +76,7 @@ def store_head(tables: Tables, name: str, head: Head, report: bytes, inputs: str
 
 
 def latest(tables: Tables, name: str) -> Pointer | None:
-    """The head trained last; None before the first."""
+    """The most recently trained head; None before the first."""
     return _pointer(tables, name, "latest.json")
 
 

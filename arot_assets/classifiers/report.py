@@ -26,12 +26,12 @@ img { max-width: 100%; } code { background: #f1f1f4; padding: 0 .25rem; }
 
 
 def mistake_sheet(place: Place, evaluation: Evaluation, uris: Mapping[str, str]) -> bytes | None:
-    """A JPEG of the test samples that the head is most confidently wrong about; None without any.
+    """A JPEG of the test samples that the head is most confidently wrong about; None if there are none.
 
     Args:
         place: of the dataset.
-        evaluation: holds the mistakes.
-        uris: sample id -> uri; a sample that has left since is not shown.
+        evaluation: contains the mistakes.
+        uris: sample id -> uri; a sample that has disappeared since is not shown.
     """
     from arot_assets.drawing import contact_sheet
 

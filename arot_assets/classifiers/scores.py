@@ -1,4 +1,4 @@
-"""A classifier's scores as a metric of stored columns: the promoted head over the stored embeddings.
+"""A classifier's scores as a metric over stored columns: the promoted head applied to the stored embeddings.
 
 Belongs here: the metric, its columns and version. Does not belong here: which head scores (``promotion.py``), how tables of
 stored columns are filled (``arot_assets.metrics.rows``).
@@ -48,9 +48,9 @@ def score_columns(classes: Sequence[str]) -> tuple[Column, ...]:
 
 
 def score_metric(tables: Tables, declaration: ClassifierDeclaration) -> Metric:
-    """The scores by the head that is promoted now; its version changes with the head.
+    """The scores of the currently promoted head; the version changes with the head.
 
-    Without such a head every row fails and says why. Its file is read when the first row is scored.
+    Without a promoted head, every row fails with that reason. The head's file is read when the first row is scored.
     """
     name = declaration.name
     promoted, last = current(tables, name), latest(tables, name)
@@ -75,14 +75,14 @@ def score_metric(tables: Tables, declaration: ClassifierDeclaration) -> Metric:
 
 
 def scoring(embedding: str, get_head: Callable[[], Head]) -> Callable[[pa.Table], Mapping[str, Any]]:
-    """The function of stored embeddings that gives a head's scores.
+    """The function from stored embeddings to a head's scores.
 
     Args:
         embedding: name of the table of embeddings.
-        get_head: gives the head; called once for each block of rows.
+        get_head: returns the head; called once per block of rows.
 
     Returns:
-        ``table -> columns``; rows whose embedding is of another version than the head's fail.
+        ``table -> columns``; rows whose embedding has another version than the head's fail.
     """
 
     def compute(table: pa.Table) -> Mapping[str, Any]:

@@ -124,7 +124,7 @@ def leaking_groups(split: pa.Table) -> list[str]:
 
 
 def disputed_groups(split: pa.Table) -> list[str]:
-    """Groups whose images have different labels, although they look alike: worth a look."""
+    """Groups whose images have different labels although they look alike: worth checking."""
     found: dict[str, set[str]] = defaultdict(set)
     for group_id, label in zip(split["group_id"].to_pylist(), split["label"].to_pylist(), strict=True):
         found[group_id].add(label)
@@ -132,7 +132,7 @@ def disputed_groups(split: pa.Table) -> list[str]:
 
 
 def split_counts(split: pa.Table) -> list[dict[str, int | str]]:
-    """One row a class: how many of its samples are in each split."""
+    """One row per class: how many of its samples are in each split."""
     counts = Counter(zip(split["label"].to_pylist(), split["split"].to_pylist(), strict=True))
     return [
         {"class": label, **{name: counts[label, name] for name in SPLITS}}

@@ -1,10 +1,10 @@
 """The steps of a classifier: training, and the scores of each shard; and whether they are current.
 
-Belongs here: the questions that `arot run` and `arot status` ask. The work is in ``labels.py``, ``split.py``, ``training.py`` and
-``scores.py``.
+Belongs here: whether these are current, as `arot run` and `arot status` ask. The work is in ``labels.py``,
+``split.py``, ``training.py`` and ``scores.py``.
 
-Labels, split and head are one step: whether they are current is one question, of the digest of everything that the head
-depends on.
+Labels, split and head are one step: a single digest over everything that the head depends on determines whether they
+are current.
 """
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
@@ -55,7 +55,7 @@ def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
         return [samples_path(declaration.dataset)]
     try:
         read = query_tables(query)
-    except LabelError:  # one classifier's query does not keep the rest from loading; its labels tell why
+    except LabelError:  # one classifier's query does not keep the rest from loading; its labels report the reason
         return [samples_path(declaration.dataset)]
     keys = {
         ("models", table) if schema == "main" else samples_path(schema) if table == WIDE else (schema, table)
@@ -65,11 +65,11 @@ def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
 
 
 def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
-    """Whether the head trained last is what training now would give."""
+    """Whether the most recently trained head is the result that training would give now."""
     current = training_is_current(look.connection(), declaration, look.resources.tables)
     return State(current, rows=int(latest(look.resources.tables, declaration.name) is not None))
 
 
 def scores_state(look: Look, declaration: ClassifierDeclaration) -> State:
-    """Which shards have the scores of the promoted head, over the embeddings that they have now."""
+    """Which shards have the scores of the promoted head for their current embeddings."""
     return row_state(look, declaration.dataset, score_metric(look.resources.tables, declaration))

@@ -30,15 +30,15 @@ from resources.warehouse.views import quote
 
 @dataclass(frozen=True)
 class Training:
-    """What became of a training.
+    """The result of a training.
 
     Attributes:
         pointer: the head that is now the latest.
-        evaluation: on the test share.
+        evaluation: on the test set.
         l2: the chosen penalty.
         rows: split -> samples used.
         sheet: a JPEG of the worst mistakes, None without mistakes.
-        trained: False if it was there already, made from the same inputs; its sheet is in its report.
+        trained: False if it existed already, from the same inputs; its sheet is in its report.
     """
 
     pointer: Pointer
@@ -55,8 +55,8 @@ def train(
     """Train and store a head, unless the latest one was made from the same labels, embeddings and settings.
 
     Raises:
-        LabelError: nothing to train from.
-        HeadError: a class has no training sample.
+        LabelError: there is nothing to train from.
+        HeadError: a class has no training samples.
     """
     name = declaration.name
     with warehouse.connect() as con:

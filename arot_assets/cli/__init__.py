@@ -1,4 +1,4 @@
-"""The command line `arot`: one file a command, each with a help text that teaches."""
+"""The command line `arot`: one file per command, each with an instructive help text."""
 
 from arot_assets.cli.main import main
 

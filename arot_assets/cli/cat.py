@@ -38,5 +38,5 @@ def _span(text: str | None) -> tuple[int, int | None]:
         return 0, None
     start, colon, end = text.partition(":")
     if not colon or not (start + end).isdigit():
-        raise click.UsageError(f"--bytes {text}: give START:END, such as 0:100, 100: or :100")
+        raise click.UsageError(f"--bytes {text}: expected START:END, such as 0:100, 100: or :100")
     return int(start or 0), int(end) if end else None

@@ -1,7 +1,7 @@
-"""Results of asset checks: those that failed, those that are of something else by now.
+"""Results of asset checks: those that failed, and those that are out of date.
 
-Belongs here: judging results, without Dagster. Does not belong here: where they come from (``launch.py``, ``memory.py``), running
-checks (``launch.py``), what they check (the rooms' ``checks.py``).
+Belongs here: evaluating results, without Dagster. Does not belong here: where they come from (``launch.py``,
+``memory.py``), running checks (``launch.py``), what they check (the rooms' ``checks.py``).
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ class CheckResult:
 
     Attributes:
         passed: whether what it checks holds.
-        is_error: whether it is an error if it does not; otherwise a warning.
+        is_error: whether a failure is an error; otherwise it is a warning.
         description: what was found.
-        version: what it was of; None for a check without versions.
+        version: the version it was evaluated for; None for a check without versions.
     """
 
     passed: bool
@@ -35,7 +35,7 @@ Results = Mapping[CheckId, CheckResult | None]
 
 
 def checks_of(graph: Graph) -> list[CheckId]:
-    """Every check of a graph, in the order of their names."""
+    """Every check of a graph, sorted by name."""
     return [name for name, _ in _sorted(graph)]
 
 
@@ -45,7 +45,7 @@ def failed_checks(graph: Graph, results: Results) -> list[str]:
 
 
 def stale_checks(graph: Graph, look: Look, results: Results) -> list[CheckId]:
-    """Checks of a version whose last result is of another one, or that never ran."""
+    """Checks with a version whose last result is for another version, or that never ran."""
     stale = []
     for name, check in _sorted(graph):
         now = check.version(look) if check.version is not None else None
@@ -56,7 +56,7 @@ def stale_checks(graph: Graph, look: Look, results: Results) -> list[CheckId]:
 
 
 def check_problem(check: CheckId, result: CheckResult | None) -> str:
-    """A line if a check failed as an error, otherwise empty."""
+    """A line if a check failed as an error, otherwise an empty string."""
     if result is None or result.passed or not result.is_error:
         return ""
     key, name = check

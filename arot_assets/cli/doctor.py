@@ -110,7 +110,7 @@ def _declared() -> Iterator[Finding]:
         with open_instance():
             yield Finding("ok", "dagster home", str(prepare_home()))
     except HomeError as error:
-        yield Finding("problem", "dagster home", str(error), "fix that; no run can be recorded before")
+        yield Finding("problem", "dagster home", str(error), "fix this; no run can be recorded until then")
     declared = load_declarations()
     declared.check_metrics()
     project = load_project(sql_folder())
@@ -119,9 +119,9 @@ def _declared() -> Iterator[Finding]:
     own = map(str, own_assets(defs_folder())[1].values())
     for line in dict.fromkeys([*declared.problems(), *own]):
         if line not in in_sql:
-            yield Finding("problem", "declarations", line, "mend that line; all else works without it")
+            yield Finding("problem", "declarations", line, "correct that line; everything else works without it")
     for line in in_sql:
-        yield Finding("problem", "SQL models", line, "mend that line; all else works without it")
+        yield Finding("problem", "SQL models", line, "correct that line; everything else works without it")
     for file in misnamed_files():
         yield Finding("problem", "metrics", f"{file}: ignored", "name it after its metric: a to z, 0 to 9 and _")
     for name, dataset in declared.datasets.items():
@@ -160,12 +160,12 @@ def _source(name: str, root: str) -> Finding:
             return Finding("ok", f"dataset {name}", f"{root}, commit {commit}")
         there = storage.exists(root)
     except StorageError as error:
-        return Finding("problem", f"dataset {name}", str(error), "mend that, or change `source`")
+        return Finding("problem", f"dataset {name}", str(error), "fix this, or change `source`")
     if there and Path(root).is_dir() and not any(Path(root).iterdir()):
         return Finding("note", f"dataset {name}", f"{root} is an empty folder", "mount it, or change `source`")
     if there:
         return Finding("ok", f"dataset {name}", root)
-    return Finding("problem", f"dataset {name}", f"{root} is not there", "mount it, or change `source`")
+    return Finding("problem", f"dataset {name}", f"{root} does not exist", "mount it, or change `source`")
 
 
 def _endpoints() -> Iterator[Finding]:

@@ -37,9 +37,9 @@ def endpoints(settings: S3Settings, store: str, sources: Collection[str]) -> Ite
     """S3 and the Hub, as far as they are configured.
 
     Args:
-        settings: how S3 is reached.
+        settings: how S3 is accessed.
         store: where the tables are, or will be.
-        sources: those of all datasets.
+        sources: the sources of all datasets.
     """
     yield from s3_findings(settings, store, sources)
     yield hub_finding(any(uri.startswith("hf://") for uri in sources))
@@ -123,7 +123,7 @@ def hub_finding(used: bool) -> Finding:
         with urllib.request.urlopen(request, timeout=HUB_SECONDS) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
-        if token is None and error.code == 401:  # it is a Hub, and asks who we are
+        if token is None and error.code == 401:  # it is a Hub, and requires authentication
             return Finding("ok", "Hugging Face", f"{endpoint}, no token: public repositories only")
         if error.code in (401, 403):
             remedy = "run `hf auth login` again, or set another HF_TOKEN"

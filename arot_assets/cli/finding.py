@@ -1,6 +1,6 @@
-"""What `arot doctor` says of one thing that it looked at.
+"""The result of one check of `arot doctor`.
 
-Belongs here: the data of it. Does not belong here: looking (``doctor.py``, ``endpoints.py``).
+Belongs here: its data. Does not belong here: checking (``doctor.py``, ``endpoints.py``).
 """
 
 from dataclasses import dataclass

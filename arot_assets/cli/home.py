@@ -1,6 +1,7 @@
-"""Dagster's home: the folder where runs are recorded, and whether anything was recorded since.
+"""Dagster's home: the folder where runs are recorded, and whether anything has been recorded since.
 
-Belongs here: the folder and its files from outside, without Dagster. Does not belong here: what is recorded (``launch.py``).
+Belongs here: the folder and its files seen from outside, without Dagster. Does not belong here: what is recorded
+(``launch.py``).
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from resources.root import project_root
 
 SETTINGS = "dagster.yaml"
 ELSEWHERE = frozenset({"storage", "run_storage", "event_log_storage", "local_artifact_storage"})
-"""Settings that may move the records to another place than files of the home."""
+"""Settings that may store the records outside the files of the home."""
 
 
 class HomeError(ArotError):
@@ -41,7 +42,7 @@ def prepare_home() -> Path:
         ours, theirs = dagster_settings(), home / SETTINGS
         if not theirs.exists() or ("DAGSTER_HOME" not in os.environ and theirs.read_bytes() != ours.read_bytes()):
             shutil.copyfile(ours, theirs)
-        with tempfile.TemporaryFile(dir=home) as file:  # a home of another user has everything, and takes nothing
+        with tempfile.TemporaryFile(dir=home) as file:  # another user's home has everything but is not writable
             file.write(b"arot")
     except OSError as error:
         raise HomeError(
@@ -53,10 +54,10 @@ def prepare_home() -> Path:
 
 
 def records_stamp(home: Path) -> str | None:
-    """Changes with every event that a run records in a home; None if that cannot be said from its files.
+    """Changes with every event that a run records in a home; None if its files cannot tell.
 
-    Dagster's default storage keeps the events of each run in a file of ``history/runs``, and those of assets, checks and
-    the states of runs in one that they share. ``runs.db`` beside that folder is left out: the daemon writes to it all the time.
+    Dagster's default storage keeps the events of each run in a file in ``history/runs``, and those of assets, checks
+    and run states in a shared one. ``runs.db`` beside that folder is ignored: the daemon writes to it all the time.
     """
     try:
         settings = (home / SETTINGS).read_bytes()

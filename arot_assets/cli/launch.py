@@ -1,7 +1,7 @@
 """Dagster runs started from the command line, in this process, recorded where the UI shows them.
 
-Belongs here: the instance, what it says of checks, running a set of assets for a set of shards, tidying up after killed runs.
-Does not belong here: which assets and shards (``work.py``).
+Belongs here: the instance, its results of checks, running a set of assets for a set of shards, cleaning up after killed
+runs. Does not belong here: which assets and shards (``work.py``).
 """
 
 import json
@@ -32,9 +32,9 @@ class RunOutcome:
     """How a Dagster run ended.
 
     Attributes:
-        run_id: for the UI.
+        run_id: its id in the UI.
         problems: one line for each failed step or check; empty on success.
-        failed: the assets that were not made, or whose check failed: nothing should be made from them now.
+        failed: the assets that were not built, or whose check failed: nothing should be built from them now.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ def open_instance() -> dg.DagsterInstance:
 
 
 def open_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
-    """Runs that have begun and not ended, as far as is recorded."""
+    """Runs that have started and not ended, according to the records."""
     states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     return instance.get_runs(dg.RunsFilter(statuses=states))
 
@@ -98,10 +98,10 @@ def materialize(
         retry: passed to the sharded tables, see ``RetryConfig``.
 
     Returns:
-        The outcome of the first failed run, else of the last.
+        The outcome of the first failed run, otherwise of the last.
 
     Raises:
-        KeyboardInterrupt: a person stopped it.
+        KeyboardInterrupt: the user stopped it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = RunOutcome("")
@@ -122,7 +122,7 @@ def materialize(
 
 
 def last_results(instance: dg.DagsterInstance, checks: Sequence[CheckId]) -> Results:
-    """The last result of each check that ever ran, whichever run that was in."""
+    """The last result of each check that ever ran, in whichever run."""
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key([check_key(c) for c in checks])
     found: dict[CheckId, CheckResult | None] = dict.fromkeys(checks)
     for check in checks:
@@ -134,7 +134,7 @@ def last_results(instance: dg.DagsterInstance, checks: Sequence[CheckId]) -> Res
 
 
 def check_key(check: CheckId) -> dg.AssetCheckKey:
-    """What Dagster calls a check."""
+    """Dagster's key of a check."""
     key, name = check
     return dg.AssetCheckKey(dg.AssetKey(list(key)), name)
 
@@ -192,7 +192,7 @@ def _run_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], retry:
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C ended it: Dagster makes an error of a step of it."""
+    """Whether Ctrl-C ended it: Dagster turns that into a step error."""
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     names = {data.error.cls_name for data in failures if data.error is not None}
     return bool(names & {"KeyboardInterrupt", dg.DagsterExecutionInterruptedError.__name__})
@@ -209,7 +209,7 @@ def _outcome(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], result: d
 
 
 def _doubtful(result: dg.ExecuteInProcessResult) -> Iterator[dg.AssetKey]:
-    """Assets whose check failed as an error."""
+    """Assets with a check that failed as an error."""
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and _problem(
             event.asset_check_evaluation_data
@@ -229,7 +229,8 @@ def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _answers(server: str) -> bool:
-    """Whether a code server on this machine is there; one that is reached otherwise than by a socket file counts as there."""
+    """Whether a code server on this machine exists; one that is not reached through a socket file counts as
+    existing."""
     path = json.loads(server).get("socket")
     if path is None:
         return True

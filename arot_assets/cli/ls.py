@@ -1,4 +1,4 @@
-"""`arot ls`: the objects below a place, on any scheme."""
+"""`arot ls`: the objects below a URI, on any scheme."""
 
 import sys
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def command(uris: tuple[str, ...], long: bool, here: bool, exts: tuple[str, ...]
         if here:
             names = sorted(storage.names(uri))
             if not names and not storage.exists(uri):
-                storage.stat(uri)  # says what is wrong
+                storage.stat(uri)  # raises an error that says what is wrong
             for name in names:
                 click.echo(name)
             continue

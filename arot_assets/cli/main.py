@@ -1,4 +1,4 @@
-"""`arot`: the group of all commands, and how errors reach a person.
+"""`arot`: the group of all commands, and how errors are shown to the user.
 
 Belongs here: the list of commands. A command is imported only when it is called, so that each starts quickly.
 """
@@ -75,12 +75,10 @@ class LazyGroup(click.Group):
             progress = sys.modules.get("arot_assets.progress")
             if progress is None or not progress.stopped():
                 raise
-            click.echo(f"\nstopped; {progress.what_is_kept()}; the same command goes on there", err=True)
+            click.echo(f"\nstopped; {progress.what_is_kept()}; the same command continues from there", err=True)
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(
-                130
-            )  # threads that wait for a server or a large image are not waited for: nothing of theirs is kept
+            os._exit(130)  # threads waiting for a server or a large image are abandoned: none of their work is kept
         except ArotError as error:
             click.secho(f"Error: {error}", err=True, fg="red")
             ctx.exit(1)
@@ -99,7 +97,7 @@ def main(project: str | None) -> None:
     \b
     Getting started:
       arot demo                                  see it work on the example images
-      arot new image-dataset cats ~/pictures     declare a dataset of your own
+      arot new image-dataset cats ~/pictures     declare your own dataset
       arot run cats                              do all missing work, and only that
       arot sql "select * from cats.wide limit 5" query the tables
       arot ui                                    watch and launch in the browser
@@ -107,7 +105,7 @@ def main(project: str | None) -> None:
     Tables are Parquet files below $AROT_STORE (default: .arot/store in the project); any DuckDB client can open
     catalog.duckdb there, read-only. The exit status of a command is 0 only if it succeeded.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is not UTF-8 goes out as the bytes that it is
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are not UTF-8 are printed as their bytes
         sys.stdout.reconfigure(errors="surrogateescape")
     if project is not None:
-        os.environ[PROJECT_VARIABLE] = os.path.abspath(project)  # for the processes that a command starts, too
+        os.environ[PROJECT_VARIABLE] = os.path.abspath(project)  # also for processes started by a command

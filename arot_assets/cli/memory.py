@@ -1,7 +1,8 @@
-"""What was last read from Dagster's records, for commands that find nothing to do: they need not open Dagster to read it again.
+"""The last state read from Dagster's records, so that commands that find nothing to do need not open Dagster to read it
+again.
 
-Belongs here: the file that remembers it, valid as long as nothing else was recorded. Does not belong here: reading the records
-(``launch.py``).
+Belongs here: the file that stores it, valid as long as nothing else is recorded. Does not belong here: reading the
+records (``launch.py``).
 """
 
 import json
@@ -19,9 +20,9 @@ FORMAT = 1
 
 
 def recall(home: Path) -> Results | None:
-    """What is remembered of a home: no run is under way, and these are the last results of checks.
+    """The stored state of a home: no run is in progress, and these are the last results of checks.
 
-    None if nothing is remembered, or something may have been recorded since.
+    None if nothing is stored, or something may have been recorded since.
     """
     stamp = records_stamp(home)
     try:
@@ -34,10 +35,10 @@ def recall(home: Path) -> Results | None:
 
 
 def remember(checks: Sequence[CheckId]) -> None:
-    """Read the results of checks, and remember them if no run is under way.
+    """Read the results of checks, and store them if no run is in progress.
 
     Args:
-        checks: all of the project.
+        checks: all checks of the project.
 
     Raises:
         HomeError: Dagster's home cannot be used.
@@ -49,7 +50,7 @@ def remember(checks: Sequence[CheckId]) -> None:
     with open_instance() as instance:
         busy = bool(open_runs(instance))
         results = last_results(instance, checks)
-    if stamp is None or busy or records_stamp(home) != stamp:  # somebody else is at work
+    if stamp is None or busy or records_stamp(home) != stamp:  # another process is working
         return
     said = [[key, name, asdict(found) if found else None] for (key, name), found in results.items()]
     with tempfile.NamedTemporaryFile("w", dir=home, delete=False) as file:

@@ -44,7 +44,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
     is_list = folder.is_file() and source.lower().endswith(LIST_EXTENSIONS)
     if "://" not in source and not folder.is_dir() and not is_list:
         raise click.ClickException(
-            f"'{source}' is not a folder, nor a list of URLs; check the spelling, and that the disk is mounted"
+            f"'{source}' is neither a folder nor a list of URLs; check the spelling, and that the disk is mounted"
         )
     attributes = {
         "name": name,
@@ -90,7 +90,7 @@ def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) ->
 
 def _require_new(declared: Declarations, name: str) -> None:
     if name in declared.files or declared.fault(name) is not None:
-        raise click.ClickException(f"'{name}' is declared already; edit its {FILE}, or choose another name")
+        raise click.ClickException(f"'{name}' is already declared; edit its {FILE}, or choose another name")
 
 
 def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) -> Path:
@@ -105,7 +105,7 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
         ) from error
     path = defs_folder() / folder / str(attributes["name"]) / FILE
     if path.exists():
-        raise click.ClickException(f"{path} is there already; edit it, or choose another name")
+        raise click.ClickException(f"{path} already exists; edit it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {"type": next(name for name, known in KINDS.items() if known is kind), "attributes": dict(attributes)}
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")

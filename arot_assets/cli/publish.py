@@ -42,7 +42,7 @@ def command(name: str, dry_run: bool) -> None:
             return
         require_token(work.resources.storage.using(HubBackend).client, declaration.address)
         facts = _publish(work, declaration)
-    said = "published:" if facts["changed"] else "nothing to do, they are already there:"
+    said = "published:" if facts["changed"] else "nothing to do, already published:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")
     if facts["left out"]:
         click.echo(f"  {facts['left out']:,} rows left out: their original could not be read")

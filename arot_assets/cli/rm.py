@@ -40,7 +40,7 @@ def command(uris: tuple[str, ...], recursive: bool, yes: bool) -> None:
         raise click.UsageError(f"'{folders[0]}' is a folder; delete it with -r")
     found: dict[str, int] = {}
     for uri in uris:
-        if uri in links:  # the link goes, what it leads to stays
+        if uri in links:  # the link is deleted, its target is not
             found[local_path(uri)] = 0
         elif uri in folders:
             _refuse_home(uri)
@@ -83,7 +83,7 @@ def _refuse_home(uri: str) -> None:
 
 
 def _remove_empty(uri: str) -> None:
-    """Remove the folders that are left of a local folder, with the links in them; a link's target stays."""
+    """Remove the remaining folders of a local folder, including links in them, but not their targets."""
     from resources.storage.objects import explain, is_local, local_path
 
     if not is_local(uri):

@@ -40,7 +40,7 @@ def command(dataset: str, metrics: str | None) -> None:
         click.echo(f"\n{text}")
     seconds = time.monotonic() - started
     if work.failures:
-        click.echo(f"{dataset}: not all of it could be made ({seconds:.1f} s)")
+        click.echo(f"{dataset}: not everything could be built ({seconds:.1f} s)")
     elif work.done:
         click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
     else:

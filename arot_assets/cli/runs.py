@@ -1,4 +1,4 @@
-"""Dagster as commands see it: opened when something is to be run or recorded, which often nothing is.
+"""Lazy access to Dagster: it is opened only when something is to be run or recorded, which is often not the case.
 
 Belongs here: when Dagster is loaded. Does not belong here: how something is run (``launch.py``).
 """
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """The runs of a project, and what is recorded of them; use as a context manager.
+    """The runs of a project, and their records; use as a context manager.
 
     Args:
-        open_instance: opens the instance, where runs are recorded.
+        open_instance: opens the instance that records runs.
         definitions: loads all Dagster definitions.
-        known: last results of checks, as long as no instance is opened; None if they must be read.
+        known: the last results of checks, valid until an instance is opened; None if they must be read.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Runs:
 
     @property
     def instance(self) -> "dg.DagsterInstance":
-        """Where runs are recorded."""
+        """The instance that records runs."""
         if self._instance is None:
             self._instance = self._stack.enter_context(self._open())
         return self._instance
 
     @property
     def is_open(self) -> bool:
-        """Whether the instance was asked for: something may have been recorded."""
+        """Whether the instance was opened: something may have been recorded."""
         return self._instance is not None
 
     def last_results(self, graph: Graph) -> Results:
-        """The last result of each check of a graph, whichever run that was in."""
+        """The last result of each check of a graph, in whichever run."""
         wanted = checks_of(graph)
         if not self.is_open and self._known is not None and self._known.keys() >= {*wanted}:
             return self._known

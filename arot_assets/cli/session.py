@@ -1,4 +1,4 @@
-"""What a command that works needs: declarations, resources, the Dagster instance, opened once and closed again."""
+"""What a working command needs: declarations, resources, the Dagster instance, opened once and closed again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,10 +65,10 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
 
 @contextmanager
 def _tidy_instance() -> "Iterator[dg.DagsterInstance]":
-    """The instance that the UI shows; what was killed is closed, and told."""
+    """The instance that the UI shows; killed runs are closed and reported."""
     from arot_assets.cli.launch import close_killed_runs, open_instance
 
     with open_instance() as instance:
         for run_id in close_killed_runs(instance):
-            click.echo(f"run {run_id} was killed before it ended; its work is taken up again", err=True)
+            click.echo(f"run {run_id} was killed before it ended; its work is resumed", err=True)
         yield instance

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 AS_TEXT = ("INTERVAL", "BIT", "BLOB", "UUID", "TIME WITH TIME ZONE")
-"""Types that Arrow turns into something that a person would not recognize as the value."""
+"""Types that Arrow turns into something users would not recognize."""
 
 
 @click.command(name="sql", short_help="query the tables in SQL")
@@ -56,9 +56,9 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
     import duckdb
 
     if (query is None) == (path is None):
-        raise click.UsageError("give a query, or a file with -f; not both")
+        raise click.UsageError("pass either a query or a file with -f")
     if output == "parquet" and not out:
-        raise click.UsageError("parquet cannot be written to the terminal: name a file with --out")
+        raise click.UsageError("parquet cannot be written to the terminal: set a file with --out")
     text = query if query is not None else Path(str(path)).read_text(encoding="utf-8")
     resources = default_resources()
     kind = (Path(out).suffix.lstrip(".") or "csv") if out and output == "table" else output
@@ -86,7 +86,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
 
 
 def _with_hint(con: "Connection", error: Exception) -> str:
-    """DuckDB's error, with the table of this store that was probably meant: DuckDB suggests none from other schemas."""
+    """DuckDB's error, with the table that was probably meant: DuckDB suggests none from other schemas."""
     text = str(error)
     missing = re.match(r'Catalog Error: Table with name "?([^"\s]+)"? does not exist', text)
     if missing is None:

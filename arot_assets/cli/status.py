@@ -16,10 +16,10 @@ DAMAGED = "damaged"
 @click.command(name="status", short_help="what is current and what is missing; failed rows by reason")
 @click.argument("dataset", required=False)
 def command(dataset: str | None) -> None:
-    """What is done and what is missing, of DATASET and what is made from it, or of everything.
+    """Show what is done and what is missing, for DATASET and everything built from it, or for all datasets.
 
-    It asks what `arot run` asks, except for the sources: these are not looked at. Footers are read, and few rows, so it is
-    quick on millions of rows. Failed rows are listed by reason when a DATASET is named.
+    The checks are the same as in `arot run`, except that sources are not listed. It reads footers and few rows, so it
+    is fast even with millions of rows. With a DATASET, failed rows are listed by reason.
     """
     from rich.console import Console
 
@@ -104,10 +104,10 @@ def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str
 
 
 def _show_others(console: "Console", graph: "Graph", look: "Look", datasets: set[str]) -> None:
-    """What is made from the tables of datasets, without shards."""
+    """What is built from the tables of datasets, without shards."""
     from rich.table import Table
 
-    shown = Table("made from them", "state", "rows")
+    shown = Table("built from them", "state", "rows")
     for step in graph:
         if step.keys[0][0] not in datasets and not step.by_hand:
             state = look.of(step)
@@ -121,4 +121,4 @@ def _in_words(state: "State") -> str:
         return DAMAGED
     if state.waits:
         return f"waits for {', '.join(state.waits)}"
-    return "current" if state.current else "to be made"
+    return "current" if state.current else "to be built"

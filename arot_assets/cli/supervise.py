@@ -2,9 +2,9 @@
 
 Belongs here: signals and process groups. Does not belong here: what is started (``ui.py``).
 
-A command that a script starts in the background inherits an ignored SIGINT, and is orphaned when the script itself is killed: it
-can neither be interrupted nor is it noticed any more. Therefore signals are handled here whatever was inherited, and the parent
-is watched.
+A command that a script starts in the background inherits an ignored SIGINT, and is orphaned if the script is killed: it
+can then not be interrupted, and runs on unnoticed. Therefore signals are handled here whatever was inherited, and the
+parent is watched.
 """
 
 import ctypes
@@ -18,21 +18,21 @@ from types import FrameType
 
 LOOK_SECONDS = 0.5
 ORDERLY_SECONDS = 30.0
-"""Time that Dagster gets to end its runs and servers after it was asked to."""
+"""Time for Dagster to end its runs and servers after being asked to."""
 SUDDEN_SECONDS = 5.0
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
 
 
 def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
-    """Run a program to its end, in a process group of its own.
+    """Run a program to its end, in its own process group.
 
     SIGINT, SIGTERM, SIGHUP (unless ignored, as under ``nohup``) and the end of the parent process end it: it is interrupted, and
     killed if that does not help. A second signal kills it at once.
 
     Args:
         command: the program and its arguments.
-        say: takes a line for the user.
+        say: called with a line for the user.
 
     Returns:
         The program's exit status; 0 if it ended on request.
@@ -50,7 +50,7 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
         while child.poll() is None and not asked:
             if not outlives and os.getppid() != parent:
                 say(
-                    "the process that started this one is gone, so this one ends too; start it with nohup to keep it running"
+                    "the process that started this one has ended, so this one ends too; start it with nohup to keep it running"
                 )
                 break
             time.sleep(LOOK_SECONDS)
@@ -65,7 +65,7 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
 
 
 def _end_group(child: "subprocess.Popen[bytes]", asked: list[int]) -> None:
-    """End whatever is left of a program: its runs are interrupted, so that they can record it, and then killed."""
+    """End what remains of a program: its runs are interrupted, so that they can record it, and then killed."""
     if _signal_group(child, signal.SIGINT):
         _wait(lambda: not _signal_group(child, 0), SUDDEN_SECONDS, asked)
     _signal_group(child, signal.SIGKILL)
@@ -93,6 +93,6 @@ def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> bool:
 
 
 def _interrupted_with_us() -> None:
-    """In the child, before it becomes the program: have it interrupted if this process is killed. Linux only."""
+    """Called in the child before it becomes the program: have it interrupted if this process is killed. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

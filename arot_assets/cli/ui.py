@@ -10,7 +10,10 @@ import click
 
 @click.command(name="ui", short_help="open Dagster on the results")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets other machines in; there is no password"
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="0.0.0.0 allows access from other machines; there is no password",
 )
 @click.option("--port", default=3000, show_default=True)
 @click.option(

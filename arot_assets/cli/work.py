@@ -1,10 +1,10 @@
-"""All missing work of a dataset, upstream first: what `arot run`, `arot retry` and `arot demo` share.
+"""All missing work of a dataset, upstream first: shared by `arot run`, `arot retry` and `arot demo`.
 
 Belongs here: walking the graph, asking each step whether it is current, running those that are not. Does not belong here: any
 kind of asset (the rooms' ``steps.py``), running in Dagster (``launch.py``).
 
-Automation conditions do the same while the daemon runs; this covers what they cannot see (no daemon, a killed run, partitions
-that were missing before the daemon's first tick).
+Automation conditions do the same while the daemon runs; this covers what they cannot see (no daemon, a killed run,
+partitions that were missing before the daemon's first tick).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,23 +22,23 @@ from arot_assets.subsets.steps import model_path
 from resources.defaults import Resources
 
 States = Mapping[Key, State]
-"""First key of a step -> what was found of it."""
+"""First key of a step -> its state."""
 
 
 @dataclass
 class Work:
-    """One invocation: what to work with, and what was done.
+    """One invocation: its context, and what was done.
 
     Attributes:
-        declared: what the project declares.
+        declared: the project's declarations.
         resources: the store and the sources.
-        project: its SQL.
+        project: the SQL project.
         graph: the steps of both.
-        runs: Dagster, when there is work.
+        runs: access to Dagster, opened when there is work.
         done: one line for each step that did something.
         made: the steps that ran, upstream first.
-        failures: what could not be made, a text for each run that failed.
-        failed_checks: a line for each check that failed when it ran last, in this invocation or long ago.
+        failures: what could not be built, one text per failed run.
+        failed_checks: one line per check whose last result is a failure, from this invocation or earlier.
     """
 
     declared: Declarations
@@ -52,14 +52,14 @@ class Work:
     failed_checks: list[str] = field(default_factory=list)
 
     def bring_up_to_date(self, dataset: str, tables: Sequence[str] | None = None) -> States:
-        """All missing work of one dataset, and of what is made from it.
+        """Do all missing work of one dataset, and of what is built from it.
 
         Args:
             dataset: its name.
-            tables: only these of its tables, and what they are made from; None for all.
+            tables: only these of its tables, and what they are built from; None for all.
 
         Returns:
-            What there is then. What failed is told by ``raise_failures``.
+            The resulting states. Failures are reported by ``raise_failures``.
         """
         if tables is not None:
             return self.walk(self.graph.above([(dataset, table) for table in tables]))
@@ -68,19 +68,19 @@ class Work:
         results = self._run_stale_checks(graph, self.runs.last_results(graph))
         self._remove_models()
         if not self.made:
-            self.resources.warehouse.refresh()  # the store may have been moved, the catalogue removed
+            self.resources.warehouse.refresh()  # the store may have been moved, or the catalogue removed
         self.failed_checks += failed_checks(graph, results)
         return states
 
     def walk(self, graph: Graph, retry: str | None = None, sources: bool = True) -> States:
-        """Ask each step, upstream first, and run those that are not current.
+        """Check each step, upstream first, and run those that are not current.
 
-        A step that fails stops what is made from it, and nothing else.
+        If a step fails, what is built from it is skipped; everything else continues.
 
         Args:
             graph: the steps.
-            retry: failed rows whose status or reason contains this text are work too; None for missing work alone.
-            sources: whether to look at the sources.
+            retry: failed rows whose status or reason contains this text count as work too; None for missing work only.
+            sources: whether to list the sources.
         """
         look = Look(self.resources, sources)
         failed: set[Key] = set()
@@ -99,23 +99,23 @@ class Work:
                     failed |= self._run(wanted, retry)
                     look.close()
                     look = Look(self.resources, sources)
-            look.sources = False  # they were looked at
+            look.sources = False  # they have been listed
             return {step.keys[0]: look.of(step) for step in graph if not step.by_hand}
         finally:
             look.close()
 
     def raise_failures(self) -> None:
-        """Tell what failed, at the end: all else is done.
+        """Report failures, at the end, when everything else is done.
 
         Raises:
-            click.ClickException: something failed; what was done stays.
+            click.ClickException: something failed; finished work is kept.
         """
         if self.failures:
             raise click.ClickException(
-                "\n".join([*self.failures, "what was done stays; `arot run` goes on where it stopped"])
+                "\n".join([*self.failures, "finished work is kept; `arot run` continues where it stopped"])
             )
         if self.failed_checks:
-            raise click.ClickException("\n  ".join(["everything is computed, but", *self.failed_checks]))
+            raise click.ClickException("\n  ".join(["everything was computed, but", *self.failed_checks]))
 
     def _faulty(self, steps: Sequence[Step], states: States) -> set[Key]:
         """The keys of those steps of which nobody can tell what is there; why is told with what failed."""
@@ -127,7 +127,7 @@ class Work:
     def _wanted(
         self, graph: Graph, steps: Sequence[Step], states: States, retry: str | None
     ) -> list[tuple[Step, tuple[str, ...]]]:
-        """Those steps of a batch that are not current, with the shards to work on; no shards for a step without any."""
+        """The steps of a batch that are not current, with the shards to work on; no shards for a step without any."""
         shards: dict[Key, tuple[str, ...]] = {}
         for step in steps:
             state = states[step.keys[0]]
@@ -144,7 +144,7 @@ class Work:
         return [(step, shards[step.keys[0]]) for step in steps if step.keys[0] in shards]
 
     def _run(self, wanted: Sequence[tuple[Step, tuple[str, ...]]], retry: str | None) -> set[Key]:
-        """Run steps: in one go without shards, in one for each set of shards. Gives the keys of what failed."""
+        """Run steps: unsharded ones at once, sharded ones once per set of shards. Returns the keys of failed assets."""
         groups: dict[tuple[str, tuple[str, ...]], list[Step]] = {}
         for step, shards in wanted:
             groups.setdefault((step.dataset, shards), []).append(step)
@@ -175,7 +175,7 @@ class Work:
         return failed
 
     def _run_stale_checks(self, graph: Graph, results: Results) -> Results:
-        """Run checks that are new or changed, or whose asset was made without them. Gives the last results."""
+        """Run checks that are new or changed, or whose asset was built without them. Returns the last results."""
         with Look(self.resources) as look:
             stale = stale_checks(graph, look, results)
         if not stale:
@@ -184,12 +184,13 @@ class Work:
 
         run_checks(
             self.runs.definitions(), self.runs.instance, stale
-        )  # what fails is told at the end, with older failures
+        )  # failures are reported at the end, together with older ones
         self.done.append(f"tests: {len(stale)}")
         return self.runs.last_results(graph)
 
     def _remove_models(self) -> None:
-        """Tables of SQL models that are no longer declared, if this Dagster instance built them: others are somebody else's."""
+        """Remove the tables of SQL models that are no longer declared, if this Dagster instance built them: others may
+        belong to someone else."""
         names = leftover_models(self.project, self.resources.tables)
         if not names:
             return
@@ -200,8 +201,8 @@ class Work:
         ours = [n for n in names if instance.get_latest_materialization_event(keys[n]) is not None]
         if ours:
             remove_models(ours, self.resources.tables, self.resources.warehouse)
-            instance.wipe_assets([keys[n] for n in ours])  # put back, it is missing to automation
-            self.done.append(f"SQL models removed, since they are no longer declared: {', '.join(ours)}")
+            instance.wipe_assets([keys[n] for n in ours])  # if declared again, automation sees it as missing
+            self.done.append(f"SQL models removed because they are no longer declared: {', '.join(ours)}")
 
 
 def _count(shards: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 Belongs here: declaring the asset and what the UI shows of it. The work is done by the other modules of the room.
 
-It has no automation condition: publishing is a person's decision, with `arot publish` or the button in the UI.
+It has no automation condition: users decide when to publish, with `arot publish` or the button in the UI.
 """
 
 import dagster as dg

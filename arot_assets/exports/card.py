@@ -1,6 +1,6 @@
-"""The card of a published dataset: a ``README.md`` with what the Hub, the library ``datasets`` and people need to know.
+"""The card of a published dataset: a ``README.md`` with what the Hub, the ``datasets`` library and users need to know.
 
-Belongs here: its text, and merging it into a card that people have edited. Does not belong here: finding the facts
+Belongs here: its text, and merging it into a card that users have edited. Does not belong here: finding the facts
 (``rows.py``, ``provenance.py``).
 
 Nothing in it changes unless the data, the SQL or the declaration does. Our part is between two comments; the rest of the page
@@ -40,11 +40,11 @@ LARGEST = "n>1B"
 
 @dataclass(frozen=True)
 class Counts:
-    """What was published of the rows.
+    """Numbers about the published rows.
 
     Attributes:
         rows: rows with their originals.
-        file_bytes: of these originals.
+        file_bytes: total size of these originals.
         left_out: rows whose original could not be read.
         captions: rows of the subset that have a caption.
     """
@@ -81,7 +81,7 @@ def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts)
 
 
 def block(declaration: HubDatasetDeclaration, rows: Rows, provenance: Provenance, counts: Counts) -> str:
-    """What people read, between its two comments."""
+    """The part for readers, between its two comments."""
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
     parts += [write_table(("", ""), _count_rows(counts, rows.medium.name)), _use(declaration)]
     parts += ["## Columns", write_table(("column", "type", "meaning"), _column_rows(rows, provenance))]
@@ -103,10 +103,10 @@ def merge(old: str, front: Mapping[str, Any], ours: str, repo: str) -> str:
     """A card with our part rewritten; everything else is kept.
 
     Args:
-        old: the card so far, empty without one.
+        old: the existing card, empty if there is none.
         front: from ``front_matter``.
         ours: from ``block``.
-        repo: whose card it is, for errors.
+        repo: the repository, for error messages.
 
     Raises:
         ExportError: its header is not valid YAML.

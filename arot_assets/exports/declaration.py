@@ -1,7 +1,7 @@
-"""What a user declares about a subset that is published.
+"""What a user declares about a subset to publish.
 
-Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here: reading YAML, and checks that need other
-rooms (is there such a subset?).
+Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong here: reading YAML, and checks that need
+other rooms (does the subset exist?).
 """
 
 from typing import Annotated, Literal
@@ -76,7 +76,9 @@ class HubDatasetDeclaration(BaseModel):
 
             close = get_close_matches(name.lower(), LICENSES, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}? " if close else ""
-            raise ValueError(f"the Hub does not know this licence; {hint}`other` stands for any that it does not know")
+            raise ValueError(
+                f"the Hub does not know this licence; {hint}use `other` for any licence that it does not know"
+            )
         return name
 
     @field_validator("revision")

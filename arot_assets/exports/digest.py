@@ -2,8 +2,8 @@
 
 Belongs here: feeding Arrow arrays to a hash. Does not belong here: which columns count (``rows.py``).
 
-Each part of a column (which values are present, their lengths, their bytes) has its own hash, which every batch continues to
-feed. So neither the boundaries between batches nor the bytes under a null leave a trace.
+Each part of a column (which values are present, their lengths, their bytes) has its own hash, which every batch
+continues to feed. So neither the boundaries between batches nor the bytes under a null affect the result.
 """
 
 import hashlib

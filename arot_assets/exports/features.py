@@ -1,4 +1,4 @@
-"""Columns as the library ``datasets`` knows them: the types that it supports, and its description of them.
+"""Columns as the ``datasets`` library knows them: the types that it supports, and its description of them.
 
 Belongs here: Arrow types -> plain Arrow types -> features, for file schemas (JSON) and for cards (YAML).
 Does not belong here: which columns there are (``rows.py``).
@@ -41,7 +41,7 @@ def plain_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.struct([pa.field(f.name, plain_type(f.type, column)) for f in kind])
     if pa.types.is_nested(kind):
         raise ExportError(
-            f"column '{column}' is a {kind}, which the library datasets does not support; turn it into text, a list or a struct "
+            f"column '{column}' is a {kind}, which the datasets library does not support; turn it into text, a list or a struct "
             "in SQL, or name the other `columns`"
         )
     return kind
@@ -76,7 +76,8 @@ def type_name(kind: pa.DataType) -> str:
 
 
 def file_schema(medium: Medium, schema: pa.Schema) -> pa.Schema:
-    """The schema of a Parquet file: the medium's file first, then its values, and what ``datasets`` reads in the metadata."""
+    """The schema of a Parquet file: the original file first, then its values, and the metadata that ``datasets``
+    reads."""
     whole = pa.schema([pa.field(medium.name, FILE), *schema])
     return whole.with_metadata(dict(_file_metadata(medium, schema)))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILE_NAME = "file_name"
 METADATA = "metadata.parquet"
 MOST_FILES = 100_000
-"""What the Hub advises for a repository."""
+"""The Hub's recommended maximum for a repository."""
 METADATA_ROWS = 5000
 
 
@@ -87,7 +87,7 @@ def write_folder(
 
 
 def known_originals(medium: Medium, split: str, files: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], bool]:
-    """Tells whether a repository already has the file of a row, at its path and with its content.
+    """A function that tells whether a repository already has the file of a row, at its path and with its content.
 
     Args:
         medium: what the files are.

@@ -1,4 +1,4 @@
-"""The original bytes of files, proven to be those that were measured.
+"""The original bytes of files, verified to be those that were measured.
 
 Belongs here: reading and verifying, in order, with bounded memory. Does not belong here: what is done with them.
 """
@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from arot_assets.datasets.places import Place
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.rows import PICTURE, PICTURE_COLUMNS
+from arot_assets.exports.rows import ORIGINAL, ORIGINAL_COLUMNS
 from resources.parallel import ordered_map
 from resources.storage import StorageError
 
 MANY = 100
-"""After this many files that cannot be read, the rest is not tried."""
+"""After this many files that cannot be read, the others are not tried."""
 SHOWN = 3
 
 
@@ -29,7 +29,7 @@ class MissingOriginal:
 
     Attributes:
         sample_id: the sample.
-        uri: where it was; None if no dataset has it any more.
+        uri: its former address; None if no dataset has it any more.
         reason: what is wrong.
     """
 
@@ -42,12 +42,12 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
     """The bytes of one sample, from wherever its dataset has them.
 
     Args:
-        places: of its dataset, at least.
-        row: ``sample_id`` and ``PICTURE_COLUMNS``.
+        places: contains at least its dataset.
+        row: ``sample_id`` and ``ORIGINAL_COLUMNS``.
     """
     sample_id, uri = row["sample_id"], row["uri"]
     if uri is None:
-        return MissingOriginal(sample_id, None, "no dataset has this sample any longer")
+        return MissingOriginal(sample_id, None, "no dataset has this sample any more")
     try:
         return places[row["dataset"]].files({uri: sample_id})(uri).read()
     except StorageError as error:
@@ -57,9 +57,9 @@ def read_original(places: Mapping[str, Place], row: Mapping[str, Any]) -> bytes 
 def read_groups(
     groups: Iterator[pa.RecordBatch], read: Callable[[Mapping[str, Any]], Any], threads: int | None
 ) -> Generator[tuple[pa.RecordBatch, list[Any]], None, None]:
-    """Row groups with what ``read`` returns for each row; the next groups are read meanwhile.
+    """Row groups with what ``read`` returns for each row; the next groups are read in the background.
 
-    Whoever may leave it early closes it, which ends its threads.
+    Callers that may stop early must close it, which ends its threads.
 
     Args:
         groups: batches of ``Rows.sql``, none of them empty.
@@ -71,7 +71,7 @@ def read_groups(
     def rows() -> Iterator[Mapping[str, Any]]:
         for group in groups:
             begun.append(group)
-            yield from picture_rows(group)
+            yield from original_rows(group)
 
     with closing(ordered_map(read, rows(), threads)) as results:
         for first in results:
@@ -79,9 +79,9 @@ def read_groups(
             yield group, [first, *islice(results, group.num_rows - 1)]
 
 
-def picture_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
-    """``sample_id`` and ``PICTURE_COLUMNS`` of each row."""
-    columns = {n: group[PICTURE + n].to_pylist() for n in PICTURE_COLUMNS}
+def original_rows(group: pa.RecordBatch) -> list[dict[str, Any]]:
+    """``sample_id`` and ``ORIGINAL_COLUMNS`` of each row."""
+    columns = {n: group[ORIGINAL + n].to_pylist() for n in ORIGINAL_COLUMNS}
     columns["sample_id"] = group["sample_id"].to_pylist()
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 

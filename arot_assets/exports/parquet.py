@@ -2,8 +2,9 @@
 
 Belongs here: names, row groups and options of the files. Does not belong here: where rows come from, the commit.
 
-The same rows give the same bytes. Chunks are content-defined, so that a store that knows the chunks of the previous version (Xet,
-behind the Hub) receives only what is new. Originals are compressed already and are stored uncompressed.
+The same rows always give the same bytes. Chunks are content-defined, so that a store that knows the chunks of the
+previous version (Xet, behind the Hub) receives only what is new. Originals are compressed already and are stored
+uncompressed.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -33,7 +34,7 @@ def file_names(split: str, count: int) -> list[str]:
 def write_parquet(
     rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
-    """Write and send one file after another; each has left this machine before the next is started.
+    """Write and send one file after another; each is deleted from this machine before the next is started.
 
     Args:
         rows: the plan.

@@ -46,11 +46,11 @@ class Publication:
 
     @property
     def client(self) -> "HubClient":
-        """What asks the Hub."""
+        """The client for the Hub."""
         return self.resources.storage.using(HubBackend).client
 
     def places(self) -> dict[str, Place]:
-        """Dataset -> what reads its objects, under its rules."""
+        """Dataset -> access to its objects, with its settings."""
         storage, warehouse = self.resources.storage, self.resources.warehouse
         return {d: place_of(storage, warehouse, d) for d in self.rows.datasets}
 

@@ -3,8 +3,8 @@
 Belongs here: the order of the work, and what counts as unchanged. Does not belong here: rows (``rows.py``), reading and
 uploading (``upload.py``), the card, requests.
 
-Contents are uploaded file by file, and nobody sees them before the commit at the end: whenever it is killed, the repository is as
-it was. If the digest equals that of the last publication, no original is read.
+Contents are uploaded file by file, and are invisible before the commit at the end: if the process is killed, the repository
+is unchanged. If the digest equals that of the last publication, no original is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from arot_assets.exports.card import Counts, block, front_matter, merge
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_originals, place
-from arot_assets.exports.originals import MissingOriginal, picture_rows, read_original
+from arot_assets.exports.originals import MissingOriginal, original_rows, read_original
 from arot_assets.exports.publication import Publication, prepare_publication
 from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
 from arot_assets.exports.upload import UploadResult, upload
@@ -60,7 +60,7 @@ class PublishResult:
         file_bytes: bytes of their originals.
         left_out: rows whose original could not be read, with ``on_missing: skip``.
         commit: the commit that contains them.
-        url: of the commit, for people.
+        url: the page of the commit.
         changed: False if the repository was up to date already.
         digest: of the data.
         schema: the published columns beside the file.
@@ -158,7 +158,7 @@ def _check_visibility(publication: Publication) -> None:
 
 
 def _is_current(publication: Publication, remote: Remote) -> bool:
-    """Whether the repository already has these rows, and no original that was left out has come back."""
+    """Whether the repository already has these rows, and no original that was left out has become available again."""
     state, declaration = remote.state, publication.declaration
     if state is None or state.data != publication.rows.digest or not remote.is_whole():
         return False
@@ -168,14 +168,14 @@ def _is_current(publication: Publication, remote: Remote) -> bool:
         return True
     left_out, places = set(state.left_out), publication.places()
     known = known_originals(publication.rows.medium, declaration.split, remote.files)
-    in_files = declaration.layout == "parquet"  # whose hashes are known to be right
+    in_files = declaration.layout == "parquet"  # whose hashes have been verified
 
     def unchanged(row: Mapping[str, Any]) -> bool:
         if row["sample_id"] in left_out:
             return isinstance(read_original(places, row), MissingOriginal)
         return in_files or known(row)
 
-    return all(unchanged(row) for batch in publication.rows.batches(publication.con) for row in picture_rows(batch))
+    return all(unchanged(row) for batch in publication.rows.batches(publication.con) for row in original_rows(batch))
 
 
 def _new_state(publication: Publication, done: UploadResult) -> State:
@@ -203,7 +203,7 @@ def _commit(
         now = remote if remote.head == head else look(client, declaration.address.at(head))
         if not done.files and (now.state != state or not now.is_whole()):
             raise ExportError(
-                f"exports/{declaration.name}: someone else changed '{declaration.repo}' meanwhile; publish again"
+                f"exports/{declaration.name}: someone else has changed '{declaration.repo}' in the meantime; publish again"
             )
         additions: dict[str, Content] = {**done.files}  # identical content makes no commit
         if now.state != state:
@@ -222,7 +222,7 @@ def _paths(publication: Publication, state: State) -> set[str]:
     if publication.declaration.layout == "folder":
         left_out = set(state.left_out)
         for batch in publication.rows.batches(publication.con):
-            rows = [r for r in picture_rows(batch) if r["sample_id"] not in left_out]
+            rows = [r for r in original_rows(batch) if r["sample_id"] not in left_out]
             wanted |= {f"{state.split}/{place(publication.rows.medium, r['sample_id'], r['format'])}" for r in rows}
     return wanted
 

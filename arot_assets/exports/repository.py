@@ -1,7 +1,7 @@
 """The content of an export's repository: which files are ours, of which data, and whether they are complete.
 
-Belongs here: reading the state that the last publication left (``arot.json``), and telling our files from those that people
-added. Does not belong here: requests (``resources.storage.hub``), the card's text (``card.py``).
+Belongs here: reading the state recorded by the last publication (``arot.json``), and distinguishing our files from
+those that users added. Does not belong here: requests (``resources.storage.hub``), the card's text (``card.py``).
 """
 
 import json
@@ -69,7 +69,7 @@ class Remote:
         head: the commit.
         files: path -> SHA-256 of files in LFS, None for other files.
         state: what was published last; None before the first time.
-        card: the text of ``README.md``, empty without one.
+        card: the text of ``README.md``, empty if there is none.
     """
 
     head: str
@@ -83,11 +83,11 @@ class Remote:
         return {path for path in self.files if pattern.fullmatch(path)}
 
     def published(self) -> set[str]:
-        """The files of the last publication, without those that people added."""
+        """The files of the last publication, without those that users added."""
         return self.ours(self.state.layout, self.state.split) if self.state is not None else set()
 
     def is_whole(self) -> bool:
-        """Whether the files that contain values are there, as they were published."""
+        """Whether the files that contain values are present and unchanged."""
         return self.state is not None and all(
             path in self.files and self.files[path] in (sha256, None) for path, sha256 in self.state.files.items()
         )
@@ -120,10 +120,10 @@ def look(client: "HubClient", address: HubAddress) -> Remote:
 
 
 def check_foreign(remote: Remote, declaration: HubDatasetDeclaration) -> None:
-    """Before the first publication: nothing may be where our files go.
+    """Before the first publication: check that nothing is where our files will go.
 
     Raises:
-        ExportError: someone else's data is.
+        ExportError: there is somebody else's data.
     """
     there = sorted(remote.ours(declaration.layout, declaration.split))
     if remote.state is None and there:

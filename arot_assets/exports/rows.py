@@ -1,9 +1,10 @@
 """The rows that a declaration publishes: their values, where their originals are, and how they are divided into files.
 
-Belongs here: the query over the subset and its samples, its checks, the digest, the division. Does not belong here: reading
-originals (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
+Belongs here: the query over the subset and its samples, its checks, the digest, the division into files. Does not
+belong here: reading originals (``originals.py``), files (``parquet.py``, ``folder.py``), the card.
 
-Rows are ordered by ``sample_id``, which comes from content: so the order is the same on every machine, and shuffled.
+Rows are ordered by ``sample_id``, which is derived from content: so the order is the same on every machine, and
+effectively shuffled.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,16 +28,16 @@ from resources.warehouse import Connection
 from resources.warehouse.views import literal, quote
 
 FORMAT = "1"
-"""Change it when the same values result in different files: every export is then published again."""
+"""Change this when the same values result in different files: every export is then published again."""
 BATCH_ROWS = 1000
 GROUP_ROWS = 100
 GROUP_BYTES = 100_000_000
 """Rows and bytes of a row group with its originals: what the Hub's viewer reads at once, and what is held in memory here."""
 MEGABYTE = 1_000_000
-PICTURE = "arot:"
-"""Prefix of the columns about the original itself; they are not published."""
-FORMAT_COLUMN = PICTURE + "format"
-PICTURE_COLUMNS = ("uri", "dataset", "sha256", "format", "bytes")
+ORIGINAL = "arot:"
+"""Prefix of the columns about the original file; they are not published."""
+FORMAT_COLUMN = ORIGINAL + "format"
+ORIGINAL_COLUMNS = ("uri", "dataset", "sha256", "format", "bytes")
 ADDED = ("caption", "tags")
 RESERVED = ("file_name", "file_names")
 
@@ -49,13 +50,13 @@ class Rows:
         sql: a query with ``schema``'s columns and those of the original, ordered by ``sample_id``.
         schema: the published columns besides the original, of plain types.
         datasets: names of the datasets that the samples come from.
-        medium: what their files are.
+        medium: the kind of the files.
         digest: of values, originals and layout; the same digest means the same files.
         count: number of rows.
-        file_bytes: of all originals.
-        value_bytes: of all values.
+        file_bytes: total size of the originals.
+        value_bytes: total size of the values.
         cuts: for each file, the number of rows in each of its row groups.
-        paths: takes out of texts what tells of this machine.
+        paths: removes local paths from texts.
     """
 
     sql: str
@@ -70,7 +71,8 @@ class Rows:
     paths: LocalPaths
 
     def batches(self, con: Connection) -> Iterator[pa.RecordBatch]:
-        """The rows, of ``batch_schema``: the published columns without local paths, and those of the picture as they are."""
+        """The rows, in ``batch_schema``: the published columns without local paths, and those of the original
+        unchanged."""
         return _read_batches(con, self.sql, batch_schema(self), self.paths)
 
 
@@ -97,7 +99,7 @@ def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tabl
     _check_ids(declaration, con)
     found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
     whole = pa.schema([pa.field(f.name, plain_type(f.type, f.name)) for f in found])
-    schema = pa.schema([f for f in whole if not f.name.startswith(PICTURE)])
+    schema = pa.schema([f for f in whole if not f.name.startswith(ORIGINAL)])
     _check_names(declaration, schema, paths)
     digest, count, sizes = _digest(_read_batches(con, sql, whole, paths))
     if not count:
@@ -118,7 +120,7 @@ def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tabl
 
 
 def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
-    """The datasets that a subset reads, also through other models, sorted."""
+    """The datasets that a subset reads, directly or through other models, sorted."""
     refs, sources = project.inputs(subset)
     found = {project.source(*s).schema for s in sources}
     return tuple(sorted(found.union(*(source_datasets(project, r) for r in refs))))
@@ -126,12 +128,12 @@ def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
 
 def batch_schema(rows: Rows) -> pa.Schema:
     """The schema of the batches of ``rows.sql``: the published columns, then those of the original."""
-    text = [pa.field(PICTURE + n, pa.int64() if n == "bytes" else pa.string()) for n in PICTURE_COLUMNS]
+    text = [pa.field(ORIGINAL + n, pa.int64() if n == "bytes" else pa.string()) for n in ORIGINAL_COLUMNS]
     return pa.schema([*rows.schema, *text])
 
 
 def regrouped(batches: Iterator[pa.RecordBatch], sizes: Sequence[int]) -> Iterator[pa.RecordBatch]:
-    """The same rows in groups of these sizes; a last one has what is left."""
+    """The same rows in groups of these sizes; a last group has the remainder."""
     waiting: list[pa.RecordBatch] = []
     for size in sizes:
         while sum(b.num_rows for b in waiting) < size:
@@ -148,17 +150,17 @@ def regrouped(batches: Iterator[pa.RecordBatch], sizes: Sequence[int]) -> Iterat
 
 
 def _medium(declaration: HubDatasetDeclaration, tables: Tables, datasets: Sequence[str]) -> Medium:
-    """What the files of these datasets are.
+    """The medium of these datasets.
 
     Raises:
-        ExportError: they are of several media.
+        ExportError: they have several media.
     """
     found = {medium_of(tables, d).name: d for d in datasets}
     if len(found) > 1:
         shown = " and ".join(f"{name}s ({dataset})" for name, dataset in sorted(found.items()))
         raise ExportError(
-            f"exports/{declaration.name}: subset '{declaration.subset}' reads {shown}; a published dataset holds one kind "
-            "of file, so publish a subset of each"
+            f"exports/{declaration.name}: subset '{declaration.subset}' reads {shown}; a published dataset contains one kind "
+            "of file, so publish one subset per medium"
         )
     return medium_of(tables, datasets[0])
 
@@ -177,13 +179,13 @@ def _query(declaration: HubDatasetDeclaration, con: Connection, datasets: Sequen
             )
         in_folder = declaration.layout == "folder" and name.endswith(tuple(f"_{end}" for end in RESERVED))
         taken = name in (medium.name, *RESERVED) or in_folder
-        if taken or name.startswith(PICTURE):
+        if taken or name.startswith(ORIGINAL):
             raise ExportError(
-                f"exports/{declaration.name}: a column must not be called '{name}', which is the {medium.name}'s. Give it "
+                f"exports/{declaration.name}: a column must not be named '{name}', which is the {medium.name} column. Give it "
                 "another name in SQL, or name the other `columns`"
             )
     columns = [f"{offered[n]} as {quote(n)}" for n in chosen]
-    columns += [f"s.{n} as {quote(PICTURE + n)}" for n in PICTURE_COLUMNS]
+    columns += [f"s.{n} as {quote(ORIGINAL + n)}" for n in ORIGINAL_COLUMNS]
     samples = " union all by name ".join(
         f"select sample_id, {literal(d)} as dataset, uri, sha256, {quote(medium.published.format_column)} as format, "
         f"bytes, caption, tags from {quote(d)}.samples "
@@ -198,10 +200,10 @@ def _query(declaration: HubDatasetDeclaration, con: Connection, datasets: Sequen
 
 
 def _read_batches(con: Connection, sql: str, schema: pa.Schema, paths: LocalPaths) -> Iterator[pa.RecordBatch]:
-    """The rows of a query in batches, cast to a schema; what will be published holds no local path."""
+    """The rows of a query in batches, cast to a schema; what will be published contains no local paths."""
     for batch in con.execute(sql).to_arrow_reader(BATCH_ROWS):
         columns = zip(schema.names, batch.cast(schema).columns, strict=True)
-        arrays = [c if name.startswith(PICTURE) else paths.removed_from(c) for name, c in columns]
+        arrays = [c if name.startswith(ORIGINAL) else paths.removed_from(c) for name, c in columns]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -210,7 +212,7 @@ def _check_names(declaration: HubDatasetDeclaration, schema: pa.Schema, paths: L
         for name in (column.name, type_name(column.type)):
             if paths.removed(name) != name:
                 raise ExportError(
-                    f"exports/{declaration.name}: '{name}' in the name of a column holds a path of this machine; give the column "
+                    f"exports/{declaration.name}: '{name}' in the name of a column contains a local path; give the column "
                     "another name in SQL, or name the other `columns`"
                 )
 
@@ -234,7 +236,7 @@ def _check_ids(declaration: HubDatasetDeclaration, con: Connection) -> None:
 def _digest(batches: Iterator[pa.RecordBatch]) -> tuple[ColumnsDigest, int, np.ndarray]:
     digest, sizes = ColumnsDigest(), [np.zeros(0, np.int64)]
     for batch in batches:
-        sizes.append(batch[PICTURE + "bytes"].fill_null(0).to_numpy(zero_copy_only=False))
+        sizes.append(batch[ORIGINAL + "bytes"].fill_null(0).to_numpy(zero_copy_only=False))
         digest.add(hashed(batch))
     whole = np.concatenate(sizes)
     return digest, len(whole), whole
@@ -256,8 +258,8 @@ def values_digest(
 
 
 def hashed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns that count: a file is identified by its content, not by where it is."""
-    return batch.drop_columns([PICTURE + "uri", PICTURE + "dataset", PICTURE + "bytes"])
+    """The columns that are hashed: a file is identified by its content, not by its address."""
+    return batch.drop_columns([ORIGINAL + "uri", ORIGINAL + "dataset", ORIGINAL + "bytes"])
 
 
 def _cuts(sizes: np.ndarray, row_bytes: int, declaration: HubDatasetDeclaration) -> tuple[tuple[int, ...], ...]:
@@ -282,5 +284,5 @@ def _cuts(sizes: np.ndarray, row_bytes: int, declaration: HubDatasetDeclaration)
 
 
 def added_descriptions() -> dict[str, str]:
-    """What the columns mean that are added to those of the subset."""
+    """Descriptions of the columns that are added to those of the subset."""
     return {column.name: column.description for column in COMMON if column.name in ADDED}

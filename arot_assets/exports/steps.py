@@ -1,6 +1,6 @@
-"""The step of an export. A person starts it: `arot run` never publishes.
+"""The step of an export. Only users start it: `arot run` never publishes.
 
-Belongs here: where it is in the graph. The work is in ``publish.py``.
+Belongs here: its place in the graph. The work is in ``publish.py``.
 """
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
@@ -16,7 +16,7 @@ def export_path(name: str) -> Key:
 
 
 def export_steps(declaration: HubDatasetDeclaration) -> list[Step]:
-    """The one step of an export; what is published is compared when it runs, with the repository itself."""
+    """The single step of an export; when it runs, it compares what is published with the repository itself."""
     return [
         Step(
             keys=(export_path(declaration.name),),

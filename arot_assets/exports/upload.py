@@ -17,11 +17,11 @@ from arot_assets.datasets.places import Place, dataset_root
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_originals, write_folder
-from arot_assets.exports.originals import MANY, MissingOriginal, listed, picture_rows, read_groups, read_original, stop
+from arot_assets.exports.originals import MANY, MissingOriginal, listed, original_rows, read_groups, read_original, stop
 from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.publication import Publication
 from arot_assets.exports.repository import Remote
-from arot_assets.exports.rows import PICTURE, batch_schema, hashed, regrouped, values_digest
+from arot_assets.exports.rows import ORIGINAL, batch_schema, hashed, regrouped, values_digest
 from arot_assets.media.medium import DecodeError, File, Pixels
 from arot_assets.progress import log, track
 from resources.parallel import fetching_threads
@@ -41,9 +41,9 @@ class UploadResult:
     """The result of reading and uploading.
 
     Attributes:
-        files: path -> what the commit is to hold.
+        files: path -> what the commit will contain.
         gone: originals that could not be read.
-        gone_bytes: what they had.
+        gone_bytes: their total size.
         posters: of some samples, RGB uint8 [h, w, 3].
     """
 
@@ -61,7 +61,7 @@ def upload(publication: Publication, remote: Remote) -> UploadResult:
         remote: the current state of the repository.
 
     Raises:
-        ExportError: originals are missing and that is not allowed, or the subset was rebuilt meanwhile.
+        ExportError: originals are missing and that is not allowed, or the subset was rebuilt in the meantime.
         StorageError: the Hub cannot be reached.
     """
     declaration, client, done = publication.declaration, publication.client, UploadResult()
@@ -122,7 +122,7 @@ def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Str
 
 
 def _note_gone(done: UploadResult, group: pa.RecordBatch, found: Sequence[Any]) -> None:
-    for one, size in zip(found, group[PICTURE + "bytes"].fill_null(0).to_pylist(), strict=True):
+    for one, size in zip(found, group[ORIGINAL + "bytes"].fill_null(0).to_pylist(), strict=True):
         if isinstance(one, MissingOriginal):
             done.gone.append(one)
             done.gone_bytes += size
@@ -136,9 +136,9 @@ def _add_posters(
     before: int,
     count: int,
 ) -> None:
-    """Some samples for people to look at, spread evenly over all rows."""
+    """Some samples to show, spread evenly over all rows."""
     step = max(1, -(-count // SHEET_POSTERS))
-    for number, (row, data) in enumerate(zip(picture_rows(group), found, strict=True), before):
+    for number, (row, data) in enumerate(zip(original_rows(group), found, strict=True), before):
         if number % step == 0 and isinstance(data, bytes):
             place, uri = places[row["dataset"]], row["uri"]
             # a medium that opens paths finds the file where it was fetched to

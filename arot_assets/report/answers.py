@@ -25,13 +25,13 @@ class Example:
 
 @dataclass(frozen=True)
 class ReportItem:
-    """What a question found.
+    """The answer to a question.
 
     Attributes:
         question: the question.
-        sql: the query, ready to be run.
-        rows: files found.
-        examples: the worst of them.
+        sql: the query, ready to run.
+        rows: number of files found.
+        examples: the most extreme ones.
     """
 
     question: Question

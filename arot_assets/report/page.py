@@ -30,11 +30,11 @@ pre { background: var(--tile); padding: .6rem; overflow-x: auto; font-size: 13px
 
 
 def page(answers: Report, thumbnail: Thumbnail, paths: LocalPaths) -> str:
-    """The whole page. It is handed on, so it tells nothing of the folders of this machine.
+    """The whole page. It may be passed on, so it contains no local paths.
 
     Args:
         answers: what was found.
-        thumbnail: makes the thumbnails; called once for each example.
+        thumbnail: creates the thumbnails; called once for each example.
         paths: knows the sources of the dataset.
     """
     found = sorted((a for a in answers.asked if a.rows), key=lambda a: -a.rows)

@@ -1,7 +1,7 @@
-"""What a report asks of every dataset, and the SQL of a question.
+"""The questions that a report asks about every dataset, and the SQL of a question.
 
-Belongs here: questions about files, duplicates and captions, whatever the files are. Does not belong here: those of one medium
-(``media/*/questions.py``), answering (``answers.py``) and showing (``page.py``, ``text.py``).
+Belongs here: questions about files, duplicates and captions, whatever the medium. Does not belong here: those of one
+medium (``media/*/questions.py``), answering (``answers.py``) and showing (``page.py``, ``text.py``).
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ SAMPLES = "samples"
 
 
 def questions_of(medium: Medium) -> tuple[Question, ...]:
-    """Everything that is asked of a dataset of this medium, in its words."""
+    """All questions about a dataset of this medium, in the medium's terms."""
     return tuple(_in_words(question, medium.name) for question in (*QUESTIONS, *medium.questions))
 
 
@@ -23,7 +23,7 @@ def _in_words(question: Question, medium: str) -> Question:
 
 
 def sql_of(question: Question, dataset: str) -> str:
-    """The query of a question: one row per file found, the worst first.
+    """The query of a question: one row per file found, most extreme first.
 
     Args:
         question: the question.

@@ -185,7 +185,7 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from resources.storage.members.columns import picture_places, places
+    from resources.storage.members.columns import image_places, places
 
     for uri in files:
         number = 0
@@ -195,11 +195,11 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
         try:
             with storage.open(uri) as reader:
                 file = pq.ParquetFile(reader)
-                found = picture_places(file.schema_arrow, places(file.schema_arrow))
-                pictures = [p.name for p in found if p.name == p.column and not p.is_list]
+                found = image_places(file.schema_arrow, places(file.schema_arrow))
+                images = [p.name for p in found if p.name == p.column and not p.is_list]
                 for batch in file.iter_batches(batch_size=BATCH, columns=None if columns is None else list(columns)):
                     for row in batch.to_pylist():
-                        yield row | {c: _picture(row[c], f"{uri}!/row/{number:07}/{c}") for c in pictures if c in row}
+                        yield row | {c: _image(row[c], f"{uri}!/row/{number:07}/{c}") for c in images if c in row}
                         number += 1
         except pa.ArrowException as error:
             raise StorageError(
@@ -207,7 +207,7 @@ def _rows(storage: "Storage", files: Iterable[str], columns: Sequence[str] | Non
             ) from error
 
 
-def _picture(cell: Any, uri: str) -> Any:
+def _image(cell: Any, uri: str) -> Any:
     data = cell.get("bytes") if isinstance(cell, Mapping) else cell
     return cell if not isinstance(data, bytes) else parse(io.BytesIO(data), uri, ".jpg", "pil", {})
 

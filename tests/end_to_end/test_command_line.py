@@ -155,7 +155,7 @@ def test_new_declares_and_run_works(done: Project) -> None:
         text = done.arot("run", "faults")
         assert "up to date" in text
         assert done.sql("select count(*) from faults.samples") == [(53,)]
-        assert "declared already" in done.arot("new", "image-dataset", "faults", str(DATA), status=1)
+        assert "already declared" in done.arot("new", "image-dataset", "faults", str(DATA), status=1)
     finally:
         shutil.rmtree(path.parent)
 
@@ -170,7 +170,7 @@ def test_table_of_a_deleted_model_goes_if_it_was_built_here(done: Project) -> No
     model.unlink()
     told = done.arot("status")
     assert "models/short_lived.parquet belongs to a SQL model that is no longer declared" in told and "arot rm " in told
-    assert "SQL models removed, since they are no longer declared: short_lived\n" in done.arot("run", "demo")
+    assert "SQL models removed because they are no longer declared: short_lived\n" in done.arot("run", "demo")
     assert not tables.exists(ModelRef("short_lived"))
     assert tables.exists(ModelRef("colleague_s")), "what another checkout built stays"
     tables.storage.delete(tables.uri(ModelRef("colleague_s")))

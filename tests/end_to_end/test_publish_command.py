@@ -50,7 +50,7 @@ def test_from_the_declaration_to_the_hub_and_nothing_twice(world: Project, hub: 
     assert "no SQL model 'claen'" in world.arot(*NEW[:3], "claen", NEW[4], "--license", "mit", status=1)
     assert "the Hub does not know this licence" in world.arot(*NEW, "--license", "free", status=1)
     assert "next: arot publish clean_photos --dry-run" in world.arot(*NEW, "--license", "cc-by-4.0")
-    assert "declared already" in world.arot(*NEW, "--license", "cc-by-4.0", status=1)
+    assert "already declared" in world.arot(*NEW, "--license", "cc-by-4.0", status=1)
     assert "Did you mean 'clean_photos'?" in world.arot("publish", "clean_foto", status=1)
 
     text = world.arot("publish", "clean_photos", "--dry-run", **nobody)
@@ -65,7 +65,7 @@ def test_from_the_declaration_to_the_hub_and_nothing_twice(world: Project, hub: 
     assert f"{rows} rows, published: {hub.endpoint}/datasets/owner/clean-photos/commit/" in text
     assert commits(hub) == 2 and hub.repositories[REPO].private
     text = world.arot("publish", "clean_photos", **owner)
-    assert "nothing to do, they are already there" in text and commits(hub) == 2
+    assert "nothing to do, already published" in text and commits(hub) == 2
     with dg.DagsterInstance.from_config(str(world.root / ".arot" / "dagster")) as recorded:
         again, first = recorded.fetch_materializations(KEY, limit=2).records
     for record, changed in ((first, True), (again, False)):

@@ -107,9 +107,9 @@ def test_uris_are_published_below_their_source(exporter: Exporter) -> None:
     ("select", "fields", "message"),
     [
         ("sample_id, width", {"columns": ["widht"]}, r"has no column 'widht'. Did you mean 'width'\?"),
-        ("sample_id, width, 1 as image", {}, "must not be called 'image'"),
-        ("sample_id, width, 'x' as my_file_name", {"layout": "folder"}, "must not be called 'my_file_name'"),
-        ("sample_id, width, map{'a': 1} as m", {}, "column 'm' is a map<string, int32>, which the library datasets"),
+        ("sample_id, width, 1 as image", {}, "must not be named 'image'"),
+        ("sample_id, width, 'x' as my_file_name", {"layout": "folder"}, "must not be named 'my_file_name'"),
+        ("sample_id, width, map{'a': 1} as m", {}, "column 'm' is a map<string, int32>, which the datasets library"),
         ("null::text as sample_id, width", {}, "12 rows of subset 'bright' have no sample_id"),
         ("min(sample_id) over () as sample_id, width", {}, "has 11 rows that repeat a sample"),
     ],

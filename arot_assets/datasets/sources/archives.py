@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 OPENING_THREADS = 4
 """Archives that are downloaded at a time; each may be gigabytes."""
 BATCH = 5000
-NO_PICTURES = "Parquet file without a column of images"
+NO_IMAGES = "Parquet file without a column of images"
 EMPTY = "archive without files"
 NOT_INCLUDED = "archive that `include` leaves out"
 INSIDE = rf"(?i)({ARCHIVE.pattern[: ARCHIVE.pattern.index('!')]})!/.*$"
@@ -116,7 +116,7 @@ def _listing(storage: Storage, medium: Medium, archive: Mapping[str, Any], rules
     is_parquet = uri.lower().endswith(".parquet")
     found, metadata, problems = _read(storage, archive, rules)
     if not found.num_rows:
-        return Listing(LISTED.empty_table(), {NO_PICTURES if is_parquet else EMPTY: 1}, problems=tuple(problems))
+        return Listing(LISTED.empty_table(), {NO_IMAGES if is_parquet else EMPTY: 1}, problems=tuple(problems))
     if is_parquet:
         return replace(listing_of(found, medium, metadata=metadata, cells=True), problems=tuple(problems))
     folder = folder_metadata(storage, found, medium, rules)

@@ -76,7 +76,7 @@ def places(schema: pa.Schema) -> list[ImageColumn]:
     return [place for field in schema for place in _below(field.type, ImageColumn(field.name, field.name))]
 
 
-def picture_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageColumn]:
+def image_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageColumn]:
     """The places that contain images: those marked by the ``Image`` feature of ``datasets``, otherwise structs with
     ``bytes``; and binary columns with a usual name. Text is never accepted by its name: it may be a URL.
     """
@@ -90,7 +90,7 @@ def picture_places(schema: pa.Schema, found: list[ImageColumn]) -> list[ImageCol
     return result
 
 
-def as_picture(value: Any) -> bytes | None:
+def as_image(value: Any) -> bytes | None:
     """The bytes of an image, given directly or in Base64; None if its first bytes are not those of an image."""
     if isinstance(value, str):
         match = DATA_URI.match(value)
@@ -99,11 +99,11 @@ def as_picture(value: Any) -> bytes | None:
             data = base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text.strip()) % 4))
         except (binascii.Error, ValueError):
             return None
-        return data if match or _is_picture(data) else None
-    return value if isinstance(value, bytes) and _is_picture(value) else None
+        return data if match or _is_image(data) else None
+    return value if isinstance(value, bytes) and _is_image(value) else None
 
 
-def _is_picture(data: bytes) -> bool:
+def _is_image(data: bytes) -> bool:
     webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
     return data.startswith(STARTS) or webp or data[4:8] == b"ftyp"
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.storage.member_address import cell_name, parse_cell
-from resources.storage.members.columns import ImageColumn, as_picture, picture_places, places
+from resources.storage.members.columns import ImageColumn, as_image, image_places, places
 from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
 
 KEPT_BYTES = 256 * 1024 * 1024
@@ -50,8 +50,8 @@ class ParquetMembers:
         self.rows: int = metadata.num_rows
         self._starts = np.cumsum([0, *(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))])
         self._places = places(self.schema)
-        self.pictures = picture_places(self.schema, self._places) or [
-            place for place in self._places if self._holds_pictures(place)
+        self.images = image_places(self.schema, self._places) or [
+            place for place in self._places if self._holds_images(place)
         ]
 
     @property
@@ -66,24 +66,24 @@ class ParquetMembers:
         Raises:
             KeyError: no such column can contain an image.
         """
-        found = [p for p in self._places if named in (p.name, p.column)] if named else self.pictures
+        found = [p for p in self._places if named in (p.name, p.column)] if named else self.images
         if named and not found:
             raise KeyError(named)
         return found
 
     def entries(self) -> Iterator[Entry]:
         """See ``Reader``."""
-        for cells in self.cells(self.pictures):
+        for cells in self.cells(self.images):
             for cell in cells:
                 yield Entry(cell, 0)
 
-    def cells(self, pictures: list[ImageColumn]) -> Iterator[list[str]]:
+    def cells(self, images: list[ImageColumn]) -> Iterator[list[str]]:
         """The names of the images of each row. A list has one per item, or an empty one if it has no items."""
-        lists = [p for p in pictures if p.is_list]
+        lists = [p for p in images if p.is_list]
         lengths = {p.name: self._lengths(p) for p in lists}
         for row in range(self.rows):
             names: list[str] = []
-            for place in pictures:
+            for place in images:
                 if place.is_list:
                     names += [cell_name(row, f"{place.name}.{n}") for n in range(max(1, next(lengths[place.name])))]
                 else:
@@ -104,8 +104,8 @@ class ParquetMembers:
         value = place.of(self._value(row, place), item)
         if value is None:
             raise MemberError("the cell is empty; the row has no image", "not_found")
-        data = as_picture(value) if place not in self.pictures or place.is_text else value
-        if data is None and place not in self.pictures:
+        data = as_image(value) if place not in self.images or place.is_text else value
+        if data is None and place not in self.images:
             raise KeyError(name)
         if data is None:
             raise MemberError("the text in the cell is not an image in Base64")
@@ -113,9 +113,9 @@ class ParquetMembers:
             raise MemberError(f"the cell has {len(data):,} bytes, more than {MEMBER_BYTES:,}")
         return bytes(data[start:end])
 
-    def other_columns(self, pictures: list[ImageColumn]) -> list[str]:
+    def other_columns(self, images: list[ImageColumn]) -> list[str]:
         """Columns that describe the images: those without binary data."""
-        taken = {p.column for p in pictures}
+        taken = {p.column for p in images}
         return [f.name for f in self.schema if f.name not in taken and not holds_bytes(f.type)]
 
     def batches(self, columns: list[str], size: int) -> Any:
@@ -134,11 +134,11 @@ class ParquetMembers:
                 return place, int(number)
         raise KeyError(path)
 
-    def _holds_pictures(self, place: ImageColumn) -> bool:
+    def _holds_images(self, place: ImageColumn) -> bool:
         """Decided by the first cells, for columns that neither a name nor a feature marks."""
         for batch in self._file.iter_batches(batch_size=SNIFFED_ROWS, columns=[place.leaf]):
             found = [v for v in (place.of(one, 0) for one in batch[0].to_pylist()) if v is not None]
-            return bool(found) and all(as_picture(v) is not None for v in found)
+            return bool(found) and all(as_image(v) is not None for v in found)
         return False
 
     def _lengths(self, place: ImageColumn) -> Iterator[int]:

@@ -8,7 +8,7 @@ import re
 
 from arot_assets.media.image.formats.header import DecodeError, corrupt, unsupported
 
-PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 """The formats that are decoded."""
 
 HEAD = 4096
@@ -64,7 +64,7 @@ def signature(data: bytes) -> str:
     """The format of an image file.
 
     Returns:
-        One of ``PICTURES``.
+        One of ``FORMATS``.
 
     Raises:
         NotAnImage: anything else, with what it is.
@@ -78,11 +78,11 @@ def signature(data: bytes) -> str:
         return "BMP"
     if data[4:8] == b"ftyp":
         return _iso_media(data)
-    raise _no_picture(data)
+    raise _not_an_image(data)
 
 
 class NotAnImage(DecodeError):
-    """Bytes that are none of ``PICTURES``; ``format`` names their type, if known."""
+    """Bytes that are none of ``FORMATS``; ``format`` names their type, if known."""
 
     def __init__(self, cause: DecodeError, format: str | None) -> None:
         super().__init__(cause.status, cause.reason)
@@ -103,7 +103,7 @@ def _iso_media(data: bytes) -> str:
     raise NotAnImage(unsupported(f"{name} video, not an image"), name)
 
 
-def _no_picture(data: bytes) -> NotAnImage:
+def _not_an_image(data: bytes) -> NotAnImage:
     """The type of bytes without an image signature."""
     if not data:
         return NotAnImage(corrupt("empty file, 0 bytes"), None)
