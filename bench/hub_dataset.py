@@ -1,6 +1,7 @@
-"""Tables of the Hub: ``nb.loads("hf://owner/repo")`` beside ``datasets.load_dataset``, through a network that breaks and without.
+"""Tables on the Hub: ``nb.loads("hf://owner/repo")`` compared with ``datasets.load_dataset``, with and without network
+failures.
 
-Belongs here: the Hub, the data set, the two clients, the report.
+Belongs here: the Hub, the dataset, the two clients, the report.
 """
 
 import argparse
@@ -44,8 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=400_000, help="a number, a float, a text and 100 bytes in each")
-    parser.add_argument("--rounds", type=int, default=2, help="the shortest counts")
+    parser.add_argument("--rows", type=int, default=400_000, help="each has an integer, a float, a text and 100 bytes")
+    parser.add_argument("--rounds", type=int, default=2, help="the shortest is reported")
     parser.add_argument("--no-record", action="store_true", help="print only")
     said = parser.parse_args()
     from tests.servers.hub import Hub
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def measure(hub: Any, folder: Path, rows: int, rounds: int) -> str:
-    """Make the data set, load it by both, write the table."""
+    """Create the dataset, load it with both, write the table."""
     from resources.notebook.table_files import write_parquet
     from tests.servers.faults import FaultProxy, Faults
 
@@ -89,7 +90,7 @@ def measure(hub: Any, folder: Path, rows: int, rounds: int) -> str:
             with FaultProxy(hub.endpoint, faults, seed=seed) as proxy:
                 whole += load(hub, folder, name, "None", proxy.endpoint) is not None
         lines.append(
-            f"\n{name}, where one request in fifty each is refused, answered 500, reset or cut: {whole} of 3 loads done."
+            f"\n{name}, with one request in fifty each refused, answered with 500, reset or cut: {whole} of 3 loads succeeded."
         )
     return f"{rows:,} rows, {size / 1e6:.0f} MB in {FILES} Parquet files; the Hub on the same machine.\n\n" + "\n".join(
         lines
@@ -99,7 +100,7 @@ def measure(hub: Any, folder: Path, rows: int, rounds: int) -> str:
 def load(
     hub: Any, folder: Path, name: str, columns: str, endpoint: str | None = None
 ) -> tuple[float, float, float, int] | None:
-    """Wall and processor seconds, megabytes of memory, bytes left on disk; None if it failed."""
+    """Wall and CPU seconds, megabytes of memory, bytes left on disk; None if it failed."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         variables = hub.environment(Path(home))
         if endpoint:

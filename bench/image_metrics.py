@@ -1,4 +1,4 @@
-"""How fast are image metrics? Decode-only, ours and procslib 0.7.1, in turn, on the same files and the same cores.
+"""How fast are image metrics? Decoding only, ours and procslib 0.7.1, in turn, on the same files and the same cores.
 
 Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``).
 """
@@ -33,11 +33,11 @@ from resources.parallel import ordered_map
 ROOT = Path(__file__).parents[1]
 PEER = ["procslib==0.7.1", "unibox==0.12.0", "scikit-image", "requests", "opencv-python", "pandas"]
 EPILOG = """
-what is timed, in images a second, medians of interleaved rounds; the ratio to decode-only is given of CPU time too, which
-other work on the machine hardly changes:
-  decode-only  read the file and decode it: what no metric can be faster than
+what is timed, in images per second, medians of interleaved rounds; the ratio to decode-only is also given in CPU time,
+which other work on the machine hardly affects:
+  decode-only  read the file and decode it: no metric can be faster
   ours         read, SHA-256, header probe, one decode, the metrics cv2 (20 columns) and phash (one_pass, the real pass)
-  procslib     its cv2 metrics (8 columns), in an environment of its own that the first run installs
+  procslib     its cv2 metrics (8 columns), in a separate environment that the first run installs
 
 sets:
   A            32 photos of 1536 x 1024, JPEG q90
@@ -54,14 +54,14 @@ The machine should be idle. Compare ratios inside one run, not rates between run
 
 @dataclass(frozen=True)
 class Spent:
-    """What a round took, in seconds: on the clock, and of CPU in all threads (None where it is not known)."""
+    """The duration of a round, in seconds: wall time, and CPU time of all threads (None if unknown)."""
 
     wall: float
     cpu: float | None = None
 
 
 class Watch:
-    """Starts when it is made."""
+    """A stopwatch, started when it is created."""
 
     def __init__(self) -> None:
         self.wall, self.cpu = time.perf_counter(), time.process_time()
@@ -71,7 +71,7 @@ class Watch:
 
 
 class Procslib:
-    """procslib in a process of its own, so that neither its imports nor its start are timed."""
+    """procslib in a separate process, so that neither its imports nor its start are timed."""
 
     def __init__(self, work: Path, threads: int) -> None:
         python = work / "procslib" / "bin" / "python"
@@ -96,7 +96,7 @@ class Procslib:
         return self.process.stdout.readline().strip()
 
     def seconds(self, files: list[Path]) -> Spent:
-        """Time of ``infer_many``, pool of processes included, as its users call it."""
+        """Time of ``infer_many``, including its pool of processes, called as its users do."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([str(f) for f in files]) + "\n")
         self.process.stdin.flush()
@@ -137,7 +137,7 @@ def our_seconds(files: list[Path], metrics: dict[str, Metric], threads: int) -> 
 
 
 def measure(files: list[Path], rounds: int, threads: int, repeat: int, peer: Procslib | None) -> dict[str, list[Spent]]:
-    """Seconds an image of each contender in each round. The two fast ones read the files ``repeat`` times a round."""
+    """Seconds per image for each contender and round. The two fast ones read the files ``repeat`` times per round."""
     metrics = {name: get_metric(name) for name in ("cv2", "phash")}
     many = files * repeat
     contenders: dict[str, tuple[int, Callable[[], Spent]]] = {
@@ -159,7 +159,8 @@ def measure(files: list[Path], rounds: int, threads: int, repeat: int, peer: Pro
 
 
 def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int, load: float) -> str:
-    """Medians over the rounds; a ratio is the median of the rounds' own ratios, so that a busy round counts but once."""
+    """Medians over the rounds; a ratio is the median of the rounds' own ratios, so that a busy round counts only
+    once."""
     lines = [
         f"{threads} threads on as many cores; numba {version('numba')}, OpenCV {version('opencv-python')}, "
         f"simplejpeg {version('simplejpeg')}; images/s, medians of {rounds} interleaved rounds, files in the page cache; "
@@ -184,7 +185,7 @@ def report(results: dict[str, dict[str, list[Spent]]], threads: int, rounds: int
 
 
 def _rate(spent: list[Spent]) -> float:
-    """Images a second, the median of the rounds."""
+    """Images per second, the median of the rounds."""
     return statistics.median(1 / s.wall for s in spent)
 
 

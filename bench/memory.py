@@ -1,7 +1,7 @@
-"""How much memory does a run take? `arot run` over a folder of images, from listing to tables, watched from outside.
+"""How much memory does a run take? `arot run` over a folder of images, from listing to tables, observed from outside.
 
-Belongs here: the runs, the watching and the report. Does not belong here: the copy of the project (``scale_project.py``).
-Imports the standard library only: a child's peak memory starts from what its parent holds.
+Belongs here: the runs, the monitoring and the report. Does not belong here: the copy of the project
+(``scale_project.py``). Imports only the standard library: a child's peak memory starts at that of its parent.
 """
 
 import argparse
@@ -29,12 +29,12 @@ PARTS = 4
 EPILOG = f"""
 what is measured, for each shard size in a fresh copy of the project:
   peak         VmHWM of the `arot run` process at its end: libraries, model, compiler, pixels; the limit is {LIMIT_MB} MB
-  own          the most of it that is the process's own (RssAnon); the rest are pages of libraries, which the kernel can drop
-  quarters     median of the resident memory in each quarter of the time that images are measured: equal if nothing grows
+  own          the peak of its private memory (RssAnon); the rest are library pages, which the kernel can drop
+  quarters     median of the resident memory in each quarter of the measuring time: equal if nothing grows
 
-The first run of a copy compiles the image kernels: that counts. Pages of libraries that another process maps as well are not
-dropped, so with a second PyTorch process of the same environment (`arot ui` that has run a model, tests) the peak is up to
-300 MB higher; the script says so when it sees one.
+The first run of a copy compiles the image kernels, which counts. Pages of libraries that another process also maps are
+not dropped, so with a second PyTorch process of the same environment (`arot ui` that has run a model, tests) the peak is
+up to 300 MB higher; the script reports it if there is one.
 
 examples:
   python bench/memory.py                                    the example images, a minute; adds a section to bench/RESULTS.md
@@ -45,7 +45,7 @@ examples:
 
 @dataclass
 class Sample:
-    """One look at the process, memory in bytes."""
+    """One observation of the process, memory in bytes."""
 
     seconds: float
     resident: int
@@ -55,7 +55,7 @@ class Sample:
 
 @dataclass
 class Watched:
-    """A run that has ended."""
+    """A finished run."""
 
     shard_size: int
     seconds: float
@@ -65,7 +65,7 @@ class Watched:
 
 
 def look(pid: int, seconds: float) -> Sample | None:
-    """What the kernel says of a process; None when it is gone."""
+    """What the kernel reports about a process; None if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -75,12 +75,12 @@ def look(pid: int, seconds: float) -> Sample | None:
 
 
 def torch_elsewhere() -> int:
-    """Other processes that have PyTorch loaded, from this environment."""
+    """Other processes with PyTorch loaded from this environment."""
     count = 0
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
             count += f"{sys.prefix}/" in (text := maps.read_text()) and "libtorch_cpu" in text
-        except OSError:  # it ended, or it belongs to somebody else
+        except OSError:  # it ended, or belongs to another user
             continue
     return count
 
@@ -146,7 +146,7 @@ def report(source: Path, runs: list[Watched], crowd: int) -> str:
 
 
 def images_in(source: Path) -> str:
-    """How many files, and of which size."""
+    """The number of files, and their size."""
     sizes = [p.stat().st_size for p in source.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")]
     return f"{len(sizes):,} images ({sum(sizes) / 1e6:,.0f} MB) in `{source.name}`"
 

@@ -1,6 +1,6 @@
 """The images that the image benchmark reads: two sets of JPEG made from a folder of real photos.
 
-Belongs here: making them, once, the same ones every time. Does not belong here: any timing.
+Belongs here: creating them, once, and always the same ones. Does not belong here: any timing.
 """
 
 from pathlib import Path
@@ -18,17 +18,17 @@ ABOUT = {"A": "32 photos of 1536 x 1024 (1.6 MP), JPEG q90", "B": "6 mosaics of 
 
 
 def photo_set(name: str, photos: Path, target: Path) -> list[Path]:
-    """The files of set ``name``, made from the JPEG below ``photos`` where ``target`` does not hold them yet.
+    """The files of set ``name``, created from the JPEG files below ``photos`` unless ``target`` already has them.
 
     Raises:
-        SystemExit: ``photos`` holds no JPEG.
+        SystemExit: ``photos`` contains no JPEG files.
     """
     files = [target / name / f"{i:02}.jpg" for i in range(len(SIZES[name]))]
     if all(f.exists() for f in files):
         return files
     largest = sorted(photos.rglob("*.jp*g"), key=lambda p: (-p.stat().st_size, p.name))[:32]
     if not largest:
-        raise SystemExit(f"{photos}: no JPEG there; give a folder of photos, such as examples/images/photo")
+        raise SystemExit(f"{photos}: contains no JPEG files; pass a folder of photos, such as examples/images/photo")
     print(f"making set {name}: {ABOUT[name]}, from {len(largest)} photos below {photos}")
     loaded = [picture for p in largest if (picture := cv2.imread(str(p))) is not None]
     rng = np.random.default_rng(0)
@@ -43,12 +43,12 @@ def photo_set(name: str, photos: Path, target: Path) -> list[Path]:
                     tile = picture[y : y + TILE[1], x : x + TILE[0]]
                     tile[:] = _crop(loaded[rng.integers(len(loaded))], tile.shape[1], tile.shape[0], rng)
         if not cv2.imwrite(str(file), picture, [cv2.IMWRITE_JPEG_QUALITY, 90]):
-            raise SystemExit(f"{file}: not writable; free space, or name another folder with --work")
+            raise SystemExit(f"{file}: not writable; free some space, or choose another folder with --work")
     return files
 
 
 def _crop(picture: MatLike, width: int, height: int, rng: np.random.Generator) -> MatLike:
-    """A random part of ``width`` x ``height``, enlarged only as far as needed."""
+    """A random part of ``width`` x ``height``, enlarged only as far as necessary."""
     scale = max(1.0, (width + 1) / picture.shape[1], (height + 1) / picture.shape[0])
     grown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LANCZOS4) if scale > 1 else picture
     y = int(rng.integers(grown.shape[0] - height + 1))

@@ -1,8 +1,8 @@
 """Runs procslib's own cv2 metrics for the image benchmark; started by ``image_metrics.py`` in procslib's environment.
 
 Its registry cannot import the key, so the class is called directly. It inherits from a class that imports torch, which
-procslib does not declare: the folder given as first argument comes last in the search path and lends torch alone.
-Reads one JSON list of paths a line, answers with the seconds that ``infer_many`` took and how many rows failed.
+procslib does not declare: the folder passed as the first argument is last in the search path and provides only torch.
+Reads one JSON list of paths per line, and responds with the seconds that ``infer_many`` took and how many rows failed.
 """
 
 import contextlib

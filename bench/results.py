@@ -1,7 +1,7 @@
-"""Where benchmark results are kept: one dated section after the other in RESULTS.md, each with the machine it came from.
+"""Benchmark results: dated sections in RESULTS.md, each with a description of the machine.
 
-Belongs here: appending, and describing the machine. Does not belong here: any timing. Imports the standard library only,
-so that a benchmark that measures memory can use it in its small parent process.
+Belongs here: appending, and describing the machine. Does not belong here: any timing. Imports only the standard
+library, so that a benchmark that measures memory can use it in its small parent process.
 """
 
 import os

@@ -1,8 +1,8 @@
 """How does it scale? Inventory, catalogue, joins, `arot status` and a no-change `arot run` over millions of samples.
 
-Belongs here: the processes, the limits and the report. Does not belong here: the data (``scale_lake.py``), the project whose
-commands are timed (``scale_project.py``), the steps that are timed inside a process (``scale_steps.py``). Imports the standard
-library only: a child's peak memory starts from what its parent holds.
+Belongs here: the processes, the limits and the report. Does not belong here: the data (``scale_lake.py``), the project
+whose commands are timed (``scale_project.py``), the steps that are timed inside a process (``scale_steps.py``). Imports
+only the standard library: a child's peak memory starts at that of its parent.
 """
 
 import argparse
@@ -28,22 +28,22 @@ DATASET = "scale"
 FILES_LIMIT = 1_000_000
 RUN_SECONDS, RUN_MIB = 10.0, 1200.0
 EPILOG = """
-what is measured, each in a process of its own: wall time (median) and peak memory
+what is measured, each in a separate process: wall time (median) and peak memory
   inventory    read, write, compare with an unchanged listing and with one of 1 % new, 1 % changed, 1 % gone
-  catalogue    catalog.duckdb anew and a connection with all views, over samples and 10 metric tables
-  joins        10 metrics with three filters, by hand and through <dataset>.wide; once more with 1 % of the objects gone
-  arot status  the command, as a person starts it
+  catalogue    a new catalog.duckdb and a connection with all views, over samples and 10 metric tables
+  joins        10 metrics with three filters, written out and through <dataset>.wide; again with 1 % of the objects gone
+  arot status  the command, as users start it
   arot run     the command with nothing to do, over as many real files (up to 1 M; hard links to a few small images), with
                the metrics cv2 and phash and the SQL models of dbt_like_sql; beside it a bare walk (scandir and stat) of the
-               same folder. One more run is watched: it must open no file of the source and leave every table alone.
+               same folder. One more run is monitored: it must open no file of the source and change no table.
 
-Tables are synthetic, in shards of 5,000, with the schemas and footers of real ones. A limit is shown beside a number where
-there is one. 1 M rows need 1 GB of disk and about 3 minutes, 5 M rows 5 GB and 10 minutes, most of it making the data.
+Tables are synthetic, in shards of 5,000, with the schemas and footers of real ones. A limit is shown beside a number if there
+is one. 1 M rows need 1 GB of disk and about 3 minutes, 5 M rows 5 GB and 10 minutes, most of it for creating the data.
 
 examples:
   python bench/scale.py                              1 M and 5 M; adds a section to bench/RESULTS.md
-  python bench/scale.py --rows 100k --no-record      a quick look
-  python bench/scale.py --work /big/disk --keep      data stays there, and is used again by the next call
+  python bench/scale.py --rows 100k --no-record      a quick check
+  python bench/scale.py --work /big/disk --keep      the data is kept there, and reused by the next call
 
 The machine should be idle. Compare ratios inside one run, not seconds between machines.
 """
@@ -87,10 +87,10 @@ class Measured:
     Attributes:
         what: the step.
         seconds: wall time, a median.
-        cpu: CPU time of all threads, a median: what a busy machine disturbs less.
+        cpu: CPU time of all threads, a median: less affected by a busy machine.
         mib: peak memory of its process.
-        limit: what the number is held against, empty without one.
-        note: what came out.
+        limit: the limit for the number, empty if there is none.
+        note: the outcome.
     """
 
     what: str
@@ -102,7 +102,7 @@ class Measured:
 
 
 class Bench:
-    """The measurements at one number of rows, in one work folder."""
+    """The measurements for one number of rows, in one working folder."""
 
     def __init__(self, work: Path, rows: int) -> None:
         self.work, self.rows = work, rows
@@ -113,7 +113,7 @@ class Bench:
         self.lines: list[Measured] = []
 
     def make(self) -> None:
-        """Data that is not there yet from an earlier call."""
+        """Create the data, unless an earlier call has created it."""
         done = self.work / f"made-{self.rows}"
         if done.exists():
             return
@@ -144,7 +144,7 @@ class Bench:
             self._add(f"10 metrics, 3 filters, `{DATASET}.wide`{suffix}", "join_wide", lake, limit)
 
     def commands(self) -> None:
-        """The commands, as a person's processes."""
+        """The commands, in processes as users start them."""
         shutil.rmtree(self.work / f"dagster-{self.rows}", ignore_errors=True)
         copy_project(self.project, self.source, DATASET)
         self._say(middle("`arot status`", [self._process(self._arot("status", DATASET))[0] for _ in range(3)]))
@@ -194,7 +194,7 @@ class Bench:
         return Measured(step, wall, cpu, found.mib, note=answer["note"])
 
     def _process(self, command: list[str], environment: dict[str, str] | None = None) -> tuple[Measured, str]:
-        """Run a process to its end: its wall time, its peak memory, what it printed.
+        """Run a process to its end: its wall time, its peak memory, its output.
 
         Raises:
             SystemExit: it failed.
@@ -228,7 +228,7 @@ class Bench:
         return [sys.executable, "-c", code, *([first] if first else []), *arguments]
 
     def _files(self) -> dict[str, int]:
-        """Every table of samples, metrics and models, with the time of its last change."""
+        """Every table of samples, metrics and models, with its modification time."""
         folders = [p for p in (self.lake / "datasets" / DATASET).iterdir() if p.is_dir()] + [self.lake / "models"]
         return {str(p): p.stat().st_mtime_ns for f in folders for p in sorted(f.glob("*.parquet"))}
 
@@ -242,8 +242,8 @@ def middle(what: str, found: list[Measured]) -> Measured:
 def report(benches: list[Bench]) -> str:
     """The tables for RESULTS.md."""
     parts = [
-        "Synthetic tables, shards of 5,000; medians of 3, files in the page cache; peak memory of a process of its own. "
-        "Times of tables are without the start of Python and imports, times of commands are with them. CPU seconds are those of "
+        "Synthetic tables, shards of 5,000; medians of 3, files in the page cache; peak memory of a separate process. "
+        "Times of tables exclude the start of Python and imports, times of commands include them. CPU seconds are those of "
         f"all threads. Load average at the end: {os.getloadavg()[1]:.1f} (five minutes)."
     ]
     for bench in benches:
@@ -263,11 +263,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", default="1M,5M", help="numbers of samples, by comma (default 1M,5M)")
+    parser.add_argument("--rows", default="1M,5M", help="numbers of samples, comma-separated (default 1M,5M)")
     parser.add_argument("--work", type=Path, help="where the data is made (default: a temporary folder)")
-    parser.add_argument(
-        "--keep", action="store_true", help="leave the data there; a later call with --work uses it again"
-    )
+    parser.add_argument("--keep", action="store_true", help="keep the data there; a later call with --work reuses it")
     parser.add_argument("--no-record", action="store_true", help="print only, leave bench/RESULTS.md alone")
     return parser.parse_args()
 

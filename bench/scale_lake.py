@@ -1,9 +1,10 @@
-"""The synthetic lake and the folder of files that ``scale.py`` measures on, the same ones every time.
+"""The synthetic store and the folder of files that ``scale.py`` measures, always the same ones.
 
-Belongs here: making them, with the schemas, footers and file layout of real tables. Does not belong here: any timing.
+Belongs here: creating them, with the schemas, footers and file layout of real tables. Does not belong here: any timing.
 
-A lake has one dataset, ``scale``: an inventory, samples (98.5 % ok, 1 % duplicates, 0.5 % corrupt) and ten metric tables, in
-shards of 5,000. Two of the metrics (cv2, phash) are the catalogue's own, so that their rows are current; eight are made up.
+A store has one dataset, ``scale``: an inventory, samples (98.5 % ok, 1 % duplicates, 0.5 % corrupt) and ten metric
+tables, in shards of 5,000. Two of the metrics (cv2, phash) are the catalogue's own, so that their rows are current;
+eight are invented.
 """
 
 import os
@@ -32,14 +33,14 @@ SYNTHETIC_COLUMNS = (
     Column("margin", pa.float32(), "made-up distance to the second best, 0-1", 0, 1),
 )
 FOLDER_SIZE = 1000
-TIME = 1_750_000_000  # whole seconds: of every file, and of every row
+TIME = 1_750_000_000  # whole seconds; for every file, and for every row
 STAMP = pa.timestamp("us", tz="UTC")
 WORDS = np.array("red old stone tower by the quiet sea at dusk with boats and gulls over a small harbour town".split())
 TAGS = np.array("1girl solo outdoors sky tree portrait night city water flower cat dog smile hat rain".split())
 
 
 def make_source(folder: Path, rows: int, pictures: list[Path]) -> None:
-    """``rows`` files below ``folder``, 1,000 in a subfolder: hard links to copies of a few small images."""
+    """``rows`` files below ``folder``, 1,000 per subfolder: hard links to copies of a few small images."""
     originals = folder.with_name(f"{folder.name}-originals")
     originals.mkdir(parents=True, exist_ok=True)
     copies = []
@@ -56,12 +57,12 @@ def make_source(folder: Path, rows: int, pictures: list[Path]) -> None:
 
 
 def make_lake(store: Path, source: Path, rows: int) -> None:
-    """A complete lake: what a run over ``source`` would have left.
+    """A complete store: what a run over ``source`` would have produced.
 
     Args:
-        store: the new lake's root.
-        source: the dataset's root; where it does not exist, sizes are made up and no file is looked at.
-        rows: objects.
+        store: root of the new store.
+        source: root of the dataset; if it does not exist, sizes are invented and no file is accessed.
+        rows: number of objects.
     """
     tables = Tables(store=str(store), storage=Storage())
     declaration = ImageDataset(name=DATASET, source=str(source))
@@ -83,7 +84,8 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
 
 
 def make_departed(store: Path, of: Path) -> None:
-    """The store ``of`` again (its tables by links), but 1 % of the objects left the source: views must hide their rows."""
+    """The store ``of`` again (its tables as links), but with 1 % of the objects gone from the source: views must hide
+    their rows."""
     (store / "datasets" / DATASET).mkdir(parents=True)
     for table in (of / "datasets" / DATASET).iterdir():
         if table.is_dir():
@@ -97,7 +99,7 @@ def make_departed(store: Path, of: Path) -> None:
 
 
 def listing(source: Path, rows: int) -> pa.Table:
-    """What a listing of the source gives: columns ``inventory.LISTED``."""
+    """What a listing of the source would return: columns ``inventory.LISTED``."""
     numbers = np.arange(rows)
     names = [f"{source}/{n // FOLDER_SIZE:05}/{n:08}.jpg" for n in range(rows)]
     if source.is_dir():
@@ -132,7 +134,7 @@ def _write_samples(
     tables: Tables, declaration: ImageDataset, shard: str, listed: pa.Table, past: pa.Scalar,
     random: np.random.Generator,
 ) -> pa.Array:  # fmt: skip
-    """Writes one shard of samples; returns the ids of the ok ones."""
+    """Write one shard of samples; returns the ids of the ok ones."""
     rows = listed.num_rows
     sha256 = _hex(random, rows, 64)
     number = np.arange(rows) % 200

@@ -1,6 +1,6 @@
 """The project whose commands ``scale.py`` times: a copy of this one that declares the synthetic dataset and nothing else.
 
-Belongs here: making the copy. Imports the standard library only, as ``scale.py`` does.
+Belongs here: creating the copy. Imports only the standard library, like ``scale.py``.
 """
 
 import shutil
@@ -16,12 +16,12 @@ attributes:
 
 
 def copy_project(target: Path, source: Path, name: str) -> None:
-    """Copy the code and the SQL models, these over the dataset ``name`` instead of the demo; replaces an older copy.
+    """Copy the code and the SQL models, applied to the dataset ``name`` instead of the demo; replaces an older copy.
 
     Args:
-        target: where the copy goes.
-        source: the folder of files that the dataset ``name`` is made of.
-        name: the only dataset of the copy.
+        target: the folder of the copy.
+        source: the folder of files of the dataset ``name``.
+        name: the only dataset in the copy.
     """
     shutil.rmtree(target, ignore_errors=True)
     skip = shutil.ignore_patterns("__pycache__", "*.duckdb", "target", "logs")

@@ -1,6 +1,7 @@
-"""What ``scale.py`` times inside a process: one step a process, so that its peak memory is its own.
+"""What ``scale.py`` times inside a process: one step per process, so that its peak memory is its own.
 
-Belongs here: the steps. Does not belong here: making data (``scale_lake.py``), processes and the report (``scale.py``).
+Belongs here: the steps. Does not belong here: creating data (``scale_lake.py``), processes and the report
+(``scale.py``).
 
     python scale_steps.py STEP STORE SOURCE ROWS REPEAT   ->   {"seconds": [[wall, CPU], ...], "note": "..."}
 """
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def make_lakes(store: Path, source: Path, rows: int) -> None:
-    """The store, the same with departed objects, and two listings to compare it with."""
+    """The store, the same with objects gone, and two listings to compare it with."""
     make_lake(store, source, rows)
     make_departed(store.with_name(f"{store.name}-departed"), store)
     tables = Tables(store=str(store), storage=Storage())
@@ -55,7 +56,7 @@ def make_lakes(store: Path, source: Path, rows: int) -> None:
 
 
 def read_inventory(tables: Tables, rows: int, repeat: int) -> Timed:
-    """The whole inventory into memory."""
+    """Read the whole inventory into memory."""
 
     def read() -> None:
         found = inventory.read_inventory(tables, DATASET)
@@ -65,7 +66,7 @@ def read_inventory(tables: Tables, rows: int, repeat: int) -> Timed:
 
 
 def write_inventory(tables: Tables, rows: int, repeat: int) -> Timed:
-    """The whole inventory back to disk, synced."""
+    """Write the whole inventory back to disk, synced."""
     table = tables.read(TableRef(DATASET, INVENTORY))
     seconds = _times(lambda: tables.write(table, SCRATCH), repeat)
     return seconds, f"{Path(tables.uri(SCRATCH)).stat().st_size / 2**20:.0f} MiB"
@@ -88,14 +89,14 @@ def plan_mixed(tables: Tables, rows: int, repeat: int) -> Timed:
 
 
 def refresh(tables: Tables, rows: int, repeat: int) -> Timed:
-    """``catalog.duckdb`` anew: samples, ten metric tables, wide."""
+    """Write a new ``catalog.duckdb``: samples, ten metric tables, wide."""
     warehouse = Warehouse(tables=tables)
     seconds = _times(warehouse.refresh, repeat)
     return seconds, f"{warehouse.catalog_path.stat().st_size / 1024:.0f} KiB"
 
 
 def join_explicit(tables: Tables, rows: int, repeat: int) -> Timed:
-    """Ten metric tables joined by hand, three filters, a column of each."""
+    """Ten metric tables joined explicitly, three filters, one column of each."""
     metrics = (*DECLARED, *SYNTHETIC)
     columns = ", ".join(f"avg({m}.{_column(m)})" for m in metrics)
     joins = " ".join(f"join {DATASET}.{m} using (sample_id)" for m in metrics)
@@ -104,19 +105,19 @@ def join_explicit(tables: Tables, rows: int, repeat: int) -> Timed:
 
 
 def join_wide(tables: Tables, rows: int, repeat: int) -> Timed:
-    """The same question asked of ``scale.wide``."""
+    """The same query through ``scale.wide``."""
     columns = ", ".join(f"avg({m}__{_column(m)})" for m in (*DECLARED, *SYNTHETIC))
     return _query(tables, f"select count(*), {columns} from {DATASET}.wide where {WIDE_FILTERS}", repeat)
 
 
 def one_metric(tables: Tables, rows: int, repeat: int) -> Timed:
-    """What people ask most: samples and one metric."""
+    """The most common query: samples and one metric."""
     query = f"select count(*), avg(brightness) from {DATASET}.samples join {DATASET}.cv2 using (sample_id) where width >= 1024"
     return _query(tables, query, repeat)
 
 
 def connect(tables: Tables, rows: int, repeat: int) -> Timed:
-    """A connection with every view bound, as each command opens one."""
+    """A connection with every view bound, as opened by each command."""
     return _times(lambda: Warehouse(tables=tables).connect().close(), repeat), ""
 
 
@@ -142,7 +143,7 @@ def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.InventoryC
 
 
 def _query(tables: Tables, query: str, repeat: int) -> Timed:
-    """Time a query, each time on a new connection as a command has it; connecting is not in it."""
+    """Time a query, each time on a new connection like a command's; connecting is not included."""
     seconds: Times = []
     for _ in range(repeat):
         with Warehouse(tables=tables).connect() as con:

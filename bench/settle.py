@@ -1,4 +1,5 @@
-"""What do exact duplicates cost? Settling all shards once, beside a query over all other shards for each shard, as it was before.
+"""What do exact duplicates cost? Settling all shards once, compared with the former query over all other shards for
+each shard.
 
 Belongs here: synthetic samples with equal objects in many shards, both ways, the report.
 """
@@ -32,16 +33,16 @@ from resources.warehouse.views import departed, files
 T = TypeVar("T")
 DATASET = "d"
 EQUAL = 0.1
-"""Share of the objects whose bytes an object of a random earlier or later shard has too."""
+"""Fraction of the objects whose bytes are also those of an object in a random other shard."""
 SHARDS_PER_RUN = 50
 ODD = 0x9E3779B97F4A7C15F39CC0605CEDC835
-"""Spreads numbers over 128 bits, each to another."""
+"""Maps numbers to 128 bits, one to one."""
 MEASURED_EACH = 10
-"""The way of before is timed at every tenth shard, and counted ten times: it costs minutes."""
+"""The former method is timed for every tenth shard, and counted ten times: it takes minutes."""
 
 
 def make(tables: Tables, shards: int, rows: int) -> None:
-    """An inventory and its samples, as builds in any order leave them: told apart within each shard only."""
+    """An inventory and its samples, as left by builds in any order: marked within each shard only."""
     random = np.random.default_rng(0)
     total = shards * rows
     content = np.arange(total)
@@ -70,7 +71,7 @@ def make(tables: Tables, shards: int, rows: int) -> None:
 
 
 def before(tables: Tables, shard: str) -> int:
-    """What the build of each shard asked until now: which of its contents another shard has as ``ok``."""
+    """The former query of each shard's build: which of its contents are ``ok`` in another shard."""
     own = tables.read(TableRef(DATASET, SAMPLES, shard), columns=["sample_id"])
     with open_duckdb(tables) as con:
         con.register("mine", own)
@@ -86,14 +87,14 @@ def before(tables: Tables, shard: str) -> int:
 
 
 def timed(work: Callable[[], T]) -> tuple[float, float, T]:
-    """Seconds, CPU seconds of all threads, and what came out."""
+    """Seconds, CPU seconds of all threads, and the result."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     return time.perf_counter() - wall, time.process_time() - cpu, found
 
 
 def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, float, str]]:
-    """Step, seconds, CPU seconds, what came out."""
+    """Step, seconds, CPU seconds, outcome."""
     whole, growing = (Tables(Storage(), str(folder / name)) for name in ("whole", "growing"))
     make(whole, shards, rows)
     names = whole.shards(DATASET, SAMPLES)
@@ -128,10 +129,10 @@ def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, floa
         ),
         ("now: one more shard", one[0], one[1], f"{len(one[2].shards)} shards rewritten"),
         (
-            "now: nothing to settle, in a new process's eyes",
+            "now: nothing to settle, in a new process",
             statistics.median(wall for wall, *_ in nothing),
             statistics.median(cpu for _, cpu, _ in nothing),
-            "footers read, no row",
+            "footers read, no rows",
         ),
     ]
 
@@ -139,7 +140,7 @@ def measure(folder: Path, shards: int, rows: int) -> list[tuple[str, float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=5000, help="rows of a shard")
+    parser.add_argument("--rows", type=int, default=5000, help="rows per shard")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="arot-settle-") as folder:
         lines = measure(Path(folder), options.shards, options.rows)

@@ -26,16 +26,17 @@ BUCKET = "bench"
 EPILOG = """
 what is measured, wall time in one process (unibox: its own eight)
   load     objects of 100 KB, read whole: resources.storage, boto3's get_object in as many threads, unibox.concurrent_loads
-  list     a prefix: Storage.ls_columns, boto3's paginator with the fields taken out, unibox.ls
+  list     a prefix: Storage.ls_columns, boto3's paginator with the fields extracted, unibox.ls
 
-The server is OpenStack Swift with s3api on the same machine, so it takes its share of the cores: where it is the limit, all
-clients look alike. The processor time that a client itself spends on an object is shown for that reason. Rounds alternate.
+The server is OpenStack Swift with s3api on the same machine, so it takes its share of the cores: if it is the limit,
+all
+clients look alike. Therefore the CPU time that a client itself spends per object is shown too. Rounds alternate.
 
 examples:
   python bench/storage.py --unibox /tmp/unibox/bin/python     all; adds a section to bench/RESULTS.md
   python bench/storage.py --objects 1000 --listed 5000 --no-record
 
-unibox needs an environment of its own: python -m venv /tmp/unibox; /tmp/unibox/bin/pip install unibox==0.12.0 requests
+unibox needs a separate environment: python -m venv /tmp/unibox; /tmp/unibox/bin/pip install unibox==0.12.0 requests
 """
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--unibox", help="python of an environment with unibox 0.12.0; without it, it is left out")
-    parser.add_argument("--unibox-objects", type=int, default=500, help="so many of the objects unibox loads")
+    parser.add_argument("--unibox-objects", type=int, default=500, help="how many of the objects unibox loads")
     parser.add_argument("--no-record", action="store_true", help="print only")
     said = parser.parse_args()
     from tests.servers.swift import Swift
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 def measure(swift: Any, said: argparse.Namespace) -> str:
-    """Make the objects, run the rounds, write the table."""
+    """Create the objects, run the rounds, write the table."""
     import boto3
     from botocore.config import Config
 
@@ -128,14 +129,14 @@ def measure(swift: Any, said: argparse.Namespace) -> str:
         f"{os.cpu_count()} cores; load average at the end "
         f"{os.getloadavg()[0]:.1f}. Every byte was compared.\n\n"
     )
-    head = ("work", "way", "objects/s (median)", "client's CPU, ms an object", "ours is")
+    head = ("work", "way", "objects/s (median)", "client's CPU, ms per object", "ours is")
     return about + write_table(head, lines)
 
 
 def fill(folder: Path, count: int) -> None:
-    """Many objects below ``listed/``, as rows of the container's database, which is all that a listing reads.
+    """Create many objects below ``listed/`` as rows of the container's database, which is all that a listing reads.
 
-    Put one by one, a hundred thousand of them would take this server half an hour.
+    Uploading a hundred thousand of them one by one would take this server half an hour.
     """
     from swift.common.utils import Timestamp
     from swift.container.backend import ContainerBroker
@@ -166,12 +167,12 @@ def _row(number: int, stamp: str) -> dict[str, Any]:
 
 
 def timed(act: Callable[[], int], expected: int) -> tuple[float, float]:
-    """Wall and processor seconds; fails if not everything came."""
+    """Wall and CPU seconds; fails if the result is incomplete."""
     wall, cpu = time.perf_counter(), time.process_time()
     came = act()
     taken = time.perf_counter() - wall, time.process_time() - cpu
     if came != expected:
-        raise RuntimeError(f"{came:,} of {expected:,} came")
+        raise RuntimeError(f"{came:,} of {expected:,} arrived")
     return taken
 
 
@@ -198,13 +199,13 @@ class Unibox:
             self._process.wait()
 
     def seconds(self, job: dict[str, Any], expected: int) -> float:
-        """How long a job took."""
+        """Duration of a job."""
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         told = json.loads(self._process.stdout.readline())
         if told["came"] != expected:
-            raise RuntimeError(f"unibox: {told['came']:,} of {expected:,} came")
+            raise RuntimeError(f"unibox: {told['came']:,} of {expected:,} arrived")
         return float(told["seconds"])
 
 

@@ -1,7 +1,7 @@
 """Runs unibox's own ``concurrent_loads`` and ``ls`` for the storage benchmark; started by ``storage.py`` in unibox's environment.
 
-Reads one JSON job a line (``{"load": [uri, …], "workers": 8}`` or ``{"list": uri}``), answers with the seconds that it took and
-how much came. Endpoint and credentials are in the environment, where boto3 finds them.
+Reads one JSON job per line (``{"load": [uri, …], "workers": 8}`` or ``{"list": uri}``), and responds with the seconds
+that it took and how much was read. Endpoint and credentials are in the environment, where boto3 finds them.
 """
 
 import contextlib

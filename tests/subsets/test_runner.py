@@ -125,7 +125,7 @@ def test_model_whose_input_is_missing_waits_and_says_for_what(sql: Project, demo
 
 
 def test_model_before_its_ref_is_an_error_with_a_remedy(sql: Project, demo: Tables, warehouse: Warehouse):
-    with pytest.raises(ProjectError, match=r"reads main.clean, which is not there yet; build model 'clean' first"):
+    with pytest.raises(ProjectError, match=r"reads main.clean, which does not exist yet; build model 'clean' first"):
         build_model(sql, "clean_photos", warehouse, demo)
 
 
