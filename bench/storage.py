@@ -28,8 +28,7 @@ what is measured, wall time in one process (unibox: its own eight)
   load     objects of 100 KB, read whole: resources.storage, boto3's get_object in as many threads, unibox.concurrent_loads
   list     a prefix: Storage.ls_columns, boto3's paginator with the fields extracted, unibox.ls
 
-The server is OpenStack Swift with s3api on the same machine, so it takes its share of the cores: if it is the limit,
-all
+The server is OpenStack Swift with s3api on the same machine, so it takes its share of the cores: if it is the limit, all
 clients look alike. Therefore the CPU time that a client itself spends per object is shown too. Rounds alternate.
 
 examples:

@@ -333,7 +333,7 @@ def test_python_error_in_a_template_is_one_line_with_its_place(write_project, sq
         pytest.param(
             "{{ config(tags='subset') }} select sample_id from {{ source('demo', 'samples') }} limit 5",
             "a.sql:",
-            "no LIMIT.*qualify row_number",
+            "cannot have LIMIT.*qualify row_number",
             id="subset with a limit",
         ),
         pytest.param(
@@ -345,7 +345,7 @@ def test_python_error_in_a_template_is_one_line_with_its_place(write_project, sq
         pytest.param(
             "select * from {{ source('demo', 'wide') }} join {{ source('demo', 'nope') }} using (sample_id)",
             "a.sql:",
-            "reads demo.nope, which is not there yet; materialize demo/nope, or: arot run demo",
+            "reads demo.nope, which does not exist yet; materialize demo/nope, or: arot run demo",
             id="table not there yet",
         ),
     ],
