@@ -234,7 +234,7 @@ def test_doctor_finds_each_fault(folder: Path) -> None:
         f"{folder}/metrics/Größe.py: ignored",
         f"{bad}:5: ",
         f"{code}:3: cannot be loaded: ValueError: not yet",
-        f"{folder}/nowhere is not there",
+        f"{folder}/nowhere does not exist",
     ):
         assert sum(line.startswith("BAD ") and part in line for line in done.stdout.splitlines()) == 1, done.stdout
     assert f"{folder}/unmounted is an empty folder" in done.stdout

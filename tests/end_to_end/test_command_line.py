@@ -246,7 +246,7 @@ def test_help_teaches(project: Project) -> None:
 def test_doctor_finds_nothing_wrong_here_and_names_a_missing_source(project: Project) -> None:
     assert "BAD" not in project.arot("doctor")
     project.declare_dataset("demo", source="/nowhere/at/all", metrics=["cv2", "phash", "embedding"])
-    assert "/nowhere/at/all is not there" in project.arot("doctor", status=1)
+    assert "/nowhere/at/all does not exist" in project.arot("doctor", status=1)
 
 
 def test_loading_definitions_is_light() -> None:
