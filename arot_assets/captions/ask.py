@@ -57,7 +57,7 @@ def jpeg(rgb: NDArray[np.uint8], rule: ImageRule) -> bytes:
 
 
 def ask(
-    declaration: CaptionsDeclaration, vlm: Vlm, budget: Budget, sample_id: str, version: str, image: bytes, text: str
+    declaration: CaptionsDeclaration, vlm: Vlm, budget: Budget, key: str, image: bytes, text: str
 ) -> dict[str, Any]:
     """Ask about one sample; gives its row, without the sample's id.
 
@@ -65,8 +65,7 @@ def ask(
         declaration: how it is asked.
         vlm: who is asked.
         budget: has let this question begin; it is told here what it used.
-        sample_id: of the sample.
-        version: of the rows.
+        key: names sample, version and what is tried again, for servers that answer an equal question once.
         image: the JPEG that is sent.
         text: the rendered prompt.
 
@@ -83,7 +82,7 @@ def ask(
     prompt = hashlib.sha256(f"{declaration.system}\n{text}".encode()).hexdigest()[:12]
     row: dict[str, Any] = {"prompt": prompt, "model": declaration.model, "seed": sampling.seed}
     try:
-        row |= _answered(question, vlm, f"{version}-{sample_id}", paid)
+        row |= _answered(question, vlm, key, paid)
     except NoAnswerError as error:
         paid.attempts += error.attempts
         row |= {"status": "failed", "reason": error.reason}

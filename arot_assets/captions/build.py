@@ -8,7 +8,7 @@ own below ``answers/``, by the thread that received it. Whatever ends the proces
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from arot_assets.metrics.one_pass import UNREADABLE
 from arot_assets.progress import kept, track
 from resources.parallel import leave
 from resources.storage import Storage, StorageError
-from resources.tables import SAMPLES, TableRef
+from resources.tables import SAMPLES, TableRef, Tables
 from resources.vlm.question import Vlm
 from resources.warehouse import Warehouse
 
@@ -120,7 +120,8 @@ def build_captions(
         texts = [captioner.prompt.render(context.of(row["sample_id"])) for row in todo]  # all, before the first is paid
         captioner.vlm.check(captioner.declaration.fields)
         place = place_of(storage, warehouse, dataset, [row["sample_id"] for row in todo])
-        left = _ask_all(place, captioner, shard, growing, todo, texts)
+        keys = _keys(tables, captioner, shard, retry)
+        left = _ask_all(place, captioner, shard, growing, todo, texts, keys)
         if left:
             raise BudgetSpentError(
                 f"{dataset}/{name}: the budget of this run is spent ({captioner.budget.used}); {len(todo) - left:,} samples "
@@ -138,12 +139,13 @@ def _ask_all(
     growing: TableBuilder,
     todo: Sequence[dict[str, Any]],
     texts: Sequence[str],
+    keys: Callable[[str], str],
 ) -> int:
     """Ask about all of these samples, in threads; gives how many are left because the budget is spent."""
     files, schema = place.files({row["uri"]: row["sample_id"] for row in todo}), captioner.table.schema()
 
     def answer(row: dict[str, Any], text: str) -> dict[str, Any]:
-        found = _answer(files(row["uri"]), row["sample_id"], text, place.medium, captioner)
+        found = _answer(files(row["uri"]), keys(row["sample_id"]), text, place.medium, captioner)
         found |= {"sample_id": row["sample_id"], "metric_version": growing.version, "computed_at": datetime.now(UTC)}
         growing.unfinished.keep(pa.Table.from_pylist([found], schema=schema))
         return found
@@ -166,6 +168,18 @@ def _ask_all(
     return len(todo) - begun
 
 
+def _keys(tables: Tables, captioner: Captioner, shard: str, retry: str | None) -> Callable[[str], str]:
+    """``sample_id -> `` the key of its question: equal however often a run is killed, and another one for a retry, which wants
+    another answer than the one that failed.
+    """
+    ref = TableRef(captioner.declaration.dataset, captioner.declaration.name, shard)
+    failed: dict[str, str] = {}
+    if retry is not None and tables.exists(ref):
+        rows = tables.read(ref, columns=["sample_id", "computed_at"]).to_pylist()
+        failed = {row["sample_id"]: f"-after-{row['computed_at']:%Y%m%dT%H%M%S%f}" for row in rows}
+    return lambda sample_id: f"{captioner.version}-{sample_id}{failed.get(sample_id, '')}"
+
+
 @contextmanager
 def _pool(
     threads: int, under_way: set[Future[dict[str, Any]]], label: str, growing: TableBuilder
@@ -181,7 +195,7 @@ def _pool(
     pool.shutdown()
 
 
-def _answer(file: File, sample_id: str, text: str, medium: Medium, captioner: Captioner) -> dict[str, Any]:
+def _answer(file: File, key: str, text: str, medium: Medium, captioner: Captioner) -> dict[str, Any]:
     """The row of one sample, without its id; one that cannot be opened costs nothing."""
     try:
         with medium.open(file, frozenset({STILL}), ANY_SIZE) as view:
@@ -192,4 +206,4 @@ def _answer(file: File, sample_id: str, text: str, medium: Medium, captioner: Ca
     except DecodeError as error:
         captioner.budget.end(0, 0, 0)
         return {"status": "failed", "reason": f"{error.status}: {error.reason}"}
-    return ask(captioner.declaration, captioner.vlm, captioner.budget, sample_id, captioner.version, image, text)
+    return ask(captioner.declaration, captioner.vlm, captioner.budget, key, image, text)

@@ -115,7 +115,7 @@ class CaptionsDeclaration(BaseModel):
     version: Annotated[str, Field(description="change it to ask about everything again")] = "1"
     start: Annotated[
         Literal["automatic", "on_request"],
-        Field(description="whether new samples are asked about by themselves, or only when a person starts it"),
+        Field(description="whether automation asks about new samples, or only a person does (`arot run`, the UI)"),
     ] = "automatic"
     description: Annotated[str, Field(description="what is asked, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []

@@ -26,7 +26,6 @@ def caption_steps(declaration: CaptionsDeclaration) -> list[Step]:
             state=lambda look: caption_state(look, declaration, read_prompt(declaration.prompt_path)),
             dataset=declaration.dataset,
             retries=True,
-            by_hand=declaration.start == "on_request",
             checks={key: (Check(CONSERVATION),)},
         ),
         row_step(declaration.dataset, quality_metric(declaration)),

@@ -50,7 +50,7 @@ class Preprocessing:
         dtype: ``uint8`` passes the levels as they are: no scale, mean or std.
         colour: RGB of what is not image, 0-255.
         anchor: where the image lies on the canvas of a ``letterbox``.
-        crop: for ``center_crop``: share of the resized shorter side that is kept (timm's ``crop_pct``).
+        crop: for ``center_crop`` and ``squash``: share of the resized side that is kept in the middle (timm's ``crop_pct``).
         multiple_of: for ``short_side`` and ``native``: each side is rounded to the nearest multiple.
     """
 

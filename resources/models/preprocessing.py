@@ -68,7 +68,11 @@ def resized(rgb: Pixels, height: int, width: int, how: Preprocessing) -> Pixels:
 
 
 def _squash(rgb: Pixels, how: Preprocessing) -> Pixels:
-    return resized(rgb, *how.height_width, how)
+    """Both sides to ``size / crop``, then the middle."""
+    height, width = how.height_width
+    large = resized(rgb, round(height / how.crop), round(width / how.crop), how)
+    top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
+    return large[top : top + height, left : left + width]
 
 
 def _center_crop(rgb: Pixels, how: Preprocessing) -> Pixels:

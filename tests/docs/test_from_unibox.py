@@ -150,7 +150,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     'nb.peek("s3://bucket/table.parquet")': lambda r, p: r.facts["rows"] == 2 and r.head[1] == {"n": 2, "word": "b"},
     "nb.to_df(data)": lambda r, p: r.to_dict("list") == {"DICT_KEY": ["x", "y"], "a": [1, 2]},
     "nb.gallery(uris, labels, height=150)": lambda r, p: (
-        [bool(t.picture) for t in r.tiles] == [True, False, True] and [t.label for t in r.tiles] == ["1", "2", "3"]
+        [bool(t.image) for t in r.tiles] == [True, False, True] and [t.label for t in r.tiles] == ["1", "2", "3"]
     ),
     'nb.label_gallery(uris, ["good", "bad"])': lambda r, p: len(r.tiles) == 3 and "good" in r._repr_html_(),
     'nb.read_labels("s3://bucket/labels.csv")': lambda r, p: r.to_dict("list") == {"uri": ["x"], "label": ["good"]},

@@ -1,6 +1,5 @@
 """A captioner as a user declares it: YAML and a prompt, worked on by the commands that work on everything."""
 
-import json
 import shutil
 
 import pytest
@@ -86,13 +85,3 @@ def test_fault_of_a_captioner_is_one_line_and_leaves_the_rest_alone(
         captioned, server, "dense", "Say.", fields={"type": "object", "properties": {"Big Name": {"type": "string"}}}
     )
     assert "properties.Big Name" in captioned.arot("doctor", status=1)
-
-
-def test_captioner_on_request_is_left_to_people(captioned: Project, server: VlmServerDouble) -> None:
-    declare(captioned, server, "dense", "Describe everything.", start="on_request")
-    (captioned.defs / "captions" / "short" / "defs.yaml").unlink()
-    captioned.arot("run", "demo")
-    assert server.requests == []
-    captioned.arot("run", "demo", "--metrics", "dense")
-    assert len(server.requests) == 6
-    assert json.loads(captioned.arot("sql", "select count(*) as n from demo.dense", "-o", "json"))[0]["n"] == 6
