@@ -94,6 +94,10 @@ class Connection:
 
         return self.repeated(run, sql)
 
+    def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
+        """The rows of a query, as DuckDB's method of this name gives them: ``df()``, ``to_arrow_table()``, ``fetchall()``."""
+        return self.execute(query)
+
     def repeated(self, work: "Callable[[duckdb.DuckDBPyConnection], T]", sql: str) -> T:
         """What a piece of work gives, done again if it fails over a file that is replaced meanwhile.
 
