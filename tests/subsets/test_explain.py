@@ -152,12 +152,12 @@ def test_ambiguous_sample_lists_the_candidates(sql: Project, demo: Tables, wareh
     for row, folder in zip(rows[:2], "ab", strict=True):
         row["uri"] = f"/pictures/{folder}/same.jpg"
     demo.write(pa.Table.from_pylist(rows, samples_schema(IMAGE)), TableRef("demo", "samples", "00000"))
-    with warehouse.connect() as con, pytest.raises(ProjectError, match=r"means 2 samples: .*a/same.jpg.*b/same.jpg"):
+    with warehouse.connect() as con, pytest.raises(ProjectError, match=r"matches 2 samples: .*a/same.jpg.*b/same.jpg"):
         explain(sql, "clean", "same.jpg", con)
 
 
 def test_model_that_is_no_subset_names_those_that_are(sql: Project, con):
-    with pytest.raises(ProjectError, match=r"'tag_counts' is no subset.*clean_photos"):
+    with pytest.raises(ProjectError, match=r"'tag_counts' is not a subset.*clean_photos"):
         explain(sql, "tag_counts", "001.jpg", con)
 
 

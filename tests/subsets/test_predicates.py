@@ -193,10 +193,10 @@ def test_columns_are_those_of_from_and_no_parameter_of_a_lambda(where: str, colu
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("select sample_id from t limit 3", "no LIMIT"),
-        ("select distinct sample_id from t", "no DISTINCT"),
-        ("select sample_id from t group by all", "no GROUP BY"),
-        ("select sample_id from t using sample 3", "no USING SAMPLE"),
+        ("select sample_id from t limit 3", "cannot have LIMIT"),
+        ("select distinct sample_id from t", "cannot have DISTINCT"),
+        ("select sample_id from t group by all", "cannot have GROUP BY"),
+        ("select sample_id from t using sample 3", "cannot have USING SAMPLE"),
         ("select sample_id from t intersect select sample_id from t", "not a UNION"),
         ("values ('a')", "SELECT … FROM … WHERE"),
         ("(select sample_id from t)", "without brackets"),

@@ -57,10 +57,10 @@ def test_changed_file_makes_the_model_that_reads_it_stale(write_project, demo: T
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("select * from one", "reads one by name.*ref\\('one'\\)"),
-        ("select * from main.one", "reads main.one by name.*ref\\('one'\\)"),
-        ("select * from demo.samples", "reads demo.samples by name.*source\\('demo', 'samples'\\)"),
-        ("pivot demo.samples on status using count(*)", "reads demo.samples by name"),
+        ("select * from one", "reads one by its literal name.*ref\\('one'\\)"),
+        ("select * from main.one", "reads main.one by its literal name.*ref\\('one'\\)"),
+        ("select * from demo.samples", "reads demo.samples by its literal name.*source\\('demo', 'samples'\\)"),
+        ("pivot demo.samples on status using count(*)", "reads demo.samples by its literal name"),
         ("select * from read_csv('a' || '.csv')", "calls read_csv.*constant paths"),
         ("select union_value(n := 1) as u", "column 'u' is of type UNION.*cannot hold"),
         ("select ['a'::enum('a')] as u", "column 'u' is of type ENUM.*cannot hold"),
