@@ -76,7 +76,7 @@ def test_what_is_read_only_refuses_before_anything_is_read(target: str, tmp_path
         lambda: Storage().copy(str(tmp_path / "x"), target),
         lambda: Storage().sync(str(tmp_path), target),
     ):
-        with pytest.raises(StorageError, match="can only be read|are read-only") as error:
+        with pytest.raises(StorageError, match=r"can only be read|are read-only") as error:
             act()
         assert error.value.kind == "invalid"
 
