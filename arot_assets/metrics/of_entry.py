@@ -95,7 +95,7 @@ def _columns(output: Any) -> list[Column]:
             Column(
                 names[0],
                 pa.list_(pa.int32()),
-                f"{output.meaning}: ids of the tags {floor} probability, the most probable first; their names are in main.tags",
+                f"{output.meaning}: ids of the tags {floor} probability, the most probable first; the n-th tag of the model is n",
             ),
             Column(names[1], pa.list_(pa.float32()), f"probabilities of {names[0]}, 0-1, in its order"),
         ]

@@ -65,12 +65,18 @@ class VlmServer:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.structured = False
+        self._checked = False
         self.pace = Pace(settings.concurrency)
         timeout = urllib3.Timeout(connect=min(15.0, settings.seconds), read=settings.seconds)
         self._pool = urllib3.PoolManager(maxsize=settings.concurrency, timeout=timeout, retries=False)
 
     def check(self, schema: Mapping[str, Any] | None) -> None:
-        """See ``Vlm.check``: the address answers, the key is right, the model is there; and whether schemas are enforced."""
+        """See ``Vlm.check``: the address answers, the key is right, the model is there; and whether schemas are enforced.
+
+        A server is asked once, however many shards are worked on. What that costs is not part of any budget.
+        """
+        if self._checked:
+            return
         self._check_models()
         if schema is not None:
             # an instruction that contradicts the schema tells servers that enforce it from those that ignore it
@@ -79,6 +85,7 @@ class VlmServer:
                 structured=True,
             )
             self.structured = _is_object(said.text)
+        self._checked = True
 
     def ask(self, question: Question, structured: bool | None = None) -> Answer:
         """See ``Vlm.ask``; ``structured`` decides whether the schema is sent, default whether the server enforces it."""

@@ -87,6 +87,9 @@ def test_fields_of_answers_are_columns(asked: Asked, structured: bool) -> None:
     rows = asked.rows()
     assert {row["people"] for row in rows} == {3 if structured else 2} and all(row["subject"] for row in rows)
     assert all(isinstance(row["tags"], list) for row in rows)
+    assert sum(not request.image for request in asked.server.requests) == 1, (
+        "a server is checked once, not once a shard"
+    )
     first = next(request for request in asked.server.requests if request.image)
     assert ("response_format" in first.body) == structured, "a server that ignores schemas is told in the prompt"
     assert ("additionalProperties" in first.text) != structured
