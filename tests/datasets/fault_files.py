@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 FAULTS = Path(__file__).parents[1] / "data" / "faults"
-ROWS = list(csv.DictReader((FAULTS / "faults.csv").open(encoding="utf-8")))
+ROWS = list(csv.DictReader((FAULTS / "faults.csv").read_text(encoding="utf-8").splitlines()))
 JPEGS = (
     "progressive.jpg",
     "exif_orientation_6.jpg",

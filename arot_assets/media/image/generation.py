@@ -3,9 +3,9 @@
 Belongs here: choosing between tools. Does not belong here: what each tool writes (``comfyui``, ``webui``, ``tools``),
 finding the text in a file (``formats``, ``stealth``).
 
-The format: ``tool`` (sd_webui | comfyui | novelai | swarmui | invokeai | fooocus | easy_diffusion | other), ``prompt``,
-``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``, and ``raw``: all texts of the file by
-name, with JSON objects parsed. Unknown keys are absent, except that ``tool`` and ``raw`` are always present.
+The format: ``tool`` (sd_webui | comfyui | novelai | swarmui | invokeai | fooocus | easy_diffusion | draw_things |
+other), ``prompt``, ``negative_prompt``, ``seed``, ``steps``, ``sampler``, ``cfg_scale``, ``model``, and ``raw``: all
+texts of the file by name, with JSON objects parsed. Unknown keys are absent, except that ``tool`` and ``raw`` are always present.
 
 Why not sd-parsers (0.6): of 42 files of these tools (``tests/data/generation`` and three with hidden text) it reads 11 right,
 this folder 42. It needs ComfyUI's drawing, which many files lack, and knows neither Fooocus, Easy Diffusion, WebP of NovelAI,

@@ -1,4 +1,4 @@
-"""Tools that write names and values: NovelAI, SwarmUI, InvokeAI, Fooocus, Easy Diffusion, and unknown ones.
+"""Tools that write names and values: NovelAI, SwarmUI, InvokeAI, Fooocus, Easy Diffusion, Draw Things, and unknown ones.
 
 Belongs here: how each is recognized, and one table of the names that they use. Does not belong here: ComfyUI's graphs
 (``comfyui``), the text of web UIs (``webui``), choosing between tools (``generation``).
@@ -56,7 +56,15 @@ def read_tool(texts: Texts) -> tuple[str, Values] | None:
     for source in (texts, *objects):
         if {"use_stable_diffusion_model", "Stable Diffusion model"} & set(source):
             return "easy_diffusion", values_of(source)
-    return None
+    return _draw_things(texts)
+
+
+def _draw_things(texts: Texts) -> tuple[str, Values] | None:
+    """Draw Things names itself in XMP, and writes JSON with the prompt under ``c`` as its comment."""
+    if not str(texts.get("CreatorTool", "")).startswith("Draw Things"):
+        return None
+    comment = texts.get("UserComment")
+    return "draw_things", values_of({**comment, "prompt": comment.get("c")}) if isinstance(comment, dict) else {}
 
 
 def read_novelai(texts: Texts) -> Values | None:

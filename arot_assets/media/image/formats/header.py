@@ -4,7 +4,7 @@ Belongs here: the record that this folder's readers fill, and checking the size 
 of any format.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +76,11 @@ class Header:
                 f"{width}x{height} pixels ({megapixels:,.0f} MP) is over the limit of {self.max_megapixels:g} MP; "
                 "refused based on the header, before decoding"
             )
+
+    def add_texts(self, texts: Mapping[str, str]) -> None:
+        """Add texts, unless there are others with these names: EXIF is more specific than XMP."""
+        for name, text in texts.items():
+            self.texts.setdefault(name, text)
 
     def note(self, name: str) -> None:
         """Add a note, unless it is there already."""

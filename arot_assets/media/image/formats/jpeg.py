@@ -10,6 +10,7 @@ import numpy as np
 
 from arot_assets.media.image.formats.exif import MAX_TEXT, read_exif, utf8_or_latin1
 from arot_assets.media.image.formats.header import Header, corrupt, unsupported
+from arot_assets.media.image.formats.xmp import JPEG_SIGNATURE, read_xmp
 
 MAX_SCANS = 500
 """More scans than any encoder writes (progressive: about 10). Each scan visits every pixel, so a small file with
@@ -30,7 +31,7 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
     """
     icc: dict[int, bytes] = {}
     exif: list[bytes] = []
-    comment = b""
+    comment = xmp = b""
     at = 2
     while True:
         marker, start, end = _segment(data, at)
@@ -41,6 +42,8 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
             _frame(data[start:end], marker, header)
         elif marker == 0xE1 and data.startswith(b"Exif\x00\x00", start):
             exif.append(data[start + 6 : end])
+        elif marker == 0xE1 and data.startswith(JPEG_SIGNATURE, start):
+            xmp = data[start + len(JPEG_SIGNATURE) : end]
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\x00", start) and end - start > 14:
             icc[data[start + 12]] = data[start + 14 : end]
         elif marker == _COM and len(comment) < MAX_TEXT:
@@ -53,6 +56,8 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
         header.exif = b"".join(exif)
         header.orientation, texts = read_exif(header.exif)
         header.texts.update(texts)
+    if xmp:
+        header.add_texts(read_xmp(xmp))
     if text := utf8_or_latin1(comment).strip("\x00 "):
         header.texts["comment"] = text
     if whole:

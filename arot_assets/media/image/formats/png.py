@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from arot_assets.media.image.formats.exif import MAX_TEXT, read_exif, utf8_or_latin1
 from arot_assets.media.image.formats.header import Header, corrupt
+from arot_assets.media.image.formats.xmp import PNG_KEYWORD, read_xmp
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 MAX_TEXTS = 64
@@ -153,6 +154,8 @@ def _text(kind: bytes, payload: bytes, header: Header) -> None:
                 header.note("bad_metadata")
     else:
         header.texts[name] = utf8_or_latin1(text)
+        if name == PNG_KEYWORD:
+            header.add_texts(read_xmp(text))
 
 
 def _unpack(packed: bytes, limit: int) -> bytes | None:

@@ -8,6 +8,7 @@ import struct
 
 from arot_assets.media.image.formats.exif import read_exif
 from arot_assets.media.image.formats.header import Header, corrupt
+from arot_assets.media.image.formats.xmp import read_xmp
 
 
 def read_webp(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 - the container is small
@@ -38,6 +39,8 @@ def read_webp(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
             header.exif = data[start : start + length]
             header.orientation, texts = read_exif(header.exif)
             header.texts.update(texts)
+        elif kind == b"XMP ":
+            header.add_texts(read_xmp(data[start : start + length]))
         at = start + length + length % 2
     if header.width is None or not (bitstreams or frames):
         raise corrupt("WebP without an image (VP8, VP8L or ANMF chunk)")
