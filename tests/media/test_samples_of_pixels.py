@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from arot_assets.media.image.decode import DecodeError, decode
 from arot_assets.media.image.formats import tiff_samples
 from arot_assets.media.image.probe import probe
+from tests.media.tiff_files import SIDE, tiff_of
 
 HEIGHT, WIDTH = 32, 48
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -129,6 +130,35 @@ def _refused() -> dict[str, bytes]:
         "cielab": tiff(byte, "cielab"),
         "icclab": tiff(byte, "icclab"),
         "colour filter array": tiff(_RAMP, "cfa"),
+        **_unread(),
+    }
+
+
+def _unread() -> dict[str, bytes]:
+    """Depths, planes and codecs that no reader here has."""
+    planes, pixels = [bytes(SIDE * SIDE * 2)] * 3, [bytes(SIDE * SIDE * 6)]
+    gray = [bytes(SIDE * SIDE * 2)]
+    pressed = [zlib.compress(pixels[0])]
+    return {
+        "12-bit planes": tiff_of(planes, 12, 2, planar=2),
+        "12-bit plane": tiff_of(gray, 12, 1, samples=1, planar=2),
+        "12-bit colours": tiff_of(pixels, 12, 2),
+        "inverted bits in a plane": tiff_of(gray, 1, 0, samples=1, planar=2),
+        "4-bit plane": tiff_of(gray, 4, 1, samples=1, planar=2),
+        "4-bit palette plane": tiff_of(gray, 4, 3, samples=1, planar=2, more={320: [0] * 48}),
+        "YCbCr planes": tiff_of(planes, 8, 6, planar=2),
+        "deep YCbCr planes": tiff_of(planes, 16, 6, planar=2),
+        "deep YCbCr": tiff_of(pixels, 16, 6),
+        "JPEG in deep planes": tiff_of(planes, 16, 2, planar=2, compression=7),
+        "JPEG of deep pixels": tiff_of(pixels, 16, 2, compression=7),
+        "JPEG of 12-bit gray": tiff_of(gray, 12, 1, samples=1, compression=7),
+        "fax of gray": tiff_of(gray, 8, 1, samples=1, compression=4),
+        "ThunderScan of 8 bits": tiff_of(gray, 8, 1, samples=1, compression=32809),
+        "LogLuv of gray": tiff_of(gray, 8, 1, samples=1, compression=34676),
+        "WebP": tiff_of(pixels, 8, 2, compression=50001),
+        "JPEG 2000": tiff_of(pixels, 8, 2, compression=34712),
+        "predictor of floats": tiff_of(pressed, 8, 2, compression=8, more={317: [3]}),
+        "unknown predictor": tiff_of(pressed, 16, 2, compression=8, more={317: [34892]}),
     }
 
 
@@ -143,6 +173,14 @@ def test_a_tiff_that_is_no_picture_is_unsupported_in_probe_and_decoder(name: str
     with pytest.raises(DecodeError) as raised:
         decode(_REFUSED[name])
     assert (raised.value.status, raised.value.reason) == ("unsupported", found.reason)
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(1, 1), (8, 0), (8, 1), (16, 0), (16, 1)])
+def test_a_single_sample_called_a_plane_is_read(bits: int, photometric: int) -> None:
+    pixels = np.random.default_rng(bits).integers(0, 256, SIDE * SIDE * bits // 8).astype(np.uint8).tobytes()
+    plane, plain = (tiff_of([pixels], bits, photometric, samples=1, planar=planar) for planar in (2, 1))
+    assert probe(plane, "a.tif").status == "ok"
+    assert np.array_equal(decode(plane), decode(plain))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

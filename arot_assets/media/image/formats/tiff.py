@@ -13,7 +13,7 @@ import numpy as np
 
 from arot_assets.media.image.formats.header import DecodeError, Header, corrupt, unsupported
 from arot_assets.media.image.formats.pillow import open_page
-from arot_assets.media.image.formats.tiff_samples import NEEDED, bands, layout_of
+from arot_assets.media.image.formats.tiff_samples import COMPRESSION, NEEDED, PREDICTING, PREDICTOR, bands, layout_of
 
 MAX_PAGES = 10_000
 """Directories followed in one file."""
@@ -33,6 +33,7 @@ _WANTED = {
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _REDUCED, _MASK = 1, 4
+_INVERTED, _GRAY, _YCBCR = 0, 1, 6
 _SEPARATE_PLANES = 2
 _NUMBERS = {2: "signed integer", 3: "floating-point", 5: "complex integer", 6: "complex floating-point"}
 """SampleFormat: types without a defined black and white. 1 is unsigned, 4 undefined."""
@@ -49,6 +50,11 @@ _NO_PICTURE = {
     52527: "semantic mask",
 }
 """PhotometricInterpretation: colours that no reader here converts to RGB."""
+
+_DEPTHS = {**dict.fromkeys((2, 3, 4, 32771), 1), 32809: 4, **dict.fromkeys((6, 7), 8)}
+"""Compression: the bits of a sample for which a codec is made: fax and RLE, ThunderScan, JPEG."""
+_NO_CODEC = {34676: "SGI LogLuv", 34677: "SGI LogLuv", 50001: "WebP"}
+"""Compression: codecs that Pillow names and its libtiff lacks, or has for other colours."""
 
 _BIG_BIG_ENDIAN = b"MM\0+"
 """The first bytes of a big-endian BigTIFF; Pillow mistakes its header for that of a plain TIFF."""
@@ -77,6 +83,7 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
     for number, page in enumerate(pages, 1):
         _check_extents(page, number, len(data))
     _check_samples(picture)
+    _check_codec(picture)
     orientation = _value(picture, _ORIENTATION)
     header.orientation = orientation if 1 <= orientation <= 8 else 1
     header.bits = max(8, _bits(picture))
@@ -97,9 +104,11 @@ def read_tiff(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001
 
 
 def _needs_bands(page: Directory) -> bool:
-    """Whether Pillow would misinterpret its planes, or not read them at all: it only reads those of 8-bit colours."""
-    plain = _bits(page) == 8 and _EXTRA_SAMPLES not in page
-    return _value(page, _PLANAR) == _SEPARATE_PLANES and _value(page, _SAMPLES) > 1 and not plain
+    """Whether Pillow would misinterpret its planes, or not read them at all: it only reads those of 8-bit colours other
+    than YCbCr, and of black and white, without inverting any. A single sample may be called a plane too."""
+    colours = _value(page, _PHOTOMETRIC)
+    plain = colours == _GRAY if _bits(page) == 1 else _bits(page) == 8 and colours not in (_INVERTED, _YCBCR)
+    return _value(page, _PLANAR) == _SEPARATE_PLANES and not (plain and _EXTRA_SAMPLES not in page)
 
 
 def _set_bands(data: bytes, header: Header, page: Directory) -> None:
@@ -135,6 +144,22 @@ def _check_samples(page: Directory) -> None:
     colours = _NO_PICTURE.get(_value(page, _PHOTOMETRIC))
     if colours:
         raise unsupported(f"TIFF with {colours} samples; convert it to RGB")
+
+
+def _check_codec(page: Directory) -> None:
+    """Refuse what libtiff, as Pillow carries it, opens and then cannot decode.
+
+    Raises:
+        DecodeError: ``unsupported``.
+    """
+    bits, codec = _bits(page), _value(page, COMPRESSION)
+    depth = _DEPTHS.get(codec, bits)
+    if codec in _NO_CODEC or bits != depth:
+        name = _NO_CODEC.get(codec) or f"{bits}-bit samples in a codec for {depth} bits"
+        raise unsupported(f"TIFF with {name} (compression scheme {codec}); convert it to 8-bit RGB without compression")
+    predictor = _value(page, PREDICTOR) if PREDICTOR in page and codec in PREDICTING else 1
+    if predictor not in (1, 2):
+        raise unsupported(f"TIFF with integer samples and predictor {predictor}; convert it to 8-bit RGB")
 
 
 def _layout(page: Directory) -> str:
