@@ -14,7 +14,7 @@ from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.render import line_of
-from arot_assets.subsets.schema_file import source_fault
+from arot_assets.subsets.source_tables import source_fault
 
 
 def linked(project: Project, hidden: Mapping[str, ProjectError], faults: Faults) -> Project:

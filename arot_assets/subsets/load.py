@@ -1,4 +1,4 @@
-"""Reading a project folder: dbt_project.yml, models, macros, schema.yml.
+"""Reading a project folder: dbt_project.yml, models, seeds, macros, schema.yml.
 
 Belongs here: finding the files, merging configurations. Does not belong here: whether what they name exists
 (``linking.py``), tests (``load_tests.py``), what is done with a loaded project (``runner.py``).
@@ -29,7 +29,10 @@ from arot_assets.subsets.project_file import (
     read_project_file,
 )
 from arot_assets.subsets.render import Templates, line_of, read_template
-from arot_assets.subsets.schema_file import Render, SourceTable, TableDocs, read_schema_file, source_fault
+from arot_assets.subsets.schema_file import read_schema_file
+from arot_assets.subsets.seeds import SeedConfig, seed_query
+from arot_assets.subsets.source_tables import SourceTable, source_fault
+from arot_assets.subsets.table_docs import Render, TableDocs
 from arot_assets.yaml_lines import Where, rendered
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -51,13 +54,13 @@ def load_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Pr
     faults = Faults()
     try:
         file = read_project_file(folder)
-        project, model_folders, test_folders = _framed(file, overrides, faults)
+        project = _framed(file, overrides, faults)
     except ProjectError as error:
         return _all_broken(folder, error)
     for path in sorted(p for f in file.folders("snapshot-paths") for p in f.rglob("*.sql")):
         faults.add(f"snapshot {path.stem}", ProjectError("snapshots are not supported here; run them with dbt", path))
-    project, hidden = _with_sources_and_models(project, file, model_folders, faults)
-    project = with_tests(linked(project, hidden, faults), file, model_folders, test_folders, faults)
+    project, hidden = _with_sources_and_models(project, file, faults)
+    project = with_tests(linked(project, hidden, faults), file, faults)
     for key in overrides:
         if key not in project.asked and key not in file.variables():
             raise ProjectError(
@@ -66,8 +69,8 @@ def load_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Pr
     return replace(project, broken=faults.errors)
 
 
-def _framed(file: ProjectFile, overrides: Mapping[str, Any], faults: Faults) -> tuple[Project, list[Path], list[Path]]:
-    """The project without any models, and the folders of its models and tests.
+def _framed(file: ProjectFile, overrides: Mapping[str, Any], faults: Faults) -> Project:
+    """The project without any models.
 
     Raises:
         ProjectError: dbt_project.yml as a whole is unusable.
@@ -85,8 +88,7 @@ def _framed(file: ProjectFile, overrides: Mapping[str, Any], faults: Faults) -> 
 
     file.file.value = rendered(file.top, (), fill)
     values = {**file.variables(), **overrides}
-    project = Project(folder, file.name, values, {}, {}, {}, (), templates, asked)
-    return project, file.folders("model-paths"), file.folders("test-paths")
+    return Project(folder, file.name, values, {}, {}, {}, (), templates, asked)
 
 
 def _all_broken(folder: Path, error: ProjectError) -> Project:
@@ -97,7 +99,7 @@ def _all_broken(folder: Path, error: ProjectError) -> Project:
 
 
 def _with_sources_and_models(
-    project: Project, file: ProjectFile, folders: list[Path], faults: Faults
+    project: Project, file: ProjectFile, faults: Faults
 ) -> tuple[Project, dict[str, ProjectError]]:
     """The project with all its models in no particular order, and names mentioned in files that cannot be read."""
     found = _Described()
@@ -106,15 +108,22 @@ def _with_sources_and_models(
     def render(path: Path, line: int, text: str) -> Any:
         return project.templates.value(path, line, text, in_yaml)
 
-    for path in sorted(p for f in folders for p in (*f.rglob("*.yml"), *f.rglob("*.yaml"))):
+    for path in sorted(p for f in file.described_folders() for p in (*f.rglob("*.yml"), *f.rglob("*.yaml"))):
         found.add(path, render, faults)
     sources = {key: table for key, table in found.sources.items() if table.enabled}
     project = replace(project, sources=sources)
-    models = _read_models(project, file, folders, found, faults)
-    for entry in found.models.values():
-        if entry.name not in models and entry.name not in faults.errors:
-            hint = did_you_mean(entry.name, models)
-            faults.add(entry.name, ProjectError(f"there is no model '{entry.name}'.{hint}", entry.path, entry.line))
+    models = _read_models(project, file, found, faults)
+    for kind, entries in (("model", found.models), ("seed", found.seeds)):
+        for entry in entries.values():
+            model = models.get(entry.name)
+            if entry.name not in faults.errors and (model is None or model.docs is not entry):
+                hint = (
+                    did_you_mean(entry.name, models)
+                    if model is None
+                    else f" It is described as a {kind}: see {model.path}"
+                )
+                text = f"there is no {kind} '{entry.name}'.{hint}"
+                faults.add(entry.name, ProjectError(text, entry.path, entry.line))
     disabled = {m.name: m.path for m in models.values() if not m.config.enabled}
     enabled = {n: m for n, m in models.items() if m.config.enabled and n not in faults.errors}
     return replace(project, models=enabled, disabled=disabled), found.hidden
@@ -126,46 +135,52 @@ class _Described:
 
     Attributes:
         models: by name.
+        seeds: by name.
         sources: by (source, table).
         hidden: names mentioned in files that cannot be read, with the reason: what they name may be described there.
     """
 
     models: dict[str, TableDocs] = field(default_factory=dict)
+    seeds: dict[str, TableDocs] = field(default_factory=dict)
     sources: dict[tuple[str, str], SourceTable] = field(default_factory=dict)
     hidden: dict[str, ProjectError] = field(default_factory=dict)
 
     def add(self, path: Path, render: Render, faults: Faults) -> None:
         """Read another file."""
         try:
-            models, tables = read_schema_file(path, render, faults)
+            said = read_schema_file(path, render, faults)
         except ProjectError as error:
             faults.add(path.name, error)
             if path.is_file():
                 names = NAME_IN_YAML.findall(path.read_text(encoding="utf-8", errors="replace"))
                 self.hidden |= dict.fromkeys(names, error)
             return
-        for entry in models:
-            other = self.models.setdefault(entry.name, entry)
-            if other is not entry:
-                text = f"model '{entry.name}' is also described in {other.path}; keep one"
-                faults.add(entry.name, ProjectError(text, path, entry.line))
-        for table in tables:
+        for kind, entries, known in (("model", said.models, self.models), ("seed", said.seeds, self.seeds)):
+            for entry in entries:
+                other = known.setdefault(entry.name, entry)
+                if other is not entry:
+                    text = f"{kind} '{entry.name}' is also described in {other.path}; keep one"
+                    faults.add(entry.name, ProjectError(text, path, entry.line))
+        for table in said.sources:
             first = self.sources.setdefault((table.source, table.name), table)
             if first is not table:
                 text = f"source table '{table.source}.{table.name}' is also declared in {first.docs.path}; keep one"
                 faults.add(source_fault(table.source, table.name), ProjectError(text, path, table.docs.line))
 
 
-def _read_models(
-    project: Project, file: ProjectFile, folders: list[Path], described: _Described, faults: Faults
-) -> dict[str, Model]:
-    """Models with their complete configuration and what they read; whether that exists is not checked yet."""
+def _read_models(project: Project, file: ProjectFile, described: _Described, faults: Faults) -> dict[str, Model]:
+    """Models and seeds with their complete configuration and what they read; whether that exists is not checked yet."""
     models: dict[str, Model] = {}
     taken: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            faults.add(path.stem, ProjectError("models in Python are not supported here; write SQL", path))
-        for path in sorted(folder.rglob("*.sql")):
+    folders = file.folders("model-paths")
+    for path in sorted(p for folder in folders for p in folder.rglob("*.py")):
+        faults.add(path.stem, ProjectError("models in Python are not supported here; write SQL", path))
+    seeds = file.folders("seed-paths")
+    for some, extension, entries, read in (
+        (folders, "sql", described.models, _read_model),
+        (seeds, "csv", described.seeds, _read_seed),
+    ):
+        for folder, path in ((f, p) for f in some for p in sorted(f.rglob(f"*.{extension}"))):
             name = path.stem
             first = taken.setdefault(re.sub("[-.]", "_", name).lower(), path)
             if first != path:  # DuckDB ignores case, and Dagster treats - and . alike
@@ -177,9 +192,23 @@ def _read_models(
                 if name in described.hidden:
                     raise described.hidden[name]
                 _check_name(path)
-                entry = described.models.get(name, TableDocs(name, path, 1))
-                models[name] = _read_model(project, file, path.relative_to(folder), path, entry)
+                entry = entries.get(name, TableDocs(name, path, 1))
+                models[name] = read(project, file, path.relative_to(folder), path, entry)
     return models
+
+
+def _read_seed(project: Project, file: ProjectFile, place: Path, path: Path, entry: TableDocs) -> Model:
+    config = SeedConfig()
+    said = complaint(path, 1)
+    for values, complain in (
+        *file.layers("seeds", place.with_suffix("").parts),
+        (entry.config, complaint(entry.path, entry.line)),
+    ):
+        config = config.overlaid(values, complain)
+        said = complain if values.get("column_types") else said
+    _check_owners(config.shared, path, 1)
+    text = seed_query(project.folder, path, config, said) if config.shared.enabled else ""
+    return Model(path.stem, path, text, config.shared, entry)
 
 
 def _read_model(project: Project, file: ProjectFile, place: Path, path: Path, entry: TableDocs) -> Model:
@@ -191,11 +220,7 @@ def _read_model(project: Project, file: ProjectFile, place: Path, path: Path, en
     own = RenderContext()
     project.templates.render(path, model.text, project.functions(own, model, resolve=False))
     config = config.overlaid(own.config, complaint(path, line_of(model.text, r"config\s*\(")))
-    for owner in config.owners:
-        try:
-            checked_owner(owner)
-        except ValueError as error:
-            raise ProjectError(f"owner '{owner}': {error}", path, line_of(model.text, "owner")) from error
+    _check_owners(config, path, line_of(model.text, "owner"))
     return replace(
         model,
         config=config,
@@ -204,11 +229,19 @@ def _read_model(project: Project, file: ProjectFile, place: Path, path: Path, en
     )
 
 
+def _check_owners(config: ModelConfig, path: Path, line: int) -> None:
+    for owner in config.owners:
+        try:
+            checked_owner(owner)
+        except ValueError as error:
+            raise ProjectError(f"owner '{owner}': {error}", path, line) from error
+
+
 def _check_name(path: Path) -> None:
     if not MODEL_NAME.fullmatch(path.stem):
         proposed = ascii_word(path.stem).strip("_") or "a name"
         raise ProjectError(
             f"'{path.stem}' cannot be the name of an asset, which may only contain letters a to z, digits, _ and -; "
-            f"rename the file to {proposed}.sql, and ref('{proposed}')",
+            f"rename the file to {proposed}{path.suffix}, and ref('{proposed}')",
             path,
         )

@@ -27,25 +27,24 @@ BUILT_IN_TESTS: Mapping[str, tuple[str, ...]] = {
 """The tests that dbt provides, and the arguments that each requires."""
 
 
-def with_tests(
-    project: Project, file: ProjectFile, model_folders: list[Path], test_folders: list[Path], faults: Faults
-) -> Project:
+def with_tests(project: Project, file: ProjectFile, faults: Faults) -> Project:
     """The project with the enabled tests, each with its complete configuration.
 
     A fault in a test of a model leaves out the model, and with it everything that reads it: nobody should use a table
     that was not checked as its author intended. A fault in any other test leaves out the test.
     """
+    described, test_folders = file.described_folders(), file.folders("test-paths")
     models = dict(project.models)
     for name, model in project.models.items():
         with faults.leaving_out(name):
             broken = left_out_ref(model.refs, faults)  # models come upstream first
             if broken is not None:
                 raise left_out_error(broken, model.path, model.text)
-            tests = [_configured(project, file, t, model_folders) for t in model.docs.tests]
+            tests = [_configured(project, file, t, described) for t in model.docs.tests]
             models[name] = replace(model, docs=replace(model.docs, tests=_enabled(tests)))
     sources = {}
     for key, source in project.sources.items():
-        found = _each_configured(project, file, source.docs.tests, model_folders, faults)
+        found = _each_configured(project, file, source.docs.tests, described, faults)
         sources[key] = replace(source, docs=replace(source.docs, tests=_enabled(found)))
     project = replace(project, models={n: m for n, m in models.items() if n not in faults.errors}, sources=sources)
     singular = list(_singular_tests(project, test_folders, faults))

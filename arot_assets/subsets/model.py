@@ -1,4 +1,4 @@
-"""What a SQL model is: a file, its configuration, what it reads.
+"""What a SQL model is: a file, its configuration, what it reads. A seed is a model whose SQL reads a CSV file.
 
 Belongs here: the plain data of one model, and how configurations are merged. Does not belong here: the project around
 it (``project.py``), reading files (``load.py``).
@@ -15,10 +15,11 @@ from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.render import CompiledSql
-from arot_assets.subsets.schema_file import CONFIG_KEYS, TableDocs
+from arot_assets.subsets.table_docs import TableDocs
 
 MATERIALIZATIONS = ("table", "view", "ephemeral")
 SUBSET_TAG = "subset"
+CONFIG_KEYS = ("materialized", "tags", "description", "meta", "enabled", "docs", "group", "access", "persist_docs")
 
 Complain = Callable[[str, str], ProjectError]
 """Creates the error for a key and a message."""
@@ -80,13 +81,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """One ``.sql`` file.
+    """One ``.sql`` file, or one ``.csv`` file of seeds.
 
     Attributes:
-        name: the file's name without ``.sql``.
+        name: the file's name without its extension.
         path: the file.
-        text: the template.
-        config: merged from dbt_project.yml, schema.yml and the file itself, of which the last takes precedence.
+        text: the template; for a seed, the query that reads it (``seeds.py``).
+        config: merged from dbt_project.yml, schema.yml and the template itself, of which the last takes precedence.
         docs: the entry in schema.yml, an empty entry if there is none.
         refs: models it reads, in order of appearance.
         sources: (source, table) it reads, in order of appearance.

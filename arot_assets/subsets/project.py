@@ -14,7 +14,7 @@ from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.render import CompiledSql, Relation, Templates
-from arot_assets.subsets.schema_file import SourceTable, source_fault
+from arot_assets.subsets.source_tables import SourceTable, source_fault
 
 MODELS_SCHEMA = "main"
 WIDE = "wide"
@@ -125,11 +125,6 @@ class Project:
             raise self.broken[name]
         if name in self.disabled:
             raise ProjectError(f"model '{name}' is disabled; set enabled: true for {self.disabled[name]} to use it")
-        if name not in self.models and (self.folder / "seeds" / f"{name}.csv").exists():
-            raise ProjectError(
-                f"'{name}' is a seed, and seeds are not loaded here; write a model with a different name and "
-                f"select * from read_csv('seeds/{name}.csv'), which also runs in real dbt"
-            )
         if name not in self.models:
             raise ProjectError(f"no model '{name}' in {self.folder}.{did_you_mean(name, self.models)}")
         return self.models[name]

@@ -10,8 +10,8 @@ from typing import Any
 
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.data_test import TEST_CONFIG_KEYS
-from arot_assets.subsets.model import Complain
-from arot_assets.subsets.schema_file import CONFIG_KEYS
+from arot_assets.subsets.model import CONFIG_KEYS, Complain
+from arot_assets.subsets.seeds import SEED_CONFIG_KEYS
 from arot_assets.yaml_lines import YamlFile, read_yaml
 
 FILE = "dbt_project.yml"
@@ -94,6 +94,10 @@ class ProjectFile:
                 raise self.file.error((key, i), f"a folder must be text, not {name!r}")
         return [self.path.parent / name for name in names]
 
+    def described_folders(self) -> list[Path]:
+        """The folders whose properties files (.yml) describe models, seeds and sources."""
+        return [*self.folders("model-paths"), *self.folders("seed-paths")]
+
     def variables(self) -> dict[str, Any]:
         """The values of ``vars``; those below the project's own name take precedence.
 
@@ -108,13 +112,13 @@ class ProjectFile:
         """The configuration for a file at ``parts`` below its folder, from general to specific.
 
         Args:
-            kind: ``models``, ``tests`` or ``data_tests``.
+            kind: ``models``, ``seeds``, ``tests`` or ``data_tests``.
             parts: the folders on the way, then the file's name without its extension.
 
         Raises:
             ProjectError: a key that is neither a folder nor a config.
         """
-        known = CONFIG_KEYS if kind == "models" else TEST_CONFIG_KEYS
+        known = {"models": CONFIG_KEYS, "seeds": SEED_CONFIG_KEYS}.get(kind, TEST_CONFIG_KEYS)
         where: tuple[str, ...] = (kind,)
         node = self.file.mapping(self.top.get(kind), where)
         for part in (None, self.name, *parts):

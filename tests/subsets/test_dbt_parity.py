@@ -137,6 +137,15 @@ KINDS = {
     "models/defaults.sql": "select {{ var('least') }} as a, {{ var('absent', 7) }} as b, '{{ var(\"word\", \"it\") }}' as c, "
     "{{ var('listed', [1, 2]) | length }} as d, {{ 'true' if var('flag', false) else 'false' }} as e, {{ tojson({'a': 1}) | length }} as f",
     "data/x.csv": "a,b\n1,x\n",
+    "seeds/plain.csv": 'id,word,price,day,at,iso,yes,nothing,mixed,share,"my col"\n'
+    '1,"a, ""quoted"" b",1.50,2026-01-31,2026-01-31 12:00:00,2026-01-31T12:00:00,true,,1,5e3,x\n'
+    "2,,2,2026-02-01,,,false,,2026-01-31,-0.25,\n"
+    '-3,null,-1e-3,,2026-02-01 00:00:00,2026-01-31T12:00:00.25,,,true,,"two\nlines"\n',
+    "seeds/deep/coded.csv": "\ufeffcode|size|Flag\r\n007|1.0|TRUE\r\n010|20|\r\n",
+    "seeds/empty.csv": "a,b\n",
+    "seeds/s.yml": "seeds:\n  - name: coded\n    config: {delimiter: '|', column_types: {code: varchar, size: 'decimal(9,2)'}}\n"
+    "    columns:\n      - {name: code, data_tests: [{unique: {name: codes}}]}\n",
+    "models/planted.sql": "select p.*, c.code from {{ ref('plain') }} p cross join {{ ref('coded') }} c",
     "tests/generic/own.sql": "{% test not_null(model, column_name) %}{{ config(severity='warn') }}\n"
     "select * from {{ model }} where trim({{ column_name }}::varchar) = ''{% endtest %}",
     "tests/generic/summed.sql": "{% test summed(model, column_name, limits) %}{{ config(fail_calc='sum(n)') }}\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.model import Model, ModelConfig
 from arot_assets.subsets.predicates import split
-from arot_assets.subsets.schema_file import TableDocs
+from arot_assets.subsets.table_docs import TableDocs
 from arot_assets.subsets.waterfall import compute_waterfall
 
 TABLE = """create table t as select i::varchar as sample_id, nullif(i % 7, 3) as a, nullif(i % 5, 2) as b, i % 3 as "and",

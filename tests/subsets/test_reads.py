@@ -66,13 +66,12 @@ def test_changed_file_makes_the_model_that_reads_it_stale(write_project, demo: T
         ("select ['a'::enum('a')] as u", "column 'u' is of type ENUM.*cannot hold"),
         ("select [(1, 2)] as u", "column 'u' has fields without names.*name them"),
         ("select * from query('select 1')", "calls query"),
-        ("select * from {{ ref('labels') }}", "'labels' is a seed.*read_csv\\('seeds/labels.csv'\\)"),
     ],
 )
 def test_what_no_digest_can_see_is_refused_with_the_remedy(
     write_project, demo: Tables, warehouse: Warehouse, sql: str, says: str
 ):
-    files = {"models/one.sql": "select 1 as a", "models/two.sql": sql, "seeds/labels.csv": "a\n1\n"}
+    files = {"models/one.sql": "select 1 as a", "models/two.sql": sql}
     with pytest.raises(ProjectError, match=says):
         project = load_project(write_project(files))
         build_model(project, "one", warehouse, demo)

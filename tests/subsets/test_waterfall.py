@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from arot_assets.subsets.model import Model, ModelConfig
 from arot_assets.subsets.predicates import split
-from arot_assets.subsets.schema_file import TableDocs
+from arot_assets.subsets.table_docs import TableDocs
 from arot_assets.subsets.waterfall import Waterfall, compute_waterfall
 
 Row = dict[str, int | str | None]
