@@ -132,6 +132,10 @@ def _compile(project: Project, test: DataTest, captured: RenderContext) -> str:
     if TEST_PREFIX + test.test in project.templates.macros:  # also one of dbt's own, redefined
         arguments = {"model": relation, **arguments}
         return project.templates.render_test(test.test, test.path, test.line, arguments, functions).strip()
+    values = arguments.get("values")
+    if test.test == "accepted_values" and not isinstance(values, list | tuple | set):
+        text = f"test '{test.name}': 'values' must be a list, not {values!r}; write [{values}]"
+        raise ProjectError(text, test.path, test.line)
     built_in = {
         "not_null": _not_null,
         "unique": _unique,
