@@ -43,7 +43,7 @@ class UrlList(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     column: Annotated[str, Field(description="the column of the URLs; default url, uri, image_url or the like")] = ""
-    caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
+    caption_column: Annotated[str, Field(description="the column of captions; default caption, text, alt, txt …")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
     header: Annotated[list[str], Field(description="the columns of a CSV or TSV without a header line, in order")] = []
     parts: Annotated[
@@ -78,7 +78,7 @@ class Archives(BaseModel):
     picture_column: Annotated[
         str, Field(description="the column of images in Parquet files; default those marked or named as images")
     ] = ""
-    caption_column: Annotated[str, Field(description="the column of captions; default caption, text or alt")] = ""
+    caption_column: Annotated[str, Field(description="the column of captions; default caption, text, alt, txt …")] = ""
     tags_column: Annotated[str, Field(description="the column of tags; default tags")] = ""
 
 

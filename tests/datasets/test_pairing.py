@@ -63,15 +63,27 @@ def test_of_two_sidecars_that_differ_in_case_always_the_same_is_taken() -> None:
         (["t.tar!/é.left.png", "t.tar!/é.right.png"], [f"t.tar!/{unicodedata.normalize('NFD', 'é')}.txt"], True),
         (["S/a.jpg"], ["s/a.txt"], False),  # two folders
         (["s/b.png"], ["s/b .txt"], False),
-        (["s/f.png"], ["s/captions/f.txt"], False),
-        (["s/e.jpeg"], ["s/e.jpg.txt"], False),
-        (["s/g.png"], ["s/g_caption.txt"], False),
-        (["s/g.png"], ["s/g.png.caption.txt"], False),
+        (["s/f.png"], ["s/captions/f.txt"], True),
+        (["s/images/f.png"], ["s/captions/f.txt"], True),
+        (["s/images/train/f.png"], ["s/texts/train/f_caption.txt"], True),
+        (["t.tar!/images/f.png"], ["t.tar!/json/f.json"], True),
+        (["s/masks/f.png"], ["s/captions/f.txt"], False),
+        (["s/train/f.png"], ["s/captions/val/f.txt"], False),
+        (["s/f.png"], ["s/labels/f.txt"], False),  # boxes
+        (["s/e.jpeg"], ["s/e.jpg.txt"], True),
+        (["s/e.webp"], ["s/E.PNG.caption.txt"], True),
+        (["s/e.webp", "s/e.png"], ["s/e.jpg.txt"], False),  # of which?
+        (["s/e.jpeg"], ["s/e.v2.txt"], False),
+        (["s/g.png"], ["s/g_caption.txt"], True),
+        (["s/g.png"], ["s/g.png.caption.txt"], True),
         (["s/g.png"], ["s/captions.json"], False),
+        (["s/caption.png"], ["s/captions/caption.txt"], True),
     ],
 )
-def test_names_are_compared_as_file_systems_do(images: list[str], sidecars: list[str], paired: bool) -> None:
-    found = pair(images, sidecars)
+def test_names_are_compared_as_file_systems_do_and_tools_write(
+    images: list[str], sidecars: list[str], paired: bool
+) -> None:
+    found = pair(images, sidecars, IMAGE.extensions)
     assert found.unused == ([] if paired else sidecars)
     assert found.sidecars == [sidecars if paired else []] * len(images)
 
@@ -90,6 +102,16 @@ def test_sidecar_that_two_images_could_have_is_of_none() -> None:
     assert found.sidecars == [[], []] and found.unused == ["ab.txt"]
     found = pair(["AB.png"], ["Ab.txt", "aB.txt"])
     assert found.sidecars == [[]] and found.unused == ["Ab.txt", "aB.txt"]
+    found = pair(["images/a.png", "photos/a.png"], ["captions/a.txt"])
+    assert found.sidecars == [[], []] and found.unused == ["captions/a.txt"]
+    found = pair(["a.png"], ["captions/a.txt", "tags/a.txt"])
+    assert found.sidecars == [[]] and found.unused == ["captions/a.txt", "tags/a.txt"]
+
+
+def test_what_lies_beside_goes_before_what_lies_in_a_folder_of_captions() -> None:
+    found = pair(["a.png", "b.png"], ["a.txt", "captions/a.txt", "captions/a.json", "b_caption.txt", "captions/b.txt"])
+    assert found.sidecars == [["a.txt", "captions/a.json"], ["b_caption.txt"]]
+    assert found.unused == ["captions/a.txt", "captions/b.txt"]
 
 
 def test_shorter_name_that_the_longer_one_supersedes_is_told() -> None:
@@ -103,10 +125,11 @@ def test_shorter_name_that_the_longer_one_supersedes_is_told() -> None:
 def folder(tmp_path: Path) -> Path:
     """Images with texts, of which some belong to none."""
     made = tmp_path / "pictures"
-    (made / "captions").mkdir(parents=True)
+    for name in ("captions", "labels"):
+        (made / name).mkdir(parents=True)
     for number, name in enumerate(("a.jpg", "C.JPG", f"{DECOMPOSED}.jpg", "e.jpeg", "f.jpg", "g.jpg")):
         shutil.copyfile(PICTURES[number], made / name)
-    for name in ("a", "c", COMPOSED, "e.jpg", "captions/f", "g_caption"):
+    for name in ("a", "c", COMPOSED, "e.jpg", "captions/f", "g_caption", "labels/f", "g.v2", "b "):
         (made / f"{name}.txt").write_text(f"written in {name}.txt")
     (made / "captions.json").write_text("{}")
     return made
@@ -116,10 +139,11 @@ def test_sidecars_of_no_image_are_counted_and_named(make_dataset: MakeDataset, f
     dataset = make_dataset(folder)
     dataset.run()
     captions = dataset.sql("select caption from d.samples where caption is not null order by 1")
-    assert captions == [("written in a.txt",), ("written in c.txt",), (f"written in {COMPOSED}.txt",)]
+    written = sorted(f"written in {name}.txt" for name in ("a", "c", COMPOSED, "e.jpg", "captions/f", "g_caption"))
+    assert captions == [(text,) for text in written]
     footer = dataset.resources.tables.footer(TableRef("d", "inventory"))
     assert f"4 x {UNUSED}" in footer["not_taken"]
-    for name in ("e.jpg.txt", "captions/f.txt", "g_caption.txt", "captions.json"):
+    for name in ("labels/f.txt", "g.v2.txt", "b .txt", "captions.json"):
         assert name in footer["problems"]
 
 
@@ -146,7 +170,7 @@ def test_sidecar_that_comes_changes_or_leaves_costs_its_row_alone(make_dataset: 
         rows = dataset.sql(
             "select caption from d.samples semi join d.inventory using (uri, shard) where uri like '%/f.jpg'"
         )
-        assert rows[-1] == (text,)
+        assert rows[-1] == (text or "written in captions/f.txt",)
         time.sleep(0.01)
     assert not dataset.inventory().differs
 

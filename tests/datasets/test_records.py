@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arot_assets.datasets.records import captions_of, record_tags, tags_of
 from arot_assets.datasets.sidecars import Sidecar, lines_of_captions, parse_sidecars
-from arot_assets.datasets.sources.listed import add_listed, to_metadata
+from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, add_listed, choose, to_metadata
 
 SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x512, Model: base"
 
@@ -157,3 +157,16 @@ def test_captions_a_line_each_are_a_list_and_a_note(text: str) -> None:
 )
 def test_text_of_several_lines_is_one_caption(text: str) -> None:
     assert lines_of_captions(text) == [text]
+
+
+@pytest.mark.parametrize(
+    ("columns", "caption"),
+    [
+        (["jpg", "json", "txt", "__key__"], "txt"),
+        (["image.png", "caption.txt"], "caption.txt"),
+        (["image", "TXT", "Caption"], "Caption"),
+        (["image", "label"], None),
+    ],
+)
+def test_fields_of_webdataset_that_became_columns_hold_captions(columns: list[str], caption: str | None) -> None:
+    assert choose(columns, "", CAPTION_COLUMNS) == caption

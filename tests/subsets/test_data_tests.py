@@ -47,7 +47,9 @@ def run(write_project, con, sql):
 
 @pytest.mark.parametrize("values", ["1", "abc"])
 def test_values_that_are_no_list_are_told_with_their_line(run, values: str) -> None:
-    with pytest.raises(ProjectError, match=rf"s.yml:\d: test 'accepted_values_id'.*must be a list, not .*write \[{values}\]"):
+    with pytest.raises(
+        ProjectError, match=rf"s.yml:\d: test 'accepted_values_id'.*must be a list, not .*write \[{values}\]"
+    ):
         run(f"- accepted_values: {{values: {values}}}")
 
 

@@ -15,9 +15,10 @@ from arot_assets.datasets.sidecars import BAD_SIDECAR, SEVERAL_CAPTIONS, Sidecar
 from arot_assets.jsontext import dump_json, parse_json
 from resources.storage.http.rules import redacted
 
-CAPTION_COLUMNS = ("caption", "captions", "text", "alt")
+CAPTION_COLUMNS = ("caption", "captions", "text", "alt", "txt", "caption.txt")
 TAGS_COLUMNS = ("tags",)
-"""Usual names, of which the first that exists is used; case does not matter."""
+"""Usual names, of which the first that exists is used; case does not matter. ``txt`` and ``caption.txt`` are fields of
+WebDataset that became columns."""
 
 
 def choose(columns: Iterable[str], named: str, usual: Sequence[str]) -> str | None:
