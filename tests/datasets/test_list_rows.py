@@ -1,6 +1,7 @@
 """A list loses no row to a quote mark, a short first row or a missing header."""
 
 import csv
+import gc
 import io
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.sources.rows import read_rows
+from arot_assets.datasets.sources.rows import column_names, read_rows
 from resources import notebook as nb
 from resources.storage import Storage, StorageError
 from tests.conftest import EXAMPLES
@@ -24,6 +25,17 @@ FIELDS = st.text(st.sampled_from('a",\n é\\'), max_size=6)
 def rows_of(path: Path, text: str) -> list[dict[str, object] | None]:
     path.write_text(text, encoding="utf-8", newline="")
     return [row for _, row in read_rows(Storage(), str(path))]
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.txt"])
+def test_lists_are_closed_however_far_they_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"url": "x"}\n{"url": "y"}\n{"url": "z"}\n', encoding="utf-8")
+    assert len(list(read_rows(Storage(), str(path)))) >= 2
+    next(read_rows(Storage(), str(path)))
+    column_names(Storage(), str(path))
+    gc.collect()
 
 
 def test_quote_marks_in_a_tsv_are_characters(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,12 +33,14 @@ class FlipbookView:
         self.cost = 3 * (file.facts["width"] or 0) * (file.facts["height"] or 0) * (file.facts["frames"] or 0)
 
     def __enter__(self) -> Self:
-        try:
-            self._book = Pillow.open(self._file.path())
-            self._book.seek(self._book.n_frames // 2)  # type: ignore[attr-defined]
-            self._rgb = np.asarray(self._book.convert("RGB"))
-        except OSError as error:
-            raise DecodeError("corrupt", f"frame is damaged: {error}") from error
+        with ExitStack() as opened:
+            try:
+                self._book = opened.enter_context(Pillow.open(self._file.path()))
+                self._book.seek(self._book.n_frames // 2)  # type: ignore[attr-defined]
+                self._rgb = np.asarray(self._book.convert("RGB"))
+            except OSError as error:
+                raise DecodeError("corrupt", f"frame is damaged: {error}") from error
+            opened.pop_all()  # stays open until the view is left
         return self
 
     def __exit__(

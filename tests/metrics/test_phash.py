@@ -32,7 +32,9 @@ def distance(a: int, b: int) -> int:
 
 
 def variants(relation: str) -> list[tuple[Path, Path]]:
-    pairs = [r["file_b"] for r in csv.DictReader((NEAR / "truth.csv").open()) if r["relation"] == relation]
+    pairs = [
+        r["file_b"] for r in csv.DictReader((NEAR / "truth.csv").read_text().splitlines()) if r["relation"] == relation
+    ]
     found = [NEAR.parent / p for p in pairs]
     return [(next(NEAR.glob(p.name.split("__")[0] + "__original.*")), p) for p in found]
 

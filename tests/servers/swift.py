@@ -135,14 +135,15 @@ class Swift:
             text = PROXY + filters if name == "proxy" else STORAGE
             filled = text.format(name=name, port=port, folder=self.folder, pipeline=PIPELINE)
             (self.folder / f"{name}.conf").write_text(filled)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.swift_process", str(self.folder), *map(str, ports.values())],
-            cwd=REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=(self.folder / "start.log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal ends the tests first, and they end this
-        )
+        with (self.folder / "start.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.servers.swift_process", str(self.folder), *map(str, ports.values())],
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal ends the tests first, and they end this
+            )
         self.endpoint = f"http://127.0.0.1:{proxy}"
         try:
             self._wait(ports)

@@ -48,9 +48,11 @@ def read_rows(storage: Storage, uri: str, header: Sequence[str] = (), *, toleran
             if extension == "parquet":
                 yield from _parquet_rows(file)
             elif extension == "txt":
-                yield from _text_rows(_text(file, None, errors))
+                with _text(file, None, errors) as lines:
+                    yield from _text_rows(lines)
             elif extension == "jsonl":
-                yield from _json_rows(_text(file, None, errors))
+                with _text(file, None, errors) as lines:
+                    yield from _json_rows(lines)
             else:
                 yield from _table_rows(file, uri, "\t" if extension == "tsv" else _separator(file), header, errors)
         except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
@@ -91,18 +93,14 @@ def _text_rows(lines: Iterator[str]) -> Iterator[Row]:
 
 def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str], errors: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
-    quoted = True
-    if delimiter == "\t":
-        text = _text(file, "", errors)
-        quoted = has_quotes(text)
-        text.detach()
-        file.seek(0)
-    records = (
-        _quoted_records(_text(file, "", errors), delimiter) if quoted else _plain_records(_text(file, None, errors))
-    )
+    quoted = delimiter != "\t" or _is_quoted(file, errors)
     columns = list(header)
-    for number, fields in records:
-        if not columns:
+    with _text(file, "" if quoted else None, errors) as lines:
+        for number, fields in _quoted_records(lines, delimiter) if quoted else _plain_records(lines):
+            if columns:
+                if fields:
+                    yield number, dict(zip(columns, fields, strict=True)) if len(fields) == len(columns) else None
+                continue
             if any(field.strip().startswith(WEB) for field in fields):
                 names = ", ".join("url" if f.strip().startswith(WEB) else "caption" for f in fields)
                 raise StorageError(
@@ -111,8 +109,16 @@ def _table_rows(file: IO[bytes], uri: str, delimiter: str, header: Sequence[str]
                     kind="invalid",
                 )
             columns = _unique([field.strip() for field in fields])
-        elif fields:
-            yield number, dict(zip(columns, fields, strict=True)) if len(fields) == len(columns) else None
+
+
+def _is_quoted(file: IO[bytes], errors: str) -> bool:
+    """Whether a TSV is written with quotes; leaves the file open, at its start."""
+    text = _text(file, "", errors)
+    try:
+        return has_quotes(text)
+    finally:
+        text.detach()
+        file.seek(0)
 
 
 def _separator(file: IO[bytes]) -> str:
