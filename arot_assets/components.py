@@ -23,6 +23,9 @@ from arot_assets.exports.assets import export_assets
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.checks import metric_checks
+from arot_assets.ratings.assets import rating_assets
+from arot_assets.ratings.checks import rating_checks
+from arot_assets.ratings.declaration import RatingsDeclaration
 from resources.defaults import default_resources
 
 
@@ -110,6 +113,27 @@ class Captions(dg.Component):
         return definitions_of(self.declaration)
 
 
+class Ratings(dg.Component):
+    """What people say of the samples of a dataset, and what can be concluded from it."""
+
+    def __init__(self, declaration: RatingsDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What ``attributes`` may hold."""
+        return RatingsDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Ratings":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of these ratings."""
+        return definitions_of(self.declaration)
+
+
 def definitions_of(declaration: BaseModel) -> dg.Definitions:
     """The assets and checks of a declaration.
 
@@ -129,6 +153,8 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
     if isinstance(declaration, CaptionsDeclaration):
         models = default_resources().models
         return dg.Definitions(assets=caption_assets(declaration, models), asset_checks=[*caption_checks(declaration)])
+    if isinstance(declaration, RatingsDeclaration):
+        return dg.Definitions(assets=rating_assets(declaration), asset_checks=[*rating_checks(declaration)])
     if isinstance(declaration, HubDatasetDeclaration):
         return dg.Definitions(assets=export_assets(declaration))
     raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

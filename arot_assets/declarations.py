@@ -28,6 +28,7 @@ from arot_assets.media.medium import Medium
 from arot_assets.metrics.registry import MetricFileError, get_metric, known_metrics
 from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.project import defs_folder
+from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
 from resources.errors import ArotError
 from resources.storage.http.rules import redacted
@@ -36,6 +37,7 @@ from resources.storage.hub.address import MAIN
 FILE = "defs.yaml"
 MISNAMED = "defs.yml"
 NEEDED_BY_CLASSIFIERS = "phash"
+RESERVED_SCHEMAS = ("main", "ratings", "tags")
 RESERVED_TABLES = ("samples", "inventory", "wide", "sample")
 
 
@@ -79,6 +81,7 @@ KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.Classifier": ClassifierDeclaration,
     "arot_assets.components.HubDataset": HubDatasetDeclaration,
     "arot_assets.components.Captions": CaptionsDeclaration,
+    "arot_assets.components.Ratings": RatingsDeclaration,
 }
 
 
@@ -90,6 +93,7 @@ class Declarations:
         classifiers: name -> declaration.
         exports: name -> declaration.
         captions: name -> declaration.
+        ratings: name -> declaration.
         files: name -> the file that declares it, for error messages.
         faults: all faults found so far.
         left_out: dataset -> the errors of its metrics that are left out.
@@ -100,6 +104,7 @@ class Declarations:
         self.classifiers: dict[str, ClassifierDeclaration] = {}
         self.exports: dict[str, HubDatasetDeclaration] = {}
         self.captions: dict[str, CaptionsDeclaration] = {}
+        self.ratings: dict[str, RatingsDeclaration] = {}
         self.files: dict[str, YamlFile] = {}
         self.faults: list[Fault] = []
         self.left_out: dict[str, list[ArotError]] = {}
@@ -135,7 +140,13 @@ class Declarations:
 
     def all(self) -> list[BaseModel]:
         """Every declaration."""
-        return [*self.datasets.values(), *self.classifiers.values(), *self.captions.values(), *self.exports.values()]
+        return [
+            *self.datasets.values(),
+            *self.ratings.values(),
+            *self.classifiers.values(),
+            *self.captions.values(),
+            *self.exports.values(),
+        ]
 
     def check_metrics(self) -> None:
         """Import the file of every declared metric; a metric with a fault is left out of its datasets.
@@ -200,7 +211,7 @@ class Declarations:
     def leave_out(self, name: str, error: ArotError) -> None:
         """Remove a declaration that has a fault."""
         self.faults.append(Fault(name, error))
-        for kind in (self.datasets, self.classifiers, self.captions, self.exports):
+        for kind in (self.datasets, self.ratings, self.classifiers, self.captions, self.exports):
             kind.pop(name, None)
 
     def _leave_metric_out(self, metric: str, error: ArotError, datasets: Collection[str] | None = None) -> None:
@@ -249,6 +260,10 @@ def load_declarations(folder: Path | None = None) -> Declarations:
         fault = _classifier_fault(classifier, found, found.files[name])
         if fault is not None:
             found.leave_out(name, fault)
+    for name, ratings in list(found.ratings.items()):
+        fault = _ratings_fault(ratings, found)
+        if fault is not None:
+            found.leave_out(name, fault)
     _check_captions(found)
     _check_exports(found)
     return found
@@ -267,6 +282,8 @@ def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
         found.classifiers[name] = declaration
     elif isinstance(declaration, CaptionsDeclaration):
         found.captions[name] = declaration
+    elif isinstance(declaration, RatingsDeclaration):
+        found.ratings[name] = declaration
     elif isinstance(declaration, HubDatasetDeclaration):
         found.exports[name] = declaration
 
@@ -294,6 +311,18 @@ def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, fi
             )
     if classifier.name in known_metrics():
         return _error(file, ("attributes", "name"), f"'{classifier.name}' is the name of a metric; choose another name")
+    return None
+
+
+def _ratings_fault(ratings: RatingsDeclaration, found: Declarations) -> ArotError | None:
+    """What keeps ratings from their dataset or their schema."""
+    file = found.files[ratings.name]
+    if ratings.dataset not in found.datasets:
+        hint = did_you_mean(ratings.dataset, found.datasets)
+        text = f"no dataset '{ratings.dataset}' is declared.{hint}"
+        return found.fault(ratings.dataset) or _error(file, ("attributes", "dataset"), text)
+    if ratings.name in RESERVED_SCHEMAS:
+        return _error(file, ("attributes", "name"), f"'{ratings.name}' is a schema of its own; choose another name")
     return None
 
 
@@ -396,10 +425,11 @@ def _parse(file: YamlFile) -> BaseModel:
         key = str(first["loc"][-1]) if first["loc"] else "attributes"
         if first["type"] == "extra_forbidden":
             raise _error(
-                file, where, f"unknown key '{key}'.{did_you_mean(key, _known_keys(kind, first['loc']))}"
+                file, where, f"unknown key '{key}'.{did_you_mean(key, _model_at(kind, first['loc']).model_fields)}"
             ) from error
         if first["type"] == "missing":
-            raise _error(file, ("attributes",), f"'{key}' is missing: {kind.model_fields[key].description}") from error
+            description = _model_at(kind, first["loc"]).model_fields[key].description
+            raise _error(file, where[:-1], f"'{key}' is missing: {description}") from error
         text = str(first["msg"]).removeprefix("Value error, ")
         raise _error(
             file, where, f"'{'.'.join(str(x) for x in first['loc'])}': {text} (got {shown(first['input'])})"
@@ -411,12 +441,14 @@ def shown(value: object) -> str:
     return repr(redacted(value) if isinstance(value, str) and "://" in value else value)
 
 
-def _known_keys(kind: type[BaseModel], where: Sequence[str | int]) -> list[str]:
-    """The keys allowed at a place in a declaration."""
+def _model_at(kind: type[BaseModel], where: Sequence[str | int]) -> type[BaseModel]:
+    """What may be at a place in a declaration; the last part of the place is a key of it."""
     for part in where[:-1]:
-        annotation: Any = kind.model_fields[str(part)].annotation
+        if isinstance(part, int):
+            continue
+        annotation: Any = kind.model_fields[part].annotation
         kind = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel))
-    return list(kind.model_fields)
+    return kind
 
 
 def _error(file: YamlFile, where: Where, message: str) -> DeclarationError:

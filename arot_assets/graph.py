@@ -17,6 +17,8 @@ from arot_assets.declarations import Declarations, ImageDataset
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.steps import export_steps
 from arot_assets.metrics.steps import metric_steps
+from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.steps import rating_steps
 from arot_assets.steps import Graph, Step
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.steps import model_steps, source_tests
@@ -41,6 +43,8 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
         yield from classifier_steps(declaration)
     elif isinstance(declaration, CaptionsDeclaration):
         yield from caption_steps(declaration)
+    elif isinstance(declaration, RatingsDeclaration):
+        yield from rating_steps(declaration)
     elif isinstance(declaration, HubDatasetDeclaration):
         yield from export_steps(declaration)
     else:

@@ -10,6 +10,7 @@ from typing import Protocol
 DATASETS = "datasets"
 MODELS = "models"
 TAGS = "tags"
+RATINGS = "ratings"
 SUFFIX = ".parquet"
 
 INVENTORY = "inventory"
@@ -79,6 +80,24 @@ class TagsRef:
     def path(self) -> str:
         """Its file."""
         return f"{TAGS}/{self.tagger}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class RatingsRef:
+    """A table of ratings.
+
+    Attributes:
+        name: the ratings' name, which is the schema of what is made from them.
+        table: ``RATINGS`` for the ratings themselves, in SQL ``ratings.<name>``; others are ``<name>.<table>``.
+    """
+
+    name: str
+    table: str = RATINGS
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        return f"{RATINGS}/{self.name}/{self.table}{SUFFIX}"
 
 
 @dataclass(frozen=True)

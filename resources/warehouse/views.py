@@ -10,7 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from resources.tables.refs import INVENTORY, SAMPLES, SUFFIX, TAGS, WIDE, ModelRef, TableRef, TagsRef
+from resources.tables.refs import (
+    INVENTORY,
+    RATINGS,
+    SAMPLES,
+    SUFFIX,
+    TAGS,
+    WIDE,
+    ModelRef,
+    RatingsRef,
+    TableRef,
+    TagsRef,
+)
 from resources.tables.stored_types import cast_list, noted_types
 from resources.tables.tables import Tables, TablesError
 
@@ -131,6 +142,21 @@ def tag_views(tables: Tables) -> Iterator[View]:
         yield View(
             TAGS, ref.tagger, f"select * from read_parquet({literal(tables.uri(ref))})", tables.descriptions(ref)
         )
+
+
+def rating_views(tables: Tables) -> Iterator[View]:
+    """The views of ratings: ``ratings.<name>``, and what is made from them in the schema ``<name>``."""
+    for name in tables.list(RATINGS):
+        for file in tables.list(f"{RATINGS}/{name}"):
+            if not file.endswith(SUFFIX):
+                continue
+            ref = RatingsRef(name, file.removesuffix(SUFFIX))
+            schema, view = (RATINGS, name) if ref.table == RATINGS else (name, ref.table)
+            if not tables.is_readable(ref):
+                yield View(schema, view, fault=tables.damage(ref) or "")
+                continue
+            query = f"select * from read_parquet({literal(tables.uri(ref))})"
+            yield View(schema, view, query, tables.descriptions(ref))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from resources.tables.tables import Tables
 from resources.warehouse.connection import open_duckdb, reach_s3
 from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
-from resources.warehouse.views import View, dataset_views, model_views, quote, tag_views
+from resources.warehouse.views import View, dataset_views, model_views, quote, rating_views, tag_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +46,8 @@ class Warehouse:
     def connect(self, query: str = "") -> Connection:
         """A new in-memory connection with every view of the catalogue, for the current state of the store.
 
-        Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models.
+        Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models,
+        ``ratings`` and one for each of the ratings.
 
         Args:
             query: the query to be run; if it names files on S3, they are accessible even if the store is local.
@@ -128,6 +129,7 @@ class Warehouse:
         for dataset in self.tables.datasets():
             yield from dataset_views(con, self.tables, dataset)
         yield from tag_views(self.tables)
+        yield from rating_views(self.tables)
         yield from model_views(self.tables)
 
 

@@ -1,0 +1,77 @@
+"""Ratings as assets and steps: what runs, what is current, and what a declaration with a fault says."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from arot_assets.components import definitions_of
+from arot_assets.declarations import load_declarations
+from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.steps import ratings_state
+from arot_assets.steps import Look
+from resources.dagster import dagster_resources
+from resources.defaults import Resources
+from tests.ratings.conftest import Rated
+
+
+def materialize(resources: Resources, declaration: RatingsDeclaration, *keys: list[str]) -> dg.ExecuteInProcessResult:
+    definitions = definitions_of(declaration)
+    assets = [a for a in definitions.assets or () if isinstance(a, dg.AssetsDefinition)]
+    return dg.materialize(
+        [*assets, *(definitions.asset_checks or ())], resources=dagster_resources(resources), raise_on_error=False,
+        selection=[dg.AssetKey(key) for key in keys] if keys else None,
+    )  # fmt: skip
+
+
+def state(resources: Resources, declaration: RatingsDeclaration) -> bool:
+    with Look(resources, sources=True) as look:
+        return ratings_state(look, declaration).current
+
+
+def test_ratings_are_current_until_a_source_or_the_samples_change(rated: Rated) -> None:
+    resources = rated.dataset.resources
+    text = f"image,rater,score\n{rated.images[0]},ann,4\nnowhere.jpg,ann,4\n"
+    declaration = rated.csv(text)
+    assert not state(resources, declaration)
+    result = materialize(resources, declaration, ["ratings", "q"])
+    assert result.success
+    assert all(
+        check.passed
+        for check in result.get_asset_check_evaluations()
+        if check.asset_key == dg.AssetKey(["ratings", "q"])
+    )
+    (event,) = result.asset_materializations_for_node("ratings__q")
+    assert "no sample of 'd' has the path 'nowhere.jpg'" in str(event.metadata["does not count, by reason"].value)
+    assert state(resources, declaration)
+    assert not state(resources, rated.csv(text + f"{rated.images[1]},ann,2\n"))
+    rated.build(rated.csv(text))
+    assert state(resources, declaration)
+    (rated.dataset.source / "nowhere.jpg").write_bytes(Path(rated.paths[0]).read_bytes() + b"\0")
+    rated.dataset.run()
+    assert not state(resources, declaration)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ("name: q\n  dataset: e\n", "defs.yaml:4: no dataset 'e' is declared. Known: d."),
+        ("name: tags\n  dataset: d\n", "'tags' is a schema of its own"),
+        (
+            "name: q\n  dataset: d\n  sources:\n  - name: a\n    fil: x\n",
+            "defs.yaml:7: unknown key 'fil'. Did you mean 'file'?",
+        ),
+        (
+            "name: q\n  dataset: d\n  sources:\n  - file: x.csv\n",
+            "defs.yaml:6: 'name' is missing: of the source, in the events",
+        ),
+    ],
+)
+def test_a_fault_names_the_line(tmp_path: Path, attributes: str, said: str) -> None:
+    for folder, text in (
+        ("d", "type: arot_assets.components.ImageDataset\nattributes: {name: d, source: x}\n"),
+        ("r", f"type: arot_assets.components.Ratings\nattributes:\n  {attributes}"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "defs.yaml").write_text(text)
+    assert [p for p in load_declarations(tmp_path).problems() if said in p]
