@@ -3,19 +3,25 @@
 Belongs here: declaring the assets and what users see of them. The work is done by the other modules of the room.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from arot_assets.automation import WHOLE
 from arot_assets.datasets.assets import samples_key
+from arot_assets.drawing import data_uri
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.ratings.build import Built, build_ratings
+from arot_assets.ratings.build import CONTENT, Built, build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.joined import SCHEMA, rules_digest
+from arot_assets.ratings.raters import RATERS_SCHEMA
+from arot_assets.ratings.report import scale_picture, use_picture
 from arot_assets.ratings.reviews import review_sources
-from arot_assets.ratings.steps import ratings_path
+from arot_assets.ratings.schemas import LABELS_SCHEMA, SCALE_SCHEMA
+from arot_assets.ratings.steps import ratings_path, trust_paths
+from arot_assets.ratings.trust import Trust, build_trust, trust_version
+from resources.tables import RatingsRef, Tables
 from resources.warehouse import Warehouse
 
 GROUP = "ratings"
@@ -28,7 +34,7 @@ def ratings_key(name: str) -> dg.AssetKey:
 
 def rating_assets(declaration: RatingsDeclaration) -> list[dg.AssetsDefinition]:
     """Everything that is made from one ratings."""
-    return [_ratings(declaration)]
+    return [_ratings(declaration), _trust(declaration)]
 
 
 def _ratings(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
@@ -56,6 +62,77 @@ def _ratings(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
         return dg.MaterializeResult(data_version=dg.DataVersion(built.content), metadata=_ratings_metadata(built))
 
     return ratings
+
+
+def _trust(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
+    name, ratings = declaration.name, ratings_key(declaration.name)
+    scale, labels, raters = (dg.AssetKey(list(path)) for path in trust_paths(name))
+    told = {
+        scale: (
+            SCALE_SCHEMA,
+            "One latent scale from scores, pairs and rankings, with the standard error of each sample.",
+        ),
+        labels: (LABELS_SCHEMA, "The class that most raters gave, and how far they agree."),
+        raters: (RATERS_SCHEMA, "How each rater uses the scale: bias, noise, consistency, speed."),
+    }
+
+    @dg.multi_asset(
+        name=f"{name}_trust",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[ratings],
+                group_name=GROUP,
+                kinds={"parquet"},
+                owners=declaration.owners,
+                description=text,
+                metadata={COLUMN_SCHEMA: column_schema(schema)},
+                code_version=trust_version(declaration),
+                automation_condition=WHOLE,
+            )
+            for key, (schema, text) in told.items()
+        ],
+    )
+    @fails_in_words
+    def trust(
+        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+    ) -> Iterator[dg.MaterializeResult]:
+        found = build_trust(tables, declaration)
+        warehouse.refresh()
+        flagged = [row for row in found.raters.to_pylist() if row["flags"]]
+        for row in flagged:
+            context.log.warning(f"{name}: rater {row['rater']!r}: {', '.join(row['flags'])}")
+        pictures = {scale: scale_picture(found), raters: use_picture(tables.read(RatingsRef(name)))}
+        for key, table in ((scale, found.scale), (labels, found.labels), (raters, found.raters)):
+            metadata: dict[str, dg.MetadataValue] = {ROW_COUNT: dg.MetadataValue.int(table.num_rows)}
+            picture = pictures.get(key)
+            if picture is not None:
+                metadata["picture"] = dg.MetadataValue.md(f"![{key.path[-1]}]({data_uri(picture)})")
+            if key == raters:
+                metadata |= _figures(found.trust)
+                metadata["raters"] = markdown_table(
+                    [
+                        {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+                        for row in found.raters.to_pylist()
+                    ]
+                )
+            version = tables.footer(RatingsRef(name, key.path[-1]))[CONTENT]
+            yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version), metadata=metadata)
+
+    return trust
+
+
+def _figures(trust: Trust) -> dict[str, dg.MetadataValue]:
+    """How far the ratings can be trusted, in numbers with intervals."""
+    said = {
+        "Krippendorff's alpha of scores": str(trust.scores),
+        "Krippendorff's alpha of classes": str(trust.classes),
+        "self-consistency": str(trust.self_consistency),
+        "matched": f"{trust.matched:.1%}",
+        "ratings of a sample, at the median": f"{trust.ratings:g}",
+        "parts of the scale": f"{trust.parts}" + ("; only the prior connects them" if trust.parts > 1 else ""),
+    }
+    return {name: dg.MetadataValue.text(text) for name, text in said.items()}
 
 
 def _ratings_metadata(built: Built) -> Mapping[str, dg.MetadataValue]:

@@ -3,7 +3,7 @@
 Belongs here: one check per rule. Does not belong here: the rules themselves, if another module has them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
@@ -12,12 +12,26 @@ from arot_assets.failures import fails_in_words
 from arot_assets.ratings.assets import ratings_key
 from arot_assets.ratings.build import not_conserved
 from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.steps import trust_paths
+from arot_assets.ratings.trust import Trust, read_trust
 from resources.tables import Tables
+
+FIGURES: Mapping[str, Callable[[Trust], float]] = {
+    "alpha": lambda trust: trust.scores.value if trust.scores.units else trust.classes.value,
+    "self_consistency": lambda trust: trust.self_consistency.value,
+    "matched": lambda trust: trust.matched,
+    "ratings": lambda trust: trust.ratings,
+}
+"""Floor -> the figure that must reach it."""
 
 
 def rating_checks(declaration: RatingsDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of one ratings."""
     yield _conservation(declaration.name)
+    for name, figure in FIGURES.items():
+        floor = getattr(declaration.floors, name)
+        if floor is not None:
+            yield _floor(declaration.name, name, floor, figure)
 
 
 def _conservation(name: str) -> dg.AssetChecksDefinition:
@@ -35,3 +49,21 @@ def _conservation(name: str) -> dg.AssetChecksDefinition:
         )
 
     return conservation
+
+
+def _floor(ratings: str, name: str, floor: float, figure: Callable[[Trust], float]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(list(trust_paths(ratings)[2])),
+        name=f"floor_of_{name}",
+        description=f"{name.replace('_', '-')} reaches the declared floor, {floor:g}.",
+    )
+    @fails_in_words
+    def reaches(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
+        trust = read_trust(tables, ratings)
+        value = figure(trust) if trust is not None else float("nan")
+        if value != value:  # not defined: nobody rated the same sample as another, or again
+            return dg.AssetCheckResult(passed=False, description=f"{name} is not defined: there are too few ratings")
+        text = f"{name} is {value:.3f}, the floor is {floor:g}"
+        return dg.AssetCheckResult(passed=value >= floor, description=text, metadata={name: value})
+
+    return reaches

@@ -4,10 +4,11 @@ Belongs here: the question that `arot run` and `arot status` ask. The work is in
 """
 
 from arot_assets.datasets.steps import CONSERVATION, samples_path
-from arot_assets.ratings.build import INPUTS, SOURCES, inputs_digest
+from arot_assets.ratings.build import CONTENT, INPUTS, SOURCES, inputs_digest
 from arot_assets.ratings.collect import sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.reviews import review_sources
+from arot_assets.ratings.trust import LABELS_TABLE, RATERS_TABLE, SCALE_TABLE, trust_inputs
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.errors import ArotError
 from resources.tables import RATINGS, RatingsRef
@@ -18,17 +19,33 @@ def ratings_path(name: str) -> Key:
     return (RATINGS, name)
 
 
+def trust_paths(name: str) -> tuple[Key, Key, Key]:
+    """The keys of what the ratings say together: the scale, the labels, and the raters."""
+    return (name, SCALE_TABLE), (name, LABELS_TABLE), (name, RATERS_TABLE)
+
+
 def rating_steps(declaration: RatingsDeclaration) -> list[Step]:
     """What is made from the ratings, in the order of the work."""
-    key = ratings_path(declaration.name)
+    key, trust = ratings_path(declaration.name), trust_paths(declaration.name)
     return [
         Step(
             keys=(key,),
             upstream=(samples_path(declaration.dataset),),
             state=lambda look: ratings_state(look, declaration),
             checks={key: (Check(CONSERVATION),)},
-        )
+        ),
+        Step(
+            keys=trust,
+            upstream=(key,),
+            state=lambda look: trust_state(look, declaration),
+            checks={trust[2]: tuple(Check(name) for name in floor_names(declaration))},
+        ),
     ]
+
+
+def floor_names(declaration: RatingsDeclaration) -> list[str]:
+    """The checks of declared floors, by name."""
+    return [f"floor_of_{name}" for name, floor in declaration.floors if floor is not None]
 
 
 def ratings_state(look: Look, declaration: RatingsDeclaration) -> State:
@@ -48,3 +65,16 @@ def ratings_state(look: Look, declaration: RatingsDeclaration) -> State:
     except ArotError:
         current = False
     return State(current, rows=tables.num_rows(ref))
+
+
+def trust_state(look: Look, declaration: RatingsDeclaration) -> State:
+    """Whether the scale, the labels and the raters are made from the ratings that there are."""
+    tables, name = look.resources.tables, declaration.name
+    ratings = tables.footer_if_any(RatingsRef(name))
+    if ratings is None:
+        return State(False, waits=(f"ratings/{name}",))
+    wanted = trust_inputs(declaration, ratings[CONTENT])
+    made = [tables.footer_if_any(RatingsRef(name, table)) for _, table in trust_paths(name)]
+    current = all(footer is not None and footer.get(INPUTS) == wanted for footer in made)
+    scale = RatingsRef(name, SCALE_TABLE)
+    return State(current, rows=tables.num_rows(scale) if made[0] is not None else 0)

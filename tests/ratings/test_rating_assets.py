@@ -8,7 +8,7 @@ import pytest
 from arot_assets.components import definitions_of
 from arot_assets.declarations import load_declarations
 from arot_assets.ratings.declaration import RatingsDeclaration
-from arot_assets.ratings.steps import ratings_state
+from arot_assets.ratings.steps import rating_steps, ratings_state
 from arot_assets.steps import Look
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
@@ -75,3 +75,40 @@ def test_a_fault_names_the_line(tmp_path: Path, attributes: str, said: str) -> N
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "defs.yaml").write_text(text)
     assert [p for p in load_declarations(tmp_path).problems() if said in p]
+
+
+def test_scale_raters_and_checks_are_materialized_with_pictures(rated: Rated) -> None:
+    resources = rated.dataset.resources
+    scores = {"ann": (1, 2, 3, 4, 5, 4), "bob": (1, 2, 3, 5, 5, 4), "cid": (2, 2, 3, 4, 5, 5)}
+    lines = [
+        f"{image},{rater},{score}"
+        for rater, given in scores.items()
+        for image, score in zip(rated.images, given, strict=False)
+    ]
+    declaration = rated.csv(
+        "image,rater,score\n" + "\n".join(lines) + "\n", floors={"alpha": 0.6, "self_consistency": 0.5}
+    )
+    result = materialize(resources, declaration)
+    assert result.success
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["floor_of_alpha"].passed
+    assert not checks["floor_of_self_consistency"].passed
+    assert (
+        checks["floor_of_self_consistency"].description == "self_consistency is not defined: there are too few ratings"
+    )
+    found = {
+        event.asset_key.path[-1]: event
+        for event in result.asset_materializations_for_node("q_trust")
+        if event.asset_key
+    }
+    assert "data:image/png;base64," in str(found["scale"].metadata["picture"].value)
+    assert "ann: 6" not in str(found["raters"].metadata)  # drawn, not written
+    assert found["raters"].metadata["matched"].value == "100.0%"
+    assert rated.dataset.sql("select count(*), min(raters), min(part) from q.scale") == [(6, 3, 0)]
+    assert rated.dataset.sql("select rater from q.raters order by rater") == [("ann",), ("bob",), ("cid",)]
+    with Look(resources) as look:
+        assert [look.of(step).current for step in rating_steps(declaration)] == [True] * len(rating_steps(declaration))
+        stricter = declaration.model_copy(update={"level": "interval"})
+        assert [look.of(step).current for step in rating_steps(stricter)][:1] == [True]
+    with Look(resources) as look:
+        assert not look.of(rating_steps(stricter)[1]).current
