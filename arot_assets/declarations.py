@@ -29,6 +29,7 @@ from arot_assets.metrics.registry import MetricFileError, get_metric, known_metr
 from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.project import defs_folder
 from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.split import PHASH
 from arot_assets.yaml_lines import Where, YamlFile, read_yaml
 from resources.errors import ArotError
 from resources.storage.http.rules import redacted
@@ -36,7 +37,7 @@ from resources.storage.hub.address import MAIN
 
 FILE = "defs.yaml"
 MISNAMED = "defs.yml"
-NEEDED_BY_CLASSIFIERS = "phash"
+NEEDED_BY_CLASSIFIERS = PHASH
 RESERVED_SCHEMAS = ("main", "ratings", "tags")
 RESERVED_TABLES = ("samples", "inventory", "wide", "sample")
 
@@ -323,6 +324,10 @@ def _ratings_fault(ratings: RatingsDeclaration, found: Declarations) -> ArotErro
         return found.fault(ratings.dataset) or _error(file, ("attributes", "dataset"), text)
     if ratings.name in RESERVED_SCHEMAS:
         return _error(file, ("attributes", "name"), f"'{ratings.name}' is a schema of its own; choose another name")
+    rule = ratings.split
+    if rule and rule.near_duplicate_distance is not None and PHASH not in found.datasets[ratings.dataset].metrics:
+        text = f"near-duplicates need the metric '{PHASH}': add it to '{ratings.dataset}', or set near_duplicate_distance: null"
+        return _error(file, ("attributes", "split"), text)
     return None
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.declaration import SplitDeclaration
 from arot_assets.classifiers.labels import LabelError
-from arot_assets.classifiers.near_duplicates import near_duplicate_groups
+from arot_assets.metrics.near_duplicates import near_duplicate_groups
 
 SPLITS = ("train", "val", "test")
 LEAST_GROUPS = len(SPLITS)

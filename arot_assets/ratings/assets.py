@@ -13,13 +13,15 @@ from arot_assets.drawing import data_uri
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.ratings.build import CONTENT, Built, build_ratings
-from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.joined import SCHEMA, rules_digest
 from arot_assets.ratings.raters import RATERS_SCHEMA
 from arot_assets.ratings.report import scale_picture, use_picture
 from arot_assets.ratings.reviews import review_sources
 from arot_assets.ratings.schemas import LABELS_SCHEMA, SCALE_SCHEMA
-from arot_assets.ratings.steps import ratings_path, trust_paths
+from arot_assets.ratings.split import SCHEMA as SPLIT_SCHEMA
+from arot_assets.ratings.split import build_split, share_counts
+from arot_assets.ratings.steps import ratings_path, split_path, split_sources, trust_paths
 from arot_assets.ratings.trust import Trust, build_trust, trust_version
 from resources.tables import RatingsRef, Tables
 from resources.warehouse import Warehouse
@@ -34,7 +36,8 @@ def ratings_key(name: str) -> dg.AssetKey:
 
 def rating_assets(declaration: RatingsDeclaration) -> list[dg.AssetsDefinition]:
     """Everything that is made from one ratings."""
-    return [_ratings(declaration), _trust(declaration)]
+    split = [_split(declaration, declaration.split)] if declaration.split is not None else []
+    return [_ratings(declaration), _trust(declaration), *split]
 
 
 def _ratings(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
@@ -120,6 +123,32 @@ def _trust(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version), metadata=metadata)
 
     return trust
+
+
+def _split(declaration: RatingsDeclaration, rule: RatingSplitRule) -> dg.AssetsDefinition:
+    name = declaration.name
+
+    @dg.asset(
+        key=dg.AssetKey(list(split_path(name))),
+        deps=[dg.AssetKey(list(path)) for path in split_sources(declaration, rule)],
+        group_name=GROUP,
+        kinds={"parquet"},
+        owners=declaration.owners,
+        description="Train, val and test of the rated samples: groups stay together, and what was once divided stays so.",
+        metadata={COLUMN_SCHEMA: column_schema(SPLIT_SCHEMA)},
+        automation_condition=WHOLE,
+    )
+    @fails_in_words
+    def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+        with warehouse.connect() as con:
+            table = build_split(con, tables, declaration)
+        warehouse.refresh()
+        groups = len(set(table["group_id"].to_pylist()))
+        return dg.MaterializeResult(
+            metadata={ROW_COUNT: table.num_rows, "groups": groups, "samples": markdown_table(share_counts(table))}
+        )
+
+    return split
 
 
 def _figures(trust: Trust) -> dict[str, dg.MetadataValue]:

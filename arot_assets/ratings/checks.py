@@ -12,9 +12,11 @@ from arot_assets.failures import fails_in_words
 from arot_assets.ratings.assets import ratings_key
 from arot_assets.ratings.build import not_conserved
 from arot_assets.ratings.declaration import RatingsDeclaration
-from arot_assets.ratings.steps import trust_paths
+from arot_assets.ratings.split import leaks
+from arot_assets.ratings.steps import NO_LEAK, split_path, trust_paths
 from arot_assets.ratings.trust import Trust, read_trust
 from resources.tables import Tables
+from resources.warehouse import Warehouse
 
 FIGURES: Mapping[str, Callable[[Trust], float]] = {
     "alpha": lambda trust: trust.scores.value if trust.scores.units else trust.classes.value,
@@ -28,10 +30,33 @@ FIGURES: Mapping[str, Callable[[Trust], float]] = {
 def rating_checks(declaration: RatingsDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of one ratings."""
     yield _conservation(declaration.name)
+    if declaration.split is not None:
+        yield _no_leak(declaration)
     for name, figure in FIGURES.items():
         floor = getattr(declaration.floors, name)
         if floor is not None:
             yield _floor(declaration.name, name, floor, figure)
+
+
+def _no_leak(declaration: RatingsDeclaration) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dg.AssetKey(list(split_path(declaration.name))),
+        name=NO_LEAK,
+        blocking=True,
+        description="No group is in two shares, and nothing to train on is in a declared evaluation set.",
+    )
+    @fails_in_words
+    def no_leak(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        with warehouse.connect() as con:
+            found = leaks(con, tables, declaration)
+        return dg.AssetCheckResult(
+            passed=not found,
+            metadata={
+                name: f"{len(samples):,}, for example {', '.join(samples[:5])}" for name, samples in found.items()
+            },
+        )
+
+    return no_leak
 
 
 def _conservation(name: str) -> dg.AssetChecksDefinition:

@@ -80,7 +80,8 @@ def choices_of(comparisons: Sequence[Comparison], samples: int) -> Choices:
     stages = [stage for one in comparisons for stage in _stages(one)]
     largest = max((len(chosen) for chosen, *_ in stages), default=1)
     members: list[int] = []
-    ends, order, choice, starts, picked = [0], [], [], [], []
+    ends, order = [0], list[int]()
+    choice, starts, picked = list[int](), list[int](), list[int]()
     for number, (chosen, left, _, _) in enumerate(stages):
         starts.append(len(order))
         for k in range(1, min(largest, len(left)) + 1):
@@ -95,9 +96,14 @@ def choices_of(comparisons: Sequence[Comparison], samples: int) -> Choices:
     data = np.repeat(1.0 / np.maximum(sizes, 1), sizes)
     sets = csr_array((data, np.array(members, np.int64), np.array(ends, np.int64)), shape=(len(order), samples))
     return Choices(
-        sets, *(np.array(part, np.int64) for part in (order, choice, starts, picked)),
-        np.array([w for *_, w, _ in stages]), np.array([r for *_, r in stages], np.int64),
-    )  # fmt: skip
+        sets,
+        np.array(order, np.int64),
+        np.array(choice, np.int64),
+        np.array(starts, np.int64),
+        np.array(picked, np.int64),
+        np.array([weight for *_, weight, _ in stages], np.float64),
+        np.array([rater for *_, rater in stages], np.int64),
+    )
 
 
 def _stages(one: Comparison) -> list[tuple[tuple[int, ...], tuple[int, ...], float, int]]:
@@ -178,4 +184,4 @@ def parameter_gradient(
     pull = (excess * (choices.sets @ drawn)).sum(1)
     of_slopes = np.bincount(choices.rater[choices.choice], pull, minlength=raters)
     of_ties = np.bincount(choices.order, excess.sum(1), minlength=choices.ties + 1)[1:]
-    return of_slopes, of_ties
+    return of_slopes.astype(np.float64), of_ties.astype(np.float64)

@@ -152,7 +152,7 @@ class RatingSplitRule(BaseModel):
     test: Annotated[float, Field(gt=0, lt=1, description="share of the samples")] = 0.15
     seed: Annotated[int, Field(description="another one is another division")] = 0
     near_duplicate_distance: Annotated[
-        int | None, Field(ge=0, le=32, description="bits of the perceptual hash; null: near-duplicates may be divided")
+        int | None, Field(ge=0, le=15, description="bits of the perceptual hash; null: near-duplicates may be divided")
     ] = 8
     groups: Annotated[
         list[str],
@@ -194,7 +194,9 @@ class RatingsDeclaration(BaseModel):
         float, Field(gt=0, le=1, description="a rater whose most frequent value has this share is a straight-liner")
     ] = 0.9
     floors: Floors = Floors()
-    split: RatingSplitRule = RatingSplitRule()
+    split: Annotated[
+        RatingSplitRule | None, Field(description="divide the rated samples into train, val and test: <name>.split")
+    ] = None
     description: Annotated[str, Field(description="what is rated, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 

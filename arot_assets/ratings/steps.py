@@ -4,14 +4,18 @@ Belongs here: the question that `arot run` and `arot status` ask. The work is in
 """
 
 from arot_assets.datasets.steps import CONSERVATION, samples_path
+from arot_assets.metrics.steps import metric_path
 from arot_assets.ratings.build import CONTENT, INPUTS, SOURCES, inputs_digest
 from arot_assets.ratings.collect import sources_mark
-from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.reviews import review_sources
+from arot_assets.ratings.split import PHASH, SPLIT_TABLE, split_inputs
 from arot_assets.ratings.trust import LABELS_TABLE, RATERS_TABLE, SCALE_TABLE, trust_inputs
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.errors import ArotError
 from resources.tables import RATINGS, RatingsRef
+
+NO_LEAK = "no_leak"
 
 
 def ratings_path(name: str) -> Key:
@@ -40,7 +44,43 @@ def rating_steps(declaration: RatingsDeclaration) -> list[Step]:
             state=lambda look: trust_state(look, declaration),
             checks={trust[2]: tuple(Check(name) for name in floor_names(declaration))},
         ),
+        *([_split_step(declaration, declaration.split)] if declaration.split is not None else []),
     ]
+
+
+def split_path(name: str) -> Key:
+    """The key of ``<name>.split``."""
+    return (name, SPLIT_TABLE)
+
+
+def split_sources(declaration: RatingsDeclaration, rule: RatingSplitRule) -> tuple[Key, ...]:
+    """What a division is made from, besides its queries."""
+    scale, labels, _ = trust_paths(declaration.name)
+    hashes = () if rule.near_duplicate_distance is None else (metric_path(declaration.dataset, PHASH),)
+    return (scale, labels, *hashes)
+
+
+def _split_step(declaration: RatingsDeclaration, rule: RatingSplitRule) -> Step:
+    key = split_path(declaration.name)
+    return Step(
+        keys=(key,),
+        upstream=split_sources(declaration, rule),
+        state=lambda look: split_state(look, declaration),
+        checks={key: (Check(NO_LEAK),)},
+    )
+
+
+def split_state(look: Look, declaration: RatingsDeclaration) -> State:
+    """Whether the division is the one that would be made now."""
+    tables, ref = look.resources.tables, RatingsRef(declaration.name, SPLIT_TABLE)
+    footer = tables.footer_if_any(ref)
+    if footer is None:
+        return State(False)
+    try:
+        current = footer.get(INPUTS) == split_inputs(look.connection(), tables, declaration).digest
+    except ArotError:  # the run reports why
+        current = False
+    return State(current, rows=tables.num_rows(ref))
 
 
 def floor_names(declaration: RatingsDeclaration) -> list[str]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from arot_assets.classifiers.declaration import SplitDeclaration
 from arot_assets.classifiers.labels import SCHEMA, LabelError
-from arot_assets.classifiers.near_duplicates import near_duplicate_groups
 from arot_assets.classifiers.split import leaking_groups, make_split
+from arot_assets.metrics.near_duplicates import near_duplicate_groups
 
 
 def brute_force(hashes: list[int], mirrored: list[int], distance: int) -> list[int]:

@@ -112,3 +112,15 @@ def test_scale_raters_and_checks_are_materialized_with_pictures(rated: Rated) ->
         assert [look.of(step).current for step in rating_steps(stricter)][:1] == [True]
     with Look(resources) as look:
         assert not look.of(rating_steps(stricter)[1]).current
+
+
+def test_a_split_is_materialized_checked_and_current(rated: Rated) -> None:
+    resources = rated.dataset.resources
+    lines = "".join(f"{image},ann,{k % 5 + 1}\n" for k, image in enumerate(rated.images))
+    declaration = rated.csv(f"image,rater,score\n{lines}", split={"near_duplicate_distance": None, "test": 0.3})
+    result = materialize(resources, declaration)
+    assert result.success
+    assert {c.check_name: c.passed for c in result.get_asset_check_evaluations()}["no_leak"]
+    assert dict(rated.dataset.sql("select split, count(*) from q.split group by 1"))["test"] in (3, 4, 5)
+    with Look(resources) as look:
+        assert [look.of(step).current for step in rating_steps(declaration)] == [True] * 3

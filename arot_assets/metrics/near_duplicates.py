@@ -1,7 +1,7 @@
 """Which images are variants of one another: connected components of similar perceptual hashes.
 
 Belongs here: finding all pairs of 64-bit hashes within a Hamming distance, in seconds for a million.
-Does not belong here: making hashes (the metric ``phash``) and what groups are used for (``split.py``).
+Does not belong here: making hashes (the metric ``phash``) and what groups are used for (the splits of ratings and classifiers).
 
 Multi-index hashing (Norouzi, Punjani, Fleet 2012): cut the hash into four chunks of 16 bits. When two hashes differ in at
 most d bits, at least one chunk differs in at most d // 4 bits (pigeonhole), so it is enough to look into the buckets of
