@@ -15,6 +15,7 @@ from resources.models.entry import ModelEntry, ModelError
 from resources.models.outputs import (
     Boxes,
     Embedding,
+    Lines,
     MapSummary,
     Ordinal,
     Probabilities,
@@ -39,6 +40,8 @@ BOX = pa.struct(
         ("area", pa.float32()),
     ]
 )
+
+LINE = pa.struct([("text", pa.string()), *(field for field in BOX if field.name != "label")])
 
 
 def metric_of(entry: ModelEntry) -> Metric:
@@ -104,6 +107,14 @@ def _columns(output: Any) -> list[Column]:
         return [Column(names[0], pa.list_(BOX), text)]
     if isinstance(output, Text):
         return [Column(names[0], pa.string(), output.meaning)]
+    if isinstance(output, Lines):
+        place = "text, score 0-1, and left, top, width, height and area as shares, 0-1; in reading order"
+        sure = f"of score {output.confident:g} or more"
+        return [
+            Column(names[0], pa.list_(LINE), f"{output.meaning}: lines with {place}"),
+            Column(names[1], pa.string(), f"the lines {sure}, each on a line of its own; empty without any"),
+            Column(names[2], pa.float32(), f"share of the image that the lines {sure} take, 0-1", 0, 1),
+        ]
     assert isinstance(output, MapSummary)
     said = ["mean", "standard deviation", "5th percentile", "95th percentile"]
     share = [f"share of the image above {output.threshold:g}, 0-1"] if output.threshold is not None else []

@@ -249,7 +249,7 @@ def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[
     if not places:
         return []
     try:
-        rows = metric.from_outputs({name: values[list(places)] for name, values in outputs.items()})
+        rows = metric.from_outputs({name: _at(values, places) for name, values in outputs.items()})
         if len(rows) != len(places):
             raise ValueError(f"metric {metric.name!r} returned {len(rows)} rows for {len(places)} images")
     except Exception as error:
@@ -257,6 +257,11 @@ def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[
             return [row for place in places for row in _rows(metric, outputs, [place])]
         return [MeasurementFailure(_said(error))]
     return [_row(metric, row) for row in rows]
+
+
+def _at(values: Any, places: Sequence[int]) -> Any:
+    """Some of a batch's values: an array, or a list where they are no numbers."""
+    return [values[place] for place in places] if isinstance(values, list) else values[list(places)]
 
 
 def _row(metric: Metric, row: Row) -> Row | MeasurementFailure:

@@ -45,7 +45,7 @@ class Preprocessing:
         std: of each channel; divided by.
         interpolation: a Pillow filter, always with antialiasing.
         channels: the order that the model was trained with.
-        scale: ``0-1``: divided by 255 before mean and std; ``0-255``: not.
+        scale: ``0-1``: divided by 255 before mean and std; ``0-255``: not; ``0-max``: divided by the image's own largest level.
         layout: ``NCHW`` or ``NHWC``.
         dtype: ``uint8`` passes the levels as they are: no scale, mean or std.
         colour: RGB of what is not image, 0-255.
@@ -61,7 +61,7 @@ class Preprocessing:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     interpolation: Literal["bicubic", "bilinear", "lanczos", "box", "nearest"] = "bicubic"
     channels: Literal["RGB", "BGR"] = "RGB"
-    scale: Literal["0-1", "0-255"] = "0-1"
+    scale: Literal["0-1", "0-255", "0-max"] = "0-1"
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "uint8"] = "float32"
     colour: tuple[int, int, int] = (0, 0, 0)

@@ -1,4 +1,4 @@
-"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, text, a map.
+"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, text, lines of text, a map.
 
 Belongs here: the kinds of outputs, as data, and the arithmetic from a model's arrays to the values of rows. Does not belong here:
 the columns of a table (``arot_assets.metrics.of_entry``) and the arrays themselves (``families``). numpy only.
@@ -169,6 +169,24 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Lines of text found in an image, where they are, the text of those that are read with confidence, and their share of it.
+
+    The family returns for each image a list of ``(text, score, left, top, width, height, area)``, in reading order.
+
+    Attributes:
+        confident: score of a line from which it counts for the columns ``text`` and ``text_share``; all lines are kept.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["lines"]
+    meaning: str
+    name: str = "lines"
+    of: str = "lines"
+    confident: float = 0.8
+
+
+@dataclass(frozen=True)
 class MapSummary:
     """Numbers about a map over the image (depth, saliency, complexity): its mean, deviation and outer percentiles.
 
@@ -189,7 +207,7 @@ class MapSummary:
 
 
 Output = Annotated[
-    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Text | MapSummary, Field(discriminator="kind")
+    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Text | Lines | MapSummary, Field(discriminator="kind")
 ]
 """Any of the kinds, told by ``kind``."""
 
@@ -220,6 +238,8 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
         return [{output.name: text} for text in array]
     if isinstance(output, Boxes):
         return [{output.name: [_box(output, box) for box in boxes]} for boxes in array]
+    if isinstance(output, Lines):
+        return [_lines(output, lines) for lines in array]
     if isinstance(output, MapSummary):
         return [_summary(output, one) for one in array]
     return [dict(zip(columns(output), row, strict=True)) for row in _ROWS[type(output)](output, array)]
@@ -233,6 +253,8 @@ def columns(output: Any) -> list[str]:
         return [output.name, *(_column(label) for label in output.labels)]
     if isinstance(output, Tags):
         return [output.name, "probabilities"]
+    if isinstance(output, Lines):
+        return [output.name, "text", "text_share"]
     if isinstance(output, MapSummary):
         share = [f"{output.name}_share"] if output.threshold is not None else []
         return [f"{output.name}_{part}" for part in ("mean", "std", "p05", "p95")] + share
@@ -307,6 +329,14 @@ def _box(output: Boxes, box: Sequence[float]) -> dict[str, Any]:
     label, score, left, top, wide, high = box
     place = {"left": float(left), "top": float(top), "width": float(wide), "height": float(high)}
     return {"label": output.labels[int(label)], "score": float(score), **place, "area": float(wide) * float(high)}
+
+
+def _lines(output: Lines, lines: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    names = ("text", "score", "left", "top", "width", "height", "area")
+    found = [dict(zip(names, line, strict=True)) for line in lines]
+    sure = [line for line in found if line["score"] >= output.confident]
+    text, share = "\n".join(line["text"] for line in sure), min(1.0, sum(line["area"] for line in sure))
+    return dict(zip(columns(output), (found, text, share), strict=True))
 
 
 def _summary(output: MapSummary, one: "NDArray[np.float32]") -> dict[str, Any]:

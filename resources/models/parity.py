@@ -6,9 +6,10 @@ Belongs here: running both over images, and the largest difference. Does not bel
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resources.models.which_family import family_of
 
@@ -65,13 +66,31 @@ def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") 
     wanted = [reference(picture) for _, picture in named]
     found = []
     for array in dict.fromkeys(output.of for output in runner.entry.outputs):
-        theirs = [np.asarray(one[array][0], np.float64) for one in wanted]
-        distances = [float(np.abs(ours[array][0] - b).max()) for ours, b in zip(alone, theirs, strict=True)]
-        batches = [float(np.abs(ours[array][0] - b).max()) for ours, b in zip(alone, together[array], strict=True)]
-        spread = max(float(b.max()) for b in theirs) - min(float(b.min()) for b in theirs)
+        theirs = [_numbers(one[array][0]) for one in wanted]
+        distances = [_distance(_numbers(ours[array][0]), b) for ours, b in zip(alone, theirs, strict=True)]
+        batches = [
+            _distance(_numbers(ours[array][0]), _numbers(b)) for ours, b in zip(alone, together[array], strict=True)
+        ]
+        numbers = np.concatenate([b.reshape(-1) for b in theirs])
+        spread = float(np.ptp(numbers)) if numbers.size else 1.0
         worst = named[int(np.argmax(distances))][0]
         found.append(Difference(array, max(distances), spread, max(batches), worst))
     return found
+
+
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """An array as it is; of found boxes and lines all numbers, in a fixed order, so that equal scores are no matter."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64)
+    rows = sorted([part for part in row if not isinstance(part, str)] for row in value)
+    return np.asarray(rows, np.float64)
+
+
+def _distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """The largest difference; infinite where other things were found."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return float(np.abs(ours - theirs).max()) if ours.size else 0.0
 
 
 def opened(path: Path) -> "Image":

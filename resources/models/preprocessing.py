@@ -46,7 +46,8 @@ def normalised(pixels: Pixels, how: Preprocessing) -> NDArray[Any]:
         pixels = pixels[:, :, ::-1]
     if how.dtype == "uint8":
         return np.ascontiguousarray(pixels if how.layout == "NHWC" else pixels.transpose(2, 0, 1))
-    levels = _normalised_levels(how.mean, how.std, how.scale)
+    largest = {"0-1": 255, "0-255": 1, "0-max": max(1, int(pixels.max()))}[how.scale]
+    levels = _normalised_levels(how.mean, how.std, largest)
     axis = 0 if how.layout == "NCHW" else -1
     return np.stack([levels[channel][pixels[:, :, channel]] for channel in range(3)], axis=axis)
 
@@ -165,7 +166,7 @@ _MODES: Mapping[str, Callable[[Pixels, Preprocessing], Pixels]] = {
 
 
 @cache
-def _normalised_levels(mean: tuple[float, ...], std: tuple[float, ...], scale: str) -> NDArray[np.float32]:
+def _normalised_levels(mean: tuple[float, ...], std: tuple[float, ...], largest: int) -> NDArray[np.float32]:
     """``float32 [3, 256]``: the value of each level, by the same float32 operations as ``ToTensor`` and ``Normalize``."""
-    levels = np.arange(256, dtype=np.float32) / np.float32(255 if scale == "0-1" else 1)
+    levels = np.arange(256, dtype=np.float32) / np.float32(largest)
     return (levels[None] - np.asarray(mean, np.float32)[:, None]) / np.asarray(std, np.float32)[:, None]

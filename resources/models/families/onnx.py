@@ -11,14 +11,17 @@ machines (onnxruntime issues 14642 and 6004): ``session.x64quantprecision`` is a
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.models.entry import ModelEntry, ModelError
+from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.network import Network, Outputs, Place
+from resources.models.outputs import MapSummary
+from resources.models.placed import area_on_canvas, placed, without_borders
 from resources.models.preprocessing import preprocess
 
 if TYPE_CHECKING:
@@ -29,6 +32,23 @@ ENGINES = ("onnxruntime", "openvino")
 FILES = ("*.onnx", "*.onnx_data", "*.csv", "*.json")
 
 
+@dataclass(frozen=True)
+class Session:
+    """A file that is loaded.
+
+    Attributes:
+        run: ``[N, …]`` -> its outputs under the names of the file.
+        batch: the only size of a batch that it takes; None: any.
+        precision: what it computes in.
+        metadata: what the file says of itself.
+    """
+
+    run: Callable[[NDArray[Any]], dict[str, Any]]
+    batch: int | None
+    precision: str
+    metadata: dict[str, str]
+
+
 def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
     """See ``Family.load``."""
     how = entry.preprocessing
@@ -37,16 +57,21 @@ def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
             f"model '{entry.name}': an ONNX file says nothing of its input; state `preprocessing` in the entry"
         )
     file = folder / entry.file(".onnx") if "file" not in entry.options else folder / entry.file()
-    run, batch, precision = (
-        _openvino(entry, file, place) if place.engine == "openvino" else _session(entry, file, place)
-    )
-    names = dict(entry.options.get("outputs", {}))
+    loaded = _openvino(entry, file, place) if place.engine == "openvino" else session(entry, file, place)
+    names, maps = dict(entry.options.get("outputs", {})), _bordered_maps(entry, how)
 
     def predict(inputs: NDArray[Any]) -> Outputs:
-        return {names.get(name, name): np.asarray(array) for name, array in run(inputs).items()}
+        pixels = np.ascontiguousarray(inputs["pixels"]) if maps else inputs
+        found = {names.get(name, name): np.asarray(array) for name, array in loaded.run(pixels).items()}
+        return found | {name: without_borders(found[name], inputs["area"]) for name in maps if name in found}
+
+    def prepare(rgb: NDArray[np.uint8]) -> NDArray[Any]:
+        return placed(rgb, how) if maps else preprocess(rgb, how)
 
     size = sum((folder / path).stat().st_size for path in entry.weights.files)
-    return Network(lambda rgb: preprocess(rgb, how), predict, how.input_shape, size, batch=batch, precision=precision)
+    batch, precision = loaded.batch, loaded.precision
+    shape = () if maps else how.input_shape
+    return Network(prepare, predict, shape, size, batch=batch, precision=precision)
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
@@ -58,15 +83,25 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     options = _options(1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     file = folder / (entry.file() if "file" in entry.options else entry.file(".onnx"))
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names, given = dict(entry.options.get("outputs", {})), session.get_inputs()[0].name
-    wanted = [output.name for output in session.get_outputs()]
+    runtime = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names, given = dict(entry.options.get("outputs", {})), runtime.get_inputs()[0].name
+    wanted = [output.name for output in runtime.get_outputs()]
 
     def run(picture: "Image") -> Outputs:
-        tensor = preprocess(np.asarray(picture.convert("RGB")), how)[None]
-        return {names.get(n, n): a for n, a in zip(wanted, session.run(wanted, {given: tensor}), strict=True)}
+        rgb = np.asarray(picture.convert("RGB"))
+        arrays = runtime.run(wanted, {given: preprocess(rgb, how)[None]})
+        found = {names.get(n, n): a for n, a in zip(wanted, arrays, strict=True)}
+        area = np.array([area_on_canvas(*rgb.shape[:2], how)], np.float32)
+        return found | {name: without_borders(found[name], area) for name in _bordered_maps(entry, how)}
 
     return run
+
+
+def _bordered_maps(entry: ModelEntry, how: Preprocessing) -> list[str]:
+    """The arrays that are maps over a canvas with borders: what lies over those says nothing of the image."""
+    if how.resize not in ("letterbox", "pad"):
+        return []
+    return [output.of for output in entry.outputs if isinstance(output, MapSummary)]
 
 
 def _options(threads: int) -> Any:
@@ -81,10 +116,12 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _session(
-    entry: ModelEntry, file: Path, place: Place
-) -> tuple[Callable[[NDArray[Any]], dict[str, Any]], int | None, str]:
-    """How ONNX Runtime runs a file, the only batch that it takes, and its precision."""
+def session(entry: ModelEntry, file: Path, place: Place) -> Session:
+    """A file as ONNX Runtime runs it.
+
+    Raises:
+        ModelError: it is no ONNX file, has several inputs, or does not take what the entry's preprocessing makes.
+    """
     import onnxruntime
 
     providers: list[Any] = ["CPUExecutionProvider"]
@@ -97,25 +134,24 @@ def _session(
         index = int(place.device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}))
     try:
-        session = onnxruntime.InferenceSession(str(file), _options(place.threads), providers=providers)
+        runtime = onnxruntime.InferenceSession(str(file), _options(place.threads), providers=providers)
     except Exception as error:  # onnxruntime's errors have no base class of their own
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"model '{entry.name}': ONNX Runtime cannot load {file.name}: {said}") from error
-    _only_input(entry, [given.name for given in session.get_inputs()])
-    given = session.get_inputs()[0]
-    wanted = [output.name for output in session.get_outputs()]
+    _only_input(entry, [given.name for given in runtime.get_inputs()])
+    given = runtime.get_inputs()[0]
+    wanted = [output.name for output in runtime.get_outputs()]
     _fits(entry, list(given.shape[1:]))
 
     def run(inputs: NDArray[Any]) -> dict[str, Any]:
-        return dict(zip(wanted, session.run(wanted, {given.name: inputs}), strict=True))
+        return dict(zip(wanted, runtime.run(wanted, {given.name: inputs}), strict=True))
 
     batch = given.shape[0]
-    return run, batch if isinstance(batch, int) and batch > 0 else None, "float32"
+    metadata = dict(runtime.get_modelmeta().custom_metadata_map)
+    return Session(run, batch if isinstance(batch, int) and batch > 0 else None, "float32", metadata)
 
 
-def _openvino(
-    entry: ModelEntry, file: Path, place: Place
-) -> tuple[Callable[[NDArray[Any]], dict[str, Any]], int | None, str]:
+def _openvino(entry: ModelEntry, file: Path, place: Place) -> Session:
     """How OpenVINO runs a file; the precision is what the compiled model reports, never what was hoped for."""
     try:
         import openvino
@@ -145,7 +181,7 @@ def _openvino(
         return {name: found[position].copy() for position, name in enumerate(names)}
 
     first = model.inputs[0].get_partial_shape()[0]
-    return run, first.get_length() if first.is_static else None, "bfloat16" if "bf" in used else "float32"
+    return Session(run, first.get_length() if first.is_static else None, "bfloat16" if "bf" in used else "float32", {})
 
 
 def _only_input(entry: ModelEntry, inputs: Sequence[str]) -> None:
