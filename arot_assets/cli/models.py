@@ -30,6 +30,8 @@ def list_models() -> None:
     shown = Table("model", "id and revision", "licence", "parameters", "input", "outputs", "weights here")
     for row in default_resources().models.describe():
         size = f"yes, {row['bytes'] / 1e6:,.0f} MB" if row["available"] else "no"
+        if not row["pinned"]:
+            size = f"not pinned: `arot models pin {row['name']}` first"
         outputs = "\n".join(f"{name}: {text}" for name, text in row["outputs"].items())
         parameters = f"{row['parameters'] / 1e6:,.1f} M"
         terms = [
@@ -49,7 +51,7 @@ def list_models() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Show an entry: what it is, what it may be used for, where its weights are, and the columns of the table that it makes."""
-    from arot_assets.metrics.registry import get_metric, known_metrics
+    from arot_assets.metrics.of_entry import columns_of
     from resources.defaults import default_resources
     from resources.models.entries import find_entry, model_files
 
@@ -62,13 +64,16 @@ def show(name: str) -> None:
     click.echo(f"  family      {entry.family}, {entry.parameters / 1e6:,.1f} M parameters")
     click.echo(f"  reference   {entry.reference}")
     click.echo(f"  entry       {model_files()[name]}")
-    click.echo(f"  weights     {folder or f'not here: `arot models fetch {name}`'}")
-    if name in known_metrics():
-        metric = get_metric(name)
+    if entry.is_pinned:
+        click.echo(f"  weights     {folder or f'not here: `arot models fetch {name}`'}")
         click.echo(f"  fingerprint {models.fingerprint(name)}")
-        click.echo(f"  table       <dataset>.{metric.name}")
-        for column in metric.columns:
-            click.echo(f"    {column.name}  {column.type}  {column.description}")
+    else:
+        click.echo(
+            f"  weights     not pinned, so not to be used yet: `arot models pin {name}` asks the Hub for commit and hashes"
+        )
+    click.echo(f"  table       <dataset>.{name}")
+    for column in columns_of(entry):
+        click.echo(f"    {column.name}  {column.type}  {column.description}")
 
 
 @command.command(short_help="bring weights to this machine")
@@ -95,7 +100,8 @@ def fetch(names: tuple[str, ...]) -> None:
 def pin_model(name: str) -> None:
     """Write the commit that an entry's revision is now, and the hashes of its files, into its YAML file.
 
-    Without `files:` in the entry, those of the repository that its family reads are taken.
+    An entry that comes with arot is written to the project's folder models/, where it takes precedence. Without `files:` in the
+    entry, those of the repository that its family reads are taken.
     """
     from resources.defaults import default_resources
     from resources.models.pinning import pin

@@ -213,7 +213,7 @@ def build_metrics(
     ]
     if todo:
         copies = Copies(warehouse, dataset, [item.sample_id for item in todo])
-        _fill(reaching(storage, declaration), models, declaration, shard, metrics, growing, todo, copies)
+        _fill(reaching(storage, declaration), models, tables, declaration, shard, metrics, growing, todo, copies)
     for one in growing.values():
         if one.result.error:  # what was computed before is not lost
             one.keep()
@@ -306,6 +306,7 @@ def _hand_over(
 def _fill(
     storage: Storage,
     models: "Models",
+    tables: Tables,
     declaration: DatasetDeclaration,
     shard: str,
     metrics: Sequence[Metric],
@@ -316,7 +317,7 @@ def _fill(
     """One pass, or one for each group of models that fit into memory together. A model that fails ends its own tables only."""
     needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
     for names in passes(models, needed.values()):
-        loaded, failed = load(models, [needed[name] for name in names])
+        loaded, failed = load(models, [needed[name] for name in names], tables)
         for name, error in failed.items():
             growing[name].result.error = error
         left = names - failed.keys()

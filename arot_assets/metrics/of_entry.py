@@ -51,11 +51,7 @@ def metric_of(entry: ModelEntry) -> Metric:
         ModelError: the weights are not pinned, or two of its outputs make columns of one name.
     """
     entry.require_pinned()
-    outputs = entry.outputs
-    made = [column for output in outputs for column in _columns(output)]
-    twice = sorted({c.name for c in made if sum(c.name == other.name for other in made) > 1})
-    if twice or not made:
-        raise ModelError(f"model '{entry.name}': its outputs make columns of one name: {twice}; give them other names")
+    outputs, made = entry.outputs, columns_of(entry)
 
     def from_outputs(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
         parts = [values_of(output, arrays) for output in outputs]
@@ -71,6 +67,19 @@ def metric_of(entry: ModelEntry) -> Metric:
         takes=STILL if entry.takes == "image" else rows(entry.takes),
         params={"outputs": [numbers(output) for output in outputs]},
     )
+
+
+def columns_of(entry: ModelEntry) -> list[Column]:
+    """The columns of its table, whether its weights are pinned or not.
+
+    Raises:
+        ModelError: two of its outputs make columns of one name, or it has none.
+    """
+    made = [column for output in entry.outputs for column in _columns(output)]
+    twice = sorted({c.name for c in made if sum(c.name == other.name for other in made) > 1})
+    if twice or not made:
+        raise ModelError(f"model '{entry.name}': its outputs make columns of one name: {twice}; give them other names")
+    return made
 
 
 def _columns(output: Any) -> list[Column]:

@@ -1,14 +1,18 @@
 """Which metrics share a pass, and the models that they need.
 
-Belongs here: putting metrics into as few passes as their models' memory allows, and loading the models of one before any image is
-decoded. Does not belong here: the pass itself (``one_pass.py``), and what fits into memory (``resources.models``).
+Belongs here: putting metrics into as few passes as their models' memory allows, and loading the models of one, with the names
+of a tagger's tags, before any image is decoded. Does not belong here: the pass itself (``one_pass.py``), and what fits into
+memory (``resources.models``).
 """
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.tag_lists import write_tag_list
 from resources.models.entry import ModelError
+from resources.models.tag_files import read_tags, tags_output
+from resources.tables import Tables
 
 if TYPE_CHECKING:
     from resources.models import Models
@@ -26,8 +30,11 @@ def passes(models: "Models", metrics: Iterable[Metric]) -> list[frozenset[str]]:
     return [frozenset(group) for group in groups if group]
 
 
-def load(models: "Models", metrics: Iterable[Metric]) -> "tuple[dict[str, Runner], dict[str, str]]":
-    """The models of some metrics, and for each metric whose model cannot be used: why."""
+def load(models: "Models", metrics: Iterable[Metric], tables: Tables) -> "tuple[dict[str, Runner], dict[str, str]]":
+    """The models of some metrics, and for each metric whose model cannot be used: why.
+
+    The list of a tagger's tags is written before its first row, so that ids are never without names.
+    """
     loaded: dict[str, Runner] = {}
     broken: dict[str, str] = {}
     failed: dict[str, str] = {}
@@ -38,8 +45,23 @@ def load(models: "Models", metrics: Iterable[Metric]) -> "tuple[dict[str, Runner
         if name not in loaded and name not in broken:
             try:
                 loaded[name] = models.get(name)
+                keep_tag_list(models, loaded[name], metric, tables)
             except ModelError as error:
+                loaded.pop(name, None)
                 broken[name] = str(error)
         if name in broken:
             failed[metric.name] = broken[name]
     return loaded, failed
+
+
+def keep_tag_list(models: "Models", model: "Runner", metric: Metric, tables: Tables) -> None:
+    """Write what the ids of a tagger's table mean, if its table has ids.
+
+    Raises:
+        ModelError: the list is not there, or not of this model.
+    """
+    output = tags_output(model.entry)
+    if output is not None and output.name in {column.name for column in metric.columns}:
+        folder = models.files.find(model.entry)
+        assert folder is not None, "a model that is loaded has its files"
+        write_tag_list(tables, metric.name, read_tags(model.entry, folder), model.fingerprint)

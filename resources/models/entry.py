@@ -236,6 +236,15 @@ class ModelEntry:
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its weights are named so that they cannot change: by a commit and hashes."""
+        try:
+            self.require_pinned()
+        except ModelError:
+            return False
+        return True
+
     def require_pinned(self) -> None:
         """Refuse weights that may change.
 

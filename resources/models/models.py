@@ -164,6 +164,7 @@ class Models:
             "outputs": {output.name: f"{output.kind}: {output.meaning}" for output in entry.outputs},
             "bytes": sum((folder / path).stat().st_size for path in entry.weights.files) if folder else None,
             "available": folder is not None,
+            "pinned": entry.is_pinned,
         }
 
     def _place(self, entry: ModelEntry, device: str) -> Place:

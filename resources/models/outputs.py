@@ -85,9 +85,11 @@ class TagList:
     """The tags of a tagger, in a CSV or JSON file among the weights.
 
     Attributes:
-        file: CSV with a header; or JSON: a list, or a mapping of index and tag. The n-th tag is the n-th number of the output.
+        file: CSV with a header; JSON: a list, or a mapping of index and tag; any other: a tag a line. The n-th tag is the n-th
+            number of the output.
         column: of the tag's name.
-        category: column of its category; empty without one.
+        path: of the list in a JSON file: ``dataset_info.tag_mapping.idx_to_tag``; empty for the whole of it.
+        category: column of its category; in a JSON file the path of a mapping of tag and category; empty without one.
         categories: what the categories' numbers mean.
         threshold: column of a threshold for each tag; empty without one.
         thresholds: the published threshold of each category, shown beside the tags: rows are never cut by them.
@@ -96,6 +98,7 @@ class TagList:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     file: str
     column: str = "name"
+    path: str = ""
     category: str = ""
     categories: Mapping[str, str] | None = None
     threshold: str = ""

@@ -6,22 +6,27 @@ Belongs here: asking the Hub, and writing the answer into the entry's file. Does
 
 import fnmatch
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from resources.models.entries import TYPE, find_entry, model_files
+from resources.models.entries import CATALOGUE, FOLDER, TYPE, find_entry, model_files
 from resources.models.entry import Hub, ModelEntry, ModelError
 from resources.models.which_family import family_of
+from resources.root import project_root
 from resources.storage import Storage, StorageError
+
+ABBREVIATED = re.compile(r"[0-9a-f]{7,39}")
+"""The beginning of a commit, as model cards and pages quote it."""
 
 
 def pin(name: str, storage: Storage) -> tuple[Hub, Path]:
-    """Write commit and hashes into an entry's file.
+    """Write commit and hashes into an entry's file; one of the catalogue becomes a file of the project, which precedes it.
 
-    Files that the entry names already are kept; without any, those of the repository that the family reads are taken. The
-    comments of the file are lost, the order of its fields is kept.
+    A commit may be abbreviated. Files that the entry names already are kept; without any, those of the repository that the family
+    reads are taken. The comments of the file are lost, the order of its fields is kept.
 
     Returns:
         The pinned weights and the file.
@@ -41,6 +46,9 @@ def pin(name: str, storage: Storage) -> tuple[Hub, Path]:
     said: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     said["attributes"]["weights"] = {"repo": pinned.repo, "revision": pinned.revision, "files": dict(pinned.files)}
     assert said["type"] == TYPE, "it was read as an entry"
+    if file.parent == CATALOGUE:
+        file = project_root() / FOLDER / file.name
+        file.parent.mkdir(exist_ok=True)
     beside = file.with_name(f".{file.name}")
     beside.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
     beside.replace(file)
@@ -64,8 +72,17 @@ def _commit(weights: Hub, storage: Storage) -> str:
     from resources.storage.hub.address import HubAddress
     from resources.storage.hub.client import HubClient
 
-    address = HubAddress("model", weights.repo, weights.revision or None)
-    return str(HubClient(storage.hub).pinned(address).revision)
+    client = HubClient(storage.hub)
+    if not ABBREVIATED.fullmatch(weights.revision):
+        return str(client.pinned(HubAddress("model", weights.repo, weights.revision or None)).revision)
+    address = HubAddress("model", weights.repo)
+    known = client.ask(address, "list commits of", lambda: client.api().list_repo_commits(weights.repo))
+    found = [str(one.commit_id) for one in known if one.commit_id.startswith(weights.revision)]
+    if len(found) != 1:
+        raise StorageError(
+            f"{weights.repo} has {len(found)} commits that begin with {weights.revision}", kind="not_found"
+        )
+    return found[0]
 
 
 def _sha256(uri: str, storage: Storage) -> str:

@@ -86,7 +86,12 @@ def distinct(
     for one in order:
         if all(_overlap(places[one], places[other]) <= overlap for other in kept):
             kept.append(int(one))
-    return [(int(labels[k]), float(scores[k]), *(float(part) for part in places[k])) for k in kept]
+    return [(int(labels[k]), float(scores[k]), *_four(places[k])) for k in kept]
+
+
+def _four(place: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    left, top, wide, high = (float(part) for part in place)
+    return left, top, wide, high
 
 
 def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

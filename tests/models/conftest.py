@@ -10,7 +10,7 @@ import yaml
 
 from arot_assets.project import init_project
 from resources.models import Models
-from resources.models.entries import TYPE
+from resources.models.entries import CATALOGUE, TYPE
 from resources.storage import Storage
 from resources.storage.hub.settings import HubSettings
 from tests.servers.fixtures import hub  # noqa: F401
@@ -55,5 +55,16 @@ def published(hub: Hub, project: Path, tmp_path: Path) -> Callable[..., dict[str
         }
         (project / "models" / f"{name}.yaml").write_text(yaml.safe_dump({"type": TYPE, "attributes": entry}))
         return entry
+
+    return publish
+
+
+@pytest.fixture
+def of_catalogue(published: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Publishes a small model in the layout of an entry of the catalogue, which is otherwise used as it is."""
+
+    def publish(name: str, make: Callable[[Path], None], **changed: Any) -> dict[str, Any]:
+        fields = yaml.safe_load((CATALOGUE / f"{name}.yaml").read_text())["attributes"]
+        return published(name, make, **{k: v for k, v in (fields | changed).items() if k != "weights"})
 
     return publish

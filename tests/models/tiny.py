@@ -4,6 +4,8 @@ Belongs here: writing one model's files into a folder. Does not belong here: the
 """
 
 import json
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -27,9 +29,22 @@ def timm_tagger(folder: Path) -> None:
         model_args=arguments,
         safe_serialization=True,
     )
-    names = ["general", "sensitive", *(f"tag_{n}" for n in range(10))]
-    rows = [f"{n},{name},{9 if n < 2 else 0 if n < 8 else 4},{100 - n}" for n, name in enumerate(names)]
-    (folder / "selected_tags.csv").write_text("\n".join(["tag_id,name,category,count", *rows]) + "\n")
+    wd_tags(folder)
+
+
+def wd_tags(folder: Path) -> None:
+    """``selected_tags.csv`` as the WD taggers have it: the ratings first, then general tags, then characters."""
+    ratings = ["9999999,general,9,1589178", "9999998,sensitive,9,3994361", "9999997,questionable,9,892496"]
+    general = [
+        "470575,1girl,0,4225150",
+        "212816,solo,0,3515897",
+        "13197,long_hair,0,2982517",
+        '3,"a,b_(c)",0,7',
+        "4,^_^,0,5",
+    ]
+    characters = ["439789,hatsune_miku,4,81190", '5,"artoria_pendragon_(fate)",4,3', "6,x,4,2", "7,y,4,1"]
+    lines = ["tag_id,name,category,count", *ratings, *general, *characters]
+    (folder / "selected_tags.csv").write_text("\n".join(lines) + "\n")
 
 
 def vit_classifier(folder: Path) -> None:
@@ -133,3 +148,121 @@ def onnx_scorer(folder: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     onnx.save(model, folder / "model.onnx")
+
+
+def pixel_reader(folder: Path, side: int, layout: str, outputs: Mapping[str, str], file: str = "model.onnx") -> None:
+    """An ONNX file whose outputs are its input's first channel at 12 places: what a model is given can be seen in what it gives.
+
+    Args:
+        folder: where it is written.
+        side: of its square input.
+        layout: ``NCHW`` or ``NHWC``.
+        outputs: name -> ``Sigmoid``, ``Neg`` or ``Identity``, applied to the values.
+        file: its name.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    shape = [3, side, side] if layout == "NCHW" else [side, side, 3]
+    across, down = places(side)
+    starts, ends = ([0, down, across], [1, down + 1, across + 12])
+    if layout == "NHWC":
+        starts, ends = [down, across, 0], [down + 1, across + 12, 1]
+    constants = {"starts": starts, "ends": ends, "axes": [1, 2, 3], "flat": [-1, 12]}
+    nodes = [helper.make_node("Slice", ["input", "starts", "ends", "axes"], ["cut"])]
+    nodes.append(helper.make_node("Reshape", ["cut", "flat"], ["values"]))
+    nodes += [helper.make_node(how, ["values"], [name]) for name, how in outputs.items()]
+    graph = helper.make_graph(
+        nodes,
+        "pixels",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 12]) for name in outputs],
+        [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / file)
+
+
+def places(side: int) -> tuple[int, int]:
+    """Where ``pixel_reader`` looks: x of the first of 12 places, and their y."""
+    return side // 2 - 6, side // 2
+
+
+def siglip(folder: Path) -> None:
+    """SigLIP or SigLIP 2 with fixed sizes: both towers, and the processor that squashes."""
+    import torch
+    from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = SiglipConfig(
+        text_config=small | {"vocab_size": 99, "max_position_embeddings": 64},
+        vision_config=small | {"image_size": 32, "patch_size": 8},
+    )
+    SiglipModel(config).save_pretrained(folder)
+    SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def dinov2(folder: Path) -> None:
+    """DINOv2 as timm publishes it: no classifier, bicubic, whole centre crop."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    arguments = {"img_size": 56, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    model = timm.create_model("vit_small_patch14_dinov2", num_classes=0, **arguments)
+    config = {"input_size": [3, 56, 56], "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center"}
+    config |= {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    told = {"num_classes": 0, "pretrained_cfg": config}
+    save_for_hf(model, folder, model_config=told, model_args=arguments, safe_serialization=True)
+
+
+def dpt(folder: Path) -> None:
+    """DPT with a plain ViT, as MiDaS publishes its larger ones: squashed, no aspect kept."""
+    import torch
+    from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
+
+    torch.manual_seed(0)
+    config = DPTConfig(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=37,
+        image_size=32,
+        patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 16, 16, 16],
+        fusion_hidden_size=16,
+    )
+    DPTForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def watermark_detector(folder: Path) -> None:
+    """The tensors of LAION's watermark detector: an EfficientNet, its classifier a stack whose first class is always sure."""
+    import timm
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=2)
+    wide = model.num_features
+    model.classifier = nn.Sequential(
+        nn.Linear(wide, 625), nn.ReLU(), nn.Dropout(0.3), nn.Linear(625, 256), nn.ReLU(), nn.Linear(256, 2)
+    )
+    model.classifier[5].bias.data = torch.tensor([5.0, -5.0])
+    torch.save(model.state_dict(), folder / "watermark_model_v1.pt")
+
+
+def linear_head(folder: Path, file: str, widths: list[int], prefix: str) -> None:
+    """A head in the layout of LAION's and SigLIP's aesthetic predictors: linear layers, and dropout without tensors between."""
+    import torch
+
+    torch.manual_seed(0)
+    state = {}
+    for number, (given, made) in enumerate(pairwise(widths)):
+        state[f"{prefix}{2 * number}.weight"] = torch.randn(made, given) / given**0.5
+        state[f"{prefix}{2 * number}.bias"] = torch.randn(made)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / file)

@@ -93,7 +93,7 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
 
 def _run(entry: ModelEntry, folder: Path, part: str, place: Place) -> "tuple[Run, dict[str, str]]":
     """How one of the networks is run, and the metadata of its file."""
-    path = entry.options.get(part)
+    path = str(entry.options.get(part))
     if path not in entry.weights.files:
         raise ModelError(
             f"model '{entry.name}': options.{part} is {path!r}, which is none of the files of its weights: "

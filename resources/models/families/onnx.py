@@ -3,8 +3,8 @@
 Belongs here: sessions and their settings. Does not belong here: preprocessing (``preprocessing.py``: an entry of this family says
 all of it, as the file says none) and what the arrays mean (``outputs.py``).
 
-The arrays are the file's outputs under their own names; ``options.outputs`` gives them others. An entry whose file has several
-inputs is not for this family.
+The arrays are the file's outputs under their own names, or under those of ``options.outputs``; an only output needs no name. An
+entry whose file has several inputs is not for this family.
 
 U8×S8 products of int8 files saturate 16-bit sums on CPUs without VNNI, so that one file gives different numbers on different
 machines (onnxruntime issues 14642 and 6004): ``session.x64quantprecision`` is always set, and OpenVINO is refused for int8.
@@ -62,7 +62,7 @@ def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
 
     def predict(inputs: NDArray[Any]) -> Outputs:
         pixels = np.ascontiguousarray(inputs["pixels"]) if maps else inputs
-        found = {names.get(name, name): np.asarray(array) for name, array in loaded.run(pixels).items()}
+        found = _named(entry, {names.get(name, name): np.asarray(array) for name, array in loaded.run(pixels).items()})
         return found | {name: without_borders(found[name], inputs["area"]) for name in maps if name in found}
 
     def prepare(rgb: NDArray[np.uint8]) -> NDArray[Any]:
@@ -90,11 +90,19 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     def run(picture: "Image") -> Outputs:
         rgb = np.asarray(picture.convert("RGB"))
         arrays = runtime.run(wanted, {given: preprocess(rgb, how)[None]})
-        found = {names.get(n, n): a for n, a in zip(wanted, arrays, strict=True)}
-        area = np.array([area_on_canvas(*rgb.shape[:2], how)], np.float32)
+        found = _named(entry, {names.get(n, n): a for n, a in zip(wanted, arrays, strict=True)})
+        area = np.array([area_on_canvas(rgb.shape[0], rgb.shape[1], how)], np.float32)
         return found | {name: without_borders(found[name], area) for name in _bordered_maps(entry, how)}
 
     return run
+
+
+def _named(entry: ModelEntry, found: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a file; its only one has every name that the entry gives it."""
+    if len(found) > 1:
+        return found
+    (array,) = found.values()
+    return found | {output.of: array for output in entry.outputs}
 
 
 def _bordered_maps(entry: ModelEntry, how: Preprocessing) -> list[str]:

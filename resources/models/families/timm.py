@@ -4,8 +4,8 @@ Belongs here: how an entry becomes a module with its pinned weights, one forward
 Does not belong here: threads and devices (``torch_network.py``), preprocessing (``preprocessing.py``).
 
 Weights are a repository in timm's layout (``config.json`` and ``model.safetensors``), or one file of tensors for
-``options.architecture``; ``options.arguments`` go to the architecture. Arrays: ``embedding``, the pooled features before the
-classifier, and ``logits``.
+``options.architecture``; ``options.arguments`` go to the architecture, ``options.classifier`` are the layers of another
+classifier. Arrays: ``embedding``, the pooled features before the classifier, and ``logits``.
 """
 
 import json
@@ -149,11 +149,38 @@ def _module(entry: ModelEntry, folder: Path) -> Any:
     named = _architecture_option(entry)
     try:
         if named:
-            return timm.create_model(named, pretrained=False, **arguments)
+            return _with_classifier(entry, timm.create_model(named, pretrained=False, **arguments))
         source = f"local-dir:{(folder / entry.file('config.json')).parent}"
         return timm.create_model(source, pretrained=False, **arguments)
     except RuntimeError as error:
         raise ModelError(f"model '{entry.name}': timm cannot make it: {error}") from error
+
+
+def _with_classifier(entry: ModelEntry, module: Any) -> Any:
+    """The architecture with the classifier of ``options.classifier``, if it has one of its own.
+
+    A list of the layers behind the pooled features: a number is a linear layer of so many outputs, ``relu`` and ``dropout``
+    themselves, so that the numbers in the names of the tensors are those of the list.
+    """
+    from torch import nn
+
+    said = entry.options.get("classifier")
+    if said is None:
+        return module
+    layers: list[nn.Module] = []
+    width = int(module.num_features)
+    for one in said:
+        if isinstance(one, int):
+            layers.append(nn.Linear(width, one))
+            width = one
+        elif one in ("relu", "dropout"):
+            layers.append(nn.ReLU() if one == "relu" else nn.Dropout())
+        else:
+            raise ModelError(
+                f"model '{entry.name}': options.classifier has {one!r}; it is a number, 'relu' or 'dropout'"
+            )
+    module.classifier, module.num_classes = nn.Sequential(*layers), width
+    return module
 
 
 _OUTSIDE_BLOCKS = {
