@@ -1,10 +1,11 @@
 """A documented column: of the samples of a medium, or of a metric table.
 
-Belongs here: the declaration of one column. Does not belong here: which columns a table has.
+Belongs here: the declaration of one column, and the columns that every metric table has. Does not belong here: which
+columns a table has.
 """
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -58,3 +59,21 @@ class Column:
     def field(self) -> pa.Field:
         """The Arrow field; the description travels in its metadata."""
         return pa.field(self.name, self.type, metadata={"description": self.description})
+
+
+RESERVED = ("sample_id", "status", "reason", "metric_version", "computed_at")
+"""The columns of every metric table."""
+
+
+def metric_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The schema of a metric table: identity and status, the metric's columns, provenance."""
+    before = (
+        Column("sample_id", str, "first 32 hex digits of the SHA-256 of the bytes"),
+        Column("status", str, "ok | failed"),
+        Column("reason", str, "why it failed, null when ok"),
+    )
+    after = (
+        Column("metric_version", str, "hash of code version, parameters and model"),
+        Column("computed_at", pa.timestamp("us", tz="UTC"), "when this row was computed, UTC"),
+    )
+    return pa.schema([column.field() for column in (*before, *columns, *after)])

@@ -50,6 +50,27 @@ class ImageDataset(dg.Component):
         return definitions_of(self.declaration)
 
 
+class VideoDataset(dg.Component):
+    """A folder of films as a dataset: inventory, samples, and what one decode of each film fills."""
+
+    def __init__(self, declaration: declarations.VideoDataset) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of ``attributes``."""
+        return declarations.VideoDataset
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "VideoDataset":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of this dataset."""
+        return definitions_of(self.declaration)
+
+
 class Classifier(dg.Component):
     """A small classifier on stored embeddings: labels, split, head, and its scores as a metric table."""
 

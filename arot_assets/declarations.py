@@ -10,9 +10,9 @@ normally.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.fields import FieldsError
@@ -24,7 +24,8 @@ from arot_assets.datasets.samples import samples_schema
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.medium import Medium
+from arot_assets.media.medium import MAX_HOURS, Limits, Medium
+from arot_assets.media.video.medium import VIDEO
 from arot_assets.metrics.registry import MetricFileError, get_metric, known_metrics
 from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.project import defs_folder
@@ -59,10 +60,8 @@ class Fault:
     error: ArotError
 
 
-class ImageDataset(DatasetDeclaration):
-    """An image dataset, whose metrics are checked against the catalogue."""
-
-    medium: ClassVar[Medium] = IMAGE
+class Dataset(DatasetDeclaration):
+    """A dataset whose metrics are checked against the catalogue."""
 
     @field_validator("metrics")
     @classmethod
@@ -74,11 +73,50 @@ class ImageDataset(DatasetDeclaration):
                 raise ValueError(f"no metric {name!r};{hint} known metrics: {', '.join(sorted(known))}")
         if len(set(metrics)) < len(metrics):
             raise ValueError("a metric is listed twice; remove one of them")
+        own = sorted({table.name for table in cls.medium.tables} & set(metrics))
+        if own:
+            raise ValueError(
+                f"'{own[0]}' is a table of every dataset of {cls.medium.name}s; remove it from the metrics"
+            )
         return metrics
+
+
+class ImageDataset(Dataset):
+    """A dataset of images."""
+
+    medium: ClassVar[Medium] = IMAGE
+
+
+class VideoDataset(Dataset):
+    """A dataset of films. Its metrics are those of images: they run on two stills a second."""
+
+    medium: ClassVar[Medium] = VIDEO
+
+    metrics: Annotated[
+        list[str], Field(default_factory=list, description="metric tables to keep, measured on two stills a second")
+    ]
+    shard_size: Annotated[int, Field(ge=1, description="films in a shard, which is one Dagster partition")] = 200
+    shard_gigabytes: Annotated[
+        float | None, Field(gt=0, description="a shard ends before it has more; a larger film is a shard of its own")
+    ] = 20.0
+    max_megapixels: Annotated[
+        float, Field(gt=0, description="limit of width x height in millions of pixels, checked in the header of a film")
+    ] = 40.0
+    max_hours: Annotated[float, Field(gt=0, description="limit of a film's length, checked in its header")] = MAX_HOURS
+    salvage: Annotated[
+        bool,
+        Field(description="use what is there of films that end before their index says; otherwise they are corrupt"),
+    ] = False
+
+    @property
+    def limits(self) -> Limits:
+        """The limits for a film."""
+        return Limits(self.max_megapixels, self.max_hours, self.salvage)
 
 
 KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.ImageDataset": ImageDataset,
+    "arot_assets.components.VideoDataset": VideoDataset,
     "arot_assets.components.Classifier": ClassifierDeclaration,
     "arot_assets.components.HubDataset": HubDatasetDeclaration,
     "arot_assets.components.Captions": CaptionsDeclaration,
@@ -101,7 +139,7 @@ class Declarations:
     """
 
     def __init__(self) -> None:
-        self.datasets: dict[str, ImageDataset] = {}
+        self.datasets: dict[str, Dataset] = {}
         self.classifiers: dict[str, ClassifierDeclaration] = {}
         self.exports: dict[str, HubDatasetDeclaration] = {}
         self.captions: dict[str, CaptionsDeclaration] = {}
@@ -110,7 +148,7 @@ class Declarations:
         self.faults: list[Fault] = []
         self.left_out: dict[str, list[ArotError]] = {}
 
-    def dataset(self, name: str) -> ImageDataset:
+    def dataset(self, name: str) -> Dataset:
         """The dataset of this name.
 
         Raises:
@@ -277,7 +315,7 @@ def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
     if other is not file:
         text = f"{file.path}:1: '{name}' is also declared in {other.path}; rename one of them"
         found.leave_out(name, DeclarationError(text))
-    elif isinstance(declaration, ImageDataset):
+    elif isinstance(declaration, Dataset):
         found.datasets[name] = declaration
     elif isinstance(declaration, ClassifierDeclaration):
         found.classifiers[name] = declaration

@@ -13,7 +13,7 @@ from arot_assets.captions.steps import caption_steps
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.steps import classifier_steps
 from arot_assets.datasets.steps import dataset_steps
-from arot_assets.declarations import Declarations, ImageDataset
+from arot_assets.declarations import Dataset, Declarations
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.steps import export_steps
 from arot_assets.metrics.steps import metric_steps
@@ -36,7 +36,7 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
     Raises:
         TypeError: it is not a known kind of declaration.
     """
-    if isinstance(declaration, ImageDataset):
+    if isinstance(declaration, Dataset):
         yield from dataset_steps(declaration)
         yield from metric_steps(declaration)
     elif isinstance(declaration, ClassifierDeclaration):

@@ -9,7 +9,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
-from arot_assets.declarations import FILE, KINDS, Declarations, ImageDataset, load_declarations, shown
+from arot_assets.declarations import (
+    FILE,
+    KINDS,
+    Dataset,
+    Declarations,
+    ImageDataset,
+    VideoDataset,
+    load_declarations,
+    shown,
+)
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.project import defs_folder
@@ -39,6 +48,30 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
       arot new image-dataset cats ~/pictures/cats --metrics cv2,phash
       arot new image-dataset cats hf://datasets/owner/cats
     """
+    _declare_dataset(ImageDataset, name, source, metrics, shard_size)
+
+
+@command.command("video-dataset")
+@click.argument("name")
+@click.argument("source")
+@click.option(
+    "--metrics", default="", help="metric tables of images to measure on two stills a second, comma-separated"
+)
+@click.option("--shard-size", default=200, show_default=True, help="films per shard (one Dagster partition)")
+def video_dataset(name: str, source: str, metrics: str, shard_size: int) -> None:
+    """Declare the dataset NAME: the films below SOURCE (a folder, s3://… or hf://…), or those listed in SOURCE (a file of URLs).
+
+    This writes datasets/NAME/defs.yaml in the project's folder of declarations. `arot run NAME` then does the work, and the
+    Dagster UI shows the assets after “Reload definitions”.
+
+    \b
+    Example:
+      arot new video-dataset films ~/films --metrics cv2
+    """
+    _declare_dataset(VideoDataset, name, source, metrics, shard_size)
+
+
+def _declare_dataset(kind: type[Dataset], name: str, source: str, metrics: str, shard_size: int) -> None:
     _require_new(load_declarations(), name)
     folder = Path(source).expanduser()
     is_list = folder.is_file() and source.lower().endswith(LIST_EXTENSIONS)
@@ -52,7 +85,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
         "metrics": [m.strip() for m in metrics.split(",") if m.strip()],
         "shard_size": shard_size,
     }
-    path = _declare("datasets", ImageDataset, attributes)
+    path = _declare("datasets", kind, attributes)
     click.echo(f"wrote {path}\nnext: arot run {name}")
 
 

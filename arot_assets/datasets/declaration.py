@@ -110,6 +110,9 @@ class DatasetDeclaration(BaseModel):
     shard_size: Annotated[int, Field(ge=1, description="objects in a shard, which is one Dagster partition")] = (
         SHARD_SIZE
     )
+    shard_gigabytes: Annotated[
+        float | None, Field(gt=0, description="a shard ends before it has more; None for no such limit")
+    ] = None
     max_megapixels: Annotated[
         float, Field(gt=0, description="limit of width x height in millions of pixels, checked in the header of a file")
     ] = MAX_MEGAPIXELS

@@ -175,6 +175,7 @@ def plan(
     now: datetime,
     shard_size: int,
     difference: Difference | None = None,
+    shard_bytes: float | None = None,
 ) -> InventoryChanges:
     """Compare a listing with the previous inventory, and assign new objects to new shards.
 
@@ -184,11 +185,12 @@ def plan(
         now: the time of the listing.
         shard_size: objects per shard.
         difference: of the two, if it is known already.
+        shard_bytes: size of the objects of a shard; None for no limit.
     """
     before = previous if previous is not None else SCHEMA.empty_table()
     found = difference or compare(previous, objects)
     fresh = _fresh(objects, np.concatenate([found.new, found.changed]))
-    shards = _shard_names(before, fresh.num_rows, shard_size)
+    shards = _shard_names(before, fresh["size"], shard_size, shard_bytes)
     stamp = pa.scalar(now, STAMP)
     for name, values in (
         ("shard", shards),
@@ -216,12 +218,27 @@ def _fresh(objects: pa.Table, rows: Rows) -> pa.Table:
     return taken.take(pc.sort_indices(taken["uri"]))
 
 
-def _shard_names(before: pa.Table, rows: int, shard_size: int) -> pa.Array:
-    """The shard of each of these rows: numbered from the first free number on."""
+def _shard_names(before: pa.Table, sizes: pa.ChunkedArray, shard_size: int, shard_bytes: float | None) -> pa.Array:
+    """The shard of each of these objects: numbered from the first free number on, full when either limit is reached."""
     last = pc.max(before["shard"].unique().cast(pa.int64())).as_py()
-    numbers = range(0 if last is None else last + 1, (0 if last is None else last + 1) + -(-rows // shard_size))
-    names = pa.array([f"{n:05}" for n in numbers], pa.string())
-    return names.take(pa.array(np.arange(rows) // shard_size))
+    first = 0 if last is None else last + 1
+    numbers = _cut(sizes, shard_size, shard_bytes)
+    names = pa.array([f"{n:05}" for n in range(first, first + int(numbers.max(initial=-1)) + 1)], pa.string())
+    return names.take(pa.array(numbers))
+
+
+def _cut(sizes: pa.ChunkedArray, shard_size: int, shard_bytes: float | None) -> Rows:
+    """The ordinal of each object's shard."""
+    if shard_bytes is None:
+        return np.arange(len(sizes)) // shard_size
+    numbers = np.zeros(len(sizes), np.int64)
+    number, count, total = 0, 0, 0.0
+    for k, size in enumerate(pc.fill_null(sizes, 0).to_numpy().tolist()):
+        if count and (count == shard_size or total + size > shard_bytes):
+            number, count, total = number + 1, 0, 0.0
+        numbers[k] = number
+        count, total = count + 1, total + size
+    return numbers
 
 
 def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Table:
@@ -386,7 +403,8 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
         again = bool((footer or {}).get(REVALIDATED))
         previous, listing = revalidate(storage, declaration, previous, listing, again)
     difference = compare(previous, listing.objects)
-    result = plan(previous, listing.objects, now, declaration.shard_size, difference)
+    shard_bytes = declaration.shard_gigabytes * 1e9 if declaration.shard_gigabytes is not None else None
+    result = plan(previous, listing.objects, now, declaration.shard_size, difference, shard_bytes)
     roots = _roots(footer or {}, declaration.root)
     if footer is None or result.differs:
         change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"

@@ -7,16 +7,17 @@ The rooms use only ``Medium``. A dataset's declaration names it (``DatasetDeclar
 dataset only by name asks its inventory (``datasets.places``). Every process imports this module, so it stays light.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from arot_assets.columns import Column
+from arot_assets.columns import Column, metric_schema
 from arot_assets.media.question import Question
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ Failure = Literal["corrupt", "unsupported"]
 MAX_MEGAPIXELS = 250.0
 """Default limit of width x height, in millions of pixels. Above every camera sold (200 MP phones, 150 MP medium format);
 at the limit the decoded RGB takes 750 MB. Larger images are refused from their header alone."""
+MAX_HOURS = 12.0
+"""Default limit of a film's length."""
 
 
 class DecodeError(Exception):
@@ -57,13 +60,18 @@ class Limits:
 
     Attributes:
         megapixels: width x height of one image, in millions of pixels.
+        hours: length of a file that takes time.
+        salvage: use what is there of a file that ends too early.
     """
 
     megapixels: float = MAX_MEGAPIXELS
+    hours: float = MAX_HOURS
+    salvage: bool = False
 
     def __str__(self) -> str:
         """The text that is part of the version of samples."""
-        return f"{self.megapixels:g}"
+        hours = "" if self.hours == MAX_HOURS else f"/{self.hours:g} h"
+        return f"{self.megapixels:g}{hours}{'/salvage' if self.salvage else ''}"
 
 
 class File:
@@ -118,18 +126,20 @@ class Want:
 
     Attributes:
         kind: ``image``: still images, upright sRGB, each with its position in the file; an image has exactly one.
-            ``frames``: images in motion.
+            ``frames``: images in motion. ``tables``: the rows of the medium's own tables (``Medium.tables``).
         fps: frames per second of the file's own time; None for all.
         side: longest side in pixels; None for the original size.
     """
 
-    kind: Literal["image", "frames"] = "image"
+    kind: Literal["image", "frames", "tables"] = "image"
     fps: float | None = None
     side: int | None = None
 
 
 STILL = Want()
 """What every image metric and image model requires."""
+TABLES = Want("tables")
+"""What the tables of a medium require."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +149,60 @@ class Still:
     Attributes:
         image: its pixels.
         pts: when it is shown, in units of the file's time base; None in a medium without time.
+        n: its ordinal among the frames of the file; None in a medium without time.
     """
 
     image: "Image"
     pts: int | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class ChildRows:
+    """Some rows that a file gives a table of its medium, in order.
+
+    Attributes:
+        table: a name among ``Medium.tables``.
+        rows: column -> value each.
+    """
+
+    table: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """How far the decoding of a file is.
+
+    Attributes:
+        frames: decoded so far.
+    """
+
+    frames: int
+
+
+Part = Still | ChildRows | Decoded
+
+
+@dataclass(frozen=True)
+class ChildTable:
+    """A table that one decode of a file fills, with any number of rows for it.
+
+    Attributes:
+        name: the table: ``<dataset>.<name>``.
+        grain: what a row is: ``frame``, ``step``, ``still``; ``sample`` for one row a file.
+        description: one or two sentences for users.
+        columns: of a row, besides those of every metric table.
+    """
+
+    name: str
+    grain: str
+    description: str
+    columns: tuple[Column, ...]
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with the columns of every metric table."""
+        return metric_schema(self.columns)
 
 
 class View(Protocol):
@@ -168,6 +228,21 @@ class View(Protocol):
 
     def stills(self) -> Iterator[Still]:
         """The wanted still images, in order, each once. May raise ``DecodeError``."""
+        ...
+
+
+class ViewOfParts(View, Protocol):
+    """A view of a medium with tables of its own."""
+
+    def parts(self) -> Iterator[Part]:
+        """The wanted stills and the rows of the medium's tables, as one decode gives them.
+
+        The rows of a file count only when all have come: what comes before an error is void.
+
+        Raises:
+            DecodeError: the file cannot be used.
+            StorageError: its decoder stalled or crashed.
+        """
         ...
 
 
@@ -234,6 +309,9 @@ class Medium(Protocol):
             downloaded to the cache.
         published: how its files appear in exports.
         questions: what a report asks about its own columns and metrics, besides what it asks about every medium.
+        tables: what one decode of a file fills besides metrics; the last has one row a file, and is written last. Empty for a
+            medium whose files have one still: then a metric's table has one row a file, otherwise one a still. Views of a medium
+            with tables are a ``ViewOfParts``.
     """
 
     name: str
@@ -243,6 +321,7 @@ class Medium(Protocol):
     by_path: bool
     published: Published
     questions: tuple[Question, ...]
+    tables: tuple[ChildTable, ...]
 
     def probe(self, file: File, limits: Limits) -> Probe:
         """Examine a file without decoding it. Raises only what fetching it raises."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from arot_assets.columns import Column
+from arot_assets.columns import RESERVED, Column, metric_schema
 from arot_assets.media.medium import STILL, Want
 from arot_assets.names import NAME
 
@@ -151,23 +151,6 @@ class Metric:
             decoder: of the pixels (``Medium.decoder``).
         """
         return metric_version(self.name, self.version, self.params, model_fingerprint, decoder)
-
-
-RESERVED = ("sample_id", "status", "reason", "metric_version", "computed_at")
-
-
-def metric_schema(columns: Sequence[Column]) -> pa.Schema:
-    """The schema of a metric table: identity and status, the metric's columns, provenance."""
-    before = (
-        Column("sample_id", str, "first 32 hex digits of the SHA-256 of the bytes"),
-        Column("status", str, "ok | failed"),
-        Column("reason", str, "why it failed, null when ok"),
-    )
-    after = (
-        Column("metric_version", str, "hash of code version, parameters and model"),
-        Column("computed_at", pa.timestamp("us", tz="UTC"), "when this row was computed, UTC"),
-    )
-    return pa.schema([column.field() for column in (*before, *columns, *after)])
 
 
 def metric_version(

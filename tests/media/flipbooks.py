@@ -66,6 +66,7 @@ class Flipbooks:
     decoder = "pencil 1"
     by_path = True
     published = Published("Video", "text-to-video", "unconditional-image-generation", "kind", {"animation": "gif"})
+    tables = ()
     questions = (
         Question("short", "{medium}s of a single frame", "frames < 2", "frames", "frames", "look for the rest"),
     )

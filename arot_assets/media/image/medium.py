@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.media.image.questions import QUESTIONS
-from arot_assets.media.medium import DecodeError, File, Limits, Pixels, Probe, Published, Still, Want
+from arot_assets.media.medium import ChildTable, DecodeError, File, Limits, Pixels, Probe, Published, Still, Want
 from arot_assets.media.question import Question
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class ImageMedium:
     by_path = False
     published = PUBLISHED
     questions: tuple[Question, ...] = QUESTIONS
+    tables: tuple[ChildTable, ...] = ()
 
     def probe(self, file: File, limits: Limits) -> Probe:
         """Examine the file's bytes."""

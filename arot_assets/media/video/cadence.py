@@ -1,0 +1,62 @@
+"""Frames that repeat the one before, and how many different ones a second there are.
+
+Belongs here: the rhythm of a whole film. Does not belong here: the cadence of a clip (SQL over ``frames``). Only
+workers import this module.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from arot_assets.media.video.tables import REPEAT_CHANGE, REPEAT_RATIO
+
+
+class Cadence:
+    """Counts repeated frames as rows of ``frames`` pass.
+
+    A frame repeats the one before if it differs by next to nothing, or by little beside the frames around it: codecs
+    refine a repeated picture, so that it is never quite the same.
+    """
+
+    def __init__(self) -> None:
+        self._window: list[float] = []
+        self._frames = 0
+        self._repeats = 0
+        self._runs: Counter[int] = Counter()
+        self._run = 1
+        self._first: int | None = None
+        self._last = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take the next frame."""
+        self._frames += 1
+        self._first = row["pts"] if self._first is None else self._first
+        self._last = row["pts"]
+        if self._frames == 1:
+            return
+        self._window = [*self._window[-5:], row["d_y"]]
+        moving = sorted(self._window)[-2] if len(self._window) > 1 else 0.0  # the largest may be a cut
+        if row["d_y"] <= max(REPEAT_CHANGE, REPEAT_RATIO * moving):
+            self._repeats += 1
+            self._run += 1
+        else:
+            self._runs[self._run] += 1
+            self._run = 1
+
+    def told(self, base: Fraction) -> dict[str, Any]:
+        """The columns of ``decoded`` about rhythm.
+
+        Args:
+            base: seconds of a unit of PTS.
+        """
+        seconds = float((self._last - (self._first or 0)) * base)
+        steps = self._frames - 1
+        unique = (steps - self._repeats) / seconds if seconds > 0 else None
+        common = self._runs.most_common(2)
+        rhythm = ":".join(str(length) for length, _ in sorted(common)) if common else None
+        return {
+            "repeat_share": self._repeats / steps if steps else 0.0,
+            "unique_fps": unique,
+            "cadence": rhythm,
+        }

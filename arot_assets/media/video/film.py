@@ -1,0 +1,184 @@
+"""One decode of a film: every frame passes once, and fills ``frames``, ``steps``, ``stills`` and ``decoded``.
+
+Belongs here: what is done with each frame, and what is told about the film at its end. Does not belong here: each
+measurement (``statistics.py``, ``motion.py``, ``bars.py``), the process that this runs in (``isolated.py``). Only
+workers import this module.
+
+Memory does not grow with the film: rows leave in blocks, and one still at a time is in memory.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arot_assets.media.image.view import Image
+from arot_assets.media.medium import ChildRows, Decoded, DecodeError, Part, Still
+from arot_assets.media.video.bars import Bars
+from arot_assets.media.video.cadence import Cadence
+from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.decode import COMBED, Frame, decoded, planes
+from arot_assets.media.video.grid import Cells, Grid
+from arot_assets.media.video.kernels import blurring, combing
+from arot_assets.media.video.motion import Motion
+from arot_assets.media.video.statistics import FrameStatistics
+
+STILL_SECONDS = 0.5
+"""Seconds from one still to the next: two a second, so that every clip of half a second has one."""
+BLOCK = 512
+"""Rows that leave together."""
+BEAT = 24
+"""Frames from one sign of life to the next."""
+
+
+def measured_film(
+    path: Path, facts: Mapping[str, Any], *, tables: bool, stills: bool, side: int | None = None, threads: int = 1
+) -> Iterator[Part]:
+    """Decode a film once.
+
+    Args:
+        path: a local film.
+        facts: its columns of ``samples``.
+        tables: make the rows of the tables.
+        stills: give the pixels of stills.
+        side: longest side of stills in pixels; None for the size that is shown.
+        threads: of the decoder.
+
+    Yields:
+        Stills as they pass, rows in blocks, the row of ``decoded`` last.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
+    look, base = Look.of(facts), Fraction(facts["time_base"])
+    measures = Measures(look, base) if tables else None
+    due, count = -1.0, 0
+    first: int | None = None
+    for frame in decoded(path, interlaced=bool(facts.get("interlaced_flag")), threads=threads):
+        first = frame.pts if first is None else first
+        seconds = float((frame.pts - first) * base)
+        is_still = seconds >= due or seconds < due - 2 * STILL_SECONDS
+        if is_still:
+            due = (seconds // STILL_SECONDS + 1) * STILL_SECONDS
+        if measures is not None:
+            measures.add(frame, seconds, is_still)
+            yield from measures.blocks()
+        if is_still and stills:
+            yield Still(Image(rgb_of(frame.frame, look, side)), frame.pts, frame.n)
+        count += 1
+        if count % BEAT == 0:
+            yield Decoded(count)
+    if count == 0:
+        raise DecodeError("corrupt", "no frame can be decoded")
+    if measures is not None:
+        measures.finish()
+        yield from measures.blocks(whole=False)
+        yield ChildRows("decoded", [measures.told(count)])
+
+
+class Measures:
+    """Everything that is measured of a film but its stills' pixels.
+
+    Args:
+        look: how it is shown.
+        base: seconds of a unit of PTS.
+    """
+
+    def __init__(self, look: Look, base: Fraction) -> None:
+        self._look, self._base = look, base
+        self._grid: Grid | None = None
+        self._statistics, self._motion, self._bars, self._cadence = FrameStatistics(), Motion(), Bars(), Cadence()
+        self._rows: dict[str, list[dict[str, Any]]] = {"frames": [], "steps": [], "stills": []}
+        self._chain = hashlib.sha256()
+        self._combs: list[float] = []
+        self._damage: list[tuple[int, int]] = []
+        self._resized = 0
+
+    def add(self, frame: Frame, seconds: float, is_still: bool) -> None:
+        """Take the next frame."""
+        if self._grid is None:
+            self._grid = Grid(frame.frame.width, frame.frame.height, self._look)
+        cells = self._grid.cells(frame.frame)
+        self._chain.update(cells.crc.to_bytes(4, "little"))
+        self._rows["frames"] += self._counted(self._statistics.add(frame, cells))
+        step = self._motion.add(frame.n, seconds, cells.y, fresh=frame.resized)
+        if step is not None:
+            self._rows["steps"].append(step)
+        if is_still:
+            self._rows["stills"].append(self._still(frame, cells))
+        self._resized += frame.resized
+        if frame.damaged:
+            if self._damage and self._damage[-1][1] == frame.n - 1:
+                self._damage[-1] = (self._damage[-1][0], frame.n)
+            else:
+                self._damage.append((frame.n, frame.n))
+
+    def finish(self) -> None:
+        """There is no further frame."""
+        self._rows["frames"] += self._counted(self._statistics.finish())
+
+    def blocks(self, whole: bool = True) -> Iterator[ChildRows]:
+        """The rows so far, of each table that has a block of them; all with ``whole=False``."""
+        for table, rows in self._rows.items():
+            if rows and (not whole or len(rows) >= BLOCK):
+                yield ChildRows(table, rows[:])
+                rows.clear()
+
+    def told(self, count: int) -> dict[str, Any]:
+        """The row of ``decoded``."""
+        top, bottom, left, right = self._bars.crop()
+        comb = float(np.median(self._combs)) if self._combs else 0.0
+        return {
+            "frames_decoded": count,
+            "damaged_from": [a for a, _ in self._damage],
+            "damaged_to": [b for _, b in self._damage],
+            "size_changes": self._resized,
+            "crop_top": top,
+            "crop_bottom": bottom,
+            "crop_left": left,
+            "crop_right": right,
+            "comb": comb,
+            "is_interlaced": comb > COMBED,
+            **self._cadence.told(self._base),
+            "content_hash": self._chain.hexdigest()[:32],
+        }
+
+    def _counted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for row in rows:
+            self._cadence.add(row)
+        return rows
+
+    def _still(self, frame: Frame, cells: Cells) -> dict[str, Any]:
+        luma, width = planes(frame.frame)[0]
+        depth = 8 if luma.dtype == np.uint8 else frame.frame.format.components[0].bits
+        self._bars.add(luma, width, self._look.full_range, depth)
+        comb = combing(luma, width)
+        self._combs.append(comb)
+        return {
+            "n": frame.n,
+            "pts": frame.pts,
+            "blur": blurring(luma, width) / (1 << (depth - 8)),
+            "comb": comb,
+            "phash": hash_of(cells.y),
+            "phash_mirrored": hash_of(np.ascontiguousarray(cells.y[:, ::-1])),
+        }
+
+
+def hash_of(luma: NDArray[np.uint8]) -> int:
+    """A perceptual hash: the signs of 63 low frequencies of a picture around their median, and one bit 0.
+
+    Args:
+        luma: ``uint8 [h, w]``.
+
+    Source: pHash's DCT hash (Zauner 2010): 32 x 32, an 8 x 8 corner of the DCT.
+    """
+    import cv2
+
+    small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:8, :8].ravel()[1:]
+    bits = low > np.median(low)
+    return int(sum(1 << k for k, bit in enumerate(bits) if bit))

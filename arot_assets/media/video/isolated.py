@@ -1,0 +1,216 @@
+"""Probing and decoding in a process of its own, so that a decoder that hangs or crashes costs one film and not the run.
+
+Belongs here: the process, what is sent to it and comes back, and the clock over it. Does not belong here: what it does
+(``probe.py``, ``film.py``).
+
+A process is kept for the next film. It is ended when nothing was heard of it for ``STALL_SECONDS``; one whose parent is
+gone ends itself. Results are read as they come: a process that is ahead waits for its reader, which is no stall.
+"""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
+
+from arot_assets.media.medium import DecodeError, Limits, Part, Pixels, Probe
+from resources.storage import StorageError
+
+STALL_SECONDS = 60.0
+"""Seconds without a sign of life after which a decoder counts as stalled. There is one for every 24 frames and 1,000
+packets."""
+BEAT_SECONDS = 1.0
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Films are worked on side by side; threads for products of small matrices would only wait for each other."""
+ORPHAN_SECONDS = 5.0
+
+
+class Worker:
+    """One process.
+
+    Attributes:
+        pid: of the process.
+    """
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        path = os.pathsep.join(p for p in sys.path if p)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self.pid = self._process.pid
+
+    def ask(self, job: str, *arguments: Any) -> Iterator[Any]:
+        """What a job gives, as it comes.
+
+        Raises:
+            DecodeError: the job's.
+            StorageError: nothing was heard of it for ``STALL_SECONDS``, or the process died.
+        """
+        try:
+            self._connection.send((job, arguments))
+            while True:
+                if not self._connection.poll(STALL_SECONDS):
+                    raise StorageError(f"decoder stalled: nothing came for {STALL_SECONDS:g} s")
+                kind, value = self._connection.recv()
+                if kind == "part":
+                    yield value
+                elif kind == "end":
+                    return
+                elif kind == "error":
+                    raise value
+        except (EOFError, OSError) as error:
+            raise StorageError(f"decoder crashed: {self._death()}") from error
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _death(self) -> str:
+        code = self._process.wait(10)
+        if code < 0:
+            return f"signal {-code} ({signal.Signals(-code).name})"
+        return f"exit status {code}"
+
+
+class Workers:
+    """Processes that wait for work. Thread-safe: each film has a process of its own."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+
+    def ask(self, job: str, *arguments: Any) -> Iterator[Any]:
+        """See ``Worker.ask``. A generator that is closed early ends its process."""
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        worker = worker or Worker()
+        sound = False
+        try:
+            try:
+                yield from worker.ask(job, *arguments)
+                sound = True
+            except DecodeError:
+                sound = True
+                raise
+        finally:
+            if sound:
+                with self._lock:
+                    self._idle.append(worker)
+            else:
+                worker.close()
+
+    def close(self) -> None:
+        """End all that wait."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+
+
+WORKERS = Workers()
+"""Those of this process."""
+atexit.register(WORKERS.close)
+
+
+def probe(path: Path, uri: str, limits: Limits) -> Probe:
+    """See ``probe.probe_film``.
+
+    Raises:
+        StorageError: the decoder stalled or crashed.
+    """
+    (found,) = WORKERS.ask("probe", path, uri, limits)
+    assert isinstance(found, Probe)
+    return found
+
+
+def measured(path: Path, facts: Mapping[str, Any], **wanted: Any) -> Iterator[Part]:
+    """See ``film.measured_film``, whose arguments ``wanted`` holds.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+        StorageError: the decoder stalled or crashed.
+    """
+    yield from WORKERS.ask("film", path, dict(facts), wanted)
+
+
+def poster(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
+    """See ``poster.poster_of``.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+        StorageError: the decoder stalled or crashed.
+    """
+    (found,) = WORKERS.ask("poster", path, dict(facts), side)
+    pixels: Pixels = found
+    return pixels
+
+
+def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
+    from arot_assets.media.video.film import measured_film
+    from arot_assets.media.video.poster import poster_of
+    from arot_assets.media.video.probe import probe_film
+
+    def film(path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any], _beat: Callable[[], None]) -> Any:
+        return measured_film(path, facts, **wanted)
+
+    def one(path: Path, uri: str, limits: Limits, beat: Callable[[], None]) -> Iterator[Probe]:
+        yield probe_film(path, uri, limits, beat)
+
+    def image(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[Pixels]:
+        yield poster_of(path, facts, side)
+
+    return {"film": film, "probe": one, "poster": image}
+
+
+def serve(connection: Connection) -> None:
+    """Do what is asked, until nobody asks."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    jobs = _jobs()
+    last = 0.0
+
+    def beat() -> None:
+        nonlocal last
+        if time.monotonic() - last > BEAT_SECONDS:
+            last = time.monotonic()
+            connection.send(("beat", None))
+
+    while True:
+        try:
+            job, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            for part in jobs[job](*arguments, beat):
+                connection.send(("part", part))
+            connection.send(("end", None))
+        except DecodeError as error:
+            connection.send(("error", error))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _leave_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which then ends this process
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+    serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,257 @@
+"""Compiled loops over planes: shrinking them to the working grid, and what tells one frame from the one before.
+
+Belongs here: functions from pixel arrays to numbers, compiled by numba, without the GIL. Does not belong here: what the
+numbers mean (``statistics.py``), decoding. Only workers import this module: numba is heavy.
+
+A plane is passed as the decoder's whole buffer ``[rows, line size]`` with the width beside it: a sliced view would not
+be vectorised. Differences of bytes are taken as int32, because numba's ``int(uint8)`` is unsigned.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
+CHANGED = 12
+"""Gray levels by which a cell must change to count as changed."""
+ROUNDS = 5
+"""Rounds of the robust fit."""
+SOFTNESS = 0.25
+"""Cells of residual from which on a cell loses weight."""
+BLOCK = 8
+"""Cells of a side of the blocks of which the worst counts."""
+
+
+@njit(**OPTIONS)
+def shrink(plane: NDArray[Any], width: int, out: NDArray[np.float32]) -> None:
+    """Means of boxes.
+
+    Args:
+        plane: ``uint8 | uint16 [H, line size]``.
+        width: columns that hold pixels.
+        out: ``float32 [h, w]``, filled here; ``h <= H``, ``w <= width``.
+    """
+    height = plane.shape[0]
+    rows, columns = out.shape
+    sums = np.empty(plane.shape[1], np.uint32)
+    for r in range(rows):
+        top, bottom = r * height // rows, (r + 1) * height // rows
+        for x in range(sums.size):
+            sums[x] = np.uint32(plane[top, x])
+        for y in range(top + 1, bottom):
+            for x in range(sums.size):
+                sums[x] += np.uint32(plane[y, x])
+        for k in range(columns):
+            left, right = k * width // columns, (k + 1) * width // columns
+            total = np.int64(0)
+            for x in range(left, right):
+                total += np.int64(sums[x])
+            out[r, k] = np.float32(total / ((right - left) * (bottom - top)))
+
+
+@njit(**OPTIONS)
+def compare(now: NDArray[np.uint8], before: NDArray[np.uint8], out: NDArray[np.float64]) -> None:
+    """What changed between two grids of luma.
+
+    Args:
+        now: ``uint8 [h, w]``.
+        before: the same shape.
+        out: ``float64 [5]``, filled here: mean absolute difference; share of cells that changed by more than
+            ``CHANGED``; the largest mean difference of a block; half the L1 distance of the histograms of 64 levels;
+            the correlation.
+    """
+    rows, columns = now.shape
+    total, changed = np.int64(0), np.int64(0)
+    s1, s2, q1, q2, both = np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    histogram = np.zeros(64, np.int64)
+    across = (columns + BLOCK - 1) // BLOCK
+    blocks = np.zeros(across, np.int64)
+    worst = 0.0
+    for y in range(rows):
+        if y % BLOCK == 0:
+            blocks[:] = 0
+        for x in range(columns):
+            a, b = np.int32(now[y, x]), np.int32(before[y, x])
+            d = abs(a - b)
+            total += d
+            changed += d > CHANGED
+            blocks[x // BLOCK] += d
+            s1 += a
+            s2 += b
+            q1 += a * a
+            q2 += b * b
+            both += a * b
+            histogram[a >> 2] += 1
+            histogram[b >> 2] -= 1
+        if y % BLOCK == BLOCK - 1:
+            for k in range(columns // BLOCK):
+                worst = max(worst, blocks[k] / (BLOCK * BLOCK))
+    n = rows * columns
+    v1, v2 = q1 / n - (s1 / n) ** 2, q2 / n - (s2 / n) ** 2
+    covariance = both / n - (s1 / n) * (s2 / n)
+    out[0] = total / n
+    out[1] = changed / n
+    out[2] = worst
+    out[3] = np.abs(histogram).sum() / (2 * n)
+    if v1 < 1.0 or v2 < 1.0:  # a flat picture resembles only a flat picture of its level
+        out[4] = 1.0 if v1 < 1.0 and v2 < 1.0 and abs(s1 - s2) / n < CHANGED else 0.0
+    else:
+        out[4] = covariance / np.sqrt(v1 * v2)
+
+
+@njit(**OPTIONS)
+def levels(now: NDArray[np.uint8], out: NDArray[np.float64]) -> None:
+    """Mean, standard deviation, 2nd and 98th percentile of a grid ``uint8 [h, w]`` in ``out`` (``float64 [4]``)."""
+    histogram = np.zeros(256, np.int64)
+    flat = now.ravel()
+    for k in range(flat.size):
+        histogram[flat[k]] += 1
+    total, square = 0.0, 0.0
+    for level in range(256):
+        total += level * histogram[level]
+        square += level * level * histogram[level]
+    mean = total / flat.size
+    out[0] = mean
+    out[1] = np.sqrt(max(square / flat.size - mean * mean, 0.0))
+    low, high = 0.02 * flat.size, 0.98 * flat.size
+    seen = 0
+    out[2], out[3] = 255.0, 255.0
+    for level in range(256):
+        before = seen
+        seen += histogram[level]
+        if before <= low < seen:
+            out[2] = level
+        if before <= high < seen:
+            out[3] = level
+
+
+@njit(**OPTIONS)
+def difference(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> float:
+    """The mean absolute difference of two grids ``uint8 [h, w]``."""
+    a, b = now.ravel(), before.ravel()
+    total = np.int64(0)
+    for k in range(a.size):
+        total += abs(np.int32(a[k]) - np.int32(b[k]))
+    return float(total / a.size)
+
+
+@njit(**OPTIONS)
+def combing(plane: NDArray[Any], width: int) -> float:
+    """Energy from line to line over that from line to second line of a plane ``[H, line size]``: above 1 where fields
+    differ."""
+    one, two = 0.0, 0.0
+    for y in range(plane.shape[0] - 2):
+        near, far = np.int64(0), np.int64(0)
+        for x in range(width):
+            a, b, c = np.int32(plane[y, x]), np.int32(plane[y + 1, x]), np.int32(plane[y + 2, x])
+            near += (a - b) * (a - b)
+            far += (a - c) * (a - c)
+        one += near
+        two += far
+    return one / two if two > 0 else 0.0
+
+
+@njit(**OPTIONS)
+def blurring(plane: NDArray[Any], width: int) -> float:
+    """The mean absolute Laplacian of a plane ``[H, line size]``: the less, the more blurred."""
+    total = np.int64(0)
+    rows = plane.shape[0] - 2
+    for y in range(1, rows + 1):
+        for x in range(1, width - 1):
+            total += abs(
+                4 * np.int32(plane[y, x])
+                - np.int32(plane[y - 1, x])
+                - np.int32(plane[y + 1, x])
+                - np.int32(plane[y, x - 1])
+                - np.int32(plane[y, x + 1])
+            )
+    return total / max(1, rows * (width - 2))
+
+
+@njit(**OPTIONS)
+def line_ranges(
+    plane: NDArray[Any], width: int, limit: int, rows: NDArray[np.int32], columns: NDArray[np.int32]
+) -> None:
+    """Count the pixels above a level in each row and column of a plane ``[H, line size]``; the larger count of all
+    calls is kept.
+
+    Args:
+        plane: luma.
+        width: columns that hold pixels.
+        limit: the level up to which a pixel is dark.
+        rows: ``int32 [H]``.
+        columns: ``int32 [width]``.
+    """
+    height = plane.shape[0]
+    counts = np.zeros(width, np.int32)
+    for y in range(height):
+        bright = np.int32(0)
+        for x in range(width):
+            over = np.int32(plane[y, x] > limit)
+            bright += over
+            counts[x] += over
+        rows[y] = max(rows[y], bright)
+    for x in range(width):
+        columns[x] = max(columns[x], counts[x])
+
+
+@njit(**OPTIONS)
+def affine(
+    flow: NDArray[np.float32],
+    texture: NDArray[np.float32],
+    stride: int,
+    rest: NDArray[np.float32],
+    weights: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """The affine motion of most of a flow field, by iteratively reweighted least squares.
+
+    Args:
+        flow: ``float32 [h, w, 2]``, in cells; of every ``stride``-th cell.
+        texture: ``float32 [h, w]``, weights 0-1.
+        stride: cells from one to the next.
+        rest: ``float32 [h, w]``, filled here with the length of what is left, in cells.
+        weights: ``float32 [h, w]``, filled here with the robust weight of each, 0-1.
+
+    Returns:
+        ``float64 [2, 3]``: the linear part, and the shift of the centre in cells.
+    """
+    rows, columns = texture.shape
+    weights[:] = 1
+    fit = np.zeros((2, 3))
+    for _ in range(ROUNDS):
+        a = np.zeros((3, 3))
+        b = np.zeros((3, 2))
+        for r in range(rows):
+            y = (r - (rows - 1) / 2) * stride
+            for k in range(columns):
+                x = (k - (columns - 1) / 2) * stride
+                w = (texture[r, k] + 1e-3) * weights[r, k]
+                a[0, 0] += w * x * x
+                a[0, 1] += w * x * y
+                a[0, 2] += w * x
+                a[1, 1] += w * y * y
+                a[1, 2] += w * y
+                a[2, 2] += w
+                for c in range(2):
+                    b[0, c] += w * x * flow[r, k, c]
+                    b[1, c] += w * y * flow[r, k, c]
+                    b[2, c] += w * flow[r, k, c]
+        a[1, 0], a[2, 0], a[2, 1] = a[0, 1], a[0, 2], a[1, 2]
+        for k in range(3):
+            a[k, k] += 1e-6
+        fit = np.linalg.solve(a, b).T
+        for r in range(rows):
+            y = (r - (rows - 1) / 2) * stride
+            for k in range(columns):
+                x = (k - (columns - 1) / 2) * stride
+                u = flow[r, k, 0] - (fit[0, 0] * x + fit[0, 1] * y + fit[0, 2])
+                v = flow[r, k, 1] - (fit[1, 0] * x + fit[1, 1] * y + fit[1, 2])
+                rest[r, k] = np.sqrt(u * u + v * v)
+        scale = max(SOFTNESS, 1.5 * np.median(rest))
+        for r in range(rows):
+            for k in range(columns):
+                share = rest[r, k] / scale
+                weights[r, k] = 1 / (1 + share * share) ** 2
+    return np.ascontiguousarray(fit)

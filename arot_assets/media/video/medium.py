@@ -1,0 +1,112 @@
+"""Films as a medium: the files that are included, their columns and tables, and access to them.
+
+Belongs here: only the implementation of ``Medium``. Does not belong here: how films are read (``probe.py``,
+``film.py``). Every process imports this module: FFmpeg is loaded only in processes of its own (``isolated.py``).
+"""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from arot_assets.columns import Column
+from arot_assets.media.medium import (
+    TABLES,
+    ChildTable,
+    DecodeError,
+    File,
+    Limits,
+    Part,
+    Pixels,
+    Probe,
+    Published,
+    Still,
+    Want,
+)
+from arot_assets.media.question import Question
+from arot_assets.media.video import isolated
+from arot_assets.media.video.columns import COLUMNS, EXTENSIONS
+from arot_assets.media.video.questions import QUESTIONS
+from arot_assets.media.video.tables import TABLES as TABLES_OF_FILMS
+
+BYTES_PER_PIXEL = 48
+"""The memory of an open film, in bytes per pixel of a frame: the reference frames of the decoder, those that are looked
+at together, and a still in RGB on its way."""
+
+PUBLISHED = Published(
+    feature="Video",
+    task="text-to-video",
+    task_without_text="unconditional-image-generation",
+    format_column="container",
+    extensions={"mov": "mp4", "matroska": "mkv", "mpegts": "ts", "mpegvideo": "mpg", "asf": "wmv", "ogg": "ogv"},
+)
+
+
+class VideoView:
+    """A film that is decoded once, in a process of its own.
+
+    Args:
+        file: the film.
+        wants: what is wanted of it.
+        threads: of the decoder.
+
+    Attributes:
+        cost: upper bound of its memory, in bytes.
+    """
+
+    def __init__(self, file: File, wants: frozenset[Want], threads: int = 1) -> None:
+        self._file, self._wants, self._threads = file, wants, threads
+        self.cost = BYTES_PER_PIXEL * (file.facts.get("width") or 0) * (file.facts.get("height") or 0)
+
+    def __enter__(self) -> Self:
+        if any(want.kind == "frames" for want in self._wants):
+            raise DecodeError("unsupported", "frames at a rate of their own are not read from films yet")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def parts(self) -> Iterator[Part]:
+        """See ``ViewOfParts``."""
+        images = [want for want in self._wants if want.kind == "image"]
+        sides = {want.side for want in images}
+        yield from isolated.measured(
+            self._file.path(),
+            self._file.facts,
+            tables=TABLES in self._wants,
+            stills=bool(images),
+            side=None if None in sides else max((side for side in sides if side is not None), default=None),
+            threads=self._threads,
+        )
+
+    def stills(self) -> Iterator[Still]:
+        """Two a second."""
+        yield from (part for part in self.parts() if isinstance(part, Still))
+
+
+class VideoMedium:
+    """Films of any container that FFmpeg reads from one file."""
+
+    name = "video"
+    extensions = EXTENSIONS
+    columns: tuple[Column, ...] = COLUMNS
+    decoder = "1"
+    by_path = True
+    published = PUBLISHED
+    questions: tuple[Question, ...] = QUESTIONS
+    tables: tuple[ChildTable, ...] = TABLES_OF_FILMS
+
+    def probe(self, file: File, limits: Limits) -> Probe:
+        """Examine the film's header and packets, and one frame."""
+        return isolated.probe(file.path(), file.uri, limits)
+
+    def open(self, file: File, wants: frozenset[Want], limits: Limits) -> VideoView:
+        """The film, decoded as its parts are taken."""
+        return VideoView(file, wants)
+
+    def poster(self, file: File, side: int) -> Pixels:
+        """A small picture of about the first third."""
+        return isolated.poster(file.path(), file.facts, side)
+
+
+VIDEO = VideoMedium()
