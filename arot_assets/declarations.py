@@ -209,6 +209,12 @@ class Declarations:
         declaration = self.datasets[dataset]
         metrics = {name: get_metric(name) for name in declaration.metrics}
         samples = samples_schema(declaration.medium).names
+        if declaration.medium.tables:
+            for metric in [name for name, one in metrics.items() if one.rows is not None]:
+                text = (
+                    f"metric '{metric}' is computed from stored columns, of which '{dataset}' has several rows a sample"
+                )
+                self._leave_metric_out(metric, _error(self.files[dataset], ("attributes", "metrics"), text), [dataset])
         for metric, text in dict(faults_of_inputs(dataset, metrics, samples, made)).items():
             error = _error(self.files[dataset], ("attributes", "metrics"), text)
             self._leave_metric_out(metric, error, [dataset])
@@ -341,6 +347,11 @@ def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, fi
         fault = found.fault(classifier.dataset)
         hint = did_you_mean(classifier.dataset, found.datasets)
         return fault or _error(file, ("attributes", "dataset"), f"no dataset '{classifier.dataset}' is declared.{hint}")
+    if dataset.medium.tables:
+        text = (
+            f"'{dataset.name}' has several stills for each {dataset.medium.name}; classifiers take samples with one row"
+        )
+        return _error(file, ("attributes", "dataset"), text)
     for needed in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
         if needed not in dataset.metrics:
             return _error(
@@ -385,6 +396,9 @@ def _caption_fault(captions: CaptionsDeclaration, found: Declarations) -> ArotEr
         hint = did_you_mean(captions.dataset, found.datasets)
         text = f"no dataset '{captions.dataset}' is declared.{hint}"
         return found.fault(captions.dataset) or _error(file, ("attributes", "dataset"), text)
+    if dataset.medium.tables:
+        text = f"'{dataset.name}' is of {dataset.medium.name}s, which are not captioned yet; caption images"
+        return _error(file, ("attributes", "dataset"), text)
     if captions.name in known_metrics() or captions.name in RESERVED_TABLES:
         return _error(file, ("attributes", "name"), f"'{captions.name}' is another table's name; choose another")
     try:

@@ -29,7 +29,7 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
     """Metric tables that their dataset no longer has."""
     found = []
     for dataset, declaration in declared.datasets.items():
-        kept = {INVENTORY, SAMPLES, *declaration.metrics}
+        kept = {INVENTORY, SAMPLES, *declaration.all_tables}
         for name in tables.of(dataset):
             faulty = declared.fault(name) or declared.fault(f"metric {name}")
             if (

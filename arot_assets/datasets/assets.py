@@ -77,7 +77,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         known = set(shards) - set(
             changes.new_shards
         )  # a new shard can have saved rows only from an earlier dataset of this name
-        remove_orphans(tables, dataset, {SAMPLES, *declaration.metrics}, known)
+        remove_orphans(tables, dataset, {SAMPLES, *declaration.all_tables}, known)
         _register(context, dataset, shards)
         settled = _settle(context, warehouse, dataset)
         warehouse.refresh()

@@ -176,6 +176,11 @@ class DatasetDeclaration(BaseModel):
         return Limits(self.max_megapixels)
 
     @property
+    def all_tables(self) -> list[str]:
+        """The tables with a row for each sample, or for parts of it: those of the medium, and the metrics."""
+        return [*(table.name for table in self.medium.tables), *self.metrics]
+
+    @property
     def is_url_list(self) -> bool:
         """Whether the source is a list of URLs, in one file or in parts, rather than a folder of the files
         themselves."""

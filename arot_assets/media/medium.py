@@ -14,10 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from arot_assets.columns import Column, metric_schema
+from arot_assets.columns import Column
 from arot_assets.media.question import Question
 
 if TYPE_CHECKING:
@@ -193,16 +192,14 @@ class ChildTable:
         grain: what a row is: ``frame``, ``step``, ``still``; ``sample`` for one row a file.
         description: one or two sentences for users.
         columns: of a row, besides those of every metric table.
+        version: of the code. Change it when values change.
     """
 
     name: str
     grain: str
     description: str
     columns: tuple[Column, ...]
-
-    def schema(self) -> pa.Schema:
-        """The Arrow schema, with the columns of every metric table."""
-        return metric_schema(self.columns)
+    version: str = "1"
 
 
 class View(Protocol):

@@ -21,7 +21,9 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.build import MetricResult, build_metrics, is_current, metric_versions
+from arot_assets.metrics.build import MetricResult, MetricTable, build_metrics, is_current, metric_versions
+from arot_assets.metrics.build_files import build_files
+from arot_assets.metrics.children import file_tables
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows, row_versions
@@ -49,6 +51,8 @@ def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.As
         models: the resource that runs use; settings that affect the numbers go into the code versions.
     """
     metrics = [get_metric(name) for name in declaration.metrics]
+    if declaration.medium.tables:
+        return [_file_asset(declaration, metrics, models)]
     seeing = [m for m in metrics if m.rows is None]
     by_tables: dict[tuple[str, ...], list[Metric]] = {}
     for metric in metrics:
@@ -201,12 +205,79 @@ def _multi_asset(
     return tables_of_metrics
 
 
+def _file_asset(
+    declaration: DatasetDeclaration, metrics: Sequence[Metric], declared_models: Models
+) -> dg.AssetsDefinition:
+    """The tables that one decode of a file with many stills fills: the medium's own, and a metric's for each still."""
+    dataset = declaration.name
+
+    @dg.multi_asset(
+        name=f"{dataset}_files",
+        specs=[
+            dg.AssetSpec(
+                key=metric_key(dataset, table.name),
+                deps=[samples_key(dataset)],
+                group_name=dataset,
+                kinds={"parquet", "pytorch"} if table.metric is not None and table.metric.model else {"parquet"},
+                owners=declaration.owners,
+                description=table.description,
+                metadata={COLUMN_SCHEMA: column_schema(table.schema()), "a row is": table.grain},
+                code_version=table.version,
+                partitions_def=shard_partitions(dataset),
+                automation_condition=shard_condition(),
+                skippable=True,
+            )
+            for table in file_tables(declaration.medium, metrics, declared_models)
+        ],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
+    )
+    @fails_in_words
+    def tables_of_files(
+        context: dg.AssetExecutionContext,
+        config: RetryConfig,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
+    ) -> Iterator[dg.MaterializeResult]:
+        selected = {key.path[-1] for key in context.selected_asset_keys}
+        wanted = [table for table in file_tables(declaration.medium, metrics, models) if table.name in selected]
+        versions = {table.name: table.version for table in wanted}
+        shards, broken = Shards(warehouse, dataset), dict[str, str]()
+
+        def build(shard: str) -> None:
+            left = [t.metric for t in wanted if t.metric is not None and t.name not in broken]
+            own = any(table.metric is None for table in wanted)
+            with place_in_pool(context, GPU_POOL) if any(m.model for m in left) else nullcontext():
+                results = build_files(
+                    storage, warehouse, models, declaration, shard, left, own, config.retry, shards=shards
+                )
+            broken.update({name: result.error for name, result in results.items() if result.error})
+            done = [table for table in wanted if table.name not in broken]
+            _tell(context, tables, dataset, shard, done, versions, results)
+
+        for shard in context.partition_keys:
+            build(shard)
+        for shard in context.partition_keys:  # other runs may have settled who is the original of equal files meanwhile
+            if not all(is_current(tables, dataset, n, shard, v) for n, v in versions.items() if n not in broken):
+                build(shard)
+        warehouse.refresh()
+        for table in wanted:
+            if table.name not in broken:
+                yield dg.MaterializeResult(asset_key=metric_key(dataset, table.name))
+        if broken:
+            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
+
+    return tables_of_files
+
+
 def _tell(
     context: dg.AssetExecutionContext,
     tables: Tables,
     dataset: str,
     shard: str,
-    metrics: Sequence[Metric],
+    metrics: Sequence[MetricTable],
     versions: Mapping[str, str],
     results: Mapping[str, MetricResult],
 ) -> None:
@@ -225,7 +296,7 @@ def _tell(
 
 
 def _shard_metadata(
-    tables: Tables, dataset: str, shard: str, metric: Metric, version: str, result: MetricResult
+    tables: Tables, dataset: str, shard: str, metric: MetricTable, version: str, result: MetricResult
 ) -> dict[str, dg.MetadataValue]:
     from arot_assets.metrics.report import histogram_sheet, shown_columns
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -127,6 +128,13 @@ class TableBuilder:
         self.result.computed += 1
         if len(self.computed) >= ROWS_AT_ONCE:
             self.pack()
+
+    def add_file(self, sample_id: str, rows: pa.Table) -> None:
+        """Add all rows of a file that is not there yet, which may be none."""
+        self.parts.append(rows)
+        self.new.append(rows)
+        self.done.add(sample_id)
+        self.result.computed += rows.num_rows
 
     def pack(self) -> None:
         """Convert the computed rows to Arrow."""
@@ -347,9 +355,9 @@ def _pass(
 
     with (
         track(f"{dataset} {shard}: {', '.join(sorted(needed))}", len(todo)) as advance,
-        _reading(storage, medium, todo, copies) as read,
+        reading(storage, medium, todo, copies) as read,
         closing(one_pass(todo, needed, read, loaded, medium=medium, limits=declaration.limits)) as cells,
-        _told_when_stopped(dataset, shard, growing),
+        told_when_stopped(dataset, shard, growing),
         Keeping(keep) as keeping,  # kept before the threads are waited for
     ):
         for cell in cells:
@@ -379,7 +387,7 @@ def _cells(one: TableBuilder, sample_id: str, result: "Row | MeasurementFailure"
 
 
 @contextmanager
-def _told_when_stopped(dataset: str, shard: str, growing: Mapping[str, TableBuilder]) -> Iterator[None]:
+def told_when_stopped(dataset: str, shard: str, growing: Mapping[str, TableBuilder]) -> Iterator[None]:
     """Work that is stopped tells how many rows are kept."""
     try:
         yield
@@ -389,7 +397,7 @@ def _told_when_stopped(dataset: str, shard: str, growing: Mapping[str, TableBuil
         raise
 
 
-def _reading(
+def reading(
     storage: Storage, medium: Medium, todo: Sequence[Item], copies: Copies
 ) -> AbstractContextManager[Callable[[str], Content]]:
     """What gives these samples: those of a far source are fetched ahead."""
@@ -399,7 +407,13 @@ def _reading(
 
 
 def write_table(
-    tables: Tables, dataset: str, shard: str, one: TableBuilder, order: Sequence[str], of: Mapping[str, str]
+    tables: Tables,
+    dataset: str,
+    shard: str,
+    one: TableBuilder,
+    order: Sequence[str],
+    of: Mapping[str, str],
+    many: bool = False,
 ) -> None:
     """Write the complete table of a shard.
 
@@ -410,12 +424,17 @@ def write_table(
         one: its rows, and the result that is completed here.
         order: samples in the order of the rows; those without a row are passed over.
         of: strings of the footer that say what the rows were made from.
+        many: whether a sample may have several rows, which stay in their order.
     """
     schema = one.metric.schema()
     one.pack()
     table = pa.concat_tables([part.cast(schema) for part in one.parts] or [schema.empty_table()])
-    position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=table["sample_id"])
-    table = table.take(position).combine_chunks()
+    if many:
+        position = pc.index_in(table["sample_id"], value_set=pa.array(order, pa.string()))
+        table = table.take(pa.array(np.argsort(position.to_numpy(), kind="stable"))).combine_chunks()
+    else:
+        position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=table["sample_id"])
+        table = table.take(position).combine_chunks()
     one.parts = [table]
     failed = pc.equal(table["status"], "failed")
     reasons = Counter(table.filter(failed)["reason"].to_pylist())

@@ -13,7 +13,8 @@ from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
-from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.build import MetricTable
+from arot_assets.metrics.children import FRAME, SAMPLE, FileTable, is_conserved, own_tables
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import VALUES_IN_RANGE, has_ranges
 from resources.tables import SAMPLES, Tables
@@ -23,6 +24,9 @@ from resources.warehouse.views import departed, files, quote
 
 def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of every metric table of a dataset."""
+    if declaration.medium.tables:
+        yield from _checks_of_files(declaration)
+        return
     for name in declaration.metrics:
         yield conservation_check(declaration.name, name)
         metric = get_metric(name)
@@ -30,8 +34,53 @@ def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDef
             yield _values_in_range(declaration.name, metric)
 
 
-def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
-    """Exactly one row for every ok sample of a present object, in every shard that is up to date.
+def _checks_of_files(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
+    """The same for tables of which a file has many rows: every file is there, with as many frames as were decoded."""
+    dataset, tables = declaration.name, own_tables(declaration.medium)
+    for table in tables:
+        if table.has_ranges:
+            yield _values_in_range(dataset, table)
+        if table.grain == SAMPLE:
+            yield conservation_check(dataset, table.name)
+        elif is_conserved(table):
+            yield _children_check(dataset, table, tables[-1].name)
+    for name in declaration.metrics:
+        yield conservation_check(dataset, name, several=True)
+        metric = get_metric(name)
+        if has_ranges(metric):
+            yield _values_in_range(dataset, metric)
+
+
+def _children_check(dataset: str, table: FileTable, last: str) -> dg.AssetChecksDefinition:
+    """Rows for every file that could be decoded; if they are frames, as many as were decoded."""
+    rows = "frames_decoded as n" if table.grain == FRAME else "1 as n"
+    number = "count(*) as n" if table.grain == FRAME else "1 as n"
+
+    @dg.asset_check(
+        asset=metric_key(dataset, table.name),
+        additional_deps=[metric_key(dataset, last)],
+        name=CONSERVATION,
+        blocking=True,
+        description="Rows for every film that was decoded, of every shard that is up to date; a row for every frame.",
+    )
+    @fails_in_words
+    def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        done = set(_up_to_date(tables, dataset, table.name)) & set(_up_to_date(tables, dataset, last))
+        within = ", ".join(f"'{shard}'" for shard in sorted(done)) or "''"
+        whole, parts = (
+            f"(select *, parse_filename(filename, true) as shard from {files(tables, dataset, name, named=True)})"
+            for name in (last, table.name)
+        )
+        expected = f"select sample_id, shard, {rows} from {whole} where status = 'ok' and shard in ({within})"
+        found = f"select sample_id, shard, {number} from {parts} where shard in ({within}) group by all"
+        return conservation_result(warehouse, expected, found, ("sample_id", "shard", "n"))
+
+    return conservation
+
+
+def conservation_check(dataset: str, table: str, several: bool = False) -> dg.AssetChecksDefinition:
+    """Exactly one row for every ok sample of a present object, in every shard that is up to date; or one or more, if a
+    sample may have several.
 
     An object that left is no work any more: its rows may stay, and no view shows them. A shard whose samples changed since (a
     run beside this one read or settled them) is work that is known to be missing, and no loss.
@@ -50,6 +99,7 @@ def conservation_check(dataset: str, table: str) -> dg.AssetChecksDefinition:
         expected = f"select sample_id, shard from ({ok}) anti join ({departed(tables, dataset)}) using (uri, shard)"
         left = f"select sample_id, shard from ({ok}) semi join ({departed(tables, dataset)}) using (uri, shard)"
         rows = f"select sample_id, parse_filename(filename, true) as shard from {files(tables, dataset, table, named=True)}"
+        rows = f"select distinct * from ({rows})" if several else rows
         found = f"select * from ({rows}) anti join ({left}) using (sample_id, shard) where shard in ({done})"
         return conservation_result(warehouse, expected, found, ("sample_id", "shard"))
 
@@ -66,7 +116,7 @@ def _up_to_date(tables: Tables, dataset: str, table: str) -> list[str]:
     ]
 
 
-def _values_in_range(dataset: str, metric: Metric) -> dg.AssetChecksDefinition:
+def _values_in_range(dataset: str, metric: MetricTable) -> dg.AssetChecksDefinition:
     bounded = [c for c in metric.columns if c.low is not None or c.high is not None]
 
     @dg.asset_check(

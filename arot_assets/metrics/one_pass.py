@@ -76,10 +76,19 @@ class Measurement:
 
 
 @dataclass
-class _Prepared:
+class Prepared:
+    """A sample after its thread: what is measured, and what models still need.
+
+    Attributes:
+        item: the sample.
+        results: metric -> its row.
+        inputs: model -> its tensor.
+        decoded: whether there were pixels.
+    """
+
     item: Item
     results: dict[str, Row | MeasurementFailure]
-    inputs: "dict[str, np.ndarray]"  # by model
+    inputs: "dict[str, np.ndarray]"
     decoded: bool
 
 
@@ -112,7 +121,7 @@ def one_pass(
     waiting: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
     broken: dict[str, ModelFailure] = {}
 
-    def measured(prepared: _Prepared) -> Iterator[Measurement]:
+    def measured(prepared: Prepared) -> Iterator[Measurement]:
         for name, result in prepared.results.items():
             yield Measurement(prepared.item.sample_id, name, result)
         for name, tensor in prepared.inputs.items():
@@ -125,7 +134,7 @@ def one_pass(
         """Rows of a batch; once the model has failed as such, nothing more is asked of it."""
         try:
             if name not in broken:
-                yield from _infer(models[name], metrics, batch)
+                yield from infer(models[name], metrics, batch)
                 return
         except ModelError as error:
             broken[name] = ModelFailure(str(error))
@@ -146,7 +155,7 @@ def one_pass(
             break
     budget = MemoryBudget()
 
-    def prepare(item: Item) -> _Prepared:
+    def prepare(item: Item) -> Prepared:
         file, view = opened(item)
         with budget.hold(view.cost):
             return _prepare(item, file, view, metrics, models)
@@ -161,9 +170,9 @@ def one_pass(
 
 def _prepare(
     item: Item, file: File, view: View, metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
-) -> _Prepared:
-    def all_failed(reason: str) -> _Prepared:
-        return _Prepared(item, dict.fromkeys(sorted(item.metrics), MeasurementFailure(reason)), {}, decoded=False)
+) -> Prepared:
+    def all_failed(reason: str) -> Prepared:
+        return Prepared(item, dict.fromkeys(sorted(item.metrics), MeasurementFailure(reason)), {}, decoded=False)
 
     try:
         file.fetch()
@@ -171,7 +180,7 @@ def _prepare(
         return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
         with view as entered:
-            return _measure(item, _only(entered).image, metrics, models)
+            return measure(item, _only(entered).image, metrics, models)
     except DecodeError as error:
         return all_failed(f"{error.status}: {error.reason}")
 
@@ -190,9 +199,15 @@ def _only(view: View) -> Still:
     raise DecodeError("corrupt", "it shows no picture")
 
 
-def _measure(
-    item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
-) -> _Prepared:
+def measure(item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]") -> Prepared:
+    """Run the image metrics of an item on a still, and the preprocessing of its models.
+
+    Args:
+        item: the sample, or a still of one.
+        image: its pixels.
+        metrics: by name; at least those that the item asks for.
+        models: loaded models by their catalogue key.
+    """
     results: dict[str, Row | MeasurementFailure] = {}
     inputs: dict[str, Any] = {}
     # models first: they need no gray levels, which the image keeps from the first metric that does
@@ -209,14 +224,14 @@ def _measure(
                 results[name] = fitted(metrics[name], compute(image))
             except Exception as error:  # a metric that fails on one image fails one row
                 results[name] = MeasurementFailure(_said(error))
-    return _Prepared(item, results, inputs, decoded=True)
+    return Prepared(item, results, inputs, decoded=True)
 
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
 
 
-def _infer(
+def infer(
     model: "ImageModel", metrics: Mapping[str, Metric], batch: "Sequence[tuple[Item, np.ndarray]]"
 ) -> Iterator[Measurement]:
     """Rows of one batch, for every metric of the model; if it fails, each image on its own, so that a bad one fails alone."""
@@ -228,7 +243,7 @@ def _infer(
     except Exception as error:
         if len(batch) > 1:
             for one in batch:
-                yield from _infer(model, metrics, [one])
+                yield from infer(model, metrics, [one])
             return
         for name, found in wanted.items():
             for _ in found:

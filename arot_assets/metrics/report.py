@@ -6,16 +6,16 @@ Belongs here: choosing what is shown. Does not belong here: drawing (``drawing.p
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.build import MetricTable
 
 
-def shown_columns(metric: Metric) -> list[str]:
+def shown_columns(metric: MetricTable) -> list[str]:
     """The columns that ``histogram_sheet`` needs: the status and the numeric columns, but neither hashes nor vectors."""
     numeric = [c for c in metric.columns if pa.types.is_floating(c.type) or pa.types.is_integer(c.type)]
     return ["status", *(c.name for c in numeric if not pa.types.is_uint64(c.type))]
 
 
-def histogram_sheet(table: pa.Table, metric: Metric) -> str | None:
+def histogram_sheet(table: pa.Table, metric: MetricTable) -> str | None:
     """Histograms of ``shown_columns`` over the ok rows, as Markdown with an inline image; None if there are no columns."""
     from arot_assets.drawing import data_uri, histograms
 

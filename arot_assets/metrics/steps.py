@@ -10,6 +10,7 @@ from arot_assets.datasets.samples import samples_version
 from arot_assets.datasets.shards import footers_of, sharded_state
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.build import metric_versions
+from arot_assets.metrics.children import is_conserved, own_tables
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import row_versions, wanted_footer
@@ -27,6 +28,8 @@ def metric_path(dataset: str, metric: str) -> Key:
 def metric_steps(declaration: DatasetDeclaration) -> list[Step]:
     """The metric tables of one dataset; those that see files and miss the same shards share a decode."""
     metrics = [get_metric(name) for name in declaration.metrics]
+    if declaration.medium.tables:
+        return [_own_step(declaration), *(_step(declaration, metric) for metric in metrics)]
     return [row_step(declaration.name, m) if m.rows is not None else _step(declaration, m) for m in metrics]
 
 
@@ -41,6 +44,44 @@ def _step(declaration: DatasetDeclaration, metric: Metric) -> Step:
         retries=True,
         checks={key: (Check(CONSERVATION), *([Check(VALUES_IN_RANGE)] if has_ranges(metric) else ()))},
     )
+
+
+def _own_step(declaration: DatasetDeclaration) -> Step:
+    """The tables that the medium has by itself, which are built together."""
+    tables = own_tables(declaration.medium)
+    keys = tuple(metric_path(declaration.name, table.name) for table in tables)
+    return Step(
+        keys=keys,
+        upstream=(samples_path(declaration.name),),
+        state=lambda look: _own_state(look, declaration),
+        dataset=declaration.name,
+        together=f"{declaration.name}/metrics",
+        retries=True,
+        checks={
+            key: tuple([Check(CONSERVATION)] * is_conserved(table) + [Check(VALUES_IN_RANGE)] * table.has_ranges)
+            for key, table in zip(keys, tables, strict=True)
+        },
+    )
+
+
+def _own_state(look: Look, declaration: DatasetDeclaration) -> State:
+    """Which shards have all tables of the medium, of the samples that are there now; rows are those of the last."""
+    tables = own_tables(declaration.medium)
+
+    def wanted(shard: str) -> Mapping[str, str] | None:
+        samples = footers_of(look, declaration.name, SAMPLES)
+        of = samples[shard].strings if shard in samples else {}
+        if of.get("samples_version") != samples_version(declaration):
+            return None
+        digest = of["samples_digest"]
+        for table in tables[:-1]:
+            footer = footers_of(look, declaration.name, table.name).get(shard)
+            found = footer.strings if footer is not None else {}
+            if (found.get("metric_version"), found.get("samples_digest")) != (table.version, digest):
+                return None
+        return {"metric_version": tables[-1].version, "samples_digest": digest}
+
+    return sharded_state(look, declaration.name, tables[-1].name, wanted)
 
 
 def row_step(dataset: str, metric: Metric, *more: Key) -> Step:

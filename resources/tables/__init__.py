@@ -1,10 +1,22 @@
 """The tables of the store: Parquet files below AROT_STORE, each written in one step."""
 
-from resources.tables.refs import INVENTORY, RATINGS, SAMPLES, WIDE, ModelRef, RatingsRef, StoreFile, TableRef, TagsRef
+from resources.tables.refs import (
+    GRAIN,
+    INVENTORY,
+    RATINGS,
+    SAMPLES,
+    WIDE,
+    ModelRef,
+    RatingsRef,
+    StoreFile,
+    TableRef,
+    TagsRef,
+)
 from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store
 from resources.tables.unfinished import Unfinished, remove_orphans
 
 __all__ = [
+    "GRAIN",
     "INVENTORY",
     "RATINGS",
     "SAMPLES",

@@ -17,6 +17,8 @@ INVENTORY = "inventory"
 """Every object seen at a dataset's source; one file."""
 SAMPLES = "samples"
 """One row per object, in shards."""
+GRAIN = "grain"
+"""Footer key of a table of a dataset that has any number of rows for a sample: what a row is."""
 WIDE = "wide"
 """The view that joins ``samples`` with every metric; no file has this name."""
 

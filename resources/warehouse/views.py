@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from resources.tables.refs import (
+    GRAIN,
     INVENTORY,
     RATINGS,
     SAMPLES,
@@ -110,6 +111,8 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
         if name == SAMPLES:
             samples = shape.source()
             continue
+        if _has_many(tables, dataset, name):
+            continue
         joined.append(f"left join {quote(dataset)}.{quote(name)} using (sample_id)")
         columns += [
             f"{quote(name)}.{quote(c)} as {quote(f'{name}__{c}')}" for c in shape.descriptions if c not in SHARED
@@ -157,6 +160,14 @@ def rating_views(tables: Tables) -> Iterator[View]:
                 continue
             query = f"select * from read_parquet({literal(tables.uri(ref))})"
             yield View(schema, view, query, tables.descriptions(ref))
+
+
+def _has_many(tables: Tables, dataset: str, table: str) -> bool:
+    """Whether a table has any number of rows for a sample, so that joining it would repeat those of others."""
+    for shard in reversed(tables.shards(dataset, table)):
+        if tables.is_readable(TableRef(dataset, table, shard)):
+            return GRAIN in tables.footer(TableRef(dataset, table, shard))
+    return False
 
 
 @dataclass(frozen=True)
