@@ -138,7 +138,7 @@ class _File:
             file.fetch()
             with (
                 view as entered,
-                closing(cast("Generator[Any, None, None]", cast(ViewOfParts, entered).parts())) as parts,
+                closing(cast("Generator[Any, None, None]", entered.parts())) as parts,
             ):
                 seen = 0
                 for part in parts:

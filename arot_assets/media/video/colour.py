@@ -106,7 +106,7 @@ def rgb_of(frame: "VideoFrame", look: Look, side: int | None = None) -> NDArray[
     )
     pixels = shown.to_ndarray()
     if look.hdr:
-        pixels = tone_mapped(pixels.astype(np.float32) / 65535, look.hdr)
+        pixels = tone_mapped(pixels.astype(np.float32) / np.float32(65535), look.hdr)
         pixels = np.rint(pixels * 255).astype(np.uint8)
     return np.ascontiguousarray(upright(pixels, look))
 
@@ -118,7 +118,7 @@ def upright(pixels: NDArray[Any], look: Look) -> NDArray[Any]:
     return np.rot90(pixels, look.rotation // 90) if look.rotation else pixels
 
 
-def tone_mapped(signal: Floats, hdr: str) -> Floats:
+def tone_mapped(signal: NDArray[np.floating], hdr: str) -> Floats:
     """Standard dynamic range for a picture of high dynamic range.
 
     Args:
@@ -154,13 +154,13 @@ def _linear(hdr: str) -> Floats:
     return light.astype(np.float32)
 
 
-def rgb_of_yuv(y: Floats, u: Floats, v: Floats, matrix: str) -> Floats:
+def rgb_of_yuv(y: NDArray[np.floating], u: NDArray[np.floating], v: NDArray[np.floating], matrix: str) -> Floats:
     """R'G'B' ``float32 [H, W, 3]``, 0-1, of luma 0-1 and chroma -0.5 to 0.5."""
     red, blue = LUMA[matrix]
     r = y + 2 * (1 - red) * v
     b = y + 2 * (1 - blue) * u
     g = (y - red * r - blue * b) / (1 - red - blue)
-    return np.stack([r, g, b], axis=-1)
+    return np.stack([r, g, b], axis=-1).astype(np.float32)
 
 
 def yuv_of_rgb(rgb: Floats, matrix: str = "bt709") -> tuple[Floats, Floats, Floats]:

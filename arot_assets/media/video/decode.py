@@ -25,6 +25,7 @@ from arot_assets.media.video.container import chosen, opened, words
 from arot_assets.media.video.kernels import combing
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.filter import Graph
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -85,7 +86,7 @@ def decoded(path: Path, *, interlaced: bool = False, threads: int = 1) -> Iterat
         context = stream.codec_context
         context.thread_count = threads
         context.thread_type = "FRAME" if threads > 1 else "NONE"
-        frames = _frames(stream)
+        frames = _frames(container, stream)
         if not interlaced:
             first = _first(frames)
             interlaced = _is_combed([frame for frame, _ in first])
@@ -109,10 +110,10 @@ def _is_combed(frames: "list[VideoFrame]") -> bool:
     return bool(combs) and sum(combs) >= COMBED_SHARE * len(combs)
 
 
-def _frames(stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":
+def _frames(container: "InputContainer", stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":
     """Frames, and whether they follow a refused packet."""
     damaged = False
-    for packet in stream.container.demux(stream):
+    for packet in container.demux(stream):
         try:
             found = packet.decode()
         except (OSError, ValueError):
@@ -195,8 +196,8 @@ def planes(frame: "VideoFrame") -> list[tuple[NDArray[Any], int]]:
             frame = frame.reformat(format="yuv420p")
         except (OSError, ValueError) as error:
             raise DecodeError("unsupported", f"pixel format {frame.format.name}: {words(error)}") from error
-    kind = np.dtype(np.uint8) if frame.format.components[0].bits == 8 else np.dtype("<u2")
+    kind: np.dtype[Any] = np.dtype(np.uint8) if frame.format.components[0].bits == 8 else np.dtype("<u2")
     return [
-        (np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // kind.itemsize), plane.width)
+        (np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize), plane.width)
         for plane in frame.planes
     ]

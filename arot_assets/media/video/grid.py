@@ -67,9 +67,9 @@ class Grid:
         raw = [np.rint(m).astype(np.uint8) for m in means]
         crc = 0
         for part in raw:
-            crc = zlib.crc32(part, crc)
-        y, u, v = self._tones(raw, means)
-        return Cells(*(np.ascontiguousarray(upright(part, self._look)) for part in (y, u, v)), crc)
+            crc = zlib.crc32(part.data, crc)
+        y, u, v = (np.ascontiguousarray(upright(part, self._look)) for part in self._tones(raw, means))
+        return Cells(y, u, v, crc)
 
     def _shrunk(self, plane: NDArray[Any], width: int, half: bool) -> NDArray[np.float32]:
         rows, columns = (self._rows // 2, self._columns // 2) if half else (self._rows, self._columns)
@@ -87,8 +87,9 @@ class Grid:
         y = (means[0] - low) / of_luma
         u, v = ((m - 128) / of_chroma for m in means[1:])
         if self._look.hdr:
-            wide = [part.repeat(2, 0).repeat(2, 1) for part in (u, v)]
-            y, u, v = yuv_of_rgb(tone_mapped(np.clip(rgb_of_yuv(y, *wide, "bt2020"), 0, 1), self._look.hdr))
+            wide_u, wide_v = (part.repeat(2, 0).repeat(2, 1) for part in (u, v))
+            rgb = np.clip(rgb_of_yuv(y, wide_u, wide_v, "bt2020"), 0, 1)
+            y, u, v = yuv_of_rgb(tone_mapped(rgb, self._look.hdr))
             u, v = u[::2, ::2], v[::2, ::2]
         return (
             np.clip(np.rint(y * 255), 0, 255).astype(np.uint8),

@@ -219,7 +219,7 @@ def affine(
     """
     rows, columns = texture.shape
     weights[:] = 1
-    fit = np.zeros((2, 3))
+    fit: NDArray[Any] = np.zeros((2, 3))
     for _ in range(ROUNDS):
         a = np.zeros((3, 3))
         b = np.zeros((3, 2))

@@ -34,8 +34,8 @@ class Motion:
     def __init__(self) -> None:
         import cv2
 
-        self._fast = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._fine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._fast: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._fine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._before: tuple[int, float, NDArray[np.uint8]] | None = None
 
     def add(self, n: int, seconds: float, y: NDArray[np.uint8], fresh: bool = False) -> dict[str, Any] | None:
@@ -87,5 +87,5 @@ def _texture(picture: NDArray[np.uint8]) -> Floats:
     import cv2
 
     gradient = np.abs(cv2.Sobel(picture, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(picture, cv2.CV_32F, 0, 1))
-    around: Floats = cv2.boxFilter(gradient, -1, (9, 9))
+    around = np.asarray(cv2.boxFilter(gradient, -1, (9, 9)), np.float32)
     return around / (around + 16)

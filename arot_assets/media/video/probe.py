@@ -292,7 +292,8 @@ def _first_frame(path: Path, notes: list[str]) -> dict[str, Any]:
         DecodeError: no frame can be decoded.
     """
     frame, sar = _decoded(path)
-    matrix = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    side: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix = bytes(side) if side is not None else None
     degrees, mirrored = orientation(matrix)
     width, height = shown_size(frame.width, frame.height, sar, degrees)
     transfer = TRANSFERS.get(int(frame.color_trc))
