@@ -12,8 +12,9 @@ import json
 from typing import Any
 
 from arot_assets.subsets.data_test import DataTest
+from arot_assets.subsets.dialect import TEST_PREFIX
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.render import TEST_PREFIX, read_template
+from arot_assets.subsets.render import read_template
 from resources.storage.storage import TEMPORARY_PREFIX
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
 from resources.warehouse import Connection

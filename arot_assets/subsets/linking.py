@@ -10,10 +10,10 @@ from pathlib import Path
 from re import escape
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.compiled import line_of
 from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
-from arot_assets.subsets.render import line_of
 from arot_assets.subsets.source_tables import source_fault
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.names import ascii_word, checked_owner
+from arot_assets.subsets.compiled import line_of
 from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.linking import linked
 from arot_assets.subsets.load_tests import with_tests
@@ -28,7 +29,7 @@ from arot_assets.subsets.project_file import (
     complaint,
     read_project_file,
 )
-from arot_assets.subsets.render import Templates, line_of, read_template
+from arot_assets.subsets.render import Templates, read_template
 from arot_assets.subsets.schema_file import read_schema_file
 from arot_assets.subsets.seeds import SeedConfig, seed_query
 from arot_assets.subsets.source_tables import SourceTable, source_fault

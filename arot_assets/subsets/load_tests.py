@@ -11,11 +11,12 @@ from pathlib import Path
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.names import ascii_word
 from arot_assets.subsets.data_test import ConfigProblem, DataTest, TestConfig
+from arot_assets.subsets.dialect import TEST_PREFIX
 from arot_assets.subsets.faults import Faults
 from arot_assets.subsets.linking import left_out_error, left_out_ref
 from arot_assets.subsets.project import Project, RenderContext
 from arot_assets.subsets.project_file import ProjectFile, complaint
-from arot_assets.subsets.render import TEST_PREFIX, read_template
+from arot_assets.subsets.render import read_template
 from arot_assets.subsets.tests import own_config
 
 BUILT_IN_TESTS: Mapping[str, tuple[str, ...]] = {

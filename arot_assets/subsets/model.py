@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
-from arot_assets.subsets.render import CompiledSql
+from arot_assets.subsets.compiled import CompiledSql
 from arot_assets.subsets.table_docs import TableDocs
 
 MATERIALIZATIONS = ("table", "view", "ephemeral")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.errors import ProjectError, did_you_mean
+from arot_assets.subsets.compiled import CompiledSql, Relation
 from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.model import Model
-from arot_assets.subsets.render import CompiledSql, Relation, Templates
+from arot_assets.subsets.render import Templates
 from arot_assets.subsets.source_tables import SourceTable, source_fault
 
 MODELS_SCHEMA = "main"

@@ -1,187 +1,39 @@
-"""The dbt dialect of Jinja: ref, source, var, config, this, macros and generic tests.
+"""Rendering the templates of a project: models, macros, tests and texts in YAML.
 
-Belongs here: rendering a template to SQL, and reporting file and line if that fails. Does not belong here: what the
-functions return (``project.py``), and what the SQL means (``predicates.py``).
+Belongs here: rendering, and reporting file and line if that fails. Does not belong here: what the functions return
+(``project.py``), what Jinja offers (``dialect.py``), and what the SQL means (``predicates.py``).
 
 Supported: ``ref``, ``source``, ``var``, ``config``, ``this``, ``tojson``, ``fromjson``, ``set``, ``zip``, ``{% macro
 %}`` and ``{% test %}`` blocks, ``{% do %}``. Anything else that dbt offers (``env_var``, ``run_query``, ``adapter`` …)
 is an error here: it would make a model depend on something that no digest covers.
 """
 
-import json
 import re
 import traceback
-from ast import literal_eval
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import jinja2.nativetypes
 import jinja2.nodes
-import jinja2.parser
-from jinja2.ext import Extension
 from jinja2.sandbox import SandboxedEnvironment
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.compiled import CompiledSql, marked
+from arot_assets.subsets.dialect import (
+    EXTENSIONS,
+    PURE_FUNCTIONS,
+    TEST_PREFIX,
+    TEXT_FILTERS,
+    UNSUPPORTED,
+    VALUE_FILTERS,
+    GenericTest,
+    ValueEnvironment,
+)
 from arot_assets.subsets.faults import Faults
 
-TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-EXTENSIONS = ("jinja2.ext.do", "jinja2.ext.loopcontrols")
-MARK = re.compile("\ue000(\\d+)\ue001")
-"""A line number, inserted before the line's first character; from Unicode's private use area, which no SQL needs."""
-TEST_PREFIX = "test_"
 DEFINED = re.compile(r"\{%[-+]?\s*(macro|test|data_test)\s+(\w+)")
 """The kind and name of a block in a macro file, for files that Jinja cannot parse."""
-UNSUPPORTED = (
-    "env_var",
-    "run_query",
-    "adapter",
-    "is_incremental",
-    "target",
-    "execute",
-    "graph",
-    "statement",
-    "doc",
-    "return",
-    "dbt_utils",
-    "log",
-    "exceptions",
-    "model",
-    "modules",
-    "dbt",
-    "run_started_at",
-    "invocation_id",
-    "flags",
-    "local_md5",
-    "schema",
-    "database",
-    "project_name",
-    "load_result",
-    "print",
-)
-
-
-class Relation(str):
-    """A table's name as written in SQL: ``"schema"."identifier"``.
-
-    Attributes:
-        schema: the schema's name, unquoted.
-        identifier: the table's name, unquoted.
-    """
-
-    schema: str
-    identifier: str
-
-    def __new__(cls, schema: str, identifier: str) -> "Relation":
-        """Quote both names."""
-        made = super().__new__(cls, f'"{schema}"."{identifier}"')
-        made.schema = schema
-        made.identifier = identifier
-        return made
-
-
-class CompiledSql(str):
-    """SQL that knows which line of its template each of its lines comes from."""
-
-    _trace: Callable[[], str]
-
-    def __new__(cls, text: str, trace: Callable[[], str] | None = None) -> "CompiledSql":
-        """Args: the SQL, and a function that renders it again with marks at the beginning of the template's lines."""
-        made = super().__new__(cls, text)
-        made._trace = trace if trace is not None else lambda: text
-        return made
-
-    def origin(self, line: int) -> int | None:
-        """The template's line (from 1) that a line comes from; None if whitespace control or a macro moved it."""
-        try:
-            marked = self._trace()
-        except Exception:  # a template that inspects its own text; without marks it works
-            return None
-        if MARK.sub("", marked) != self:
-            return None
-        lines = marked.split("\n")
-        if not 0 < line <= len(lines):
-            return None
-        found = MARK.findall("\n".join(lines[: line - 1]))
-        here = MARK.search(lines[line - 1])
-        if here is not None:
-            return int(here.group(1))
-        return int(found[-1]) if found else None
-
-    def without_end(self) -> "CompiledSql":
-        """The same without trailing whitespace and semicolons."""
-        return CompiledSql(_ended(self), lambda: _ended(self._trace()))
-
-
-def _ended(text: str) -> str:
-    return text.rstrip().rstrip(";").rstrip()
-
-
-class _NativeText(str):
-    """A string for ``literal_eval``: the result of the filters as_bool, as_number and as_native."""
-
-
-class _NativeEnvironment(jinja2.nativetypes.NativeEnvironment, SandboxedEnvironment):
-    """Jinja whose templates return values: ``{{ 3 }}`` is a number, ``x{{ 3 }}`` is text, as in dbt's YAML."""
-
-    @staticmethod
-    def concat(values: Iterable[Any]) -> Any:
-        """The single value, or the text of several."""
-        nodes = list(values)
-        if len(nodes) != 1:
-            return "".join(str(v) for v in chain(nodes))
-        (value,) = nodes
-        if not isinstance(value, _NativeText):
-            return value
-        try:
-            return literal_eval(value)
-        except (ValueError, SyntaxError):
-            return str(value)
-
-
-VALUE_FILTERS: dict[str, Callable[[Any], Any]] = {
-    "as_text": str,
-    **{name: lambda value: _NativeText(value) for name in ("as_bool", "as_number", "as_native")},
-}
-TEXT_FILTERS: dict[str, Callable[[Any], Any]] = {
-    name: lambda value: value for name in ("as_text", "as_bool", "as_number", "as_native")
-}
-
-
-PURE_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "tojson": lambda value, default=None, sort_keys=False: _or_default(
-        lambda: json.dumps(value, sort_keys=sort_keys), default
-    ),
-    "fromjson": lambda text, default=None: _or_default(lambda: json.loads(text), default),
-    "set": lambda values, default=None: _or_default(lambda: set(values), default),
-    "zip": lambda *values, default=None: _or_default(lambda: zip(*values, strict=False), default),
-}
-"""What dbt offers that depends on nothing but its arguments."""
-
-
-def _or_default(made: Callable[[], Any], default: Any) -> Any:
-    """As in dbt: a value of the wrong type returns the default, which is None unless given."""
-    try:
-        return made()
-    except (TypeError, ValueError):
-        return default
-
-
-class GenericTest(Extension):
-    """``{% test name(model, column_name, …) %} … {% endtest %}`` defines the macro ``test_name``, as in dbt."""
-
-    tags = {"test", "data_test"}  # noqa: RUF012 - declared so by Jinja
-
-    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
-        """Read the block as a macro."""
-        token = next(parser.stream)
-        macro = jinja2.nodes.Macro(lineno=token.lineno)
-        macro.name = TEST_PREFIX + parser.parse_assign_target(name_only=True).name
-        parser.parse_signature(macro)
-        macro.body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        return macro
 
 
 class Templates:
@@ -205,7 +57,7 @@ class Templates:
         )
         self.environment.filters |= TEXT_FILTERS
         self.environment.globals |= PURE_FUNCTIONS
-        self._values = _NativeEnvironment(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
+        self._values = ValueEnvironment(undefined=jinja2.StrictUndefined, extensions=EXTENSIONS)
         self._values.filters |= VALUE_FILTERS
         self.macros: dict[str, Path] = {}
         self._broken: dict[str, ProjectError] = {}
@@ -229,7 +81,7 @@ class Templates:
             path, lambda: self.environment.get_template(str(path)).render(self._context(functions))
         )
         return CompiledSql(
-            rendered, lambda: self.environment.from_string(_marked(text)).render(self._context(functions))
+            rendered, lambda: self.environment.from_string(marked(text)).render(self._context(functions))
         )
 
     def render_test(
@@ -362,32 +214,6 @@ def read_template(path: Path) -> str:
         raise ProjectError(f"cannot be read: {error.strerror}; check the path", path) from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"is not UTF-8 text: {error}; save it as UTF-8", path) from error
-
-
-def line_of(text: str, pattern: str) -> int:
-    """The line (from 1) of the first match of a pattern; 1 if there is none."""
-    found = re.search(pattern, text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
-
-
-def _marked(text: str) -> str:
-    """A template with a mark before the first character of each line that produces output there.
-
-    A mark must not be where whitespace control would strip it, nor inside a tag.
-    """
-    tags = [tag.span() for tag in TAG.finditer(text)]
-    parts: list[str] = []
-    position = 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        begin = position + len(line) - len(line.lstrip())
-        inside = any(first < begin < last for first, last in tags)
-        writes = line.strip() and not line.lstrip().startswith(("{%", "{#", "{{-"))
-        if writes and not inside:
-            parts.append(f"{text[position:begin]}\ue000{number}\ue001{text[begin : position + len(line)]}")
-        else:
-            parts.append(line)
-        position += len(line) + 1
-    return "\n".join(parts)
 
 
 def _told(error: Exception) -> str:

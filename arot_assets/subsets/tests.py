@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 from arot_assets.errors import ProjectError
 from arot_assets.markdown import write_table
+from arot_assets.subsets.compiled import Relation
 from arot_assets.subsets.data_test import DataTest, Severity
+from arot_assets.subsets.dialect import TEST_PREFIX
 from arot_assets.subsets.project import MODELS_SCHEMA, Project, RenderContext
-from arot_assets.subsets.render import TEST_PREFIX, Relation, read_template
+from arot_assets.subsets.render import read_template
 from arot_assets.yaml_lines import rendered
 from resources.warehouse import Connection
 from resources.warehouse.reads import read_from
