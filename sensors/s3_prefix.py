@@ -17,8 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from arot_assets.datasets.changes import SCHEMA, Difference, compare
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import FOLDER_METADATA, INVENTORY, SCHEMA, Difference, compare, read_inventory
+from arot_assets.datasets.inventory import FOLDER_METADATA, INVENTORY, read_inventory
 from arot_assets.datasets.objects import found_table, listing_of
 from arot_assets.datasets.sources.folder_metadata import metadata_files, seen_files
 from arot_assets.media.medium import Medium

@@ -10,8 +10,9 @@ import time
 import dagster as dg
 
 from arot_assets.datasets.assets import inventory_key
+from arot_assets.datasets.changes import compare
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, compare, known_of, read_inventory
+from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, known_of, read_inventory
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage, StorageError

@@ -9,8 +9,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from arot_assets.datasets.changes import InventoryChanges
 from arot_assets.datasets.duplicates import settle
-from arot_assets.datasets.inventory import InventoryChanges, take_inventory
+from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.build import MetricResult, build_metrics

@@ -9,7 +9,7 @@ from arot_assets.exports.errors import ExportError
 from arot_assets.failures import fails_in_words
 from arot_assets.markdown import cell, write_table
 from resources.errors import ArotError
-from resources.tables.tables import TablesError
+from resources.tables import TablesError
 
 LINE = "demo: source 's3://b/x' not readable: AccessDenied; set AWS_PROFILE"
 

@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 
 from resources.storage import StorageError
 from resources.tables import INVENTORY, SAMPLES, StoreFile, TableRef, Tables
-from resources.tables.tables import FOOTER_PREFIX
+from resources.tables.parquet_files import FOOTER_PREFIX
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 

@@ -1,12 +1,7 @@
 """Inventory: every object seen at a source, and the shard that each belongs to.
 
-Belongs here: detecting new, changed and gone objects, planning shards. Does not belong here: reading the source
-(``listing.py``), the contents of the objects (``samples.py``).
-
-Everything works on whole columns: an inventory has millions of rows, of which few change.
-
-A shard is an immutable list of objects. A new object goes to a new shard. So does a changed one: its old row becomes
-``superseded``, and a new row is ``present``. An object that disappeared is ``gone``.
+Belongs here: taking an inventory, its file and its footer. Does not belong here: comparing it with the previous one
+(``changes.py``), reading the source (``listing.py``), the contents of the objects (``samples.py``).
 """
 
 import json
@@ -14,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from arot_assets.datasets.changes import SCHEMA, InventoryChanges, compare, plan
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.objects import LISTED, STAMP, FolderMetadata, Known, Listing, ListingNotes
+from arot_assets.datasets.objects import LISTED, FolderMetadata, Known, Listing, ListingNotes
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
@@ -57,44 +51,10 @@ PROBLEMS = "problems"
 ASKED_FROM = 20
 """Vanished objects below this number are only reported, even if they are a large fraction of a small source."""
 WARN_SHARDS = 10_000
-Rows = NDArray[np.int64]
-
-SCHEMA = pa.schema(
-    [
-        *LISTED,
-        pa.field("shard", pa.string(), metadata={"description": "the Dagster partition that it belongs to"}),
-        pa.field("first_seen", STAMP, metadata={"description": "first listing that contained it in this state"}),
-        pa.field("last_seen", STAMP, metadata={"description": "last listing that contained it in this state"}),
-        pa.field("state", pa.string(), metadata={"description": "present | gone | superseded"}),
-    ]
-)
 
 
 class InventoryError(ArotError):
     """A source that cannot be used as it is; the message names it, the cause and the remedy."""
-
-
-@dataclass(frozen=True)
-class InventoryChanges:
-    """The next inventory, and how it differs from the previous one.
-
-    Attributes:
-        inventory: all rows, present and past, in ``SCHEMA``.
-        new_shards: shards that did not exist before, in order.
-        new, changed, gone, unchanged: numbers of objects.
-    """
-
-    inventory: pa.Table
-    new_shards: tuple[str, ...]
-    new: int
-    changed: int
-    gone: int
-    unchanged: int
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything except ``last_seen`` differs from the previous one."""
-        return bool(self.new or self.changed or self.gone)
 
 
 @dataclass(frozen=True)
@@ -110,148 +70,6 @@ class Survey:
     changes: InventoryChanges
     listing: Listing
     footer: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How a listing differs from the previous inventory. Objects are given by their row numbers, int64 [N] each.
-
-    Attributes:
-        new: rows of the listing whose uri was not present before.
-        changed: rows of the listing whose object, sidecars or metadata differ from before.
-        outdated: for each of ``changed``, its row of the inventory.
-        gone: rows of the inventory that were present and are no longer listed.
-        unchanged: rows of the inventory that are present and unchanged.
-    """
-
-    new: Rows
-    changed: Rows
-    outdated: Rows
-    gone: Rows
-    unchanged: Rows
-
-
-def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
-    """What is new, changed and gone.
-
-    Args:
-        previous: the previous inventory, None at first.
-        objects: schema ``LISTED``, one row per object, in any order.
-    """
-    before = (previous if previous is not None else SCHEMA.empty_table()).combine_chunks()
-    present = np.flatnonzero(pc.equal(before["state"], "present").to_numpy())
-    known = before["uri"] if len(present) == before.num_rows else before["uri"].take(pa.array(present))
-    found = pc.index_in(objects["uri"], value_set=known.combine_chunks())
-    listed = np.flatnonzero(found.is_valid().to_numpy())
-    rows = present[found.drop_null().to_numpy()]
-
-    def same(*columns: str) -> NDArray[np.bool_]:
-        result = np.ones(len(rows), np.bool_)
-        for name in columns:
-            result &= _equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
-        return result
-
-    whole = same("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
-    return Difference(
-        new=np.flatnonzero(found.is_null().to_numpy()),
-        changed=listed[~whole],
-        outdated=rows[~whole],
-        gone=np.setdiff1d(present, rows, assume_unique=True),
-        unchanged=rows[whole],
-    )
-
-
-def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Value by value; null equals null."""
-    if pa.types.is_list(left.type):
-        left, right = (pc.binary_join(side, "\0") for side in (left, right))
-    both_null = pc.and_(left.is_null(), right.is_null())
-    return pc.or_(pc.fill_null(pc.equal(left, right), False), both_null).to_numpy()
-
-
-def plan(
-    previous: pa.Table | None,
-    objects: pa.Table,
-    now: datetime,
-    shard_size: int,
-    difference: Difference | None = None,
-    shard_bytes: float | None = None,
-) -> InventoryChanges:
-    """Compare a listing with the previous inventory, and assign new objects to new shards.
-
-    Args:
-        previous: the previous inventory, None at first.
-        objects: schema ``LISTED``, one row per object, in any order.
-        now: the time of the listing.
-        shard_size: objects per shard.
-        difference: of the two, if it is known already.
-        shard_bytes: size of the objects of a shard; None for no limit.
-    """
-    before = previous if previous is not None else SCHEMA.empty_table()
-    found = difference or compare(previous, objects)
-    fresh = _fresh(objects, np.concatenate([found.new, found.changed]))
-    shards = _shard_names(before, fresh["size"], shard_size, shard_bytes)
-    stamp = pa.scalar(now, STAMP)
-    for name, values in (
-        ("shard", shards),
-        ("first_seen", pa.repeat(stamp, fresh.num_rows)),
-        ("last_seen", pa.repeat(stamp, fresh.num_rows)),
-        ("state", pa.repeat("present", fresh.num_rows)),
-    ):
-        fresh = fresh.append_column(SCHEMA.field(name), values)
-    old = _replace(before, "last_seen", found.unchanged, stamp)
-    old = _replace(old, "state", found.gone, "gone")
-    old = _replace(old, "state", found.outdated, "superseded")
-    return InventoryChanges(
-        pa.concat_tables([old.select(SCHEMA.names).cast(SCHEMA), fresh.cast(SCHEMA)]),
-        tuple(pc.unique(shards).to_pylist()),
-        new=len(found.new),
-        changed=len(found.changed),
-        gone=len(found.gone),
-        unchanged=len(found.unchanged),
-    )
-
-
-def _fresh(objects: pa.Table, rows: Rows) -> pa.Table:
-    """These rows of a listing, sorted by uri."""
-    taken = objects.take(pa.array(rows))
-    return taken.take(pc.sort_indices(taken["uri"]))
-
-
-def _shard_names(before: pa.Table, sizes: pa.ChunkedArray, shard_size: int, shard_bytes: float | None) -> pa.Array:
-    """The shard of each of these objects: numbered from the first free number on, full when either limit is reached."""
-    last = pc.max(before["shard"].unique().cast(pa.int64())).as_py()
-    first = 0 if last is None else last + 1
-    numbers = _cut(sizes, shard_size, shard_bytes)
-    names = pa.array([f"{n:05}" for n in range(first, first + int(numbers.max(initial=-1)) + 1)], pa.string())
-    return names.take(pa.array(numbers))
-
-
-def _cut(sizes: pa.ChunkedArray, shard_size: int, shard_bytes: float | None) -> Rows:
-    """The ordinal of each object's shard."""
-    if shard_bytes is None:
-        return np.arange(len(sizes)) // shard_size
-    numbers = np.zeros(len(sizes), np.int64)
-    number, count, total = 0, 0, 0.0
-    for k, size in enumerate(pc.fill_null(sizes, 0).to_numpy().tolist()):
-        if count and (count == shard_size or total + size > shard_bytes):
-            number, count, total = number + 1, 0, 0.0
-        numbers[k] = number
-        count, total = count + 1, total + size
-    return numbers
-
-
-def _replace(table: pa.Table, column: str, rows: Rows, value: object) -> pa.Table:
-    """The table with one value in these rows of a column."""
-    if not len(rows):
-        return table
-    field_ = SCHEMA.field(column)
-    values: object = pa.repeat(pa.scalar(value, field_.type), table.num_rows)
-    if len(rows) < table.num_rows:
-        mask = np.zeros(table.num_rows, np.bool_)
-        mask[rows] = True
-        values = pc.if_else(pa.array(mask), pa.scalar(value, field_.type), table[column])
-    return table.set_column(table.schema.get_field_index(column), field_, values)
 
 
 def carry(previous: pa.Table | None, listing: Listing) -> Listing:

@@ -1,5 +1,6 @@
 """The tables of the store: Parquet files below AROT_STORE, each written in one step."""
 
+from resources.tables.parquet_files import TablesError
 from resources.tables.refs import (
     GRAIN,
     INVENTORY,
@@ -12,7 +13,7 @@ from resources.tables.refs import (
     TableRef,
     TagsRef,
 )
-from resources.tables.tables import STORE_VARIABLE, Tables, TablesError, default_store
+from resources.tables.tables import STORE_VARIABLE, Tables, default_store
 from resources.tables.unfinished import Unfinished, remove_orphans
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The tables of the store: Parquet files, each written in one step.
 
-Belongs here: reading and writing Parquet files and their footers, and where the store is.
-Does not belong here: which tables exist (``arot_assets``), SQL over them (``resources.warehouse``).
+Belongs here: reading and replacing them, and where the store is. Does not belong here: how rows are encoded
+(``parquet_files.py``), which tables exist (``arot_assets``), SQL over them (``resources.warehouse``).
 
 ``refs.py`` knows where each table is: ``tables.read(TableRef("demo", "samples", "00000"))``.
 The footer of each Parquet file contains a few strings of ours (versions, digests), so that a reader can tell whether the file is
@@ -15,38 +15,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from resources.errors import ArotError
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
+from resources.tables.parquet_files import (
+    DESCRIPTIONS,
+    QueryFile,
+    TablesError,
+    footer_strings,
+    with_footer,
+    write_rows,
+)
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, StoreFile, StorePath, TableRef
-from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_held, is_named, query_columns
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 STORE_VARIABLE = "AROT_STORE"
-FOOTER_PREFIX = b"arot."
-DESCRIPTIONS = "descriptions"
-"""The footer's string: JSON of column -> description, for files whose fields carry none."""
-COMPRESSION = "zstd"
-GROUP_BYTES = 4_000_000
-"""Bytes of rows that are encoded at a time: encoding a vector takes 15 times its size."""
-LOOKED_AT = 10_000
-"""Rows that are examined to tell whether the values of a column repeat."""
 FAR_THREADS = 16
 """Concurrent requests to a remote store."""
 REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
 """What to do about a damaged file."""
 READ_ATTEMPTS = 5
 """Attempts to read a table that another process replaces meanwhile."""
-
-
-class TablesError(ArotError):
-    """A table that cannot be read or written; the message names it, the cause and the remedy."""
 
 
 def default_store() -> str:
@@ -146,21 +139,13 @@ class Tables:
                 partial file remains.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in (footer or {}).items()}
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **ours})
-        uri = self.uri(place)
-
-        def fill(sink: Any) -> None:
-            rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
-            pq.write_table(table, sink, compression=COMPRESSION, use_dictionary=_repetitive(table), row_group_size=rows)
-
+        table, uri = with_footer(table, footer or {}), self.uri(place)
         if replacing is None and is_local(uri):
-            self.storage.fill(uri, fill)
+            self.storage.fill(uri, lambda path: write_rows(table, path))
         else:
             buffer = pa.BufferOutputStream()
-            fill(buffer)
+            write_rows(table, buffer)
             data = buffer.getvalue().to_pybytes()
             if replacing is None:
                 self.storage.write(uri, data)
@@ -193,43 +178,9 @@ class Tables:
             TablesError: a column is of a type that Parquet cannot hold.
             duckdb.Error: the query fails; the table stays as it was.
         """
-        import duckdb
-        import pyarrow.parquet as pq
-
-        kinds = query_columns(con, sql)
-        if unnamed := [name for name, kind in kinds.items() if not is_named(kind)]:
-            raise TablesError(
-                f"column '{unnamed[0]}' has fields without names, which a table cannot hold; name them: {{'a': 1, 'b': 2}}"
-            )
         uri = self.uri(place)
-
-        def fill(path: Path, wide: str = WIDE) -> int:
-            carriers = {name: carrier(kind, wide) for name, kind in kinds.items()}
-            other = {n: c for n, c in carriers.items() if c != str(kinds[n])}
-            noted = {n: str(kinds[n]) for n in other}
-            strings = {**(footer or {}), TYPES: json.dumps(noted), DESCRIPTIONS: json.dumps(dict(descriptions or {}))}
-            pairs = ", ".join(f'"{FOOTER_PREFIX.decode()}{k}": {_literal(v)}' for k, v in strings.items())
-            # there is no line break before the SQL, so the line numbers in DuckDB's errors are those of the query
-            query = f"select {cast_list(other)} from ({sql}\n)" if other else sql
-            try:
-                con.execute(
-                    f"copy ({query}\n) to {_literal(str(path))} "
-                    f"(format parquet, compression {COMPRESSION}, use_tmp_file false, kv_metadata {{{pairs}}})"
-                )
-            except duckdb.ConversionException:
-                if wide != WIDE or not any(WIDE in c for c in other.values()):
-                    raise
-                return fill(path, "VARCHAR")
-            except duckdb.IOException as error:
-                if str(path) not in str(error):
-                    raise  # an error of a file that the query reads
-                raise StorageError(
-                    f"'{uri}' cannot be written: {error}; free some space, or check the permissions"
-                ) from error
-            _read_back(con, path, kinds, noted)
-            return int(pq.read_metadata(path).num_rows)  # COPY of a PIVOT returns no count
-
-        return self.storage.fill(uri, fill)
+        file = QueryFile(con, sql, footer or {}, descriptions or {})
+        return self.storage.fill(uri, lambda path: file.write(path, uri))
 
     def read(self, place: StorePath, columns: Sequence[str] | None = None) -> "pa.Table":
         """The whole table, or some of its columns.
@@ -320,8 +271,7 @@ class Tables:
     def descriptions(self, place: StorePath) -> dict[str, str]:
         """Every column of a table, in order, with the description that the file carries (empty without one)."""
         with self._parquet(place) as file:
-            kept = (file.metadata.metadata or {}).get(FOOTER_PREFIX + DESCRIPTIONS.encode(), b"{}")
-            texts: dict[str, str] = json.loads(kept)
+            texts: dict[str, str] = json.loads(footer_strings(file.metadata.metadata).get(DESCRIPTIONS, "{}"))
             return {
                 f.name: (f.metadata or {}).get(b"description", b"").decode() or texts.get(f.name, "")
                 for f in file.schema_arrow
@@ -380,13 +330,7 @@ class Tables:
         if known is not None and identity is not None and known[0] == identity:
             return known[1]
         with self._parquet(place) as file:
-            found_footer = file.metadata.metadata or {}
-            ours = {
-                k.removeprefix(FOOTER_PREFIX).decode(): v.decode()
-                for k, v in found_footer.items()
-                if k.startswith(FOOTER_PREFIX)
-            }
-            footer = Footer(ours, int(file.metadata.num_rows))
+            footer = Footer(footer_strings(file.metadata.metadata), int(file.metadata.num_rows))
         if identity is not None:
             self._footers[uri] = (identity, footer)
         return footer
@@ -422,43 +366,3 @@ class Tables:
         ) as error:  # Arrow has no error of its own for bytes that it cannot decompress
             said = str(error).rstrip(".").partition("\n")[0]
             raise TablesError(f"'{uri}' is not a Parquet file, or damaged: {said}; {REBUILD.format(uri)}") from error
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _read_back(
-    con: "duckdb.DuckDBPyConnection", path: Path, kinds: Mapping[str, Any], noted: Mapping[str, str]
-) -> None:
-    """Make sure that a file, cast back, has the types of the query.
-
-    Raises:
-        TablesError: a column has a different one.
-    """
-    query = f"describe select {cast_list(dict(noted))} from read_parquet({_literal(str(path))})"
-    for name, kind, *_ in con.execute(query).fetchall():
-        if kind != str(kinds[name]) or not is_held(kinds[name]):
-            raise TablesError(
-                f"column '{name}' is of type {kinds[name]}, which Parquet cannot hold; cast it, for example to VARCHAR"
-            )
-
-
-def _repetitive(table: "pa.Table") -> list[str]:
-    """The columns whose values repeat: only these profit from dictionary encoding, which makes ids and scores larger and slower.
-
-    Estimated from the first ``LOOKED_AT`` rows.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    names = []
-    for one, column in zip(table.schema, table.slice(0, LOOKED_AT).columns, strict=True):
-        path, kind, values = one.name, one.type, column
-        if pa.types.is_list(kind):
-            path, kind, values = f"{path}.list.element", kind.value_type, pc.list_flatten(column)
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
-        whole = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
-        if (text or whole) and 2 * pc.count_distinct(values, mode="all").as_py() <= len(values):
-            names.append(path)
-    return names

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from resources.retry import Retry
+from resources.tables.parquet_files import TablesError
 from resources.tables.refs import SUFFIX, WIDE, TableRef
-from resources.tables.tables import Tables, TablesError
+from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from resources.tables.parquet_files import TablesError
 from resources.tables.refs import (
     GRAIN,
     INVENTORY,
@@ -24,7 +25,7 @@ from resources.tables.refs import (
     TagsRef,
 )
 from resources.tables.stored_types import cast_list, noted_types
-from resources.tables.tables import Tables, TablesError
+from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
     from resources.warehouse.lake import Connection

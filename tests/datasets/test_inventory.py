@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arot_assets.datasets.inventory import LISTED, InventoryError, list_source, plan
+from arot_assets.datasets.changes import plan
+from arot_assets.datasets.inventory import InventoryError, list_source
+from arot_assets.datasets.objects import LISTED
 from arot_assets.declarations import ImageDataset
 from resources.storage import Storage, StorageError
 from resources.tables import TableRef

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.datasets.inventory import SCHEMA, InventoryError, read_inventory
+from arot_assets.datasets.changes import SCHEMA
+from arot_assets.datasets.inventory import InventoryError, read_inventory
 from arot_assets.datasets.reach import spread
 from arot_assets.datasets.steps import samples_state
 from arot_assets.declarations import ImageDataset, load_declarations

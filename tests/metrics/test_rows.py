@@ -190,7 +190,7 @@ def test_row_that_cannot_be_computed_fails_alone_and_is_retried(
 
 def test_model_and_table_errors_end_the_work(dataset: Dataset, known: dict[str, Metric]) -> None:
     from resources.models.entry import ModelError
-    from resources.tables.tables import TablesError
+    from resources.tables import TablesError
 
     dataset.run("cv2")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from arot_assets.datasets.inventory import SCHEMA as INVENTORY_SCHEMA
+from arot_assets.datasets.changes import SCHEMA as INVENTORY_SCHEMA
 from arot_assets.datasets.samples import samples_schema
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.subsets.load import load_project

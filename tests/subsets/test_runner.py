@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.datasets.inventory import SCHEMA as INVENTORY_SCHEMA
+from arot_assets.datasets.changes import SCHEMA as INVENTORY_SCHEMA
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
