@@ -177,6 +177,27 @@ class Declarations:
             )
         return self.exports[name]
 
+    def rated(self, name: str) -> RatingsDeclaration:
+        """The ratings of this name, or those of a dataset of this name that has only these.
+
+        Raises:
+            DeclarationError: they are not declared, their declaration has a fault, or the dataset has several.
+        """
+        if name in self.ratings:
+            return self.ratings[name]
+        self._raise_fault(name)
+        found = [ratings for ratings in self.ratings.values() if ratings.dataset == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DeclarationError(
+                f"'{name}' has several ratings: {', '.join(r.name for r in found)}; name one of them"
+            )
+        raise DeclarationError(
+            f"no ratings '{name}'.{did_you_mean(name, self.ratings)} A defs.yaml of type arot_assets.components.Ratings "
+            "declares them"
+        )
+
     def all(self) -> list[BaseModel]:
         """Every declaration."""
         return [

@@ -25,6 +25,7 @@ from resources.defaults import default_resources
 from sensors.automation import automation
 from sensors.failure import run_failure
 from sensors.files import file_sensor
+from sensors.ratings import ratings_sensor
 from sensors.source import source_sensor
 
 # Dagster warns of its own use of checks and of its loader; users can do nothing about it
@@ -48,7 +49,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
     declared.check_subsets(project.subsets, project.broken)
     own, errors = own_assets(defs_folder())
     apart = {**errors, **project.broken}
-    files = file_sensor(project, declared.classifiers.values())
+    looking = [file_sensor(project, declared.classifiers.values()), ratings_sensor(declared.ratings.values())]
     faults = [*declared.faults, *(Fault(name, error) for name, error in apart.items())]
     for line in dict.fromkeys(str(fault.error) for fault in faults):
         tell(f"left out: {line}")
@@ -61,7 +62,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
             sensors=[
                 automation,
                 run_failure,
-                *([files] if files else []),
+                *(sensor for sensor in looking if sensor is not None),
                 *(source_sensor(d) for d in declared.datasets.values()),
             ],
             resources=dagster_resources(default_resources()),

@@ -22,6 +22,8 @@ COMMANDS = {
     "retry": "compute failed rows again",
     "publish": "publish a subset as a dataset on the Hugging Face Hub",
     "sql": "query the tables in SQL",
+    "review": "rate samples in the browser, and take the ratings in",
+    "withdraw": "remove everything that a rater said",
     "explain": "show what a subset removes, or why a sample is in it",
     "report": "show what is wrong with a dataset: counts, thumbnails, SQL",
     "search": "find the images that are most like another image",

@@ -1,17 +1,18 @@
 """Where `arot review` leaves what people do, so that it is taken in like any other source.
 
-Belongs here: the folders of reviews and the source that each is. Does not belong here: making and starting a review
-(``review.py``), reading what people did (``sources/lenslet.py``).
+Belongs here: the folders of reviews and the sources that each is. Does not belong here: making a review (``review.py``), reading
+what people did (``sources/``).
 
 Reviews are in ``.arot/reviews/<ratings>/`` of the project, on this machine: the tool writes beside its table, while it runs.
 """
 
+import json
 from pathlib import Path
 
 from arot_assets.ratings.declaration import SourceRule
 from resources.root import project_root
 
-SOURCE_FILE = "source.json"
+SOURCES_FILE = "sources.json"
 
 
 def reviews_folder(name: str) -> Path:
@@ -22,7 +23,14 @@ def reviews_folder(name: str) -> Path:
 def review_sources(name: str) -> list[SourceRule]:
     """The sources of all reviews in which somebody did something, in the order of their names."""
     found = [
-        SourceRule.model_validate_json(path.read_text(encoding="utf-8"))
-        for path in sorted(reviews_folder(name).glob(f"*/{SOURCE_FILE}"))
+        SourceRule.model_validate(source)
+        for path in sorted(reviews_folder(name).glob(f"*/{SOURCES_FILE}"))
+        for source in json.loads(path.read_text(encoding="utf-8"))
     ]
     return [source for source in found if source.url or Path(source.address).exists()]
+
+
+def write_sources(folder: Path, sources: list[SourceRule]) -> None:
+    """Let a review be taken in."""
+    said = [source.model_dump(exclude_defaults=True) for source in sources]
+    (folder / SOURCES_FILE).write_text(json.dumps(said, indent=2), encoding="utf-8")

@@ -83,7 +83,10 @@ def _said(
     pair = source.kind == PAIR
     items = tuple(text_of(data.get(name)) for name in ((source.left, source.right) if pair else (source.item,)))
     rated_at, note = time_of(times.get("updated_at") or times.get("created_at"), source.timezone or "UTC")
-    score, labels, ranks, fault, kind = None, (), (), "", SKIP if skipped else source.kind
+    score: float | None = None
+    labels: tuple[str, ...] = ()
+    ranks: tuple[int, ...] = ()
+    fault, kind = "", SKIP if skipped else source.kind
     if not skipped:
         found = next((given for t, v in results if (given := _value(source.kind, t, v)) is not None), None)
         if found is None:

@@ -69,7 +69,8 @@ def read_lenslet_ranking(storage: Storage, source: SourceRule, images: dict[str,
         if not line.get("completed"):
             continue
         items = tuple(images.get(name, ()))
-        ranks, fault = {}, "" if items else f"the queue has no instance {name!r}"
+        ranks: dict[int, int] = {}
+        fault = "" if items else f"the queue has no instance {name!r}"
         for rank, group in enumerate(line.get("final_ranks") or [], 1):
             ranks |= {int(place): rank for place in group}
         if items and sorted(ranks) != list(range(len(items))):

@@ -31,6 +31,7 @@ def read_table(storage: Storage, source: SourceRule) -> Iterator[Said]:
         yield from _rankings(rows, source)
     for row in rows if source.kind != RANKING else ():
         for rater, column in _cells(row, source):
+            items: tuple[str, ...]
             if source.kind == PAIR:
                 items = (text_of(row[source.left]), text_of(row[source.right]))
             else:
@@ -42,9 +43,11 @@ def read_table(storage: Storage, source: SourceRule) -> Iterator[Said]:
 
 
 def _said(row: Row, source: SourceRule, key: str, rater: str, items: tuple[str, ...], column: str) -> Said:
-    score, labels, ranks, fault = None, (), (), ""
+    score: float | None = None
+    labels: tuple[str, ...] = ()
+    ranks: tuple[int, ...] = ()
     if source.kind == PAIR:
-        ranks, fault = winner_of(row[source.winner], *items)
+        ranks, fault = winner_of(row[source.winner], items[0], items[1])
     else:
         score, labels, fault = value_of(source.kind, row[column], source.separator)
     if not all(items):

@@ -1,0 +1,285 @@
+"""A review: a folder with pictures and a table, or a queue of groups, that a rating tool opens.
+
+Belongs here: choosing samples, writing what lenslet and Label Studio read, and the sources by which the answers come back. Does
+not belong here: starting tools (``cli/review.py``), reading answers (``sources/``), what to rate next (``queue.py``).
+
+Pictures are named ``<sample_id>.jpg``, ``<sample_id>.2.jpg`` for one that is shown again, so that every answer says which sample
+it is about, whatever becomes of the dataset meanwhile.
+"""
+
+import base64
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from arot_assets.datasets.places import place_of
+from arot_assets.media.medium import DecodeError
+from arot_assets.names import ascii_word
+from arot_assets.ratings.declaration import RatingsDeclaration, ScaleRule, SourceRule
+from arot_assets.ratings.reviews import reviews_folder, write_sources
+from arot_assets.ratings.said import RatingsError
+from resources.label_studio import LabelStudio
+from resources.storage import Storage, StorageError
+from resources.warehouse import Connection, Warehouse
+from resources.warehouse.views import literal, quote
+
+SIDE = 1024
+"""Longer side of a picture, in pixels."""
+STARS = ScaleRule(low=1, high=5)
+ITEMS, QUEUE = "items.parquet", "queue.json"
+MOST_COLUMNS = 40
+"""Of metrics; the tool draws a histogram of each."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A review that is ready to be opened.
+
+    Attributes:
+        folder: with everything in it.
+        opens: the file that the tool opens.
+        samples: how many pictures there are.
+        left_out: samples whose file could not be read, and why.
+    """
+
+    folder: Path
+    opens: Path
+    samples: int
+    left_out: Mapping[str, str]
+
+
+def choose(
+    con: Connection, declaration: RatingsDeclaration, limit: int, subset: str = "", queue: bool = False
+) -> list[str]:
+    """The samples of a review: of the queue in its order, of a subset, or of the dataset, those with the fewest ratings first.
+
+    Raises:
+        RatingsError: the subset or the queue cannot be read, or is empty.
+    """
+    import duckdb
+
+    dataset, name = declaration.dataset, declaration.name
+    known = con.execute("select 1 from duckdb_views() where schema_name = ? and view_name = 'scale'", [name]).fetchone()
+    rated = f"select sample_id, n from {quote(name)}.scale" if known else "select null as sample_id, 0 as n where false"
+    if queue:
+        query = f"select sample_id from {quote(name)}.queue order by place limit {limit}"
+    else:
+        among = f"and sample_id in (select sample_id from {quote(subset)})" if subset else ""
+        query = f"""select sample_id from {quote(dataset)}.samples left join ({rated}) r using (sample_id)
+            where status = 'ok' {among} order by coalesce(r.n, 0), hash(sample_id), sample_id limit {limit}"""
+    try:
+        found = [str(sample) for (sample,) in con.execute(query).fetchall()]
+    except duckdb.Error as error:
+        said = str(error).partition("\n")[0]
+        remedy = (
+            f"`arot run` makes '{subset}'"
+            if subset
+            else f"`arot review {name}` without --queue shows what is rated least"
+        )
+        raise RatingsError(f"{name}: what to review cannot be chosen: {said}; {remedy}") from error
+    if not found:
+        raise RatingsError(f"{name}: there is nothing to review; is '{subset or dataset}' empty? `arot run {dataset}`")
+    return found
+
+
+def make_review(
+    storage: Storage,
+    warehouse: Warehouse,
+    declaration: RatingsDeclaration,
+    samples: Sequence[str],
+    rater: str,
+    group: int = 1,
+) -> Review:
+    """Write the pictures, and the table or queue that lenslet opens.
+
+    Args:
+        storage: reaches the files.
+        warehouse: over the store.
+        declaration: the ratings.
+        samples: in the order in which they are shown; one that is named twice is shown twice.
+        rater: whose answers they will be.
+        group: 1 for single pictures; 2 for pairs, more for rankings: so many are shown side by side.
+
+    Raises:
+        RatingsError: no picture can be read.
+        StorageError: the folder cannot be written.
+    """
+    folder = _new_folder(declaration.name, rater)
+    names, left_out = _pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
+    if not names:
+        raise RatingsError(
+            f"{declaration.name}: none of {len(samples):,} samples can be shown: {next(iter(left_out.values()))}"
+        )
+    source: dict[str, Any] = {"by": "id", "rater_name": rater}
+    label = f"review_{ascii_word(folder.name).lower()}"
+    if group == 1:
+        opens = folder / ITEMS
+        log = f"{opens}.lenslet.labels.log.jsonl"
+        pq.write_table(_table(warehouse, declaration.dataset, names), opens)
+        sources = [
+            SourceRule(name=f"{label}_stars", type="lenslet", file=log, kind="score", scale=STARS, **source),
+            SourceRule(name=f"{label}_tags", type="lenslet", file=log, kind="labels", **source),
+        ]
+    else:
+        opens = folder / QUEUE
+        groups = [names[k : k + group] for k in range(0, len(names) - group + 1, group)]
+        queue = [
+            {"instance_id": f"{folder.name}-{n}", "images": [f"images/{file}" for file, _ in one]}
+            for n, one in enumerate(groups, 1)
+            if len({sample for _, sample in one}) == group
+        ]
+        opens.write_text(json.dumps(queue), encoding="utf-8")
+        results = str(folder / ".lenslet" / "ranking" / "queue.results.jsonl")
+        kind = "pair" if group == 2 else "ranking"
+        sources = [SourceRule(name=label, type="lenslet_ranking", file=results, kind=kind, **source)]  # type: ignore[arg-type]
+    write_sources(folder, sources)
+    return Review(folder, opens, len(names), left_out)
+
+
+def push_to_label_studio(
+    storage: Storage, warehouse: Warehouse, declaration: RatingsDeclaration, samples: Sequence[str], server: SourceRule
+) -> tuple[int, Review]:
+    """Make a project of these samples in Label Studio, and a source that takes its answers back.
+
+    The pictures travel inside the tasks, so that the server needs no access to the dataset.
+
+    Args:
+        storage: reaches the files.
+        warehouse: over the store.
+        declaration: the ratings; with ``categories``, people choose one of them, otherwise they give stars.
+        samples: to be rated.
+        server: its address and the variable of its key.
+
+    Raises:
+        LabelStudioError: the server does not answer, or refuses.
+        RatingsError: no picture can be read.
+    """
+    folder = _new_folder(declaration.name, "label_studio")
+    names, left_out = _pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
+    if not names:
+        raise RatingsError(
+            f"{declaration.name}: none of {len(samples):,} samples can be shown: {next(iter(left_out.values()))}"
+        )
+    tasks = [{"image": _inline(folder / "images" / file), "sample_id": sample} for file, sample in names]
+    title = f"{declaration.name}: {len(tasks)} samples, {folder.name}"
+    project = LabelStudio(server.url, server.key_variable).create(title, label_config(declaration), tasks)
+    source = server.model_copy(
+        update={
+            "name": f"review_{ascii_word(folder.name).lower()}",
+            "project": project,
+            "kind": "category" if declaration.categories else "score",
+        }
+    )
+    write_sources(folder, [source])
+    return project, Review(folder, folder / "images", len(names), left_out)
+
+
+def label_config(declaration: RatingsDeclaration) -> str:
+    """What people see in Label Studio: the picture, and stars up to the scale's end or the declared classes."""
+    from xml.sax.saxutils import quoteattr
+
+    if declaration.categories:
+        choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in declaration.categories)
+        question = f'<Choices name="rating" toName="image" choice="single">{choices}</Choices>'
+    else:
+        question = f'<Rating name="rating" toName="image" maxRating="{int(declaration.scale.high)}"/>'
+    return f'<View><Image name="image" value="$image"/>{question}</View>'
+
+
+def _new_folder(name: str, rater: str) -> Path:
+    folder = reviews_folder(name) / f"{ascii_word(rater).lower()}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    (folder / "images").mkdir(parents=True)
+    return folder
+
+
+def _pictures(
+    storage: Storage, warehouse: Warehouse, dataset: str, samples: Sequence[str], folder: Path
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Write the pictures; gives (file, sample) in order, and the samples without a picture with the reason."""
+    from PIL import Image
+
+    with warehouse.connect() as con:
+        con.register("to_show", pa.table({"sample_id": pa.array(sorted(set(samples)), pa.string())}))
+        found = con.execute(
+            f"select sample_id, uri from {quote(dataset)}.samples semi join to_show using (sample_id) where status = 'ok'"
+        ).fetchall()
+    uris = dict(found)
+    place = place_of(storage, warehouse, dataset, list(uris))
+    files = place.files({uri: sample for sample, uri in uris.items()})
+    names, left_out, times = [], {}, Counter[str]()
+    for sample in samples:
+        times[sample] += 1
+        file = f"{sample}.jpg" if times[sample] == 1 else f"{sample}.{times[sample]}.jpg"
+        if sample in left_out:
+            continue
+        if sample not in uris:
+            left_out[sample] = f"no sample of '{dataset}'"
+            continue
+        try:
+            poster = place.medium.poster(files(uris[sample]), SIDE)
+        except (StorageError, DecodeError) as error:
+            left_out[sample] = str(error)
+            continue
+        Image.fromarray(poster).save(folder / file, "JPEG", quality=90)
+        names.append((file, sample))
+    return names, left_out
+
+
+def _table(warehouse: Warehouse, dataset: str, names: Sequence[tuple[str, str]]) -> pa.Table:
+    """A row a picture: where it is, its sample, the numbers and short texts of ``wide``, and vectors for similarity."""
+    given = pa.table(
+        {
+            "source": [f"images/{file}" for file, _ in names],
+            "path": [file for file, _ in names],
+            "sample_id": [sample for _, sample in names],
+            "place": pa.array(range(len(names)), pa.int64()),
+        }
+    )
+    with warehouse.connect() as con:
+        columns = con.execute(
+            f"""select column_name, data_type from duckdb_columns() where schema_name = {literal(dataset)} and table_name = 'wide'
+            and (data_type in ('DOUBLE', 'FLOAT', 'BIGINT', 'INTEGER', 'BOOLEAN') or column_name in ('caption', 'tags')
+            or data_type like 'FLOAT[%]' or data_type like 'HALF%[%]')
+            and column_name not in ('sample_id', 'source', 'path', 'place') order by column_index limit {MOST_COLUMNS}"""
+        ).fetchall()
+        picked = "".join(
+            f", w.{quote(name)}::float[] as {quote(name)}"
+            if kind.endswith("]") and name != "tags"
+            else f", w.{quote(name)}"
+            for name, kind in columns
+        )
+        con.register("shown", given)
+        table = con.execute(
+            f"""select s.*{picked} from shown s left join {quote(dataset)}.wide w
+            on w.sample_id = s.sample_id and w.status = 'ok' order by s.place"""
+        ).to_arrow_table()
+    return _fixed(table).drop_columns(["place"])
+
+
+def _fixed(table: pa.Table) -> pa.Table:
+    """Vectors of one length as lists of fixed size, which the tool searches by similarity."""
+    for n, field in enumerate(table.schema):
+        if not pa.types.is_list(field.type) or not pa.types.is_floating(field.type.value_type):
+            continue
+        lengths = {len(vector) for vector in table[field.name].to_pylist() if vector is not None}
+        if len(lengths) == 1:
+            fixed = table[field.name].cast(pa.list_(pa.float32(), lengths.pop()))
+            table = table.set_column(n, field.name, fixed)
+    return table
+
+
+def _inline(path: Path) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
