@@ -84,7 +84,7 @@ def inputs_digest(warehouse: Warehouse, declaration: RatingsDeclaration, mark: s
         mark: of the sources.
     """
     tables = warehouse.tables
-    parts = [mark, rules_digest(declaration), tables.list(f"ratings/{declaration.name}/events")]
+    parts: list[object] = [mark, rules_digest(declaration), tables.list(f"ratings/{declaration.name}/events")]
     shards = tables.footers(declaration.dataset, SAMPLES)
     parts.append({shard: [footer.strings.get("samples_digest"), footer.num_rows] for shard, footer in shards.items()})
     if INVENTORY in tables.of(declaration.dataset):

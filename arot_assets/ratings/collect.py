@@ -87,7 +87,7 @@ def sources_mark(tables: Tables, sources: list[SourceRule]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _mark_of_file(storage: Storage, source: SourceRule) -> list[object]:
+def _mark_of_file(storage: Storage, source: SourceRule) -> object:
     try:
         if source.type == "folder":
             return sorted([info.uri, info.size, str(info.mtime)] for info in storage.ls(source.address.rstrip("/")))

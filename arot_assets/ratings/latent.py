@@ -157,11 +157,8 @@ class _State:
     def expect(self) -> None:
         """The posterior of theta, given the raters."""
         s, rate = self.scores, 1 / self.noise**2
-        precision = 1.0 + np.bincount(s.sample, (self.slope**2 * rate)[s.rater], minlength=self.samples)
-        pull = np.bincount(
-            s.sample, (self.slope * rate)[s.rater] * (s.value - self.offset[s.rater]), minlength=self.samples
-        )
-        precision, pull = precision.astype(np.float64), pull.astype(np.float64)  # without scores, they are of integers
+        precision = 1.0 + _sums(s.sample, (self.slope**2 * rate)[s.rater], self.samples)
+        pull = _sums(s.sample, (self.slope * rate)[s.rater] * (s.value - self.offset[s.rater]), self.samples)
         if self.choices is None:
             self.theta, self.variance = pull / precision, 1 / precision
             return
@@ -207,7 +204,7 @@ class _State:
         s, n = self.scores, self.scored
 
         def by_rater(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.bincount(s.rater, values, minlength=self.raters)
+            return _sums(s.rater, values, self.raters)
 
         theta, width = self.theta[s.sample], self.variance[s.sample]
         has = n > 0
@@ -274,6 +271,11 @@ class _State:
             part,
             steps,
         )
+
+
+def _sums(group: NDArray[np.int64], values: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
+    """``float64 [groups]``, the sum of the values of each group; without any, NumPy would count in integers."""
+    return np.bincount(group, values, minlength=groups).astype(np.float64)
 
 
 def _first_guess(scores: Scores, samples: int, raters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

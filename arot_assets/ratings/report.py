@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from arot_assets.drawing import histograms
 from arot_assets.ratings.declaration import SCORE
@@ -45,5 +46,5 @@ def use_picture(ratings: pa.Table) -> bytes | None:
     return histograms(shown) if shown else None
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:  # type: ignore[type-arg]
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)

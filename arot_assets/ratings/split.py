@@ -229,8 +229,8 @@ def _near_duplicates(
         ).to_arrow_table()
     finally:
         con.unregister("rated_samples")
-    hashes = (rows[name].to_numpy().astype(np.uint64) for name in ("phash", "mirrored"))
-    groups = near_duplicate_groups(*hashes, distance)
+    hashes, mirrored = (rows[name].to_numpy().astype(np.uint64) for name in ("phash", "mirrored"))
+    groups = near_duplicate_groups(hashes, mirrored, distance)
     return dict(zip(rows["sample_id"].to_pylist(), groups.tolist(), strict=True))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from arot_assets.ratings.agreement import Alpha, alpha
 from arot_assets.ratings.build import CONTENT, INPUTS
@@ -100,8 +101,7 @@ def read_trust(tables: Tables, name: str) -> Trust | None:
     if footer is None or TRUST not in footer:
         return None
     said = json.loads(footer[TRUST])
-    alphas = {key: Alpha(**said.pop(key)) for key in ("scores", "classes", "self_consistency")}
-    return Trust(**alphas, **said)
+    return Trust(**{key: Alpha(**value) if isinstance(value, dict) else value for key, value in said.items()})
 
 
 def conclude(rows: Rows, declaration: RatingsDeclaration) -> Concluded:
@@ -179,7 +179,7 @@ def _scale(samples: list[str], scores: Scores, comparisons: Sequence[Comparison]
     )
 
 
-def _spread(sample: np.ndarray, values: np.ndarray, count: int) -> list[float | None]:  # type: ignore[type-arg]
+def _spread(sample: NDArray[np.int64], values: NDArray[np.float64], count: int) -> list[float | None]:
     """Standard deviation of the values of each sample; None for fewer than two."""
     there = np.isfinite(values)
     n = np.bincount(sample[there], minlength=count)
@@ -241,7 +241,7 @@ def _alpha(units: Sequence[object], values: Sequence[object], level: str) -> Alp
     return alpha(_codes(units), numbers, level)  # type: ignore[arg-type]
 
 
-def _codes(values: Sequence[object]) -> np.ndarray:  # type: ignore[type-arg]
+def _codes(values: Sequence[object]) -> NDArray[np.int64]:
     """Numbers from 0 for equal values, in the order of their first appearance."""
     known: dict[object, int] = {}
     return np.array([known.setdefault(value, len(known)) for value in values], np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arot_assets.ratings.build import build_ratings
-from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.declaration import RatingsDeclaration, SourceRule
 from resources.defaults import Resources
 from tests.conftest import Dataset
 
@@ -35,10 +35,10 @@ class Rated:
         own |= {"scale": scale} if scale else {}
         return self.declared({**SOURCE, "file": str(path), **own}, **fields)
 
-    def build(self, declaration: RatingsDeclaration) -> list[dict[str, Any]]:
+    def build(self, declaration: RatingsDeclaration, reviews: list[SourceRule] | None = None) -> list[dict[str, Any]]:
         """The rows of ``ratings.q``, after taking in everything."""
         r = self.dataset.resources
-        build_ratings(r.warehouse, declaration)
+        build_ratings(r.warehouse, declaration, reviews)
         with r.warehouse.connect() as con:
             return (
                 con.execute("select * from ratings.q order by recorded_at, rater, items").to_arrow_table().to_pylist()
