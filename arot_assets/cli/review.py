@@ -20,7 +20,7 @@ LOOK_SECONDS = 5.0
 @click.argument("name")
 @click.option("--rater", required=True, help="who rates: lenslet itself knows nobody's name")
 @click.option("--subset", default="", help="show the samples of this SQL model")
-@click.option("--queue", is_flag=True, help="show NAME.queue: what is worth rating next")
+@click.option("--queue", is_flag=True, help="show what is worth rating next, kept as NAME.queue")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="samples to show")
 @click.option("--group", default=1, show_default=True, type=click.IntRange(1, 9), help="2 for pairs, more to rank")
 @click.option("--with", "tool", type=click.Choice(["lenslet", "label-studio"]), default="lenslet", show_default=True)
@@ -54,13 +54,17 @@ def command(
     """
     from arot_assets.cli.session import open_work
     from arot_assets.ratings.declaration import SourceRule
+    from arot_assets.ratings.queue import build_queue
     from arot_assets.ratings.review import choose, make_review, push_to_label_studio
 
     with open_work() as work:
         declaration = work.declared.rated(name)
         resources = work.resources
         with resources.warehouse.connect() as con:
-            samples = choose(con, declaration, limit, subset, queue)
+            if queue:
+                samples = build_queue(con, resources.tables, declaration, limit)["sample_id"].to_pylist()
+            else:
+                samples = choose(con, declaration, limit, subset)
         if tool == "label-studio":
             if not url:
                 raise click.UsageError("--url is missing: where is Label Studio?")

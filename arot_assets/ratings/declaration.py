@@ -172,6 +172,26 @@ class RatingSplitRule(BaseModel):
         return self
 
 
+class QueueRule(BaseModel):
+    """What is worth rating next: parts of a queue, by reason; those that lack what they need are left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uncertain: Annotated[float, Field(ge=0, description="rated samples of large standard error or disagreement")] = 0.3
+    models_disagree: Annotated[float, Field(ge=0, description="samples on which `columns` differ most in rank")] = 0.2
+    different: Annotated[float, Field(ge=0, description="samples furthest from all that are rated, by `embedding`")] = (
+        0.2
+    )
+    rare: Annotated[float, Field(ge=0, description="samples of slices with the fewest ratings")] = 0.1
+    random: Annotated[float, Field(gt=0, description="drawn among the unrated, as a control")] = 0.2
+    repeats: Annotated[float, Field(ge=0, description="rated samples that are shown again, for consistency")] = 0.1
+    columns: Annotated[
+        list[str], Field(description="columns of <dataset>.wide that should agree, such as two scores")
+    ] = []
+    embedding: Annotated[str, Field(description="table of vectors, or table.column")] = ""
+    slices: Annotated[str, Field(description="query that returns sample_id and the slice that it belongs to")] = ""
+
+
 class RatingsDeclaration(BaseModel):
     """What people say of the samples of a dataset: scores, classes, labels, pairs, rankings."""
 
@@ -197,6 +217,7 @@ class RatingsDeclaration(BaseModel):
     split: Annotated[
         RatingSplitRule | None, Field(description="divide the rated samples into train, val and test: <name>.split")
     ] = None
+    queue: QueueRule = QueueRule()
     description: Annotated[str, Field(description="what is rated, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
 

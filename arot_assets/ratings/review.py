@@ -56,34 +56,25 @@ class Review:
     left_out: Mapping[str, str]
 
 
-def choose(
-    con: Connection, declaration: RatingsDeclaration, limit: int, subset: str = "", queue: bool = False
-) -> list[str]:
-    """The samples of a review: of the queue in its order, of a subset, or of the dataset, those with the fewest ratings first.
+def choose(con: Connection, declaration: RatingsDeclaration, limit: int, subset: str = "") -> list[str]:
+    """The samples of a review: of a subset, or of the dataset, those with the fewest ratings first.
 
     Raises:
-        RatingsError: the subset or the queue cannot be read, or is empty.
+        RatingsError: the subset cannot be read, or is empty.
     """
     import duckdb
 
     dataset, name = declaration.dataset, declaration.name
     known = con.execute("select 1 from duckdb_views() where schema_name = ? and view_name = 'scale'", [name]).fetchone()
     rated = f"select sample_id, n from {quote(name)}.scale" if known else "select null as sample_id, 0 as n where false"
-    if queue:
-        query = f"select sample_id from {quote(name)}.queue order by place limit {limit}"
-    else:
-        among = f"and sample_id in (select sample_id from {quote(subset)})" if subset else ""
-        query = f"""select sample_id from {quote(dataset)}.samples left join ({rated}) r using (sample_id)
-            where status = 'ok' {among} order by coalesce(r.n, 0), hash(sample_id), sample_id limit {limit}"""
+    among = f"and sample_id in (select sample_id from {quote(subset)})" if subset else ""
+    query = f"""select sample_id from {quote(dataset)}.samples left join ({rated}) r using (sample_id)
+        where status = 'ok' {among} order by coalesce(r.n, 0), hash(sample_id), sample_id limit {limit}"""
     try:
         found = [str(sample) for (sample,) in con.execute(query).fetchall()]
     except duckdb.Error as error:
         said = str(error).partition("\n")[0]
-        remedy = (
-            f"`arot run` makes '{subset}'"
-            if subset
-            else f"`arot review {name}` without --queue shows what is rated least"
-        )
+        remedy = f"`arot run` makes '{subset}'" if subset else f"run `arot run {dataset}` first"
         raise RatingsError(f"{name}: what to review cannot be chosen: {said}; {remedy}") from error
     if not found:
         raise RatingsError(f"{name}: there is nothing to review; is '{subset or dataset}' empty? `arot run {dataset}`")

@@ -101,7 +101,8 @@ def read_trust(tables: Tables, name: str) -> Trust | None:
     if footer is None or TRUST not in footer:
         return None
     said = json.loads(footer[TRUST])
-    return Trust(**{key: Alpha(**value) if isinstance(value, dict) else value for key, value in said.items()})
+    scores, classes, again = (Alpha(**said.pop(key)) for key in ("scores", "classes", "self_consistency"))
+    return Trust(scores, classes, again, **said)
 
 
 def conclude(rows: Rows, declaration: RatingsDeclaration) -> Concluded:

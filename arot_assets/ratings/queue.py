@@ -1,0 +1,198 @@
+"""What to rate next: ``<name>.queue``, which `arot review --queue` shows.
+
+Belongs here: why a sample is worth a rating, and mixing these reasons. Does not belong here: showing it (``review.py``).
+
+Each reason ranks the samples on its own, and takes its declared part of the queue, in turn. A part is drawn at random: without
+such a control nobody can tell whether the choice helps, and a test set of chosen samples alone is none of the data. Some samples
+that the raters have seen are planted again, which is how their consistency is known.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from arot_assets.columns import Column
+from arot_assets.ratings.declaration import QueueRule, RatingsDeclaration
+from arot_assets.ratings.said import RatingsError
+from arot_assets.ratings.trust import SCALE_TABLE
+from resources.tables import RatingsRef, Tables
+from resources.warehouse import Connection
+from resources.warehouse.views import quote
+
+QUEUE_TABLE = "queue"
+MOST_DIFFERENT = 1000
+"""Samples that are looked for; each takes one look at all vectors."""
+SCHEMA = pa.schema(
+    [
+        column.field()
+        for column in (
+            Column("place", pa.int64(), "order of rating, from 1"),
+            Column("sample_id", pa.string(), "the sample"),
+            Column("why", pa.string(), "uncertain | models disagree | different | rare | random | repeat"),
+        )
+    ]
+)
+
+
+def build_queue(con: Connection, tables: Tables, declaration: RatingsDeclaration, size: int, seed: int = 0) -> pa.Table:
+    """Choose what to rate next, and keep the choice.
+
+    Args:
+        con: a connection with the views of the dataset.
+        tables: the store's tables.
+        declaration: the ratings.
+        size: samples of the queue.
+        seed: of the random part.
+
+    Raises:
+        RatingsError: a declared column or query cannot be read.
+        StorageError: the store cannot be written.
+    """
+    rule = declaration.queue
+    order = ranked(con, tables, declaration, seed)
+    table = pa.Table.from_pylist(
+        [
+            {"place": n, "sample_id": sample, "why": why}
+            for n, (sample, why) in enumerate(mixed(order, parts(rule), size), 1)
+        ],
+        schema=SCHEMA,
+    )
+    tables.write(table, RatingsRef(declaration.name, QUEUE_TABLE))
+    return table
+
+
+def parts(rule: QueueRule) -> dict[str, float]:
+    """Reason -> its part of the queue."""
+    return {
+        "uncertain": rule.uncertain,
+        "models disagree": rule.models_disagree if rule.columns else 0.0,
+        "different": rule.different if rule.embedding else 0.0,
+        "rare": rule.rare if rule.slices else 0.0,
+        "repeat": rule.repeats,
+        "random": rule.random,
+    }
+
+
+def mixed(order: Mapping[str, Sequence[str]], share: Mapping[str, float], size: int) -> list[tuple[str, str]]:
+    """(sample, reason), each sample once: always from the reason that is furthest behind its part."""
+    taken: dict[str, str] = {}
+    left = {why: iter(order.get(why, ())) for why, part in share.items() if part > 0}
+    counts = dict.fromkeys(left, 0)
+    while left and len(taken) < size:
+        why = min(left, key=lambda why: (counts[why] + 1) / share[why])
+        sample = next((sample for sample in left[why] if sample not in taken), None)
+        if sample is None:
+            del left[why]
+            continue
+        taken[sample] = why
+        counts[why] += 1
+    return list(taken.items())
+
+
+def ranked(con: Connection, tables: Tables, declaration: RatingsDeclaration, seed: int) -> dict[str, list[str]]:
+    """Reason -> samples, most worth rating first.
+
+    Raises:
+        RatingsError: a declared column or query cannot be read.
+    """
+    rule, dataset = declaration.queue, declaration.dataset
+    ref = RatingsRef(declaration.name, SCALE_TABLE)
+    scale = tables.read(ref).to_pylist() if tables.exists(ref) else []
+    rated = {row["sample_id"]: row for row in scale}
+    found = _asked(con, declaration, f"select sample_id from {quote(dataset)}.samples where status = 'ok'")
+    samples = sorted(str(sample) for (sample,) in found)
+    fresh = [sample for sample in samples if sample not in rated]
+    drawn = sorted(samples, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
+    unsure = sorted((s for s in samples if s in rated), key=lambda s: -_uncertainty(rated[s]))
+    order = {
+        "random": [s for s in drawn if s not in rated],
+        "repeat": [s for s in drawn if s in rated],
+        "uncertain": unsure,
+    }
+    if rule.columns:
+        order["models disagree"] = _disagreement(con, declaration, rule.columns)
+    if rule.slices:
+        slices = {str(sample): name for sample, name in _asked(con, declaration, rule.slices)}
+        counts: dict[object, int] = {}
+        for sample in rated:
+            counts[slices.get(sample)] = counts.get(slices.get(sample), 0) + 1
+        order["rare"] = [
+            s for s in sorted(drawn, key=lambda s: counts.get(slices.get(s), 0)) if s not in rated and s in slices
+        ]
+    if rule.embedding:
+        order["different"] = _different(con, declaration, rule.embedding, set(rated), fresh)
+    return order
+
+
+def _uncertainty(row: Mapping[str, float | None]) -> float:
+    return float(row["standard_error"] or 0.0) + float(row["disagreement"] or 0.0)
+
+
+def _disagreement(con: Connection, declaration: RatingsDeclaration, columns: Sequence[str]) -> list[str]:
+    """Samples by how far these columns of ``wide`` differ in their ranks."""
+    picked = ", ".join(f"percent_rank() over (order by {quote(column)})" for column in columns)
+    there = " and ".join(f"{quote(column)} is not null" for column in columns)
+    rows = _asked(
+        con,
+        declaration,
+        f"select sample_id, {picked} from {quote(declaration.dataset)}.wide where status = 'ok' and {there} order by sample_id",
+    )
+    spread = {str(row[0]): float(np.ptp(np.array(row[1:], np.float64))) for row in rows}
+    return sorted(spread, key=lambda sample: -spread[sample])
+
+
+def _different(
+    con: Connection, declaration: RatingsDeclaration, embedding: str, rated: set[str], fresh: Sequence[str]
+) -> list[str]:
+    """Samples of which each is furthest from all that are rated or were taken before (k-center, greedy)."""
+    table, _, column = embedding.partition(".")
+    rows = _asked(
+        con,
+        declaration,
+        f"select sample_id, {quote(column or 'vector')}::float[] from {quote(declaration.dataset)}.{quote(table)} "
+        "where status = 'ok' order by sample_id",
+    )
+    if not rows:
+        return []
+    ids = [str(sample) for sample, _ in rows]
+    vectors = np.array([vector for _, vector in rows], np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    wanted = set(fresh)
+    open_ = np.array([sample in wanted for sample in ids])
+    known = vectors[[sample in rated for sample in ids]]
+    nearest = 1 - _closest(vectors, known) if len(known) else np.full(len(ids), 2.0, np.float32)
+    taken = []
+    while open_.any() and len(taken) < MOST_DIFFERENT:
+        k = int(np.argmax(np.where(open_, nearest, -1)))
+        taken.append(ids[k])
+        open_[k] = False
+        nearest = np.minimum(nearest, 1 - vectors @ vectors[k])
+    return taken
+
+
+def _closest(vectors: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine to the most similar of the known vectors, in blocks."""
+    found = np.full(len(vectors), -1.0, np.float32)
+    for start in range(0, len(known), 1024):
+        found = np.maximum(found, (vectors @ known[start : start + 1024].T).max(1))
+    return found
+
+
+def _asked(con: Connection, declaration: RatingsDeclaration, query: str) -> list[tuple[object, ...]]:
+    """The rows of a query.
+
+    Raises:
+        RatingsError: it fails.
+    """
+    import duckdb
+
+    try:
+        return con.execute(query.rstrip().rstrip(";")).fetchall()
+    except duckdb.Error as error:
+        said = str(error).partition("\n\nLINE ")[0]
+        raise RatingsError(
+            f"{declaration.name}: the queue cannot be made: {said}; look at `queue` in the declaration"
+        ) from error
