@@ -23,6 +23,8 @@ from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
+from arot_assets.ratings import joined, queue, schemas, split
+from arot_assets.ratings.raters import RATERS_SCHEMA
 from resources.models.entries import known_models
 
 PAGE = Path(__file__).with_name("columns.md")
@@ -85,10 +87,26 @@ def _parts() -> Iterator[str]:
         "and:\n"
     )
     yield _columns(QUALITY)
+    yield from _ratings()
     yield (
         "## demo.wide\n\n`samples` with the columns of every metric beside it, named `metric__column`: `cv2__brightness`, "
         "`style__label`. Samples that a metric has no row for have nulls there.\n"
     )
+
+
+def _ratings() -> Iterator[str]:
+    """The tables of ratings that are named ``quality``."""
+    yield "## ratings.quality\n\nOne row for each event of the ratings `quality`, whatever became of it.\n"
+    yield _fields(joined.SCHEMA)
+    for name, schema, text in (
+        ("scale", schemas.SCALE_SCHEMA, "One scale from scores, pairs and rankings."),
+        ("labels", schemas.LABELS_SCHEMA, "What most raters said of each sample that has classes or labels."),
+        ("raters", RATERS_SCHEMA, "How each rater rates."),
+        ("split", split.SCHEMA, "Train, val and test, where `split` is declared."),
+        ("queue", queue.SCHEMA, "What `arot review --queue` chose last."),
+    ):
+        yield f"## quality.{name}\n\n{text}\n"
+        yield _fields(schema)
 
 
 def _fields(schema: pa.Schema) -> str:
