@@ -224,7 +224,7 @@ class Declarations:
     def _check_inputs(self, dataset: str) -> None:
         """Leave out the metrics of stored columns that miss one of them, and then those that are made from these."""
         made: dict[str, tuple[str, ...]] = {
-            **{c.name: (c.embedding, NEEDED_BY_CLASSIFIERS) for c in self.classifiers.values() if c.dataset == dataset},
+            **{c.name: (*c.tables, NEEDED_BY_CLASSIFIERS) for c in self.classifiers.values() if c.dataset == dataset},
             **{c.name: read_tables(c) for c in self.captions.values() if c.dataset == dataset},
         }
         declaration = self.datasets[dataset]
@@ -290,7 +290,7 @@ class Declarations:
                 self.left_out.setdefault(name, []).append(error)
         for name, classifier in list(self.classifiers.items()):
             affected = datasets is None or classifier.dataset in datasets
-            if affected and metric in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
+            if affected and metric in (*classifier.tables, NEEDED_BY_CLASSIFIERS):
                 self.leave_out(name, error)
 
     def _raise_fault(self, name: str) -> None:
@@ -373,11 +373,12 @@ def _classifier_fault(classifier: ClassifierDeclaration, found: Declarations, fi
             f"'{dataset.name}' has several stills for each {dataset.medium.name}; classifiers take samples with one row"
         )
         return _error(file, ("attributes", "dataset"), text)
-    for needed in (classifier.embedding, NEEDED_BY_CLASSIFIERS):
+    classifier.set_files(dataset)
+    for needed in (*classifier.tables, NEEDED_BY_CLASSIFIERS):
         if needed not in dataset.metrics:
             return _error(
                 file,
-                ("attributes", "embedding"),
+                ("attributes", "inputs"),
                 f"classifier '{classifier.name}' needs the metric '{needed}': add it to the metrics of '{dataset.name}'",
             )
     if classifier.name in known_metrics():

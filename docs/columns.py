@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from arot_assets.captions.quality import COLUMNS as QUALITY
 from arot_assets.captions.table import ANSWER
-from arot_assets.classifiers.scores import score_columns
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.entry import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
@@ -76,7 +77,13 @@ def _parts() -> Iterator[str]:
         "## Scores of a classifier\n\nThe table has the classifier's name; here `demo.style` of the demo. It has the columns "
         "of a metric table, and:\n"
     )
-    yield _columns(score_columns(["anime", "illustration", "photo"]))
+    style = {
+        "name": "style",
+        "dataset": "demo",
+        "labels": {"from_folder": 1, "classes": ["anime", "illustration", "photo"]},
+    }
+    yield _columns(score_columns(ClassifierDeclaration.model_validate(style)))
+    yield "Of a regression it is `score`; of ordered levels `score`, the expected level, and `p_LEVEL`; of tags `p_TAG`.\n"
     yield (
         "## Captions\n\nThe table has the captioner's name. It has the columns of every metric table, one for each property of "
         "`fields`, and:\n"

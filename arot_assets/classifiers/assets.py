@@ -1,9 +1,9 @@
-"""The Dagster assets of classifiers: labels, split and head, and the scores as a sharded metric table.
+"""The Dagster assets of classifiers: labels, split and model, and the scores as a sharded metric table.
 
 Belongs here: declaring the assets and what users see of them. The work is done by the other modules of the room.
 
-When they run: ``labels``, ``split`` and ``head`` follow their inputs as soon as any of these exist, and finish quickly
-if nothing changed. A shard's scores follow its embeddings, and the head only when another one was promoted (its data
+When they run: ``labels``, ``split`` and ``model`` follow their inputs as soon as any of these exist, and finish quickly
+if nothing changed. A shard's scores follow its embeddings, and the model only when another one was promoted (its data
 version): a training that finds nothing to do starts no scoring.
 """
 
@@ -17,21 +17,23 @@ import dagster as dg
 from arot_assets.automation import WHOLE, shard_condition
 from arot_assets.classifiers import labels as label_tables
 from arot_assets.classifiers import split as splits
-from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.declaration import ERRORS, ClassifierDeclaration
+from arot_assets.classifiers.entry import score_columns, score_metric
 from arot_assets.classifiers.inputs import PHASH, with_hashes
-from arot_assets.classifiers.promotion import classifier_file, current
-from arot_assets.classifiers.scores import score_columns, score_metric
-from arot_assets.classifiers.steps import label_sources, training_paths
+from arot_assets.classifiers.promotion import classifier_file, current, decisions
+from arot_assets.classifiers.report import figure_rows, slice_rows
+from arot_assets.classifiers.steps import input_paths, label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
 from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key
-from arot_assets.metrics.build import MetricResult
+from arot_assets.metrics.build import MetricResult, build_metrics
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.rows import build_rows
 from resources.models import Models
+from resources.models.entry import ModelError
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
@@ -45,27 +47,27 @@ _Condition = dg.AutomationCondition
 
 
 def unpartitioned_keys(name: str) -> list[dg.AssetKey]:
-    """The asset keys of a classifier's labels, split and head, in the order of the work."""
+    """The asset keys of a classifier's labels, split and model, in the order of the work."""
     return [dg.AssetKey(list(path)) for path in training_paths(name)]
 
 
 def classifier_assets(
     declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
-    """Labels, split, head and scores of one classifier.
+    """Labels, split, model and scores of one classifier.
 
     Args:
         declaration: what the user declared.
         partitions_def: the shards of its dataset.
     """
-    return [_labels(declaration), _split(declaration), _head(declaration), _scores(declaration, partitions_def)]
+    return [_labels(declaration), _split(declaration), _model(declaration), _scores(declaration, partitions_def)]
 
 
 def _condition(sharded: Sequence[dg.AssetKey], whole: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     """``WHOLE``, once there is something to work on: at least one shard of each sharded input, and the other inputs."""
     condition: dg.AutomationCondition = WHOLE
     for key in (*sharded, *whole):
-        # split and head may follow labels within one run
+        # split and model may follow labels within one run
         there = _Condition.any_deps_match(~_Condition.missing() | _Condition.will_be_requested())
         condition = condition & there.allow(dg.AssetSelection.assets(key)).with_label(f"{key.to_user_string()} exists")
     return condition
@@ -102,15 +104,12 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         digest = label_tables.labels_digest(table)
         footer = {"labels_digest": digest, **({FILES: files} if files else {})}
         tables.write(table, classifier_file(name, "labels.parquet"), footer=footer)
-        counts = table["label"].value_counts().to_pylist()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest),
             metadata={
                 ROW_COUNT: table.num_rows,
                 "samples_not_there": len(gone),
-                "classes": markdown_table(
-                    [{"class": c["values"], "samples": c["counts"]} for c in sorted(counts, key=lambda c: -c["counts"])]
-                ),
+                "classes": markdown_table(label_tables.counted(table)),
             },
         )
 
@@ -144,7 +143,9 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         labels = tables.read(classifier_file(name, "labels.parquet"))
         with warehouse.connect() as con:
             hashed = with_hashes(con, dataset, labels)
-        table = splits.make_split(hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split)
+        table = splits.make_split(
+            hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), declaration.split, _before(tables, name)
+        )
         tables.write(table, classifier_file(name, "split.parquet"))
         sizes = Counter(table["group_id"].to_pylist()).values()
         return dg.MaterializeResult(
@@ -160,63 +161,89 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     return split
 
 
-def _head(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
-    name, dataset = declaration.name, declaration.dataset
+def _before(tables: Tables, name: str) -> dict[str, str]:
+    """The split that each sample had, which it keeps."""
+    place = classifier_file(name, "split.parquet")
+    if not tables.is_readable(place):
+        return {}
+    table = tables.read(place, columns=["sample_id", "split"])
+    return dict(zip(table["sample_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
+    name = declaration.name
     _, split_key, key = unpartitioned_keys(name)
-    embedding = metric_key(dataset, declaration.embedding)
+    sources = [dg.AssetKey(list(path)) for path in input_paths(declaration)]
+    asked = " and ".join(f"{k} at {'most' if k in ERRORS else 'least'} {v:g}" for k, v in declaration.gate.items())
+    manual = "; promoted by `arot promote` alone" if declaration.promotion == "manual" else ""
 
     @dg.asset(
         key=key,
-        deps=[split_key, embedding],
+        deps=[split_key, *sources],
         group_name=GROUP,
         kinds={"pytorch"},
+        pool=None if declaration.columns else "gpu",
         owners=declaration.owners,
-        description=f"A linear head on `{dataset}.{declaration.embedding}`, measured on the test set; "
-        "promoted when it reaches " + " and ".join(f"{k} {v:g}" for k, v in declaration.promote_if.items()) + ".",
-        automation_condition=_condition([embedding], [split_key]),
+        description=f"{declaration.recipe} on {', '.join(declaration.columns) or 'images'}, measured on the test set; promoted "
+        f"when it has {asked or 'any figures'} and is not worse than the model that scores{manual}.",
+        automation_condition=_condition(sources, [split_key]),
     )
     @fails_in_words
-    def head(
+    def model(
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
         from arot_assets.classifiers.training import train
 
-        result = train(declaration, tables.read(classifier_file(name, "split.parquet")), storage, tables, warehouse)
+        labels, split = (tables.read(classifier_file(name, f"{file}.parquet")) for file in ("labels", "split"))
+        result = train(declaration, labels, split, storage, warehouse, models)
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
         if not result.trained:
-            context.log.info(f"{name}: nothing to do, head {result.pointer.digest} has the same inputs")
+            context.log.info(f"{name}: nothing to do, model {result.pointer.digest} has the same inputs")
         if result.pointer.missed:
-            kept = f"head {promoted.digest} continues to score" if promoted else "there is no other head to score with"
+            kept = (
+                f"model {promoted.digest} continues to score" if promoted else "there is no other model to score with"
+            )
             context.log.warning(
-                f"{name}: head {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
+                f"{name}: model {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
                 "Look at the worst mistakes, correct or add labels, or lower promote_if"
             )
         page = tables.uri(classifier_file(name, result.pointer.digest, "report.html"))
-        return dg.MaterializeResult(data_version=version, metadata=_head_metadata(result, page))
+        return dg.MaterializeResult(data_version=version, metadata=_model_metadata(result, page, tables, name))
 
-    return head
+    return model
 
 
-def _head_metadata(result: "Training", page: str) -> dict[str, dg.MetadataValue | str | float | int]:
-    """What users see of a head: how good it is, and whether it scores; ``page`` is the address of its report."""
+def _model_metadata(
+    result: "Training", page: str, tables: Tables, name: str
+) -> dict[str, dg.MetadataValue | str | float | int]:
+    """What users see of a model: how good it is, and whether it scores; ``page`` is the address of its report."""
+    from arot_assets.classifiers.training import decision_rows
+
     evaluation = result.evaluation
+    shown = {key.replace("_", " "): round(figure.value, 4) for key, figure in evaluation.figures.items()}
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         **({} if result.trained else {"nothing to do": True}),
-        "head": result.pointer.digest,
+        "model": result.pointer.digest,
         "promoted": result.pointer.missed or "yes",
-        "accuracy": round(evaluation.accuracy.value, 4),
-        "macro F1": round(evaluation.macro_f1.value, 4),
-        "with 95 % intervals": f"accuracy {evaluation.accuracy}, macro F1 {evaluation.macro_f1}",
-        "confusion": markdown_table(evaluation.confusion_rows()),
-        "classes": markdown_table(evaluation.per_class()),
-        "samples of each split": markdown_table([dict(result.rows)]),
-        "L2": result.l2,
+        **{key: value for key, value in shown.items() if value == value},
+        "with 95 % intervals, beside baselines": markdown_table(figure_rows(evaluation)),
+        "slices": markdown_table(slice_rows(evaluation)),
+        "samples of each split": markdown_table([dict(result.about["samples"])]),
+        "chosen": markdown_table([{"setting": k, "value": str(v)} for k, v in result.about["chosen"].items()]),
+        "decisions": markdown_table(decision_rows(decisions(tables, name))[:10]),
         "report": dg.MetadataValue.path(page),
     }
+    if evaluation.confusion:
+        metadata["confusion"] = markdown_table(evaluation.confusion_rows())
+    if evaluation.by_class:
+        metadata["classes"] = markdown_table([dict(row) for row in evaluation.by_class])
+    if evaluation.calibration is not None:
+        metadata["calibration error"] = round(evaluation.calibration.after, 4)
     if result.sheet is not None:
         from arot_assets.drawing import data_uri
 
@@ -226,45 +253,54 @@ def _head_metadata(result: "Training", page: str) -> dict[str, dg.MetadataValue 
 
 def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:
     name, dataset = declaration.name, declaration.dataset
-    head_key = unpartitioned_keys(name)[2]
-    schema = metric_schema(score_columns(sorted(declaration.labels.classes or [])))
-    another_head = (
+    model_key = unpartitioned_keys(name)[2]
+    schema = metric_schema(score_columns(declaration))
+    made_from = [dg.AssetKey(list(path)) for path in input_paths(declaration)]
+    another_model = (
         _Condition.any_deps_match(_Condition.data_version_changed())
-        .allow(dg.AssetSelection.assets(head_key))
-        .with_label("another head was promoted")
+        .allow(dg.AssetSelection.assets(model_key))
+        .with_label("another model was promoted")
     )
 
     @dg.asset(
         key=metric_key(dataset, name),
-        deps=[metric_key(dataset, declaration.embedding), head_key],
+        deps=[*made_from, model_key],
         group_name=GROUP,  # not the dataset's, so that the groups are in sequence in the graph
         kinds={"parquet"},
         owners=declaration.owners,
-        description=f"Scores of the classifier `{name}` for every sample, from stored embeddings. {declaration.description}",
+        description=f"Scores of the model `{name}` for every sample. {declaration.description}",
         metadata={COLUMN_SCHEMA: column_schema(schema)},
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
-        automation_condition=shard_condition(head_key, another=another_head),
+        automation_condition=shard_condition(model_key, another=another_model),
     )
     @fails_in_words
     def scores(
         context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
         metric, shards = score_metric(tables, declaration), Shards(warehouse, dataset)
         for shard in context.partition_keys:
-            result = build_rows(warehouse, models, dataset, shard, [metric], shards=shards)[name]
+            if metric.rows is not None:
+                result = build_rows(warehouse, models, dataset, shard, [metric], shards=shards)[name]
+            else:
+                files = declaration.files_of_dataset()
+                result = build_metrics(storage, warehouse, models, files, shard, [metric], shards=shards)[name]
+            if result.error:
+                raise ModelError(result.error)
             context.log.info(f"{dataset}/{name} {shard}: {result.rows} rows, {result.computed} scored")
-            labels = tables.read(TableRef(dataset, name, shard), columns=["label"])["label"]
+            said = tables.read(TableRef(dataset, name, shard))
+            labels = Counter(said["label"].drop_null().to_pylist()) if "label" in said.column_names else Counter()
             context.add_asset_metadata(
-                metadata=_shard_metadata(result, Counter(labels.drop_null().to_pylist())),
-                asset_key=metric_key(dataset, name),
-                partition_key=shard,
+                metadata=_shard_metadata(result, labels), asset_key=metric_key(dataset, name), partition_key=shard
             )
         warehouse.refresh()
-        return dg.MaterializeResult(metadata={"head": metric.params["head"]})
+        return dg.MaterializeResult(
+            metadata={"model": promoted.digest if (promoted := current(tables, name)) else "none"}
+        )
 
     return scores
 

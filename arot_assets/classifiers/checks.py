@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from arot_assets.classifiers.assets import unpartitioned_keys
-from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.promotion import classifier_file, latest
+from arot_assets.classifiers.declaration import ERRORS, ClassifierDeclaration
+from arot_assets.classifiers.promotion import classifier_file, decisions, latest
 from arot_assets.classifiers.split import leaking_groups
 from arot_assets.classifiers.steps import GOOD_ENOUGH, NO_LEAK
 from arot_assets.failures import fails_in_words
@@ -47,15 +47,20 @@ def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition
     @dg.asset_check(
         asset=unpartitioned_keys(name)[2],
         name=GOOD_ENOUGH,
-        description="The most recently trained head reaches promote_if: "
-        + (", ".join(f"{k} >= {v:g}" for k, v in declaration.promote_if.items()) or "anything"),
+        description="The most recently trained model is promoted: it reaches promote_if ("
+        + (", ".join(f"{k} {'<=' if k in ERRORS else '>='} {v:g}" for k, v in declaration.gate.items()) or "anything")
+        + ") and is not worse than the one that scores.",
     )
     @fails_in_words
     def good_enough(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
-        last = latest(tables, name)
-        missed = last.missed if last else "no head was trained"
+        last, made = latest(tables, name), decisions(tables, name)
+        missed = last.missed if last else "no model was trained"
+        by_hand = [one for one in made if last and one.digest == last.digest and one.choice != "kept"]
         return dg.AssetCheckResult(
-            passed=not missed, severity=dg.AssetCheckSeverity.WARN, description=missed or "promoted"
+            passed=not missed or bool(by_hand),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{by_hand[-1].choice}: {by_hand[-1].reason}" if missed and by_hand else missed or "promoted",
+            metadata={"reason": made[-1].reason} if made else {},
         )
 
     return good_enough

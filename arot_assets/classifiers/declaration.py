@@ -4,10 +4,13 @@ Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong 
 other rooms (does the dataset have the embedding?).
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from arot_assets.classifiers.recipes import Settings, get_recipe
+from arot_assets.classifiers.tasks import Kind, loss_of, tag_column
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.names import Name, Owner
 
 
@@ -21,11 +24,18 @@ class LabelsDeclaration(BaseModel):
     ] = None
     from_sql: Annotated[
         str | None,
-        Field(min_length=1, description="a query that returns sample_id and label, over the catalogue's views"),
+        Field(
+            min_length=1,
+            description="a query over the catalogue's views that returns sample_id and label (or value), and if it likes "
+            "weight, group_id and split",
+        ),
     ] = None
     classes: Annotated[
         list[str] | None,
-        Field(description="the labels to learn; samples with other labels are ignored. Default: all labels found"),
+        Field(
+            description="the labels to learn, of ordered levels the lowest first; samples with other labels are ignored. "
+            "Default: all labels found"
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -43,7 +53,7 @@ class SplitDeclaration(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     train: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for training")] = 0.7
-    val: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for choosing the regularization")] = 0.15
+    val: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for choosing between models")] = 0.15
     test: Annotated[float, Field(gt=0, lt=1, description="fraction of samples for the final evaluation")] = 0.15
     seed: Annotated[int, Field(description="a different seed gives a different split")] = 0
     near_duplicate_distance: Annotated[
@@ -61,28 +71,63 @@ class SplitDeclaration(BaseModel):
         return self
 
 
+PIXELS = "pixels"
+VECTOR = "vector"
+
+
 class ClassifierDeclaration(BaseModel):
-    """A classifier: a linear head on a stored embedding of one dataset, whose scores are a table of that dataset."""
+    """A model of a team's own: learnt from labels of one dataset, and its scores are a table of that dataset.
+
+    It is a head on a stored embedding, or a backbone that is trained further on the images themselves.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Name, Field(description="the scores are the table <dataset>.<name>")]
     dataset: Annotated[Name, Field(description="an image dataset")]
+    task: Annotated[
+        Kind,
+        Field(
+            description="classification: one of several classes; multi_label: any of several tags; regression: a number; "
+            "ordinal: one of several ordered levels"
+        ),
+    ] = "classification"
     labels: LabelsDeclaration
-    embedding: Annotated[Name, Field(description="the metric with a column `vector`")] = "embedding"
+    inputs: Annotated[
+        list[str] | Literal["pixels"],
+        Field(
+            description="tables with a column `vector` (or TABLE.COLUMN), of which the validation set decides; or: pixels"
+        ),
+    ] = ["embedding"]
+    backbone: Annotated[
+        Name | None, Field(description="with inputs: pixels, the entry of the model catalogue to start from")
+    ] = None
+    recipe: Annotated[str, Field(description="how it is trained, e.g. linear-probe, mlp-head, convnext-finetune")] = (
+        "linear-probe"
+    )
+    settings: Annotated[dict[str, Any], Field(description="settings of the recipe to replace")] = {}
     split: SplitDeclaration = SplitDeclaration()
-    l2: Annotated[
-        list[Annotated[float, Field(gt=0)]],
-        Field(min_length=1, description="strengths of the L2 penalty to try; the validation set decides"),
-    ] = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
-    class_balanced: Annotated[
-        bool, Field(description="give each class the same weight, however many samples it has")
-    ] = True
+    slices: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]],
+        Field(description="name -> SQL expression over <dataset>.wide: figures are shown for each of its values"),
+    ] = {}
+    baselines: Annotated[
+        list[Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]],
+        Field(description="TABLE.COLUMN of numbers that the model must beat"),
+    ] = []
     promote_if: Annotated[
-        dict[str, float], Field(description="minimum test figures of a head that may score: accuracy, macro_f1")
-    ] = {"macro_f1": 0.8}
+        dict[str, float] | None,
+        Field(
+            description="least test figures of a model that may score (of an error, the largest): accuracy, macro_f1, "
+            "spearman, mae, ... Default: see GATES; {}: anything"
+        ),
+    ] = None
+    promotion: Annotated[
+        Literal["automatic", "manual"], Field(description="manual: only `arot promote` makes a model score")
+    ] = "automatic"
     description: Annotated[str, Field(description="what it distinguishes, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    _files: DatasetDeclaration | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -92,16 +137,97 @@ class ClassifierDeclaration(BaseModel):
         return data
 
     @model_validator(mode="after")
+    def _fits_together(self) -> "ClassifierDeclaration":
+        recipe = get_recipe(self.recipe)
+        loss_of(self.task, self.trained_with.loss)
+        if (self.inputs == PIXELS) != (recipe.trainer == "backbone"):
+            wants = "inputs: pixels" if recipe.trainer == "backbone" else "tables of embeddings as inputs"
+            raise ValueError(f"recipe: {self.recipe!r} needs {wants}, got inputs: {self.inputs}")
+        if (self.backbone is None) != (recipe.trainer == "heads"):
+            raise ValueError("backbone: name an entry of the model catalogue with inputs: pixels, and only there")
+        if isinstance(self.inputs, list) and (not self.inputs or len(set(self.columns)) < len(self.inputs)):
+            raise ValueError(f"inputs: name one table or more, each once, got {self.inputs}")
+        return self
+
+    @model_validator(mode="after")
+    def _right_labels(self) -> "ClassifierDeclaration":
+        if self.task == "regression" and (self.labels.classes or self.labels.from_folder):
+            raise ValueError("labels: a regression learns numbers: give from_sql with a column `value`, and no classes")
+        columns = [tag_column(name) for name in self.labels.classes or ()]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"labels: classes {self.labels.classes} would share columns: {columns}; rename one")
+        return self
+
+    @model_validator(mode="after")
     def _known_gates(self) -> "ClassifierDeclaration":
-        for figure, least in self.promote_if.items():
-            if figure not in GATES:
-                raise ValueError(f"promote_if: unknown figure {figure!r}; known: {', '.join(GATES)}")
-            if not 0 <= least <= 1:
+        known = GATES[self.task]
+        for figure, least in (self.promote_if or {}).items():
+            if figure not in known:
+                raise ValueError(f"promote_if: unknown figure {figure!r}; of {self.task} there are: {', '.join(known)}")
+            if figure not in ERRORS and not -1 <= least <= 1:
                 raise ValueError(f"promote_if: {figure} must be between 0 and 1, got {least:g}")
-        if self.name in (self.embedding, "samples", "inventory", "wide"):
+        if self.name in (*self.tables, "samples", "inventory", "wide"):
             raise ValueError(f"name: {self.name!r} is already another table of the dataset; choose a different name")
         return self
 
+    def set_files(self, dataset: DatasetDeclaration) -> None:
+        """Tell where the images are: what the declared dataset says."""
+        self._files = dataset
 
-GATES = ("accuracy", "macro_f1")
+    def files_of_dataset(self) -> DatasetDeclaration:
+        """The declaration of the dataset, for reading its images.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        if self._files is None:
+            raise ValueError(
+                f"classifier '{self.name}' reads the images of '{self.dataset}', whose declaration is not known"
+            )
+        return self._files
+
+    @property
+    def gate(self) -> dict[str, float]:
+        """``promote_if``, or what is asked of a task where nothing is declared."""
+        return DEFAULT_GATES[self.task] if self.promote_if is None else self.promote_if
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it is trained on, ``table.column`` each; none for pixels."""
+        if self.inputs == PIXELS:
+            return ()
+        return tuple(name if "." in name else f"{name}.{VECTOR}" for name in self.inputs)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of ``columns``."""
+        return tuple(dict.fromkeys(column.split(".")[0] for column in self.columns))
+
+    @property
+    def trained_with(self) -> Settings:
+        """The recipe's settings with its own.
+
+        Raises:
+            ValueError: no such recipe or setting.
+        """
+        return get_recipe(self.recipe).with_settings(self.settings)
+
+
+_CLASSES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision")
+_NUMBERS = ("spearman", "pearson", "kendall", "mae", "rmse")
+ERRORS = ("mae", "rmse")
+"""Figures that are better when smaller."""
+GATES: dict[Kind, tuple[str, ...]] = {
+    "classification": _CLASSES,
+    "multi_label": ("macro_f1", "auroc", "average_precision"),
+    "regression": _NUMBERS,
+    "ordinal": (*_CLASSES[:3], "kappa", *_NUMBERS),
+}
 """Figures on the test set that ``promote_if`` can require."""
+DEFAULT_GATES: dict[Kind, dict[str, float]] = {
+    "classification": {"macro_f1": 0.8},
+    "multi_label": {"macro_f1": 0.5},
+    "regression": {"spearman": 0.5},
+    "ordinal": {"spearman": 0.5},
+}
+"""What is required where ``promote_if`` says nothing."""

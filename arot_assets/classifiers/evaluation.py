@@ -1,23 +1,45 @@
-"""How good a head is on samples that it has not seen.
+"""How good a model is on samples that it has not seen.
 
-Belongs here: figures, their uncertainty, the worst mistakes. Does not belong here: fitting (``head.py``), drawing
-(``report.py``).
+Belongs here: which figures each task has, their uncertainty, slices, baselines, the worst mistakes. Does not belong here: the
+figures themselves (``figures.py``), training, drawing (``report.py``).
+
+Intervals resample groups, not samples: variants of one image are not independent evidence (cluster bootstrap, percentile method).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arot_assets.classifiers import figures
+from arot_assets.classifiers.calibration import Bin
+from arot_assets.classifiers.tasks import Kind, Predictions, Task
+
 RESAMPLES = 2000
+SAMPLED = 4_000_000
+"""Draws times samples of figures that need sorting: of large test sets fewer draws are made, at least ``LEAST_RESAMPLES``."""
+LEAST_RESAMPLES = 200
+SLOW = ("kendall", "auroc", "average_precision")
+"""Figures of which ``LEAST_RESAMPLES`` draws are made: they sort once a class, or compare pairs."""
 WORST = 24
+SMALL_SLICE = 30
+"""Samples below which a slice says little: it is shown with its interval, and never ranked."""
+SUPPORT = 10
+"""Positives that a tag needs to count in a macro mean."""
+PRIMARY: dict[Kind, str] = {
+    "classification": "macro_f1",
+    "multi_label": "average_precision",
+    "regression": "spearman",
+    "ordinal": "kappa",
+}
+"""The figure that champion and challenger are compared by, where the gate names none."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its 95 % bootstrap interval, all 0-1."""
+    """A figure with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -29,10 +51,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test sample that the head classifies wrongly.
+    """A test sample that the model is wrong about.
 
     Attributes:
-        confidence: probability that the head assigns to its wrong prediction, 0-1.
+        confidence: probability of its wrong prediction, 0-1; for numbers, how far off it is.
     """
 
     sample_id: str
@@ -42,140 +64,359 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Figures of one head on the test set.
+class Slice:
+    """Figures of a part of the test samples."""
+
+    name: str
+    value: str
+    samples: int
+    figures: Mapping[str, Figure]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it has too few samples to be compared."""
+        return self.samples < SMALL_SLICE
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether probabilities are right, before and after a temperature that was fitted on the validation samples.
 
     Attributes:
-        confusion: ``int64 [C, C]``, rows are true classes, columns predicted ones.
-        precision, recall, f1: ``float64 [C]``; 0 for classes that were never predicted or do not occur.
-        mistakes: the most confident ones first, at most ``WORST``.
+        temperature: divisor of the logits, 1 where none was fitted.
+        before, after: expected calibration error on the test samples.
+        isotonic: that of an isotonic regression; None with too few validation samples.
+        reliability: bins of the calibrated probabilities on the test samples.
     """
 
-    classes: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    accuracy: Figure
-    macro_f1: Figure
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    mistakes: tuple[Mistake, ...]
+    temperature: float
+    before: float
+    after: float
+    isotonic: float | None
+    reliability: tuple[Bin, ...]
 
-    def per_class(self) -> list[dict[str, Any]]:
-        """One row per class: support, precision, recall, F1."""
-        return [
-            {
-                "class": name,
-                "test samples": int(self.confusion[k].sum()),
-                "precision": float(self.precision[k]),
-                "recall": float(self.recall[k]),
-                "F1": float(self.f1[k]),
-            }
-            for k, name in enumerate(self.classes)
-        ]
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model on the test set.
+
+    Attributes:
+        task: its kind.
+        classes: of the task.
+        samples, groups: how much evidence there is.
+        figures: by name.
+        confusion: ``[C][C]``, rows are true classes, columns predicted ones; None for tags and numbers.
+        by_class: a row per class or tag.
+        baselines: name -> figures of something trivial.
+        calibration: None for a regression.
+        mistakes: the worst first, at most ``WORST``.
+    """
+
+    task: Kind
+    classes: tuple[str, ...]
+    samples: int
+    groups: int
+    figures: Mapping[str, Figure]
+    confusion: tuple[tuple[int, ...], ...] | None
+    by_class: tuple[Mapping[str, Any], ...]
+    slices: tuple[Slice, ...] = ()
+    baselines: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    mistakes: tuple[Mistake, ...] = ()
 
     def confusion_rows(self) -> list[dict[str, Any]]:
         """One row per true class, one column per predicted class."""
+        rows = self.confusion or ()
         return [
-            {"true \\ predicted": name, **dict(zip(self.classes, map(int, self.confusion[k]), strict=True))}
-            for k, name in enumerate(self.classes)
+            {"true \\ predicted": name, **dict(zip(self.classes, row, strict=True))}
+            for name, row in zip(self.classes, rows, strict=bool(rows))
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """The content of ``head.json``."""
-        return {
-            "accuracy": [self.accuracy.value, self.accuracy.low, self.accuracy.high],
-            "macro_f1": [self.macro_f1.value, self.macro_f1.low, self.macro_f1.high],
-            "per_class": self.per_class(),
-            "confusion": self.confusion.tolist(),
-        }
+        """What is kept of it."""
+        return asdict(self)
 
     @classmethod
-    def from_json(cls, classes: Sequence[str], kept: Mapping[str, Any]) -> "Evaluation":
-        """The inverse of ``as_json``, without the mistakes: those are in the report."""
+    def from_json(cls, kept: Mapping[str, Any]) -> "Evaluation":
+        """The inverse of ``as_json``."""
 
-        def column(name: str) -> NDArray[np.float64]:
-            return np.array([row[name] for row in kept["per_class"]], np.float64)
+        def of(found: Mapping[str, Any]) -> dict[str, Figure]:
+            return {name: Figure(**one) for name, one in found.items()}
 
+        said = dict(kept)
+        calibration = said["calibration"]
         return cls(
-            tuple(classes),
-            np.array(kept["confusion"], np.int64),
-            Figure(*kept["accuracy"]),
-            Figure(*kept["macro_f1"]),
-            column("precision"),
-            column("recall"),
-            column("F1"),
-            (),
+            **{k: said[k] for k in ("task", "samples", "groups")},
+            classes=tuple(said["classes"]),
+            figures=of(said["figures"]),
+            confusion=None if said["confusion"] is None else tuple(tuple(row) for row in said["confusion"]),
+            by_class=tuple(said["by_class"]),
+            slices=tuple(Slice(**{**one, "figures": of(one["figures"])}) for one in said["slices"]),
+            baselines={name: of(one) for name, one in said["baselines"].items()},
+            calibration=None
+            if calibration is None
+            else Calibration(**{**calibration, "reliability": tuple(Bin(**b) for b in calibration["reliability"])}),
+            mistakes=tuple(Mistake(**one) for one in said["mistakes"]),
         )
 
 
 def evaluate(
-    classes: Sequence[str],
+    task: Task,
     sample_ids: Sequence[str],
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
+    truth: NDArray[Any],
+    found: Predictions,
     group_ids: Sequence[str],
+    *,
+    slices: Mapping[str, Sequence[str | None]] | None = None,
+    baselines: Mapping[str, Predictions] | None = None,
+    calibration: Calibration | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure predictions.
 
-    The intervals resample groups of near duplicates, not samples: variants of one image are not independent evidence
-    (cluster bootstrap, percentile method).
-
     Args:
-        classes: names, in the order of the columns of ``probabilities``.
+        task: what was to be learnt.
         sample_ids: one for each row.
-        labels: ``int64 [N]``, true classes.
-        probabilities: ``float32 [N, C]``.
-        group_ids: the near-duplicate group of each row.
+        truth: as ``Targets.values``.
+        found: the predictions.
+        group_ids: what samples are resampled by.
+        slices: name -> the value of each sample.
+        baselines: name -> other predictions of the same samples.
+        calibration: kept as it is.
         seed: of the resampling.
 
     Raises:
         ValueError: no samples.
     """
-    if len(labels) == 0:
-        raise ValueError("cannot evaluate a head without test samples")
-    predicted = probabilities.argmax(axis=1)
-    n = len(classes)
-    _, group = np.unique(np.asarray(group_ids), return_inverse=True)
-    by_group = np.zeros((group.max() + 1, n * n), np.int64)
-    np.add.at(by_group, (group, labels * n + predicted), 1)
-    confusion = by_group.sum(axis=0).reshape(n, n)
-    accuracy, macro_f1, precision, recall, f1 = _figures(confusion[None].astype(np.float64))
-    draws = np.random.default_rng(seed).multinomial(len(by_group), np.full(len(by_group), 1 / len(by_group)), RESAMPLES)
-    resampled = (draws @ by_group).reshape(RESAMPLES, n, n).astype(np.float64)
-    accuracies, macro_f1s, *_ = _figures(resampled)
-    confidence = probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
+    if len(truth) == 0:
+        raise ValueError("cannot evaluate a model without test samples")
+    groups = np.unique(np.asarray(group_ids), return_inverse=True)[1]
+    parts: list[Slice] = []
+    for name, values in (slices or {}).items():
+        for value in sorted({v for v in values if v is not None}):
+            rows = np.flatnonzero([v == value for v in values])
+            measured = with_intervals(task, truth[rows], found[rows], groups[rows], seed, draws=LEAST_RESAMPLES)
+            parts.append(Slice(name, value, len(rows), measured))
+    confusions = _confusion(task, truth, found)
     return Evaluation(
-        tuple(classes),
-        confusion,
-        Figure(float(accuracy[0]), *_interval(accuracies)),
-        Figure(float(macro_f1[0]), *_interval(macro_f1s)),
-        precision[0],
-        recall[0],
-        f1[0],
-        tuple(
-            Mistake(sample_ids[k], classes[labels[k]], classes[predicted[k]], float(confidence[k]))
-            for k in worst.tolist()
-        ),
+        task.kind,
+        task.classes,
+        len(truth),
+        int(groups.max()) + 1,
+        with_intervals(task, truth, found, groups, seed),
+        None if confusions is None else tuple(tuple(row) for row in confusions.tolist()),
+        tuple(_by_class(task, truth, found)),
+        tuple(parts),
+        {
+            name: with_intervals(task, truth, other, groups, seed, draws=LEAST_RESAMPLES)
+            for name, other in (baselines or {}).items()
+        },
+        calibration,
+        tuple(_mistakes(task, sample_ids, truth, found)),
     )
 
 
-def _figures(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Accuracy ``[B]``, macro F1 ``[B]``, and precision, recall, F1 ``[B, C]`` of confusion matrices ``[B, C, C]``.
+def with_intervals(
+    task: Task,
+    truth: NDArray[Any],
+    found: Predictions,
+    groups: NDArray[np.int64],
+    seed: int = 0,
+    draws: int = RESAMPLES,
+) -> dict[str, Figure]:
+    """Every figure of a task with its interval. A figure that does not exist on these samples is NaN.
 
-    Macro F1 is the mean over the classes that occur, as a true or a predicted class.
+    Args:
+        task: which figures.
+        truth: as ``Targets.values``.
+        found: the predictions.
+        groups: ``int64 [N]``.
+        seed: of the resampling.
+        draws: at most.
     """
-    hits = np.diagonal(confusion, axis1=1, axis2=2)
-    true, said = confusion.sum(axis=2), confusion.sum(axis=1)
-    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)
-    recall = np.divide(hits, true, out=np.zeros_like(hits), where=true > 0)
-    f1 = np.divide(2 * hits, true + said, out=np.zeros_like(hits), where=true + said > 0)
-    macro_f1 = f1.sum(axis=1) / (true + said > 0).sum(axis=1)
-    return hits.sum(axis=1) / true.sum(axis=1), macro_f1, precision, recall, f1
+    values = all_figures(task, truth, found)
+    quick = [name for name in values if name not in SLOW]
+    resampled = bootstrap(groups, lambda rows: all_figures(task, truth[rows], found[rows], quick), seed, draws)
+    if len(quick) < len(values):
+        few = min(draws, LEAST_RESAMPLES)
+        resampled |= bootstrap(groups, lambda rows: all_figures(task, truth[rows], found[rows], SLOW), seed, few)
+    return {name: Figure(value, *interval(resampled[name])) for name, value in values.items()}
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
+def bootstrap(
+    groups: NDArray[np.int64],
+    measure: Callable[[NDArray[np.int64]], Mapping[str, float]],
+    seed: int,
+    draws: int = RESAMPLES,
+) -> dict[str, NDArray[np.float64]]:
+    """Figures of resampled groups.
+
+    Args:
+        groups: ``int64 [N]``.
+        measure: rows -> figures.
+        seed: the same seed draws the same groups, so that two models can be compared draw by draw.
+        draws: at most; fewer of many samples.
+
+    Returns:
+        name -> ``float64 [draws]``.
+    """
+    _, groups = np.unique(groups, return_inverse=True)
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+    draws = max(min(draws, SAMPLED // len(groups)), min(draws, LEAST_RESAMPLES))
+    random = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {}
+    for _ in range(draws):
+        drawn = random.integers(0, len(sizes), len(sizes))
+        lengths = sizes[drawn]
+        places = (
+            np.arange(lengths.sum())
+            - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            + np.repeat(starts[drawn], lengths)
+        )
+        for name, value in measure(order[places]).items():
+            found.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of those that exist."""
+    there = values[np.isfinite(values)]
+    if not len(there):
+        return float("nan"), float("nan")
+    low, high = np.percentile(there, [2.5, 97.5])
     return float(low), float(high)
+
+
+def all_figures(
+    task: Task, truth: NDArray[Any], found: Predictions, names: Sequence[str] | None = None
+) -> dict[str, float]:
+    """The figures of a task, all or some."""
+    wanted = _figures_of(task, truth, found)
+    return {name: wanted[name]() for name in (wanted if names is None else names)}
+
+
+def _figures_of(task: Task, truth: NDArray[Any], found: Predictions) -> dict[str, Callable[[], float]]:
+    measured: dict[str, Callable[[], float]] = {}
+    confusions = _confusion(task, truth, found)
+    if confusions is not None:
+        counts = confusions.astype(np.float64)
+        measured |= {
+            "accuracy": lambda: float(figures.accuracy(counts)),
+            "balanced_accuracy": lambda: float(figures.balanced_accuracy(counts)),
+            "macro_f1": lambda: float(figures.macro_f1(counts)),
+        }
+        if task.kind == "ordinal":
+            measured["kappa"] = lambda: float(figures.kappa(counts))
+    if task.kind in ("ordinal", "regression"):
+        wanted, scores = truth if task.kind == "regression" else np.asarray(task.values())[truth], found.scores
+        assert scores is not None
+        measured |= {
+            name: (lambda figure=figure: figure(wanted, scores))  # type: ignore[misc]
+            for name, figure in {
+                "spearman": figures.spearman,
+                "pearson": figures.pearson,
+                "kendall": figures.kendall,
+                "mae": figures.mae,
+                "rmse": figures.rmse,
+            }.items()
+        }
+        return measured
+    said = found.probabilities
+    assert said is not None
+    tags = task.kind == "multi_label"
+    yes, least = (truth > 0.5, SUPPORT) if tags else (truth[:, None] == np.arange(len(task.classes)), 1)
+    if tags:
+        measured["macro_f1"] = lambda: figures.macro(_f1, yes, said, SUPPORT)
+    measured["auroc"] = lambda: figures.macro(figures.auroc, yes, said, least)
+    measured["average_precision"] = lambda: figures.macro(figures.average_precision, yes, said, least)
+    return measured
+
+
+def _f1(truth: NDArray[np.bool_], probabilities: NDArray[Any]) -> float:
+    said = probabilities >= 0.5
+    whole = int(truth.sum() + said.sum())
+    return float(2 * (truth & said).sum() / whole) if whole else float("nan")
+
+
+def _confusion(task: Task, truth: NDArray[Any], found: Predictions) -> NDArray[np.int64] | None:
+    if task.kind not in ("classification", "ordinal"):
+        return None
+    assert found.probabilities is not None
+    return figures.confusion(truth, said_class(task, found), len(task.classes))
+
+
+def said_class(task: Task, found: Predictions) -> NDArray[np.int64]:
+    """``int64 [N]``: the most probable class; of ordered levels, the one in whose middle half the probability lies."""
+    assert found.probabilities is not None
+    if task.kind == "ordinal":
+        above = 1 - np.cumsum(found.probabilities[:, :-1], axis=1)
+        levels: NDArray[np.int64] = (above > 0.5).sum(axis=1)
+        return levels
+    best: NDArray[np.int64] = found.probabilities.argmax(axis=1)
+    return best
+
+
+def _by_class(task: Task, truth: NDArray[Any], found: Predictions) -> list[dict[str, Any]]:
+    if task.kind == "multi_label":
+        assert found.probabilities is not None
+        return [
+            {
+                "class": name,
+                "test samples": int(truth[:, k].sum()),
+                "average precision": figures.average_precision(truth[:, k] > 0.5, found.probabilities[:, k]),
+                "AUROC": figures.auroc(truth[:, k] > 0.5, found.probabilities[:, k]),
+                "F1": _f1(truth[:, k] > 0.5, found.probabilities[:, k]),
+            }
+            for k, name in enumerate(task.classes)
+        ]
+    counts = _confusion(task, truth, found)
+    if counts is None:
+        return []
+    precision, recall, f1 = figures.per_class(counts)
+    return [
+        {
+            "class": name,
+            "test samples": int(counts[k].sum()),
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "F1": float(f1[k]),
+        }
+        for k, name in enumerate(task.classes)
+    ]
+
+
+def _mistakes(task: Task, sample_ids: Sequence[str], truth: NDArray[Any], found: Predictions) -> list[Mistake]:
+    """What it is most confidently wrong about, or furthest from."""
+    if task.kind in ("regression", "ordinal"):
+        assert found.scores is not None
+        wanted = truth if task.kind == "regression" else np.asarray(task.values())[truth]
+        distance = np.abs(found.scores - wanted)
+        worst = np.argsort(-distance, kind="stable")[:WORST]
+        return [
+            Mistake(sample_ids[k], f"{float(wanted[k]):.4g}", f"{float(found.scores[k]):.4g}", float(distance[k]))
+            for k in worst.tolist()
+            if distance[k] > 0
+        ]
+    assert found.probabilities is not None
+    if task.kind == "multi_label":
+        wrong = np.abs(found.probabilities - truth)
+        worst = np.argsort(-wrong.max(axis=1), kind="stable")[:WORST]
+        return [
+            Mistake(
+                sample_ids[k],
+                ("" if truth[k, tag] > 0.5 else "not ") + task.classes[tag],
+                f"{task.classes[tag]} {found.probabilities[k, tag]:.2f}",
+                float(wrong[k, tag]),
+            )
+            for k in worst.tolist()
+            if wrong[k, tag := int(wrong[k].argmax())] > 0.5
+        ]
+    said, confidence = said_class(task, found), found.probabilities.max(axis=1)
+    missed = np.flatnonzero(said != truth)
+    worst = missed[np.argsort(-confidence[missed], kind="stable")][:WORST]
+    return [
+        Mistake(sample_ids[k], task.classes[truth[k]], task.classes[said[k]], float(confidence[k]))
+        for k in worst.tolist()
+    ]

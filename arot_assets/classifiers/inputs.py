@@ -1,12 +1,16 @@
-"""The training inputs of a head: labels joined with perceptual hashes and embeddings, and a digest of all of them.
+"""The training inputs of a model: labels joined with perceptual hashes and embeddings, and a digest of all of them.
 
 Belongs here: reading these from the store within bounded memory, and telling whether anything changed since.
-Does not belong here: making labels, splits or heads.
+Does not belong here: making labels, splits or models.
 """
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,33 +18,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from arot_assets.classifiers import head as heads
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.labels import LabelError, read_labels
+from arot_assets.classifiers.labels import LabelError, labels_digest, read_labels
 from arot_assets.classifiers.promotion import latest
 from arot_assets.datasets.inventory import InventoryError
 from arot_assets.datasets.places import dataset_root
-from arot_assets.metrics.vectors import VECTOR, vectors_of
-from resources.tables import TableRef, Tables
+from arot_assets.metrics.vectors import vectors_of
+from resources.models.entry import ModelError
+from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
 PHASH = "phash"
+CODE_VERSION = "2"
+"""Of training and evaluation: raised when the same inputs give another model."""
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a head can be trained from.
+    """What a model can be trained from.
 
     Attributes:
-        digest: 12 hex digits over labels, hashes, the embedding's version and all settings that a head depends on.
-        rows: labelled samples that have an embedding.
-        embedding_version: the ``metric_version`` that most of their embeddings have; the others are not used.
+        digest: 12 hex digits over labels, hashes, the embeddings' versions and all settings that a model depends on.
+        rows: labelled samples that have an embedding in every table.
+        versions: table -> the ``metric_version`` that most of their embeddings have; the others are not used.
     """
 
     digest: str
     rows: int
-    embedding_version: str
+    versions: Mapping[str, str]
 
 
 def with_hashes(con: Connection, dataset: str, labels: pa.Table) -> pa.Table:
@@ -62,79 +68,110 @@ def with_hashes(con: Connection, dataset: str, labels: pa.Table) -> pa.Table:
 
 
 def usable_inputs(con: Connection, declaration: ClassifierDeclaration, labels: pa.Table) -> TrainingInputs:
-    """Examine what a head would be trained from, without reading vectors.
+    """Examine what a model would be trained from, without reading vectors or images.
 
     Args:
         con: a connection with the catalogue's views.
         declaration: the classifier.
-        labels: with columns ``sample_id`` and ``label``.
+        labels: as ``read_labels`` returns them.
 
     Raises:
         LabelError: no labelled sample has an embedding.
     """
-    con.register("labelled", labels.select(["sample_id", "label"]))
+    dataset = declaration.dataset
+    con.register("labelled", labels.select(["sample_id"]))
     try:
-        # the sum of per-row hashes does not depend on the order of the rows, so nothing needs to be sorted or kept
-        rows = con.execute(
-            f"""
-            select e.metric_version, count(*),
-                sum(md5_number_lower(concat_ws('/', sample_id, label, p.phash, p.mirrored))::hugeint)
-            from labelled
-            join {quote(declaration.dataset)}.{quote(declaration.embedding)} e using (sample_id)
-            left join {quote(declaration.dataset)}.{PHASH} p using (sample_id)
-            where e.status = 'ok'
-            group by 1 order by 2 desc, 1 limit 1"""
-        ).fetchall()
+        found = {table: _version(con, declaration, table) for table in declaration.tables or (SAMPLES,)}
     finally:
         con.unregister("labelled")
-    if not rows:
-        raise LabelError(
-            f"{declaration.name}: no labelled sample has a row in {declaration.dataset}.{declaration.embedding}; "
-            f"run `arot run {declaration.dataset}` first"
-        )
-    version, count, content = rows[0]
-    settings = declaration.model_dump(include={"split", "l2", "class_balanced", "promote_if", "embedding"})
-    parts = json.dumps([heads.CODE_VERSION, settings, version, count, str(content)], sort_keys=True)
-    return TrainingInputs(hashlib.sha256(parts.encode()).hexdigest()[:12], int(count), str(version))
+    for table, (_, count, _) in found.items():
+        if not count:
+            raise LabelError(
+                f"{declaration.name}: no labelled sample has a row in {dataset}.{table}; run `arot run {dataset}` first"
+            )
+    parts = json.dumps([CODE_VERSION, _settings(declaration), labels_digest(labels), found], sort_keys=True)
+    return TrainingInputs(
+        hashlib.sha256(parts.encode()).hexdigest()[:12],
+        min(count for _, count, _ in found.values()),
+        {table: version for table, (version, *_) in found.items()},
+    )
+
+
+def _version(con: Connection, declaration: ClassifierDeclaration, table: str) -> tuple[str, int, str]:
+    """Of the labelled samples with a row in a table: the most frequent version, how many, and a digest of which."""
+    dataset = quote(declaration.dataset)
+    version = "e.metric_version" if table != SAMPLES else "''"
+    # the sum of per-row hashes does not depend on the order of the rows, so nothing needs to be sorted or kept
+    rows = con.execute(
+        f"""
+        select {version}, count(*), sum(md5_number_lower(concat_ws('/', sample_id, p.phash, p.mirrored))::hugeint)
+        from labelled
+        join {dataset}.{quote(table)} e using (sample_id)
+        left join {dataset}.{PHASH} p using (sample_id)
+        where e.status = 'ok'
+        group by 1 order by 2 desc, 1 limit 1"""
+    ).fetchall()
+    return (str(rows[0][0]), int(rows[0][1]), str(rows[0][2])) if rows else ("", 0, "")
+
+
+def _settings(declaration: ClassifierDeclaration) -> dict[str, Any]:
+    """What a trained model depends on beside the data."""
+    said = declaration.model_dump(include={"task", "split", "inputs", "backbone", "recipe", "slices", "baselines"})
+    own = declaration.trained_with.model_dump()
+    own.pop("tracker", None)
+    return {**said, "classes": declaration.labels.classes, "settings": own, "gate": declaration.gate}
 
 
 def read_vectors(
-    tables: Tables, declaration: ClassifierDeclaration, version: str, sample_ids: list[str]
-) -> tuple[list[str], NDArray[Any]]:
-    """The embeddings of some samples, read shard by shard; memory grows only with the requested samples.
+    tables: Tables, declaration: ClassifierDeclaration, column: str, version: str, sample_ids: Sequence[str], file: Path
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The embeddings of some samples, read shard by shard into a memory-mapped file.
 
     Args:
         tables: the store's tables.
-        declaration: names the dataset and the embedding.
+        declaration: names the dataset.
+        column: ``table.column``.
         version: rows of other versions are ignored.
         sample_ids: the samples.
+        file: where the numbers are kept.
 
     Returns:
-        The ids that have a vector, in the order of ``sample_ids``, and ``float16 [N, D]``.
+        ``[N, D]`` of the stored type in the order of ``sample_ids``, memory-mapped, and ``bool [N]``: which have a vector.
     """
+    table_name, vector = column.split(".")
     wanted = pa.array(sample_ids, pa.string())
-    found: list[str] = []
-    parts: list[NDArray[Any]] = []
-    for shard in tables.shards(declaration.dataset, declaration.embedding):
+    matrix: NDArray[Any] | None = None
+    there = np.zeros(len(sample_ids), np.bool_)
+    for shard in tables.shards(declaration.dataset, table_name):
         table = tables.read(
-            TableRef(declaration.dataset, declaration.embedding, shard),
-            columns=["sample_id", "status", "metric_version", VECTOR],
+            TableRef(declaration.dataset, table_name, shard), columns=["sample_id", "status", "metric_version", vector]
         )
         keep = pc.and_(pc.equal(table["status"], "ok"), pc.equal(table["metric_version"], version))
         table = table.filter(pc.and_(keep, pc.is_in(table["sample_id"], value_set=wanted)))
-        if table.num_rows:
-            found += table["sample_id"].to_pylist()
-            parts.append(vectors_of(table[VECTOR]).copy())
-    # a moved file can have rows in two shards, which are equal: the last one is used
-    place = {sample_id: k for k, sample_id in enumerate(found)}
-    order = [sample_id for sample_id in sample_ids if sample_id in place]
-    if not order:
+        if not table.num_rows:
+            continue
+        vectors = vectors_of(table[vector])
+        if matrix is None:
+            shape = (len(sample_ids), vectors.shape[1])
+            matrix = np.lib.format.open_memmap(file, "w+", vectors.dtype, shape)
+        # a moved file can have rows in two shards, which are equal
+        places = pc.index_in(table["sample_id"], value_set=wanted).to_numpy()
+        matrix[places] = vectors
+        there[places] = True
+    if matrix is None:
         raise LabelError(f"{declaration.name}: no labelled sample has an embedding of version {version}")
-    return order, np.concatenate(parts)[[place[sample_id] for sample_id in order]]
+    return matrix, there
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A local folder for memory-mapped inputs, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="arot-training-") as folder:
+        yield Path(folder)
 
 
 def training_is_current(con: Connection, declaration: ClassifierDeclaration, tables: Tables) -> bool:
-    """Whether the most recently trained head is still the result that training would give now; reads no vectors.
+    """Whether the most recently trained model is still the result that training would give now; reads no vectors.
 
     Unreadable labels are not current, so that training runs and reports why.
 
@@ -151,5 +188,5 @@ def training_is_current(con: Connection, declaration: ClassifierDeclaration, tab
     try:
         labels = read_labels(con, declaration, dataset_root(tables, declaration.dataset))
         return usable_inputs(con, declaration, labels).digest == pointer.inputs
-    except (LabelError, InventoryError, duckdb.Error):
+    except (LabelError, InventoryError, ModelError, duckdb.Error):
         return False

@@ -1,50 +1,57 @@
 """The steps of a classifier: training, and the scores of each shard; and whether they are current.
 
 Belongs here: whether these are current, as `arot run` and `arot status` ask. The work is in ``labels.py``,
-``split.py``, ``training.py`` and ``scores.py``.
+``split.py``, ``training.py`` and ``entry.py``.
 
-Labels, split and head are one step: a single digest over everything that the head depends on determines whether they
+Labels, split and model are one step: a single digest over everything that the model depends on determines whether they
 are current.
 """
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.entry import score_metric
 from arot_assets.classifiers.inputs import PHASH, training_is_current
 from arot_assets.classifiers.labels import LabelError, query_tables
 from arot_assets.classifiers.promotion import ROOT, latest
-from arot_assets.classifiers.scores import score_metric
 from arot_assets.datasets.steps import CONSERVATION, samples_path
-from arot_assets.metrics.steps import metric_path, row_state
+from arot_assets.metrics.steps import metric_path, metric_state, row_state
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.tables import WIDE
 
-LABELS, SPLIT, HEAD = "labels", "split", "head"
+LABELS, SPLIT, MODEL = "labels", "split", "model"
 NO_LEAK, GOOD_ENOUGH = "no_leak", "good_enough"
 
 
 def training_paths(name: str) -> tuple[Key, Key, Key]:
-    """The keys of a classifier's labels, split and head, in the order of the work."""
-    return (ROOT, name, LABELS), (ROOT, name, SPLIT), (ROOT, name, HEAD)
+    """The keys of a classifier's labels, split and model, in the order of the work."""
+    return (ROOT, name, LABELS), (ROOT, name, SPLIT), (ROOT, name, MODEL)
 
 
 def classifier_steps(declaration: ClassifierDeclaration) -> list[Step]:
     """Training, and scores."""
     name, dataset = declaration.name, declaration.dataset
-    labels, split, head = training_paths(name)
-    embedding, scores = metric_path(dataset, declaration.embedding), metric_path(dataset, name)
+    labels, split, model = training_paths(name)
+    inputs, scores = input_paths(declaration), metric_path(dataset, name)
     return [
         Step(
-            keys=(labels, split, head),
-            upstream=tuple(dict.fromkeys((*label_sources(declaration), metric_path(dataset, PHASH), embedding))),
+            keys=(labels, split, model),
+            upstream=tuple(dict.fromkeys((*label_sources(declaration), metric_path(dataset, PHASH), *inputs))),
             state=lambda look: training_state(look, declaration),
-            checks={split: (Check(NO_LEAK),), head: (Check(GOOD_ENOUGH),)},
+            checks={split: (Check(NO_LEAK),), model: (Check(GOOD_ENOUGH),)},
         ),
         Step(
             keys=(scores,),
-            upstream=(embedding, head),
+            upstream=(*inputs, model),
             state=lambda look: scores_state(look, declaration),
             dataset=dataset,
             checks={scores: (Check(CONSERVATION),)},
         ),
+    ]
+
+
+def input_paths(declaration: ClassifierDeclaration) -> list[Key]:
+    """The tables that a model is computed from: those of vectors, or the samples whose images it sees."""
+    return [metric_path(declaration.dataset, table) for table in declaration.tables] or [
+        samples_path(declaration.dataset)
     ]
 
 
@@ -65,11 +72,14 @@ def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
 
 
 def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
-    """Whether the most recently trained head is the result that training would give now."""
+    """Whether the most recently trained model is the result that training would give now."""
     current = training_is_current(look.connection(), declaration, look.resources.tables)
     return State(current, rows=int(latest(look.resources.tables, declaration.name) is not None))
 
 
 def scores_state(look: Look, declaration: ClassifierDeclaration) -> State:
-    """Which shards have the scores of the promoted head for their current embeddings."""
-    return row_state(look, declaration.dataset, score_metric(look.resources.tables, declaration))
+    """Which shards have the scores of the promoted model for their current inputs."""
+    metric = score_metric(look.resources.tables, declaration)
+    if metric.rows is None:
+        return metric_state(look, declaration.files_of_dataset(), metric)
+    return row_state(look, declaration.dataset, metric)

@@ -1,27 +1,47 @@
-"""From a split to a stored head: fit, measure, report, promote.
+"""From labels and a split to a stored model: fit, calibrate, measure, compare, report, promote.
 
 Belongs here: the order of these steps, and skipping them when nothing changed.
 Does not belong here: any of the steps themselves.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from arot_assets.classifiers import baselines, calibration
+from arot_assets.classifiers.contest import Comparison, below_gate, compare
+from arot_assets.classifiers.data import Data, read_data, slices_of
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.evaluation import Evaluation, evaluate
-from arot_assets.classifiers.head import Head, fit_head
-from arot_assets.classifiers.inputs import read_vectors, usable_inputs
+from arot_assets.classifiers.entry import ENTRY, digest_of, entry_facts, load_entry
+from arot_assets.classifiers.evaluation import Calibration, Evaluation, evaluate
+from arot_assets.classifiers.inputs import scratch, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
-from arot_assets.classifiers.promotion import Pointer, gate, latest, load_head, store_head
+from arot_assets.classifiers.predicting import CannotPredict, predict
+from arot_assets.classifiers.promotion import (
+    CHECKPOINTS,
+    Decision,
+    Pointer,
+    classifier_file,
+    current,
+    latest,
+    note,
+    now,
+    read_json,
+)
+from arot_assets.classifiers.recipes import HeadSettings, get_recipe
 from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
+from arot_assets.classifiers.tasks import Predictions, Task
+from arot_assets.classifiers.trainers import Fitted
 from arot_assets.datasets.places import place_of
 from arot_assets.progress import track
+from resources.models import Models
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
@@ -33,87 +53,275 @@ class Training:
     """The result of a training.
 
     Attributes:
-        pointer: the head that is now the latest.
+        pointer: the model that is now the latest.
         evaluation: on the test set.
-        l2: the chosen penalty.
-        rows: split -> samples used.
+        about: facts about the training, as in ``about.json``.
         sheet: a JPEG of the worst mistakes, None without mistakes.
         trained: False if it existed already, from the same inputs; its sheet is in its report.
     """
 
     pointer: Pointer
     evaluation: Evaluation
-    l2: float
-    rows: Mapping[str, int]
+    about: Mapping[str, Any]
     sheet: bytes | None = None
     trained: bool = True
 
 
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """An unfinished training in the store: it belongs to the inputs it was begun with, and to no others."""
+
+    tables: Tables
+    name: str
+    inputs: str
+
+    def load(self) -> bytes | None:
+        """See ``Checkpoints.load``."""
+        place = classifier_file(self.name, CHECKPOINTS, f"{self.inputs}.pt")
+        return self.tables.read_bytes(place) if self.tables.exists(place) else None
+
+    def save(self, state: bytes) -> None:
+        """See ``Checkpoints.save``."""
+        self.tables.write_bytes(state, classifier_file(self.name, CHECKPOINTS, f"{self.inputs}.pt"))
+
+    def clear(self) -> None:
+        """The training is finished."""
+        place = classifier_file(self.name, CHECKPOINTS, f"{self.inputs}.pt")
+        if self.tables.exists(place):
+            self.tables.storage.delete(self.tables.uri(place))
+
+
 def train(
-    declaration: ClassifierDeclaration, split: pa.Table, storage: Storage, tables: Tables, warehouse: Warehouse
+    declaration: ClassifierDeclaration,
+    labels: pa.Table,
+    split: pa.Table,
+    storage: Storage,
+    warehouse: Warehouse,
+    models: Models,
 ) -> Training:
-    """Train and store a head, unless the latest one was made from the same labels, embeddings and settings.
+    """Train and store a model, unless the latest one was made from the same labels, inputs and settings.
+
+    Args:
+        declaration: what to train.
+        labels: as ``labels.SCHEMA``.
+        split: as ``split.SCHEMA``, of these labels.
+        storage: reaches the images.
+        warehouse: over the store.
+        models: settings of devices, and the weights that a backbone starts from.
 
     Raises:
         LabelError: there is nothing to train from.
-        HeadError: a class has no training samples.
+        TrainingError: a class has no training samples, or nothing finite came out.
     """
-    name = declaration.name
+    name, tables = declaration.name, warehouse.tables
     with warehouse.connect() as con:
-        usable = usable_inputs(con, declaration, split)
+        usable = usable_inputs(con, declaration, labels)
     before = latest(tables, name)
     if before is not None and before.inputs == usable.digest:
-        known = load_head(tables, name, before.digest)
-        evaluation = Evaluation.from_json(known.classes, known.info["test"])
-        return Training(before, evaluation, known.info["l2"], known.info["samples"], trained=False)
-    label_of = dict(zip(split["sample_id"].to_pylist(), split["label"].to_pylist(), strict=True))
-    sample_ids, matrix = read_vectors(tables, declaration, usable.embedding_version, list(label_of))
-    classes = sorted(set(label_of.values()))
-    labels = np.array([classes.index(label_of[s]) for s in sample_ids], np.int64)
-    split_of = dict(zip(split["sample_id"].to_pylist(), split["split"].to_pylist(), strict=True))
-    groups = dict(zip(split["sample_id"].to_pylist(), split["group_id"].to_pylist(), strict=True))
-    part = {p: np.flatnonzero([split_of[s] == p for s in sample_ids]) for p in SPLITS}
-    with track(
-        f"classifier {name}: fitting {len(part['train']):,} x {matrix.shape[1]}", len(declaration.l2)
-    ) as advance:
-        fit = fit_head(
-            *(matrix[part["train"]], labels[part["train"]], matrix[part["val"]], labels[part["val"]]),
-            n_classes=len(classes),
-            l2_grid=declaration.l2,
-            balanced=declaration.class_balanced,
-            advance=advance,
-        )
-    test_ids = [sample_ids[k] for k in part["test"]]
-    bare = Head(tuple(classes), fit.weight, fit.bias, declaration.embedding, usable.embedding_version)
-    evaluation = evaluate(
-        classes,
-        test_ids,
-        labels[part["test"]],
-        bare.probabilities(matrix[part["test"]]),
-        [groups[s] for s in test_ids],
-        declaration.split.seed,
+        evaluation = Evaluation.from_json(read_json(tables, name, before.digest, "evaluation.json"))
+        return Training(before, evaluation, read_json(tables, name, before.digest, "about.json"), trained=False)
+    checkpoint = StoredCheckpoint(tables, name, usable.digest)
+    with scratch() as folder:
+        data = read_data(declaration, labels, split, usable, storage, warehouse, models, folder)
+        fitted = _fit(declaration, data, checkpoint)
+        result = _judged(declaration, labels, data, fitted, usable.digest, storage, warehouse, models, folder)
+    checkpoint.clear()
+    return result
+
+
+def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheckpoint) -> Fitted:
+    job, settings = replace(data.job, checkpoints=checkpoint), declaration.trained_with
+    title = f"classifier {declaration.name}: epochs over {len(job.train):,} samples"
+    if isinstance(settings, HeadSettings):
+        from arot_assets.classifiers.trainers import heads
+
+        with track(title, heads.epochs_of(settings, len(job.train))) as advance:
+            return heads.train(job, advance)
+    from arot_assets.classifiers.trainers import backbone
+
+    with track(title, settings.epochs) as advance:
+        return backbone.train(job, advance)
+
+
+def _judged(
+    declaration: ClassifierDeclaration,
+    labels: pa.Table,
+    data: Data,
+    fitted: Fitted,
+    inputs: str,
+    storage: Storage,
+    warehouse: Warehouse,
+    models: Models,
+    folder: Path,
+) -> Training:
+    """Calibrate, measure, compare, report and store a model that was fitted."""
+    task, job, tables, name = data.job.task, data.job, warehouse.tables, declaration.name
+    on_val, on_test = fitted.logits(job.val), fitted.logits(data.test)
+    temperature = calibration.temperature_of(task, on_val, job.targets.values[job.val])
+    made = folder / "model"
+    made.mkdir()
+    facts = entry_facts(
+        declaration, task, fitted.export(made, temperature), made, data.trained_on(fitted), data.licence
     )
-    missed = gate(evaluation, declaration.promote_if)
-    rows = {p: len(part[p]) for p in SPLITS}
-    info: dict[str, Any] = {
-        "classifier": name,
-        "dataset": declaration.dataset,
-        "inputs_digest": usable.digest,
-        "labels_digest": labels_digest(split),
-        "seed": declaration.split.seed,
-        "l2": fit.l2,
-        "validation_loss": {f"{l2:g}": loss for l2, loss in fit.validation_loss.items()},
-        "samples": rows,
-        "test": evaluation.as_json(),
-        "not_promoted": missed,
-        "created_at": datetime.now(UTC).isoformat(),
-    }
-    head = Head(bare.classes, bare.weight, bare.bias, bare.embedding, bare.embedding_version, info)
+    digest = digest_of(facts)
+    truth, found = job.targets.values[data.test], task.predictions(on_test / temperature)
+    test_ids, groups = [data.ids[k] for k in data.test], [data.groups[k] for k in data.test]
+    evaluation = evaluate(
+        task,
+        test_ids,
+        truth,
+        found,
+        groups,
+        slices=slices_of(warehouse, declaration, test_ids),
+        baselines=baselines.predictions(warehouse, declaration, data),
+        calibration=_calibration(task, on_val, on_test, job.targets.values, job.val, data.test, temperature),
+        seed=declaration.split.seed,
+    )
+    champion = current(tables, name)
+    comparison, apart = _against(declaration, data, champion.digest if champion else "", found, warehouse, models)
+    missed = below_gate(evaluation.figures, declaration.gate) or (comparison.refusal if comparison else "")
+    if not missed and declaration.promotion == "manual":
+        missed = f"promotion is manual: `arot promote {name} {digest}`"
+    about = _about(declaration, labels, data, fitted, inputs, temperature, missed) | {"digest": digest}
+    about["compared"] = str(comparison) if comparison else apart
     mistaken = [mistake.sample_id for mistake in evaluation.mistakes]
     place = place_of(storage, warehouse, declaration.dataset, mistaken)
     sheet = mistake_sheet(place, evaluation, _uris(warehouse, declaration.dataset, mistaken))
-    pointer = store_head(tables, name, head, html_report(head, evaluation, sheet, missed), usable.digest, missed)
-    return Training(pointer, evaluation, fit.l2, rows, sheet)
+    for file in facts["files"]:
+        tables.write_bytes((made / file).read_bytes(), classifier_file(name, digest, file))
+    tables.write(_rows(data, job.train, job.val), classifier_file(name, digest, "split.parquet"))
+    page = html_report(declaration, evaluation, about, fitted.curves, sheet, missed)
+    for file, content in {
+        "about.json": json.dumps(about, indent=2).encode(),
+        "evaluation.json": json.dumps(evaluation.as_json(), indent=2).encode(),
+        "report.html": page,
+        ENTRY: json.dumps(facts, indent=2, sort_keys=True).encode(),
+    }.items():
+        tables.write_bytes(content, classifier_file(name, digest, file))
+    pointer = Pointer(digest, inputs, task.classes, missed)
+    note(tables, name, pointer, _decision(pointer, champion.digest if champion else "", evaluation, comparison, apart))
+    return Training(pointer, evaluation, about, sheet)
+
+
+def _against(
+    declaration: ClassifierDeclaration,
+    data: Data,
+    champion: str,
+    found: Predictions,
+    warehouse: Warehouse,
+    models: Models,
+) -> tuple[Comparison | None, str]:
+    """The comparison with the model that scores now, or why there is none."""
+    if not champion:
+        return None, "no model scored before"
+    tables, name, task = warehouse.tables, declaration.name, data.job.task
+    about = read_json(tables, name, champion, "about.json")
+    if about["task"] != task.kind or tuple(about["classes"]) != task.classes:
+        return (
+            None,
+            f"model {champion} answers another question: {about['task']} of {', '.join(about['classes']) or 'numbers'}",
+        )
+    learnt = tables.read(classifier_file(name, champion, "split.parquet"))
+    not_new = {
+        s
+        for s, part in zip(learnt["sample_id"].to_pylist(), learnt["split"].to_pylist(), strict=True)
+        if part != "test"
+    }
+    places = np.array([k for k, row in enumerate(data.test) if data.ids[row] not in not_new], np.int64)
+    if not len(places):
+        return None, f"model {champion} was trained on every test sample of this one"
+    try:
+        logits = predict(load_entry(tables, name, champion), data, data.test[places], models)
+    except CannotPredict as error:
+        return None, f"model {champion} cannot be compared: {error}"
+    other = Task(task.kind, task.classes, about["loss"]).predictions(logits)
+    truth = data.job.targets.values[data.test[places]]
+    groups = np.unique([data.groups[k] for k in data.test[places]], return_inverse=True)[1]
+    return compare(task, declaration.gate, truth, found[places], other, groups, declaration.split.seed), ""
+
+
+def _decision(
+    pointer: Pointer, champion: str, evaluation: Evaluation, comparison: Comparison | None, apart: str
+) -> Decision:
+    figures = {name: [f.value, f.low, f.high] for name, f in evaluation.figures.items()}
+    if comparison is not None:
+        figures["difference"] = [comparison.difference.value, comparison.difference.low, comparison.difference.high]
+    passed = "the gate is passed; " + (str(comparison) if comparison else apart)
+    return Decision(
+        now(), pointer.digest, "kept" if pointer.missed else "promoted", pointer.missed or passed, champion, figures
+    )
+
+
+def _about(
+    declaration: ClassifierDeclaration,
+    labels: pa.Table,
+    data: Data,
+    fitted: Fitted,
+    inputs: str,
+    temperature: float,
+    missed: str,
+) -> dict[str, Any]:
+    """What is kept about a training: everything that somebody asks who has to trust the model later."""
+    recipe, job = get_recipe(declaration.recipe), data.job
+    return {
+        "classifier": declaration.name,
+        "dataset": declaration.dataset,
+        "description": declaration.description,
+        "task": job.task.kind,
+        "loss": job.task.loss,
+        "classes": list(job.task.classes),
+        "inputs": list(declaration.columns) or [f"pixels, from {declaration.backbone}"],
+        "input_versions": dict(data.versions),
+        "inputs_digest": inputs,
+        "labels_digest": labels_digest(labels),
+        "recipe": recipe.name,
+        "recipe_source": recipe.source,
+        "settings": declaration.trained_with.model_dump(),
+        "split": declaration.split.model_dump(),
+        "chosen": dict(fitted.chosen),
+        "temperature": temperature,
+        "samples": {part: len(rows) for part, rows in zip(SPLITS, (job.train, job.val, data.test), strict=True)},
+        "left_out": data.left_out,
+        "gate": declaration.gate,
+        "not_promoted": missed,
+        "licence": data.licence,
+        "created_at": now(),
+    }
+
+
+def _calibration(
+    task: Task,
+    on_val: NDArray[Any],
+    on_test: NDArray[Any],
+    values: NDArray[Any],
+    val: NDArray[np.int64],
+    test: NDArray[np.int64],
+    temperature: float,
+) -> Calibration | None:
+    if task.kind == "regression":
+        return None
+    before = calibration.confidences(task, on_test, values[test])
+    after = calibration.confidences(task, on_test / temperature, values[test])
+    curve = calibration.isotonic_of(*calibration.confidences(task, on_val / temperature, values[val]))
+    return Calibration(
+        temperature,
+        calibration.calibration_error(*before),
+        calibration.calibration_error(*after),
+        None if curve is None else calibration.calibration_error(curve(after[0]), after[1]),
+        tuple(calibration.reliability(*after)),
+    )
+
+
+def _rows(data: Data, train: NDArray[np.int64], val: NDArray[np.int64]) -> pa.Table:
+    """Which samples the model has seen, and as what."""
+    parts: Sequence[tuple[str, NDArray[np.int64]]] = (("train", train), ("val", val), ("test", data.test))
+    return pa.table(
+        {
+            "sample_id": [data.ids[k] for _, rows in parts for k in rows],
+            "group_id": [data.groups[k] for _, rows in parts for k in rows],
+            "split": [name for name, rows in parts for _ in rows],
+        }
+    )
 
 
 def _uris(warehouse: Warehouse, dataset: str, wanted: list[str]) -> dict[str, str]:
@@ -122,3 +330,11 @@ def _uris(warehouse: Warehouse, dataset: str, wanted: list[str]) -> dict[str, st
             f"select sample_id, uri from {quote(dataset)}.samples where status = 'ok' and list_contains(?, sample_id)"
         )
         return dict(con.execute(query, [wanted]).fetchall())
+
+
+def decision_rows(found: Sequence[Decision]) -> list[dict[str, Any]]:
+    """Decisions for users, the last one first."""
+    return [
+        {k: v for k, v in asdict(one).items() if k in ("at", "digest", "choice", "reason", "against")}
+        for one in reversed(found)
+    ]

@@ -20,6 +20,8 @@ COMMANDS = {
     "run": "do all missing work: inventory, samples, metrics, classifiers, SQL models",
     "status": "show what is done, missing and failed, by reason",
     "retry": "compute failed rows again",
+    "promote": "let a trained model score, whatever its gate said",
+    "rollback": "let the model score that did before",
     "publish": "publish a subset as a dataset on the Hugging Face Hub",
     "sql": "query the tables in SQL",
     "review": "rate samples in the browser, and take the ratings in",

@@ -6,7 +6,8 @@ Belongs here: looking that up. Does not belong here: how a card shows it (``card
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arot_assets.classifiers.promotion import ROOT, current, load_head
+from arot_assets.classifiers.entry import load_entry
+from arot_assets.classifiers.promotion import ROOT, current
 from arot_assets.datasets.inventory import COMMIT, INVENTORY
 from arot_assets.datasets.places import dataset_root
 from arot_assets.exports.errors import ExportError
@@ -139,9 +140,10 @@ def _made_by(tables: Tables, table: str) -> str:
     if table in tables.list(ROOT):
         pointer = current(tables, table)
         if pointer is None:
-            return "no promoted head"
-        head = load_head(tables, table, pointer.digest)
-        return f"classifier head {pointer.digest}, on {head.embedding} {head.embedding_version}"
+            return "no promoted model"
+        own = load_entry(tables, table, pointer.digest)
+        trained_on = own.options.get("trained_on", "")
+        return f"model {pointer.digest} of this project, on {' '.join(filter(None, (own.takes, trained_on)))}, {own.licence}"
     if table not in known_metrics():
         return ""
     model = get_metric(table).model

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from arot_assets.metrics.metric import ColumnsOfRows, Metric
+from arot_assets.metrics.of_entry import TRAINED_ON
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.entries import find_entry
 from resources.models.entry import ModelError
@@ -85,10 +86,21 @@ def head_outputs(heads: "Heads", column: pa.ChunkedArray) -> dict[str, Any]:
     return heads.predict(vectors)
 
 
-def columns_of_head(metric: Metric, output: Any) -> Callable[[pa.Table], ColumnsOfRows]:
-    """The function that gives a head's columns, of a table whose column ``index`` says which rows of its output are meant."""
+def columns_of_head(
+    metric: Metric, output: Any, made_by: pa.ChunkedArray | None = None
+) -> Callable[[pa.Table], ColumnsOfRows]:
+    """The function that gives a head's columns, of a table whose column ``index`` says which rows of its output are meant.
+
+    Args:
+        metric: of the head.
+        output: what the head gives, a row each.
+        made_by: the version of each vector; rows of another version than the head was trained on fail.
+    """
     assert metric.model is not None
-    outputs = find_entry(metric.model).outputs
+    entry = find_entry(metric.model)
+    outputs = entry.outputs
+    wanted, table_name = entry.options.get(TRAINED_ON), entry.takes.split(".")[0]
+    versions = made_by.to_pylist() if made_by is not None else []
 
     def compute(table: pa.Table) -> ColumnsOfRows:
         array = output[table[INDEX].to_numpy()]
@@ -100,6 +112,14 @@ def columns_of_head(metric: Metric, output: Any) -> Callable[[pa.Table], Columns
             else:
                 rows = values_of(one, {one.of: array})
                 columns |= {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+        if wanted:
+            found = [versions[k] for k in table[INDEX].to_pylist()]
+            columns["reason"] = [
+                None
+                if version == wanted
+                else f"{table_name} is of version {version}, the head was trained on {wanted}: train it again"
+                for version in found
+            ]
         return columns
 
     return compute

@@ -29,6 +29,9 @@ from resources.models.outputs import (
 
 VERSION = "1"
 """Of the way from a model's arrays to rows: raised when that changes values."""
+TRAINED_ON = "trained_on"
+"""The option of a head that names the ``metric_version`` of the vectors that it was trained on."""
+VERSION_COLUMN = "metric_version"
 BOX = pa.struct(
     [
         ("label", pa.string()),
@@ -64,7 +67,7 @@ def metric_of(entry: ModelEntry) -> Metric:
         columns=tuple(made),
         model=entry.name,
         from_outputs=from_outputs,
-        takes=STILL if entry.takes == "image" else rows(entry.takes),
+        takes=_takes(entry),
         params={"outputs": [numbers(output) for output in outputs]},
     )
 
@@ -75,14 +78,24 @@ def columns_of(entry: ModelEntry) -> list[Column]:
     Raises:
         ModelError: two of its outputs make columns of one name, or it has none.
     """
-    made = [column for output in entry.outputs for column in _columns(output)]
+    made = [column for output in entry.outputs for column in output_columns(output)]
     twice = sorted({c.name for c in made if sum(c.name == other.name for other in made) > 1})
     if twice or not made:
         raise ModelError(f"model '{entry.name}': its outputs make columns of one name: {twice}; give them other names")
     return made
 
 
-def _columns(output: Any) -> list[Column]:
+def _takes(entry: ModelEntry) -> Any:
+    """What its table is computed from; with the version of the vectors, where a head is good for one version only."""
+    if entry.takes == "image":
+        return STILL
+    return rows(
+        entry.takes, *([f"{entry.takes.split('.')[0]}.{VERSION_COLUMN}"] if TRAINED_ON in entry.options else [])
+    )
+
+
+def output_columns(output: Any) -> list[Column]:
+    """The columns of one output."""
     names = columns(output)
     if isinstance(output, Embedding):
         scaled = "L2-normalised" if output.normalised else "not normalised"

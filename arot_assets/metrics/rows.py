@@ -318,7 +318,11 @@ def _of_heads(
             except ModelError as error:
                 failed |= {m.name: str(error) for m in good}
             else:
-                found |= {m.name: columns_of_head(m, outputs[m.name]) for m in good}
+                version = f"{column.split('.')[0]}.metric_version"
+                made_by = (
+                    inputs.table[version].take(todo[good[0].name]) if version in inputs.table.column_names else None
+                )
+                found |= {m.name: columns_of_head(m, outputs[m.name], made_by) for m in good}
         for name, why in failed.items():
             growing[name].result.error = why
     return found

@@ -1,4 +1,5 @@
-"""Which models there are: a YAML file an entry, those of ``catalogue/`` and those of the project's own folder ``models/``.
+"""Which models there are: a YAML file an entry, those of ``catalogue/`` and those of the project's own folder ``models/``; and
+those that a store keeps, which whoever keeps them adds.
 
 Belongs here: finding the files, and reading one into an entry; both kinds have one format and one reader. Does not belong here:
 what an entry is (``entry.py``). A file is named after its entry, so the names are known without reading.
@@ -19,6 +20,7 @@ TYPE = "arot_assets.components.Model"
 """The type that a file of an entry names, as declarations do."""
 FOLDER = "models"
 CATALOGUE = Path(__file__).with_name("catalogue")
+_added: dict[str, ModelEntry] = {}
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -40,11 +42,19 @@ def known_models() -> list[str]:
     return sorted(model_files())
 
 
+def add_entry(entry: ModelEntry) -> None:
+    """Let this process know an entry that is in no file here: a model whose entry is kept in a store.
+
+    An entry in a file takes precedence, and a later one of the same name replaces it.
+    """
+    _added[entry.name] = entry
+
+
 def all_entries() -> tuple[list[ModelEntry], list[ModelError]]:
-    """Every entry that can be read, by name; and what is wrong with the files of the others."""
+    """Every entry that can be read or was added, by name; and what is wrong with the files of the others."""
     entries: list[ModelEntry] = []
     errors: list[ModelError] = []
-    for name in known_models():
+    for name in sorted({*known_models(), *_added}):
         try:
             entries.append(find_entry(name))
         except ModelError as error:
@@ -59,6 +69,8 @@ def find_entry(name: str) -> ModelEntry:
         ModelError: unknown name, the message lists the known ones; or its file cannot be read.
     """
     file = model_files().get(name)
+    if file is None and name in _added:
+        return _added[name]
     if file is None:
         raise ModelError(f"model {name!r} is not in the catalogue; known models: {', '.join(known_models())}")
     return read_entry(file)

@@ -27,17 +27,24 @@ SHORTEST = 1e-12
 
 @dataclass(frozen=True)
 class Layer:
-    """``activation(x @ weight.T + bias)``.
+    """``activation(norm(x @ weight.T + bias))``.
 
     Attributes:
         weight: ``float32 [out, in]``.
         bias: ``float32 [out]``.
-        activation: applied to the sum.
+        activation: applied at the end.
+        norm: weight and bias, ``float32 [out]`` each, of a layer norm; None without one.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     activation: Activation = "none"
+    norm: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is its matrix alone."""
+        return self.activation == "none" and self.norm is None
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,17 @@ class Head:
 
 def folded(head: Head) -> Head:
     """The same head with as few layers as possible; computed in float64, so that folding costs no digits."""
-    layers: list[tuple[NDArray[np.float64], NDArray[np.float64], Activation]] = []
+    layers: list[tuple[NDArray[np.float64], NDArray[np.float64], Layer]] = []
     for layer in head.layers:
         weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
-        if layers and layers[-1][2] == "none":
+        if layers and layers[-1][2].is_linear:
             before, shift, _ = layers.pop()
             weight, bias = weight @ before, weight @ shift + bias
-        layers.append((weight, bias, layer.activation))
-    return replace(head, layers=tuple(Layer(w.astype(np.float32), b.astype(np.float32), a) for w, b, a in layers))
+        layers.append((weight, bias, layer))
+    return replace(
+        head,
+        layers=tuple(replace(la, weight=w.astype(np.float32), bias=b.astype(np.float32)) for w, b, la in layers),
+    )
 
 
 class Heads:
@@ -146,13 +156,13 @@ class _Stacked:
         if heads:
             first = [torch.from_numpy(head.layers[0].weight) for head in heads.values()]
             self._weight = torch.cat(first).to(device, dtype).T.contiguous()
+
+        def there(array: NDArray[np.float32]) -> torch.Tensor:
+            return torch.from_numpy(array).to(device, dtype)
+
         self._layers = {
             name: [
-                (
-                    torch.from_numpy(la.weight).to(device, dtype),
-                    torch.from_numpy(la.bias).to(device, dtype),
-                    la.activation,
-                )
+                (there(la.weight), there(la.bias), tuple(there(a) for a in la.norm or ()), la.activation)
                 for la in head.layers
             ]
             for name, head in heads.items()
@@ -169,17 +179,23 @@ class _Stacked:
         )
         found = {}
         for (name, head), product in zip(self._heads.items(), products, strict=True):
-            (_, bias, activation), *others = self._layers[name]
+            (_, bias, norm, activation), *others = self._layers[name]
             value = product / length.to(self._dtype) if head.normalise else product
-            value = _activated(value + bias, activation)
-            for weight, bias, activation in others:
-                value = _activated(torch.nn.functional.linear(value, weight, bias), activation)
+            value = _activated(_normed(value + bias, norm), activation)
+            for weight, bias, norm, activation in others:
+                value = _activated(_normed(torch.nn.functional.linear(value, weight, bias), norm), activation)
             found[name] = value
         return found
 
 
 def _is_one_matrix(head: Head) -> bool:
-    return len(head.layers) == 1
+    return len(head.layers) == 1 and head.layers[0].norm is None
+
+
+def _normed(values: "torch.Tensor", norm: "tuple[torch.Tensor, ...]") -> "torch.Tensor":
+    from torch.nn import functional
+
+    return functional.layer_norm(values, values.shape[-1:], *norm) if norm else values
 
 
 def _activated(values: "torch.Tensor", activation: Activation) -> "torch.Tensor":

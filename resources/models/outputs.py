@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STRICT = ConfigDict(extra="forbid")
-Activation = Literal["none", "sigmoid", "softmax"]
+Activation = Literal["none", "sigmoid", "softmax", "cumulative", "conditional"]
+CUMULATIVE = ("cumulative", "conditional")
+"""Of an array with one number fewer than there are ordered levels; see ``activated``."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Probabilities:
     Attributes:
         labels: of the classes, in the model's order; each becomes the name of a column.
         activation: what makes probabilities of the array; ``none`` where it holds probabilities already.
+        confidence: the column with the probability of the most probable class; ``<name>_probability`` where it is empty.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -78,6 +81,7 @@ class Probabilities:
     name: str = "label"
     of: str = "logits"
     activation: Activation = "softmax"
+    confidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,10 @@ Output = Annotated[
 
 def numbers(output: Any) -> dict[str, Any]:
     """What the values of an output depend on: all of it but the prose."""
-    return {k: v for k, v in asdict(output).items() if k not in ("meaning", "low", "high")}
+    said = {k: v for k, v in asdict(output).items() if k not in ("meaning", "low", "high")}
+    if not said.get("confidence"):  # a field that was added later counts only where it says something
+        said.pop("confidence", None)
+    return said
 
 
 def width(output: Any) -> int | None:
@@ -226,7 +233,9 @@ def width(output: Any) -> int | None:
         return output.size
     if isinstance(output, Tags):
         return output.count
-    return len(output.labels) if isinstance(output, Probabilities | Ordinal) else None
+    if not isinstance(output, Probabilities | Ordinal):
+        return None
+    return len(output.labels) - (output.activation in CUMULATIVE)
 
 
 def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]:
@@ -251,7 +260,8 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
 def columns(output: Any) -> list[str]:
     """The names of the columns that an output makes, in order."""
     if isinstance(output, Probabilities):
-        return [output.name, f"{output.name}_probability", *(_column(label) for label in output.labels)]
+        sure = output.confidence or f"{output.name}_probability"
+        return [output.name, sure, *(_column(label) for label in output.labels)]
     if isinstance(output, Ordinal):
         return [output.name, *(_column(label) for label in output.labels)]
     if isinstance(output, Tags):
@@ -265,7 +275,11 @@ def columns(output: Any) -> list[str]:
 
 
 def activated(array: "NDArray[np.float32]", activation: Activation) -> "NDArray[np.float32]":
-    """``[N, C]`` logits -> probabilities, in float32 and without overflow."""
+    """``[N, C]`` logits -> probabilities, in float32 and without overflow.
+
+    ``cumulative`` and ``conditional`` take ``[N, K - 1]`` and give those of K ordered levels: the n-th logit is that of being
+    above level n, among all samples (CORAL) or among those that are above level n - 1 (CORN).
+    """
     import numpy as np
 
     array = np.asarray(array, np.float32)
@@ -275,6 +289,11 @@ def activated(array: "NDArray[np.float32]", activation: Activation) -> "NDArray[
     if activation == "softmax":
         raised = np.exp(array - array.max(axis=-1, keepdims=True))
         return (raised / raised.sum(axis=-1, keepdims=True)).astype(np.float32)
+    if activation in CUMULATIVE:
+        above = activated(array, "sigmoid")
+        above = np.cumprod(above, axis=-1) if activation == "conditional" else np.minimum.accumulate(above, axis=-1)
+        one, none = np.ones_like(above[..., :1]), np.zeros_like(above[..., :1])
+        return (np.concatenate([one, above], axis=-1) - np.concatenate([above, none], axis=-1)).astype(np.float32)
     return array
 
 

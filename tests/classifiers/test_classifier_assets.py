@@ -24,6 +24,8 @@ from sensors.files import file_sensor
 from tests.conftest import EXAMPLES
 
 KINDS = ("photo", "illustration")
+QUICK = {"learning_rates": [0.01], "weight_decays": [0.1], "normalise": [False], "min_steps": 40}
+NOTHING_LEARNT = {**QUICK, "learning_rates": [1e-9]}
 
 
 class World:
@@ -35,6 +37,7 @@ class World:
             name="d", source=str(source), metrics=["phash", "embedding"], shard_size=20, settle_seconds=0
         )
         fields = {"name": "kind", "dataset": "d", "labels": {"from_folder": 1}, "promote_if": {"accuracy": 0.6}}
+        fields["settings"] = QUICK
         self.classifier = ClassifierDeclaration.model_validate(fields | classifier)
         self.instance = dg.DagsterInstance.ephemeral()
 
@@ -67,11 +70,11 @@ class World:
         self.run([dg.AssetKey(["d", "phash"]), dg.AssetKey(["d", "embedding"])], sharded=True)
 
     def train(self) -> dict[str, dg.MetadataValue]:
-        """Labels, split, head; returns the head's metadata."""
+        """Labels, split, model; returns the model's metadata."""
         for key in unpartitioned_keys("kind"):
             result = self.run([key])
             assert result.success and all(e.passed for e in result.get_asset_check_evaluations())
-        (event,) = result.asset_materializations_for_node("classifiers__kind__head")
+        (event,) = result.asset_materializations_for_node("classifiers__kind__model")
         return dict(event.metadata)
 
     def score(self) -> dg.ExecuteInProcessResult:
@@ -119,7 +122,7 @@ def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
     assert training_is_current(world)
     again = world.train()
     assert "nothing to do" in again
-    assert all(again[k] == metadata[k] for k in ("promoted", "accuracy", "confusion", "with 95 % intervals", "L2"))
+    assert all(again[k] == metadata[k] for k in ("promoted", "accuracy", "confusion", "chosen", "slices"))
 
     shutil.rmtree(world.source)  # scores need no image
     result = world.score()
@@ -156,7 +159,7 @@ def test_another_head_over_the_same_samples_makes_scores_outdated(world: World) 
     world.train()
     world.score()
     before = world.sql("select sample_id, metric_version from d.kind order by 1")
-    world.classifier = replace_l2(world.classifier)
+    world.classifier = other_settings(world.classifier)
     world.train()
     shards = world.resources.tables.shards("d", "kind")
     assert set(outdated_scores(world)) == set(shards)
@@ -168,7 +171,7 @@ def test_another_head_over_the_same_samples_makes_scores_outdated(world: World) 
 
 
 def test_a_head_below_the_gate_warns_and_every_row_says_why(world: World) -> None:
-    strict = World(world.resources, world.source, promote_if={"accuracy": 1.0}, l2=[1e6])
+    strict = World(world.resources, world.source, promote_if={"accuracy": 1.0}, settings=NOTHING_LEARNT)
     strict.instance = world.instance
     for key in unpartitioned_keys("kind"):
         result = strict.run([key])
@@ -176,7 +179,7 @@ def test_a_head_below_the_gate_warns_and_every_row_says_why(world: World) -> Non
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN and "is below 1" in str(check.description)
     assert strict.score().success
     (row,) = strict.sql("select count(*), min(status), min(reason) from d.kind")
-    assert row[:2] == (52, "failed") and row[2].startswith("no promoted head: accuracy")
+    assert row[:2] == (52, "failed") and row[2].startswith("no promoted model: accuracy")
 
 
 def test_labels_can_come_from_sql_and_depend_on_what_the_query_reads(world: World) -> None:
@@ -274,12 +277,12 @@ def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     world.run([unpartitioned_keys("kind")[2]])
     found, cursor = requested(cursor)
     assert found == set()
-    world.classifier = replace_l2(world.classifier)
+    world.classifier = other_settings(world.classifier)
     world.run([unpartitioned_keys("kind")[2]])
     found, _ = requested(cursor)
     assert found == {dg.AssetKey(["d", "kind"])}
 
 
-def replace_l2(declaration: ClassifierDeclaration) -> ClassifierDeclaration:
+def other_settings(declaration: ClassifierDeclaration) -> ClassifierDeclaration:
     """The same classifier with another penalty: another head."""
-    return declaration.model_copy(update={"l2": [0.3]})
+    return declaration.model_copy(update={"settings": {**QUICK, "weight_decays": [0.5]}})

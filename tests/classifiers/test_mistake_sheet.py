@@ -10,7 +10,7 @@ import pytest
 from arot_assets.classifiers.report import mistake_sheet
 from arot_assets.datasets.places import place_of
 from resources.storage import Storage
-from tests.classifiers.test_head_and_scores import evaluation
+from tests.classifiers.made import evaluation
 from tests.conftest import EXAMPLES, Dataset
 from tests.servers.http import Reply, WebServer
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arot_assets.classifiers.declaration import SplitDeclaration
-from arot_assets.classifiers.labels import SCHEMA, LabelError
+from arot_assets.classifiers.labels import LabelError
 from arot_assets.classifiers.split import leaking_groups, make_split
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
 
@@ -60,7 +60,7 @@ def samples(n: int, classes: str, seed: int = 0) -> tuple[pa.Table, np.ndarray, 
     labels = [classes[k % len(classes)] for k in range(n)]
     hashes = random.integers(0, 2**64, n, dtype=np.uint64)
     hashes[4::5] = hashes[3::5][: len(hashes[4::5])] ^ np.uint64(0b101)
-    table = pa.table({"sample_id": ids, "label": labels, "source": ["folder"] * n}, schema=SCHEMA)
+    table = pa.table({"sample_id": ids, "label": labels})
     return table, hashes, random.integers(0, 2**64, n, dtype=np.uint64)
 
 
@@ -98,12 +98,50 @@ def test_same_seed_same_split_whatever_the_order_of_rows() -> None:
     assert other["split"].to_pylist() != first["split"].to_pylist()
 
 
-def test_new_samples_hardly_move_old_ones() -> None:
+def test_new_samples_move_no_old_one_and_every_part_keeps_its_size() -> None:
     table, hashes, mirrored = samples(1000, "ab")
-    before = make_split(table.slice(0, 950), hashes[:950], mirrored[:950], SplitDeclaration())
-    after = make_split(table, hashes, mirrored, SplitDeclaration())
-    moved = sum(a != b for a, b in zip(before["split"].to_pylist(), after["split"].to_pylist(), strict=False))
-    assert moved <= 0.03 * 950
+    before = make_split(table.slice(0, 500), hashes[:500], mirrored[:500], SplitDeclaration())
+    had = dict(zip(before["sample_id"].to_pylist(), before["split"].to_pylist(), strict=True))
+    after = make_split(table, hashes, mirrored, SplitDeclaration(), had)
+    splits = after["split"].to_pylist()
+    assert splits[:500] == before["split"].to_pylist()
+    assert all(abs(splits.count(part) - 150) <= 20 for part in ("val", "test"))
+
+
+def test_groups_and_splits_that_labels_give_are_kept() -> None:
+    table, hashes, mirrored = samples(60, "ab")
+    artists = [f"artist {k // 4}" for k in range(60)]
+    split = make_split(table.append_column("given_group", pa.array(artists)), hashes, mirrored, SplitDeclaration())
+    of_artist: dict[str, set[str]] = {}
+    for artist, part in zip(artists, split["split"].to_pylist(), strict=True):
+        of_artist.setdefault(artist, set()).add(part)
+    assert all(len(parts) == 1 for parts in of_artist.values())
+    others = {"train": "test", "test": "val", "val": "train"}
+    given = [others[part] for part in split["split"].to_pylist()]
+    told = make_split(table.append_column("given_split", pa.array(given)), hashes, mirrored, SplitDeclaration())
+    assert told["split"].to_pylist() == given
+    torn = table.append_column("given_split", pa.array(["train", "test"] * 30)).append_column(
+        "given_group", pa.array(artists)
+    )
+    with pytest.raises(LabelError, match="samples of one group"):
+        make_split(torn, hashes, mirrored, SplitDeclaration())
+
+
+def test_numbers_and_tags_are_in_every_part() -> None:
+    table, hashes, mirrored = samples(200, "a")
+    plain = table.drop_columns(["label"])
+    numbers = make_split(
+        plain.append_column("value", pa.array(np.linspace(0, 1, 200))), hashes, mirrored, SplitDeclaration()
+    )
+    for part in ("train", "val", "test"):
+        values = [
+            v for v, p in zip(numbers["value"].to_pylist(), numbers["split"].to_pylist(), strict=True) if p == part
+        ]
+        assert min(values) < 0.3 and max(values) > 0.7
+    tags = [["rare", "usual"] if k % 9 == 0 else ["usual"] if k % 2 else [] for k in range(200)]
+    tagged = make_split(plain.append_column("labels", pa.array(tags)), hashes, mirrored, SplitDeclaration())
+    rare = {p for t, p in zip(tags, tagged["split"].to_pylist(), strict=True) if "rare" in t}
+    assert rare == {"train", "val", "test"}
 
 
 def test_a_class_that_cannot_be_everywhere_is_named() -> None:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 METRICS = ("cv2", "phash", "embedding")
 SHARDED = ("samples", *METRICS, "style")
 MODELS = ("clean", "clean_photos", "distinct_pictures", "tag_counts", "caption_lengths", "aspect_buckets")
-WHOLE = (*(f"models/{m}" for m in MODELS), *(f"classifiers/style/{part}" for part in ("labels", "split", "head")))
+WHOLE = (*(f"models/{m}" for m in MODELS), *(f"classifiers/style/{part}" for part in ("labels", "split", "model")))
 SHARD, NEW_SHARD = "00000", "00001"
 IDLE_TICKS = 3
 
@@ -164,7 +164,7 @@ def test_subset_shows_its_waterfall_and_where_each_column_comes_from(server: Dag
 
 
 def test_head_shows_figures_and_confusion(server: DagsterServer) -> None:
-    shown = server.metadata("classifiers/style/head")
+    shown = server.metadata("classifiers/style/model")
     assert shown["promoted"] == "yes" and 0.8 <= shown["accuracy"] <= 1
     for name in ("anime", "illustration", "photo"):
         assert name in shown["confusion"]
@@ -225,7 +225,7 @@ def update(server: DagsterServer) -> Update:
     with (DATA / "images_update" / "update.csv").open() as file:
         new = [row["file"] for row in csv.DictReader(file) if row["kind"] == "new"]
     before = time.time()
-    unsorted = project.source / "unsorted"  # no folder of a class: labels stay, so the head is not trained again
+    unsorted = project.source / "unsorted"  # no folder of a class: labels stay, so the model is not trained again
     unsorted.mkdir()
     for name in new:
         shutil.copyfile(DATA / name, unsorted / Path(name).name)

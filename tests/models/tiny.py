@@ -266,3 +266,34 @@ def linear_head(folder: Path, file: str, widths: list[int], prefix: str) -> None
         state[f"{prefix}{2 * number}.bias"] = torch.randn(made)
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     torch.save(state, folder / file)
+
+
+def timm_convnext(folder: Path) -> None:
+    """A ConvNeXt of timm in its published layout, very small."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    arguments = {"depths": [1, 1, 2, 1], "dims": [8, 16, 24, 32]}
+    model = timm.create_model("convnext_atto", num_classes=7, **arguments)
+    config = {"input_size": [3, 64, 64], "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash"}
+    config |= {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    save_for_hf(
+        model,
+        folder,
+        model_config={"num_classes": 7, "pretrained_cfg": config},
+        model_args=arguments,
+        safe_serialization=True,
+    )
+
+
+def bare_dinov2(folder: Path) -> None:
+    """A bare DINOv2 of transformers, as its repositories are: no classifier."""
+    import torch
+    from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    Dinov2Model(Dinov2Config(**small)).save_pretrained(folder)
+    BitImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)

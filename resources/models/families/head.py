@@ -4,9 +4,10 @@ Belongs here: reading a head from its file, and torch's own layers to compare wi
 one pass (``resources.models.heads``), the table of vectors (``entry.takes``).
 
 The file has tensors ``….weight`` ``[out, in]`` and, where there are any, ``….bias`` ``[out]``; layers are taken in the order of
-the numbers in their names. ``options``: ``normalise`` divides the vector by its L2 norm first; ``activation`` stands between
-layers, or ``activations`` lists one for each layer. Dropout has no weights and does nothing when scoring; other layers are
-refused. Array: ``logits``.
+the numbers in their names. ``….weight`` ``[out]`` and its bias are a layer norm of the linear layer before it. ``options``:
+``normalise`` divides the vector by its L2 norm first; ``activation`` stands between layers, or ``activations`` lists one for
+each layer. ``trained_on`` is the ``metric_version`` of the vectors that the head was trained on: rows of another version fail.
+Dropout has no weights and does nothing when scoring; other layers are refused. Array: ``logits``.
 """
 
 import re
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
 VERSION = "1"
 ENGINES = ("torch",)
 FILES = ("*.safetensors", "*.pth")
-_OPTIONS = ("normalise", "activation", "activations", "file")
+_OPTIONS = ("normalise", "activation", "activations", "file", "trained_on")
 
 
 def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
     """See ``Family.load``: one head alone, whose input is the vector."""
     head = read_head(entry, folder)
     heads = Heads({entry.name: head}, place.device, place.precision, place.threads)
-    size = sum(layer.weight.nbytes + layer.bias.nbytes for layer in head.layers)
+    size = sum(
+        layer.weight.nbytes + layer.bias.nbytes + 2 * layer.bias.nbytes * bool(layer.norm) for layer in head.layers
+    )
 
     def no_pixels(_: Any) -> Any:
         raise ModelError(f"model '{entry.name}' is a head over {entry.takes}: it sees no image")
@@ -59,14 +62,24 @@ def read_head(entry: ModelEntry, folder: Path) -> Head:
     unknown = sorted(set(entry.options) - set(_OPTIONS))
     if unknown:
         raise ModelError(f"model '{entry.name}': options {unknown}; a head has: {', '.join(_OPTIONS)}")
-    names = sorted((n for n in tensors if n.split(".")[-1] == "weight"), key=_in_order)
-    known = {*names, *(_bias(name) for name in names)}
-    strange = sorted(set(tensors) - known) + [n for n in names if tensors[n].ndim != 2]
+    found = sorted((n for n in tensors if n.split(".")[-1] == "weight"), key=_in_order)
+    names = [n for n in found if tensors[n].ndim == 2]
+    norms = {before: n for before, n in pairwise(found) if tensors[n].ndim == 1 and tensors[before].ndim == 2}
+    known = {*names, *norms.values()}
+    strange = sorted(set(tensors) - known - {_bias(name) for name in known})
+    strange += [
+        n for before, n in norms.items() if tensors[n].shape != tensors[before].shape[:1] or _bias(n) not in tensors
+    ]
     if strange or not names:
         shown = ", ".join(f"{n} {list(tensors[n].shape)}" for n in strange[:5]) or "no tensor '….weight'"
         raise ModelError(f"model '{entry.name}': its file is no stack of linear layers: {shown}")
     layers = [
-        Layer(tensors[name], tensors.get(_bias(name), np.zeros(len(tensors[name]), np.float32)), activation)
+        Layer(
+            tensors[name],
+            tensors.get(_bias(name), np.zeros(len(tensors[name]), np.float32)),
+            activation,
+            (tensors[norms[name]], tensors[_bias(norms[name])]) if name in norms else None,
+        )
         for name, activation in zip(names, _activations(entry, len(names)), strict=True)
     ]
     for (name, before), (other, after) in pairwise(zip(names, layers, strict=True)):
@@ -103,7 +116,12 @@ def reference_of_vectors(entry: ModelEntry, folder: Path) -> "Callable[[Any], An
     for layer in head.layers:
         linear = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
         linear.load_state_dict({"weight": torch.from_numpy(layer.weight), "bias": torch.from_numpy(layer.bias)})
-        stack += [linear, modules[layer.activation]()]
+        stack.append(linear)
+        if layer.norm is not None:
+            norm = nn.LayerNorm(layer.weight.shape[0])
+            norm.load_state_dict({"weight": torch.from_numpy(layer.norm[0]), "bias": torch.from_numpy(layer.norm[1])})
+            stack.append(norm)
+        stack.append(modules[layer.activation]())
     module = nn.Sequential(*stack).eval()
 
     def run(vectors: Any) -> Any:

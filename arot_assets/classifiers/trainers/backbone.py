@@ -1,0 +1,412 @@
+"""Training a backbone on images: frozen, its last blocks, or all of it.
+
+Belongs here: the loop, its schedule, averaging, stopping and continuing, through accelerate. Does not belong here: which
+networks there are (``networks.py``), losses (``losses.py``), decoding (``pictures.py``).
+
+Images are decoded and prepared by the functions that scoring uses; nothing is changed about them unless the settings say so.
+All that is random (order, flips, crops, mixing, dropout) depends on the seed, the epoch and the step alone, and the state of a
+step is kept as a whole, so a training that was killed and is continued ends with the same weights, bit for bit on a CPU in
+float32.
+"""
+
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arot_assets.classifiers.recipes import BackboneSettings
+from arot_assets.classifiers.trainers import Exported, Job, TrainingError, batches, batches_in
+from arot_assets.classifiers.trainers.losses import losses, positive_weights, sample_weights
+from arot_assets.classifiers.trainers.networks import Base, Trainable, trainable
+from arot_assets.classifiers.trainers.scale import Scale, scale_of
+from resources.parallel import ordered_map
+
+if TYPE_CHECKING:
+    import torch
+
+ASPECTS = (3 / 4, 4 / 3)
+"""Of random crops, as timm has them."""
+
+
+def train(job: Job, advance: Callable[[int], None] = lambda _: None) -> "FittedBackbone":
+    """Train a backbone and keep the epoch, and of it the raw or averaged weights, with the least validation loss.
+
+    Args:
+        job: with ``pixels`` and ``backbone``.
+        advance: called with 1 after each epoch.
+
+    Raises:
+        TrainingError: the base cannot be trained, or no epoch has a finite validation loss.
+    """
+    settings = job.settings
+    assert isinstance(settings, BackboneSettings) and isinstance(job.backbone, Base) and job.pixels is not None
+    run = _Run(job, settings)
+    run.restore()
+    while run.epoch < settings.epochs and not run.is_done:
+        run.one_epoch()
+        advance(1)
+    run.close()
+    return run.best()
+
+
+@dataclass
+class _Best:
+    """The weights with the least validation loss so far."""
+
+    loss: float = math.inf
+    epoch: int = 0
+    weights: str = "raw"
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class _Run:
+    """One training and how far it is."""
+
+    def __init__(self, job: Job, settings: BackboneSettings) -> None:
+        import torch
+        from accelerate import Accelerator
+
+        self.job, self.settings = job, settings
+        self.net = trainable(job.backbone, job.task, settings)
+        self.scale = scale_of(job.task, job.targets[job.train])
+        self.values = torch.from_numpy(self.scale.standardised(job.targets.values))
+        weights = np.zeros(len(job.targets.weights), np.float32)
+        for rows in (job.train, job.val):
+            part = job.targets[rows]
+            weights[rows] = sample_weights(job.task, part.values, part.weights, settings.balanced)
+        self.weights = torch.from_numpy(weights)
+        tags = job.task.kind == "multi_label" and settings.balanced
+        self.pos_weight = torch.from_numpy(positive_weights(job.targets.values[job.train])) if tags else None
+        tracker = None if settings.tracker == "none" or job.log is None else settings.tracker
+        self.accelerator = Accelerator(
+            cpu=_is_cpu(job.backbone.device),
+            mixed_precision=settings.mixed_precision,
+            log_with=tracker,
+            project_dir=str(job.log) if job.log else None,
+        )
+        if tracker:
+            self.accelerator.init_trackers(job.name)
+        groups = parameter_groups(self.net, settings)
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        self.module, self.optimizer = self.accelerator.prepare(self.net.module, optimizer)
+        per_epoch = batches_in(len(job.train), settings.batch_size)
+        self.steps_an_epoch = -(-per_epoch // settings.accumulate)
+        self.total = self.steps_an_epoch * settings.epochs
+        self.epoch, self.batch, self.step = 0, 0, 0
+        self.sum, self.counted = 0.0, 0
+        self.averaged = self._raw() if settings.ema else None
+        self.kept, self.curves = _Best(), list[dict[str, Any]]()
+        self.is_done = False
+
+    def _raw(self) -> dict[str, "torch.Tensor"]:
+        module = self.accelerator.unwrap_model(self.module)
+        return {name: t.detach().clone() for name, t in module.state_dict().items()}
+
+    def one_epoch(self) -> None:
+        """The rest of an epoch's batches, then the validation samples."""
+        import torch
+
+        settings, job = self.settings, self.job
+        if settings.train == "head":
+            self.module.eval()  # nothing of a frozen backbone moves, its statistics neither
+        else:
+            self.module.train()
+        todo = list(batches(job.train, settings.batch_size, settings.seed, self.epoch))
+        for place, (rows, inputs) in enumerate(self._prepared(todo[self.batch :]), start=self.batch):
+            torch.manual_seed(_seed(settings.seed, self.epoch, place))
+            loss = self._loss_of_batch(rows, inputs, place)
+            share = min(settings.accumulate, len(todo) - place // settings.accumulate * settings.accumulate)
+            self.accelerator.backward(loss / share)
+            self.sum, self.counted = self.sum + float(loss.detach()), self.counted + 1
+            if (place + 1) % settings.accumulate == 0 or place + 1 == len(todo):
+                self._update()
+                self.batch = place + 1
+                if settings.checkpoint_steps and self.step % settings.checkpoint_steps == 0:
+                    self.save()
+        self._measure()
+        self.epoch, self.batch, self.sum, self.counted = self.epoch + 1, 0, 0.0, 0
+        if self.epoch < settings.epochs and not self.is_done:
+            self.save()
+
+    def _loss_of_batch(self, rows: NDArray[np.int64], inputs: "torch.Tensor", place: int) -> "torch.Tensor":
+        import torch
+
+        settings, task, device = self.settings, self.job.task, self.accelerator.device
+        inputs, wanted, counted = inputs.to(device), self.values[rows].to(device), self.weights[rows].to(device)
+        if settings.mixup:
+            random = np.random.default_rng((settings.seed, self.epoch, place, 1))
+            share = float(random.beta(settings.mixup, settings.mixup))
+            other = torch.from_numpy(random.permutation(len(rows)))
+            if task.loss == "cross_entropy":
+                wanted = torch.nn.functional.one_hot(wanted, len(task.classes)).float()
+            if task.kind == "ordinal":
+                raise TrainingError(f"{self.job.name}: levels cannot be mixed: set settings.mixup to 0")
+            inputs = inputs * share + inputs[other] * (1 - share)
+            wanted = wanted * share + wanted[other] * (1 - share)
+        with self.accelerator.autocast():
+            logits = self.net.forward(self.module, inputs)
+        return (self._losses(logits.float(), wanted) * counted).mean()
+
+    def _losses(self, logits: "torch.Tensor", wanted: "torch.Tensor") -> "torch.Tensor":
+        pos_weight = None if self.pos_weight is None else self.pos_weight.to(logits.device)
+        settings = self.settings
+        return losses(
+            self.job.task,
+            logits,
+            wanted,
+            smoothing=settings.label_smoothing,
+            delta=settings.huber_delta,
+            pos_weight=pos_weight,
+        )
+
+    def _update(self) -> None:
+        import torch
+
+        settings = self.settings
+        factor = schedule(self.step, self.total, settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * group["lr_scale"] * factor
+        if settings.clip:
+            self.accelerator.clip_grad_norm_(self.module.parameters(), settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        if self.averaged is not None:
+            # of few steps the plain decay would mostly be the first weights
+            decay = min(settings.ema, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                for name, t in self.accelerator.unwrap_model(self.module).state_dict().items():
+                    if t.dtype.is_floating_point:
+                        self.averaged[name].lerp_(t, 1 - decay)
+                    else:
+                        self.averaged[name].copy_(t)
+
+    def _measure(self) -> None:
+        """The validation loss of the raw and of the averaged weights."""
+        module = self.accelerator.unwrap_model(self.module)
+        found = {"raw": self._validation_loss()}
+        states = {"raw": self._raw()}
+        if self.averaged is not None:
+            module.load_state_dict(self.averaged)
+            found["average"] = self._validation_loss()
+            states["average"] = {name: t.clone() for name, t in self.averaged.items()}
+            module.load_state_dict(states["raw"])
+        for weights, loss in found.items():
+            row = {
+                "epoch": self.epoch + 1,
+                "weights": weights,
+                "train_loss": self.sum / max(self.counted, 1),
+                "val_loss": loss,
+            }
+            self.curves.append(row)
+            self.accelerator.log({f"{weights}/val_loss": loss, "train_loss": row["train_loss"]}, step=self.step)
+            if loss < self.kept.loss:
+                self.kept = _Best(loss, self.epoch, weights, states[weights])
+        waited = self.epoch - self.kept.epoch
+        self.is_done = bool(self.settings.patience) and waited >= self.settings.patience
+
+    def _validation_loss(self) -> float:
+        logits = self.net_logits(self.job.val)
+        import torch
+
+        each = self._losses(torch.from_numpy(logits), self.values[self.job.val]) * self.weights[self.job.val]
+        loss = float(each.mean())
+        return loss if math.isfinite(loss) else math.inf
+
+    def net_logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """``float32 [len(rows), width]`` of the module as it is now, of images as they are."""
+        return logits_of(self.net, self.accelerator.unwrap_model(self.module), self.job, rows, self.settings.batch_size)
+
+    def _prepared(self, todo: Sequence[NDArray[np.int64]]) -> "Iterator[tuple[NDArray[np.int64], torch.Tensor]]":
+        """Batches of inputs, decoded ahead in threads; each process takes its own part of a batch."""
+        import torch
+
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        mine = [rows[process::processes] for rows in todo]
+        epoch = self.epoch
+        inputs = ordered_map(lambda row: self._input(int(row), epoch), [row for rows in mine for row in rows])
+        for rows in mine:
+            yield rows, torch.from_numpy(np.stack([next(inputs) for _ in rows]))
+
+    def _input(self, row: int, epoch: int) -> NDArray[Any]:
+        assert self.job.pixels is not None
+        rgb = self.job.pixels(row)
+        random = np.random.default_rng((self.settings.seed, epoch, row))
+        if self.settings.crop < 1:
+            rgb = cropped(rgb, self.settings.crop, random)
+        if self.settings.flip and random.random() < 0.5:
+            rgb = np.ascontiguousarray(rgb[:, ::-1])
+        return self.net.prepare(rgb)
+
+    def best(self) -> "FittedBackbone":
+        """The weights that were kept."""
+        if not self.kept.state:
+            raise TrainingError(
+                f"{self.job.name}: no epoch has a finite validation loss; try a smaller settings.learning_rate"
+            )
+        module = self.accelerator.unwrap_model(self.module).cpu()
+        module.load_state_dict(self.kept.state)
+        chosen = {
+            "backbone": self.job.backbone.entry.name,
+            "weights": self.kept.weights,
+            "epoch": self.kept.epoch + 1,
+            "epochs": self.epoch,
+            "steps": self.step,
+            "val_loss": self.kept.loss,
+            "device": str(self.accelerator.device),
+            "precision": self.accelerator.mixed_precision,
+        }
+        fitted = FittedBackbone(chosen, self.curves, self.net, module.eval(), self.job, self.settings.batch_size)
+        scale = self.scale
+        if self.job.task.loss == "pairwise":
+            scale = scale.of_line(fitted.logits(self.job.train)[:, 0], self.job.targets.values[self.job.train])
+        fitted.rescale(scale)
+        return fitted
+
+    def save(self) -> None:
+        """Keep all that the rest of the training depends on."""
+        import torch
+
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "module": self._raw(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": self.averaged,
+            "place": [self.epoch, self.batch, self.step, self.counted],
+            "sum": self.sum,
+            "kept": [self.kept.loss, self.kept.epoch, self.kept.weights, self.kept.state],
+            "curves": self.curves,
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self.job.checkpoints.save(buffer.getvalue())
+
+    def restore(self) -> None:
+        """Continue from what was kept, if anything was."""
+        import torch
+
+        data = self.job.checkpoints.load()
+        if data is None:
+            return
+        state = torch.load(io.BytesIO(data), weights_only=True, map_location=self.accelerator.device)
+        self.accelerator.unwrap_model(self.module).load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.averaged = state["averaged"]
+        self.epoch, self.batch, self.step, self.counted = state["place"]
+        self.sum, self.curves = state["sum"], state["curves"]
+        self.kept = _Best(*state["kept"])
+        if state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def close(self) -> None:
+        """Finish what trackers write."""
+        self.accelerator.end_training()
+
+
+@dataclass
+class FittedBackbone:
+    """A backbone that was trained. See ``Fitted``."""
+
+    chosen: Mapping[str, Any]
+    curves: Sequence[Mapping[str, Any]]
+    net: Trainable
+    module: Any
+    job: Job
+    batch: int
+
+    def rescale(self, scale: Scale) -> None:
+        """Let the classifier give numbers on the scale of the labels."""
+        import torch
+
+        with torch.no_grad():
+            self.net.classifier.weight.mul_(scale.factor)
+            self.net.classifier.bias.mul_(scale.factor).add_(scale.offset)
+
+    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See ``Fitted.logits``."""
+        return logits_of(self.net, self.module, self.job, rows, self.batch)
+
+    def export(self, folder: Path, temperature: float) -> Exported:
+        """See ``Fitted.export``."""
+        self.rescale(Scale(1 / temperature))
+        try:
+            return self.net.save(folder)
+        finally:
+            self.rescale(Scale(temperature))
+
+
+def logits_of(net: Trainable, module: Any, job: Job, rows: NDArray[np.int64], batch: int) -> NDArray[np.float32]:
+    """``float32 [len(rows), width]``: what a module says of images as they are, in evaluation mode."""
+    import torch
+
+    assert job.pixels is not None
+    pixels, was_training = job.pixels, module.training
+    module.eval()
+    device = next(module.parameters()).device
+    parts: list[NDArray[np.float32]] = []
+    inputs = ordered_map(lambda row: net.prepare(pixels(int(row))), list(rows))
+    with torch.no_grad():
+        for start in range(0, len(rows), batch):
+            stacked = torch.from_numpy(np.stack([next(inputs) for _ in rows[start : start + batch]]))
+            parts.append(net.forward(module, stacked.to(device)).float().cpu().numpy())
+    module.train(was_training)
+    return np.concatenate(parts)
+
+
+def parameter_groups(net: Trainable, settings: BackboneSettings) -> list[dict[str, Any]]:
+    """Parameters with their weight decay and the factor of their rate; those that are frozen are set so, and left out.
+
+    The rate of a layer is that of the layer above times ``layer_decay``. Biases and norms have no weight decay.
+    """
+    found: dict[tuple[int, float], list[Any]] = {}
+    last = net.layers - 1
+    classifier = {id(p) for p in net.classifier.parameters()}
+    for name, parameter in net.module.named_parameters():
+        depth = last if id(parameter) in classifier else min(net.depth(name), last)
+        free = settings.train == "all" or id(parameter) in classifier
+        if isinstance(settings.train, int):
+            free = free or depth >= last - settings.train
+        parameter.requires_grad_(free)
+        if free:
+            decay = 0.0 if parameter.ndim <= 1 or name.endswith(".bias") else settings.weight_decay
+            found.setdefault((depth, decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "lr_scale": settings.layer_decay ** (last - depth)}
+        for (depth, decay), parameters in sorted(found.items())
+    ]
+
+
+def schedule(step: int, total: int, warmup: float) -> float:
+    """The share of the rate at a step: a line up from 0, then half a cosine down to 0."""
+    rising = round(total * warmup)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+
+
+def cropped(rgb: NDArray[np.uint8], least: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A random part of an image with at least a share of its area, its aspect within ``ASPECTS`` times the image's."""
+    height, width = rgb.shape[:2]
+    share = random.uniform(least, 1)
+    aspect = math.exp(random.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
+    high = min(height, max(1, round(height * math.sqrt(share / aspect))))
+    wide = min(width, max(1, round(width * math.sqrt(share * aspect))))
+    top, left = int(random.integers(0, height - high + 1)), int(random.integers(0, width - wide + 1))
+    return np.ascontiguousarray(rgb[top : top + high, left : left + wide])
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def _is_cpu(device: str) -> bool:
+    from resources.models.torch_network import resolve_device
+
+    return resolve_device(device) == "cpu"
