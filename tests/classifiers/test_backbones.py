@@ -23,7 +23,7 @@ from tests.models import tiny
 
 BASES = {
     "convnext": (tiny.timm_convnext, "timm"),
-    "dinov2": (tiny.dinov2, "transformers_image"),
+    "dinov2": (tiny.bare_dinov2, "transformers_image"),
     "siglip": (tiny.siglip, "transformers_image"),
 }
 
