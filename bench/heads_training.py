@@ -3,8 +3,8 @@
     python bench/heads_training.py                  # 1,000,000 x 768, float16, 10 heads
     python bench/heads_training.py --rows 100000
 
-The vectors are random with a planted direction; what is measured is the reading, the passes and the updates. scikit-learn trains
-one head after another by ``partial_fit``, on blocks of the same file as float32.
+The vectors are random with a planted direction; what is measured is the reading, the passes and the updates. scikit-learn
+trains one head after another by ``partial_fit``, on blocks of the same file as float32.
 """
 
 import argparse

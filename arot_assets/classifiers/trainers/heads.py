@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BLOCK = 8192
 """Vectors that are evaluated at a time."""
-STATISTICS = 100_000
+STATISTICS = 16_384
 """Training vectors that means and deviations are taken of."""
 SPREAD_FLOOR = 1e-3
 """Nearly constant dimensions are not amplified."""
@@ -362,14 +362,9 @@ def _statistics(
     size = vectors.shape[1]
     if not settings.standardise:
         return torch.zeros(size), torch.ones(size)
-    total, squares = torch.zeros(size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     sample = np.sort(np.random.default_rng(settings.seed).permutation(rows)[:STATISTICS])
-    for start in range(0, len(sample), BLOCK):
-        raw, length = _float(vectors, sample[start : start + BLOCK])
-        block = (raw / length if normalise else raw).double()
-        total += block.sum(dim=0)
-        squares += block.square().sum(dim=0)
-    center = total / len(sample)
-    spread = (squares / len(sample) - center.square()).clamp_min(0).sqrt()
+    raw, length = _float(vectors, sample)
+    spread, center = torch.var_mean(raw / length if normalise else raw, dim=0, correction=0)
+    spread = spread.sqrt()
     floor = SPREAD_FLOOR * (float(spread.mean()) if normalise else 1.0)
-    return center.float(), spread.clamp_min(max(floor, 1e-12)).float()
+    return center, spread.clamp_min(max(floor, 1e-12))
