@@ -47,7 +47,7 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
         deps=[dg.AssetKey(list(key)) for key in model_upstream(project, model.name)],
         description=_description(project, model),
         group_name=GROUP,
-        kinds={"duckdb", "sql"},
+        kinds={"duckdb", "csv" if model.is_seed else "sql"},
         owners=model.config.owners,
         tags={
             **tags,
@@ -102,7 +102,7 @@ def _metadata(result: Any) -> dict[str, Any]:
 
 def _description(project: Project, model: Model) -> str:
     parts = [model.description] if model.description else []
-    parts.append(f"SQL: `{_relative(project, model.path)}`")
+    parts.append(f"{'Seed' if model.is_seed else 'SQL'}: `{_relative(project, model.path)}`")
     return "\n\n".join(parts)
 
 

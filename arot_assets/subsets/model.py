@@ -116,6 +116,11 @@ class Model:
         return self.config.materialized != "ephemeral"
 
     @property
+    def is_seed(self) -> bool:
+        """Whether it is a CSV file of the project."""
+        return self.path.suffix == ".csv"
+
+    @property
     def description(self) -> str:
         """For users; empty if there is none."""
         return self.docs.description or self.config.description

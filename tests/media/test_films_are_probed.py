@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from arot_assets.datasets.inventory import plan, take_inventory
+from arot_assets.datasets.changes import plan
+from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.objects import LISTED
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster import AssetKey, materialize
 
 from arot_assets.errors import ProjectError
+from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all, stale_models
 from arot_assets.subsets.tests import run_test
@@ -66,6 +68,18 @@ def test_changed_seed_is_built_again_with_what_reads_it(write_project, tables: T
     os.utime(path, (1, 1))
     assert stale_models(load_project(folder), tables, warehouse) == ["labels", "m"]
     assert built(folder, tables, warehouse, "select b from main.m") == [(6,)]
+
+
+def test_seed_is_an_asset_beside_the_models(write_project, tables: Tables, warehouse: Warehouse) -> None:
+    folder = write_project({"seeds/labels.csv": "a\n1\n", "models/m.sql": "select a from {{ ref('labels') }}"})
+    assets = {asset.key.to_user_string(): asset for asset in sql_model_assets(load_project(folder))}
+    assert assets["models/m"].asset_deps[AssetKey(["models", "m"])] == {AssetKey(["models", "labels"])}
+    spec = next(iter(assets["models/labels"].specs))
+    assert (spec.kinds, spec.description) == ({"duckdb", "csv"}, "Seed: `project/seeds/labels.csv`")
+    done = materialize(list(assets.values()), resources={"tables": tables, "warehouse": warehouse})
+    assert done.success
+    with warehouse.connect() as con:
+        assert con.execute("select a from main.m").fetchall() == [(1,)]
 
 
 def test_disabled_seed_does_not_exist(write_project) -> None:
