@@ -164,7 +164,7 @@ def _different(
     open_ = np.array([sample in wanted for sample in ids])
     known = vectors[[sample in rated for sample in ids]]
     nearest = 1 - _closest(vectors, known) if len(known) else np.full(len(ids), 2.0, np.float32)
-    taken = []
+    taken: list[str] = []
     while open_.any() and len(taken) < MOST_DIFFERENT:
         k = int(np.argmax(np.where(open_, nearest, -1)))
         taken.append(ids[k])
