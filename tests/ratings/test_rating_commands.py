@@ -1,0 +1,67 @@
+"""`arot review` and `arot withdraw` as a user calls them, in a project of their own."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from arot_assets.cli.main import main
+from tests.ratings.conftest import Rated
+
+DATASET = "type: arot_assets.components.ImageDataset\nattributes: {{name: d, source: {source}, metrics: []}}\n"
+RATINGS = """type: arot_assets.components.Ratings
+attributes:
+  name: q
+  dataset: d
+  sources: [{name: team, file: team.csv, by: path, item: image, rater: rater, value: score}]
+"""
+
+
+@pytest.fixture
+def project(rated: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project over the store of ``rated``, with one CSV of ratings."""
+    root = tmp_path / "project"
+    for folder, text in (("d", DATASET.format(source=rated.dataset.source)), ("q", RATINGS)):
+        (root / "defs" / folder).mkdir(parents=True)
+        (root / "defs" / folder / "defs.yaml").write_text(text)
+    (root / "arot.toml").write_text("")
+    (root / "dbt_like_sql").mkdir()
+    (root / "dbt_like_sql" / "dbt_project.yml").write_text("name: p\nversion: '1'\nmodel-paths: [models]\n")
+    (root / "team.csv").write_text(f"image,rater,score\n{rated.images[0]},ann,3\n{rated.images[0]},bob,4\n")
+    monkeypatch.setenv("AROT_PROJECT", str(root))
+    monkeypatch.setenv("AROT_STORE", rated.dataset.resources.tables.root)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return root
+
+
+def test_withdrawing_removes_events_and_tells_what_must_be_made_again(rated: Rated, project: Path) -> None:
+    from arot_assets.declarations import load_declarations
+
+    rated.build(load_declarations().ratings["q"])
+    done = CliRunner().invoke(main, ["withdraw", "d", "ann", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "q: 1 events of 'ann' removed" in done.output
+    assert "ratings/q" in done.output
+    assert "q: scale, labels, raters" in done.output
+    wrong = CliRunner().invoke(main, ["withdraw", "qq", "ann", "--yes"])
+    assert wrong.exit_code == 1
+    assert "no ratings 'qq'. Did you mean 'q'?" in wrong.output
+
+
+def test_review_writes_a_folder_and_shows_the_command(
+    rated: Rated, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = project / ".arot" / "tools" / "lenslet"
+    tool.mkdir(parents=True)
+    (tool / "installed.txt").write_text("lenslet>=0.4,<0.5")  # as the first use leaves it
+    done = CliRunner().invoke(main, ["review", "q", "--rater", "ann", "--limit", "3", "--no-open"])
+    assert done.exit_code == 0, done.output
+    assert "3 samples for ann: " in done.output
+    assert f"{tool}/bin/lenslet" in done.output
+    assert len(list(project.glob(".arot/reviews/q/ann-*/images/*.jpg"))) == 3
+    server = CliRunner().invoke(
+        main, ["review", "q", "--rater", "ann", "--with", "label-studio", "--url", "http://127.0.0.1:9"]
+    )
+    assert server.exit_code == 1
+    assert "http://127.0.0.1:9 does not answer" in server.output
