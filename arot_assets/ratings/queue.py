@@ -147,7 +147,7 @@ def _disagreement(con: Connection, declaration: RatingsDeclaration, columns: Seq
 def _different(
     con: Connection, declaration: RatingsDeclaration, embedding: str, rated: set[str], fresh: Sequence[str]
 ) -> list[str]:
-    """Samples of which each is furthest from all that are rated or were taken before (k-center, greedy)."""
+    """Unrated samples, each as different as can be from those before it and from what is rated."""
     table, _, column = embedding.partition(".")
     rows = _asked(
         con,
@@ -159,17 +159,28 @@ def _different(
         return []
     ids = [str(sample) for sample, _ in rows]
     vectors = np.array([vector for _, vector in rows], np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     wanted = set(fresh)
-    open_ = np.array([sample in wanted for sample in ids])
-    known = vectors[[sample in rated for sample in ids]]
-    nearest = 1 - _closest(vectors, known) if len(known) else np.full(len(ids), 2.0, np.float32)
-    taken: list[str] = []
-    while open_.any() and len(taken) < MOST_DIFFERENT:
-        k = int(np.argmax(np.where(open_, nearest, -1)))
-        taken.append(ids[k])
-        open_[k] = False
-        nearest = np.minimum(nearest, 1 - vectors @ vectors[k])
+    there, open_ = (np.array([sample in some for sample in ids]) for some in (rated, wanted))
+    return [ids[k] for k in furthest(vectors, there, open_, MOST_DIFFERENT)]
+
+
+def furthest(vectors: NDArray[np.float32], known: NDArray[np.bool_], open_: NDArray[np.bool_], most: int) -> list[int]:
+    """Rows of which each is furthest by cosine from all that are known or were taken before (k-center, greedy).
+
+    Args:
+        vectors: ``float32 [N, D]``.
+        known: ``bool [N]``, what new rows should differ from.
+        open_: ``bool [N]``, rows that may be taken.
+        most: how many to take.
+    """
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    away = 1 - _closest(unit, unit[known]) if known.any() else np.full(len(unit), 2.0, np.float32)
+    left, taken = open_.copy(), list[int]()
+    while left.any() and len(taken) < most:
+        k = int(np.argmax(np.where(left, away, -1)))
+        taken.append(k)
+        left[k] = False
+        away = np.minimum(away, 1 - unit @ unit[k])
     return taken
 
 
