@@ -4,12 +4,14 @@ Belongs here: the way of one file through fetch, decode, measurements and models
 bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
 
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
-their thread. The caller's thread takes the results in order and feeds the models in batches: a model sees an image once,
-however many metrics want its outputs. A failure is a row.
+their thread. The caller's thread takes the results in order and hands batches to one thread for all models, so that a model
+computes while others read, decode and write: it sees an image once, however many metrics want its outputs. A failure is a row.
 The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +24,7 @@ from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.metric import Metric, Row
 from resources.memory import return_freed_memory
 from resources.models.entry import ModelError
-from resources.parallel import ordered_map
+from resources.parallel import leave, ordered_map
 from resources.storage import StorageError
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 UNREADABLE = "unreadable: "
 """Prefix of the reason if the sample could not be read, which says nothing about its content."""
+BATCHES_AHEAD = 2
+"""Batches that wait for the models' thread, or are computed by it: one runs while the next is collected."""
 
 
 @dataclass(frozen=True)
@@ -118,54 +122,97 @@ def one_pass(
         each model, delayed by up to a batch.
     """
     return_freed_memory()
-    waiting: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
-    broken: dict[str, ModelFailure] = {}
-
-    def measured(prepared: Prepared) -> Iterator[Measurement]:
-        for name, result in prepared.results.items():
-            yield Measurement(prepared.item.sample_id, name, result)
-        for name, tensor in prepared.inputs.items():
-            waiting[name].append((prepared.item, tensor))
-            if len(waiting[name]) >= models[name].batch_size:
-                batch, waiting[name] = waiting[name], []
-                yield from inferred(name, batch)
-
-    def inferred(name: str, batch: "list[tuple[Item, np.ndarray]]") -> Iterator[Measurement]:
-        """Rows of a batch; once the model has failed as such, nothing more is asked of it."""
-        try:
-            if name not in broken:
-                yield from infer(models[name], metrics, batch)
-                return
-        except ModelError as error:
-            broken[name] = ModelFailure(str(error))
-        for item, _ in batch:
-            for metric in sorted(item.metrics):
-                if metrics[metric].model == name:
-                    yield Measurement(item.sample_id, metric, broken[name])
 
     def opened(item: Item) -> tuple[File, View]:
         file = File(item.uri, partial(read, item.uri), item.facts)
         return file, medium.open(file, frozenset(metrics[name].want for name in item.metrics), limits)
 
     left = iter(items)
-    for item in left:
-        alone = _prepare(item, *opened(item), metrics, models)
-        yield from measured(alone)
-        if alone.decoded:
-            break
-    budget = MemoryBudget()
+    with closing(_Inference(metrics, models)) as inference:
+        for item in left:
+            alone = _prepare(item, *opened(item), metrics, models)
+            yield from _measured(alone, inference)
+            if alone.decoded:
+                break
+        budget = MemoryBudget()
 
-    def prepare(item: Item) -> Prepared:
-        file, view = opened(item)
-        with budget.hold(view.cost):
-            return _prepare(item, file, view, metrics, models)
+        def prepare(item: Item) -> Prepared:
+            file, view = opened(item)
+            with budget.hold(view.cost):
+                return _prepare(item, file, view, metrics, models)
 
-    with closing(ordered_map(prepare, left, threads)) as results:
-        for prepared in results:
-            yield from measured(prepared)
-    for name, rest in waiting.items():
-        if rest:
-            yield from inferred(name, rest)
+        with closing(ordered_map(prepare, left, threads)) as results:
+            for prepared in results:
+                yield from _measured(prepared, inference)
+        yield from inference.rest()
+
+
+class _Inference:
+    """The models' side of a pass: batches are collected here and computed in one thread, each model's in order.
+
+    Args:
+        metrics: by name; what is made of the outputs.
+        models: by their catalogue key.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]") -> None:
+        self._metrics, self._models = metrics, models
+        self._collected: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
+        self._broken: dict[str, ModelFailure] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="arot-models")
+        self._under_way: deque[Future[list[Measurement]]] = deque()
+
+    def take(self, item: Item, inputs: "Mapping[str, np.ndarray]") -> Iterator[Measurement]:
+        """Add one image's inputs; gives what earlier batches have come to, and waits where too many are under way."""
+        for name, tensor in inputs.items():
+            collected = self._collected[name]
+            collected.append((item, tensor))
+            if len(collected) >= self._models[name].batch_size:
+                self._begin(name)
+                yield from self._ended(BATCHES_AHEAD)
+
+    def rest(self) -> Iterator[Measurement]:
+        """Everything that is still to come."""
+        for name, collected in self._collected.items():
+            if collected:
+                self._begin(name)
+                yield from self._ended(BATCHES_AHEAD)
+        yield from self._ended(0)
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for the batch that is computed."""
+        leave(self._pool, self._under_way)
+
+    def _begin(self, name: str) -> None:
+        batch, self._collected[name] = self._collected[name], []
+        self._under_way.append(self._pool.submit(self._infer, name, batch))
+
+    def _ended(self, ahead: int) -> Iterator[Measurement]:
+        """Results of the batches that are done, and of those beyond ``ahead`` once they are."""
+        while self._under_way and (len(self._under_way) > ahead or self._under_way[0].done()):
+            done = self._under_way[0].result()  # it is under way until then, which an interrupt must know
+            self._under_way.popleft()
+            yield from done
+
+    def _infer(self, name: str, batch: "list[tuple[Item, np.ndarray]]") -> list[Measurement]:
+        """Rows of a batch; once the model has failed as such, nothing more is asked of it."""
+        try:
+            if name not in self._broken:
+                return list(infer(self._models[name], self._metrics, batch))
+        except ModelError as error:
+            self._broken[name] = ModelFailure(str(error))
+        return [
+            Measurement(item.sample_id, metric, self._broken[name])
+            for item, _ in batch
+            for metric in sorted(item.metrics)
+            if self._metrics[metric].model == name
+        ]
+
+
+def _measured(prepared: Prepared, inference: _Inference) -> Iterator[Measurement]:
+    for name, result in prepared.results.items():
+        yield Measurement(prepared.item.sample_id, name, result)
+    yield from inference.take(prepared.item, prepared.inputs)
 
 
 def _prepare(

@@ -46,8 +46,7 @@ def normalised(pixels: Pixels, how: Preprocessing) -> NDArray[Any]:
         pixels = pixels[:, :, ::-1]
     if how.dtype == "uint8":
         return np.ascontiguousarray(pixels if how.layout == "NHWC" else pixels.transpose(2, 0, 1))
-    largest = {"0-1": 255, "0-255": 1, "0-max": max(1, int(pixels.max()))}[how.scale]
-    levels = _normalised_levels(how.mean, how.std, largest)
+    levels = values_of_levels(how, int(pixels.max()))
     axis = 0 if how.layout == "NCHW" else -1
     return np.stack([levels[channel][pixels[:, :, channel]] for channel in range(3)], axis=axis)
 
@@ -165,8 +164,18 @@ _MODES: Mapping[str, Callable[[Pixels, Preprocessing], Pixels]] = {
 }
 
 
+def values_of_levels(how: Preprocessing, highest: int = 255) -> NDArray[np.float32]:
+    """``float32 [3, 256]``: the value of each level of each channel, in the order of ``how.channels``.
+
+    Args:
+        how: the entry's preprocessing.
+        highest: level of the image, which ``0-max`` divides by.
+    """
+    return _normalised_levels(how.mean, how.std, {"0-1": 255, "0-255": 1, "0-max": max(1, highest)}[how.scale])
+
+
 @cache
 def _normalised_levels(mean: tuple[float, ...], std: tuple[float, ...], largest: int) -> NDArray[np.float32]:
-    """``float32 [3, 256]``: the value of each level, by the same float32 operations as ``ToTensor`` and ``Normalize``."""
+    """By the same float32 operations as ``ToTensor`` and ``Normalize``."""
     levels = np.arange(256, dtype=np.float32) / np.float32(largest)
     return (levels[None] - np.asarray(mean, np.float32)[:, None]) / np.asarray(std, np.float32)[:, None]

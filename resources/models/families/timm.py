@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.network import Network, Outputs, Place
-from resources.models.preprocessing import preprocess
-from resources.models.torch_network import load_strictly, read_tensors, torch_network
+from resources.models.torch_network import levels_network, load_strictly, read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +38,7 @@ def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
     load_strictly(entry, module, tensors, f"timm {_architecture(entry, folder)!r}")
     fold_batch_norm(module.eval())
     how = entry.preprocessing or published(_data_config(module), entry)
-    return torch_network(module, forward, place, lambda rgb: preprocess(rgb, how), how.input_shape)
+    return levels_network(module, forward, place, how)
 
 
 def forward(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":

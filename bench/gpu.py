@@ -1,0 +1,224 @@
+"""How far is the pass from what a GPU can do? The model alone, decoding alone, and both at once, on the same images.
+
+Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``), and any model: their
+weights are random, which costs as much as trained ones.
+"""
+
+import argparse
+import hashlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from photo_sets import photo_set
+from results import append
+
+from arot_assets.markdown import write_table
+from arot_assets.media.image.decode import decode
+from arot_assets.media.image.medium import IMAGE
+from arot_assets.media.medium import Limits
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.of_entry import metric_of
+from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
+from resources.models import Models
+from resources.models.entry import ModelEntry, Preprocessing, Store
+from resources.models.outputs import Embedding, Tags
+from resources.models.runner import Runner
+from resources.parallel import default_threads, ordered_map
+
+ROOT = Path(__file__).parents[1]
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+EPILOG = """
+what is timed, in images per second, medians of interleaved rounds:
+  network      one batch again and again, to the device and back: no pass can be faster
+  model        the runner over prepared inputs: batches are collected too
+  decode       read, decode and prepare in threads, no model
+  pass         the real pass: read, decode, prepare, model, rows
+
+models (random weights of the real architectures):
+  clip_l14     ViT-L/14 at 224, the centre of the shorter side
+  wd_vit       the WD tagger's ViT-B/16 at 448, a white square, BGR, 10,861 tags
+
+examples:
+  python bench/gpu.py                       all models, float32 and bfloat16; adds a section to bench/RESULTS.md
+  python bench/gpu.py --models clip_l14 --precisions bfloat16 --batches 32 128 --no-record
+  python bench/gpu.py --device cpu --images 64 --rounds 1 --no-record
+"""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network of the benchmark: timm's name, its arguments, its input and what is kept of it."""
+
+    timm: str
+    arguments: dict[str, Any]
+    how: Preprocessing
+    output: Embedding | Tags
+
+
+ARCHITECTURES = {
+    "clip_l14": Architecture(
+        "vit_large_patch14_clip_224",
+        {"num_classes": 768},
+        Preprocessing(224, "center_crop", CLIP_MEAN, CLIP_STD),
+        Embedding("embedding", size=768, of="logits", meaning="random"),
+    ),
+    "wd_vit": Architecture(
+        "vit_base_patch16_224",
+        {"img_size": 448, "num_classes": 10861},
+        Preprocessing(448, "pad", (0.5,) * 3, (0.5,) * 3, channels="BGR", colour=(255, 255, 255)),
+        Embedding("embedding", size=10861, of="logits", meaning="random"),
+    ),
+}
+
+
+def entry_of(name: str, folder: Path) -> ModelEntry:
+    """An entry with random weights in a folder."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    known = ARCHITECTURES[name]
+    torch.manual_seed(0)
+    module = timm.create_model(known.timm, pretrained=False, **known.arguments)
+    file = folder / name / "model.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(module.state_dict(), file)
+    return ModelEntry(
+        name=name,
+        family="timm",
+        weights=Store(str(file.parent), {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}),
+        outputs=(known.output,),
+        licence="none",
+        parameters=sum(p.numel() for p in module.parameters()),
+        reference="none",
+        preprocessing=known.how,
+        precision="float16",
+        options={"architecture": known.timm, "arguments": known.arguments},
+    )
+
+
+def network_rate(runner: Runner, inputs: Sequence[Any], count: int) -> float:
+    """Images per second of the network on one and the same batch."""
+    import numpy as np
+
+    batch = np.stack([inputs[n % len(inputs)] for n in range(runner.batch_size)])
+    rounds = max(1, count // len(batch))
+    start = time.perf_counter()
+    for _ in range(rounds):
+        runner.network.predict(batch)
+    return rounds * len(batch) / (time.perf_counter() - start)
+
+
+def model_rate(runner: Runner, inputs: Sequence[Any], count: int) -> float:
+    """Images per second of the runner, from inputs in memory to arrays in memory."""
+    start = time.perf_counter()
+    for first in range(0, count, runner.batch_size):
+        runner.predict([inputs[n % len(inputs)] for n in range(first, min(count, first + runner.batch_size))])
+    return count / (time.perf_counter() - start)
+
+
+def decode_rate(runner: Runner, files: Sequence[bytes], count: int) -> float:
+    """Images per second of decoding and preparing in threads."""
+    start = time.perf_counter()
+    for _ in ordered_map(lambda n: runner.prepare(decode(files[n % len(files)])), range(count)):
+        continue
+    return count / (time.perf_counter() - start)
+
+
+def pass_rate(runner: Runner, metric: Metric, files: Sequence[bytes], count: int) -> float:
+    """Images per second of the real pass.
+
+    Raises:
+        SystemExit: an image failed.
+    """
+    items = [Item(f"{n:032x}", str(n % len(files)), frozenset([metric.name]), {}) for n in range(count)]
+    start = time.perf_counter()
+    cells = one_pass(
+        items,
+        {metric.name: metric},
+        lambda uri: files[int(uri)],
+        {runner.entry.name: runner},
+        medium=IMAGE,
+        limits=Limits(),
+    )
+    failed = [cell for cell in cells if isinstance(cell.result, MeasurementFailure)]
+    spent = time.perf_counter() - start
+    if failed:
+        raise SystemExit(f"{len(failed)} of {count} images failed: {failed[0].result}")
+    return count / spent
+
+
+def measure(
+    entry: ModelEntry, settings: dict[str, Any], files: Sequence[bytes], count: int, rounds: int
+) -> dict[str, float]:
+    """The median rates of one model with some settings of the resource."""
+    runner = Models(cache=str(Path(tempfile.gettempdir()) / "arot-bench-models"), **settings).load(entry)
+    inputs = [runner.prepare(decode(data)) for data in files]
+    metric = metric_of(entry)
+    runner.predict(inputs[: runner.batch_size])  # kernels are chosen at the first batch
+    ways: dict[str, Callable[[], float]] = {
+        "network": lambda: network_rate(runner, inputs, count),
+        "model": lambda: model_rate(runner, inputs, count),
+        "decode": lambda: decode_rate(runner, files, count),
+        "pass": lambda: pass_rate(runner, metric, files, count),
+    }
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, rate in ways.items():
+            found[way].append(rate())
+    return {way: statistics.median(rates) for way, rates in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[0], help="images per batch; 0: the default")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--images", type=int, default=2048, help="images of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "arot-bench")
+    parser.add_argument("--no-record", action="store_true", help="leave bench/RESULTS.md alone")
+    asked = parser.parse_args()
+    files = [f.read_bytes() for f in photo_set("A", ROOT / "examples" / "images" / "photo", asked.work)]
+    rows = []
+    for name in asked.models:
+        entry = entry_of(name, asked.work / "weights")
+        for precision in asked.precisions:
+            for batch in asked.batches:
+                settings = {"device": asked.device, "precision": precision, "batch_size": batch}
+                rates = measure(entry, settings, files, asked.images, asked.rounds)
+                limit = min(rates["model"], rates["decode"])
+                row = {
+                    "architecture": name,
+                    "precision": precision,
+                    "batch": batch or "default",
+                    **{way: f"{rate:,.0f}" for way, rate in rates.items()},
+                    "pass / model": f"{rates['pass'] / rates['model']:.0%}",
+                    "pass / slower of both": f"{rates['pass'] / limit:.0%}",
+                }
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+    table = write_table(list(rows[0]), [list(row.values()) for row in rows])
+    print(table)
+    if not asked.no_record:
+        device = asked.device
+        if device.startswith("cuda"):
+            import torch
+
+            device = torch.cuda.get_device_name()
+        said = f"{device}, {default_threads()} threads, JPEG of 1.6 MP, images per second; see `python bench/gpu.py --help`."
+        text = f"{said}\n\n{table}"
+        print(f"added to {append('Models on a GPU', text)}")
+
+
+if __name__ == "__main__":
+    main()

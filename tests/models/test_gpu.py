@@ -1,0 +1,82 @@
+"""On a GPU every family gives the numbers of the CPU. These tests run where there is one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from resources.models import Models
+from resources.models.entry import Preprocessing
+from resources.models.preprocessing import normalised, preprocess, values_of_levels
+from tests.models.test_families import KINDS, images
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+TOLERANCE = 1e-3
+"""Of an array's spread: kernels add in another order; TF32 is off."""
+REDUCED = 5e-2
+"""The same in bfloat16, which keeps 8 bits of the mantissa."""
+
+
+def spread_of_difference(found: Any, wanted: Any) -> float:
+    """The largest difference, in units of the spread of what it is compared with."""
+    a, b = (np.stack([np.asarray(one, np.float64) for one in side]) for side in (found, wanted))
+    return float(np.abs(a - b).max() / max(np.ptp(b), 1e-6))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "scorer"])  # ONNX Runtime runs on the CPU
+@pytest.mark.parametrize(("precision", "limit"), [("float32", TOLERANCE), ("bfloat16", REDUCED)])
+def test_gpu_gives_the_numbers_of_the_cpu(
+    kind: str, precision: Any, limit: float, models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    make, fields = KINDS[kind]
+    published(kind, make, **fields, precision="bfloat16")
+    here, there = models.get(kind), replace(models, device="cuda", precision=precision).get(kind)
+    assert there.network.precision == precision
+    for picture in [p for p in images() if min(p.size) > 20]:
+        pixels = np.asarray(picture)
+        wanted = here.predict([here.prepare(pixels)])
+        found = there.predict([there.prepare(pixels)] * 3)
+        for output in here.entry.outputs:
+            assert spread_of_difference(found[output.of][:1], wanted[output.of]) <= limit, (kind, picture.size)
+            assert (
+                spread_of_difference(found[output.of][2:], found[output.of][:1]) == 0
+            )  # the same image in another place
+
+
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_levels_that_a_gpu_looks_up_are_the_values_of_the_cpu(channels: Any) -> None:
+    how = Preprocessing(32, "pad", (0.48, 0.45, 0.4), (0.26, 0.26, 0.27), channels=channels, colour=(255, 255, 255))
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    levels = torch.from_numpy(preprocess(pixels, replace(how, dtype="uint8", layout="NHWC"))).to("cuda")
+    values = torch.from_numpy(values_of_levels(how)).to("cuda")
+    found = torch.stack([values[c].index_select(0, levels[..., c].flatten().int()).view(32, 32) for c in range(3)])
+    assert np.array_equal(found.cpu().numpy(), normalised(pixels, how))
+
+
+def test_a_device_that_is_full_halves_the_batch_and_goes_on(
+    models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    make, fields = KINDS["tagger"]
+    published("tagger", make, **fields)
+    runner = replace(models, device="cuda", batch_size=64).get("tagger")
+    inputs = [runner.prepare(np.asarray(images()[0]))] * 64
+    wanted = runner.predict(inputs[:1])["logits"][0]
+    free, _ = torch.cuda.mem_get_info()
+    torch.cuda.empty_cache()
+    forward = runner.network.predict
+
+    def greedy(batch: Any) -> Any:
+        """Takes so much memory an image that no more than 16 fit."""
+        held = torch.empty(len(batch) * (free // 20), dtype=torch.uint8, device="cuda")
+        try:
+            return forward(batch)
+        finally:
+            del held
+
+    object.__setattr__(runner.network, "predict", greedy)
+    found = runner.predict(inputs)["logits"]
+    assert runner.batch_size == 16
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=1e-4)
