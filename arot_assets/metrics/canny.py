@@ -14,7 +14,7 @@ from numba import njit
 from numpy import int16, int64, uint8, uint64
 from numpy.typing import NDArray
 
-from arot_assets.metrics.lanes import (
+from resources.lanes import (
     OPTIONS,
     add,
     bit_and,

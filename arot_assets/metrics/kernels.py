@@ -22,7 +22,7 @@ from numpy import float32, int16, int32, int64, uint8, uint32
 from numpy.typing import NDArray
 
 from arot_assets.metrics import canny, textures
-from arot_assets.metrics.lanes import (
+from resources.lanes import (
     OPTIONS,
     add,
     mul,

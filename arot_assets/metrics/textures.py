@@ -11,7 +11,7 @@ from numba import njit
 from numpy import int16, int32, int64, uint8, uint16, uint32
 from numpy.typing import NDArray
 
-from arot_assets.metrics.lanes import (
+from resources.lanes import (
     OPTIONS,
     add,
     bit_or,

@@ -1,7 +1,8 @@
 """Integer arithmetic that keeps its width, for the compiled loops.
 
 Belongs here: operators on 8, 16 and 32 bits as single machine instructions, and the compiler options that the kernels
-share. Does not belong here: any loop (``kernels.py``, ``textures.py``, ``canny.py``). Only workers import this module.
+share. Does not belong here: any loop (``arot_assets/metrics``, ``resources/models/resampling.py``). Only workers import this
+module.
 
 numba widens small integers to 64 bits with every operation; then one vector instruction handles 8 pixels instead of 32
 or 64. These operators stay in the type of their operands and wrap around like the machine's: the caller proves that the
