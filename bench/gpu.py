@@ -90,7 +90,7 @@ def entry_of(name: str, folder: Path) -> ModelEntry:
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(module.state_dict(), file)
     return ModelEntry(
-        name=name,
+        name=f"random_{name}",
         family="timm",
         weights=Store(str(file.parent), {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}),
         outputs=(known.output,),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.memory import release_loaded
+from resources.models.batching import is_out_of_memory
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.network import Network, Outputs, Place
 from resources.models.preprocessing import preprocess, values_of_levels
@@ -50,13 +51,74 @@ def torch_network(
         release_loaded()
     dtype, device_type = getattr(torch, place.precision), place.device.partition(":")[0]
 
+    def computed(tensor: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        with torch.autocast(device_type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False):
+            return {name: value.float() for name, value in forward(module, tensor).items()}
+
+    on_gpu = place.device.startswith("cuda")
+    run = _Recorded(computed, place.device) if on_gpu and input_shape is not None else computed
+
     def predict(batch: NDArray[Any]) -> Outputs:
-        reduced = dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(device_type, dtype=dtype, enabled=reduced):
-            tensor = _on_device(batch, place.device)
-            return {name: value.float().cpu().numpy() for name, value in forward(module, tensor).items()}
+        with torch.inference_mode():
+            return {name: value.cpu().numpy() for name, value in run(_on_device(batch, place.device)).items()}
 
     return Network(prepare, predict, input_shape, size, precision=place.precision)
+
+
+class _Recorded:
+    """A forward pass on a GPU, recorded at its first batch and replayed for the others: one call in place of hundreds.
+
+    Each of those calls waits for the interpreter's lock, which the threads that decode hold: a pass lost a fifth of the model's
+    speed to it. Batches have one size, so that one recording serves until memory runs out. A model that cannot be recorded,
+    because it looks at its numbers on the way, is called as it is.
+
+    Args:
+        compute: ``[N, …]`` on the device -> arrays there; one thread at a time.
+        device: ``cuda`` or ``cuda:N``.
+    """
+
+    def __init__(self, compute: "Callable[[torch.Tensor], dict[str, torch.Tensor]]", device: str) -> None:
+        self._compute, self._device = compute, device
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._input: torch.Tensor | None = None
+        self._outputs: dict[str, torch.Tensor] = {}
+        self._recordable = True
+
+    def __call__(self, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        """The arrays of a batch; they are overwritten by the next call."""
+        if not self._recordable:
+            return self._compute(batch)
+        if self._graph is None or self._input is None or self._input.shape != batch.shape:
+            self._graph, self._input, self._outputs = None, None, {}  # a smaller batch comes when memory has run out
+            self._record(batch)
+        if self._graph is None or self._input is None:
+            return self._compute(batch)
+        self._input.copy_(batch)
+        self._graph.replay()
+        return self._outputs
+
+    def _record(self, batch: "torch.Tensor") -> None:
+        import torch
+
+        with torch.cuda.device(self._device):
+            fixed = batch.clone()
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(2):  # kernels are chosen, and libraries take their working memory
+                    self._compute(fixed)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            try:
+                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                    outputs = self._compute(fixed)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                log.debug("a model that cannot be recorded is called as it is: %s", " ".join(str(error).split())[:200])
+                self._recordable = False
+                return
+        self._graph, self._input, self._outputs = graph, fixed, outputs
 
 
 def _on_device(batch: NDArray[Any], device: str) -> "torch.Tensor":
@@ -93,7 +155,7 @@ def levels_network(
     A GPU gets levels, a quarter of the bytes of their values, and looks the values up in the table that a CPU uses: the same
     numbers, and less work for the threads that decode.
     """
-    if not place.device.startswith("cuda") or how.dtype == "uint8":
+    if not place.device.startswith("cuda") or how.dtype == "uint8" or how.scale == "0-max":
         return torch_network(module, forward, place, lambda rgb: preprocess(rgb, how), how.input_shape)
     import torch
 
