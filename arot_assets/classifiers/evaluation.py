@@ -237,9 +237,9 @@ def with_intervals(
     values = all_figures(task, truth, found)
     quick = [name for name in values if name not in SLOW]
     resampled = bootstrap(groups, lambda rows: all_figures(task, truth[rows], found[rows], quick), seed, draws)
-    if len(quick) < len(values):
-        few = min(draws, LEAST_RESAMPLES)
-        resampled |= bootstrap(groups, lambda rows: all_figures(task, truth[rows], found[rows], SLOW), seed, few)
+    slow = [name for name in values if name in SLOW]
+    few = min(draws, LEAST_RESAMPLES)
+    resampled |= bootstrap(groups, lambda rows: all_figures(task, truth[rows], found[rows], slow), seed, few)
     return {name: Figure(value, *interval(resampled[name])) for name, value in values.items()}
 
 
