@@ -16,6 +16,7 @@ from arot_assets.metrics.vectors import vectors_of
 from resources.models.entries import find_entry
 from resources.models.entry import ModelError
 from resources.models.outputs import Score, activated, values_of
+from resources.models.prompts import prompt_head
 
 if TYPE_CHECKING:
     from resources.models import Models
@@ -43,12 +44,13 @@ def load_heads(models: "Models", metrics: Sequence[Metric]) -> "tuple[Heads | No
         assert metric.model is not None
         try:
             entry = find_entry(metric.model)
-            if entry.family != "head":
+            if entry.family not in ("head", "prompts"):
                 raise ModelError(
-                    f"model '{entry.name}' takes {entry.takes}: only the family head is computed from stored columns, and it is "
-                    f"of the family {entry.family}"
+                    f"model '{entry.name}' takes {entry.takes}: only the families head, prompts and similarity are computed from "
+                    f"stored columns, and it is of the family {entry.family}"
                 )
-            head = read_head(entry, models.files.verified(entry))
+            prompts = entry.family == "prompts"
+            head = prompt_head(models, entry) if prompts else read_head(entry, models.files.verified(entry))
             first = next(iter(found.values()), head)
             if head.dimensions != first.dimensions:
                 raise ModelError(

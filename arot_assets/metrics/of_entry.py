@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.media.medium import STILL
-from arot_assets.metrics.metric import Column, Metric, rows
+from arot_assets.media.medium import STILL, Want
+from arot_assets.metrics.metric import Column, Metric, Rows, rows
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.outputs import (
     Boxes,
@@ -32,6 +32,8 @@ VERSION = "1"
 TRAINED_ON = "trained_on"
 """The option of a head that names the ``metric_version`` of the vectors that it was trained on."""
 VERSION_COLUMN = "metric_version"
+TEXT = "samples.caption"
+"""The texts that are compared with images, unless an entry says others."""
 BOX = pa.struct(
     [
         ("label", pa.string()),
@@ -85,10 +87,12 @@ def columns_of(entry: ModelEntry) -> list[Column]:
     return made
 
 
-def _takes(entry: ModelEntry) -> Any:
+def _takes(entry: ModelEntry) -> Want | Rows:
     """What its table is computed from; with the version of the vectors, where a head is good for one version only."""
     if entry.takes == "image":
         return STILL
+    if entry.family == "similarity":
+        return rows(entry.takes, str(entry.options.get("text", TEXT)))
     return rows(
         entry.takes, *([f"{entry.takes.split('.')[0]}.{VERSION_COLUMN}"] if TRAINED_ON in entry.options else [])
     )

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,8 +26,10 @@ from arot_assets.metrics.build import MetricResult, TableBuilder, had_value, of_
 from arot_assets.metrics.fit_rows import REASON, computed_rows
 from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
 from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
+from arot_assets.metrics.text_rows import similarity_of
 from arot_assets.progress import track
 from arot_assets.reasons import meant
+from resources.models.entries import find_entry
 from resources.models.entry import ModelError
 from resources.tables import SAMPLES, TableRef, Tables, Unfinished
 from resources.warehouse import Warehouse
@@ -299,16 +302,26 @@ def _of_heads(
     todo: Mapping[str, pa.Array],
     inputs: Inputs,
 ) -> dict[str, Callable[[pa.Table], ColumnsOfRows]]:
-    """What computes the columns of each metric that is a head. Those that miss the same rows are one pass over the vectors.
+    """What computes the columns of each metric that has a model. Heads that miss the same rows are one pass over them.
 
-    A head that cannot be used ends its own table only.
+    A model that cannot be used ends its own table only.
     """
     groups: dict[tuple[str, bytes], list[Metric]] = {}
+    found: dict[str, Callable[[pa.Table], ColumnsOfRows]] = {}
     for metric in metrics:
-        if metric.model is not None and metric.rows is not None and len(todo[metric.name]):
+        if metric.model is None or metric.rows is None or not len(todo[metric.name]):
+            continue
+        if find_entry(metric.model).family == "similarity":
+            try:
+                compute = similarity_of(models, metric)
+            except ModelError as error:
+                growing[metric.name].result.error = str(error)
+            else:
+                taken = inputs.table.select(list(metric.rows.columns)).take(todo[metric.name])
+                found[metric.name] = partial(_of_index, compute, taken)
+        else:
             key = (metric.rows.columns[0], todo[metric.name].to_numpy().tobytes())
             groups.setdefault(key, []).append(metric)
-    found: dict[str, Callable[[pa.Table], ColumnsOfRows]] = {}
     for (column, _), alike in groups.items():
         heads, failed = load_heads(models, alike)
         good = [m for m in alike if m.name not in failed]
@@ -326,6 +339,11 @@ def _of_heads(
         for name, why in failed.items():
             growing[name].result.error = why
     return found
+
+
+def _of_index(compute: Callable[[pa.Table], ColumnsOfRows], taken: pa.Table, table: pa.Table) -> ColumnsOfRows:
+    """The columns of the rows that a table's column ``index`` names."""
+    return compute(taken.take(table[INDEX]))
 
 
 def _fill(

@@ -1,4 +1,4 @@
-"""The images of a dataset that are most like another image, from its stored embeddings.
+"""The images of a dataset that are most like another image or a text, from its stored embeddings.
 
 Belongs here: making the query, and what is shown of the samples that are found. Does not belong here: the comparison
 (``metrics/nearest.py``), the models (``resources.models``).
@@ -27,6 +27,7 @@ from arot_assets.metrics.vectors import VECTOR, vectors_of
 from arot_assets.report.answers import Example
 from arot_assets.report.page import STYLE, Thumbnail, figure
 from resources.errors import ArotError
+from resources.models.entries import find_entry
 from resources.tables import TableRef, Tables
 from resources.warehouse.views import quote
 
@@ -95,6 +96,35 @@ def query_of_image(resources: "Resources", dataset: str, table: str, uri: str) -
         model = resources.models.get(metric.model)
         (row,) = metric.from_outputs(model.predict([model.prepare(still.image.rgb)]))
     return Query(np.asarray(row[VECTOR], np.float32), [_version(resources, dataset, metric)])
+
+
+def query_of_text(resources: "Resources", dataset: str, table: str, text: str) -> Query:
+    """A text in the space of a table's vectors.
+
+    Raises:
+        SearchError: the table is not made by a model of the catalogue.
+        ModelError: the model has no text tower, or cannot be used.
+    """
+    metric = _metric(table)
+    assert metric.model is not None
+    (vector,) = resources.models.get(metric.model).encode_text([text])
+    return Query(vector, [_version(resources, dataset, metric)])
+
+
+def table_for_text(resources: "Resources", dataset: str, asked: str | None) -> str:
+    """The table that a text is searched in: the one asked for, else the first whose model has a text tower.
+
+    Raises:
+        SearchError: there is none.
+    """
+    there = embedding_tables(resources.tables, dataset)
+    with_text = [t for t in there if (model := _model(t)) and find_entry(model).family == "clip"]
+    if asked is None and not with_text:
+        raise SearchError(
+            f"'{dataset}' has no embeddings of a model with a text tower, so text cannot be searched for (it has: "
+            f"{', '.join(there) or 'none'}); add `clip_b16_hub` or `siglip2_so400m` to its metrics, then `arot run {dataset}`"
+        )
+    return chosen_table(resources, dataset, asked or with_text[0])
 
 
 def search(resources: "Resources", dataset: str, table: str, query: Query, top: int) -> tuple[list[Found], Nearest]:

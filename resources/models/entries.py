@@ -21,6 +21,8 @@ TYPE = "arot_assets.components.Model"
 FOLDER = "models"
 CATALOGUE = Path(__file__).with_name("catalogue")
 _added: dict[str, ModelEntry] = {}
+OF_A_TOWER = ("prompts", "similarity")
+"""Families whose weights are those of the model that makes the embeddings which they take."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -100,7 +102,20 @@ def _read(file: Path, _changed: int) -> ModelEntry:
     fields: dict[str, Any] = {"name": file.stem, **said["attributes"]}
     if fields["name"] != file.stem:
         raise ModelError(f"{file}: declares '{fields['name']}'; a file is named after its model: {fields['name']}.yaml")
-    return entry_of(fields, str(file))
+    return entry_of(_with_weights_of_its_tower(fields), str(file))
+
+
+def _with_weights_of_its_tower(fields: dict[str, Any]) -> dict[str, Any]:
+    """What an entry that compares texts with embeddings need not say, because it is that of the embeddings' entry."""
+    tower = str(fields.get("takes", "")).partition(".")[0]
+    if fields.get("family") not in OF_A_TOWER or tower not in model_files():
+        return fields
+    entry = find_entry(tower)
+    said = {
+        name: getattr(entry, name) for name in ("weights", "licence", "parameters", "reference", "commercial", "gated")
+    }
+    options = {**entry.options, **fields.get("options", {})}
+    return {**said, "id": entry.public_name, **fields, "options": options}
 
 
 def entry_of(fields: Mapping[str, Any], where: str) -> ModelEntry:

@@ -1,0 +1,98 @@
+"""Zero-shot prompts: texts as a head over stored embeddings of their own space.
+
+Belongs here: the prompts of an entry, their text embeddings, computed once and kept. Does not belong here: the text tower
+(``families/clip.py``), the arithmetic of heads (``heads.py``), texts that differ from row to row (``arot_assets.metrics``).
+
+A label has one prompt or several; each is put into every template. The embeddings of all of them are normalised, averaged and
+normalised again, as in the evaluation of CLIP. The number of a label is ``scale`` times the cosine, plus ``bias``.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.models.entry import ModelEntry, ModelError
+from resources.models.heads import Head, Layer
+
+if TYPE_CHECKING:
+    from resources.models.models import Models
+
+SCALE = 100.0
+"""Of CLIP's logits (it learned 100, the largest that it may); SigLIP has others, and a bias."""
+_OPTIONS = ("prompts", "templates", "scale", "bias", "text", "pretrained")
+WEIGHT = "weight"
+
+
+def prompt_head(models: "Models", entry: ModelEntry) -> Head:
+    """The prompts of an entry as a head. Their embeddings are kept in the model cache, so that no text tower is loaded again.
+
+    Raises:
+        ModelError: the entry's prompts are wrong, or the model of its embeddings has no text tower or cannot be loaded.
+    """
+    texts = prompts_of(entry)
+    kept = models.files.root / "prompts" / f"{models.fingerprint(entry.name)}.npy"
+    if kept.is_file():
+        weight = np.load(kept)
+    else:
+        weight = embedded(texts, models.get(tower_of(entry)).encode_text)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        with beside.open("wb") as file:
+            np.save(file, weight)
+        beside.replace(kept)
+    return head_of(entry, weight)
+
+
+def head_of(entry: ModelEntry, weight: NDArray[np.float32]) -> Head:
+    """Text embeddings ``[labels, D]`` as a head over vectors, which are normalised first."""
+    scale, bias = float(entry.options.get("scale", SCALE)), float(entry.options.get("bias", 0.0))
+    return Head((Layer(weight * np.float32(scale), np.full(len(weight), bias, np.float32)),), normalise=True)
+
+
+def tower_of(entry: ModelEntry) -> str:
+    """The entry whose text tower is asked: the one that makes the embeddings."""
+    return entry.takes.partition(".")[0]
+
+
+def prompts_of(entry: ModelEntry) -> list[list[str]]:
+    """The texts of each label, in their order: every prompt in every template.
+
+    Raises:
+        ModelError: there are none, a template has no place for a prompt, or an option is not known.
+    """
+    said: Mapping[str, Any] = entry.options
+    unknown = sorted(set(said) - set(_OPTIONS))
+    if unknown:
+        raise ModelError(f"model '{entry.name}': options {unknown}; prompts have: {', '.join(_OPTIONS)}")
+    prompts, templates = said.get("prompts"), list(said.get("templates", ["{}"]))
+    if not isinstance(prompts, Mapping) or not prompts:
+        raise ModelError(
+            f"model '{entry.name}': options.prompts names no label; say for instance `prompts: {{day: [by day, in the sun], "
+            "night: [at night]}`"
+        )
+    wrong = [template for template in templates if template.count("{}") != 1]
+    if wrong:
+        raise ModelError(f"model '{entry.name}': the template {wrong[0]!r} needs {{}} once, where the prompt goes")
+    lists = [[one] if isinstance(one, str) else list(one) for one in prompts.values()]
+    return [[template.replace("{}", str(one)) for one in of_label for template in templates] for of_label in lists]
+
+
+def embedded(
+    texts: Sequence[Sequence[str]], encode: Callable[[Sequence[str]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """The mean direction of each label's texts, ``float32 [labels, D]`` of length 1."""
+    found = unit(encode([text for of_label in texts for text in of_label]))
+    means, start = [], 0
+    for of_label in texts:
+        means.append(found[start : start + len(of_label)].mean(0))
+        start += len(of_label)
+    return unit(np.stack(means))
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """``[N, D]`` -> ``float32 [N, D]`` of length 1; a vector of zeros stays one."""
+    wide = vectors.astype(np.float32)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12), np.float32)
