@@ -14,13 +14,13 @@ from arot_assets.metrics.metric import ColumnsOfRows, Metric
 from arot_assets.metrics.of_entry import TRAINED_ON
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.entries import find_entry
-from resources.models.entry import ModelError
+from resources.models.entry import ModelEntry, ModelError
 from resources.models.outputs import Score, activated, values_of
-from resources.models.prompts import prompt_head
+from resources.models.prompts import prompt_head, tower_of
 
 if TYPE_CHECKING:
     from resources.models import Models
-    from resources.models.heads import Heads
+    from resources.models.heads import Head, Heads
 
 ARRAY = "logits"
 """What a head returns."""
@@ -50,7 +50,7 @@ def load_heads(models: "Models", metrics: Sequence[Metric]) -> "tuple[Heads | No
                     f"stored columns, and it is of the family {entry.family}"
                 )
             prompts = entry.family == "prompts"
-            head = prompt_head(models, entry) if prompts else read_head(entry, models.files.verified(entry))
+            head = _of_prompts(models, entry) if prompts else read_head(entry, models.files.verified(entry))
             first = next(iter(found.values()), head)
             if head.dimensions != first.dimensions:
                 raise ModelError(
@@ -64,6 +64,12 @@ def load_heads(models: "Models", metrics: Sequence[Metric]) -> "tuple[Heads | No
         return None, failed
     precision = "float32" if models.precision == "float32" else _precision(models.precision, metrics, found)
     return Heads(found, resolve_device(models.device), precision, models.cpu_threads), failed
+
+
+def _of_prompts(models: "Models", entry: ModelEntry) -> "Head":
+    """Prompts as a head; their text embeddings are kept in the model cache, and the text tower is loaded where they are not."""
+    kept = models.files.root / "prompts" / f"{models.fingerprint(entry.name)}.npy"
+    return prompt_head(entry, kept, lambda texts: models.get(tower_of(entry)).encode_text(texts))
 
 
 def _precision(asked: str, metrics: Sequence[Metric], found: Mapping[str, Any]) -> str:

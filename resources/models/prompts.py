@@ -9,35 +9,40 @@ normalised again, as in the evaluation of CLIP. The number of a label is ``scale
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.heads import Head, Layer
-
-if TYPE_CHECKING:
-    from resources.models.models import Models
+from resources.models.outputs import Ordinal, Probabilities
 
 SCALE = 100.0
 """Of CLIP's logits (it learned 100, the largest that it may); SigLIP has others, and a bias."""
 _OPTIONS = ("prompts", "templates", "scale", "bias", "text", "pretrained")
-WEIGHT = "weight"
+Encode: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts -> ``float32 [N, D]``."""
 
 
-def prompt_head(models: "Models", entry: ModelEntry) -> Head:
-    """The prompts of an entry as a head. Their embeddings are kept in the model cache, so that no text tower is loaded again.
+def prompt_head(entry: ModelEntry, kept: Path, encode: Encode) -> Head:
+    """The prompts of an entry as a head.
+
+    Args:
+        entry: with prompts.
+        kept: the file of their embeddings, written where it is not there: a text tower is asked once. Its name changes with
+            whatever they depend on.
+        encode: of the text tower, called where the file is not there.
 
     Raises:
         ModelError: the entry's prompts are wrong, or the model of its embeddings has no text tower or cannot be loaded.
     """
     texts = prompts_of(entry)
-    kept = models.files.root / "prompts" / f"{models.fingerprint(entry.name)}.npy"
     if kept.is_file():
         weight = np.load(kept)
     else:
-        weight = embedded(texts, models.get(tower_of(entry)).encode_text)
+        weight = embedded(texts, encode)
         kept.parent.mkdir(parents=True, exist_ok=True)
         beside = kept.with_name(f".{kept.name}.{os.getpid()}")
         with beside.open("wb") as file:
@@ -58,10 +63,10 @@ def tower_of(entry: ModelEntry) -> str:
 
 
 def prompts_of(entry: ModelEntry) -> list[list[str]]:
-    """The texts of each label, in their order: every prompt in every template.
+    """The texts of each label, in the order of the labels of its outputs: every prompt in every template.
 
     Raises:
-        ModelError: there are none, a template has no place for a prompt, or an option is not known.
+        ModelError: its labels are not those of its outputs, a template has no place for a prompt, or an option is not known.
     """
     said: Mapping[str, Any] = entry.options
     unknown = sorted(set(said) - set(_OPTIONS))
@@ -73,16 +78,20 @@ def prompts_of(entry: ModelEntry) -> list[list[str]]:
             f"model '{entry.name}': options.prompts names no label; say for instance `prompts: {{day: [by day, in the sun], "
             "night: [at night]}`"
         )
+    labels = next((o.labels for o in entry.outputs if isinstance(o, Probabilities | Ordinal)), ())
+    if sorted(labels) != sorted(map(str, prompts)):
+        raise ModelError(
+            f"model '{entry.name}': options.prompts are of {sorted(map(str, prompts))}, and the labels of its outputs of kind "
+            f"probabilities or ordinal are {sorted(labels)}; they must be the same"
+        )
     wrong = [template for template in templates if template.count("{}") != 1]
     if wrong:
         raise ModelError(f"model '{entry.name}': the template {wrong[0]!r} needs {{}} once, where the prompt goes")
-    lists = [[one] if isinstance(one, str) else list(one) for one in prompts.values()]
+    lists = [[prompts[label]] if isinstance(prompts[label], str) else list(prompts[label]) for label in labels]
     return [[template.replace("{}", str(one)) for one in of_label for template in templates] for of_label in lists]
 
 
-def embedded(
-    texts: Sequence[Sequence[str]], encode: Callable[[Sequence[str]], NDArray[np.float32]]
-) -> NDArray[np.float32]:
+def embedded(texts: Sequence[Sequence[str]], encode: Encode) -> NDArray[np.float32]:
     """The mean direction of each label's texts, ``float32 [labels, D]`` of length 1."""
     found = unit(encode([text for of_label in texts for text in of_label]))
     means, start = [], 0

@@ -41,6 +41,8 @@ def clip(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_prompts_captions_and_search_share_the_space_of_stored_embeddings(dataset: Dataset, clip: Path) -> None:
+    for picture in sorted(dataset.source.rglob("*.jpg"))[:2]:
+        picture.with_suffix(".txt").write_text(f"A photo that is called {picture.stem}.")
     dataset.run()
     dataset.metrics("clip_l14")
     resources = dataset.resources
