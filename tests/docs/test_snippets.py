@@ -230,3 +230,10 @@ def test_page_of_columns_is_up_to_date() -> None:
     assert done.returncode == 0, done.stdout
     written = (REPOSITORY / "docs" / "columns.md").read_text(encoding="utf-8")
     assert written == done.stdout, "run `python docs/columns.py`"
+
+
+def test_page_of_models_is_what_the_catalogue_says() -> None:
+    done = run([sys.executable, "docs/models.py", "--print"], cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    written = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+    assert written == done.stdout, "run `python docs/models.py`"
