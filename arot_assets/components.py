@@ -19,8 +19,13 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.checks import dataset_checks
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.exports.assets import export_assets
+from arot_assets.duplicates.assets import duplicates_assets
+from arot_assets.duplicates.checks import duplicates_checks
+from arot_assets.duplicates.declaration import DuplicatesDeclaration
+from arot_assets.exports.assets import export_assets, training_assets
+from arot_assets.exports.checks import training_checks
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.export import ExportDeclaration
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.checks import metric_checks
 from arot_assets.ratings.assets import rating_assets
@@ -113,6 +118,48 @@ class HubDataset(dg.Component):
         return definitions_of(self.declaration)
 
 
+class Duplicates(dg.Component):
+    """The duplicates of a dataset: who shows the same as whom, and which one stays."""
+
+    def __init__(self, declaration: DuplicatesDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of ``attributes``."""
+        return DuplicatesDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Duplicates":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset and the checks of these duplicates."""
+        return definitions_of(self.declaration)
+
+
+class Export(dg.Component):
+    """A subset as files that trainers load, with a configuration for each; exported on request."""
+
+    def __init__(self, declaration: ExportDeclaration) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of ``attributes``."""
+        return ExportDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Export":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset and the check of this export."""
+        return definitions_of(self.declaration)
+
+
 class Captions(dg.Component):
     """What a vision-language model answers about each sample of a dataset, as a table of that dataset."""
 
@@ -176,6 +223,10 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
         return dg.Definitions(assets=caption_assets(declaration, models), asset_checks=[*caption_checks(declaration)])
     if isinstance(declaration, RatingsDeclaration):
         return dg.Definitions(assets=rating_assets(declaration), asset_checks=[*rating_checks(declaration)])
+    if isinstance(declaration, DuplicatesDeclaration):
+        return dg.Definitions(assets=duplicates_assets(declaration), asset_checks=duplicates_checks(declaration))
     if isinstance(declaration, HubDatasetDeclaration):
         return dg.Definitions(assets=export_assets(declaration))
+    if isinstance(declaration, ExportDeclaration):
+        return dg.Definitions(assets=training_assets(declaration), asset_checks=training_checks(declaration))
     raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

@@ -21,8 +21,10 @@ from arot_assets.captions.table import caption_table
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import samples_schema
+from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.errors import ProjectError, did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.export import ExportDeclaration
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import MAX_HOURS, Limits, Medium
 from arot_assets.media.video.medium import VIDEO
@@ -119,8 +121,10 @@ KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.VideoDataset": VideoDataset,
     "arot_assets.components.Classifier": ClassifierDeclaration,
     "arot_assets.components.HubDataset": HubDatasetDeclaration,
+    "arot_assets.components.Export": ExportDeclaration,
     "arot_assets.components.Captions": CaptionsDeclaration,
     "arot_assets.components.Ratings": RatingsDeclaration,
+    "arot_assets.components.Duplicates": DuplicatesDeclaration,
 }
 
 
@@ -130,9 +134,11 @@ class Declarations:
     Attributes:
         datasets: name -> declaration.
         classifiers: name -> declaration.
-        exports: name -> declaration.
+        exports: name -> declaration of a dataset on the Hub.
+        training: name -> declaration of an export for trainers.
         captions: name -> declaration.
         ratings: name -> declaration.
+        duplicates: name -> declaration.
         files: name -> the file that declares it, for error messages.
         faults: all faults found so far.
         left_out: dataset -> the errors of its metrics that are left out.
@@ -142,8 +148,10 @@ class Declarations:
         self.datasets: dict[str, Dataset] = {}
         self.classifiers: dict[str, ClassifierDeclaration] = {}
         self.exports: dict[str, HubDatasetDeclaration] = {}
+        self.training: dict[str, ExportDeclaration] = {}
         self.captions: dict[str, CaptionsDeclaration] = {}
         self.ratings: dict[str, RatingsDeclaration] = {}
+        self.duplicates: dict[str, DuplicatesDeclaration] = {}
         self.files: dict[str, YamlFile] = {}
         self.faults: list[Fault] = []
         self.left_out: dict[str, list[ArotError]] = {}
@@ -198,15 +206,33 @@ class Declarations:
             "declares them"
         )
 
+    def training_export(self, name: str) -> ExportDeclaration:
+        """The export for trainers of this name.
+
+        Raises:
+            DeclarationError: it is not declared, or its declaration has a fault.
+        """
+        if name not in self.training:
+            self._raise_fault(name)
+            if name in self.exports:
+                raise DeclarationError(f"'{name}' is a dataset on the Hub; `arot publish {name}` publishes it")
+            raise DeclarationError(
+                f"no export '{name}'.{did_you_mean(name, self.training)} `arot new export {name} SUBSET` declares it"
+            )
+        return self.training[name]
+
     def all(self) -> list[BaseModel]:
         """Every declaration."""
-        return [
-            *self.datasets.values(),
-            *self.ratings.values(),
-            *self.classifiers.values(),
-            *self.captions.values(),
-            *self.exports.values(),
-        ]
+        kinds = (
+            self.datasets,
+            self.ratings,
+            self.classifiers,
+            self.captions,
+            self.duplicates,
+            self.exports,
+            self.training,
+        )
+        return [declaration for kind in kinds for declaration in kind.values()]
 
     def check_metrics(self) -> None:
         """Import the file of every declared metric; a metric with a fault is left out of its datasets.
@@ -249,12 +275,14 @@ class Declarations:
             subsets: names of the models that are tagged ``subset``.
             broken: what is left out of the SQL project, and why.
         """
-        for name, export in list(self.exports.items()):
-            if export.subset in broken:
-                self.leave_out(name, broken[export.subset])
-            elif export.subset not in subsets:
-                text = f"no SQL model '{export.subset}' is tagged `subset`.{did_you_mean(export.subset, subsets)}"
-                self.leave_out(name, _error(self.files[name], ("attributes", "subset"), text))
+        wanted = [(n, e.subset, "subset") for n, e in self.exports.items()]
+        wanted += [(n, s, "mix" if s in e.mix else "subset") for n, e in self.training.items() for s in e.parts]
+        for name, subset, field in wanted:
+            if subset in broken:
+                self.leave_out(name, broken[subset])
+            elif subset not in subsets:
+                text = f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, subsets)}"
+                self.leave_out(name, _error(self.files[name], ("attributes", field), text))
 
     def require_whole(self, dataset: str) -> None:
         """Raise an error if some of a dataset's metrics are left out.
@@ -277,7 +305,15 @@ class Declarations:
     def leave_out(self, name: str, error: ArotError) -> None:
         """Remove a declaration that has a fault."""
         self.faults.append(Fault(name, error))
-        for kind in (self.datasets, self.ratings, self.classifiers, self.captions, self.exports):
+        for kind in (
+            self.datasets,
+            self.ratings,
+            self.classifiers,
+            self.captions,
+            self.duplicates,
+            self.exports,
+            self.training,
+        ):
             kind.pop(name, None)
 
     def _leave_metric_out(self, metric: str, error: ArotError, datasets: Collection[str] | None = None) -> None:
@@ -331,6 +367,10 @@ def load_declarations(folder: Path | None = None) -> Declarations:
         if fault is not None:
             found.leave_out(name, fault)
     _check_captions(found)
+    for name, duplicates in list(found.duplicates.items()):
+        fault = _duplicates_fault(duplicates, found, found.files[name])
+        if fault is not None:
+            found.leave_out(name, fault)
     _check_exports(found)
     return found
 
@@ -350,8 +390,12 @@ def _add(found: Declarations, declaration: BaseModel, file: YamlFile) -> None:
         found.captions[name] = declaration
     elif isinstance(declaration, RatingsDeclaration):
         found.ratings[name] = declaration
+    elif isinstance(declaration, DuplicatesDeclaration):
+        found.duplicates[name] = declaration
     elif isinstance(declaration, HubDatasetDeclaration):
         found.exports[name] = declaration
+    elif isinstance(declaration, ExportDeclaration):
+        found.training[name] = declaration
 
 
 def _name_in(file: YamlFile) -> str:
@@ -399,6 +443,28 @@ def _ratings_fault(ratings: RatingsDeclaration, found: Declarations) -> ArotErro
     if rule and rule.near_duplicate_distance is not None and PHASH not in found.datasets[ratings.dataset].metrics:
         text = f"near-duplicates need the metric '{PHASH}': add it to '{ratings.dataset}', or set near_duplicate_distance: null"
         return _error(file, ("attributes", "split"), text)
+    return None
+
+
+def _duplicates_fault(duplicates: DuplicatesDeclaration, found: Declarations, file: YamlFile) -> ArotError | None:
+    """Why the duplicates of a dataset cannot be found; the dataset's own fault if that is the reason."""
+    dataset = found.datasets.get(duplicates.dataset)
+    if dataset is None:
+        hint = did_you_mean(duplicates.dataset, found.datasets)
+        text = f"no dataset '{duplicates.dataset}' is declared.{hint}"
+        return found.fault(duplicates.dataset) or _error(file, ("attributes", "dataset"), text)
+    for needed in (NEEDED_BY_CLASSIFIERS, *([duplicates.embedding] if duplicates.embedding else [])):
+        if needed not in dataset.metrics:
+            where = ("attributes", "embedding" if needed == duplicates.embedding else "dataset")
+            return _error(
+                file,
+                where,
+                f"'{duplicates.name}' needs the metric '{needed}': add it to the metrics of '{dataset.name}'",
+            )
+    others = [d.name for d in found.duplicates.values() if d.dataset == dataset.name and d.name != duplicates.name]
+    if others:
+        text = f"'{others[0]}' finds the duplicates of '{dataset.name}' too; keep one of them"
+        return _error(file, ("attributes", "dataset"), text)
     return None
 
 

@@ -14,7 +14,10 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.steps import classifier_steps
 from arot_assets.datasets.steps import dataset_steps
 from arot_assets.declarations import Dataset, Declarations
+from arot_assets.duplicates.declaration import DuplicatesDeclaration
+from arot_assets.duplicates.steps import duplicates_steps
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.steps import export_steps
 from arot_assets.metrics.steps import metric_steps
 from arot_assets.ratings.declaration import RatingsDeclaration
@@ -45,7 +48,9 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
         yield from caption_steps(declaration)
     elif isinstance(declaration, RatingsDeclaration):
         yield from rating_steps(declaration)
-    elif isinstance(declaration, HubDatasetDeclaration):
+    elif isinstance(declaration, DuplicatesDeclaration):
+        yield from duplicates_steps(declaration)
+    elif isinstance(declaration, HubDatasetDeclaration | ExportDeclaration):
         yield from export_steps(declaration)
     else:
         raise TypeError(f"unknown kind of declaration: {type(declaration).__name__}")

@@ -6,7 +6,7 @@ import click
 
 from arot_assets.cli.work import States, Work
 
-DATASET = "demo"
+DATASET, EXPORT = "demo", "demo_pairs"
 TRY = (
     "select status, reason, count(*) from demo.samples group by all order by 3 desc",
     "select uri, round(sharpness, 1) as sharp from demo.samples join demo.cv2 using (sample_id) order by 2 limit 5",
@@ -20,10 +20,11 @@ TRY = (
 def command() -> None:
     """Materialize the dataset `demo` (examples/images) through the whole graph, and show the results.
 
-    Inventory, samples, three metric tables, a trained classifier and its scores, SQL models and subsets. A second run finds
-    everything up to date and says so. `arot ui` opens the results in Dagster.
+    Inventory, samples, three metric tables, a trained classifier and its scores, SQL models and subsets, and an export of one
+    subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the results in Dagster.
     """
     from arot_assets.cli.bars import reporter
+    from arot_assets.cli.export import run_export
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
 
@@ -31,6 +32,7 @@ def command() -> None:
     with open_work(DATASET) as work, reporting(reporter()):
         work.declared.dataset(DATASET)
         states = work.bring_up_to_date(DATASET)
+        exported = None if work.failures else run_export(work, work.declared.training_export(EXPORT))
     seconds = time.monotonic() - started
     if work.done:
         click.secho(f"\nDone in {seconds:.0f} s:", bold=True)
@@ -41,6 +43,9 @@ def command() -> None:
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
     _summary(work, states)
+    if exported is not None:
+        click.secho(f"\nExport {EXPORT}, for seven trainers:", bold=True)
+        click.echo(f"  {exported['dagster/row_count']:,} samples with captions in {exported['place']}")
     work.raise_failures()
     work.project.require_whole()
 
@@ -69,6 +74,7 @@ def _summary(work: Work, states: States) -> None:
     for query in TRY:
         click.echo(f'  arot sql "{query}"')
     click.echo("  arot explain clean chelsea.png")
+    click.echo("  arot buckets demo_pairs --trainer sd-scripts --compare")
     click.echo("  arot ui            (or: make ui)")
     click.echo(
         f"\nTables: {work.resources.tables.root}; any DuckDB client opens {work.resources.warehouse.catalog_path}"

@@ -18,13 +18,14 @@ def command(model: str, sample: str | None) -> None:
 
     SAMPLE is the beginning of a sample_id, a URI, or a file name. Subsets that MODEL builds on are shown first. Without a
     SAMPLE: the waterfall, that is, how many samples each condition removes in order and on its own, computed from the
-    current SQL and tables.
+    current SQL and tables. Below it, of whom the sample is a duplicate, and who is a duplicate of it.
 
     \b
     Examples:
       arot explain clean
       arot explain clean chelsea.png
     """
+    from arot_assets.duplicates.explain import duplicates_of
     from arot_assets.project import sql_folder
     from arot_assets.subsets.explain import explain, waterfall_text
     from arot_assets.subsets.load import load_project
@@ -36,8 +37,11 @@ def command(model: str, sample: str | None) -> None:
             click.echo(waterfall_text(project, model, con))
             return
         explanation = explain(project, model, sample, con)
+        twins = duplicates_of(con, explanation.sample_id)
     click.echo(f"{explanation.sample_id}  {explanation.uri}")
     _show(explanation)
+    for line in twins:
+        click.echo(f"  {line}")
 
 
 def _show(explanation: "Explanation") -> None:

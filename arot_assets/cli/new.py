@@ -105,20 +105,54 @@ def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) ->
     Example:
       arot new hub-dataset clean_photos clean my-team/clean-photos --license cc-by-4.0
     """
-    from arot_assets.project import sql_folder
-    from arot_assets.subsets.load import load_project
-
-    declared = load_declarations()
-    _require_new(declared, name)
-    project = load_project(sql_folder())
-    subsets = project.subsets
-    if subset in project.broken:
-        raise project.broken[subset]
-    if subset not in subsets:
-        raise click.ClickException(f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, subsets)}")
+    _require_new(load_declarations(), name)
+    _require_subset(subset)
     attributes = {"name": name, "subset": subset, "repo": repo, "layout": layout, "license": licence}
     path = _declare("exports", HubDatasetDeclaration, attributes)
     click.echo(f"wrote {path}\nnext: arot publish {name} --dry-run")
+
+
+@command.command("export")
+@click.argument("name")
+@click.argument("subset")
+@click.option(
+    "--layout", default="pairs", show_default=True, help="pairs, hf, ltx, webdataset …; the documentation lists all"
+)
+@click.option(
+    "--media", default="safe", show_default=True, help="safe, original, or exact: sizes that no trainer changes"
+)
+@click.option("--resolution", default=1024, show_default=True, help="training size of pictures, in pixels")
+def export(name: str, subset: str, layout: str, media: str, resolution: int) -> None:
+    """Declare the export NAME: the SQL model SUBSET as files that trainers load.
+
+    This writes exports/NAME/defs.yaml in the project's folder of declarations. Nothing is exported before you run `arot export
+    NAME`.
+
+    \b
+    Example:
+      arot new export portraits clean --media exact --resolution 1024
+    """
+    from arot_assets.exports.export import ExportDeclaration
+
+    _require_new(load_declarations(), name)
+    _require_subset(subset)
+    attributes = {"name": name, "subset": subset, "layout": layout, "media": media, "resolution": resolution}
+    path = _declare("exports", ExportDeclaration, attributes)
+    click.echo(f"wrote {path}\nnext: arot export {name} --dry-run")
+
+
+def _require_subset(subset: str) -> None:
+    """Check that a SQL model is a subset without faults."""
+    from arot_assets.project import sql_folder
+    from arot_assets.subsets.load import load_project
+
+    project = load_project(sql_folder())
+    if subset in project.broken:
+        raise project.broken[subset]
+    if subset not in project.subsets:
+        raise click.ClickException(
+            f"no SQL model '{subset}' is tagged `subset`.{did_you_mean(subset, project.subsets)}"
+        )
 
 
 def _require_new(declared: Declarations, name: str) -> None:

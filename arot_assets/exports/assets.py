@@ -2,15 +2,18 @@
 
 Belongs here: declaring the asset and what the UI shows of it. The work is done by the other modules of the room.
 
-It has no automation condition: users decide when to publish, with `arot publish` or the button in the UI.
+They have no automation condition: users decide when to publish or export, with `arot publish`, `arot export` or the
+button in the UI.
 """
 
 import dagster as dg
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.steps import EXPORTS, export_path
 from arot_assets.failures import fails_in_words
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
+from arot_assets.local_paths import shown_source
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.project import sql_folder
 from arot_assets.subsets.assets import model_key
 from arot_assets.subsets.load import load_project
@@ -22,6 +25,8 @@ from resources.warehouse import Warehouse
 
 GROUP = EXPORTS
 SHEET_COLUMNS = 8
+MOST_SHOWN = 50
+PLACE = "place"
 CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of originals"
 
 
@@ -75,3 +80,57 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
         return dg.MaterializeResult(data_version=dg.DataVersion(done.digest), metadata=metadata)
 
     return [export]
+
+
+def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]:
+    """The asset of an export for trainers; it needs the resources ``storage``, ``tables`` and ``warehouse``.
+
+    Args:
+        declaration: what the user declared.
+    """
+    where = shown_source(declaration.destination) if declaration.destination else "the store"
+
+    @dg.asset(
+        key=export_key(declaration.name),
+        deps=[model_key(subset) for subset in declaration.parts],
+        group_name=GROUP,
+        kinds={"file"},
+        owners=declaration.owners,
+        description=f"The subset `{declaration.subset}` in the layout `{declaration.layout}` for trainers, in {where}; written "
+        f"only on request. {declaration.description}",
+    )
+    @fails_in_words
+    def training(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        from arot_assets.exports.build import export
+        from arot_assets.exports.pages import bucket_page, caption_page
+
+        done = export(declaration, load_project(sql_folder()), Resources(storage, tables, warehouse, Models()))
+        receipt = done.receipt
+        context.log.info(
+            f"{declaration.name}: " + (f"version {receipt.version}" if done.changed else "nothing changed")
+        )
+        metadata: dict[str, dg.MetadataValue | dg.TableSchema | str | int | bool] = {
+            ROW_COUNT: receipt.samples,
+            "bytes": receipt.bytes,
+            "version": receipt.version,
+            PLACE: receipt.place,
+            CHANGED: done.changed,
+            LEFT_OUT: receipt.left_out,
+            "mended or kept, by rule": markdown_table([{"rule": r, "samples": n} for r, n in receipt.noted.items()]),
+            "left out, by rule": markdown_table(
+                [{"sample": v.subject, "rule": v.rule, "because": v.text} for v in done.left_out[:MOST_SHOWN]]
+            ),
+        }
+        for trainer, plan in done.plans.items():
+            metadata[f"buckets of {trainer}"] = dg.MetadataValue.md(bucket_page(plan))
+        captions = caption_page(tables, storage, declaration, receipt)
+        if captions:
+            metadata["captions"] = dg.MetadataValue.md(captions)
+        return dg.MaterializeResult(data_version=dg.DataVersion(receipt.version), metadata=metadata)
+
+    return [training]

@@ -3,7 +3,7 @@
 Belongs here: looking that up. Does not belong here: how a card shows it (``card.py``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from arot_assets.classifiers.entry import load_entry
@@ -11,7 +11,7 @@ from arot_assets.classifiers.promotion import ROOT, current
 from arot_assets.datasets.inventory import COMMIT, INVENTORY
 from arot_assets.datasets.places import dataset_root
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.rows import Rows, added_descriptions
+from arot_assets.exports.rows import added_descriptions
 from arot_assets.local_paths import shown_source
 from arot_assets.metrics.registry import get_metric, known_metrics
 from arot_assets.subsets.describe import ModelColumn, ModelResult
@@ -91,11 +91,11 @@ def require_current(project: Project, subset: str, tables: Tables, warehouse: Wa
         raise ExportError(f"subset '{subset}' is not built, or out of date; `arot run` of its dataset builds it")
 
 
-def trace(rows: Rows, project: Project, subset: str, tables: Tables) -> Provenance:
+def trace(datasets: Sequence[str], project: Project, subset: str, tables: Tables) -> Provenance:
     """Look up what a built subset comes from."""
     models = tuple(r for n in _with_upstream(project, subset) if (r := load_result(project, n, tables)) is not None)
-    roots = {d: dataset_root(tables, d) for d in rows.datasets}
-    footers = {d: tables.footer(TableRef(d, INVENTORY)) for d in rows.datasets}
+    roots = {d: dataset_root(tables, d) for d in datasets}
+    footers = {d: tables.footer(TableRef(d, INVENTORY)) for d in datasets}
     sources = tuple(Source(d, shown_source(root), footers[d].get(COMMIT, "")) for d, root in roots.items())
     read = {
         (found.schema, found.identifier)

@@ -72,5 +72,5 @@ def prepare_publication(
     if CAPTION in rows.schema.names:
         found = con.execute(f"select count({quote(CAPTION)}) from ({rows.sql})").fetchone()
         captions = int(found[0]) if found else 0
-    provenance = trace(rows, project, declaration.subset, resources.tables)
+    provenance = trace(rows.datasets, project, declaration.subset, resources.tables)
     return Publication(declaration, resources, con, rows, provenance, captions)

@@ -20,6 +20,7 @@ from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import plain_type, type_name
+from arot_assets.exports.forgotten import forgotten
 from arot_assets.local_paths import LocalPaths
 from arot_assets.media.medium import Medium
 from arot_assets.subsets.project import Project
@@ -94,7 +95,7 @@ def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tabl
     if not datasets:
         raise ExportError(f"subset '{declaration.subset}' does not read the samples of any dataset, so it has no files")
     medium = _medium(declaration, tables, datasets)
-    sql = _query(declaration, con, datasets, medium)
+    sql = _query(declaration, con, datasets, medium, sorted(forgotten(tables)))
     paths = LocalPaths(root for d in datasets for root in all_roots(tables, d))
     _check_ids(declaration, con)
     found = con.execute(f"select * from ({sql}) limit 0").to_arrow_table().schema
@@ -165,7 +166,13 @@ def _medium(declaration: HubDatasetDeclaration, tables: Tables, datasets: Sequen
     return medium_of(tables, datasets[0])
 
 
-def _query(declaration: HubDatasetDeclaration, con: Connection, datasets: Sequence[str], medium: Medium) -> str:
+def _query(
+    declaration: HubDatasetDeclaration,
+    con: Connection,
+    datasets: Sequence[str],
+    medium: Medium,
+    hidden: Sequence[str],
+) -> str:
     subset = quote(declaration.subset)
     own = [str(r[0]) for r in con.execute(f"describe main.{subset}").fetchall()]
     offered = {**{name: f"m.{quote(name)}" for name in own}, **{n: f"s.{n}" for n in ADDED if n not in own}}
@@ -192,10 +199,12 @@ def _query(declaration: HubDatasetDeclaration, con: Connection, datasets: Sequen
         "where status = 'ok'"
         for d in datasets
     )
+    shown = f"where m.sample_id not in ({', '.join(map(literal, hidden))})" if hidden else ""
     return f"""select {", ".join(columns)}
         from main.{subset} m left join (
             select * from ({samples}) qualify row_number() over (partition by sample_id order by dataset, uri) = 1
         ) s on m.sample_id = s.sample_id
+        {shown}
         order by m.sample_id"""
 
 

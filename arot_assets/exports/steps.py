@@ -1,13 +1,16 @@
-"""The step of an export. Only users start it: `arot run` never publishes.
+"""The step of an export. Only users start it: `arot run` never publishes or exports.
 
-Belongs here: its place in the graph. The work is in ``publish.py``.
+Belongs here: its place in the graph. The work is in ``publish.py`` and ``build.py``.
 """
 
 from arot_assets.exports.declaration import HubDatasetDeclaration
-from arot_assets.steps import Key, State, Step
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.steps import Check, Key, State, Step
 from arot_assets.subsets.steps import model_path
 
 EXPORTS = "exports"
+SEES = "trainer_sees_all"
+"""The check that every trainer will see N of N."""
 
 
 def export_path(name: str) -> Key:
@@ -15,13 +18,17 @@ def export_path(name: str) -> Key:
     return (EXPORTS, name)
 
 
-def export_steps(declaration: HubDatasetDeclaration) -> list[Step]:
-    """The single step of an export; when it runs, it compares what is published with the repository itself."""
+def export_steps(declaration: HubDatasetDeclaration | ExportDeclaration) -> list[Step]:
+    """The single step of an export; when it runs, it finds out itself whether anything changed."""
+    key = export_path(declaration.name)
+    training = isinstance(declaration, ExportDeclaration)
+    subsets = tuple(declaration.parts) if isinstance(declaration, ExportDeclaration) else (declaration.subset,)
     return [
         Step(
-            keys=(export_path(declaration.name),),
-            upstream=(model_path(declaration.subset),),
+            keys=(key,),
+            upstream=tuple(model_path(subset) for subset in subsets),
             state=lambda _look: State(current=False),
             by_hand=True,
+            checks={key: (Check(SEES),)} if training else {},
         )
     ]

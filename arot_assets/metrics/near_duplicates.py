@@ -42,12 +42,12 @@ def near_duplicate_groups(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint6
     queries = np.concatenate([unique, flipped[:, 1]])
     owners = np.concatenate([np.arange(len(unique)), flipped[:, 0].astype(np.int64)])
     parents = np.arange(len(unique))
-    masks = _masks(distance // CHUNKS)
+    masks = chunk_masks(distance // CHUNKS)
     for chunk in range(CHUNKS):
-        keys, order = _by_chunk(unique, chunk)
+        keys, order = by_chunk(unique, chunk)
         starts = np.searchsorted(keys, np.arange(2**CHUNK_BITS + 1))
         # queries in the order of their buckets, so that each bucket stays in the cache
-        query_keys, query_order = _by_chunk(queries, chunk)
+        query_keys, query_order = by_chunk(queries, chunk)
         _link()(
             queries[query_order],
             query_keys,
@@ -64,14 +64,14 @@ def near_duplicate_groups(hashes: NDArray[np.uint64], mirrored: NDArray[np.uint6
     return first[inverse].astype(np.int64)
 
 
-def _by_chunk(hashes: NDArray[np.uint64], chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def by_chunk(hashes: NDArray[np.uint64], chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One chunk of each hash in ascending order, and the indices that bring the hashes into that order."""
     keys = ((hashes >> np.uint64(chunk * CHUNK_BITS)) & np.uint64(0xFFFF)).astype(np.uint16)
     order = np.argsort(keys, kind="stable")
     return keys[order].astype(np.int64), order
 
 
-def _masks(radius: int) -> NDArray[np.int64]:
+def chunk_masks(radius: int) -> NDArray[np.int64]:
     """Every way to flip at most ``radius`` bits of a chunk."""
     bits = [1 << b for b in range(CHUNK_BITS)]
     return np.array([sum(flips) for r in range(radius + 1) for flips in combinations(bits, r)], np.int64)

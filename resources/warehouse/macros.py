@@ -147,6 +147,27 @@ where s.status = 'ok'""",
         ("tags",),
     ),
     Macro(
+        "training_caption",
+        "The caption that is trained: texts of a list joined by a comma and a space, without those that are null or "
+        "empty; null if none is left. Trigger words first: training_caption(['mystyle', caption_of_tags(tags), caption]).",
+        "nullif(array_to_string(list_filter(list_transform($parts, lambda part: trim(part)), "
+        "lambda part: part <> ''), ', '), '')",
+        ("parts",),
+    ),
+    Macro(
+        "quality_word",
+        "The word for a score: the first of a list whose limit the score reaches, the last if it reaches none; words are "
+        "one more than the limits, which fall: quality_word(score, [0.8, 0.5], ['best quality', 'good quality', 'low quality']).",
+        "$words[1 + len(list_filter($limits, lambda least: $score < least))]",
+        ("score", "limits", "words"),
+    ),
+    Macro(
+        "escaped_tags",
+        "A list of tags with a backslash before each parenthesis, for trainers that read weights in them.",
+        "list_transform($tags, lambda tag: replace(replace(tag, '(', '\\('), ')', '\\)'))",
+        ("tags",),
+    ),
+    Macro(
         "tag_agreement",
         "How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any.",
         "case when len($tags) + len($others) = 0 then 1.0 else len(list_intersect($tags, $others))::double "

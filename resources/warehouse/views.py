@@ -30,6 +30,8 @@ from resources.tables.tables import Tables
 if TYPE_CHECKING:
     from resources.warehouse.lake import Connection
 
+OF_DATASETS = ("duplicates", "duplicate_edges")
+"""Tables of a dataset that are one file, made from all its shards; ``wide`` does not join them."""
 SHARED = ("sample_id", "metric_version", "computed_at")
 """Columns of a metric table that ``wide`` omits."""
 
@@ -118,6 +120,14 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
         columns += [
             f"{quote(name)}.{quote(c)} as {quote(f'{name}__{c}')}" for c in shape.descriptions if c not in SHARED
         ]
+    for name in OF_DATASETS:
+        ref = TableRef(dataset, name)
+        if tables.exists(ref) and name not in stored:
+            damage = None if tables.is_readable(ref) else tables.damage(ref)
+            descriptions = {} if damage is not None else tables.descriptions(ref)
+            yield View(
+                dataset, name, f"select * from read_parquet({literal(tables.uri(ref))})", descriptions, damage or ""
+            )
     yield View(
         dataset,
         WIDE,

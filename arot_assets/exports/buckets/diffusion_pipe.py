@@ -30,6 +30,8 @@ class DiffusionPipe:
         max_ratio: ``max_ar``.
         ratios: ``num_ar_buckets``.
         ar_buckets: width / height of each bucket, instead of the three above.
+        sizes: ``size_buckets`` of pictures, instead of all above. They must be in ascending order of width / height: it
+            sorts the ratios, and not the sizes that they stand for.
         frame_buckets: 1 is always among them.
         fps: of the model; 0 leaves the frames as they are.
         outer: multiple that sides are rounded to for all resolutions.
@@ -41,6 +43,7 @@ class DiffusionPipe:
     max_ratio: float = 2.0
     ratios: int = 7
     ar_buckets: tuple[float, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     frame_buckets: tuple[int, ...] = (1,)
     fps: float = 0.0
     outer: int = 16
@@ -52,6 +55,9 @@ class DiffusionPipe:
         if frames is None:
             return ()
         ratio = log(size.width / size.height)
+        if self.sizes:
+            width, height = min(self.sizes, key=lambda one: abs(ratio - log(round(one[0] / one[1], 3))))
+            return (cover(size, width, height, frames),)
         nearest = min(self._ratios, key=lambda r: abs(ratio - log(r)))
         return tuple(cover(size, *self._sides(edge, nearest), frames) for edge in self.resolutions)
 

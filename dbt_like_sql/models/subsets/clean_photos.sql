@@ -2,6 +2,8 @@
 
 select
     clean.*,
+    -- a title where there is one, then the tags: what exports train
+    {{ training_caption("[clean.caption, " ~ caption_of_tags("clean.tags") ~ "]") }} as training_caption,
     style.confidence as style_confidence
 from {{ ref('clean') }} as clean
 left join {{ source('demo', 'style') }} as style using (sample_id)

@@ -5,6 +5,7 @@ belong here: Huffman codes; damage inside a scan is found when the image is deco
 """
 
 import struct
+from collections.abc import Collection
 
 import numpy as np
 
@@ -85,6 +86,26 @@ def tidied(data: bytes) -> bytes:
     end = out.rfind(b"\xff\xd9")
     scans = out[:end].rstrip(b"\x00") if end > at else out
     return bytes(scans) + (b"\x00\xff\xd9" if scans.endswith(b"\xff") else b"\xff\xd9")
+
+
+def pixel_segments(data: bytes, kept: Collection[int]) -> bytes:
+    """The same image without comments and application segments.
+
+    Args:
+        data: a whole JPEG.
+        kept: markers of application segments that stay, such as 0xE0 (JFIF).
+
+    Raises:
+        DecodeError: it is damaged before its first scan.
+    """
+    parts, at = [data[:2]], 2
+    while True:
+        marker, start, end = _segment(data, at)
+        if not (0xE0 <= marker <= 0xEF or marker == _COM) or marker in kept:
+            parts.append(b"\xff" + data[start - (3 if end > start else 1) : end])
+        at = end
+        if marker == _SOS:
+            return b"".join([*parts, data[at:]])
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:

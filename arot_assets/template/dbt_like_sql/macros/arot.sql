@@ -66,6 +66,21 @@ list_concat(list_filter({{ wanted }}, lambda tag: list_contains({{ tags }}, tag)
 array_to_string(list_transform({{ tags }}, lambda tag: case when list_contains(string_split('0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||', ' '), tag) then tag else replace(tag, '_', ' ') end), ', ')
 {%- endmacro %}
 
+{# The caption that is trained: texts of a list joined by a comma and a space, without those that are null or empty; null if none is left. Trigger words first: training_caption(['mystyle', caption_of_tags(tags), caption]). #}
+{% macro training_caption(parts) -%}
+nullif(array_to_string(list_filter(list_transform({{ parts }}, lambda part: trim(part)), lambda part: part <> ''), ', '), '')
+{%- endmacro %}
+
+{# The word for a score: the first of a list whose limit the score reaches, the last if it reaches none; words are one more than the limits, which fall: quality_word(score, [0.8, 0.5], ['best quality', 'good quality', 'low quality']). #}
+{% macro quality_word(score, limits, words) -%}
+{{ words }}[1 + len(list_filter({{ limits }}, lambda least: {{ score }} < least))]
+{%- endmacro %}
+
+{# A list of tags with a backslash before each parenthesis, for trainers that read weights in them. #}
+{% macro escaped_tags(tags) -%}
+list_transform({{ tags }}, lambda tag: replace(replace(tag, '(', '\('), ')', '\)'))
+{%- endmacro %}
+
 {# How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any. #}
 {% macro tag_agreement(tags, others) -%}
 case when len({{ tags }}) + len({{ others }}) = 0 then 1.0 else len(list_intersect({{ tags }}, {{ others }}))::double / len(list_distinct(list_concat({{ tags }}, {{ others }}))) end

@@ -1,0 +1,75 @@
+"""`arot export`: a subset as files that trainers load."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from arot_assets.cli.work import Work
+    from arot_assets.exports.export import ExportDeclaration
+
+
+@click.command(name="export", short_help="write a subset as files that trainers load")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="show what would be exported; reads no file, writes nothing")
+def command(name: str, dry_run: bool) -> None:
+    """Write the export NAME: media, captions, and a configuration for each trainer, as a new version.
+
+    exports/NAME/defs.yaml declares the subset, the layout and the destination. The files are read back with the rules of the
+    trainers' own loaders before they take their place; the version before stays. What did not change is linked, and if
+    nothing changed, nothing is written.
+
+    \b
+    Examples:
+      arot export portraits --dry-run
+      arot export portraits
+    """
+    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.session import open_work
+    from arot_assets.progress import reporting
+
+    with open_work() as work, reporting(reporter()):
+        declaration = work.declared.training_export(name)
+        if dry_run:
+            _preview(work, declaration)
+            return
+        facts = run_export(work, declaration)
+    said = "exported to" if facts["changed"] else "nothing changed, it is in"
+    click.echo(f"{name}: {facts['dagster/row_count']:,} samples, version {facts['version']}, {said} {facts['place']}")
+    if facts["left out"]:
+        click.echo(f"  {facts['left out']:,} samples left out, because `rules` says so; left_out.parquet lists them")
+
+
+def run_export(work: "Work", declaration: "ExportDeclaration") -> dict[str, Any]:
+    """Run the asset and its check where the UI shows them; returns what the run recorded.
+
+    Raises:
+        click.ClickException: it failed.
+    """
+    from arot_assets.cli.launch import materialize
+    from arot_assets.exports.assets import export_key
+
+    key = export_key(declaration.name)
+    outcome = materialize(work.runs.definitions(), work.runs.instance, [key])
+    event = work.runs.instance.get_latest_materialization_event(key)
+    found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
+    if outcome.problems or found is None:
+        lines = "\n  ".join(outcome.problems) or "nothing was recorded"
+        raise click.ClickException(f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`)")
+    return {name: value.value for name, value in found.metadata.items()}
+
+
+def _preview(work: "Work", declaration: "ExportDeclaration") -> None:
+    from arot_assets.exports.build import plan
+
+    found = plan(declaration, work.project, work.resources)
+    click.echo(f"{declaration.name}: {found.rows.num_rows:,} {found.medium.name}s, layout {declaration.layout}")
+    for rule, count in sorted(found.noted.items()):
+        click.echo(f"  {count:,} break {rule}: {declaration.action(rule)}")
+    click.echo(f"  {len(found.left_out):,} left out")
+    for trainer, buckets in found.plans.items():
+        facts = buckets.facts()
+        click.echo(
+            f"  {trainer}: {len(buckets.buckets)} buckets, {facts['crop']:.1%} cropped, {facts['up_scaled']:.1%} up-scaled, "
+            f"{buckets.left_over:,} left over"
+        )

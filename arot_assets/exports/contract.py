@@ -1,0 +1,170 @@
+"""What trainers will see of a finished version, read from its files alone: N of N, or which they will not, and why.
+
+Belongs here: the rules that written files must hold, whichever layout they are in. Does not belong here: the rules' words
+(``rules.py``), reading a layout's index (``layouts/``).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from arot_assets.exports.layouts.layout import Entry, Layout
+from arot_assets.exports.prepare import faults_of
+from arot_assets.exports.rules import RuleName, Violation
+from arot_assets.media.medium import DecodeError
+from resources.parallel import ordered_map
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
+BOM = b"\xef\xbb\xbf"
+SMALLEST_SIDE = 64
+
+
+@dataclass
+class Seen:
+    """What a loader finds in a version.
+
+    Attributes:
+        expected: samples of the manifest.
+        found: samples that are found with the caption of the manifest, and break no rule.
+        violations: everything that is wrong, by file.
+    """
+
+    expected: int
+    found: int
+    violations: list[Violation] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every sample is seen, and nothing else."""
+        return self.found == self.expected and not self.violations
+
+    def __str__(self) -> str:
+        return f"{self.found:,} of {self.expected:,}"
+
+
+def inspect(
+    folder: Path, layout: Layout, folders: Sequence[str], medium: str, kept: frozenset[RuleName] = frozenset()
+) -> list[tuple[Entry, list[Violation]]]:
+    """Every sample that a loader finds, with what is wrong with it.
+
+    Args:
+        folder: of the version.
+        layout: how it is arranged.
+        folders: media folders of its parts.
+        medium: ``image`` or ``video``.
+        kept: rules that the declaration lets originals break.
+    """
+
+    def judged(entry: Entry) -> tuple[Entry, list[Violation]]:
+        found = [*_caption(entry), *_media(entry, medium)]
+        return entry, [v for v in found if v.rule not in kept]
+
+    with closing(ordered_map(judged, layout.entries(folder, folders))) as results:
+        found = list(results)
+    by_path = {entry.path: some for entry, some in found}
+    for violation in _names([entry.path for entry, _ in found]):
+        by_path[violation.subject].append(violation)
+    return found
+
+
+def see(
+    folder: Path,
+    layout: Layout,
+    folders: Sequence[str],
+    medium: str,
+    manifest: pa.Table,
+    kept: frozenset[RuleName] = frozenset(),
+) -> Seen:
+    """Compare what a loader finds with the manifest.
+
+    Args:
+        folder: of the version, and the following: as in ``inspect``.
+        layout: how it is arranged.
+        folders: media folders of its parts.
+        medium: ``image`` or ``video``.
+        manifest: what was written.
+        kept: rules that the declaration lets originals break.
+    """
+    wanted: dict[str, str] = dict(zip(manifest["path"].to_pylist(), manifest["caption"].to_pylist(), strict=True))
+    seen = Seen(len(wanted), 0)
+    left = set(wanted)
+    for entry, violations in inspect(folder, layout, folders, medium, kept):
+        seen.violations += violations
+        if entry.path not in wanted:
+            seen.violations.append(Violation("foreign_file", entry.path, "it is not of this version"))
+            continue
+        left.discard(entry.path)
+        if entry.caption is not None and entry.caption.decode("utf-8", "replace") != wanted[entry.path]:
+            text = f"its caption is not the one that was exported: {entry.caption[:60]!r}"
+            seen.violations.append(Violation("caption_missing", entry.path, text))
+        elif not violations:
+            seen.found += 1
+    seen.violations += [Violation("missing_file", path, "it is not there") for path in sorted(left)]
+    return seen
+
+
+def _caption(entry: Entry) -> Iterator[Violation]:
+    """The rules of captions."""
+    data, path = entry.caption, entry.path
+    if data is None:
+        yield Violation("caption_missing", path, "it has none")
+        return
+    if data.startswith(BOM):
+        yield Violation("caption_encoding", path, "it begins with a byte order mark")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        yield Violation("caption_encoding", path, f"byte {error.start} is not UTF-8")
+        return
+    if not text.strip():
+        yield Violation("caption_missing", path, "it is empty")
+    elif "\n" in text or "\r" in text:
+        yield Violation("caption_lines", path, f"{len(text.splitlines())} lines, or a line break at its end")
+
+
+def _media(entry: Entry, medium: str) -> Iterator[Violation]:
+    """The rules of media files."""
+    path = entry.path
+    if entry.read is None:
+        yield Violation("missing_file", path, "it is listed and not there")
+        return
+    data = entry.read()
+    try:
+        width, height, rules = _clip(data) if medium == "video" else _picture(data)
+    except DecodeError as error:
+        yield Violation("unreadable", path, error.reason)
+        return
+    if min(width, height) < SMALLEST_SIDE:
+        yield Violation("small_side", path, f"{width}x{height}")
+    for rule, text in rules.items():
+        yield Violation(rule, path, text)
+
+
+def _picture(data: bytes) -> tuple[int, int, Mapping[RuleName, str]]:
+    found = faults_of(data)
+    return found.width, found.height, dict.fromkeys(found.rules, f"{found.format} of the original")
+
+
+def _clip(data: bytes) -> tuple[int, int, Mapping[RuleName, str]]:
+    from arot_assets.exports.clip import clip_facts
+
+    facts = clip_facts(data)
+    return facts.width, facts.height, facts.faults
+
+
+def _names(paths: Sequence[str]) -> Iterator[Violation]:
+    """The rules of names, over all files of a version."""
+    stems = Counter(path.rpartition(".")[0] for path in paths)
+    folded = Counter(path.casefold() for path in paths)
+    for path in paths:
+        if not PLAIN_NAME.fullmatch(path.rpartition("/")[2]):
+            yield Violation("name", path, "it has other characters, or no extension")
+        if stems[path.rpartition(".")[0]] > 1:
+            yield Violation("stem", path, "another file has the same stem")
+        elif folded[path.casefold()] > 1:
+            yield Violation("name", path, "another name differs only in case, or is listed twice")

@@ -1,0 +1,70 @@
+"""What the rooms know about a destination, and which one an export has.
+
+Belongs here: the interface, and choosing. Does not belong here: writing to any of them (one file each).
+
+A version is built in a staging folder of this machine. ``publish`` makes all of it appear at once, or nothing.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.versions import ROOT
+from resources.storage import Storage
+from resources.storage.objects import is_local, join
+from resources.tables import Tables
+
+HUB = "hf://"
+
+
+class Destination(Protocol):
+    """Where versions of one export go."""
+
+    def place(self, version: str) -> str:
+        """Where the media of a version are, or will be."""
+        ...
+
+    def staging(self) -> Path:
+        """A new, empty folder to build a version in; only one export at a time has one.
+
+        Raises:
+            ExportError: another process exports to the same place, or nothing can be written there.
+        """
+        ...
+
+    def earlier(self, version: str, path: str) -> Path | None:
+        """A local file of an earlier version that can be linked; None if there is none."""
+        ...
+
+    def publish(self, staging: Path, version: str, message: str) -> str:
+        """Make a staged version complete at its place; gives a commit where there are commits.
+
+        Raises:
+            ExportError, StorageError: it cannot be written; earlier versions are as they were.
+        """
+        ...
+
+    def has(self, version: str) -> bool:
+        """Whether a version is at its place."""
+        ...
+
+    def remove(self, version: str) -> bool:
+        """Remove a version from its place; False if that has to be done by hand."""
+        ...
+
+    def close(self) -> None:
+        """Remove what is left of the staging folder, and let others export."""
+        ...
+
+
+def destination_of(declaration: ExportDeclaration, storage: Storage, tables: Tables) -> Destination:
+    """The destination of an export."""
+    from arot_assets.exports.destinations.folder import Folder
+    from arot_assets.exports.destinations.hub import Hub
+    from arot_assets.exports.destinations.remote import Remote
+
+    where = declaration.destination
+    if where is not None and where.startswith(HUB):
+        return Hub(storage, declaration, where)
+    root = join(where or join(tables.root, ROOT), declaration.name)
+    return Folder(root) if is_local(root) else Remote(storage, root)

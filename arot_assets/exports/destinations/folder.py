@@ -1,0 +1,85 @@
+"""A folder of this machine: a version is built beside its place, and moved there in one step."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from arot_assets.exports.errors import ExportError
+from resources.storage.objects import TEMPORARY_PREFIX, absolute, local_path
+
+LOCK = f"{TEMPORARY_PREFIX}lock"
+
+
+class Folder:
+    """Versions below a local folder.
+
+    Args:
+        root: the export's own folder.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(absolute(local_path(root)))
+        self._lock: IO[bytes] | None = None
+        self._staging: Path | None = None
+
+    def place(self, version: str) -> str:
+        """See ``Destination``."""
+        return str(self.root / version)
+
+    def staging(self) -> Path:
+        """See ``Destination``; what a killed process left is removed."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.root / LOCK).open("wb")
+        except OSError as error:
+            raise ExportError(
+                f"'{self.root}' cannot be written: {error.strerror}; choose another `destination`"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            self._lock = None
+            raise ExportError(f"another process is exporting to '{self.root}'; wait until it has finished") from error
+        for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
+            if left.is_dir():
+                shutil.rmtree(left)
+        self._staging = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
+        self._staging.chmod(0o755)
+        return self._staging
+
+    def earlier(self, version: str, path: str) -> Path | None:
+        """See ``Destination``."""
+        file = self.root / version / path
+        return file if file.is_file() else None
+
+    def publish(self, staging: Path, version: str, message: str) -> str:
+        """See ``Destination``: a rename. A folder without its receipt in the store is of a killed process."""
+        target = self.root / version
+        if target.exists():
+            stale = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
+            os.rename(target, stale / "stale")
+            shutil.rmtree(stale)
+        os.rename(staging, target)
+        return ""
+
+    def has(self, version: str) -> bool:
+        """See ``Destination``."""
+        return (self.root / version).is_dir()
+
+    def remove(self, version: str) -> bool:
+        """See ``Destination``."""
+        if self.has(version):
+            shutil.rmtree(self.root / version)
+        return True
+
+    def close(self) -> None:
+        """See ``Destination``."""
+        if self._staging is not None and self._staging.exists():
+            shutil.rmtree(self._staging, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None

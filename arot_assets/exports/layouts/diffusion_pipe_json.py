@@ -1,0 +1,28 @@
+"""The layout ``diffusion_pipe_json``: ``captions.json`` among the media instead of a text file for each."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.layout import Entry, Sample, entry
+
+CAPTIONS = "captions.json"
+
+
+def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
+    """See ``Layout``."""
+    for part, some in samples.items():
+        text = json.dumps({s.file: [s.caption] for s in some}, ensure_ascii=False, indent=0)
+        (folder / part / CAPTIONS).write_text(text, encoding="utf-8")
+
+
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+    """See ``Layout``: every file counts as media, those without a caption too."""
+    for part in folders:
+        path = folder / part / CAPTIONS
+        captions = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        there = {p.name for p in (folder / part).iterdir() if p.name != CAPTIONS} if path.parent.is_dir() else set()
+        for name in sorted(there | set(captions)):
+            found = captions.get(name)
+            yield entry(folder, f"{part}/{name}", found[0] if found else None)

@@ -1,0 +1,96 @@
+"""What the rooms know about a layout, whichever it is.
+
+Belongs here: samples as they are written and read back, and the interface. Does not belong here: any layout; preparing media
+(``prepare.py``).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from arot_assets.exports.export import ExportDeclaration
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample whose media file has been written.
+
+    Attributes:
+        sample_id: 32 hex digits.
+        part: the subset that it is of.
+        path: of its media file, below the version's folder.
+        caption: the text that is trained, one line.
+        width: pixels.
+        height: pixels.
+        frames: 1 for a picture.
+        values: further columns.
+    """
+
+    sample_id: str
+    part: str
+    path: str
+    caption: str
+    width: int
+    height: int
+    frames: int
+    values: Mapping[str, Any]
+
+    @property
+    def file(self) -> str:
+        """The name of its media file."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sample as a loader finds it.
+
+    Attributes:
+        path: of its media file, below the version's folder.
+        caption: the bytes of its caption; None if it has none.
+        read: returns the bytes of the media file; None if it is not there.
+    """
+
+    path: str
+    caption: bytes | None
+    read: Callable[[], bytes] | None
+
+
+class Layout(Protocol):
+    """One way to arrange an export."""
+
+    def write(
+        self, folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration
+    ) -> None:
+        """Write everything but the media and the trainers' configurations.
+
+        Args:
+            folder: holds the media files already, at their paths.
+            root: what the folder's absolute path will be where the trainer runs.
+            samples: media folder of each part -> its samples.
+            declaration: what the user declared.
+        """
+        ...
+
+    def entries(self, folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+        """What a loader finds, read from the files alone.
+
+        Args:
+            folder: a written version.
+            folders: media folders of its parts.
+        """
+        ...
+
+
+def media_folder(medium: str, part: str, parts: int) -> str:
+    """The folder of a part's media: ``images``, or ``images-<subset>`` if there are several parts."""
+    return f"{medium}s" if parts == 1 else f"{medium}s-{part}"
+
+
+def entry(folder: Path, path: str, caption: str | bytes | None) -> Entry:
+    """An entry whose media file is a file of its own; a path that leaves the folder is a missing file."""
+    file = folder / path
+    inside = folder.resolve() in file.resolve().parents
+    data = caption.encode() if isinstance(caption, str) else caption
+    return Entry(path, data, file.read_bytes if inside and file.is_file() else None)

@@ -1,0 +1,21 @@
+"""The layout ``ltx``: ``dataset.jsonl`` beside the clips, for LTX-2's trainer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.jsonl import read_lines, write_lines
+from arot_assets.exports.layouts.layout import Entry, Sample, entry
+
+DATASET = "dataset.jsonl"
+
+
+def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
+    """See ``Layout``; all rows have the same keys, because only those of the first count."""
+    write_lines(folder / DATASET, ({"caption": s.caption, "video": s.path} for some in samples.values() for s in some))
+
+
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+    """See ``Layout``."""
+    for row in read_lines(folder / DATASET):
+        yield entry(folder, row["video"], row.get("caption"))

@@ -1,0 +1,65 @@
+"""The layout ``webdataset``: tar files with the media, caption and values of each sample side by side."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.layout import Entry, Sample
+
+SHARD_BYTES = 1_000_000_000
+"""Media bytes of a tar file, a third of what webdataset's own writer fills it with."""
+
+
+def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
+    """See ``Layout``: the media files move into the tar files."""
+    for part, some in samples.items():
+        tar: tarfile.TarFile | None = None
+        size, count = 0, 0
+        for sample in some:
+            if tar is None or size > SHARD_BYTES:
+                if tar is not None:
+                    tar.close()
+                tar = tarfile.open(folder / f"{part}-{count:06d}.tar", "w")  # noqa: SIM115  # closed when it is full
+                size, count = 0, count + 1
+            media = folder / sample.path
+            size += media.stat().st_size
+            values = {"sample_id": sample.sample_id, "width": sample.width, "height": sample.height, **sample.values}
+            _add(tar, sample.file, media.read_bytes())
+            _add(tar, f"{sample.sample_id}.txt", sample.caption.encode())
+            _add(tar, f"{sample.sample_id}.json", json.dumps(values, ensure_ascii=False, default=str).encode())
+            media.unlink()
+        if tar is not None:
+            tar.close()
+        (folder / part).rmdir()
+
+
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+    """See ``Layout``."""
+    for part in folders:
+        for path in sorted(folder.glob(f"{part}-[0-9]*.tar")):
+            with tarfile.open(path) as tar:
+                names = {m.name: m for m in tar.getmembers()}
+                for name in names:
+                    stem, _, extension = name.partition(".")
+                    if extension in ("txt", "json"):
+                        continue
+                    text = tar.extractfile(f"{stem}.txt") if f"{stem}.txt" in names else None
+                    yield Entry(f"{part}/{name}", text.read() if text else None, partial(_read, path, name))
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Without owner, time or anything else that differs between two exports of the same samples."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _read(path: Path, name: str) -> bytes:
+    with tarfile.open(path) as tar:
+        file = tar.extractfile(name)
+        assert file is not None, "the name is one of a regular member"
+        return file.read()

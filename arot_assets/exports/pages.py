@@ -1,0 +1,74 @@
+"""What the UI shows of an export: its buckets, and samples with the caption that is trained.
+
+Belongs here: Markdown and small images. Does not belong here: what they show (``buckets/``, ``versions.py``).
+"""
+
+import html
+from pathlib import Path
+
+from arot_assets.drawing import contact_sheet, data_uri
+from arot_assets.exports.buckets.plan import BucketPlan
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.versions import Receipt, read_manifest
+from arot_assets.markdown import write_table
+from arot_assets.media.medium import DecodeError
+from resources.storage import Storage, StorageError
+from resources.storage.objects import join
+from resources.tables import Tables
+
+MOST_BUCKETS = 40
+PREVIEWED = 50
+SIDE = 96
+BAR = 24
+
+
+def bucket_page(plan: BucketPlan) -> str:
+    """A plan in words, a bar for each bucket, and a table."""
+    facts = plan.facts()
+    head = (
+        f"{plan.columns.num_rows:,} samples in {len(plan.buckets)} buckets; left out {plan.left_out:,}, left over in an epoch "
+        f"{plan.left_over:,}. Of each picture {facts['crop']:.1%} is cropped away on average; {facts['up_scaled']:.1%} are "
+        f"up-scaled; {facts['lost']:.1%} of the pixels are lost, {facts['invented']:.1%} of the trained ones invented.\n\n"
+    )
+    most = max((b.samples for b in plan.buckets), default=1) or 1
+    rows = [
+        (
+            f"{b.width}x{b.height}" + (f"x{b.frames}" if b.frames > 1 else ""),
+            b.samples,
+            b.left_over,
+            _bar(b.samples / most),
+        )
+        for b in plan.buckets[:MOST_BUCKETS]
+    ]
+    return head + write_table(("bucket", "samples", "left over", ""), rows, right=("samples", "left over"))
+
+
+def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaration, receipt: Receipt) -> str:
+    """Up to 50 samples, spread over all, each with the caption that is trained and its length in CLIP's tokens; empty for clips
+    and tar files."""
+    from arot_assets.exports.tokens import clip_tokens
+    from arot_assets.media.image.decode import thumbnail
+
+    if receipt.medium != "image" or declaration.layout == "webdataset":
+        return ""
+    manifest = read_manifest(tables, declaration.name, receipt.version)
+    step = max(1, manifest.num_rows // PREVIEWED)
+    lines = []
+    for row in manifest.to_pylist()[::step][:PREVIEWED]:
+        try:
+            pixels = thumbnail(storage.read_bytes(join(receipt.place, row["path"])), SIDE)
+        except (StorageError, DecodeError):
+            continue
+        sheet = data_uri(contact_sheet([pixels], tile=SIDE))
+        name = Path(row["path"]).name
+        lines.append((f"![{name}]({sheet})", f"{row['width']}x{row['height']}", html.escape(row["caption"])))
+    counts = clip_tokens([html.unescape(caption) for *_, caption in lines])
+    return write_table(
+        ("", "size", "CLIP tokens", "caption"),
+        [(picture, size, count, caption) for (picture, size, caption), count in zip(lines, counts, strict=True)],
+        right=("CLIP tokens",),
+    )
+
+
+def _bar(share: float) -> str:
+    return "\u2588" * max(1, round(BAR * share))

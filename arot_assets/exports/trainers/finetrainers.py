@@ -1,0 +1,48 @@
+"""a-r-r-o-w/finetrainers: pictures or clips, JSON."""
+
+from arot_assets.exports.buckets.bucket import Rule
+from arot_assets.exports.buckets.finetrainers import Finetrainers
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.trainers.trainer import Scene, Trainer, json_text
+
+
+def _config(scene: Scene) -> tuple[str, str]:
+    declaration = scene.declaration
+    datasets = []
+    for part in scene.parts:
+        # an absolute path: it asks the Hub about "a/b" first
+        where = scene.root if declaration.layout == "hf" else scene.folder(part)
+        values: dict[str, object] = {"data_root": where, "dataset_type": scene.medium}
+        if scene.video:
+            sizes = [[f, h, w] for f in declaration.frames for w, h in scene.sizes()]
+            values |= {"video_resolution_buckets": sizes, "reshape_mode": "resize_crop"}
+        else:  # resize_crop stops at pictures
+            values |= {"image_resolution_buckets": [[h, w] for w, h in scene.sizes()], "reshape_mode": "bicubic"}
+        datasets.append(values)
+    return "finetrainers.json", json_text({"datasets": datasets})
+
+
+def _command(scene: Scene) -> str:
+    return (
+        f"torchrun … train.py --dataset_config {scene.root}/configs/finetrainers.json "
+        f"--batch_size {scene.declaration.batch_size} …"
+    )
+
+
+def _rule(declaration: ExportDeclaration, medium: str) -> Rule:
+    sizes = Scene(declaration, "", medium, ()).sizes()
+    frames = declaration.frames if medium == "video" else [1]
+    return Finetrainers(tuple((w, h, f) for f in frames for w, h in sizes))
+
+
+TRAINER = Trainer(
+    name="finetrainers",
+    title="a-r-r-o-w/finetrainers",
+    media=frozenset({"image", "video"}),
+    layouts=frozenset({"pairs", "hf", "webdataset"}),
+    remainder="kept",
+    config=_config,
+    command=_command,
+    rule=_rule,
+    missing_caption="it does not see the sample",
+)

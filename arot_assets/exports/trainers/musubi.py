@@ -1,0 +1,61 @@
+"""kohya-ss/musubi-tuner: pictures or clips, TOML."""
+
+from arot_assets.exports.buckets.bucket import Rule
+from arot_assets.exports.buckets.musubi import Musubi
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.trainers.trainer import Scene, Trainer, toml
+
+
+def _config(scene: Scene) -> tuple[str, str]:
+    declaration = scene.declaration
+    size = list(declaration.video_size) if scene.video else [declaration.resolution] * 2
+    text = "[general]\n" + toml(
+        {
+            "resolution": size,
+            "caption_extension": ".txt",
+            "batch_size": declaration.batch_size,
+            "enable_bucket": True,
+            "bucket_no_upscale": not scene.video and declaration.media == "exact",
+        }
+    )
+    for part in scene.parts:
+        if declaration.layout == "musubi_jsonl":
+            where = {f"{scene.medium}_jsonl_file": f"{scene.root}/{part.folder}.jsonl"}
+        else:
+            where = {f"{scene.medium}_directory": scene.folder(part)}
+        values = {**where, "cache_directory": scene.cache("musubi", part), "num_repeats": part.repeats}
+        if scene.video:
+            values |= {"target_frames": list(declaration.frames[-1:]), "frame_extraction": "head"}
+        text += "\n[[datasets]]\n" + toml(values)
+        if scene.video:
+            text += (
+                f"# source_fps = {float(declaration.fps)}  # only where the model's frames a second differ; a float\n"
+            )
+    return "musubi.toml", text
+
+
+def _command(scene: Scene) -> str:
+    return (
+        f"python src/musubi_tuner/MODEL_cache_latents.py --dataset_config {scene.root}/configs/musubi.toml --vae VAE\n"
+        f"accelerate launch src/musubi_tuner/MODEL_train_network.py --dataset_config {scene.root}/configs/musubi.toml …"
+    )
+
+
+def _rule(declaration: ExportDeclaration, medium: str) -> Rule:
+    if medium == "video":
+        return Musubi(*declaration.video_size, target_frames=tuple(declaration.frames[-1:]))
+    side = declaration.resolution
+    return Musubi(side, side, no_upscale=declaration.media == "exact")
+
+
+TRAINER = Trainer(
+    name="musubi",
+    title="kohya-ss/musubi-tuner",
+    media=frozenset({"image", "video"}),
+    layouts=frozenset({"pairs", "musubi_jsonl"}),
+    remainder="kept",
+    config=_config,
+    command=_command,
+    rule=_rule,
+    missing_caption="it leaves a picture out without a word, and stops at a clip",
+)

@@ -1,0 +1,40 @@
+"""All trainers, and which of them an export is for."""
+
+from collections.abc import Mapping
+
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.trainers import (
+    ai_toolkit,
+    diffusers,
+    diffusion_pipe,
+    finetrainers,
+    ltx2,
+    musubi,
+    onetrainer,
+    sd_scripts,
+    simpletuner,
+)
+from arot_assets.exports.trainers.trainer import Trainer
+
+_ALL = (sd_scripts, musubi, diffusion_pipe, ai_toolkit, onetrainer, simpletuner, finetrainers, diffusers, ltx2)
+TRAINERS: Mapping[str, Trainer] = {module.TRAINER.name: module.TRAINER for module in _ALL}
+
+
+def trainers_of(declaration: ExportDeclaration, medium: str) -> list[Trainer]:
+    """The trainers that an export is for.
+
+    Raises:
+        ExportError: one that is named does not take the layout or the medium.
+    """
+    fitting = [t for t in TRAINERS.values() if declaration.layout in t.layouts and medium in t.media]
+    if declaration.trainers is None:
+        return fitting
+    for name in declaration.trainers:
+        if TRAINERS[name] not in fitting:
+            known = ", ".join(t.name for t in fitting) or "none"
+            raise ExportError(
+                f"exports/{declaration.name}: {name} does not take {medium}s in the layout '{declaration.layout}'; those that "
+                f"do: {known}"
+            )
+    return [t for t in fitting if t.name in declaration.trainers]

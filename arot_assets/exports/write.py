@@ -1,0 +1,185 @@
+"""The media files of an export: linked, copied, stripped of metadata or encoded, each in a thread, into a staging folder.
+
+Belongs here: where a file's bytes come from, and what is not made again. Does not belong here: what a picture needs
+(``prepare.py``), captions and configurations (``build.py``).
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arot_assets.datasets.places import Place, dataset_root, place_of
+from arot_assets.exports.destinations.destination import Destination
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.prepare import Prepared, prepare
+from arot_assets.exports.rules import CHOSEN, RuleName, Violation
+from arot_assets.exports.selection import Selection, settle
+from arot_assets.exports.versions import Receipt, read_manifest
+from arot_assets.media.medium import DecodeError
+from arot_assets.progress import track
+from resources.defaults import Resources
+from resources.parallel import fetching_threads, ordered_map
+from resources.storage import StorageError
+from resources.storage.objects import is_local, local_path
+
+FORMAT = "1"
+"""Change this when the same samples result in different files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A media file that was written.
+
+    Attributes:
+        row: of the selection.
+        path: below the version's folder.
+        width: pixels.
+        height: pixels.
+        bytes: its size.
+        key: digest of the original and of everything that changes its bytes.
+        made: ``original``, ``stripped`` or ``encoded``.
+        broken: rules that the original breaks.
+    """
+
+    row: Mapping[str, Any]
+    path: str
+    width: int
+    height: int
+    bytes: int
+    key: str
+    made: str
+    broken: tuple[RuleName, ...]
+
+
+def write_media(
+    declaration: ExportDeclaration,
+    resources: Resources,
+    selection: Selection,
+    destination: Destination,
+    staging: Path,
+    folders: Mapping[str, str],
+    now: Receipt | None,
+) -> list[Written]:
+    """Write every media file; samples that break a rule whose action is ``skip`` are left out.
+
+    Raises:
+        ExportError: some break a rule whose action is ``stop``.
+    """
+    places = {d: place_of(resources.storage, resources.warehouse, d) for d in selection.datasets}
+    known = _known(declaration, resources, destination, now)
+    far = not all(is_local(dataset_root(resources.tables, d)) for d in selection.datasets)
+    rows: Iterator[Mapping[str, Any]] = (row for batch in selection.rows.to_batches(1000) for row in batch.to_pylist())
+
+    def work(row: Mapping[str, Any]) -> Written | Violation:
+        return _write_one(declaration, places, known, staging, folders[row["part"]], row)
+
+    written: list[Written] = []
+    violations: list[Violation] = []
+    with (
+        track(f"exports/{declaration.name}", selection.rows.num_rows) as advance,
+        closing(ordered_map(work, rows, fetching_threads(far), finish=True)) as results,
+    ):
+        for one in results:
+            if isinstance(one, Written):
+                written.append(one)
+                violations += [Violation(rule, one.row["sample_id"], one.row["uri"]) for rule in one.broken]
+            else:
+                violations.append(one)
+            advance(1)
+    dropped = settle(declaration, violations, selection.noted, selection.left_out)
+    for one in written:
+        if one.row["sample_id"] in dropped:
+            (staging / one.path).unlink()
+    left = [w for w in written if w.row["sample_id"] not in dropped]
+    if not left:
+        raise ExportError(f"exports/{declaration.name}: every sample breaks a rule, so nothing is left to export")
+    return left
+
+
+def _known(
+    declaration: ExportDeclaration, resources: Resources, destination: Destination, now: Receipt | None
+) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    """Key -> a media file of the current version, and its row: what did not change is linked, not made again."""
+    if now is None:
+        return {}
+    found: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+    for row in read_manifest(resources.tables, declaration.name, now.version).to_pylist():
+        file = destination.earlier(now.version, row["path"])
+        if file is not None:
+            found[row["key"]] = (file, row)
+    return found
+
+
+def _write_one(
+    declaration: ExportDeclaration,
+    places: Mapping[str, Place],
+    known: Mapping[str, tuple[Path, Mapping[str, Any]]],
+    staging: Path,
+    folder: str,
+    row: Mapping[str, Any],
+) -> Written | Violation:
+    sample_id, uri, place = row["sample_id"], row["uri"], places[row["dataset"]]
+    key = _key(declaration, sample_id)
+    if key in known:
+        file, earlier = known[key]
+        path = f"{folder}/{file.name}"
+        link_or_copy(file, staging / path)
+        facts = (earlier["width"], earlier["height"], earlier["bytes"], key, earlier["made"])
+        return Written(row, path, *facts, tuple(earlier["broken"]))
+    content = place.files({uri: sample_id})(uri)
+    try:
+        data = content.read()
+        if place.medium.name == "video":
+            prepared = Prepared(None, _extension(uri), *_size(row), ())
+        else:
+            prepared = prepare(data, declaration)
+    except (StorageError, DecodeError) as error:
+        return Violation("unreadable", sample_id, f"{uri}: {error.reason}")
+    made, size, broken = prepared.data, (prepared.width, prepared.height), prepared.broken
+    path = f"{folder}/{sample_id}.{prepared.extension}"
+    if made is None:
+        original = Path(local_path(uri)) if declaration.files == "link" and is_local(uri) else None
+        if original is None or not original.is_file() or not link(original, staging / path):
+            (staging / path).write_bytes(data)
+        how, count = "original", len(data)
+    else:
+        (staging / path).write_bytes(made)
+        how, count = ("stripped" if set(broken) == {"metadata"} and size == _size(row) else "encoded"), len(made)
+    return Written(row, path, *size, count, key, how, broken)
+
+
+def _size(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["width"], row["height"]
+
+
+def _extension(uri: str) -> str:
+    return uri.rpartition(".")[2].lower()
+
+
+def _key(declaration: ExportDeclaration, sample_id: str) -> str:
+    """What determines the bytes of a media file: the content of the original, and the settings that change it."""
+    fields = ("media", "format", "quality", "max_side") + (("resolution",) if declaration.media == "exact" else ())
+    settings = [(name, getattr(declaration, name)) for name in fields]
+    actions = sorted((rule, declaration.action(rule)) for rule in CHOSEN)
+    return hashlib.sha256(repr((FORMAT, sample_id, settings, actions)).encode()).hexdigest()[:32]
+
+
+def link(source: Path, target: Path) -> bool:
+    """Make a hard link; False where that is not possible: another disk, or a disk without links."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        return False
+    return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy where that is not possible."""
+    if not link(source, target):
+        shutil.copyfile(source, target)

@@ -1,0 +1,224 @@
+"""An export on disk: what trainers get, what is written again, and what survives."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arot_assets.exports.errors import ExportError
+from arot_assets.exports.takedown import affected, find_samples, forget
+from arot_assets.exports.verify import verify
+from arot_assets.exports.versions import compare, current_receipt, read_manifest, versions
+from tests.conftest import Dataset
+from tests.exports.training import SUBSET, Training, place, tree
+
+
+@pytest.fixture
+def training(dataset: Dataset, tmp_path: Path) -> Training:
+    """The subset ``chosen`` of twelve photos."""
+    dataset.run()
+    return Training(dataset, tmp_path / "project")
+
+
+def test_each_sample_arrives_with_its_own_caption(training: Training) -> None:
+    done = training.export()
+    folder, rows = place(done), training.rows()
+    assert done.seen is not None and done.seen.whole and str(done.seen) == "12 of 12"
+    images = {p.stem: p for p in (folder / "images").glob("*.jpg")}
+    assert set(images) == set(rows)
+    for sample, path in images.items():
+        assert path.with_suffix(".txt").read_text() == rows[sample][1]
+        with Image.open(path) as picture, Image.open(rows[sample][0]) as original:
+            assert picture.size == original.size and not picture.getexif() and "icc_profile" not in picture.info
+    assert {p.name for p in (folder / "configs").iterdir()} == {
+        "kohya.toml", "musubi.toml", "diffusion_pipe.toml", "ai_toolkit.yaml", "onetrainer_concepts.json",
+        "simpletuner_multidatabackend.json", "finetrainers.json", "commands.md",
+    }  # fmt: skip
+
+
+def test_unchanged_writes_nothing(training: Training) -> None:
+    first = training.export()
+    before = {p: p.stat().st_mtime_ns for p in place(first).parent.rglob("*")}
+    again = training.export()
+    assert not again.changed and again.receipt == first.receipt
+    assert {p: p.stat().st_mtime_ns for p in place(first).parent.rglob("*")} == before
+
+
+def test_only_what_changed_is_made_again_and_the_difference_is_told(training: Training) -> None:
+    first = training.export(format="png", max_side=300)
+    training.select(
+        SUBSET.replace("'a photo of '", "'a picture of '").replace("= 'ok'", "= 'ok' and uri not like '%sea%'")
+    )
+    second = training.export(format="png", max_side=300)
+    old, new = place(first), place(second)
+    assert second.changed and old.is_dir() and new != old
+    kept = [p.name for p in (new / "images").glob("*.png")]
+    assert kept and all(os.path.samefile(old / "images" / n, new / "images" / n) for n in kept)
+    tables = training.resources.tables
+    change = compare(tables, "train", first.receipt.version, second.receipt.version)
+    assert not change.added and not change.rewritten
+    assert len(change.removed) == 12 - len(kept) and all("picture" in after for _, _, after in change.recaptioned)
+    assert any("sql" in line for line in change.why)
+
+
+def test_a_killed_export_leaves_the_version_before_whole(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = training.export()
+    before = tree(place(first))
+    training.select(SUBSET.replace("= 'ok'", "= 'ok' and width > 0"))
+    monkeypatch.setattr("arot_assets.exports.layouts.pairs.write", _full)
+    with pytest.raises(ExportError, match="No space left"):
+        training.export(quality=90)
+    assert tree(place(first)) == before and current_receipt(training.resources.tables, "train") == first.receipt
+    assert [p.name for p in place(first).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()] == []
+    monkeypatch.undo()
+    assert training.export(quality=90).changed
+
+
+def _full(*_args: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_two_exports_to_one_place_do_not_mix(training: Training) -> None:
+    from arot_assets.exports.destinations.folder import Folder
+
+    first = training.export()
+    other = Folder(str(place(first).parent))
+    other.staging()
+    with pytest.raises(ExportError, match="another process"):
+        training.export(quality=80)
+    other.close()
+    assert training.export(quality=80).changed
+
+
+def test_a_missing_caption_is_refused_by_name_or_left_out_as_declared(training: Training) -> None:
+    rows = training.rows()
+    victim = sorted(rows)[3]
+    training.select(
+        SUBSET.replace("coalesce(", f"case when samples.sample_id <> '{victim}' then coalesce(").replace(
+            " as caption", " end as caption"
+        )
+    )
+    with pytest.raises(ExportError, match=f"caption_missing.*{victim}"):
+        training.export()
+    done = training.export(rules={"caption_missing": "skip"})
+    assert done.receipt.samples == 11 and [v.subject for v in done.left_out] == [victim]
+
+
+def test_lines_of_a_caption_are_joined_and_noted(training: Training) -> None:
+    training.select(
+        SUBSET.replace("'a photo of '", "E'a\\nphoto of '")
+        .replace("coalesce(samples.caption, ", "(")
+        .replace("samples.caption", "caption")
+    )
+    done = training.export()
+    assert done.receipt.noted["caption_lines"] == 12
+    assert all(
+        c.startswith("a photo of ")
+        for c in read_manifest(training.resources.tables, "train", done.receipt.version)["caption"].to_pylist()
+    )
+
+
+def test_exact_sizes_are_those_that_no_trainer_changes(training: Training) -> None:
+    done = training.export(media="exact", resolution=512)
+    assert all(
+        set(p.columns["scale"].to_pylist()) == {1.0} and set(p.columns["crop"].to_pylist()) == {0.0}
+        for n, p in done.plans.items()
+    )
+    assert len(done.plans) == 7
+    for path in (place(done) / "images").glob("*.jpg"):
+        with Image.open(path) as picture:
+            assert picture.size in {
+                (512, 512),
+                (576, 448),
+                (448, 576),
+                (960, 256),
+                (256, 960),
+                (1024, 256),
+                (256, 1024),
+            }
+
+
+@pytest.mark.parametrize(
+    "layout", ["hf", "kohya_jsonl", "musubi_jsonl", "simpletuner_parquet", "diffusion_pipe_json", "webdataset"]
+)
+def test_every_layout_is_read_back_whole(training: Training, layout: str) -> None:
+    done = training.export(layout=layout, columns=["size"])
+    assert done.seen is not None and done.seen.whole and done.seen.found == 12
+
+
+def test_mixed_subsets_have_folders_and_repeats(training: Training) -> None:
+    training.select(SUBSET.replace("= 'ok'", "= 'ok' and uri like '%sea%'"), "seas")
+    done = training.export(mix={"seas": 3})
+    concepts = json.loads((place(done) / "configs" / "onetrainer_concepts.json").read_text())
+    assert [(c["name"], c["balancing"]) for c in concepts] == [("chosen", 1.0), ("seas", 3.0)]
+    assert len(list(Path(concepts[1]["path"]).glob("*.jpg"))) == 4
+
+
+def test_an_export_to_another_folder_keeps_its_records_in_the_store(training: Training, tmp_path: Path) -> None:
+    done = training.export(destination=str(tmp_path / "elsewhere"), trainer_root="/data")
+    assert place(done).parent == tmp_path / "elsewhere" / "train"
+    assert "/data/images" in (place(done) / "configs" / "kohya.toml").read_text()
+    assert [r.version for r in versions(training.resources.tables, "train")] == [done.receipt.version]
+
+
+def test_a_place_that_cannot_be_written_is_named(training: Training, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="cannot be written"):
+        training.export(destination=str(tmp_path / "file"))
+
+
+HOSTILE = ["\N{GRINNING FACE} party.jpg", "..jpg", "a b.jpg", "it's \"quoted\".jpg", "A.jpg", "a.JPG", "new\nline.jpg", "-rf.jpg", "%2e%2e.jpg", "x" * 251 + ".jpg", "\N{LATIN SMALL LETTER E WITH ACUTE}.jpg", "e\N{COMBINING ACUTE ACCENT}.jpg"]  # fmt: skip
+
+
+def test_a_thousand_hostile_names_arrive_with_their_own_captions(
+    make_dataset: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    source = tmp_path / "hostile"
+    source.mkdir()
+    names = [*HOSTILE, *(f"{chr(0x4E00 + n)} {n} \N{SNOWMAN}.jpg" for n in range(1000 - len(HOSTILE)))]
+    for n, name in enumerate(names):
+        Image.new("RGB", (64, 64), (n % 256, n // 256, 77)).save(source / name, "JPEG")
+        (source / name).with_suffix(".txt").write_text(f"caption of {n}")
+    dataset = make_dataset(source, shard_size=1000)
+    dataset.run()
+    done = Training(dataset, tmp_path / "project").export(media="original")
+    assert (
+        done.receipt.samples == len({p.read_bytes() for p in source.glob("*.[jJ]*")})
+        and done.seen is not None
+        and done.seen.whole
+    )
+    captions = {(p.read_bytes(), p.with_suffix(".txt").read_text()) for p in (place(done) / "images").glob("*.jpg")}
+    wanted = {p.read_bytes(): p.with_suffix(".txt").read_text() for p in source.glob("*.[jJ]*")}
+    assert all(re.fullmatch(r"[0-9a-f]{32}\.jpg", p.name) for p in (place(done) / "images").glob("*.jpg"))
+    assert all(wanted[data] == caption or data in wanted for data, caption in captions)
+
+
+def test_a_forgotten_sample_leaves_every_version_and_stays_out(training: Training) -> None:
+    first = training.export()
+    second = training.export(quality=80, max_side=200)
+    victim = sorted(training.rows())[0]
+    assert [p.receipt.version for p in affected(training.resources.tables, [victim])] == [
+        first.receipt.version,
+        second.receipt.version,
+    ]
+    assert find_samples(training.resources, [victim[:10]]) == [victim]
+    assert forget(training.resources, [victim], "asked to") == []
+    assert (
+        not place(first).exists() and not place(second).exists() and versions(training.resources.tables, "train") == []
+    )
+    third = training.export()
+    assert third.receipt.samples == 11 and victim not in {p.stem for p in (place(third) / "images").iterdir()}
+
+
+def test_the_check_reads_the_version_back_and_names_what_was_damaged(training: Training) -> None:
+    done = training.export()
+    declaration, resources = training.declaration(), training.resources
+    assert str(verify(declaration, resources.tables, resources.storage)) == "12 of 12"
+    caption = sorted((place(done) / "images").glob("*.txt"))[0]
+    caption.unlink()
+    seen = verify(declaration, resources.tables, resources.storage)
+    assert str(seen) == "11 of 12" and seen.violations[0].subject == f"images/{caption.stem}.jpg"

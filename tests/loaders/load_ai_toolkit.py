@@ -1,0 +1,40 @@
+"""ai-toolkit's own data set code on an export: prints what it would train, as JSON.
+
+python load_ai_toolkit.py CHECKOUT CONFIG.yaml DIVISIBILITY
+"""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from standins import use_checkout
+
+
+def main() -> None:
+    checkout, config, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    use_checkout(
+        checkout, "diffusers", "accelerate", "transformers", "albumentations", "lycoris", "optimum", "peft", "torchao", "oyaml", "einops", "controlnet_aux", "k_diffusion", "lpips", "pytorch_fid", "invisible_watermark", "flatten_json", "prodigyopt", "torchaudio", "torchcodec", "dotenv", "kornia", "bitsandbytes", "jobs", "toolkit.stable_diffusion_model", "toolkit.prompt_utils", "toolkit.control_generator", "toolkit.models", "toolkit.print"
+    )  # fmt: skip
+    import yaml
+    from toolkit.config_modules import DatasetConfig, preprocess_dataset_raw_config
+    from toolkit.data_loader import AiToolkitDataset
+
+    process = yaml.safe_load(Path(config).read_text())["config"]["process"][0]
+    model = SimpleNamespace(
+        get_bucket_divisibility=lambda: step, use_raw_control_images=False, is_flux=False, arch="sdxl", te_padding_side="right",
+        model_config=SimpleNamespace(arch="sdxl", latent_space_version="sdxl"), vae=None, unet=None, text_embedding_space_version="sdxl", text_encoder=None, tokenizer=None, adapter=None, device_torch="cpu", encode_control_in_text_embeddings=False,
+    )  # fmt: skip
+    found = []
+    for raw in preprocess_dataset_raw_config(process["datasets"]):
+        raw["cache_latents_to_disk"] = False
+        dataset = AiToolkitDataset(DatasetConfig(**raw), batch_size=process["train"]["batch_size"], sd=model)
+        for item in {id(i): i for i in dataset.file_list}.values():
+            item.load_caption()
+            found.append(
+                [item.path, item.caption, item.crop_width, item.crop_height, item.scale_to_width, item.scale_to_height]
+            )
+    print("RESULT " + json.dumps(found))
+
+
+main()
