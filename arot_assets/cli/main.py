@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "show what is wrong with a dataset: counts, thumbnails, SQL",
     "search": "find the images that are most like another image",
     "models": "the model catalogue: list, fetch, pin, verify",
+    "cut": "cut the clips of a SQL model out of their films, and prove each file",
     "ls": "list objects on any scheme",
     "cat": "write objects to the terminal or a pipe",
     "peek": "show what a file contains, without fetching all of it",

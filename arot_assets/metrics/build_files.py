@@ -132,7 +132,7 @@ def _fill(
     own = frozenset(name for name in by_name if name not in metrics)
     copies = Copies(warehouse, declaration.name, [item.sample_id for item in todo])
     for k, names in enumerate(groups):
-        loaded, failed = load(models, [metrics[name] for name in names])
+        loaded, failed = load(models, [metrics[name] for name in names], warehouse.tables)
         for name, error in failed.items():
             growing[name].result.error = error
         left = (names - failed.keys()) | (own if k == 0 else frozenset())

@@ -145,9 +145,9 @@ def test_a_decoder_that_hangs_or_dies_costs_its_own_film_only(
     path = FILMS / "cuts_hard.mp4"
     facts = isolated.probe(path, path.name, Limits()).facts
     for blow, words in ((signal.SIGSTOP, "decoder stalled"), (signal.SIGSEGV, "SIGSEGV")):
-        monkeypatch.setattr(isolated, "STALL_SECONDS", 60.0)
+        monkeypatch.setattr(isolated, "STALL_SECONDS", 120.0)
         isolated.probe(path, path.name, Limits())  # a process waits
-        monkeypatch.setattr(isolated, "STALL_SECONDS", 1.0 if blow == signal.SIGSTOP else 60.0)
+        monkeypatch.setattr(isolated, "STALL_SECONDS", 1.0 if blow == signal.SIGSTOP else 120.0)
         (idle,) = workers._idle
         os.kill(idle.pid, blow)
         with (
@@ -155,7 +155,7 @@ def test_a_decoder_that_hangs_or_dies_costs_its_own_film_only(
             VIDEO.open(File(path.name, lambda: path, facts), frozenset({TABLES}), Limits()) as view,
         ):
             list(view.parts())
-    monkeypatch.setattr(isolated, "STALL_SECONDS", 60.0)
+    monkeypatch.setattr(isolated, "STALL_SECONDS", 120.0)
     assert isolated.probe(path, path.name, Limits()).status == "ok"
 
 

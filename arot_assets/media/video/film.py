@@ -80,6 +80,34 @@ def measured_film(
         yield ChildRows("decoded", [measures.told(count)])
 
 
+def warm_up() -> Iterator[None]:
+    """Load and compile what films are measured with, on a picture of its own; yields after each piece.
+
+    On a busy machine this takes minutes once, until the compiled code is on disk, and no decoder is at fault.
+    """
+    from av.video.frame import VideoFrame
+
+    look = Look(0, False, Fraction(1), "bt709", False, None)
+    picture = VideoFrame(64, 48, "yuv420p")
+    frame = Frame(0, 0, True, False, False, picture)
+    grid, statistics, motion = Grid(64, 48, look), FrameStatistics(), Motion()
+    luma, width = planes(picture)[0]
+    cells = grid.cells(picture)
+    yield
+    statistics.add(frame, cells)
+    yield
+    statistics.add(frame, cells)
+    yield
+    motion.add(0, 0.0, cells.y)
+    motion.add(1, 1.0, cells.y)
+    yield
+    combing(luma, width)
+    yield
+    blurring(luma, width)
+    yield
+    Bars().add(luma, width, False, 8)
+
+
 class Measures:
     """Everything that is measured of a film but its stills' pixels.
 

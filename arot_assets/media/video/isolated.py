@@ -22,7 +22,7 @@ from typing import Any
 from arot_assets.media.medium import DecodeError, Limits, Part, Pixels, Probe
 from resources.storage import StorageError
 
-STALL_SECONDS = 60.0
+STALL_SECONDS = 120.0
 """Seconds without a sign of life after which a decoder counts as stalled. There is one for every 24 frames and 1,000
 packets."""
 BEAT_SECONDS = 1.0
@@ -158,12 +158,25 @@ def poster(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
     return pixels
 
 
+def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[str, Any]]:
+    """See ``cut.cut_film``, whose other arguments follow.
+
+    Raises:
+        DecodeError: the film cannot be decoded.
+        StorageError: the decoder stalled or crashed.
+    """
+    yield from WORKERS.ask("cut", path, dict(facts), *arguments)
+
+
 def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
-    from arot_assets.media.video.film import measured_film
+    from arot_assets.media.video.cut import cut_film
+    from arot_assets.media.video.film import measured_film, warm_up
     from arot_assets.media.video.poster import poster_of
     from arot_assets.media.video.probe import probe_film
 
-    def film(path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any], _beat: Callable[[], None]) -> Any:
+    def film(path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any], beat: Callable[[], None]) -> Any:
+        for _ in warm_up():
+            beat()
         return measured_film(path, facts, **wanted)
 
     def one(path: Path, uri: str, limits: Limits, beat: Callable[[], None]) -> Iterator[Probe]:
@@ -172,7 +185,13 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     def image(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[Pixels]:
         yield poster_of(path, facts, side)
 
-    return {"film": film, "probe": one, "poster": image}
+    def clips(path: Path, facts: Mapping[str, Any], *rest: Any) -> Iterator[dict[str, Any]]:
+        *arguments, beat = rest
+        for _ in warm_up():
+            beat()
+        yield from cut_film(path, facts, *arguments, beat=beat)
+
+    return {"film": film, "probe": one, "poster": image, "cut": clips}
 
 
 def serve(connection: Connection) -> None:

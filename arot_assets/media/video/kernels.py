@@ -198,6 +198,38 @@ def line_ranges(
 
 
 @njit(**OPTIONS)
+def _median(values: NDArray[np.float32]) -> float:
+    """The median of lengths, to 1/64; 16 and more count as 16. A histogram compiles in a fraction of the time of a
+    sort."""
+    counts = np.zeros(1025, np.int64)
+    for value in values.ravel():
+        counts[min(1024, int(value * 64))] += 1
+    seen = 0
+    for k in range(1025):
+        seen += counts[k]
+        if 2 * seen >= values.size:
+            return (k + 0.5) / 64
+    return 16.0
+
+
+@njit(**OPTIONS)
+def _solve(a: NDArray[np.float64], b: NDArray[np.float64], fit: NDArray[np.float64]) -> None:
+    """Fill ``fit [2, 3]`` with the solution of ``a x = b``: ``a`` is symmetric, of which the upper triangle is
+    given."""
+    for k in range(3):
+        a[k, k] += 1e-6
+    a00, a01, a02, a11, a12, a22 = a[0, 0], a[0, 1], a[0, 2], a[1, 1], a[1, 2], a[2, 2]
+    c00, c01, c02 = a11 * a22 - a12 * a12, a02 * a12 - a01 * a22, a01 * a12 - a02 * a11
+    c11, c12, c22 = a00 * a22 - a02 * a02, a01 * a02 - a00 * a12, a00 * a11 - a01 * a01
+    determinant = a00 * c00 + a01 * c01 + a02 * c02
+    for c in range(2):
+        x, y, z = b[0, c], b[1, c], b[2, c]
+        fit[c, 0] = (c00 * x + c01 * y + c02 * z) / determinant
+        fit[c, 1] = (c01 * x + c11 * y + c12 * z) / determinant
+        fit[c, 2] = (c02 * x + c12 * y + c22 * z) / determinant
+
+
+@njit(**OPTIONS)
 def affine(
     flow: NDArray[np.float32],
     texture: NDArray[np.float32],
@@ -219,7 +251,7 @@ def affine(
     """
     rows, columns = texture.shape
     weights[:] = 1
-    fit: NDArray[Any] = np.zeros((2, 3))
+    fit = np.zeros((2, 3))
     for _ in range(ROUNDS):
         a = np.zeros((3, 3))
         b = np.zeros((3, 2))
@@ -238,10 +270,7 @@ def affine(
                     b[0, c] += w * x * flow[r, k, c]
                     b[1, c] += w * y * flow[r, k, c]
                     b[2, c] += w * flow[r, k, c]
-        a[1, 0], a[2, 0], a[2, 1] = a[0, 1], a[0, 2], a[1, 2]
-        for k in range(3):
-            a[k, k] += 1e-6
-        fit = np.linalg.solve(a, b).T
+        _solve(a, b, fit)
         for r in range(rows):
             y = (r - (rows - 1) / 2) * stride
             for k in range(columns):
@@ -249,9 +278,9 @@ def affine(
                 u = flow[r, k, 0] - (fit[0, 0] * x + fit[0, 1] * y + fit[0, 2])
                 v = flow[r, k, 1] - (fit[1, 0] * x + fit[1, 1] * y + fit[1, 2])
                 rest[r, k] = np.sqrt(u * u + v * v)
-        scale = max(SOFTNESS, 1.5 * np.median(rest))
+        scale = max(SOFTNESS, 1.5 * _median(rest))
         for r in range(rows):
             for k in range(columns):
                 share = rest[r, k] / scale
                 weights[r, k] = 1 / (1 + share * share) ** 2
-    return np.ascontiguousarray(fit)
+    return fit

@@ -1,0 +1,84 @@
+"""`arot cut`: the clips of a SQL model as files, each proved."""
+
+import click
+
+
+@click.command(name="cut", short_help="cut the clips of a SQL model out of their films, and prove each file")
+@click.argument("model")
+@click.argument("target")
+@click.option("--films", required=True, metavar="DATASET", help="the dataset of the films")
+@click.option("--fps", default="", help="frames per second: 24, 16, 30000/1001 …; default: the film's own")
+@click.option(
+    "--size", default="", metavar="WxH", help="scale to cover this size and cut to it; default: the film's own"
+)
+@click.option(
+    "--multiple",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2),
+    help="of sides, without --size",
+)
+@click.option("--frames", default=0, type=click.IntRange(0), help="at most so many frames a file; default: all")
+@click.option(
+    "--frames-step",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="frames are 1 plus a multiple of it: 4, 8",
+)
+@click.option("--crf", default=17.0, show_default=True, help="quality of x264: less is better and larger")
+@click.option("--preset", default="veryfast", show_default=True, help="speed of x264")
+def command(
+    model: str,
+    target: str,
+    films: str,
+    fps: str,
+    size: str,
+    multiple: int,
+    frames: int,
+    frames_step: int,
+    crf: float,
+    preset: str,
+) -> None:
+    """Cut the clips of the SQL model MODEL into the folder TARGET, on any scheme.
+
+    MODEL selects rows of the macro shots or sections. Each file has exactly the frames of its span: bars are cut away,
+    the picture is upright with square pixels, in BT.709, at a constant rate, without sound. Each file is decoded again
+    and compared with the film; the result is a row of TARGET/clips.parquet. Files that are there already are not cut
+    again.
+
+    \b
+    Examples:
+      arot cut film_clips ~/clips --films films
+      arot cut film_clips s3://bucket/clips --films films --fps 24 --size 768x512 --frames 121 --frames-step 8
+    """
+    from fractions import Fraction
+
+    from arot_assets.cli.bars import reporter
+    from arot_assets.exports.clips import cut_clips
+    from arot_assets.media.video.cut import Settings
+    from arot_assets.progress import reporting
+    from resources.defaults import default_resources
+    from resources.storage.objects import absolute
+
+    try:
+        if fps and Fraction(fps) <= 0:
+            raise ValueError
+        width, height = (int(part) for part in size.lower().split("x")) if size else (0, 0)
+        if width % 2 or height % 2:
+            raise ValueError
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.UsageError(
+            "--fps is a number or a fraction such as 30000/1001; --size is two even numbers: 768x512"
+        ) from error
+    settings = Settings(fps, width, height, multiple, frames, frames_step, crf=crf, preset=preset)
+    place = target if "://" in target else absolute(target)
+    with reporting(reporter()):
+        table = cut_clips(default_resources(), model, films, place, settings)
+    statuses = table["status"].to_pylist()
+    failed = [row for row in table.to_pylist() if row["status"] != "ok"]
+    for row in failed[:10]:
+        click.echo(f"{row['clip_id']}: {row['reason']}", err=True)
+    click.echo(f"{statuses.count('ok'):,} of {len(statuses):,} clips in {target}; proofs in clips.parquet")
+    if failed:
+        raise click.exceptions.Exit(1)

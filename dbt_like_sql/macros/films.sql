@@ -1,0 +1,266 @@
+{# Macros over the tables of a dataset of films: boundaries of shots, clips, and what is known of a clip. Nothing here decodes: another
+   threshold is another query. They take relations, source('films', 'frames') and the like, and give rows. #}
+
+{# Frames with what the rules of boundaries look at: step (change of the picture in gray levels), ratio (to the four frames around),
+   seconds since the frame before. #}
+{% macro frame_changes(frames, samples) -%}
+(select *, step / greatest(around / 4, 0.5) as ratio from (
+    select f.sample_id, f.n, f.pts, f.d_y, f.std_y, f.mean_y, f.similarity, f.comes_back, f.resized, f.damaged,
+        f.linear_change, f.linear_residual, f.linear_corr,
+        (f.d_y + 2 * (f.d_u + f.d_v)) / 2 as step,
+        coalesce(lag((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 1) over w, 0) + coalesce(lag((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 2) over w, 0)
+            + coalesce(lead((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 1) over w, 0)
+            + coalesce(lead((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 2) over w, 0) as around,
+        max((f.d_y + 2 * (f.d_u + f.d_v)) / 2) over (w rows between 2 preceding and 2 following) as peak,
+        (f.pts - lag(f.pts) over w) * split_part(s.time_base, '/', 1)::double / split_part(s.time_base, '/', 2)::double as passed,
+        1 / s.median_fps as usual,
+        f.std_y < lag(f.std_y) over w - 0.5 as falls,
+        f.std_y > lag(f.std_y) over w + 0.5 as rises
+    from {{ frames }} f join {{ samples }} s using (sample_id)
+    where s.status = 'ok' and f.status = 'ok'
+    window w as (partition by f.sample_id order by f.n)
+))
+{%- endmacro %}
+
+{# The boundaries of shots: sample_id, start_n, end_n, start_pts, end_pts, kind, found_by, score. Frames from start_n up to, but without, end_n
+   belong to no shot; at a cut the two are equal, and the new shot begins there. Flashes, strobes and whip pans are none. Variables:
+   cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
+   dissolve_frames, blank_contrast, gap_seconds. #}
+{% macro boundaries(frames, samples) -%}
+(with changes as materialized (
+    select *,
+        max(n) filter (where not coalesce(falls, false)) over (partition by sample_id order by n) as last_level,
+        min(n) filter (where not coalesce(rises, false)) over (
+            partition by sample_id order by n rows between current row and unbounded following) as next_level
+    from {{ frame_changes(frames, samples) }}
+),
+cuts as (
+    select sample_id, n as start_n, n as end_n,
+        case when similarity >= {{ var('partial_similarity', 0.6) }} then 'partial' else 'cut' end as kind, 'content' as found_by, step as score
+    from changes
+    where step >= {{ var('cut_step', 6) }} and step >= peak and comes_back <= {{ var('cut_comes_back', 0.9) }}
+        and ((ratio >= {{ var('cut_ratio', 3) }} and similarity < {{ var('cut_similarity', 0.9) }})
+            or (ratio >= {{ var('cut_ratio', 3) }} / 1.5 and similarity < 0.3 and comes_back < 0.3))
+),
+linear as (
+    select sample_id, min(n) - 2 as start_n, max(n) + 3 as end_n, 'dissolve' as kind, 'linear' as found_by, max(linear_change) as score
+    from (
+        select *, n - row_number() over (partition by sample_id order by n) as run from changes
+        where linear_residual <= {{ var('dissolve_residual', 0.22) }} and linear_corr >= {{ var('dissolve_corr', 0.75) }}
+            and linear_change >= {{ var('dissolve_change', 10) }}
+    )
+    group by sample_id, run having count(*) >= {{ var('dissolve_frames', 3) }}
+),
+blanks as (
+    select sample_id, min(n) as first_n, max(n) as last_n, avg(mean_y) as level
+    from (
+        select *, n - row_number() over (partition by sample_id order by n) as run from changes
+        where std_y < {{ var('blank_contrast', 6) }}
+    )
+    group by sample_id, run
+),
+fades as (
+    select b.sample_id, case when a.falls then a.last_level + 1 else b.first_n end as start_n,
+        case when z.rises then z.next_level - 1 else b.last_n + 1 end as end_n,
+        case when b.level < 128 then 'fade_black' else 'fade_white' end as kind, 'blank' as found_by, b.last_n - b.first_n + 1 as score
+    from blanks b
+    join changes a on a.sample_id = b.sample_id and a.n = b.first_n
+    left join changes z on z.sample_id = b.sample_id and z.n = b.last_n + 1
+    where (b.first_n - case when a.falls then a.last_level else b.first_n end >= 3
+        or case when z.rises then z.next_level - z.n else 0 end >= 3)
+),
+breaks as (
+    select sample_id, n as start_n, n as end_n, case when resized then 'size_change' else 'gap' end as kind, 'stream' as by,
+        passed as score
+    from changes
+    where resized or passed > greatest({{ var('gap_seconds', 0.5) }}, 4 * usual) or passed <= 0
+),
+damage as (
+    select sample_id, min(n) as start_n, max(n) + 1 as end_n, 'damage' as kind, 'stream' as found_by, count(*)::double as score
+    from (select *, n - row_number() over (partition by sample_id order by n) as run from changes where damaged)
+    group by sample_id, run
+),
+found as (
+    from damage union all from breaks union all from fades
+    union all (from linear where not exists (
+        from cuts where cuts.sample_id = linear.sample_id and cuts.start_n between linear.start_n and linear.end_n))
+    union all from cuts
+),
+grouped as (
+    select *, sum(is_new) over (partition by sample_id order by start_n, end_n) as boundary from (
+        select *, case when start_n > coalesce(max(end_n) over (
+            partition by sample_id order by start_n, end_n rows between unbounded preceding and 1 preceding), -1)
+            then 1 else 0 end as is_new
+        from found
+    )
+),
+merged as (
+    select sample_id, greatest(min(start_n), 0) as start_n, max(end_n) as end_n,
+        arg_min(kind, list_position(
+            ['damage', 'size_change', 'gap', 'fade_black', 'fade_white', 'dissolve', 'cut', 'partial'], kind)) as kind,
+        string_agg(distinct found_by, '+' order by found_by) as found_by, max(score) as score
+    from grouped group by sample_id, boundary
+)
+select m.sample_id, m.start_n, least(m.end_n, e.n + 1) as end_n, a.pts as start_pts, coalesce(z.pts, s.end_pts) as end_pts,
+    m.kind, m.found_by, m.score
+from merged m
+join (select sample_id, max(n) as n from changes group by sample_id) e using (sample_id)
+join {{ samples }} s using (sample_id)
+join changes a on a.sample_id = m.sample_id and a.n = m.start_n
+left join changes z on z.sample_id = m.sample_id and z.n = m.end_n
+where m.end_n > 0)
+{%- endmacro %}
+
+{# Every shot between boundaries, each once: clip_id, sample_id (of the film), uri, start_n, end_n, frames, start_pts, end_pts, seconds,
+   before_kind, after_kind, guard_frames, status (ok | short), reason, notes. Gradual boundaries cost a frame on their side, because
+   they begin and end with almost nothing. Variables: clip_seconds, cut_step, cut_ratio, cut_comes_back. #}
+{% macro shots(boundaries, frames, samples) -%}
+(with changes as materialized (from {{ frame_changes(frames, samples) }}),
+edges as (
+    select sample_id, start_n, end_n, kind from {{ boundaries }}
+    union all select sample_id, -1, 0, 'start' from changes group by sample_id
+    union all select sample_id, max(n) + 1, max(n) + 2, 'end' from changes group by sample_id
+),
+between_edges as (
+    select sample_id, end_n as first_n, lead(start_n) over w as next_n, kind as before_kind, lead(kind) over w as after_kind
+    from edges window w as (partition by sample_id order by start_n, end_n)
+),
+guarded as (
+    select *, first_n + (before_kind in ('dissolve', 'fade_black', 'fade_white'))::int as start_n,
+        next_n - (after_kind in ('dissolve', 'fade_black', 'fade_white'))::int as end_n
+    from between_edges where next_n > first_n
+),
+timed as (
+    select g.*, a.pts as start_pts, coalesce(z.pts, s.end_pts) as ends, s.end_pts as film_ends, s.sha256, s.time_base, s.uri as film,
+        split_part(s.time_base, '/', 1)::double / split_part(s.time_base, '/', 2)::double as unit, l.pts as last_pts, s.median_fps
+    from guarded g
+    join {{ samples }} s using (sample_id)
+    join changes a on a.sample_id = g.sample_id and a.n = g.start_n
+    join changes l on l.sample_id = g.sample_id and l.n = g.end_n - 1
+    left join changes z on z.sample_id = g.sample_id and z.n = g.end_n
+    where g.end_n > g.start_n
+),
+ended as (
+    -- a frame before a gap, or before a time stamp that goes back, lasts as long as others do
+    select *, case when after_kind in ('gap', 'size_change') then last_pts + round(1 / median_fps / unit)::bigint else ends end as end_pts
+    from timed
+),
+flashed as (
+    select distinct e.sample_id, e.start_n from ended e join changes c
+    on c.sample_id = e.sample_id and c.n > e.start_n and c.n < e.end_n
+    where c.step >= {{ var('cut_step', 6) }} and c.ratio >= {{ var('cut_ratio', 3) }} and c.comes_back > {{ var('cut_comes_back', 0.9) }}
+)
+select left(sha256(concat_ws(' ', e.sha256, e.start_pts, e.end_pts, e.time_base)), 32) as clip_id, e.sample_id,
+    e.film || '!/clip/' || e.start_pts || '-' || e.end_pts as uri, e.start_n::int as start_n, e.end_n::int as end_n,
+    (e.end_n - e.start_n)::int as frames, e.start_pts, e.end_pts, (e.end_pts - e.start_pts) * e.unit as seconds, e.before_kind, e.after_kind,
+    ((e.start_n - e.first_n) + (e.next_n - e.end_n))::int as guard_frames,
+    case when (e.end_pts - e.start_pts) * e.unit >= {{ var('clip_seconds', 0.5) }} then 'ok' else 'short' end as status,
+    case when (e.end_pts - e.start_pts) * e.unit < {{ var('clip_seconds', 0.5) }}
+        then 'shorter than {{ var('clip_seconds', 0.5) }} s' end as reason,
+    case when f.sample_id is null then []::varchar[] else ['flash'] end as notes
+from ended e left join flashed f on f.sample_id = e.sample_id and f.start_n = e.start_n)
+{%- endmacro %}
+
+{# Pieces of a fixed length instead of shots, in seconds, each with `stride` seconds to the next; columns as those of shots. Pieces end
+   before boundaries: give shots, whose clips are divided. #}
+{% macro sections(shots, frames, samples, seconds, stride=none) -%}
+(with pieces as (
+    select c.* exclude (start_n, end_n, frames, start_pts, end_pts, seconds, clip_id, uri, status, reason, guard_frames),
+        c.start_pts + round(k * {{ stride or seconds }} / unit)::bigint as wanted, round({{ seconds }} / unit)::bigint as lasts, c.end_pts as ends,
+        c.start_n as from_n, c.end_n as to_n, s.sha256, s.time_base, s.uri as film, unit
+    from {{ shots }} c
+    join (select *, split_part(time_base, '/', 1)::double / split_part(time_base, '/', 2)::double as unit from {{ samples }}) s
+    using (sample_id)
+    cross join unnest(range(0, floor((c.seconds - {{ seconds }}) / {{ stride or seconds }} + 1e-9)::bigint + 1)) as p(k)
+    where c.status = 'ok' and c.seconds >= {{ seconds }}
+),
+placed as (
+    select p.*, min(f.n) as start_n, max(f.n) + 1 as end_n, min(f.pts) as start_pts
+    from pieces p join {{ frames }} f on f.sample_id = p.sample_id
+        and f.n >= p.from_n and f.n < p.to_n and f.pts >= p.wanted and f.pts < p.wanted + p.lasts
+    group by all
+),
+whole as (
+    select p.* exclude (wanted, lasts, ends, from_n, to_n), least(coalesce(z.pts, p.ends), p.ends) as end_pts
+    from placed p left join {{ frames }} z on z.sample_id = p.sample_id and z.n = p.end_n
+)
+select left(sha256(concat_ws(' ', sha256, start_pts, end_pts, time_base)), 32) as clip_id, sample_id,
+    film || '!/clip/' || start_pts || '-' || end_pts as uri, start_n::int as start_n, end_n::int as end_n,
+    (end_n - start_n)::int as frames, start_pts, end_pts, (end_pts - start_pts) * unit as seconds, before_kind, after_kind,
+    0 as guard_frames, 'ok' as status, null::varchar as reason, notes
+from whole)
+{%- endmacro %}
+
+{# Motion of each clip, in widths of the picture a second: of the whole, of the camera, of the subject. camera_kind: still, pan, tilt,
+   zoom, roll or handheld, from medians. shake: change of the camera's speed, widths/s². static_share: share of steps with next to none. #}
+{% macro clip_motion(clips, steps) -%}
+(with inside as (
+    select c.clip_id, s.*, sqrt(s.cam_x ^ 2 + s.cam_y ^ 2) as camera,
+        lag(s.cam_x) over w as cam_x_before, lag(s.cam_y) over w as cam_y_before
+    from {{ clips }} c join {{ steps }} s on s.sample_id = c.sample_id and s.n0 >= c.start_n and s.n1 < c.end_n
+    window w as (partition by c.clip_id order by s.n0)
+),
+told as (
+    select clip_id, count(*) as steps, avg(total) as total_mean, median(total) as total_p50, quantile_cont(total, 0.9) as total_p90,
+        avg(camera) as camera_mean, quantile_cont(camera, 0.9) as camera_p90, avg(subject) as subject_mean,
+        avg(subject_p95) as subject_p95, avg(subject_area) as subject_area,
+        median(cam_x) as pan, median(cam_y) as tilt, median(zoom) as zoom, median(roll) as roll,
+        sqrt(avg(((cam_x - cam_x_before) ^ 2 + (cam_y - cam_y_before) ^ 2) / seconds ^ 2)) as shake,
+        avg((total < 0.005)::int) as static_share
+    from inside group by clip_id
+)
+select *, case
+    when camera_mean < 0.02 and abs(zoom) < 0.05 and abs(roll) < 0.05 then 'still'
+    when coalesce(shake, 0) > 1 then 'handheld'
+    when greatest(abs(pan), abs(tilt), abs(zoom) / 2, abs(roll) / 2) < 0.02 then 'handheld'
+    when abs(zoom) / 2 >= greatest(abs(pan), abs(tilt), abs(roll) / 2) then 'zoom'
+    when abs(roll) / 2 >= greatest(abs(pan), abs(tilt)) then 'roll'
+    when abs(pan) >= abs(tilt) then 'pan' else 'tilt' end as camera_kind
+from told)
+{%- endmacro %}
+
+{# Rhythm of each clip: repeat_share and unique_fps count frames that differ from the one before; longest_still_s is the longest time
+   without any change. Variables: repeat_change, repeat_ratio. #}
+{% macro clip_cadence(clips, frames, samples) -%}
+(with inside as (
+    select c.clip_id, f.n, f.d_y, list(f.d_y) over (partition by c.clip_id order by f.n rows between 5 preceding and current row) as recent,
+        (f.pts - lag(f.pts) over (partition by c.clip_id order by f.n)) * split_part(s.time_base, '/', 1)::double
+            / split_part(s.time_base, '/', 2)::double as passed
+    from {{ clips }} c
+    join {{ frames }} f on f.sample_id = c.sample_id and f.n > c.start_n and f.n < c.end_n
+    join {{ samples }} s on s.sample_id = c.sample_id
+),
+marked as (
+    select *, d_y <= greatest({{ var('repeat_change', 0.08) }},
+        {{ var('repeat_ratio', 0.12) }} * coalesce(list_reverse_sort(recent)[2], 0)) as repeats
+    from inside
+),
+runs as (
+    select *, n - row_number() over (partition by clip_id, repeats order by n) as run from marked
+),
+stills as (
+    select clip_id, max(lasts) as longest_still_s from (
+        select clip_id, sum(coalesce(passed, 0)) as lasts from runs where repeats group by clip_id, run
+    ) group by clip_id
+)
+select m.clip_id, avg(m.repeats::int) as repeat_share,
+    count(*) filter (where not m.repeats) / nullif(sum(m.passed), 0) * (count(m.passed) / count(*)) as unique_fps,
+    coalesce(any_value(t.longest_still_s), 0) as longest_still_s
+from marked m left join stills t using (clip_id) group by m.clip_id)
+{%- endmacro %}
+
+{# What stills tell of each clip: blur_min, blur_mean, how many, and the 2 Hz fingerprint with its mirror image. #}
+{% macro clip_stills(clips, stills) -%}
+(select c.clip_id, count(*) as stills, min(s.blur) as blur_min, avg(s.blur) as blur_mean, max(s.comb) as comb_max,
+    list(s.phash order by s.n) as fingerprint, list(s.phash_mirrored order by s.n) as fingerprint_mirrored
+from {{ clips }} c join {{ stills }} s on s.sample_id = c.sample_id and s.n >= c.start_n and s.n < c.end_n
+group by c.clip_id)
+{%- endmacro %}
+
+{# An aggregate of any column that is measured on stills: clip_id, and its mean, min, p10 and max. #}
+{% macro clip_aggregate(clips, metric, column) -%}
+(select c.clip_id, avg(m.{{ column }}) as {{ column }}_mean, min(m.{{ column }}) as {{ column }}_min,
+    quantile_cont(m.{{ column }}, 0.1) as {{ column }}_p10, max(m.{{ column }}) as {{ column }}_max
+from {{ clips }} c join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
+group by c.clip_id)
+{%- endmacro %}

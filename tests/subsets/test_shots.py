@@ -1,0 +1,227 @@
+"""Boundaries of shots, clips and what is known of clips: SQL over stored columns of films, which decodes nothing."""
+
+import csv
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arot_assets.datasets.inventory import take_inventory
+from arot_assets.datasets.samples import build_samples
+from arot_assets.declarations import VideoDataset
+from arot_assets.exports.clips import cut_clips
+from arot_assets.media.video.cut import Settings
+from arot_assets.metrics.build_files import build_files
+from arot_assets.project import TEMPLATE
+from arot_assets.subsets.load import load_project
+from arot_assets.subsets.runner import build_all
+from resources.defaults import Resources, default_resources
+from tests.conftest import DATA
+from tests.subsets.conftest import SQL_FOLDER
+
+FILMS = DATA / "films"
+NAMES = (
+    *("cuts_hard.mp4", "cuts_jump.mp4", "flashes.mp4", "camera.mp4", "subject.mp4", "vfr_numbers.mkv", "opengop_b.mp4"),
+    *("dissolves.mp4", "fades.mp4", "interlaced_unflagged.mp4", "hdr10.mp4", "dup_24in60.mp4", "slideshow.mp4"),
+    *("gap.mkv", "size_changes.ts", "damaged_middle.mp4", "one_frame.mp4", "freeze.mp4"),
+    *("mpeg4_b.avi", "editlist.mp4", "start_offset.ts"),
+)
+MODELS = {
+    "boundaries": "{{ boundaries(source('films', 'frames'), source('films', 'samples')) }}",
+    "clips": "{{ shots(ref('boundaries'), source('films', 'frames'), source('films', 'samples')) }}",
+    "pieces": "{{ sections(ref('clips'), source('films', 'frames'), source('films', 'samples'), 1.0, 0.5) }}",
+    "motion": "{{ clip_motion(ref('clips'), source('films', 'steps')) }}",
+    "cadence": "{{ clip_cadence(ref('clips'), source('films', 'frames'), source('films', 'samples')) }}",
+    "pictures": "{{ clip_stills(ref('clips'), source('films', 'stills')) }}",
+    "blur": "{{ clip_aggregate(ref('clips'), source('films', 'stills'), 'blur') }}",
+}
+SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: frames}, {name: steps}, {name: stills}, {name: decoded}]}]"
+
+
+@pytest.fixture(scope="module")
+def resources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
+    """The store of a dataset of films, each decoded once."""
+    place = tmp_path_factory.mktemp("shots")
+    source = place / "films"
+    source.mkdir()
+    for name in NAMES:
+        shutil.copyfile(FILMS / name, source / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AROT_STORE", str(place / "store"))
+        r = default_resources()
+        films = VideoDataset.model_validate({"name": "films", "source": str(source), "settle_seconds": 0})
+        take_inventory(r.storage, r.tables, films, datetime.now(UTC))
+        build_samples(r.storage, r.tables, films, "00000")
+        build_files(r.storage, r.warehouse, r.models, films, "00000", [])
+        r.warehouse.refresh()
+        yield r
+
+
+class Built:
+    """A project of the macros over the films, built."""
+
+    def __init__(self, resources: Resources, folder: Path, models: Mapping[str, str], variables: str = "") -> None:
+        files = {"dbt_project.yml": f"name: small\nprofile: small\n{variables}", "models/sources.yml": SOURCES}
+        files |= {f"models/{name}.sql": f"select * from {text}" for name, text in models.items()}
+        files["macros/films.sql"] = (SQL_FOLDER / "macros" / "films.sql").read_text()
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        project = load_project(folder)
+        assert not project.broken
+        build_all(project, resources.warehouse, resources.tables)
+        self._warehouse = resources.warehouse
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._warehouse.connect() as con:
+            return con.execute(sql).fetchall()
+
+    def boundaries(self, *kinds: str) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = {}
+        query = """select parse_filename(uri), start_n, end_n, kind from main.boundaries b
+            join films.samples s using (sample_id) order by all"""
+        for name, start, end, kind in self.rows(query):
+            if kind in kinds:
+                found.setdefault(name, []).append((start, end))
+        return found
+
+
+@pytest.fixture(scope="module")
+def built(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return Built(resources, tmp_path_factory.mktemp("project"), MODELS)
+
+
+def truth(*kinds: str) -> dict[str, list[tuple[int, int]]]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row in csv.DictReader((FILMS / "cuts.csv").read_text().splitlines()):
+        if row["file"] in NAMES and row["kind"] in kinds:
+            found.setdefault(row["file"], []).append((int(row["frame"]), int(row["end_frame"])))
+    return found
+
+
+def test_hard_cuts_are_found_to_the_frame_and_flashes_are_none(built: Built) -> None:
+    found = {(name, a) for name, spans in built.boundaries("cut", "partial", "size_change").items() for a, _ in spans}
+    expected = {(name, a) for name, spans in truth("cut").items() for a, _ in spans}
+    expected.discard(("damaged_middle.mp4", 80))  # the damage reaches until there
+    assert len(expected) > 45
+    assert len(found & expected) / len(expected) >= 0.98 and len(found & expected) / len(found) >= 0.98
+
+
+def test_gradual_boundaries_have_their_extent_within_two_frames(built: Built) -> None:
+    assert within(built.boundaries("dissolve")["dissolves.mp4"], truth("dissolve")["dissolves.mp4"])
+    black = [(30, 60), (90, 139)]
+    assert within(built.boundaries("fade_black")["fades.mp4"], black)
+    assert within(built.boundaries("fade_white")["fades.mp4"], [(169, 192)])
+    assert set(built.boundaries("dissolve", "fade_black", "fade_white")) == {"dissolves.mp4", "fades.mp4"}
+
+
+def within(found: list[tuple[int, int]], expected: list[tuple[int, int]]) -> bool:
+    return len(found) == len(expected) and all(
+        abs(a - x) <= 2 and abs(b - y) <= 2 for (a, b), (x, y) in zip(found, expected, strict=True)
+    )
+
+
+def test_breaks_of_the_stream_are_boundaries(built: Built) -> None:
+    assert built.boundaries("gap") == {"gap.mkv": [(48, 48)]}
+    assert built.boundaries("size_change") == {"size_changes.ts": [(24, 24)]}
+    assert built.boundaries("damage") == {"damaged_middle.mp4": [(62, 79)]}
+
+
+def test_shots_and_boundaries_cover_each_film_without_overlap(built: Built) -> None:
+    rows = built.rows("""
+        select d.frames_decoded, c.frames + c.guards + coalesce(b.frames, 0) from films.decoded d
+        join (select sample_id, sum(frames) as frames, sum(guard_frames) as guards from main.clips group by 1) c using (sample_id)
+        left join (select sample_id, sum(end_n - start_n) as frames from main.boundaries group by 1) b using (sample_id)""")
+    assert len(rows) == len(NAMES) and all(decoded == covered for decoded, covered in rows)
+    overlaps = """select count(*) from main.clips a join main.clips b
+        on a.sample_id = b.sample_id and a.start_n < b.start_n and b.start_n < a.end_n"""
+    assert built.rows(overlaps) == [(0,)]
+
+
+def test_clips_have_an_address_and_an_identity_of_their_own(built: Built) -> None:
+    rows = built.rows("select clip_id, uri, start_pts, end_pts, seconds, status from main.clips order by uri")
+    assert len({row[0] for row in rows}) == len(rows) and all(len(row[0]) == 32 for row in rows)
+    assert all(uri.endswith(f"!/clip/{a}-{b}") for _, uri, a, b, _, _ in rows)
+    short = built.rows("select reason, frames from main.clips where uri like '%one_frame%'")
+    assert short == [("shorter than 0.5 s", 1)]
+    gap = built.rows("select round(seconds, 2) from main.clips where uri like '%gap.mkv%' order by start_n")
+    assert [g[0] for g in gap] == [1.33, 0.67, 0.67, 1.33]  # no clip contains the 3 s without frames
+    assert built.rows("select notes from main.clips where uri like '%flashes%' and start_n = 0") == [(["flash"],)]
+
+
+def test_another_threshold_is_another_query(resources: Resources, built: Built, tmp_path: Path) -> None:
+    models = {
+        "strict": MODELS["boundaries"],
+        "strict_clips": MODELS["clips"].replace("'boundaries'", "'strict'"),
+    }
+    strict = Built(resources, tmp_path, models, "vars: {cut_similarity: 0.5, clip_seconds: 1.5}\n")
+    jumps = "select count(*) from main.{} join films.samples using (sample_id) where uri like '%cuts_jump%'"
+    assert strict.rows(jumps.format("strict")) < built.rows(jumps.format("boundaries")) == [(5,)]
+    assert strict.rows("select min(seconds) >= 1.5 from main.strict_clips where status = 'ok'") == [(True,)]
+
+
+def test_motion_is_that_of_the_camera(built: Built) -> None:
+    rows = built.rows("""select start_n, pan, tilt, zoom, roll, camera_kind, shake from main.motion join main.clips using (clip_id)
+        where uri like '%camera.mp4%' order by start_n""")
+    found = {row[0]: row[1:] for row in rows}
+    assert [found[n][0] for n in (0, 36, 72)] == pytest.approx([0.25, 0.5, 1.0], rel=0.03)
+    assert abs(found[132][1]) == pytest.approx(0.4, rel=0.15) and found[168][2] == pytest.approx(0.23, rel=0.15)
+    assert abs(found[204][3]) == pytest.approx(0.36, rel=0.15)  # 21 of 25 degrees a second
+    assert [found[n][4] for n in (0, 132, 168, 204, 240)] == ["pan", "tilt", "zoom", "roll", "handheld"]
+    assert found[240][5] > 5 > 0.2 > found[36][5]
+    ((camera, subject),) = (
+        built.rows("""select camera_mean, subject_p95 from main.motion join main.clips using (clip_id)
+        where uri like '%subject%' and start_n = 0""")
+    )
+    assert camera < 0.01 and subject > 0.1
+
+
+def test_rhythm_counts_different_frames(built: Built) -> None:
+    rows = built.rows("""select parse_filename(split_part(uri, '!', 1)), start_n, repeat_share, unique_fps, longest_still_s
+        from main.cadence join main.clips using (clip_id)""")
+    found = {(row[0], row[1]): row[2:] for row in rows}
+    assert found["dup_24in60.mp4", 0][0] == pytest.approx(0.6, abs=0.02)
+    assert found["dup_24in60.mp4", 0][1] == pytest.approx(24, abs=0.5)
+    assert found["slideshow.mp4", 0][0] == 1.0
+    assert found["freeze.mp4", 0][2] == pytest.approx(2.0, abs=0.1)
+    assert found["freeze.mp4", 84][0] == 0
+
+
+def test_pieces_of_a_fixed_length_stay_inside_shots(built: Built) -> None:
+    rows = built.rows("""select p.seconds, p.start_n >= c.start_n and p.end_n <= c.end_n from main.pieces p
+        join main.clips c on c.sample_id = p.sample_id and p.start_n between c.start_n and c.end_n - 1""")
+    assert len(rows) > 50 and all(inside for _, inside in rows)
+    assert all(seconds == pytest.approx(1, abs=0.09) for seconds, _ in rows)
+    assert built.rows("select count(distinct clip_id) = count(*) from main.pieces") == [(True,)]
+
+
+def test_every_clip_of_half_a_second_has_a_still(built: Built) -> None:
+    missing = """select count(*) from main.clips anti join main.pictures using (clip_id)
+        where status = 'ok' and seconds > 0.55"""
+    assert built.rows(missing) == [(0,)]
+    assert built.rows("select bool_and(len(fingerprint) = stills and blur_min <= blur_mean) from main.pictures") == [
+        (True,)
+    ]
+    assert built.rows("select bool_and(blur_min <= blur_p10 and blur_p10 <= blur_max) from main.blur") == [(True,)]
+
+
+def test_clips_are_cut_once_and_proved(resources: Resources, built: Built, tmp_path: Path) -> None:
+    clips = MODELS["clips"].replace("ref('boundaries')", "ref('bounds')")
+    models = {"bounds": MODELS["boundaries"], "some_clips": f"{clips} where uri like '%opengop_b%' or frames = 1"}
+    few = Built(resources, tmp_path / "project", models)
+    assert few.rows("select count(*) from main.some_clips") == [(4,)]
+    target = str(tmp_path / "clips")
+    table = cut_clips(resources, "some_clips", "films", target, Settings())
+    assert table["status"].to_pylist() == ["ok"] * 3 and sum(table["frames_written"].to_pylist()) == 120
+    files = {path.name: path.stat().st_mtime_ns for path in Path(target).glob("*.mp4")}
+    assert {f"{clip}.mp4" for clip in table["clip_id"].to_pylist()} == set(files)
+    assert cut_clips(resources, "some_clips", "films", target, Settings()).equals(table)
+    assert {path.name: path.stat().st_mtime_ns for path in Path(target).glob("*.mp4")} == files
+
+
+def test_new_projects_have_the_macros() -> None:
+    name = "macros/films.sql"
+    assert (SQL_FOLDER / name).read_text() == (TEMPLATE / "dbt_like_sql" / name).read_text()
