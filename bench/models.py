@@ -1,7 +1,7 @@
-"""How far is the pass from what a GPU can do? The model alone, decoding alone, and both at once, on the same images.
+"""How far is the pass from what a model can do? The model alone, decoding alone, both at once and a plain loop, on the same files.
 
-Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``), and any model: their
-weights are random, which costs as much as trained ones.
+Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``), and any model: they are
+of the catalogue, or have random weights, which cost as much as trained ones.
 """
 
 import argparse
@@ -26,9 +26,11 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.of_entry import metric_of
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from resources.models import Models
+from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry, Preprocessing, Store
 from resources.models.outputs import Embedding, Tags
 from resources.models.runner import Runner
+from resources.models.which_family import family_of
 from resources.parallel import default_threads, ordered_map
 
 ROOT = Path(__file__).parents[1]
@@ -39,15 +41,16 @@ what is timed, in images per second, medians of interleaved rounds:
   model        the runner over prepared inputs: batches are collected too
   decode       read, decode and prepare in threads, no model
   pass         the real pass: read, decode, prepare, model, rows
+  plain        what a notebook does on the CPU: Pillow, the model card's own pipeline, one image after the other (``--plain``)
 
-models (random weights of the real architectures):
+models: names of the catalogue, or random weights of real architectures:
   clip_l14     ViT-L/14 at 224, the centre of the shorter side
   wd_vit       the WD tagger's ViT-B/16 at 448, a white square, BGR, 10,861 tags
 
 examples:
-  python bench/gpu.py                       all models, float32 and bfloat16; adds a section to bench/RESULTS.md
-  python bench/gpu.py --models clip_l14 --precisions bfloat16 --batches 32 128 --no-record
-  python bench/gpu.py --device cpu --images 64 --rounds 1 --no-record
+  python bench/models.py                    both on a GPU, float32 and bfloat16; adds a section to bench/RESULTS.md
+  python bench/models.py --models clip_l14 --precisions bfloat16 --batches 32 128 --no-record
+  python bench/models.py --device cpu --models efficientnet_lite0 --precisions float32 --images 128 --plain
 """
 
 
@@ -154,11 +157,26 @@ def pass_rate(runner: Runner, metric: Metric, files: Sequence[bytes], count: int
     return count / spent
 
 
+def plain_rate(entry: ModelEntry, models: Models, files: Sequence[bytes], count: int) -> float:
+    """Images per second of the model card's own pipeline over Pillow, one image after the other."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    run = family_of(entry).reference(entry, models.files.verified(entry))
+    run(Image.open(BytesIO(files[0])).convert("RGB"))
+    start = time.perf_counter()
+    for n in range(count):
+        run(Image.open(BytesIO(files[n % len(files)])).convert("RGB"))
+    return count / (time.perf_counter() - start)
+
+
 def measure(
-    entry: ModelEntry, settings: dict[str, Any], files: Sequence[bytes], count: int, rounds: int
+    entry: ModelEntry, settings: dict[str, Any], files: Sequence[bytes], count: int, rounds: int, plain: bool
 ) -> dict[str, float]:
     """The median rates of one model with some settings of the resource."""
-    runner = Models(cache=str(Path(tempfile.gettempdir()) / "arot-bench-models"), **settings).load(entry)
+    models = Models(**settings)
+    runner = models.load(entry)
     inputs = [runner.prepare(decode(data)) for data in files]
     metric = metric_of(entry)
     runner.predict(inputs[: runner.batch_size])  # kernels are chosen at the first batch
@@ -168,6 +186,8 @@ def measure(
         "decode": lambda: decode_rate(runner, files, count),
         "pass": lambda: pass_rate(runner, metric, files, count),
     }
+    if plain:
+        ways["plain"] = lambda: plain_rate(entry, models, files, count)
     found: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, rate in ways.items():
@@ -179,32 +199,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument("--models", nargs="+", default=list(ARCHITECTURES))
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--batches", nargs="+", type=int, default=[0], help="images per batch; 0: the default")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--images", type=int, default=2048, help="images of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="a plain loop on the CPU too")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "arot-bench")
     parser.add_argument("--no-record", action="store_true", help="leave bench/RESULTS.md alone")
     asked = parser.parse_args()
     files = [f.read_bytes() for f in photo_set("A", ROOT / "examples" / "images" / "photo", asked.work)]
     rows = []
     for name in asked.models:
-        entry = entry_of(name, asked.work / "weights")
+        entry = entry_of(name, asked.work / "weights") if name in ARCHITECTURES else find_entry(name)
         for precision in asked.precisions:
             for batch in asked.batches:
                 settings = {"device": asked.device, "precision": precision, "batch_size": batch}
-                rates = measure(entry, settings, files, asked.images, asked.rounds)
+                rates = measure(entry, settings, files, asked.images, asked.rounds, asked.plain)
                 limit = min(rates["model"], rates["decode"])
                 row = {
-                    "architecture": name,
+                    "name": name,
                     "precision": precision,
                     "batch": batch or "default",
                     **{way: f"{rate:,.0f}" for way, rate in rates.items()},
                     "pass / model": f"{rates['pass'] / rates['model']:.0%}",
                     "pass / slower of both": f"{rates['pass'] / limit:.0%}",
                 }
+                if asked.plain:
+                    row["pass / plain"] = f"{rates['pass'] / rates['plain']:.2f}"
                 print(json.dumps(row), flush=True)
                 rows.append(row)
     table = write_table(list(rows[0]), [list(row.values()) for row in rows])
@@ -215,9 +238,9 @@ def main() -> None:
             import torch
 
             device = torch.cuda.get_device_name()
-        said = f"{device}, {default_threads()} threads, JPEG of 1.6 MP, images per second; see `python bench/gpu.py --help`."
+        said = f"{device}, {default_threads()} threads, JPEG of 1.6 MP, images per second; see `python bench/models.py --help`."
         text = f"{said}\n\n{table}"
-        print(f"added to {append('Models on a GPU', text)}")
+        print(f"added to {append('Models in the pass', text)}")
 
 
 if __name__ == "__main__":
