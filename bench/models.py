@@ -1,4 +1,4 @@
-"""How far is the pass from what a model can do? The model alone, decoding alone, both at once and a plain loop, on the same files.
+"""How far is the pass from what a model can do? The model alone, decoding alone, both at once and a plain loop.
 
 Belongs here: the rounds, the ratios and the report. Does not belong here: the images (``photo_sets.py``), and any model: they are
 of the catalogue, or have random weights, which cost as much as trained ones.
