@@ -84,7 +84,9 @@ def read_entry(file: Path) -> ModelEntry:
     Raises:
         ModelError: it is no YAML of an entry; the message names the file, the field and the cause.
     """
-    return _read(file, file.stat().st_mtime_ns)
+    changed = file.stat().st_mtime_ns
+    tower = _file_of_tower(_fields(file, changed))
+    return _read(file, changed, tower, tower.stat().st_mtime_ns if tower else 0)
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -92,7 +94,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 @lru_cache
-def _read(file: Path, _changed: int) -> ModelEntry:
+def _fields(file: Path, _changed: int) -> dict[str, Any]:
     try:
         said = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -102,20 +104,28 @@ def _read(file: Path, _changed: int) -> ModelEntry:
     fields: dict[str, Any] = {"name": file.stem, **said["attributes"]}
     if fields["name"] != file.stem:
         raise ModelError(f"{file}: declares '{fields['name']}'; a file is named after its model: {fields['name']}.yaml")
-    return entry_of(_with_weights_of_its_tower(fields), str(file))
+    return fields
 
 
-def _with_weights_of_its_tower(fields: dict[str, Any]) -> dict[str, Any]:
-    """What an entry that compares texts with embeddings need not say, because it is that of the embeddings' entry."""
-    tower = str(fields.get("takes", "")).partition(".")[0]
-    if fields.get("family") not in OF_A_TOWER or tower not in model_files():
-        return fields
-    entry = find_entry(tower)
-    said = {
-        name: getattr(entry, name) for name in ("weights", "licence", "parameters", "reference", "commercial", "gated")
-    }
-    options = {**entry.options, **fields.get("options", {})}
-    return {**said, "id": entry.public_name, **fields, "options": options}
+@lru_cache
+def _read(file: Path, changed: int, tower: Path | None, _tower_changed: int) -> ModelEntry:
+    fields = _fields(file, changed)
+    return entry_of(fields if tower is None else _with_weights_of(read_entry(tower), fields), str(file))
+
+
+def _file_of_tower(fields: Mapping[str, Any]) -> Path | None:
+    """The entry of the embeddings that an entry compares texts with, of which it need not say again what is the same."""
+    if fields.get("family") not in OF_A_TOWER:
+        return None
+    file = model_files().get(str(fields.get("takes", "")).partition(".")[0])
+    return file if file is None or file.stem != fields["name"] else None
+
+
+def _with_weights_of(tower: ModelEntry, fields: dict[str, Any]) -> dict[str, Any]:
+    same = ("weights", "licence", "parameters", "reference", "commercial", "gated")
+    said = {name: getattr(tower, name) for name in same}
+    options = {**tower.options, **fields.get("options", {})}
+    return {**said, "id": tower.public_name, **fields, "options": options}
 
 
 def entry_of(fields: Mapping[str, Any], where: str) -> ModelEntry:

@@ -39,11 +39,14 @@ def pin(name: str, storage: Storage) -> tuple[Hub, Path]:
         raise ModelError(
             f"model '{name}': only weights of the Hub have a revision to pin; these are {entry.weights.release}"
         )
+    said: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if "weights" not in said["attributes"]:
+        tower = entry.takes.partition(".")[0]
+        raise ModelError(f"model '{name}': its weights are those of '{tower}'; `arot models pin {tower}` pins both")
     try:
         pinned = _pinned(entry, entry.weights, storage)
     except StorageError as error:
         raise ModelError(f"model '{name}': {error}") from error
-    said: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     said["attributes"]["weights"] = {"repo": pinned.repo, "revision": pinned.revision, "files": dict(pinned.files)}
     assert said["type"] == TYPE, "it was read as an entry"
     if file.parent == CATALOGUE:

@@ -104,6 +104,8 @@ def test_pinning_an_entry_of_the_catalogue_writes_it_into_the_project(
     refused = CliRunner().invoke(main, ["models", "pin", "wd_vit"])
     assert refused.exit_code != 0 and "0 commits that begin with 7f6b584d" in refused.output
     assert (CATALOGUE / "wd_vit.yaml").read_text() == shipped
+    follows = CliRunner().invoke(main, ["models", "pin", "caption_similarity"])
+    assert follows.exit_code != 0 and "`arot models pin clip_l14` pins both" in follows.output
 
 
 def test_wd_taggers_have_two_contracts(models: Models, of_catalogue: Publish) -> None:
