@@ -171,6 +171,7 @@ def evaluate(
     baselines: Mapping[str, Predictions] | None = None,
     calibration: Calibration | None = None,
     seed: int = 0,
+    draws: int = RESAMPLES,
 ) -> Evaluation:
     """Measure predictions.
 
@@ -184,6 +185,7 @@ def evaluate(
         baselines: name -> other predictions of the same samples.
         calibration: kept as it is.
         seed: of the resampling.
+        draws: of the model's own figures, at most; those of slices and baselines are fewer.
 
     Raises:
         ValueError: no samples.
@@ -195,7 +197,7 @@ def evaluate(
     for name, values in (slices or {}).items():
         for value in sorted({v for v in values if v is not None}):
             rows = np.flatnonzero([v == value for v in values])
-            measured = with_intervals(task, truth[rows], found[rows], groups[rows], seed, draws=LEAST_RESAMPLES)
+            measured = with_intervals(task, truth[rows], found[rows], groups[rows], seed, min(draws, LEAST_RESAMPLES))
             parts.append(Slice(name, value, len(rows), measured))
     confusions = _confusion(task, truth, found)
     return Evaluation(
@@ -203,12 +205,12 @@ def evaluate(
         task.classes,
         len(truth),
         int(groups.max()) + 1,
-        with_intervals(task, truth, found, groups, seed),
+        with_intervals(task, truth, found, groups, seed, draws),
         None if confusions is None else tuple(tuple(row) for row in confusions.tolist()),
         tuple(_by_class(task, truth, found)),
         tuple(parts),
         {
-            name: with_intervals(task, truth, other, groups, seed, draws=LEAST_RESAMPLES)
+            name: with_intervals(task, truth, other, groups, seed, min(draws, LEAST_RESAMPLES))
             for name, other in (baselines or {}).items()
         },
         calibration,

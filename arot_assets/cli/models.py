@@ -140,3 +140,28 @@ def verify(name: str, images: Path, limit: int) -> None:
         )
     if not all(one.within for one in differences):
         raise ModelError(f"model '{name}' differs from its reference ({differences[0].worst}); do not trust its scores")
+
+
+@command.command(short_help="publish a model of your own on the Hugging Face Hub")
+@click.argument("name")
+@click.argument("repo")
+@click.option("--digest", default="", help="which model; default: the one that scores")
+@click.option("--public", is_flag=True, help="make a repository that is created public; default: private")
+@click.option("--onnx", is_flag=True, help="also as ONNX, compared with the module first")
+def publish(name: str, repo: str, digest: str, public: bool, onnx: bool) -> None:
+    """Publish the model of the classifier NAME to REPO (owner/name), so that timm, transformers or a few lines of torch load it.
+
+    A backbone has the layout of its library; a head is safetensors with an example. The card is written from the training's own
+    facts: figures with intervals, slices, limits, licence. Needs a token with write access: set HF_TOKEN, or run `hf auth login`.
+
+    \b
+    Examples:
+      arot models publish style owner/style
+      arot models publish style owner/style --onnx --public
+    """
+    from arot_assets.exports.model_repository import publish_model
+    from resources.defaults import default_resources
+
+    done = publish_model(default_resources(), name, repo, digest, private=not public, onnx=onnx)
+    said = "published" if done.changed else "nothing to do, already published"
+    click.echo(f"{name}: model {done.digest} {said}: {repo}@{done.commit} ({', '.join(done.files)})")

@@ -62,7 +62,9 @@ def test_every_task_has_its_figures_and_they_survive_being_stored() -> None:
     for task, truth, width in cases:
         found = task.predictions(RANDOM.normal(size=(n, width)).astype(np.float32))
         kinds = {"size": ["small" if k % 3 else "large" for k in range(n)]}
-        said = evaluate(task, [str(k) for k in range(n)], truth, found, [str(k) for k in range(n)], slices=kinds)
+        said = evaluate(
+            task, [str(k) for k in range(n)], truth, found, [str(k) for k in range(n)], slices=kinds, draws=50
+        )
         assert {s.value: s.samples for s in said.slices} == {"small": 40, "large": 20}
         assert all(f.low <= f.value <= f.high for f in said.figures.values() if np.isfinite(f.value))
         assert Evaluation.from_json(said.as_json()) == said
