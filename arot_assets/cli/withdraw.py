@@ -19,6 +19,7 @@ def command(name: str, rater: str, yes: bool) -> None:
     """
     from arot_assets.cli.session import open_work
     from arot_assets.ratings.events import withdraw
+    from arot_assets.ratings.reviews import forget_reviews
     from arot_assets.ratings.steps import ratings_path, trust_paths
     from arot_assets.steps import Key
 
@@ -27,7 +28,11 @@ def command(name: str, rater: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"remove everything that '{rater}' said in '{declaration.name}'?", abort=True)
         removed = withdraw(work.resources.tables, declaration.name, rater)
-        click.echo(f"{declaration.name}: {removed:,} events of '{rater}' removed")
+        reviews = forget_reviews(declaration.name, rater)
+        click.echo(
+            f"{declaration.name}: {removed:,} events of '{rater}' removed"
+            + (f", and {reviews} reviews" if reviews else "")
+        )
         reached: set[Key] = {ratings_path(declaration.name), *trust_paths(declaration.name)}
         for step in work.graph:
             if reached & set(step.upstream):

@@ -14,14 +14,12 @@ import pyarrow as pa
 
 from arot_assets.ratings.collect import Collected, collect, sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration, SourceRule
-from arot_assets.ratings.events import read_events
+from arot_assets.ratings.events import INPUTS, read_events
 from arot_assets.ratings.joined import joined, rules_digest
 from resources.tables import INVENTORY, SAMPLES, RatingsRef, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 
-INPUTS = "inputs"
-"""The footer's string: what the table was made from."""
 SOURCES = "sources"
 """The footer's string: the mark of the sources when they were read."""
 CONTENT = "content"

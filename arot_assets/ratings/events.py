@@ -20,13 +20,17 @@ import pyarrow as pa
 from arot_assets.columns import Column
 from arot_assets.ratings.declaration import ScaleRule
 from arot_assets.ratings.said import Said
-from resources.tables import Tables
+from resources.tables import RatingsRef, Tables
 from resources.tables.refs import SUFFIX, StoreFile
 
 if TYPE_CHECKING:
     from arot_assets.ratings.declaration import By
 
 ROOT = "ratings"
+INPUTS = "inputs"
+"""The footer's string of every table that is made from events: what it was made from."""
+NAMING = ("ratings", "raters")
+"""Tables made from events that name raters."""
 EVENTS = "events"
 COLUMNS = (
     Column("event_id", pa.string(), "32 hex digits: of the key, the content and what it replaces"),
@@ -146,7 +150,8 @@ def current_events(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def withdraw(tables: Tables, name: str, rater: str) -> int:
     """Remove everything that a rater said, for good; a source that still has it adds it no more.
 
-    What remains of the rater is a hash of the name, so that the sources' copies stay out.
+    What remains of the rater is a hash of the name, so that the sources' copies stay out. Tables that name raters lose the
+    rater's rows at once, and are outdated, like all that was made from the ratings.
 
     Returns:
         How many events were removed.
@@ -168,6 +173,12 @@ def withdraw(tables: Tables, name: str, rater: str) -> int:
             tables.write(kept, place)
         else:
             tables.storage.delete(tables.uri(place))
+    for table in NAMING:
+        ref = RatingsRef(name, table)
+        if tables.exists(ref):
+            rows, marks_kept = tables.read(ref), {k: v for k, v in tables.footer(ref).items() if k != INPUTS}
+            kept = rows.filter(pa.array([r != rater for r in rows["rater"].to_pylist()], pa.bool_()))
+            tables.write(kept, ref, footer=marks_kept)  # without its inputs it is outdated, and made again
     return removed
 
 

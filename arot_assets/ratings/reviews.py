@@ -7,6 +7,7 @@ Reviews are in ``.arot/reviews/<ratings>/`` of the project, on this machine: the
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from arot_assets.ratings.declaration import SourceRule
@@ -28,6 +29,16 @@ def review_sources(name: str) -> list[SourceRule]:
         for source in json.loads(path.read_text(encoding="utf-8"))
     ]
     return [source for source in found if source.url or Path(source.address).exists()]
+
+
+def forget_reviews(name: str, rater: str) -> int:
+    """Remove the reviews of a rater from this machine; returns how many there were."""
+    found = 0
+    for path in sorted(reviews_folder(name).glob(f"*/{SOURCES_FILE}")):
+        if any(source.get("rater_name") == rater for source in json.loads(path.read_text(encoding="utf-8"))):
+            shutil.rmtree(path.parent)
+            found += 1
+    return found
 
 
 def write_sources(folder: Path, sources: list[SourceRule]) -> None:

@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
-from arot_assets.ratings.build import INPUTS
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
+from arot_assets.ratings.events import INPUTS
 from arot_assets.ratings.said import RatingsError
 from arot_assets.ratings.trust import LABELS_TABLE, SCALE_TABLE
 from resources.tables import RatingsRef, Tables

@@ -5,9 +5,10 @@ Belongs here: the question that `arot run` and `arot status` ask. The work is in
 
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.steps import metric_path
-from arot_assets.ratings.build import CONTENT, INPUTS, SOURCES, inputs_digest
+from arot_assets.ratings.build import CONTENT, SOURCES, inputs_digest
 from arot_assets.ratings.collect import sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
+from arot_assets.ratings.events import INPUTS
 from arot_assets.ratings.reviews import review_sources
 from arot_assets.ratings.split import PHASH, SPLIT_TABLE, split_inputs
 from arot_assets.ratings.trust import LABELS_TABLE, RATERS_TABLE, SCALE_TABLE, trust_inputs

@@ -15,9 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from arot_assets.ratings.agreement import Alpha, alpha
-from arot_assets.ratings.build import CONTENT, INPUTS
+from arot_assets.ratings.build import CONTENT
 from arot_assets.ratings.comparisons import Comparison
 from arot_assets.ratings.declaration import CATEGORY, LABELS, PAIR, RANKING, SCORE, RatingsDeclaration
+from arot_assets.ratings.events import INPUTS
 from arot_assets.ratings.joined import INVALID, OK, UNMATCHED
 from arot_assets.ratings.latent import Latent, Scores, fit
 from arot_assets.ratings.raters import RATERS_SCHEMA, rater_rows

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from arot_assets.ratings.review import choose, label_config, make_review
-from arot_assets.ratings.reviews import review_sources
+from arot_assets.ratings.reviews import forget_reviews, review_sources
 from arot_assets.ratings.said import RatingsError
 from tests.ratings.conftest import Rated
 
@@ -45,6 +45,8 @@ def test_stars_tags_and_repeats_come_back_under_the_raters_name(rated: Rated, pr
     Path(f"{review.opens}.lenslet.labels.log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     rows = rated.build(declaration, review_sources("q"))
     said = sorted((row["kind"], row["score"] or 0, row["sample_id"], row["rater"], row["status"]) for row in rows)
+    assert forget_reviews("q", "bob") == 0
+    assert (forget_reviews("q", "Ann B."), review.folder.exists()) == (1, False)
     assert said == [
         ("labels", 0, two, "Ann B.", "ok"),
         ("score", 4, one, "Ann B.", "ok"),

@@ -12,6 +12,7 @@ from arot_assets.ratings.build import not_conserved
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.events import read_events, withdraw
 from arot_assets.ratings.said import RatingsError
+from arot_assets.ratings.trust import build_trust
 from tests.ratings.conftest import SOURCE, Rated
 
 HEAD = "image,rater,score,when\n"
@@ -237,11 +238,12 @@ def test_a_rater_who_withdraws_leaves_nothing_and_does_not_come_back(rated: Rate
     tables = rated.dataset.resources.tables
     declared = rated.csv(f"{HEAD}{rated.images[0]},ann,3,\n{rated.images[0]},bob,4,\n")
     rated.build(declared)
+    build_trust(tables, declared)
     assert withdraw(tables, "q", "ann") == 1
-    assert [row["rater"] for row in rated.build(declared)] == ["bob"]
     files = [p for p in Path(tables.root).rglob("*") if p.is_file() and "ratings" in p.parts]
     assert files
     assert not [p for p in files if b"ann" in p.read_bytes()]
+    assert [row["rater"] for row in rated.build(declared)] == ["bob"]
 
 
 @pytest.mark.parametrize(
