@@ -178,7 +178,8 @@ def withdraw(tables: Tables, name: str, rater: str) -> int:
         if tables.exists(ref):
             rows, marks_kept = tables.read(ref), {k: v for k, v in tables.footer(ref).items() if k != INPUTS}
             kept = rows.filter(pa.array([r != rater for r in rows["rater"].to_pylist()], pa.bool_()))
-            tables.write(kept, ref, footer=marks_kept)  # without its inputs it is outdated, and made again
+            # without its inputs, which the rows' schema carries too, the table is outdated and made again
+            tables.write(kept.replace_schema_metadata(None), ref, footer=marks_kept)
     return removed
 
 
