@@ -297,3 +297,38 @@ def bare_dinov2(folder: Path) -> None:
     small = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
     Dinov2Model(Dinov2Config(**small)).save_pretrained(folder)
     BitImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)
+
+
+def detector(folder: Path) -> None:
+    """An ONNX file in the layout of YOLOv8 with two labels on a canvas of 64: two boxes that overlap, and one that does not.
+
+    The places do not depend on the image: the left half of the canvas, nearly the same, and its lower right quarter.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    boxes = np.array([[16, 32, 32, 64], [17, 32, 32, 64], [48, 48, 32, 32]], np.float32)
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.6]], np.float32)
+    constants = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "flat": np.array([-1, 1, 1], np.int64),
+        "zero": np.zeros(1, np.float32),
+        "found": np.concatenate([boxes, scores], axis=1).T[None],
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "flat"], ["each"]),
+        helper.make_node("Add", ["each", "found"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 64, 64])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["N", 6, 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "model.onnx"
+    )
