@@ -19,9 +19,11 @@ from arot_assets.classifiers.entry import score_columns
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
+from arot_assets.exports.clips import SCHEMA as CLIPS
 from arot_assets.markdown import write_table
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
+from arot_assets.media.video.medium import VIDEO
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
 from arot_assets.ratings import joined, queue, schemas, split
@@ -95,6 +97,7 @@ def _parts() -> Iterator[str]:
     )
     yield _columns(QUALITY)
     yield from _ratings()
+    yield from _films()
     yield (
         "## demo.wide\n\n`samples` with the columns of every metric beside it, named `metric__column`: `cv2__brightness`, "
         "`style__label`. Samples that a metric has no row for have nulls there.\n"
@@ -114,6 +117,18 @@ def _ratings() -> Iterator[str]:
     ):
         yield f"## quality.{name}\n\n{text}\n"
         yield _fields(schema)
+
+
+def _films() -> Iterator[str]:
+    """The tables of a dataset of films that is named ``films``."""
+    yield "## films.samples\n\nOf a dataset of films. The columns of samples of every dataset, and:\n"
+    yield _columns(VIDEO.columns)
+    for table in VIDEO.tables:
+        yield f"## films.{table.name}\n\n{table.description} The columns of a metric table, and:\n"
+        yield _columns(table.columns)
+    yield "A metric of images has a row for each still there, with `n` and `pts` of the still before its own columns.\n"
+    yield "## clips.parquet\n\nWhat `arot cut` writes beside the files of clips.\n"
+    yield _fields(CLIPS)
 
 
 def _fields(schema: pa.Schema) -> str:

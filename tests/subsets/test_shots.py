@@ -205,6 +205,10 @@ def test_every_clip_of_half_a_second_has_a_still(built: Built) -> None:
     assert built.rows("select bool_and(len(fingerprint) = stills and blur_min <= blur_mean) from main.pictures") == [
         (True,)
     ]
+    slides = (
+        "select max(largest_change) from main.pictures join main.clips using (clip_id) where uri like '%slideshow%'"
+    )
+    assert built.rows(slides) == [(0,)]  # nothing changes between the cuts
     assert built.rows("select bool_and(blur_min <= blur_p10 and blur_p10 <= blur_max) from main.blur") == [(True,)]
 
 
