@@ -39,13 +39,16 @@ class Pairs(NamedTuple):
     distance: NDArray[np.float32]
 
 
-def pairs_within(queries: NDArray[np.uint64], hashes: NDArray[np.uint64], distance: int) -> Pairs:
-    """All pairs of a query and a hash within a distance; equal positions are pairs too.
+def pairs_within(
+    queries: NDArray[np.uint64], hashes: NDArray[np.uint64], distance: int, among_themselves: bool = False
+) -> Pairs:
+    """All pairs of a query and a hash within a distance.
 
     Args:
         queries: ``uint64 [Q]``.
         hashes: ``uint64 [N]``.
         distance: bits that may differ, 0-15.
+        among_themselves: the queries are the hashes: each pair once, the smaller row first, and no row with itself.
 
     Raises:
         DuplicatesError: there are more than ``MOST_PAIRS``.
@@ -53,23 +56,20 @@ def pairs_within(queries: NDArray[np.uint64], hashes: NDArray[np.uint64], distan
     if not 0 <= distance < CHUNK_BITS:
         raise ValueError(f"distance must be 0 to {CHUNK_BITS - 1} bits, got {distance}")
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
-    radius, total = distance // CHUNKS, 0
+    radius, left = distance // CHUNKS, MOST_PAIRS
     masks = chunk_masks(radius)
     for chunk in range(CHUNKS):
         keys, order = by_chunk(hashes, chunk)
         starts = np.searchsorted(keys, np.arange(2**CHUNK_BITS + 1))
         query_keys, query_order = by_chunk(queries, chunk)
-        arguments = (queries[query_order], query_keys, hashes[order], starts, masks, distance, chunk, radius)
-        counts = _search()(*arguments, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), True)
-        total += counts
-        if total > MOST_PAIRS:
+        settings = (distance, chunk, radius, among_themselves, left)
+        one = _search()(queries[query_order], query_keys, query_order, hashes[order], order, starts, masks, *settings)
+        left -= len(one[0])
+        if left < 0:
             raise DuplicatesError(
                 f"more than {MOST_PAIRS:,} pairs of hashes are within {distance} bits; set `bits` lower"
             )
-        rows, others = np.empty(counts, np.int64), np.empty(counts, np.int64)
-        bits = np.empty(counts, np.float32)
-        _search()(*arguments, rows, others, bits, False)
-        found.append((query_order[rows], order[others], bits))
+        found.append(one)
     first, second, apart = zip(*found, strict=True)
     return Pairs(np.concatenate(first), np.concatenate(second), np.concatenate(apart))
 
@@ -85,8 +85,7 @@ def near_pairs(unique: NDArray[np.uint64], turned: NDArray[np.uint64], distance:
     Returns:
         Each pair once, the smaller row first.
     """
-    plain = pairs_within(unique, unique, distance)
-    kept = plain.first < plain.second
+    plain = pairs_within(unique, unique, distance, among_themselves=True)
     flipped = pairs_within(turned, unique, distance)
     other = flipped.first != flipped.second
     low = np.minimum(flipped.first, flipped.second)[other]
@@ -96,8 +95,7 @@ def near_pairs(unique: NDArray[np.uint64], turned: NDArray[np.uint64], distance:
     low, high, apart = low[order], high[order], apart[order]
     new = np.ones(len(low), bool)
     new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    near = Pairs(plain.first[kept], plain.second[kept], plain.distance[kept])
-    return near, Pairs(low[new], high[new], apart[new])
+    return plain, Pairs(low[new], high[new], apart[new])
 
 
 @cache
@@ -106,10 +104,11 @@ def _search() -> Callable[..., Any]:
     import numba
 
     @numba.njit(cache=True, nogil=True)
-    def search(queries, keys, hashes, starts, masks, distance, chunk, radius, first, second, apart, counting):  # type: ignore[no-untyped-def]
+    def search(queries, keys, rows, hashes, others, starts, masks, distance, chunk, radius, themselves, most):  # type: ignore[no-untyped-def]
         m1, m2, m4 = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
         ones, low = np.uint64(0x0101010101010101), np.uint64(0xFFFF)
-        count = 0
+        room, count = 1024, 0
+        first, second, apart = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.float32)
         for q in range(queries.shape[0]):
             query = queries[q]
             for mask in masks:
@@ -121,7 +120,7 @@ def _search() -> Callable[..., Any]:
                     x = (x & m2) + ((x >> np.uint64(2)) & m2)
                     x = (x + (x >> np.uint64(4))) & m4
                     bits = np.int64((x * ones) >> np.uint64(56))
-                    if bits > distance:
+                    if bits > distance or (themselves and others[place] <= rows[q]):
                         continue
                     earlier = False
                     for c in range(chunk):
@@ -134,11 +133,15 @@ def _search() -> Callable[..., Any]:
                             earlier = True
                     if earlier:
                         continue
-                    if not counting:
-                        first[count] = q
-                        second[count] = place
-                        apart[count] = bits
+                    if count > most:
+                        return first[:count], second[:count], apart[:count]
+                    if count == room:
+                        room *= 2
+                        first = np.concatenate((first, np.empty(count, np.int64)))
+                        second = np.concatenate((second, np.empty(count, np.int64)))
+                        apart = np.concatenate((apart, np.empty(count, np.float32)))
+                    first[count], second[count], apart[count] = rows[q], others[place], bits
                     count += 1
-        return count
+        return first[:count], second[:count], apart[:count]
 
     return search

@@ -14,7 +14,7 @@ from standins import use_checkout
 def main() -> None:
     checkout, config, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     use_checkout(
-        checkout, "diffusers", "accelerate", "transformers", "albumentations", "lycoris", "optimum", "peft", "torchao", "oyaml", "einops", "controlnet_aux", "k_diffusion", "lpips", "pytorch_fid", "invisible_watermark", "flatten_json", "prodigyopt", "torchaudio", "torchcodec", "dotenv", "kornia", "bitsandbytes", "jobs", "toolkit.stable_diffusion_model", "toolkit.prompt_utils", "toolkit.control_generator", "toolkit.models", "toolkit.print"
+        checkout, "diffusers", "accelerate", "transformers", "albumentations", "lycoris", "optimum", "peft", "torchao", "oyaml", "einops", "controlnet_aux", "k_diffusion", "lpips", "pytorch_fid", "invisible_watermark", "flatten_json", "prodigyopt", "torchaudio", "torchcodec", "dotenv", "kornia", "bitsandbytes", "jobs", "toolkit.stable_diffusion_model", "toolkit.control_generator", "toolkit.models", "toolkit.print"
     )  # fmt: skip
     import yaml
     from toolkit.config_modules import DatasetConfig, preprocess_dataset_raw_config
