@@ -27,8 +27,8 @@ L2 = 1e-2
 Choose = Callable[[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], np.random.Generator], list[int]]
 
 
-def read(dataset: str, embedding: str, folder: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Unit vectors and classes of the samples, a class a folder."""
+def read(dataset: str, embedding: str, folder: int, least: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Unit vectors and classes of the samples, a class a folder; classes of fewer than ``least`` samples are left out."""
     resources = default_resources()
     query = f"""select vector::float[], folder from (select s.sample_id, e.vector, string_split(s.uri, '/')[-{folder + 1}]
         as folder from {dataset}.samples s join {dataset}.{embedding} e using (sample_id) where s.status = 'ok'
@@ -37,7 +37,7 @@ def read(dataset: str, embedding: str, folder: int) -> tuple[NDArray[np.float32]
         rows = con.execute(query).fetchall()
     vectors = np.array([vector for vector, _ in rows], np.float32)
     _, classes = np.unique([name for _, name in rows], return_inverse=True)
-    frequent = np.bincount(classes)[classes] >= 20
+    frequent = np.bincount(classes)[classes] >= least
     _, classes = np.unique(classes[frequent], return_inverse=True)
     vectors = vectors[frequent] / np.linalg.norm(vectors[frequent], axis=1, keepdims=True)
     return vectors, classes.astype(np.int64)
@@ -177,16 +177,17 @@ def main() -> None:
     parser.add_argument("--dataset", default="demo")
     parser.add_argument("--embedding", default="embedding")
     parser.add_argument("--folder", type=int, default=1, help="the class is the n-th folder above the file")
+    parser.add_argument("--least", type=int, default=20, help="samples of a class that counts")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--most", type=int, default=120, help="ratings of one simulation")
     parser.add_argument("--targets", type=float, nargs="+", default=[0.6, 0.7, 0.8])
     parser.add_argument("--keep", action="store_true", help="append to RESULTS.md")
     options = parser.parse_args()
-    x, y = read(options.dataset, options.embedding, options.folder)
+    x, y = read(options.dataset, options.embedding, options.folder, options.least)
     text = report(x, y, options.repeats, options.most, options.targets)
     print(text)
     if options.keep:
-        call = f"`python bench/active_learning.py --dataset {options.dataset} --folder {options.folder}`"
+        call = f"`python bench/active_learning.py --dataset {options.dataset} --folder {options.folder} --least {options.least}`"
         results.append(
             "What to rate next", f"{call}: linear heads on stored embeddings, ten ratings at a time.\n\n{text}"
         )
