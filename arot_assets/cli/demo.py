@@ -24,7 +24,6 @@ def command() -> None:
     subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the results in Dagster.
     """
     from arot_assets.cli.bars import reporter
-    from arot_assets.cli.export import run_export
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
 
@@ -32,7 +31,7 @@ def command() -> None:
     with open_work(DATASET) as work, reporting(reporter()):
         work.declared.dataset(DATASET)
         states = work.bring_up_to_date(DATASET)
-        exported = None if work.failures else run_export(work, work.declared.training_export(EXPORT))
+        exported = _export(work)
     seconds = time.monotonic() - started
     if work.done:
         click.secho(f"\nDone in {seconds:.0f} s:", bold=True)
@@ -43,11 +42,25 @@ def command() -> None:
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
     _summary(work, states)
-    if exported is not None:
+    if exported:
         click.secho(f"\nExport {EXPORT}, for seven trainers:", bold=True)
-        click.echo(f"  {exported['dagster/row_count']:,} samples with captions in {exported['place']}")
+        click.echo(f"  {exported}")
     work.raise_failures()
     work.project.require_whole()
+
+
+def _export(work: Work) -> str:
+    """Export the demo's subset; what came of it in a line, empty if it failed or there is nothing to export from."""
+    from arot_assets.cli.export import run_export
+
+    if work.failures or EXPORT not in work.declared.training:
+        return ""
+    try:
+        found = run_export(work, work.declared.training[EXPORT])
+    except click.ClickException as error:  # told at the end, after what did work
+        work.failures.append(error.message)
+        return ""
+    return f"{found['dagster/row_count']:,} samples with captions in {found['place']}"
 
 
 def _summary(work: Work, states: States) -> None:
