@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.promotion import classifier_file, current, latest, read_json
+from arot_assets.classifiers.promotion import ROOT, classifier_file, current, latest, read_json
 from arot_assets.classifiers.tasks import Task
 from arot_assets.classifiers.trainers import Exported
 from arot_assets.metrics.metric import Column, Metric, rows
@@ -82,6 +82,12 @@ def promoted_entry(tables: Tables, name: str) -> ModelEntry | None:
     entry = load_entry(tables, name, pointer.digest)
     add_entry(entry)
     return entry
+
+
+def add_promoted(tables: Tables) -> None:
+    """Let the catalogue of this process know every promoted model of a store."""
+    for name in tables.list(ROOT):
+        promoted_entry(tables, name)
 
 
 def score_metric(tables: Tables, declaration: ClassifierDeclaration) -> Metric:

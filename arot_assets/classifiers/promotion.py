@@ -25,7 +25,9 @@ from resources.tables import StoreFile, Tables
 ROOT = "classifiers"
 DECISIONS = "decisions"
 CHECKPOINTS = "checkpoints"
-_NOT_MODELS = (DECISIONS, CHECKPOINTS)
+CURVES = "curves"
+"""What trackers write while a backbone is trained: `tensorboard --logdir` shows it."""
+_NOT_MODELS = (DECISIONS, CHECKPOINTS, CURVES)
 Choice = Literal["promoted", "kept", "promoted by hand", "rolled back"]
 
 

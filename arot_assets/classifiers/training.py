@@ -25,6 +25,7 @@ from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.predicting import CannotPredict, predict
 from arot_assets.classifiers.promotion import (
     CHECKPOINTS,
+    CURVES,
     Decision,
     Pointer,
     classifier_file,
@@ -43,6 +44,7 @@ from arot_assets.datasets.places import place_of
 from arot_assets.progress import track
 from resources.models import Models
 from resources.storage import Storage
+from resources.storage.objects import is_local, local_path
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import quote
@@ -139,6 +141,9 @@ def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheck
             return heads.train(job, advance)
     from arot_assets.classifiers.trainers import backbone
 
+    # a store elsewhere has no folder that a tracker could write to
+    curves = checkpoint.tables.uri(classifier_file(declaration.name, CURVES))
+    job = replace(job, log=Path(local_path(curves)) if is_local(curves) else None)
     with track(title, settings.epochs) as advance:
         return backbone.train(job, advance)
 

@@ -23,10 +23,12 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from arot_assets.classifiers.entry import add_promoted
     from arot_assets.cli.problems import tell_problem
     from resources.defaults import default_resources
     from resources.models.entries import all_entries
 
+    add_promoted(default_resources().tables)
     shown = Table("model", "id and revision", "licence", "parameters", "input", "outputs", "weights here")
     for row in default_resources().models.describe():
         size = f"yes, {row['bytes'] / 1e6:,.0f} MB" if row["available"] else "no"
