@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arot_assets.errors import ProjectError
-from arot_assets.subsets.lineage import TableName, UpstreamColumn, column_lineage
+from arot_assets.subsets.lineage import Lineage, TableName, UpstreamColumn, column_lineage
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.predicates import split
 from arot_assets.subsets.project import MODELS_SCHEMA, WIDE, Project
@@ -125,7 +125,10 @@ def describe_model(project: Project, name: str, con: Connection) -> ModelResult:
         raise sql_error(model, error, sql) from error
     outputs = [str(row[0]) for row in described]
     _check_columns(model, outputs)
-    lineage = column_lineage(sql, outputs, {r: list(c) for r, c in inputs.items()})
+    if model.is_seed:
+        lineage = Lineage(dict.fromkeys(outputs, ()))
+    else:
+        lineage = column_lineage(sql, outputs, {r: list(c) for r, c in inputs.items()})
     columns = tuple(
         ModelColumn(
             column,

@@ -10,7 +10,7 @@ from dagster import AssetKey, materialize
 from arot_assets.errors import ProjectError
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.load import load_project
-from arot_assets.subsets.runner import build_all, stale_models
+from arot_assets.subsets.runner import build_all, load_result, stale_models
 from arot_assets.subsets.tests import run_test
 from resources.tables import Tables
 from resources.warehouse import Warehouse
@@ -62,6 +62,8 @@ def test_changed_seed_is_built_again_with_what_reads_it(write_project, tables: T
     folder = write_project({"seeds/labels.csv": "a\n1\n", "models/m.sql": "select a + 1 as b from {{ ref('labels') }}"})
     assert built(folder, tables, warehouse, "select b from main.m") == [(2,)]
     project = load_project(folder)
+    seed = load_result(project, "labels", tables)
+    assert seed is not None and seed.lineage_problem is None and seed.columns[0].upstream == ()
     assert stale_models(project, tables, warehouse) == []
     path = folder / "seeds" / "labels.csv"
     path.write_text("a\n5\n")
