@@ -10,7 +10,16 @@ import pytest
 from arot_assets.classifiers.assets import classifier_assets, unpartitioned_keys
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.promotion import classifier_file, latest
+from arot_assets.classifiers.promotion import (
+    PromotionError,
+    classifier_file,
+    current,
+    decisions,
+    digests,
+    latest,
+    promote,
+    rollback,
+)
 from arot_assets.classifiers.steps import scores_state, training_state
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.declarations import ImageDataset
@@ -19,9 +28,12 @@ from arot_assets.steps import Look
 from arot_assets.subsets.load import load_project
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
+from resources.models.entries import add_entry
 from resources.tables import TableRef
 from sensors.files import file_sensor
+from tests.classifiers import easy
 from tests.conftest import EXAMPLES
+from tests.models import tiny
 
 KINDS = ("photo", "illustration")
 QUICK = {"learning_rates": [0.01], "weight_decays": [0.1], "normalise": [False], "min_steps": 40}
@@ -281,6 +293,44 @@ def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     world.run([unpartitioned_keys("kind")[2]])
     found, _ = requested(cursor)
     assert found == {dg.AssetKey(["d", "kind"])}
+
+
+def test_model_of_images_is_trained_scores_them_and_can_be_rolled_back(world: World, tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    tiny.timm_convnext(tmp_path / "base")
+    add_entry(easy.entry("timm", tmp_path / "base"))
+    settings = {"epochs": 1, "batch_size": 16, "tracker": "none", "ema": 0.0}
+    fields = {"inputs": "pixels", "backbone": "base", "recipe": "convnext-finetune", "promote_if": {}}
+    tuned = World(world.resources, world.source, **fields, settings=settings)
+    tuned.instance = world.instance
+    tuned.classifier.set_files(tuned.dataset)
+    assert tuned.train()["promoted"].value == "yes"
+    tuned.score()
+    rows = tuned.sql(
+        "select status, count(*), count(distinct metric_version), max(abs(p_photo + p_illustration - 1)) from d.kind group by 1"
+    )
+    assert [row[:3] for row in rows] == [("ok", 52, 1)] and rows[0][3] < 1e-5
+    assert outdated_scores(tuned) == () and training_is_current(tuned)
+
+    tables, (first,) = world.resources.tables, digests(world.resources.tables, "kind")
+    tuned.classifier = tuned.classifier.model_copy(update={"settings": {**settings, "seed": 1}})
+    tuned.classifier.set_files(tuned.dataset)
+    tuned.train()
+    made = decisions(tables, "kind")
+    assert "on the same" in made[-1].reason and made[-1].against == first, "compared with the one that scored"
+    if made[-1].choice == "kept":
+        promote(tables, "kind", reason="a test")
+    second = current(tables, "kind")
+    assert second is not None and second.digest != first and outdated_scores(tuned) != ()
+    assert rollback(tables, "kind", "back").digest == first and outdated_scores(tuned) == ()
+    assert promote(tables, "kind", second.digest[:6]).against == first
+    assert rollback(tables, "kind").digest == first
+    with pytest.raises(PromotionError, match="scores already"):
+        promote(tables, "kind", first)
+    with pytest.raises(PromotionError, match="no models 'zzz'; there are"):
+        promote(tables, "kind", "zzz")
+    with pytest.raises(PromotionError, match="no model that scored before"):
+        rollback(tables, "kind")
 
 
 def other_settings(declaration: ClassifierDeclaration) -> ClassifierDeclaration:
