@@ -179,9 +179,7 @@ def as_onnx(entry: ModelEntry, folder: Path) -> bytes:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ExportError(
-            "a model is converted to ONNX by the packages onnx and onnxscript: pip install onnx onnxscript"
-        ) from error
+        raise ExportError("converting a model to ONNX needs more packages: pip install 'arot[onnx]'") from error
     module, inputs = _module(entry, folder)
     file = folder / ONNX
     example = torch.from_numpy(inputs[:2])
