@@ -14,7 +14,9 @@ import csv
 import itertools
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +93,7 @@ def measure_known(folder: Path) -> None:
             print(f"     {kind}: {len(found & some)} of {len(some)}")
 
 
-def _apart(one: dict[str, int], other: dict[str, int]) -> int:
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:
     return min(
         (one["phash"] ^ other["phash"]).bit_count(),
         (one["mirrored"] ^ other["phash"]).bit_count(),

@@ -151,7 +151,7 @@ def _backbone(declaration: ClassifierDeclaration, models: Models) -> Any:
 
 def _licence(declaration: ClassifierDeclaration) -> str:
     """The licences of the models that its inputs come from."""
-    models = [declaration.backbone] if declaration.backbone else []
+    models: list[str | None] = [declaration.backbone]
     models += [get_metric(table).model for table in declaration.tables if table in known_metrics()]
     found = sorted({find_entry(name).licence for name in models if name})
     return " AND ".join(found) or OWN

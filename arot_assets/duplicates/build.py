@@ -250,9 +250,9 @@ def _write(
     sizes = Counter(by_row[r].kept if r in by_row else r for r in range(len(ids)))
     for row, sample in enumerate(ids):
         member = by_row.get(row)
-        kept = member.kept if member else row
-        kind = None if member is None else PIXELS if row in equal else member.kind
-        values = (sample, ids[kept], member is None, sizes[kept], kind, member.distance if member else None)
+        best = member.kept if member else row
+        found_by = None if member is None else PIXELS if row in equal else member.kind
+        values = (sample, ids[best], member is None, sizes[best], found_by, member.distance if member else None)
         for name, value in zip(SCHEMA.names, values, strict=True):
             rows_of[name].append(value)
     table = pa.table([pa.array(rows_of[f.name], f.type) for f in SCHEMA], schema=SCHEMA)

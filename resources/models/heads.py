@@ -195,7 +195,10 @@ def _is_one_matrix(head: Head) -> bool:
 def _normed(values: "torch.Tensor", norm: "tuple[torch.Tensor, ...]") -> "torch.Tensor":
     from torch.nn import functional
 
-    return functional.layer_norm(values, values.shape[-1:], *norm) if norm else values
+    if not norm:
+        return values
+    scale, shift = norm
+    return functional.layer_norm(values, values.shape[-1:], scale, shift)
 
 
 def _activated(values: "torch.Tensor", activation: Activation) -> "torch.Tensor":

@@ -310,7 +310,7 @@ class FittedHead:
                 Layer(
                     la["weight"].astype(np.float32),
                     la["bias"].astype(np.float32),
-                    activation,  # type: ignore[arg-type]
+                    activation,
                     (la["norm.weight"], la["norm.bias"]) if "norm.weight" in la else None,
                 )
                 for la, activation in zip(self.layers, activations, strict=True)

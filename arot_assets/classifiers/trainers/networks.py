@@ -107,7 +107,7 @@ def _timm(base: Base, task: Task, settings: BackboneSettings) -> Trainable:
     own = json.loads((folder / entry.file("config.json")).read_text()) if not entry.options.get("architecture") else {}
     architecture = str(entry.options.get("architecture") or own["architecture"])
     arguments = {**own.get("model_args", {}), **arguments}
-    module = timm.create_model(architecture, pretrained=False, **arguments)
+    module: Any = timm.create_model(architecture, pretrained=False, **arguments)
     tensors = read_tensors(entry, folder / entry.file())
     if entry.options.get("tensor_names") == "efficientnet_pytorch":
         from resources.models.families.timm import timm_name
@@ -132,7 +132,7 @@ def _timm(base: Base, task: Task, settings: BackboneSettings) -> Trainable:
         made = {k: v for k, v in arguments.items() if k not in ("num_classes", "drop_path_rate")}
         save_for_hf(
             module,
-            target,
+            str(target),
             model_config={
                 "num_classes": task.width,
                 "pretrained_cfg": {**kept, "num_classes": task.width},

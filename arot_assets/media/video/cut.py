@@ -13,11 +13,12 @@ frames are the right ones; and the file, decoded again, has the planned number o
 and the last are closer to their own source frame than to its neighbours.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,7 @@ class Writer:
         picture = source[2]
         if self.container is None:
             self.container = av.open(str(self.path), "w", options={"movflags": "+faststart"})
-            stream = self.container.add_stream(self.settings.codec, rate=self.rate)
+            stream = cast("VideoStream", self.container.add_stream(self.settings.codec, rate=self.rate))
             stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv420p"
             gop = max(1, round(self.rate))
             stream.options = {
@@ -286,9 +287,9 @@ def shown_crop(crop: Sequence[int], look: Look) -> tuple[int, int, int, int]:
     """Top, bottom, left, right of the picture as shown, from those of frames as stored."""
     top, bottom, left, right = crop
     if look.sar > 1:
-        left, right = (int(np.ceil(side * look.sar)) for side in (left, right))
+        left, right = (math.ceil(side * look.sar) for side in (left, right))
     elif look.sar < 1:
-        top, bottom = (int(np.ceil(side / look.sar)) for side in (top, bottom))
+        top, bottom = (math.ceil(side / look.sar) for side in (top, bottom))
     if look.mirrored:
         left, right = right, left
     for _ in range(look.rotation // 90):  # a quarter counter-clockwise: the right side becomes the top

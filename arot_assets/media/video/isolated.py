@@ -14,13 +14,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arot_assets.media.medium import DecodeError, Limits, Part, Pixels, Probe
 from resources.storage import StorageError
+
+if TYPE_CHECKING:
+    from arot_assets.media.video.cut import Cut, Settings
 
 STALL_SECONDS = 120.0
 """Seconds without a sign of life after which a decoder counts as stalled. There is one for every 24 frames and 1,000
@@ -185,11 +188,17 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     def image(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[Pixels]:
         yield poster_of(path, facts, side)
 
-    def clips(path: Path, facts: Mapping[str, Any], *rest: Any) -> Iterator[dict[str, Any]]:
-        *arguments, beat = rest
+    def clips(
+        path: Path,
+        facts: Mapping[str, Any],
+        cuts: "Sequence[Cut]",
+        settings: "Settings",
+        folder: Path,
+        beat: Callable[[], None],
+    ) -> Iterator[dict[str, Any]]:
         for _ in warm_up():
             beat()
-        yield from cut_film(path, facts, *arguments, beat=beat)
+        yield from cut_film(path, facts, cuts, settings, folder, beat)
 
     return {"film": film, "probe": one, "poster": image, "cut": clips}
 
