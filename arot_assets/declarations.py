@@ -185,6 +185,20 @@ class Declarations:
             )
         return self.exports[name]
 
+    def classifier(self, name: str) -> ClassifierDeclaration:
+        """The classifier of this name.
+
+        Raises:
+            DeclarationError: it is not declared, or its declaration has a fault.
+        """
+        if name not in self.classifiers:
+            self._raise_fault(name)
+            raise DeclarationError(
+                f"no classifier '{name}'.{did_you_mean(name, self.classifiers)} A defs.yaml of type "
+                "arot_assets.components.Classifier declares it"
+            )
+        return self.classifiers[name]
+
     def rated(self, name: str) -> RatingsDeclaration:
         """The ratings of this name, or those of a dataset of this name that has only these.
 

@@ -19,7 +19,7 @@ from arot_assets.classifiers.labels import LabelError, task_of
 from arot_assets.classifiers.pictures import Pictures
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Task
-from arot_assets.classifiers.trainers import Fitted, Job, Targets
+from arot_assets.classifiers.trainers import Checkpoints, Fitted, Job, Targets
 from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models import Models
 from resources.models.entries import find_entry
@@ -35,18 +35,6 @@ RESOLUTION = (
 )
 SLICES = {"resolution": RESOLUTION}
 """Slices that every model of images has."""
-
-
-class _Nowhere:
-    """Checkpoints of a job that has no place for them yet."""
-
-    def load(self) -> bytes | None:
-        """None."""
-        return None
-
-    def save(self, state: bytes) -> None:
-        """Refuse: a training that is worth a checkpoint has a place for it."""
-        raise NotImplementedError("this job has no place for checkpoints")
 
 
 @dataclass(frozen=True)
@@ -86,6 +74,7 @@ def read_data(
     storage: Storage,
     warehouse: Warehouse,
     models: Models,
+    checkpoints: Checkpoints,
     folder: Path,
 ) -> Data:
     """Read the inputs of a training.
@@ -98,6 +87,7 @@ def read_data(
         storage: reaches the images.
         warehouse: over the store.
         models: the weights that a backbone starts from.
+        checkpoints: where the training can be continued from.
         folder: for memory-mapped vectors.
 
     Raises:
@@ -129,7 +119,7 @@ def read_data(
         targets_of(task, split),
         train,
         val,
-        _Nowhere(),
+        checkpoints,
         vectors,
         pictures,
         _backbone(declaration, models),

@@ -124,7 +124,7 @@ def train(
         return Training(before, evaluation, read_json(tables, name, before.digest, "about.json"), trained=False)
     checkpoint = StoredCheckpoint(tables, name, usable.digest)
     with scratch() as folder:
-        data = read_data(declaration, labels, split, usable, storage, warehouse, models, folder)
+        data = read_data(declaration, labels, split, usable, storage, warehouse, models, checkpoint, folder)
         fitted = _fit(declaration, data, checkpoint)
         result = _judged(declaration, labels, data, fitted, usable.digest, storage, warehouse, models, folder)
     checkpoint.clear()
@@ -132,7 +132,7 @@ def train(
 
 
 def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheckpoint) -> Fitted:
-    job, settings = replace(data.job, checkpoints=checkpoint), declaration.trained_with
+    job, settings = data.job, declaration.trained_with
     title = f"classifier {declaration.name}: epochs over {len(job.train):,} samples"
     if isinstance(settings, HeadSettings):
         from arot_assets.classifiers.trainers import heads

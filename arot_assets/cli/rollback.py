@@ -15,6 +15,8 @@ def command(name: str, reason: str) -> None:
     """
     from arot_assets.classifiers.promotion import rollback
     from arot_assets.cli.promote import tell
+    from arot_assets.declarations import load_declarations
     from resources.defaults import default_resources
 
+    load_declarations().classifier(name)
     tell(name, rollback(default_resources().tables, name, reason))

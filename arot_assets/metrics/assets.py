@@ -10,7 +10,7 @@ and ``rows.py``.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import dagster as dg
@@ -142,11 +142,7 @@ def row_asset(
             broken |= {name: result.error for name, result in results.items() if result.error}
             _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
         warehouse.refresh()
-        for metric in wanted:
-            if metric.name not in broken:
-                yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
-        if broken:
-            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
+        yield from _built(dataset, [metric.name for metric in wanted], broken)
 
     return tables_of_rows
 
@@ -190,17 +186,9 @@ def _multi_asset(
                     context.log.error(f"{dataset}/{metric.name}: {error}")
             _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
 
-        for shard in context.partition_keys:
-            build(shard)
-        for shard in context.partition_keys:  # other runs may have settled who is the original of equal files meanwhile
-            if not all(is_current(tables, dataset, n, shard, v) for n, v in versions.items() if n not in broken):
-                build(shard)
+        _build_shards(context, build, tables, dataset, versions, broken)
         warehouse.refresh()
-        for metric in wanted:
-            if metric.name not in broken:
-                yield dg.MaterializeResult(asset_key=metric_key(dataset, metric.name))
-        if broken:
-            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
+        yield from _built(dataset, [metric.name for metric in wanted], broken)
 
     return tables_of_metrics
 
@@ -257,19 +245,47 @@ def _file_asset(
             done = [table for table in wanted if table.name not in broken]
             _tell(context, tables, dataset, shard, done, versions, results)
 
-        for shard in context.partition_keys:
-            build(shard)
-        for shard in context.partition_keys:  # other runs may have settled who is the original of equal files meanwhile
-            if not all(is_current(tables, dataset, n, shard, v) for n, v in versions.items() if n not in broken):
-                build(shard)
+        _build_shards(context, build, tables, dataset, versions, broken)
         warehouse.refresh()
-        for table in wanted:
-            if table.name not in broken:
-                yield dg.MaterializeResult(asset_key=metric_key(dataset, table.name))
-        if broken:
-            raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
+        yield from _built(dataset, [table.name for table in wanted], broken)
 
     return tables_of_files
+
+
+def _build_shards(
+    context: dg.AssetExecutionContext,
+    build: Callable[[str], None],
+    tables: Tables,
+    dataset: str,
+    versions: Mapping[str, str],
+    broken: Mapping[str, str],
+) -> None:
+    """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
+    original.
+    """
+    for shard in context.partition_keys:
+        build(shard)
+    for shard in context.partition_keys:
+        if not all(is_current(tables, dataset, name, shard, v) for name, v in versions.items() if name not in broken):
+            build(shard)
+
+
+def _built(dataset: str, names: Sequence[str], broken: Mapping[str, str]) -> Iterator[dg.MaterializeResult]:
+    """The tables that were built; the others, whose model cannot be used, are the error at the end.
+
+    Args:
+        dataset: theirs.
+        names: of all tables that were wanted.
+        broken: name -> why its model cannot be used.
+
+    Raises:
+        ModelError: some were not built.
+    """
+    for name in names:
+        if name not in broken:
+            yield dg.MaterializeResult(asset_key=metric_key(dataset, name))
+    if broken:
+        raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
 
 
 def _tell(

@@ -12,7 +12,7 @@ import io
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -171,11 +171,12 @@ class MembersBackend(Backend):
         if lower.endswith(".parquet"):
             from resources.storage.members.parquet import ParquetMembers
 
-            return ParquetMembers(self._files.open(info.uri))
+            return _over(self._files.open(info.uri), ParquetMembers)
         if lower.endswith(".zip"):
             from resources.storage.members.zip import ZipMembers
 
-            return ZipMembers(self._files.open(info.uri), partial(self._files.read_bytes, info.uri))
+            read = partial(self._files.read_bytes, info.uri)
+            return _over(self._files.open(info.uri), lambda file: ZipMembers(file, read))
         if lower.endswith(".tar"):
             return TarMembers(self._files.download(info.uri))
         from resources.storage.cache import Cache, default_bytes, default_folder
@@ -183,6 +184,15 @@ class MembersBackend(Backend):
 
         cache = Cache(default_folder(), default_bytes())
         return TarMembers(unpacked(info, partial(self._files.open, info.uri), cache))
+
+
+def _over(file: IO[bytes], reader: Callable[[IO[bytes]], Reader]) -> Reader:
+    """A reader over a file, which is closed if it cannot be read."""
+    try:
+        return reader(file)
+    except BaseException:
+        file.close()
+        raise
 
 
 def members_of(opened: OpenArchive) -> Iterator[ObjectInfo]:
