@@ -1,8 +1,10 @@
 """What lies in a tar or in a Parquet file has an address, on every scheme, and can't leave its archive."""
 
+import gc
 import io
 import json
 import tarfile
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 from resources import notebook as nb
 from resources.storage import Storage, StorageError
 from resources.storage.member_address import cell_uri, member_uri, parse_cell, parse_member
+from resources.storage.members.backend import OPEN_ARCHIVES, MembersBackend
 from tests.conftest import EXAMPLES
 from tests.servers.hub import Hub
 
@@ -67,6 +70,36 @@ def test_addresses_of_members() -> None:
     assert parse_member("/wow!/a.jpg") is None and parse_member("a.jpg") is None
     assert parse_cell(cell_uri("", 7, "my/pic ture")[2:]) == (7, "my/pic ture")
     assert [parse_cell(n) for n in ("row/-1/x", "row/1", "rows/1/x", "row/1/x/y")] == [None] * 4
+
+
+def test_archives_close_with_their_last_use(tmp_path: Path, tar: Path) -> None:
+    whole = tmp_path / "whole.parquet"
+    write_parquet(whole, [p.read_bytes() for p in PICTURES[:3]])
+    packed = tmp_path / "packed.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(PICTURES[0], "a.jpg")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for place in (tar, whole, packed):
+            storage = Storage()
+            members = storage.ls(f"{place}!/")
+            first = next(members)
+            assert storage.read_bytes(first.uri) == PICTURES[0].read_bytes()
+            del members, storage
+        gc.collect()
+    assert [w for w in found if str(tmp_path) in str(w.message)] == []
+
+
+def test_archives_still_read_from_are_not_closed(tmp_path: Path) -> None:
+    places = [tmp_path / f"{n}.tar" for n in range(OPEN_ARCHIVES + 1)]
+    for place in places:
+        write_tar(place, {"a.jpg": PICTURES[0].read_bytes()})
+    backend = Storage().using(MembersBackend)
+    reader = backend.opened(str(places[0])).content
+    for place in places[1:]:
+        backend.opened(str(place))
+    gc.collect()
+    assert reader.read("a.jpg") == PICTURES[0].read_bytes()
 
 
 def test_folder_whose_name_looks_like_an_archive_is_a_folder(tmp_path: Path) -> None:

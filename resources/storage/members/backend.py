@@ -11,6 +11,7 @@ those of its archive.
 import io
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,21 +179,24 @@ class MembersBackend(Backend):
             read = partial(self._files.read_bytes, info.uri)
             return _over(self._files.open(info.uri), lambda file: ZipMembers(file, read))
         if lower.endswith(".tar"):
-            return TarMembers(self._files.download(info.uri))
+            return _over(self._files.download(info.uri).open("rb"), TarMembers)
         from resources.storage.cache import Cache, default_bytes, default_folder
         from resources.storage.members.unpacked import unpacked
 
         cache = Cache(default_folder(), default_bytes())
-        return TarMembers(unpacked(info, partial(self._files.open, info.uri), cache))
+        return _over(unpacked(info, partial(self._files.open, info.uri), cache).open("rb"), TarMembers)
 
 
 def _over(file: IO[bytes], reader: Callable[[IO[bytes]], Reader]) -> Reader:
-    """A reader over a file, which is closed if it cannot be read."""
+    """A reader over a file, which is closed if it cannot be read, and else with the last use of the reader: an archive
+    may leave the open ones while other threads still read from it."""
     try:
-        return reader(file)
+        made = reader(file)
     except BaseException:
         file.close()
         raise
+    weakref.finalize(made, file.close)
+    return made
 
 
 def members_of(opened: OpenArchive) -> Iterator[ObjectInfo]:

@@ -1,6 +1,6 @@
 """Files in a tar: their offsets and their bytes.
 
-Belongs here: reading one local tar file. Does not belong here: downloading it (``backend.py``), decompressing it
+Belongs here: reading one open tar file. Does not belong here: downloading it (``backend.py``), decompressing it
 (``unpacked.py``).
 
 Nothing is ever unpacked into a folder, so no name or link of a member can lead anywhere: both are looked up in the
@@ -12,7 +12,6 @@ import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from resources.storage.members.reader import Entry, MemberError, numbered, repeated
@@ -50,12 +49,15 @@ class TarMembers:
     Attributes:
         files: name -> member, in the order of the archive.
 
+    Args:
+        file: a local file; read by several threads at once, by offset.
+
     Raises:
         OSError: it cannot be read at all.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         found: list[tuple[str, Member]] = []
         self.problem = _index(self._file, found)
         names = [name for name, _ in found if name]
