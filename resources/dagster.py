@@ -74,7 +74,8 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     tables: dg.ResourceDependency[Tables]
     memory_limit: str = Field(
         default=Warehouse.memory_limit,
-        description="memory that one connection may use; beyond it DuckDB spills to disk",
+        description="memory that one connection may use, 2GB for example; beyond it DuckDB spills to disk; empty for a share "
+        "of what the machine or the container has",
     )
 
     def create_resource(self, context: dg.InitResourceContext) -> Warehouse:

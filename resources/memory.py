@@ -1,7 +1,7 @@
 """Returning memory that a process holds but does not need to the operating system.
 
 Belongs here: calls to the C library and the kernel. Does not belong here: how much memory a run may use
-(``arot_assets.metrics.memory``). Every function does nothing on systems that have no such call.
+(``machine.py``, ``arot_assets.metrics.memory``). Every function does nothing on systems that have no such call.
 """
 
 import ctypes
@@ -57,12 +57,3 @@ def resident_bytes() -> int:
     """Bytes of memory that this process holds now; 0 where the system does not report it."""
     status = Path("/proc/self/statm")
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
-
-
-def machine_bytes() -> int:
-    """Bytes of memory that this process may use: what its control group allows, else what the machine has."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        if file.exists() and (said := file.read_text().strip()).isdigit():
-            limits.append(int(said))
-    return min(limits)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+from resources.machine import Machine
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -22,8 +24,8 @@ LEAVING_SECONDS = 5.0
 
 
 def default_threads() -> int:
-    """``$AROT_THREADS``, or the number of cores that this process may use."""
-    return int(os.environ.get(THREADS_VARIABLE) or 0) or len(os.sched_getaffinity(0))
+    """``$AROT_THREADS``, or the number of cores that this process may use (``machine.py``)."""
+    return int(os.environ.get(THREADS_VARIABLE) or 0) or Machine().cores
 
 
 def fetching_threads(far: bool) -> int | None:

@@ -68,9 +68,12 @@ def _packages() -> Iterator[Finding]:
 
 
 def _machine() -> Finding:
+    from arot_assets.metrics.memory import MEMORY_VARIABLE, memory_limit
     from resources.parallel import THREADS_VARIABLE, default_threads
 
-    return Finding("ok", "cores", f"{default_threads()} decoding threads (${THREADS_VARIABLE} sets a different number)")
+    threads = f"{default_threads()} decoding threads (${THREADS_VARIABLE} sets a different number)"
+    memory = f"up to {memory_limit() // 1_000_000:,} MB of memory (${MEMORY_VARIABLE})"
+    return Finding("ok", "machine", f"{threads}, {memory}")
 
 
 def _store() -> Iterator[Finding]:

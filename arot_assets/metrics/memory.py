@@ -1,7 +1,7 @@
 """Keeping the memory of a pass bounded, however large its files are.
 
 Belongs here: how much may be decoded at one time. Does not belong here: what a file takes (``View.cost``), the
-pass itself (``one_pass.py``), asking the system (``resources.memory``).
+pass itself (``one_pass.py``), asking the system (``resources.machine``, ``resources.memory``).
 
 What a process already holds (PyTorch alone is hundreds of megabytes) counts: the views in flight get what is left of
 ``$AROT_MEMORY_MB``. One is always let in, so a small limit makes a run slower, never impossible.
@@ -12,11 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from resources.machine import Machine
 from resources.memory import resident_bytes
 
 MEMORY_VARIABLE = "AROT_MEMORY_MB"
-MEMORY_MB = 1100
-"""Default of ``$AROT_MEMORY_MB`` (10^6 bytes): a run stays below 1.2 GB. Raise it for many cores and large photos."""
+SHARE_OF_MACHINE = 0.5
+"""Default of ``$AROT_MEMORY_MB`` (10^6 bytes) as a share of the machine's or the container's memory: the other half is for
+queries, for Dagster's own processes and for the kernel's cache of files."""
 
 RESERVE = 120_000_000
 """For everything besides pixels: a model's buffers (90 MB for 4 images), rows of results, file contents."""
@@ -49,5 +51,10 @@ class MemoryBudget:
 
 
 def _left() -> int:
-    limit = int(os.environ.get(MEMORY_VARIABLE) or MEMORY_MB) * 1_000_000
-    return max(0, limit - resident_bytes() - RESERVE)
+    return max(0, memory_limit() - resident_bytes() - RESERVE)
+
+
+def memory_limit() -> int:
+    """Bytes that a process which decodes may hold: ``$AROT_MEMORY_MB``, or ``SHARE_OF_MACHINE``."""
+    own = int(os.environ.get(MEMORY_VARIABLE) or 0) * 1_000_000
+    return own or int(SHARE_OF_MACHINE * Machine().memory)

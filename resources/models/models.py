@@ -6,7 +6,6 @@ Every Dagster step builds its resources, so nothing is loaded, and torch is not 
 """
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.memory import machine_bytes
+from resources.machine import Machine
 from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Engine, Place, Precision
@@ -174,7 +173,7 @@ class Models:
             device,
             "float32" if self.precision == "float32" else precision,
             engine_of(entry, self.engine),
-            self.cpu_threads or max(1, (os.cpu_count() or 1) // 2),
+            self.cpu_threads or max(1, Machine().cores // 2),
         )
 
     def _budget(self) -> int:
@@ -188,7 +187,7 @@ class Models:
             import torch
 
             return int(SHARE_OF_DEVICE * torch.cuda.get_device_properties(device).total_memory)
-        return int(SHARE_OF_MACHINE * machine_bytes())
+        return int(SHARE_OF_MACHINE * Machine().memory)
 
     def load(self, entry: ModelEntry) -> Runner:
         """A model of one's own, outside the cache of ``get``: for checks.

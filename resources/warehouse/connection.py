@@ -6,11 +6,11 @@ The extension comes with a Python package, so nothing is downloaded. Credentials
 never written to a database file.
 """
 
-import os
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from resources.machine import Machine
 from resources.storage.objects import StorageError, is_local, scheme_of
 from resources.tables.tables import Tables
 
@@ -23,6 +23,14 @@ HTTP_RETRIES = 8
 THREADS = 16
 """Files that DuckDB requests concurrently: most of a request is spent waiting."""
 _installing = threading.Lock()
+
+
+def default_memory_limit(machine: Machine | None = None) -> str:
+    """What a connection may use where nothing else is said, in DuckDB's notation: a quarter of a small machine, 2 GB of an
+    ordinary one, a sixteenth of a large one. Several connections are open at once, beside the pixels that are decoded.
+    """
+    memory = (machine or Machine()).memory
+    return f"{min(memory // 4, max(2_000_000_000, memory // 16)) // 1_000_000}MB"
 
 
 def open_duckdb(
@@ -70,7 +78,7 @@ def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
     with _installing:
         import_extension("httpfs", con=con)
     con.execute("load httpfs")
-    con.execute(f"set threads = {max(THREADS, os.cpu_count() or 1)}")
+    con.execute(f"set threads = {max(THREADS, Machine().cores)}")
     con.execute(f"set http_retries = {HTTP_RETRIES}")
     con.execute("set http_keep_alive = true")
     session = storage.using(S3Backend).requests.session

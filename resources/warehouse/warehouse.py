@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
-from resources.warehouse.connection import open_duckdb, reach_s3
+from resources.warehouse.connection import default_memory_limit, open_duckdb, reach_s3
 from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
 from resources.warehouse.views import View, dataset_views, model_views, quote, rating_views, tag_views
@@ -31,11 +31,12 @@ class Warehouse:
 
     Attributes:
         tables: the store's tables.
-        memory_limit: memory that one connection may use, in DuckDB's notation; beyond it DuckDB spills to disk.
+        memory_limit: memory that one connection may use, in DuckDB's notation; beyond it DuckDB spills to disk. Empty for
+            ``connection.default_memory_limit``.
     """
 
     tables: Tables
-    memory_limit: str = "2GB"
+    memory_limit: str = ""
 
     @property
     def catalog_path(self) -> Path:
@@ -122,7 +123,7 @@ class Warehouse:
             log.unlink(missing_ok=True)
 
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
-        return open_duckdb(self.tables, database, self.memory_limit)
+        return open_duckdb(self.tables, database, self.memory_limit or default_memory_limit())
 
     def _views(self, raw: "duckdb.DuckDBPyConnection") -> Iterator[View]:
         con = Connection(raw, self.tables)
