@@ -16,6 +16,8 @@ from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.classifiers.assets import classifier_assets
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.clips.assets import clip_assets
+from arot_assets.clips.checks import clip_checks
 from arot_assets.datasets.assets import dataset_assets, shard_partitions
 from arot_assets.datasets.checks import dataset_checks
 from arot_assets.datasets.declaration import DatasetDeclaration
@@ -73,6 +75,27 @@ class VideoDataset(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets and checks of this dataset."""
+        return definitions_of(self.declaration)
+
+
+class Clips(dg.Component):
+    """Clips of films as files, and as a dataset of their own."""
+
+    def __init__(self, declaration: declarations.Clips) -> None:
+        self.declaration = declaration
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of ``attributes``."""
+        return declarations.Clips
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Clips":
+        """The component of one ``defs.yaml``."""
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets and checks of these clips and their dataset."""
         return definitions_of(self.declaration)
 
 
@@ -209,9 +232,11 @@ def definitions_of(declaration: BaseModel) -> dg.Definitions:
         TypeError: it is not a known kind of declaration.
     """
     if isinstance(declaration, DatasetDeclaration):
+        made = clip_assets(declaration) if isinstance(declaration, declarations.Clips) else []
+        checked = clip_checks(declaration) if isinstance(declaration, declarations.Clips) else []
         return dg.Definitions(
-            assets=[*dataset_assets(declaration), *metric_assets(declaration, default_resources().models)],
-            asset_checks=[*dataset_checks(declaration), *metric_checks(declaration)],
+            assets=[*made, *dataset_assets(declaration), *metric_assets(declaration, default_resources().models)],
+            asset_checks=[*checked, *dataset_checks(declaration), *metric_checks(declaration)],
         )
     if isinstance(declaration, ClassifierDeclaration):
         partitions = shard_partitions(declaration.dataset)

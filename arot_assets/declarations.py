@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.fields import FieldsError
 from arot_assets.captions.prompt import PromptError, read_prompt
 from arot_assets.captions.table import caption_table
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.clips.dataset import folder_of
+from arot_assets.clips.declaration import Cutting
+from arot_assets.clips.steps import cut_path
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import samples_schema
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
@@ -116,9 +119,39 @@ class VideoDataset(Dataset):
         return Limits(self.max_megapixels, self.max_hours, self.salvage)
 
 
+class Clips(Cutting, VideoDataset):
+    """Clips that are cut out of the films of another dataset, as a dataset of films: each file is a sample."""
+
+    source: Annotated[str, Field(description="set by arot: the folder of the files in the store")] = ""
+    settle_seconds: Annotated[float, Field(ge=0, description="files appear complete")] = 0.0
+    may_vanish: Annotated[
+        float, Field(ge=0, le=1, description="clips that the model no longer has may vanish, as many as it likes")
+    ] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            if "source" in values:
+                raise ValueError("`source` is the folder of the store in which arot puts the clips; leave it out")
+            return {**values, "source": folder_of(str(values.get("name")))}
+        return values
+
+    @property
+    def cutting(self) -> Cutting:
+        """Which clips are cut, and how."""
+        return self
+
+    @property
+    def made_from(self) -> tuple[tuple[str, ...], ...]:
+        """The asset that cuts the files."""
+        return (cut_path(self.name),)
+
+
 KINDS: Mapping[str, type[BaseModel]] = {
     "arot_assets.components.ImageDataset": ImageDataset,
     "arot_assets.components.VideoDataset": VideoDataset,
+    "arot_assets.components.Clips": Clips,
     "arot_assets.components.Classifier": ClassifierDeclaration,
     "arot_assets.components.HubDataset": HubDatasetDeclaration,
     "arot_assets.components.Export": ExportDeclaration,

@@ -63,7 +63,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
                 automation,
                 run_failure,
                 *(sensor for sensor in looking if sensor is not None),
-                *(source_sensor(d) for d in declared.datasets.values()),
+                *(source_sensor(d) for d in declared.datasets.values() if not d.made_from),
             ],
             resources=dagster_resources(default_resources()),
             executor=dg.in_process_executor,  # one process per run: models are loaded once

@@ -12,8 +12,9 @@ from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.steps import caption_steps
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.steps import classifier_steps
+from arot_assets.clips.steps import clip_steps
 from arot_assets.datasets.steps import dataset_steps
-from arot_assets.declarations import Dataset, Declarations
+from arot_assets.declarations import Clips, Dataset, Declarations
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.duplicates.steps import duplicates_steps
 from arot_assets.exports.declaration import HubDatasetDeclaration
@@ -39,6 +40,8 @@ def steps_of(declaration: BaseModel) -> Iterator[Step]:
     Raises:
         TypeError: it is not a known kind of declaration.
     """
+    if isinstance(declaration, Clips):
+        yield from clip_steps(declaration)
     if isinstance(declaration, Dataset):
         yield from dataset_steps(declaration)
         yield from metric_steps(declaration)

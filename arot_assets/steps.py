@@ -217,10 +217,16 @@ class Graph:
     def of_dataset(self, dataset: str) -> "Graph":
         """The steps that are built from a dataset, directly or indirectly; and those that are built from no dataset.
 
-        The steps of a dataset are those whose keys start with its name.
+        The steps of a dataset are those whose keys start with its name. What they are made from belongs to them: a dataset of
+        clips is cut from another of films.
         """
         origins = self._datasets()
-        wanted = (step for step in self.steps if not origins[step.keys[0]] or dataset in origins[step.keys[0]])
+        above = {step.keys[0] for step in self.above([key for key in self._making if key[0] == dataset])}
+        wanted = (
+            step
+            for step in self.steps
+            if step.keys[0] in above or not origins[step.keys[0]] or dataset in origins[step.keys[0]]
+        )
         return Graph(wanted, self.more_checks)
 
     def _datasets(self) -> dict[Key, set[str]]:

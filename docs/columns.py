@@ -16,10 +16,10 @@ from arot_assets.captions.quality import COLUMNS as QUALITY
 from arot_assets.captions.table import ANSWER
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import score_columns
+from arot_assets.clips.cutting import SCHEMA as CLIPS
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
-from arot_assets.exports.clips import SCHEMA as CLIPS
 from arot_assets.markdown import write_table
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
@@ -127,7 +127,10 @@ def _films() -> Iterator[str]:
         yield f"## films.{table.name}\n\n{table.description} The columns of a metric table, and:\n"
         yield _columns(table.columns)
     yield "A metric of images has a row for each still there, with `n` and `pts` of the still before its own columns.\n"
-    yield "## clips.parquet\n\nWhat `arot cut` writes beside the files of clips.\n"
+    yield (
+        "## clips.cut\n\nOf a dataset of clips: a row for each clip that its model asks for. `arot cut` writes the same as "
+        "`clips.parquet` beside the files.\n"
+    )
     yield _fields(CLIPS)
 
 

@@ -52,29 +52,26 @@ def command(
       arot cut film_clips ~/clips --films films
       arot cut film_clips s3://bucket/clips --films films --fps 24 --size 768x512 --frames 121 --frames-step 8
     """
-    from fractions import Fraction
+    from pydantic import ValidationError
 
     from arot_assets.cli.bars import reporter
-    from arot_assets.exports.clips import cut_clips
-    from arot_assets.media.video.cut import Settings
+    from arot_assets.clips.cutting import TABLE, Target, cut_clips
+    from arot_assets.clips.declaration import Cutting
     from arot_assets.progress import reporting
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
+    from resources.storage.storage import join
 
+    values = {"fps": fps, "size": size, "multiple": multiple, "frames": frames, "frames_step": frames_step}
     try:
-        if fps and Fraction(fps) <= 0:
-            raise ValueError
-        width, height = (int(part) for part in size.lower().split("x")) if size else (0, 0)
-        if width % 2 or height % 2:
-            raise ValueError
-    except (ValueError, ZeroDivisionError) as error:
-        raise click.UsageError(
-            "--fps is a number or a fraction such as 30000/1001; --size is two even numbers: 768x512"
-        ) from error
-    settings = Settings(fps, width, height, multiple, frames, frames_step, crf=crf, preset=preset)
+        cutting = Cutting.model_validate({"model": model, "films": films, "crf": crf, "preset": preset, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        text = str(first["msg"]).removeprefix("Value error, ")
+        raise click.UsageError(f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {first['input']!r})") from error
     place = target if "://" in target else absolute(target)
     with reporting(reporter()):
-        table = cut_clips(default_resources(), model, films, place, settings)
+        table = cut_clips(default_resources(), model, films, Target(place, join(place, TABLE)), cutting.settings)
     statuses = table["status"].to_pylist()
     failed = [row for row in table.to_pylist() if row["status"] != "ok"]
     for row in failed[:10]:

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 import dagster as dg
 
-from arot_assets.automation import shard_condition
+from arot_assets.automation import WHOLE, shard_condition
 from arot_assets.datasets import duplicates
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
@@ -58,12 +58,14 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=inventory_key(dataset),
+        deps=[dg.AssetKey(list(key)) for key in declaration.made_from],
         group_name=dataset,
         kinds={"parquet"},
         owners=declaration.owners,
         description=f"Every object seen at `{declaration.source}`, and the shard that works on it. {declaration.description}",
         metadata={COLUMN_SCHEMA: column_schema(inventories.SCHEMA), "source": declaration.source},
         pool=f"{dataset}_inventory",
+        automation_condition=WHOLE if declaration.made_from else None,  # otherwise the sensor of its source asks for it
     )
     @fails_in_words
     def inventory(

@@ -176,6 +176,11 @@ class DatasetDeclaration(BaseModel):
         return Limits(self.max_megapixels)
 
     @property
+    def made_from(self) -> tuple[tuple[str, ...], ...]:
+        """The keys of assets that write the files of its source; empty for files that come from elsewhere."""
+        return ()
+
+    @property
     def all_tables(self) -> list[str]:
         """The tables with a row for each sample, or for parts of it: those of the medium, and the metrics."""
         return [*(table.name for table in self.medium.tables), *self.metrics]

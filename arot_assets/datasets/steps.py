@@ -37,7 +37,7 @@ def dataset_steps(declaration: DatasetDeclaration) -> list[Step]:
     return [
         Step(
             keys=(inventory_path(dataset),),
-            upstream=(),
+            upstream=declaration.made_from,
             state=lambda look: inventory_state(look, declaration),
             told=lambda resources: _told(resources, dataset),
         ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from resources.tables.parquet_files import TablesError
 from resources.tables.refs import (
+    CUT,
     GRAIN,
     INVENTORY,
     RATINGS,
@@ -30,8 +31,8 @@ from resources.tables.tables import Tables
 if TYPE_CHECKING:
     from resources.warehouse.lake import Connection
 
-OF_DATASETS = ("duplicates", "duplicate_edges")
-"""Tables of a dataset that are one file, made from all its shards; ``wide`` does not join them."""
+OF_DATASETS = ("duplicates", "duplicate_edges", CUT)
+"""Tables of a dataset that are one file, with rows of all its shards; ``wide`` does not join them."""
 SHARED = ("sample_id", "metric_version", "computed_at")
 """Columns of a metric table that ``wide`` omits."""
 

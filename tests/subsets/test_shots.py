@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.exports.clips import cut_clips
 from arot_assets.media.video.cut import Settings
 from arot_assets.metrics.build_files import build_files
 from arot_assets.project import TEMPLATE
@@ -218,11 +218,12 @@ def test_clips_are_cut_once_and_proved(resources: Resources, built: Built, tmp_p
     few = Built(resources, tmp_path / "project", models)
     assert few.rows("select count(*) from main.some_clips") == [(4,)]
     target = str(tmp_path / "clips")
-    table = cut_clips(resources, "some_clips", "films", target, Settings())
+    there = Target(target, f"{target}/clips.parquet")
+    table = cut_clips(resources, "some_clips", "films", there, Settings())
     assert table["status"].to_pylist() == ["ok"] * 3 and sum(table["frames_written"].to_pylist()) == 120
     files = {path.name: path.stat().st_mtime_ns for path in Path(target).glob("*.mp4")}
     assert {f"{clip}.mp4" for clip in table["clip_id"].to_pylist()} == set(files)
-    assert cut_clips(resources, "some_clips", "films", target, Settings()).equals(table)
+    assert cut_clips(resources, "some_clips", "films", there, Settings()).equals(table)
     assert {path.name: path.stat().st_mtime_ns for path in Path(target).glob("*.mp4")} == files
 
 

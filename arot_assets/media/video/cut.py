@@ -1,7 +1,7 @@
 """Cutting clips out of a film: exactly the frames that are meant, encoded again, and proved.
 
 Belongs here: one film's clips, in one decode. Does not belong here: which clips, and where the files go
-(``exports/clips.py``). Only workers import this module.
+(``clips/cutting.py``). Only workers import this module.
 
 A clip is a span of PTS, and its frames are known by their ordinals in ``frames``. An output frame shows the source
 frame whose PTS is nearest to its time (the earlier of two that are as near), so no frame of a neighbouring shot is ever
@@ -169,6 +169,7 @@ class Writer:
                 "x264-params": "scenecut=0:open-gop=0",
             }
             context = stream.codec_context
+            context.thread_count = 1  # the bytes depend on it; films are cut side by side
             context.color_range, context.colorspace = 1, 1
             context.color_primaries, context.color_trc = 1, 1
             self.stream = stream
@@ -205,7 +206,7 @@ def cut_film(
         beat: called now and then, as a sign of life.
 
     Yields:
-        One row a clip: the columns of ``exports/clips.py``.
+        One row a clip: the columns of ``clips/cutting.py``.
 
     Raises:
         DecodeError: the film cannot be decoded.
