@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from arot_assets.components import definitions_of
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.declarations import Fault, load_declarations
+from arot_assets.declarations.kinds import kind_of
 from arot_assets.names import proposed_name
 from arot_assets.own_assets import own_assets
 from arot_assets.project import defs_folder, sql_folder
+from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
@@ -49,12 +51,15 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
     declared.check_subsets(project.subsets, project.broken)
     own, errors = own_assets(defs_folder())
     apart = {**errors, **project.broken}
-    looking = [file_sensor(project, declared.classifiers.values()), ratings_sensor(declared.ratings.values())]
+    looking = [
+        file_sensor(project, declared.of(ClassifierDeclaration).values()),
+        ratings_sensor(declared.of(RatingsDeclaration).values()),
+    ]
     faults = [*declared.faults, *(Fault(name, error) for name, error in apart.items())]
     for line in dict.fromkeys(str(fault.error) for fault in faults):
         tell(f"left out: {line}")
     return dg.Definitions.merge(
-        *(definitions_of(d) for d in declared.all()),
+        *(kind_of(type(one)).definitions(one) for one in declared.all()),
         *own,
         dg.Definitions(
             assets=[*sql_model_assets(project), *_problems(faults)],

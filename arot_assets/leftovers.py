@@ -4,7 +4,6 @@ Belongs here: finding them. Does not belong here: removing them, which is the us
 a store; the tables of SQL models (``subsets/leftovers.py``).
 """
 
-from arot_assets.captions.quality import QUALITY
 from arot_assets.declarations import Declarations
 from resources.storage.storage import join
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
@@ -29,15 +28,10 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
     """Metric tables that their dataset no longer has."""
     found = []
     for dataset, declaration in declared.datasets.items():
-        kept = {INVENTORY, SAMPLES, *declaration.all_tables}
+        kept = {INVENTORY, SAMPLES, *declaration.all_tables, *declared.tables_of(dataset)}
         for name in tables.of(dataset):
             faulty = declared.fault(name) or declared.fault(f"metric {name}")
-            if (
-                name in kept
-                or name in declared.classifiers
-                or name.removesuffix(QUALITY) in declared.captions
-                or faulty
-            ):
+            if name in kept or faulty:
                 continue
             if any(METRIC_VERSION in h.strings for h in tables.footers(dataset, name).values()):
                 found.append(TableRef(dataset, name))

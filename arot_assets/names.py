@@ -1,7 +1,7 @@
 """What declared things may be named, and who may own them: the rules of SQL and Dagster, in words.
 
 Belongs here: the rules for names and owners that several rooms share. Does not belong here: which names are taken (the
-rooms' ``declaration.py``, ``declarations.py``).
+rooms' ``declaration.py``, ``arot_assets.declarations``).
 """
 
 import re

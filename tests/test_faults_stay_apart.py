@@ -10,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.cli.main import main
 from arot_assets.declarations import DeclarationError, load_declarations
 from arot_assets.definitions import build_definitions
@@ -129,7 +130,7 @@ def test_classifier_of_a_faulty_dataset_needs_no_line_of_its_own(folder: Path) -
     )
     declared = load_declarations()
     (told,) = declared.problems()
-    assert "unknown key 'metrcs'" in told and not declared.classifiers
+    assert "unknown key 'metrcs'" in told and not declared.of(ClassifierDeclaration)
 
 
 def test_metric_that_cannot_be_imported_is_left_out_of_its_dataset_alone(folder: Path) -> None:

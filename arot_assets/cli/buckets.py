@@ -18,10 +18,11 @@ def command(name: str, trainer: str | None, compare: bool) -> None:
     from arot_assets.cli.session import open_work
     from arot_assets.errors import did_you_mean
     from arot_assets.exports.build import plan
+    from arot_assets.exports.export import ExportDeclaration
     from arot_assets.exports.resolutions import resolutions_of
 
     with open_work() as work:
-        declaration = work.declared.training_export(name)
+        declaration = work.declared.get(ExportDeclaration, name)
         found = plan(declaration, work.project, work.resources)
         if trainer is not None and trainer not in found.plans:
             raise click.ClickException(f"no buckets of '{trainer}'.{did_you_mean(trainer, found.plans)}")

@@ -26,10 +26,11 @@ def command(name: str, dry_run: bool) -> None:
     """
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
+    from arot_assets.exports.export import ExportDeclaration
     from arot_assets.progress import reporting
 
     with open_work() as work, reporting(reporter()):
-        declaration = work.declared.training_export(name)
+        declaration = work.declared.get(ExportDeclaration, name)
         if dry_run:
             _preview(work, declaration)
             return

@@ -9,16 +9,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
-from arot_assets.declarations import (
-    FILE,
-    KINDS,
-    Dataset,
-    Declarations,
-    ImageDataset,
-    VideoDataset,
-    load_declarations,
-    shown,
-)
+from arot_assets.declarations import Declarations, ImageDataset, VideoDataset, load_declarations
+from arot_assets.declarations.dataset import Dataset
+from arot_assets.declarations.kinds import kind_of
+from arot_assets.declarations.load import FILE
+from arot_assets.declarations.read import shown
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.project import defs_folder
@@ -174,6 +169,6 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
     if path.exists():
         raise click.ClickException(f"{path} already exists; edit it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = {"type": next(name for name, known in KINDS.items() if known is kind), "attributes": dict(attributes)}
+    body = {"type": kind_of(kind).type, "attributes": dict(attributes)}
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path

@@ -25,11 +25,12 @@ def command(name: str, digest: str | None, reason: str, listed: bool) -> None:
       arot promote style
       arot promote style 3f9a --reason "checked the worst mistakes"
     """
+    from arot_assets.classifiers.declaration import ClassifierDeclaration
     from arot_assets.classifiers.promotion import promote
     from arot_assets.declarations import load_declarations
     from resources.defaults import default_resources
 
-    load_declarations().classifier(name)
+    load_declarations().get(ClassifierDeclaration, name)
     tables = default_resources().tables
     if listed:
         _list(name)

@@ -29,12 +29,13 @@ def command(name: str, dry_run: bool) -> None:
     """
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
+    from arot_assets.exports.declaration import HubDatasetDeclaration
     from arot_assets.progress import reporting
     from resources.storage.hub.backend import HubBackend
     from resources.storage.hub.commits import require_token
 
     with open_work() as work, reporting(reporter()):
-        declaration = work.declared.export(name)
+        declaration = work.declared.get(HubDatasetDeclaration, name)
         if dry_run:
             from arot_assets.exports.publish import preview
 

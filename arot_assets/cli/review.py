@@ -53,12 +53,13 @@ def command(
       arot review quality --rater ann --with label-studio --url http://127.0.0.1:8080
     """
     from arot_assets.cli.session import open_work
+    from arot_assets.declarations.kinds.ratings import ratings_of
     from arot_assets.ratings.declaration import SourceRule
     from arot_assets.ratings.queue import build_queue
     from arot_assets.ratings.review import choose, make_review, push_to_label_studio
 
     with open_work() as work:
-        declaration = work.declared.rated(name)
+        declaration = ratings_of(name, work.declared)
         resources = work.resources
         with resources.warehouse.connect() as con:
             if queue:

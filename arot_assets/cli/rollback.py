@@ -13,10 +13,11 @@ def command(name: str, reason: str) -> None:
     Example:
       arot rollback style --reason "too many sketches among the photos"
     """
+    from arot_assets.classifiers.declaration import ClassifierDeclaration
     from arot_assets.classifiers.promotion import rollback
     from arot_assets.cli.promote import tell
     from arot_assets.declarations import load_declarations
     from resources.defaults import default_resources
 
-    load_declarations().classifier(name)
+    load_declarations().get(ClassifierDeclaration, name)
     tell(name, rollback(default_resources().tables, name, reason))

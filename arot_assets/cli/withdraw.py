@@ -18,13 +18,14 @@ def command(name: str, rater: str, yes: bool) -> None:
       arot withdraw quality ann
     """
     from arot_assets.cli.session import open_work
+    from arot_assets.declarations.kinds.ratings import ratings_of
     from arot_assets.ratings.events import withdraw
     from arot_assets.ratings.reviews import forget_reviews
     from arot_assets.ratings.steps import ratings_path, trust_paths
     from arot_assets.steps import Key
 
     with open_work() as work:
-        declaration = work.declared.rated(name)
+        declaration = ratings_of(name, work.declared)
         if not yes:
             click.confirm(f"remove everything that '{rater}' said in '{declaration.name}'?", abort=True)
         removed = withdraw(work.resources.tables, declaration.name, rater)

@@ -1,7 +1,7 @@
 """What a user declares about clips: which rows of which model, and how their files are written.
 
 Belongs here: these fields and their validation. Does not belong here: the other fields of a dataset of films, which clips
-have as well (``arot_assets.declarations.Clips``).
+have as well (``arot_assets/declarations/kinds/clips.py``).
 """
 
 from fractions import Fraction

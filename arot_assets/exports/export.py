@@ -1,7 +1,7 @@
 """What a user declares about an export: a subset as files that trainers load.
 
 Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong here: reading YAML, whether the subset exists
-(``declarations.py``), the files.
+(``arot_assets.declarations``), the files.
 """
 
 from collections.abc import Mapping

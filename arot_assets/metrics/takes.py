@@ -1,7 +1,7 @@
 """Whether the tables and columns that metrics of stored columns take are there.
 
 Belongs here: holding such metrics to the other tables of their dataset. Does not belong here: where a declaration stands
-(``declarations.py``), reading the tables (``rows.py``).
+(``arot_assets.declarations``), reading the tables (``rows.py``).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -37,12 +37,12 @@ def faults_of_inputs(
                     hint = did_you_mean(column, columns[table])
                     yield name, f"metric '{name}' takes '{table}.{column}', and '{table}' has no such column.{hint}"
     for name in metrics:
-        circle = _circle(name, above)
+        circle = way_back(name, above)
         if circle:
             yield name, f"metric '{name}' is made from itself: {' -> '.join(circle)}"
 
 
-def _circle(name: str, above: Mapping[str, Collection[str]]) -> list[str]:
+def way_back(name: str, above: Mapping[str, Collection[str]]) -> list[str]:
     """The way from a table by what it is made from back to itself; empty if there is none."""
     ways: list[list[str]] = [[name]]
     seen: set[str] = set()

@@ -4,10 +4,9 @@ import dagster as dg
 import pytest
 
 from arot_assets.clips.dataset import cut_dataset
-from arot_assets.components import definitions_of
 from arot_assets.declarations import Clips
+from arot_assets.declarations.kinds import kind_of
 from arot_assets.errors import ProjectError
-from arot_assets.graph import steps_of
 from arot_assets.media.video import isolated
 from arot_assets.steps import Look
 from resources.dagster import dagster_resources
@@ -94,7 +93,7 @@ def test_a_model_without_clips_or_without_their_spans_is_told(of_films: ClipsOfF
 
 
 def test_dagster_cuts_checks_and_takes_the_inventory(of_films: ClipsOfFilms) -> None:
-    definitions = definitions_of(of_films.clips)
+    definitions = kind_of(Clips).definitions(of_films.clips)
     assets = [*(definitions.assets or ()), *(definitions.asset_checks or ())]
     keys = [dg.AssetKey(["clips", name]) for name in ("cut", "inventory")]
     with dg.DagsterInstance.ephemeral() as instance:
@@ -106,7 +105,7 @@ def test_dagster_cuts_checks_and_takes_the_inventory(of_films: ClipsOfFilms) -> 
         )
         assert done.success and [e.passed for e in done.get_asset_check_evaluations()] == [True]
         assert instance.get_dynamic_partitions("clips_shards") == ["00000"]
-    steps = {key: step for step in steps_of(of_films.clips) for key in step.keys}
+    steps = {key: step for step in kind_of(Clips).steps(of_films.clips) for key in step.keys}
     with Look(of_films.resources, sources=True) as look:
         assert look.of(steps["clips", "cut"]).current and look.of(steps["clips", "inventory"]).current
     tables, model = of_films.resources.tables, ModelRef("shots_of_films")

@@ -34,11 +34,11 @@ def test_a_right_declaration_is_found_by_its_name(tmp_path: Path) -> None:
     write(tmp_path)
     declared = load_declarations(tmp_path)
     declared.check_subsets(SUBSETS, {})
-    export = declared.export("photos")
+    export = declared.get(HubDatasetDeclaration, "photos")
     assert export.private and export.layout == "parquet" and export.on_missing == "stop" and export.split == "train"
     assert export.address.uri == "hf://datasets/my-team/photos"
     with pytest.raises(DeclarationError, match=r"no export 'fotos'. Did you mean 'photos'\?"):
-        declared.export("fotos")
+        declared.get(HubDatasetDeclaration, "fotos")
 
 
 def test_an_export_of_a_model_with_a_fault_is_left_out_with_that_fault(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_an_export_of_a_model_with_a_fault_is_left_out_with_that_fault(tmp_path:
     declared.check_subsets(("clean_photos",), {"clean": fault})
     assert declared.problems() == [str(fault)]
     with pytest.raises(DeclarationError, match=r"models/clean.sql:2: unknown var 'x'"):
-        declared.export("photos")
+        declared.get(HubDatasetDeclaration, "photos")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_mistake_is_told_with_its_line_and_the_remedy(
     (told,) = declared.problems()
     assert told.startswith(f"{path}:{place}: ") and re.search(message, told), told
     with pytest.raises(DeclarationError, match=message):
-        declared.export("photos")
+        declared.get(HubDatasetDeclaration, "photos")
 
 
 def test_two_exports_to_one_branch_would_overwrite_each_other(tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def test_two_exports_to_one_branch_would_overwrite_each_other(tmp_path: Path) ->
     declared = load_declarations(tmp_path)
     (told,) = declared.problems()
     assert told.startswith(f"{path}:6: ") and "export 'photos' also publishes to" in told
-    assert set(declared.exports) == {"photos"}
+    assert set(declared.of(HubDatasetDeclaration)) == {"photos"}
     path.write_text(TEXT.replace("name: photos", "name: more") + "  revision: v2\n")
-    assert set(load_declarations(tmp_path).exports) == {"photos", "more"}
+    assert set(load_declarations(tmp_path).of(HubDatasetDeclaration)) == {"photos", "more"}
 
 
 def test_the_asset_follows_its_subset_and_starts_by_itself_never() -> None:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from arot_assets.components import definitions_of
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.graph import steps_of
+from arot_assets.declarations.kinds import kind_of
 from arot_assets.media.video import isolated
 from arot_assets.metrics.build import MetricResult
 from arot_assets.metrics.build_files import build_files
@@ -157,10 +156,10 @@ def test_only_tables_of_one_row_a_film_join_the_wide_view(films: Films) -> None:
 
 def test_the_graph_and_the_assets_agree(films: Films) -> None:
     films.decode()
-    steps = {key: step for step in steps_of(films.declaration) for key in step.keys}
+    steps = {key: step for step in kind_of(type(films.declaration)).steps(films.declaration) for key in step.keys}
     with Look(films.resources) as look:
         assert look.of(steps["films", "frames"]).current and look.of(steps["films", "phash"]).current
-    definitions = definitions_of(films.declaration)
+    definitions = kind_of(type(films.declaration)).definitions(films.declaration)
     keys = {tuple(spec.key.path) for asset in definitions.assets or () for spec in asset.specs}  # type: ignore[union-attr]
     assert keys == set(steps)
     checks = {(tuple(k.asset_key.path), k.name) for c in definitions.asset_checks or () for k in c.check_keys}

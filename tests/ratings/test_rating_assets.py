@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from arot_assets.components import definitions_of
 from arot_assets.declarations import load_declarations
+from arot_assets.declarations.kinds import kind_of
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.steps import rating_steps, ratings_state
 from arot_assets.steps import Look
@@ -16,7 +16,7 @@ from tests.ratings.conftest import Rated
 
 
 def materialize(resources: Resources, declaration: RatingsDeclaration, *keys: list[str]) -> dg.ExecuteInProcessResult:
-    definitions = definitions_of(declaration)
+    definitions = kind_of(type(declaration)).definitions(declaration)
     assets = [a for a in definitions.assets or () if isinstance(a, dg.AssetsDefinition)]
     return dg.materialize(
         [*assets, *(definitions.asset_checks or ())], resources=dagster_resources(resources), raise_on_error=False,

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from arot_assets.cli.main import main
 from arot_assets.declarations import load_declarations
+from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.steps import ratings_state
 from arot_assets.steps import Look
 from tests.ratings.conftest import Rated
@@ -39,13 +40,13 @@ def project(rated: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_withdrawing_removes_events_and_tells_what_must_be_made_again(rated: Rated, project: Path) -> None:
-    rated.build(load_declarations().ratings["q"])
+    rated.build(load_declarations().get(RatingsDeclaration, "q"))
     done = CliRunner().invoke(main, ["withdraw", "d", "ann", "--yes"])
     assert done.exit_code == 0, done.output
     assert "q: 1 events of 'ann' removed" in done.output
     assert rated.dataset.sql("select rater from ratings.q") == [("bob",)]
     with Look(rated.dataset.resources, sources=True) as look:
-        assert not ratings_state(look, load_declarations().ratings["q"]).current
+        assert not ratings_state(look, load_declarations().get(RatingsDeclaration, "q")).current
     assert "ratings/q" in done.output
     assert "q: scale, labels, raters" in done.output
     wrong = CliRunner().invoke(main, ["withdraw", "qq", "ann", "--yes"])

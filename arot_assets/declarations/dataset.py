@@ -1,0 +1,71 @@
+"""What all datasets have in common, whatever their medium.
+
+Belongs here: checking a dataset against the catalogue of metrics, its steps and its assets. Does not belong here: a medium
+(``kinds/image_dataset.py``, ``kinds/video_dataset.py``).
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import field_validator
+
+from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.steps import dataset_steps
+from arot_assets.declarations.kind import Kind
+from arot_assets.errors import did_you_mean
+from arot_assets.metrics.registry import known_metrics
+from arot_assets.metrics.steps import metric_steps
+from arot_assets.steps import Step
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+class Dataset(DatasetDeclaration):
+    """A dataset whose metrics are checked against the catalogue."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_once(cls, metrics: list[str]) -> list[str]:
+        known = known_metrics()
+        for name in metrics:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ValueError(f"no metric {name!r};{hint} known metrics: {', '.join(sorted(known))}")
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("a metric is listed twice; remove one of them")
+        own = sorted({table.name for table in cls.medium.tables} & set(metrics))
+        if own:
+            raise ValueError(
+                f"'{own[0]}' is a table of every dataset of {cls.medium.name}s; remove it from the metrics"
+            )
+        return metrics
+
+
+S = TypeVar("S", bound=Dataset)
+
+
+class DatasetKind(Kind[S], Generic[S]):
+    """A kind of dataset."""
+
+    noun = "dataset"
+
+    def steps(self, one: S) -> Iterator[Step]:
+        """Inventory, samples and metric tables."""
+        yield from dataset_steps(one)
+        yield from metric_steps(one)
+
+    def definitions(self, one: S) -> "dg.Definitions":
+        """Assets and checks of the dataset and of its metrics."""
+        import dagster as dg
+
+        from arot_assets.datasets.assets import dataset_assets
+        from arot_assets.datasets.checks import dataset_checks
+        from arot_assets.metrics.assets import metric_assets
+        from arot_assets.metrics.checks import metric_checks
+        from resources.defaults import default_resources
+
+        return dg.Definitions(
+            assets=[*dataset_assets(one), *metric_assets(one, default_resources().models)],
+            asset_checks=[*dataset_checks(one), *metric_checks(one)],
+        )

@@ -1,0 +1,27 @@
+"""A dataset of images."""
+
+from typing import ClassVar
+
+from arot_assets.declarations.dataset import Dataset, DatasetKind
+from arot_assets.media.image.medium import IMAGE
+from arot_assets.media.medium import Medium
+
+
+class ImageDataset(Dataset):
+    """A dataset of images."""
+
+    medium: ClassVar[Medium] = IMAGE
+
+
+class ImageDatasets(DatasetKind[ImageDataset]):
+    """A folder of images as a dataset: inventory, samples and metric tables."""
+
+    name = "ImageDataset"
+    model = ImageDataset
+
+    def remedy(self, name: str) -> str:
+        """How to declare one of this name."""
+        return f"`arot new image-dataset {name} SOURCE`"
+
+
+KIND = ImageDatasets()
