@@ -50,6 +50,10 @@ class DatasetKind(Kind[S], Generic[S]):
 
     noun = "dataset"
 
+    def remedy(self, name: str) -> str:
+        """How to declare one of this name, of images or of films."""
+        return f"`arot new image-dataset {name} SOURCE`, or `arot new video-dataset {name} SOURCE`"
+
     def steps(self, one: S) -> Iterator[Step]:
         """Inventory, samples and metric tables."""
         yield from dataset_steps(one)

@@ -19,9 +19,5 @@ class ImageDatasets(DatasetKind[ImageDataset]):
     name = "ImageDataset"
     model = ImageDataset
 
-    def remedy(self, name: str) -> str:
-        """How to declare one of this name."""
-        return f"`arot new image-dataset {name} SOURCE`"
-
 
 KIND = ImageDatasets()

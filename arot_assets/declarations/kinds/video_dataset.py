@@ -42,9 +42,5 @@ class VideoDatasets(DatasetKind[VideoDataset]):
     name = "VideoDataset"
     model = VideoDataset
 
-    def remedy(self, name: str) -> str:
-        """How to declare one of this name."""
-        return f"`arot new video-dataset {name} SOURCE`"
-
 
 KIND = VideoDatasets()
