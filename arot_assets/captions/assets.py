@@ -21,7 +21,7 @@ from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.assets import metric_key, row_asset
+from arot_assets.metrics.assets import metric_key, reserve_in_turn, row_asset
 from arot_assets.metrics.build import MetricResult
 from resources.models import Models
 from resources.storage import Storage
@@ -71,11 +71,14 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
             threads_of(declaration),
         )
         shards = Shards(warehouse, dataset)
+
+        def build(shard: str) -> None:
+            result = build_captions(storage, warehouse, captioner, shard, config.retry, shards)
+            metadata = _shard_metadata(storage, tables, warehouse, declaration, shard, result)
+            context.add_asset_metadata(metadata=metadata, asset_key=key, partition_key=shard)
+
         try:
-            for shard in context.partition_keys:
-                result = build_captions(storage, warehouse, captioner, shard, config.retry, shards)
-                metadata = _shard_metadata(storage, tables, warehouse, declaration, shard, result)
-                context.add_asset_metadata(metadata=metadata, asset_key=key, partition_key=shard)
+            reserve_in_turn(context, tables, dataset, [declaration.name], context.partition_keys, build)
         finally:
             context.log.info(f"{dataset}/{declaration.name}: {captioner.budget.used}")
             warehouse.refresh()

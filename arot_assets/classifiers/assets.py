@@ -28,7 +28,7 @@ from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.assets import metric_key, reserve_in_turn
 from arot_assets.metrics.build import MetricResult, build_metrics
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.rows import build_rows
@@ -283,7 +283,8 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
         metric, shards = score_metric(tables, declaration), Shards(warehouse, dataset)
-        for shard in context.partition_keys:
+
+        def build(shard: str) -> None:
             if metric.rows is not None:
                 result = build_rows(warehouse, models, dataset, shard, [metric], shards=shards)[name]
             else:
@@ -297,6 +298,8 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
             context.add_asset_metadata(
                 metadata=_shard_metadata(result, labels), asset_key=metric_key(dataset, name), partition_key=shard
             )
+
+        reserve_in_turn(context, tables, dataset, [name], context.partition_keys, build)
         warehouse.refresh()
         return dg.MaterializeResult(
             metadata={"model": promoted.digest if (promoted := current(tables, name)) else "none"}

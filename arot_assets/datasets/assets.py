@@ -15,8 +15,11 @@ from arot_assets.automation import WHOLE, shard_condition
 from arot_assets.datasets import duplicates
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
+from arot_assets.datasets.changes import InventoryChanges
 from arot_assets.datasets.declaration import DatasetDeclaration
+from arot_assets.datasets.listing import Listing
 from arot_assets.datasets.steps import inventory_path, samples_path
+from arot_assets.datasets.turns import in_turn
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from resources.storage import Storage
@@ -74,7 +77,16 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
-        changes, listing = inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))
+        taken: list[tuple[InventoryChanges, Listing]] = []
+        in_turn(
+            tables,
+            [""],
+            lambda _: [TableRef(dataset, INVENTORY)],
+            lambda _: taken.append(inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))),
+            context.run_id,
+            context.log.info,
+        )
+        changes, listing = taken[-1]
         shards = sorted(changes.inventory["shard"].unique().to_pylist())
         known = set(shards) - set(
             changes.new_shards
@@ -146,10 +158,20 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
-        results = {}
-        for shard in context.partition_keys:
+        results: dict[str, sample_rows.SamplesResult] = {}
+
+        def build(shard: str) -> None:
             results[shard] = result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
             context.log.info(f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read")
+
+        in_turn(
+            tables,
+            context.partition_keys,
+            lambda shard: [TableRef(dataset, SAMPLES, shard)],
+            build,
+            context.run_id,
+            context.log.info,
+        )
         settled = _settle(context, warehouse, dataset, results)
         for shard, result in results.items():
             context.add_asset_metadata(

@@ -16,7 +16,7 @@ from arot_assets.datasets.shards import objects_of, sharded_state
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.defaults import Resources
 from resources.errors import ArotError
-from resources.tables import INVENTORY, SAMPLES, TableRef
+from resources.tables import INVENTORY, SAMPLES, Holder, TableRef
 
 CONSERVATION = "conservation"
 
@@ -68,12 +68,17 @@ def inventory_state(look: Look, declaration: DatasetDeclaration) -> State:
 
 
 def _seen_again(look: Look, declaration: DatasetDeclaration) -> bool:
-    """Whether the source matches the inventory; if so, the inventory records it."""
+    """Whether the source matches the inventory; if so, the inventory records it. While another run lists the source, that
+    is not known: whoever wants to know waits for it."""
     tables = look.resources.tables
     try:
-        found = survey(look.resources.storage, tables, declaration, datetime.now(UTC))
-        if not found.changes.differs:
-            record(tables, declaration.name, found)
+        hold = tables.leases.take([TableRef(declaration.name, INVENTORY)])
+        if isinstance(hold, Holder):
+            return False
+        with hold:
+            found = survey(look.resources.storage, tables, declaration, datetime.now(UTC))
+            if not found.changes.differs:
+                record(tables, declaration.name, found)
     except ArotError:
         return False
     return not found.changes.differs

@@ -19,6 +19,7 @@ from arot_assets.automation import shard_condition
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.turns import in_turn
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.build import MetricResult, MetricTable, build_metrics, is_current, metric_versions
@@ -136,11 +137,14 @@ def row_asset(
         versions = row_versions(wanted, models)
         shards = Shards(warehouse, dataset)
         broken: dict[str, str] = {}  # metric -> why its model cannot be used
-        for shard in context.partition_keys:
+
+        def build(shard: str) -> None:
             left = [m for m in wanted if m.name not in broken]
             results = build_rows(warehouse, models, dataset, shard, left, retry=config.retry, shards=shards)
-            broken |= {name: result.error for name, result in results.items() if result.error}
+            broken.update({name: result.error for name, result in results.items() if result.error})
             _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
+
+        reserve_in_turn(context, tables, dataset, [m.name for m in wanted], context.partition_keys, build)
         warehouse.refresh()
         yield from _built(dataset, [metric.name for metric in wanted], broken)
 
@@ -263,11 +267,29 @@ def _build_shards(
     """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
     original.
     """
-    for shard in context.partition_keys:
-        build(shard)
-    for shard in context.partition_keys:
-        if not all(is_current(tables, dataset, name, shard, v) for name, v in versions.items() if name not in broken):
-            build(shard)
+    reserve_in_turn(context, tables, dataset, list(versions), context.partition_keys, build)
+    again = [
+        shard
+        for shard in context.partition_keys
+        if not all(is_current(tables, dataset, name, shard, v) for name, v in versions.items() if name not in broken)
+    ]
+    reserve_in_turn(context, tables, dataset, list(versions), again, build)
+
+
+def reserve_in_turn(
+    context: dg.AssetExecutionContext,
+    tables: Tables,
+    dataset: str,
+    names: Sequence[str],
+    shards: Sequence[str],
+    build: Callable[[str], None],
+) -> None:
+    """Build some tables for some shards, one shard at a time, while no other run does (``datasets.turns``)."""
+
+    def reserved(shard: str) -> list[TableRef]:
+        return [TableRef(dataset, name, shard) for name in names]
+
+    in_turn(tables, shards, reserved, build, context.run_id, context.log.info)
 
 
 def _built(dataset: str, names: Sequence[str], broken: Mapping[str, str]) -> Iterator[dg.MaterializeResult]:

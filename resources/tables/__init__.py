@@ -1,5 +1,6 @@
 """The tables of the store: Parquet files below AROT_STORE, each written in one step."""
 
+from resources.tables.leases import Hold, Holder, LeaseLostError, Leases
 from resources.tables.parquet_files import TablesError
 from resources.tables.refs import (
     GRAIN,
@@ -23,6 +24,10 @@ __all__ = [
     "SAMPLES",
     "STORE_VARIABLE",
     "WIDE",
+    "Hold",
+    "Holder",
+    "LeaseLostError",
+    "Leases",
     "ModelRef",
     "RatingsRef",
     "StoreFile",

@@ -12,6 +12,7 @@ MODELS = "models"
 TAGS = "tags"
 RATINGS = "ratings"
 CLIPS = "clips"
+LEASES = "leases"
 SUFFIX = ".parquet"
 
 INVENTORY = "inventory"

@@ -15,10 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
+from resources.tables.leases import Leases
 from resources.tables.parquet_files import (
     DESCRIPTIONS,
     QueryFile,
@@ -74,6 +76,11 @@ class Tables:
         """The store's URI, without a slash at its end."""
         root = self.store or default_store()
         return local_path(root) if is_local(root) else root.rstrip("/")
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Which tables this process has reserved."""
+        return Leases(self.storage, self.root)
 
     def uri(self, place: StorePath) -> str:
         """The URI of a file of the store."""
@@ -137,9 +144,11 @@ class Tables:
         Raises:
             StorageError: no space, no permission, a read-only store; ``changed`` if another version is there. No
                 partial file remains.
+            LeaseLostError: this process had reserved the table, and another one has taken it over.
         """
         import pyarrow as pa
 
+        self.leases.confirm(place)
         table, uri = with_footer(table, footer or {}), self.uri(place)
         if replacing is None and is_local(uri):
             self.storage.fill(uri, lambda path: write_rows(table, path))
