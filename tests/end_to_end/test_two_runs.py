@@ -51,12 +51,12 @@ def rows(store: str) -> dict[str, list[tuple[object, ...]]]:
         return {t: con.execute(f"select {SHOWN} from demo.{t} order by all").fetchall() for t in ("samples", "noted")}
 
 
-@pytest.mark.parametrize("place", ["disk", "s3"])
+@pytest.mark.parametrize("place", ["disk", "swift"])
 def test_two_runs_at_once_share_the_shards_and_make_the_tables_of_one(
     place: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = str(tmp_path / "store")
-    if place == "s3":
+    if place == "swift":
         server: Swift = request.getfixturevalue("swift")
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)

@@ -48,7 +48,7 @@ class Clock:
         return self.seconds
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", "swift"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty store."""
     if request.param == "disk":
