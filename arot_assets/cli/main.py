@@ -41,6 +41,8 @@ COMMANDS = {
     "cp": "copy objects between any two schemes",
     "sync": "make one folder match another",
     "rm": "delete objects on any scheme",
+    "gc": "list what nothing in the store refers to, and remove it",
+    "verify": "check that every table, row and model is what was written",
     "doctor": "check what is installed, reachable and configured, and how to fix what is not",
     "ui": "open Dagster on the results",
 }

@@ -9,6 +9,7 @@ from arot_assets.clips.assets import cut_key
 from arot_assets.clips.dataset import ClipsDeclaration, cut_table
 from arot_assets.clips.steps import CONSERVATION
 from arot_assets.datasets.checks import conservation_result
+from arot_assets.datasets.conservation import compare_keys
 from arot_assets.failures import fails_in_words
 from resources.tables import ModelRef, Tables
 from resources.warehouse import Warehouse
@@ -31,6 +32,6 @@ def clip_checks(declaration: ClipsDeclaration) -> list[dg.AssetChecksDefinition]
         if "status" in tables.descriptions(model):
             asked += " where status = 'ok'"
         found = f"select clip_id from read_parquet({literal(tables.uri(cut_table(declaration.name)))})"
-        return conservation_result(warehouse, asked, found, ("clip_id",))
+        return conservation_result(compare_keys(warehouse, asked, found, ("clip_id",)))
 
     return [conservation]

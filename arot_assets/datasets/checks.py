@@ -1,22 +1,20 @@
 """Checks of datasets: nothing is lost.
 
-Belongs here: the conservation check of ``samples`` and the SQL that every conservation check shares.
+Belongs here: the conservation check of ``samples``, and how every conservation check is shown. The comparison is in
+``conservation.py``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
 from arot_assets.datasets.assets import samples_key
+from arot_assets.datasets.conservation import Conserved, samples_conserved
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
-from resources.tables import INVENTORY, SAMPLES, Tables
 from resources.warehouse import Warehouse
-from resources.warehouse.views import files
-
-EXAMPLES = 10
 
 
 def dataset_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
@@ -32,39 +30,22 @@ def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
         description="Exactly one row for every object of every shard that has been processed.",
     )
     @fails_in_words
-    def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-        done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, SAMPLES)) or "''"
-        expected = f"select uri, shard from {files(tables, dataset, INVENTORY)} where shard in ({done})"
-        found = f"select uri, shard from {files(tables, dataset, SAMPLES)}"
-        return conservation_result(warehouse, expected, found, ("uri", "shard"))
+    def conservation(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        return conservation_result(samples_conserved(warehouse, dataset))
 
     return conservation
 
 
-def conservation_result(warehouse: Warehouse, expected: str, found: str, key: Sequence[str]) -> dg.AssetCheckResult:
-    """Compare two sets of keys.
-
-    Args:
-        warehouse: runs the queries.
-        expected: query for the keys that must be present, each exactly once.
-        found: query for the keys that are present.
-        key: the columns of both queries.
-    """
-    columns = ", ".join(key)
-    rows = warehouse.rows(
-        f"""
-        with expected as ({expected}), found as ({found}),
-        lost as (select {columns}, 'lost' as problem from expected except all select {columns}, 'lost' from found),
-        extra as (select {columns}, 'extra' as problem from found except all select {columns}, 'extra' from expected)
-        select *, (select count(*) from lost), (select count(*) from extra), (select count(*) from expected)
-        from (select 1) left join (from lost union all from extra) on true limit {EXAMPLES}
-        """
-    )
-    lost, extra, total = rows[0][-3:]
-    examples = [dict(zip((*key, "problem"), row[1:-3], strict=True)) for row in rows if row[-4] is not None]
+def conservation_result(found: Conserved) -> dg.AssetCheckResult:
+    """The result of a comparison as a check shows it."""
     return dg.AssetCheckResult(
-        passed=lost == 0 and extra == 0,
+        passed=found.holds,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{total:,} rows expected, {lost:,} lost, {extra:,} too many",
-        metadata={"expected": total, "lost": lost, "extra": extra, "examples": markdown_table(examples)},
+        description=str(found),
+        metadata={
+            "expected": found.expected,
+            "lost": found.lost,
+            "extra": found.extra,
+            "examples": markdown_table(found.examples),
+        },
     )

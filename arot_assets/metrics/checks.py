@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from arot_assets.datasets.checks import conservation_result
+from arot_assets.datasets.conservation import compare_keys
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
@@ -15,11 +16,12 @@ from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.build import MetricTable
 from arot_assets.metrics.children import FRAME, SAMPLE, FileTable, is_conserved, own_tables
+from arot_assets.metrics.conservation import rows_conserved, up_to_date
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import VALUES_IN_RANGE, has_ranges
-from resources.tables import SAMPLES, Tables
+from resources.tables import Tables
 from resources.warehouse import Warehouse
-from resources.warehouse.views import departed, files, quote
+from resources.warehouse.views import files, quote
 
 
 def metric_checks(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecksDefinition]:
@@ -65,7 +67,7 @@ def _children_check(dataset: str, table: FileTable, last: str) -> dg.AssetChecks
     )
     @fails_in_words
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-        done = set(_up_to_date(tables, dataset, table.name)) & set(_up_to_date(tables, dataset, last))
+        done = set(up_to_date(tables, dataset, table.name)) & set(up_to_date(tables, dataset, last))
         within = ", ".join(f"'{shard}'" for shard in sorted(done)) or "''"
         whole, parts = (
             f"(select *, parse_filename(filename, true) as shard from {files(tables, dataset, name, named=True)})"
@@ -73,17 +75,14 @@ def _children_check(dataset: str, table: FileTable, last: str) -> dg.AssetChecks
         )
         expected = f"select sample_id, shard, {rows} from {whole} where status = 'ok' and shard in ({within})"
         found = f"select sample_id, shard, {number} from {parts} where shard in ({within}) group by all"
-        return conservation_result(warehouse, expected, found, ("sample_id", "shard", "n"))
+        return conservation_result(compare_keys(warehouse, expected, found, ("sample_id", "shard", "n")))
 
     return conservation
 
 
 def conservation_check(dataset: str, table: str, several: bool = False) -> dg.AssetChecksDefinition:
     """Exactly one row for every ok sample of a present object, in every shard that is up to date; or one or more, if a
-    sample may have several.
-
-    An object that left is no work any more: its rows may stay, and no view shows them. A shard whose samples changed since (a
-    run beside this one read or settled them) is work that is known to be missing, and no loss.
+    sample may have several; see ``rows_conserved``.
     """
 
     @dg.asset_check(
@@ -93,27 +92,10 @@ def conservation_check(dataset: str, table: str, several: bool = False) -> dg.As
         description="Exactly one row for every ok sample that is present, of every shard that is up to date.",
     )
     @fails_in_words
-    def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-        done = ", ".join(f"'{shard}'" for shard in _up_to_date(tables, dataset, table)) or "''"
-        ok = f"select sample_id, uri, shard from {files(tables, dataset, 'samples')} where status = 'ok' and shard in ({done})"
-        expected = f"select sample_id, shard from ({ok}) anti join ({departed(tables, dataset)}) using (uri, shard)"
-        left = f"select sample_id, shard from ({ok}) semi join ({departed(tables, dataset)}) using (uri, shard)"
-        rows = f"select sample_id, parse_filename(filename, true) as shard from {files(tables, dataset, table, named=True)}"
-        rows = f"select distinct * from ({rows})" if several else rows
-        found = f"select * from ({rows}) anti join ({left}) using (sample_id, shard) where shard in ({done})"
-        return conservation_result(warehouse, expected, found, ("sample_id", "shard"))
+    def conservation(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        return conservation_result(rows_conserved(warehouse, dataset, table, several))
 
     return conservation
-
-
-def _up_to_date(tables: Tables, dataset: str, table: str) -> list[str]:
-    """The shards whose table is of the samples that are there now."""
-    samples = tables.footers(dataset, SAMPLES)
-    return [
-        shard
-        for shard, footer in tables.footers(dataset, table).items()
-        if shard in samples and footer.strings.get("samples_digest") == samples[shard].strings["samples_digest"]
-    ]
 
 
 def _values_in_range(dataset: str, metric: MetricTable) -> dg.AssetChecksDefinition:

@@ -1,0 +1,43 @@
+"""`arot gc`: what lies in the store and nothing refers to; removes it only when told to."""
+
+import click
+
+
+@click.command(name="gc", short_help="list what nothing in the store refers to, and remove it with --delete")
+@click.option("--delete", is_flag=True, help="remove it; without this nothing is changed")
+@click.option("-y", "--yes", is_flag=True, help="do not ask before removing")
+def command(delete: bool, yes: bool) -> None:
+    """List what lies in the store and nothing refers to, with its size.
+
+    That is: tables of datasets, metrics, captioners and SQL models that are no longer declared, shards that no inventory has, and
+    trained models that never scored and are not the last.
+
+    Several projects may share a store: what another one declares is listed here too, so read the list first. Ratings, models that
+    were promoted once, and the records of exports are never removed.
+
+    \b
+    Examples:
+      arot gc                 only look
+      arot gc --delete        remove what is listed, after a question
+    """
+    from arot_assets.cli.cp import report_failures
+    from arot_assets.cli.session import open_work
+    from arot_assets.garbage import find_garbage, remove_garbage
+
+    with open_work() as work:
+        found = find_garbage(work.declared, work.project, work.resources)
+        for one in found:
+            click.echo(f"{one.bytes:>16,} bytes  {len(one.objects):>7,} files  {one.uri}: {one.why}")
+        total = sum(one.bytes for one in found)
+        if not found:
+            click.echo("nothing to remove: something refers to everything in the store")
+            return
+        if not delete:
+            click.echo(f"{total:,} bytes in {len(found):,} places; `arot gc --delete` removes them")
+            return
+        if not yes:
+            click.confirm(f"remove these {total:,} bytes for ever?", abort=True)
+        failed = remove_garbage(work.resources.storage, found)
+        work.resources.warehouse.refresh()
+    report_failures([(uri, error.reason) for uri, error in failed])
+    click.echo(f"{total:,} bytes removed")

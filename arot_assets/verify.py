@@ -1,0 +1,193 @@
+"""Whether the store is what its own records say: every file whole, every row there, every digest the one that was noted.
+
+Belongs here: the comparisons, and what is said about a difference. Does not belong here: whether work is missing (`arot status`),
+what nothing refers to (``garbage.py``), exports (their own `arot export --verify`).
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
+from arot_assets.classifiers.promotion import classifier_file, digests, read_json
+from arot_assets.datasets.conservation import Conserved, samples_conserved
+from arot_assets.datasets.duplicates import shard_footer
+from arot_assets.datasets.places import place_of
+from arot_assets.datasets.presence import present_uris
+from arot_assets.datasets.reach import digest, fetch
+from arot_assets.metrics.conservation import rows_conserved
+from arot_assets.progress import track
+from resources.defaults import Resources
+from resources.parallel import ordered_map
+from resources.storage import StorageError
+from resources.tables import GRAIN, INVENTORY, SAMPLES, TableRef, Tables
+
+DIGESTS = ("samples_digest", "marks", "statuses")
+"""Footer keys of a shard of samples that are computed from its rows."""
+METRIC_VERSION = "metric_version"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what is wrong.
+
+    Attributes:
+        tables: number of files of tables that were read whole.
+        footers: number of files of tables of which the footer was read.
+        objects: number of objects of sources that were read and hashed.
+        models: number of files of trained models that were read and hashed.
+        problems: one line each: the place, what is wrong, the remedy.
+    """
+
+    tables: int
+    footers: int
+    objects: int
+    models: int
+    problems: Sequence[str]
+
+
+def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, objects: int = 0) -> Verified:
+    """Compare the store with its records; changes nothing.
+
+    Args:
+        resources: the store and the sources.
+        datasets: whose tables and objects; trained models are always all looked at.
+        share: fraction of the files of tables that are read whole, 0 to 1; footers are read of all.
+        objects: how many objects of each source are read and hashed, drawn at random; -1 for all.
+
+    Raises:
+        StorageError: the store cannot be reached.
+    """
+    problems: list[str] = []
+    whole = footers = read = 0
+    draw = random.Random()
+    for dataset in datasets:
+        places = _places(resources.tables, dataset)
+        footers += len(places)
+        drawn = {place for place in places if draw.random() < share}
+        damaged = _damaged(resources.tables, dataset, places, drawn, problems)
+        whole += len(drawn)
+        if not damaged:
+            problems += _not_conserved(resources, dataset)
+        if objects and not damaged:
+            read += _hash_objects(resources, dataset, objects, draw, problems)
+    models = _hash_models(resources.tables, problems)
+    return Verified(whole, footers, read, models, problems)
+
+
+def _places(tables: Tables, dataset: str) -> list[TableRef]:
+    """Every file of the tables of a dataset."""
+    places = []
+    for table in tables.of(dataset):
+        shards = tables.shards(dataset, table)
+        places += [TableRef(dataset, table, shard) for shard in shards] if shards else [TableRef(dataset, table)]
+    return [place for place in places if tables.exists(place)]
+
+
+def _damaged(
+    tables: Tables, dataset: str, places: Sequence[TableRef], drawn: set[TableRef], problems: list[str]
+) -> bool:
+    """Read footers, and drawn files whole; whether any is damaged."""
+    before = len(problems)
+    with track(f"{dataset}: tables", len(places)) as advance:
+        for place in places:
+            if place in drawn:
+                found = tables.damage(place)
+                problems.extend([found] if found else [])
+                if not found and place.table == SAMPLES:
+                    problems += _wrong_digests(tables, place)
+            elif not tables.is_readable(place):
+                problems.append(str(tables.damage(place)))
+            advance(1)
+    return len(problems) > before
+
+
+def _wrong_digests(tables: Tables, place: TableRef) -> Iterator[str]:
+    """Whether the rows of a shard of samples are those that its footer was written for."""
+    footer, rows = tables.footer(place), tables.read(place)
+    expected = shard_footer(rows, footer["samples_version"])
+    for key in DIGESTS:
+        if key in footer and footer[key] != expected[key]:
+            yield (
+                f"{tables.uri(place)}: its rows are not those of its footer ({key}); `arot rm {tables.uri(place)}` removes it, "
+                "then `arot run` makes it again"
+            )
+
+
+def _not_conserved(resources: Resources, dataset: str) -> Iterator[str]:
+    """Rows that are lost, or too many."""
+    warehouse, tables = resources.warehouse, resources.tables
+    if not tables.exists(TableRef(dataset, INVENTORY)) or not tables.shards(dataset, SAMPLES):
+        return
+    import duckdb
+
+    compared: dict[str, Callable[[], Conserved]] = {SAMPLES: partial(samples_conserved, warehouse, dataset)}
+    for table in tables.of(dataset):
+        footers = tables.footers(dataset, table).values()
+        by_sample = footers and all(METRIC_VERSION in f.strings and GRAIN not in f.strings for f in footers)
+        if table != SAMPLES and by_sample:
+            compared[table] = partial(rows_conserved, warehouse, dataset, table)
+    for table, compare in compared.items():
+        folder = tables.folder(TableRef(dataset, table))
+        try:
+            result = compare()
+        except duckdb.Error as error:  # pages that a share did not read
+            yield f"{folder}: a file is damaged ({error}); `arot verify {dataset}` reads them all and names it"
+            continue
+        if not result.holds:
+            yield (
+                f"{dataset}.{table}: {result}, such as {dict(result.examples[0])}; `arot rm -r {folder}` removes the table, "
+                f"then `arot run {dataset}` makes it again"
+            )
+
+
+def _hash_objects(resources: Resources, dataset: str, objects: int, draw: random.Random, problems: list[str]) -> int:
+    """Read objects of the source and compare their SHA-256 with the one in ``samples``; gives how many."""
+    tables, warehouse = resources.tables, resources.warehouse
+    rows: list[tuple[str, str]] = []
+    for shard in tables.shards(dataset, SAMPLES):
+        present = pa.array(sorted(present_uris(warehouse, dataset, shard)), pa.string())
+        found = tables.read(TableRef(dataset, SAMPLES, shard), columns=["uri", "sha256"])
+        found = found.filter(pc.and_(pc.is_valid(found["sha256"]), pc.is_in(found["uri"], value_set=present)))
+        rows += zip(found["uri"].to_pylist(), found["sha256"].to_pylist(), strict=True)
+    drawn = rows if objects < 0 else draw.sample(rows, min(objects, len(rows)))
+    place = place_of(resources.storage, warehouse, dataset)
+
+    def look(row: tuple[str, str]) -> str | None:
+        uri, noted = row
+        try:
+            content, _ = fetch(place.storage, uri, place.medium.by_path)
+            now = digest(content)[0]
+        except StorageError as error:
+            return f"{uri}: {error.reason}"
+        changed = "its bytes are not those that were ingested; if they may be, `arot run` ingests them, else restore it"
+        return None if now == noted else f"{uri}: {changed}"
+
+    with track(f"{dataset}: objects of the source", len(drawn)) as advance:
+        for said in ordered_map(look, drawn):
+            problems.extend([said] if said else [])
+            advance(1)
+    return len(drawn)
+
+
+def _hash_models(tables: Tables, problems: list[str]) -> int:
+    """Compare the files of trained models with the hashes in their entries; gives how many."""
+    count = 0
+    for name in tables.list(CLASSIFIERS):
+        for model in digests(tables, name):
+            for file, noted in read_json(tables, name, model, "entry.json")["files"].items():
+                place = classifier_file(name, model, file)
+                count += 1
+                if not tables.exists(place):
+                    said = "it is missing"
+                elif hashlib.sha256(tables.read_bytes(place)).hexdigest() != noted:
+                    said = "its bytes are not those that were trained"
+                else:
+                    continue
+                problems.append(f"{tables.uri(place)}: {said}; restore it from a backup, or train the model again")
+    return count
