@@ -1,39 +1,70 @@
-"""`arot forget`: take samples out of all exports."""
+"""`arot forget`: take samples out of every table and export, for ever."""
 
 import click
 
 
-@click.command(name="forget", short_help="take samples out of all exports, and list where they were published")
-@click.argument("samples", nargs=-1, required=True)
-@click.option("--because", required=True, help="why, for the record: a takedown request, a licence …")
-@click.option("--yes", is_flag=True, help="do not ask")
-def command(samples: tuple[str, ...], because: str, yes: bool) -> None:
-    """Take SAMPLES (sample_ids, or their first digits) out of every export, for ever.
+@click.command(name="forget", short_help="take samples out of every table and export, and list who must be told")
+@click.argument("samples", metavar="SAMPLE|URI|QUERY …", nargs=-1, required=True)
+@click.option(
+    "--reason", "--because", "reason", required=True, help="why, for the record: a takedown request, a licence …"
+)
+@click.option("-y", "--yes", is_flag=True, help="do not ask")
+def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
+    """Take samples out of everything, for ever: sample_ids or their first digits, addresses, or queries that give `sample_id`.
 
-    Versions that contain one are removed from the store, from folders and from S3; what is on the Hub or was copied elsewhere is
-    listed, because only its owner can remove it there. Later exports and publications leave the samples out.
+    They leave samples, metrics, captions, ratings, scores, duplicates, SQL models, unfinished work and this machine's cache;
+    versions of exports that contain one are removed from the store, from folders and from S3. A tombstone of the content's hash
+    keeps it out, whatever it is called when a source offers it again: its row in `samples` then has the status `forgotten`.
+
+    What only its owner can remove is listed: repositories on the Hub, and models that were trained with it. Files at the source
+    are not touched. Contact sheets in the records of earlier runs (Dagster's home) may still show a thumbnail.
 
     \b
-    Example:
-      arot forget 3f2a91bc04d1e6f7 --because "request of the author, 2026-11-26"
+    Examples:
+      arot forget 3f2a91bc04d1e6f7 --reason "request of the author, 2026-11-26"
+      arot forget s3://bucket/photos/a.jpg --reason "licence withdrawn"
+      arot forget "select sample_id from demo.wide where caption ilike '%jane doe%'" --reason "person asked"
     """
     from arot_assets.cli.session import open_work
-    from arot_assets.exports.takedown import affected, find_samples, forget
+    from arot_assets.takedown import find_meant, forget, heads_trained_on, published, retrained_by
 
     with open_work() as work:
-        found = find_samples(work.resources, samples)
-        places = affected(work.resources.tables, found)
+        tables = work.resources.tables
+        meant = find_meant(work.resources, samples)
+        if not meant.places:
+            click.echo("no sample is meant: the queries give none")
+            return
+        places, heads = published(tables, meant.places), heads_trained_on(tables, meant.places)
+        for sample, uris in meant.places.items():
+            click.echo(f"  {sample}  {', '.join(uris) or 'only in exports, or forgotten before'}")
         for place in places:
             click.echo(
                 f"  {place.export} version {place.receipt.version}: {place.samples} of them in {place.receipt.place}"
             )
+        for head in heads:
+            scoring = ", the model that scores" if head.scores else ""
+            seen = f"has seen some as {', '.join(head.splits)}; its report may show them"
+            click.echo(f"  model {head.classifier}/{head.digest}{scoring}: {seen}")
         if not yes:
-            click.confirm(f"take {len(found)} samples out of {len(places)} versions?", abort=True)
-        left = forget(work.resources, found, because)
-    click.echo(f"{len(found)} samples are forgotten, {len(places) - len(left)} versions removed")
-    for place in left:
+            click.confirm(f"take {len(meant.places)} samples out of all tables and {len(places)} versions?", abort=True)
+        done = forget(work.resources, meant, reason)
+        again = retrained_by(heads, tables)
+    removed = f"{sum(done.rows.values()):,} rows of {len(done.rows):,} files"
+    click.echo(
+        f"{len(meant.places)} samples are forgotten: {removed}, {done.cached} cached files, "
+        f"{len(places) - len(done.left)} versions removed"
+    )
+    for place in done.left:
         click.secho(
             f"  to be removed by hand: {place.receipt.place} (commit {place.receipt.commit or 'unknown'})", fg="yellow"
         )
+    for name, declaration in work.declared.exports.items():
+        click.secho(
+            f"  '{name}' may have been published to {declaration.repo}: publish it again, or tell its readers",
+            fg="yellow",
+        )
     for name in sorted({place.export for place in places}):
         click.echo(f"  next: arot export {name}")
+    for name in again:
+        if (declared := work.declared.classifiers.get(name)) is not None:
+            click.echo(f"  next: arot run {declared.dataset}, which trains '{name}' again without them")

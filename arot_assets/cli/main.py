@@ -25,7 +25,7 @@ COMMANDS = {
     "export": "write a subset as files that trainers load",
     "buckets": "show what trainers would crop, up-scale and leave over",
     "diff": "show what changed between two versions of an export",
-    "forget": "take samples out of all exports, and list where they were published",
+    "forget": "take samples out of every table and export, for ever",
     "publish": "publish a subset as a dataset on the Hugging Face Hub",
     "sql": "query the tables in SQL",
     "review": "rate samples in the browser, and take the ratings in",

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from arot_assets.columns import Column
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.duplicates import mark_within, shard_footer
+from arot_assets.datasets.forgotten import forgotten, forgotten_row
 from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
@@ -41,7 +42,7 @@ _BEFORE = (
     Column("sample_id", pa.string(), "first 32 hex digits of the SHA-256 of the bytes; null when unreadable"),
     Column("sha256", pa.string(), "SHA-256 of the bytes, 64 hex digits"),
     Column("uri", pa.string(), "where the object is"),
-    Column("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable"),
+    Column("status", pa.string(), "ok | duplicate | corrupt | unsupported | unreadable | forgotten (taken down)"),
     Column("reason", pa.string(), "why it is not ok; null if it is"),
     Column("duplicate_of", pa.string(), "uri of the sample with the same bytes that is kept"),
     Column("notes", pa.list_(pa.string()), "usable, but worth knowing: extension_mismatch, animated, tiny …"),
@@ -171,11 +172,12 @@ def build_samples(
     missing = [o for o in objects if o["uri"] not in known]
     source = reaching(storage, declaration)
     rows = dict(known)
+    taken_down = forgotten(tables)
 
     def read(item: Mapping[str, Any]) -> dict[str, Any]:
-        return read_sample(
-            source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata")
-        )
+        row = read_sample(source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata"))
+        told = taken_down.get(row.get("sample_id") or "")
+        return row if told is None else forgotten_row(row, told["why"])
 
     unkept: list[dict[str, Any]] = []
 

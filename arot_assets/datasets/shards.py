@@ -15,8 +15,8 @@ from resources.warehouse.views import files, quote
 
 LOST = "lost"
 """Footer key: the failed samples that had a value of an earlier version (JSON)."""
-NOT_FAILED = ("ok", "duplicate", "unsupported")
-"""Statuses that another attempt would not change: ok samples, duplicates, and files of another kind."""
+NOT_FAILED = ("ok", "duplicate", "unsupported", "forgotten")
+"""Statuses that another attempt would not change: ok samples, duplicates, files of another kind, and what was taken down."""
 FAILED_ROWS, OUTSIDE_ROWS = "failed", "outside"
 
 

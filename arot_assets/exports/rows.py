@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import all_roots, medium_of
 from arot_assets.datasets.samples import COMMON
 from arot_assets.errors import did_you_mean
@@ -20,7 +21,6 @@ from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.digest import ColumnsDigest
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import plain_type, type_name
-from arot_assets.exports.forgotten import forgotten
 from arot_assets.local_paths import LocalPaths
 from arot_assets.media.medium import Medium
 from arot_assets.subsets.project import Project

@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import medium_of
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.forgotten import forgotten
 from arot_assets.exports.prepare import wanted_size
 from arot_assets.exports.rows import source_datasets
 from arot_assets.exports.rules import RULES, RuleName, Violation, one_line

@@ -1,22 +1,18 @@
-"""Takedowns: a sample leaves every version of every export, and stays out.
+"""Takedowns: a sample leaves every version of every export.
 
-Belongs here: finding the versions that contain a sample, and removing them. Does not belong here: the list (``forgotten.py``).
+Belongs here: finding the versions that contain a sample, and removing them. Does not belong here: everything else that the store
+has of it (``arot_assets.takedown``), the list that keeps it out (``datasets.forgotten``).
 """
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from arot_assets.exports.destinations.destination import HUB
-from arot_assets.exports.errors import ExportError
-from arot_assets.exports.forgotten import add_forgotten
 from arot_assets.exports.versions import ROOT, Receipt, read_manifest, versions
 from resources.defaults import Resources
 from resources.storage.objects import is_local, join, local_path
 from resources.tables import Tables
-
-SHORTEST = 8
 
 
 @dataclass(frozen=True)
@@ -34,23 +30,6 @@ class Published:
     samples: int
 
 
-def find_samples(resources: Resources, wanted: Sequence[str]) -> list[str]:
-    """Whole sample_ids, from their first digits.
-
-    Raises:
-        ExportError: no sample of the store or of an export begins like that, or several do.
-    """
-    known = _known(resources)
-    found = []
-    for one in wanted:
-        some = sorted(k for k in known if k.startswith(one)) if len(one) >= SHORTEST else []
-        if len(some) != 1:
-            what = f"{len(some)} samples begin" if some else "no sample begins"
-            raise ExportError(f"{what} with '{one}'; give at least {SHORTEST} digits of a sample_id, up to all 32")
-        found += some
-    return found
-
-
 def affected(tables: Tables, samples: Collection[str]) -> list[Published]:
     """The versions, of whatever export, that contain any of the samples."""
     found = []
@@ -64,14 +43,13 @@ def affected(tables: Tables, samples: Collection[str]) -> list[Published]:
     return found
 
 
-def forget(resources: Resources, samples: Sequence[str], why: str) -> list[Published]:
-    """Put samples on the list, and remove every version that contains one; returns those that this cannot remove.
+def remove_versions(resources: Resources, samples: Collection[str]) -> list[Published]:
+    """Remove every version that contains one of the samples; returns those that this cannot remove.
 
     Raises:
-        StorageError: a version cannot be removed; the samples are on the list, and calling again goes on.
+        StorageError: a version cannot be removed; calling again goes on.
     """
     tables, storage = resources.tables, resources.storage
-    add_forgotten(tables, samples, why, datetime.now(UTC).isoformat(timespec="seconds"))
     left = []
     for one in affected(tables, samples):
         records = join(tables.root, ROOT, one.export, one.receipt.version)
@@ -87,17 +65,3 @@ def forget(resources: Resources, samples: Sequence[str], why: str) -> list[Publi
             for file in storage.ls(place):
                 storage.delete(file.uri)
     return left
-
-
-def _known(resources: Resources) -> set[str]:
-    """Every sample of the store and of the exports."""
-    tables = resources.tables
-    found: set[str] = set()
-    with resources.warehouse.connect() as con:
-        for dataset in tables.datasets():
-            found |= {str(i) for (i,) in con.execute(f'select sample_id from "{dataset}".samples').fetchall() if i}
-    for name in tables.list(ROOT):
-        if "." not in name:
-            for receipt in versions(tables, name):
-                found |= set(read_manifest(tables, name, receipt.version)["sample_id"].to_pylist())
-    return found

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from arot_assets.columns import Column
+from arot_assets.datasets.forgotten import forgotten, is_forgotten
 from arot_assets.ratings.declaration import ScaleRule
 from arot_assets.ratings.said import Said
 from resources.tables import RatingsRef, Tables
@@ -103,13 +104,14 @@ def append_events(
         StorageError: the store cannot be written.
     """
     moment, withdrawn = now or datetime.now(UTC), withdrawn_raters(tables, name)
+    taken_down = forgotten(tables)
     chains: dict[str, list[dict[str, Any]]] = {}
     for row in read_events(tables, name).to_pylist():
         chains.setdefault(row["key"], []).append(row)
     again: dict[str, list[dict[str, Any]]] = {}
     for one in said:
-        if rater_mark(name, one.rater) not in withdrawn:
-            row = _row(source, by, scale, one, moment)
+        row = _row(source, by, scale, one, moment)
+        if rater_mark(name, one.rater) not in withdrawn and not is_forgotten(taken_down, row["items"]):
             again.setdefault(row["key"], []).append(row)
     new = []
     for key, rows in again.items():

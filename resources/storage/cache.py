@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -141,6 +141,18 @@ class Cache:
         for entry in entries:
             entry.path.unlink(missing_ok=True)
         return sum(e.size for e in entries)
+
+    def remove_content(self, sizes: Collection[int], is_meant: Callable[[Path], bool]) -> int:
+        """Remove the entries of certain content, whatever they are called; returns their number.
+
+        Args:
+            sizes: in bytes; only entries of one of them are looked into.
+            is_meant: whether the content of an entry is meant.
+        """
+        found = [entry.path for entry in self._entries() if entry.size in sizes and is_meant(entry.path)]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
 
     def size(self) -> int:
         """Bytes of all entries."""

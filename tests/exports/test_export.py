@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.takedown import affected, find_samples, forget
+from arot_assets.exports.takedown import affected
 from arot_assets.exports.verify import verify
 from arot_assets.exports.versions import compare, current_receipt, read_manifest, versions
+from arot_assets.takedown import find_meant, forget
 from tests.conftest import Dataset
 from tests.exports.training import SUBSET, Training, place, tree
 
@@ -205,11 +206,13 @@ def test_a_forgotten_sample_leaves_every_version_and_stays_out(training: Trainin
         first.receipt.version,
         second.receipt.version,
     ]
-    assert find_samples(training.resources, [victim[:10]]) == [victim]
-    assert forget(training.resources, [victim], "asked to") == []
+    meant = find_meant(training.resources, [victim[:10]])
+    assert list(meant.places) == [victim]
+    assert forget(training.resources, meant, "asked to").left == []
     assert (
         not place(first).exists() and not place(second).exists() and versions(training.resources.tables, "train") == []
     )
+    training.update()
     third = training.export()
     assert third.receipt.samples == 11 and victim not in {p.stem for p in (place(third) / "images").iterdir()}
 
