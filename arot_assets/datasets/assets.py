@@ -83,7 +83,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             [""],
             lambda _: [TableRef(dataset, INVENTORY)],
             lambda _: taken.append(inventories.take_inventory(storage, tables, declaration, datetime.now(UTC))),
-            context.run_id,
+            context.run.run_id,
             context.log.info,
         )
         changes, listing = taken[-1]
@@ -169,7 +169,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             context.partition_keys,
             lambda shard: [TableRef(dataset, SAMPLES, shard)],
             build,
-            context.run_id,
+            context.run.run_id,
             context.log.info,
         )
         settled = _settle(context, warehouse, dataset, results)

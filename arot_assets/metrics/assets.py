@@ -289,7 +289,7 @@ def reserve_in_turn(
     def reserved(shard: str) -> list[TableRef]:
         return [TableRef(dataset, name, shard) for name in names]
 
-    in_turn(tables, shards, reserved, build, context.run_id, context.log.info)
+    in_turn(tables, shards, reserved, build, context.run.run_id, context.log.info)
 
 
 def _built(dataset: str, names: Sequence[str], broken: Mapping[str, str]) -> Iterator[dg.MaterializeResult]:
