@@ -26,6 +26,23 @@ import click
     type=click.IntRange(1),
     help="frames are 1 plus a multiple of it: 4, 8",
 )
+@click.option(
+    "--timing",
+    default="nearest",
+    show_default=True,
+    type=click.Choice(["nearest", "retime"]),
+    help="nearest in time, or every frame once and at most 5 % slower or faster",
+)
+@click.option(
+    "--repeats",
+    default="drop",
+    show_default=True,
+    type=click.Choice(["drop", "keep"]),
+    help="with --fps: leave out frames that repeat the one before, if enough remain",
+)
+@click.option(
+    "--audio", default="drop", show_default=True, type=click.Choice(["drop", "keep"]), help="the film's sound"
+)
 @click.option("--crf", default=17.0, show_default=True, help="quality of x264: less is better and larger")
 @click.option("--preset", default="veryfast", show_default=True, help="speed of x264")
 def command(
@@ -37,15 +54,17 @@ def command(
     multiple: int,
     frames: int,
     frames_step: int,
+    timing: str,
+    repeats: str,
+    audio: str,
     crf: float,
     preset: str,
 ) -> None:
     """Cut the clips of the SQL model MODEL into the folder TARGET, on any scheme.
 
     MODEL selects rows of the macro shots or sections. Each file has exactly the frames of its span: bars are cut away,
-    the picture is upright with square pixels, in BT.709, at a constant rate, without sound. Each file is decoded again
-    and compared with the film; the result is a row of TARGET/clips.parquet. Files that are there already are not cut
-    again.
+    the picture is upright with square pixels, in BT.709, at a constant rate. Each file is decoded again and compared
+    with the film; the result is a row of TARGET/clips.parquet. Files that are there already are not cut again.
 
     \b
     Examples:
@@ -63,6 +82,7 @@ def command(
     from resources.storage.storage import join
 
     values = {"fps": fps, "size": size, "multiple": multiple, "frames": frames, "frames_step": frames_step}
+    values |= {"timing": timing, "repeats": repeats, "audio": audio}
     try:
         cutting = Cutting.model_validate({"model": model, "films": films, "crf": crf, "preset": preset, **values})
     except ValidationError as error:

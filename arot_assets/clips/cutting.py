@@ -36,7 +36,7 @@ from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
-    from arot_assets.media.video.cut import Settings
+    from arot_assets.media.video.clip_file import Cut, Settings
     from resources.defaults import Resources
 
 TABLE = "clips.parquet"
@@ -63,7 +63,8 @@ COLUMNS = (
     Column("first_n", pa.int32(), "frame of the film that the first frame shows"),
     Column("last_n", pa.int32(), "frame of the film that the last frame shows"),
     Column("repeated", pa.int32(), "frames that show the same frame of the film as the one before"),
-    Column("speed", pa.float64(), "1: time is as in the film"),
+    Column("speed", pa.float64(), "how much faster than the film it plays; 1 unless `timing: retime`"),
+    Column("repeats_dropped", pa.int32(), "frames of the span left out because they repeat the one before"),
     Column("source_crc_wrong", pa.int32(), "frames of the span whose grid is not the one of the first decode"),
     Column("psnr_first", pa.float64(), "first frame against its own of the film, dB, on at most 192 pixels"),
     Column("psnr_middle", pa.float64(), "the same of the middle frame"),
@@ -75,7 +76,9 @@ COLUMNS = (
     ),
     Column("margin_middle", pa.float64(), "the same of the middle frame"),
     Column("margin_last", pa.float64(), "the same of the last frame"),
-    Column("audio", str, "dropped"),
+    Column("audio", str, "aac | none (the film has none) | dropped"),
+    Column("audio_seconds", pa.float64(), "length of the sound, decoded again; null without"),
+    Column("audio_silent", pa.float64(), "share of the span for which the film has no sound; null without", 0.0, 1.0),
     Column("bytes", pa.int64(), "size of the file"),
     Column("settings", str, "how it was written (JSON)"),
 )
@@ -207,8 +210,8 @@ def _asked(con: Connection, model: str, films: str) -> dict[str, list[dict[str, 
     rows = con.execute(f"""
         select m.clip_id, m.sample_id, m.start_n, m.end_n, m.start_pts, m.end_pts, s.uri, {facts},
             [d.crop_top, d.crop_bottom, d.crop_left, d.crop_right] as crop, d.sample_id is not null as decoded,
-            (select list(f.crc order by f.n) from {quote(films)}.frames f
-                where f.sample_id = m.sample_id and f.n >= m.start_n and f.n < m.end_n) as crcs
+            (select {{'crc': list(f.crc order by f.n), 'd_y': list(f.d_y order by f.n)}} from {quote(films)}.frames f
+                where f.sample_id = m.sample_id and f.n >= m.start_n and f.n < m.end_n) as known
         from {_ok_rows(con, model)} m
         left join (from {quote(films)}.samples where status = 'ok') s on s.sample_id = m.sample_id
         left join {quote(films)}.decoded d on d.sample_id = m.sample_id and d.status = 'ok'
@@ -223,12 +226,8 @@ def _of_film(
     film: str, rows: Sequence[Mapping[str, Any]], path: Callable[[], Path], settings: "Settings", folder: Path
 ) -> Iterator[dict[str, Any]]:
     """The clips of a film; a film that cannot be read or decoded fails its clips, and no others."""
-    from arot_assets.media.video.cut import Cut
-
     own = _own(settings, rows)
-    cuts = [
-        Cut(r["clip_id"], r["start_n"], r["end_n"], r["start_pts"], r["end_pts"], tuple(r["crcs"] or ())) for r in rows
-    ]
+    cuts = [_cut(row) for row in rows]
     facts = {column.name: rows[0].get(column.name) for column in VIDEO.columns}
     common = {"film": film, "settings": told(own)}
     spans = {row["clip_id"]: {name: row[name] for name in PROVENANCE} for row in rows}
@@ -246,6 +245,14 @@ def _of_film(
         if cut.clip_id not in done:
             failed = {"status": "failed", "reason": reason or "the film ended before it"}
             yield {"clip_id": cut.clip_id} | spans[cut.clip_id] | common | failed
+
+
+def _cut(row: Mapping[str, Any]) -> "Cut":
+    from arot_assets.media.video.clip_file import Cut
+
+    known = row["known"] or {}
+    span = (row["start_n"], row["end_n"], row["start_pts"], row["end_pts"])
+    return Cut(row["clip_id"], *span, tuple(known.get("crc") or ()), tuple(known.get("d_y") or ()))
 
 
 def _own(settings: "Settings", rows: Sequence[Mapping[str, Any]]) -> "Settings":

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 from arot_assets.names import Name
 
 if TYPE_CHECKING:
-    from arot_assets.media.video.cut import Settings
+    from arot_assets.media.video.clip_file import Settings
 
 MODEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -32,6 +32,18 @@ class Cutting(BaseModel):
     multiple: Annotated[int, Field(ge=2, multiple_of=2, description="of sides, without `size`")] = 2
     frames: Annotated[int, Field(ge=0, description="at most so many frames a file; 0 for all")] = 0
     frames_step: Annotated[int, Field(ge=1, description="frames are 1 plus a multiple of it: 4, 8; 1 for any")] = 1
+    timing: Annotated[
+        Literal["nearest", "retime"],
+        Field(
+            description="nearest: each frame shows the film's frame nearest in time; retime: each frame of the film is shown "
+            "once, at most 5 % slower or faster"
+        ),
+    ] = "nearest"
+    repeats: Annotated[
+        Literal["drop", "keep"],
+        Field(description="drop: with `fps`, frames that repeat the one before are left out first, if enough remain"),
+    ] = "drop"
+    audio: Annotated[Literal["drop", "keep"], Field(description="keep the sound, encoded again, or drop it")] = "drop"
     crf: Annotated[float, Field(ge=0, le=51, description="quality of x264: less is better and larger")] = 17.0
     preset: Annotated[
         Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"],
@@ -59,9 +71,19 @@ class Cutting(BaseModel):
     @property
     def settings(self) -> "Settings":
         """How the files are written."""
-        from arot_assets.media.video.cut import Settings
+        from arot_assets.media.video.clip_file import Settings
 
         width, height = map(int, self.size.split("x")) if self.size else (0, 0)
         return Settings(
-            self.fps, width, height, self.multiple, self.frames, self.frames_step, crf=self.crf, preset=self.preset
+            self.fps,
+            width,
+            height,
+            self.multiple,
+            self.frames,
+            self.frames_step,
+            self.timing,
+            self.repeats,
+            self.audio,
+            crf=self.crf,
+            preset=self.preset,
         )

@@ -43,9 +43,12 @@ class ClipsOfFilms:
     def __init__(self, place: Path, source: Path) -> None:
         self.place, self.resources = place, default_resources()
         self.films = VideoDataset.model_validate({"name": "films", "source": str(source), "settle_seconds": 0})
-        self.clips = Clips.model_validate(
-            {"name": "clips", "model": "shots_of_films", "films": "films", "metrics": ["phash"]}
-        )
+        self.declare()
+
+    def declare(self, **fields: Any) -> None:
+        """Declare the clips with other fields."""
+        given = {"name": "clips", "model": "shots_of_films", "films": "films", "metrics": ["phash"], **fields}
+        self.clips = Clips.model_validate(given)
 
     def take(self, declaration: Dataset) -> None:
         """Inventory, samples, and one decode of each file that has not been decoded."""

@@ -1,5 +1,6 @@
 """A clip has exactly the frames of its span, and its file proves it."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ import numpy as np
 import pytest
 
 from arot_assets.media.medium import Limits
+from arot_assets.media.video.clip_file import Cut, Settings
 from arot_assets.media.video.colour import Look, rgb_of
-from arot_assets.media.video.cut import Cut, Settings, cut_film, framed, own_rate, shown_crop
+from arot_assets.media.video.cut import cut_film, framed, own_rate, shown_crop
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
 from arot_assets.media.video.probe import probe_film
 from tests.conftest import DATA
 
 FILMS = DATA / "films"
-HARD = ("vfr_numbers.mp4", "opengop_hevc.mp4", "editlist.mp4", "mpeg4_b.avi", "start_offset.ts", "gap.mkv", "vp9.webm")
+HARD = (
+    *("vfr_numbers.mp4", "vfr_numbers.mkv", "opengop_hevc.mp4", "opengop_b.mp4", "editlist.mp4", "mpeg4_b.avi"),
+    *("start_offset.ts", "gap.mkv", "vp9.webm", "av1.mp4", "ntsc_audio.mp4", "intra_only.mov", "copy_c.mp4"),
+)
 """Films with burnt-in frame numbers, each of which makes other ways of cutting fail."""
 
 
@@ -50,11 +55,11 @@ class Film:
 def test_random_clips_have_the_frames_that_are_meant(name: str, tmp_path: Path) -> None:
     film, random = Film(name), np.random.default_rng(len(name))
     last = len(film.pts)
-    cuts = []
-    for _ in range(8):
+    spans: set[tuple[int, int]] = set()
+    while len(spans) < 8:
         start = int(random.integers(0, last - 12))
-        cuts.append(film.span(start, int(random.integers(start + 8, min(last, start + 30) + 1))))
-    cuts = list({cut.clip_id: cut for cut in cuts}.values())
+        spans.add((start, int(random.integers(start + 8, min(last, start + 30) + 1))))
+    cuts = [film.span(*span) for span in sorted(spans)]
     rows = {row["clip_id"]: row for row in film.cut(tmp_path, *cuts)}
     for cut in cuts:
         row = rows[cut.clip_id]
@@ -69,6 +74,17 @@ def test_a_film_that_changed_since_it_was_decoded_fails_its_clips(tmp_path: Path
     moved = Cut("moved", 20, 30, film.pts[20], film.pts[30], tuple(film.crcs[21:31]))
     (row,) = film.cut(tmp_path, moved)
     assert row["status"] == "failed" and "differ from those of the first decode" in row["reason"]
+
+
+def test_repeated_frames_are_left_out_before_a_rate_is_reached(tmp_path: Path) -> None:
+    film = Film("dup_24in60.mp4")
+    fine = film.span(0, 120)
+    repeated = [5.0 if n % 5 in (0, 3) else 0.01 for n in range(120)]  # two of five are new: 24 in 60
+    (row,) = film.cut(tmp_path, replace(fine, changes=tuple(repeated)), fps="24")
+    assert (row["repeats_dropped"], row["frames_planned"], row["repeated"]) == (72, 48, 0)
+    still = replace(fine, changes=(5.0, *[0.01] * 119))  # too few for any rate: they stay
+    (row,) = film.cut(tmp_path, still, fps="24")
+    assert (row["repeats_dropped"], row["status"]) == (0, "ok")
 
 
 def test_a_rate_is_reached_by_the_nearest_frame_and_a_bucket_by_leaving_frames_out(tmp_path: Path) -> None:

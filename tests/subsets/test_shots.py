@@ -13,7 +13,7 @@ from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.media.video.cut import Settings
+from arot_assets.media.video.clip_file import Settings
 from arot_assets.metrics.build_files import build_files
 from arot_assets.project import TEMPLATE
 from arot_assets.subsets.load import load_project

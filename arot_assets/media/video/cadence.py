@@ -12,15 +12,29 @@ from typing import Any
 from arot_assets.media.video.tables import REPEAT_CHANGE, REPEAT_RATIO
 
 
-class Cadence:
-    """Counts repeated frames as rows of ``frames`` pass.
-
-    A frame repeats the one before if it differs by next to nothing, or by little beside the frames around it: codecs
-    refine a repeated picture, so that it is never quite the same.
-    """
+class Repeats:
+    """Tells which frames repeat the one before: those that differ by next to nothing, or by little beside the frames
+    around them, since codecs refine a repeated picture, so that it is never quite the same."""
 
     def __init__(self) -> None:
         self._window: list[float] = []
+
+    def take(self, change: float) -> bool:
+        """Whether the next frame repeats the one before.
+
+        Args:
+            change: ``frames.d_y`` of it.
+        """
+        self._window = [*self._window[-5:], change]
+        moving = sorted(self._window)[-2] if len(self._window) > 1 else 0.0  # the largest may be a cut
+        return change <= max(REPEAT_CHANGE, REPEAT_RATIO * moving)
+
+
+class Cadence:
+    """Counts repeated frames as rows of ``frames`` pass."""
+
+    def __init__(self) -> None:
+        self._repeat = Repeats()
         self._frames = 0
         self._repeats = 0
         self._runs: Counter[int] = Counter()
@@ -35,9 +49,7 @@ class Cadence:
         self._last = row["pts"]
         if self._frames == 1:
             return
-        self._window = [*self._window[-5:], row["d_y"]]
-        moving = sorted(self._window)[-2] if len(self._window) > 1 else 0.0  # the largest may be a cut
-        if row["d_y"] <= max(REPEAT_CHANGE, REPEAT_RATIO * moving):
+        if self._repeat.take(row["d_y"]):
             self._repeats += 1
             self._run += 1
         else:

@@ -15,176 +15,25 @@ and the last are closer to their own source frame than to its neighbours.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arot_assets.media.medium import DecodeError, Pixels
+from arot_assets.media.video.cadence import Repeats
+from arot_assets.media.video.clip_file import Cut, Settings, Writer
 from arot_assets.media.video.colour import Look, rgb_of
-from arot_assets.media.video.container import opened
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
+from arot_assets.media.video.proof import proved
+from arot_assets.media.video.sound import sound_of
 
-if TYPE_CHECKING:
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
-
-PROOF_SIDE = 192
-"""Longest side, in pixels, of the pictures that are compared for the proof."""
-EQUAL = 99.0
-"""The margin, in dB, beside frames that cannot be told apart."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One clip to cut.
-
-    Attributes:
-        clip_id: names the file.
-        start_n: its first frame.
-        end_n: the frame after its last.
-        start_pts: when it starts, in units of the film's time base.
-        end_pts: when it ends.
-        crcs: of its frames, as stored by the first decode.
-    """
-
-    clip_id: str
-    start_n: int
-    end_n: int
-    start_pts: int
-    end_pts: int
-    crcs: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How clips are written; all of it is kept with the files.
-
-    Attributes:
-        fps: frames per second of the files, as a fraction; empty for the film's own.
-        width: pixels; 0 for the film's own.
-        height: pixels; 0 for the film's own.
-        multiple: sides are cut to a multiple of this.
-        frames: at most so many frames; 0 for all.
-        frames_step: frames are 1 plus a multiple of this; 1 for any number.
-        crop: top, bottom, left, right bars of the film as stored, cut away first.
-        codec: FFmpeg's encoder.
-        crf: its quality; less is better and larger.
-        preset: its speed.
-    """
-
-    fps: str = ""
-    width: int = 0
-    height: int = 0
-    multiple: int = 2
-    frames: int = 0
-    frames_step: int = 1
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    codec: str = "libx264"
-    crf: float = 17.0
-    preset: str = "veryfast"
-
-
-@dataclass
-class Writer:
-    """A clip that is being written.
-
-    Attributes:
-        cut: which.
-        path: the file.
-        rate: frames per second.
-        count: frames that are planned.
-        step: units of the time base from one output frame to the next.
-    """
-
-    cut: Cut
-    path: Path
-    rate: Fraction
-    count: int
-    step: Fraction
-    settings: Settings
-    container: "OutputContainer | None" = None
-    stream: "VideoStream | None" = None
-    written: int = 0
-    used: list[int] = field(default_factory=list)  # source frame of each output frame
-    small: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    last: "tuple[int, int, Pixels] | None" = None  # n, pts, picture
-    wrong: int = 0
-
-    def take(self, n: int, pts: int, picture: Pixels, crc: int) -> None:
-        """The next frame of the span."""
-        expected = self.cut.crcs[n - self.cut.start_n] if n - self.cut.start_n < len(self.cut.crcs) else None
-        self.wrong += crc != expected
-        if self.last is not None:
-            before = self.last
-            while self.written < self.count and self._due() - before[1] <= pts - self._due():
-                self._write(before)
-        self.small[n] = small_luma(picture)
-        self._forget()
-        self.last = (n, pts, picture)
-
-    def finish(self) -> None:
-        """Write what is left, and close the file."""
-        while self.last is not None and self.written < self.count:
-            self._write(self.last)
-        if self.container is not None and self.stream is not None:
-            for packet in self.stream.encode(None):
-                self.container.mux(packet)
-            self.container.close()
-
-    def _due(self) -> Fraction:
-        return self.cut.start_pts + self.written * self.step
-
-    def _forget(self) -> None:
-        """Keep the small pictures that the proof compares: around the first, the middle and the last frame."""
-        newest = max(self.small)
-        wanted = {n + d for n in self._places() for d in (-1, 0, 1)} | set(range(newest - 2, newest + 1))
-        for n in [n for n in self.small if n not in wanted]:
-            del self.small[n]
-
-    def _places(self) -> list[int]:
-        middle = self.used[self.count // 2] if len(self.used) > self.count // 2 else None
-        return [n for n in (*self.used[:1], middle, *self.used[-1:]) if n is not None]
-
-    def _write(self, source: tuple[int, int, Pixels]) -> None:
-        import av
-        from av.video.frame import VideoFrame
-        from av.video.reformatter import ColorRange, Colorspace
-
-        picture = source[2]
-        if self.container is None:
-            self.container = av.open(str(self.path), "w", options={"movflags": "+faststart"})
-            stream = cast("VideoStream", self.container.add_stream(self.settings.codec, rate=self.rate))
-            stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv420p"
-            gop = max(1, round(self.rate))
-            stream.options = {
-                "crf": f"{self.settings.crf:g}",
-                "preset": self.settings.preset,
-                "bf": "0",
-                "g": str(gop),
-                "x264-params": "scenecut=0:open-gop=0",
-            }
-            context = stream.codec_context
-            context.thread_count = 1  # the bytes depend on it; films are cut side by side
-            context.color_range, context.colorspace = 1, 1
-            context.color_primaries, context.color_trc = 1, 1
-            self.stream = stream
-        assert self.stream is not None and self.container is not None
-        frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            format="yuv420p",
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU709,
-        )
-        frame.pts, frame.time_base = self.written, 1 / self.rate
-        for packet in self.stream.encode(frame):
-            self.container.mux(packet)
-        self.used.append(source[0])
-        self.written += 1
+MOST_RETIMED = Fraction(5, 100)
+"""By how much ``retime`` may change the speed: more is seen."""
+ENOUGH = 0.95
+"""Share of the wanted rate that different frames must reach for repeated ones to be left out."""
 
 
 def cut_film(
@@ -221,7 +70,7 @@ def cut_film(
         if grid is None:
             grid = Grid(frame.frame.width, frame.frame.height, look)
         while waiting and waiting[0].start_n <= frame.n:
-            at_work.append(_writer(waiting.pop(0), facts, base, settings, folder))
+            at_work.append(_writer(waiting.pop(0), path, facts, base, settings, folder))
         if at_work:
             picture = framed(rgb_of(frame.frame, look), settings, look)
             crc = grid.cells(frame.frame).crc
@@ -230,24 +79,43 @@ def cut_film(
                     writer.take(frame.n, frame.pts, picture, crc)
         for writer in [w for w in at_work if frame.n >= w.cut.end_n - 1]:
             at_work.remove(writer)
-            yield _proved(writer)
+            yield proved(writer)
         if not waiting and not at_work:
             return
     for writer in at_work:
-        yield _proved(writer)
+        yield proved(writer)
     if waiting:
         raise DecodeError("corrupt", f"the film ended before frame {waiting[0].start_n}; run its dataset again")
 
 
-def _writer(cut: Cut, facts: Mapping[str, Any], base: Fraction, settings: Settings, folder: Path) -> Writer:
+def _writer(cut: Cut, path: Path, facts: Mapping[str, Any], base: Fraction, settings: Settings, folder: Path) -> Writer:
     rate = Fraction(settings.fps) if settings.fps else own_rate(facts)
     seconds = (cut.end_pts - cut.start_pts) * base
-    # half a frame's thousandth forgives time bases that cannot hold the rate, such as milliseconds
-    count = int(seconds * rate + Fraction(1, 20))
+    skip = _repeated(cut, settings, rate, seconds)
+    shown = cut.end_n - cut.start_n - len(skip)
+    speed = rate * seconds / shown if settings.timing == "retime" and seconds > 0 else Fraction(1)
+    # a twentieth of a frame forgives time bases that cannot hold the rate, such as milliseconds
+    count = shown if settings.timing == "retime" else int(seconds * rate + Fraction(1, 20))
     if settings.frames:
         count = min(count, settings.frames)
     count = max(1, count - (count - 1) % settings.frames_step)
-    return Writer(cut, folder / f"{cut.clip_id}.mp4", rate, count, 1 / (rate * base), settings)
+    step = None if settings.timing == "retime" else 1 / (rate * base)
+    target = folder / f"{cut.clip_id}.mp4"
+    if abs(speed - 1) > MOST_RETIMED:
+        return Writer(cut, target, rate, 0, step, settings, skip, speed)
+    sound = sound_of(path, cut.start_pts * base, count / rate * speed, speed) if settings.audio == "keep" else None
+    return Writer(cut, target, rate, count, step, settings, skip, speed, sound)
+
+
+def _repeated(cut: Cut, settings: Settings, rate: Fraction, seconds: Fraction) -> frozenset[int]:
+    """The frames of a span to leave out, because they repeat the one before: none if the others are too few for the
+    rate, as in a still picture."""
+    if settings.repeats == "keep" or not settings.fps:
+        return frozenset()
+    repeats = Repeats()
+    found = [n for n, change in enumerate(cut.changes[1:], cut.start_n + 1) if repeats.take(change)]
+    enough = cut.end_n - cut.start_n - len(found) >= ENOUGH * rate * seconds
+    return frozenset(found) if enough else frozenset()
 
 
 def own_rate(facts: Mapping[str, Any]) -> Fraction:
@@ -296,80 +164,3 @@ def shown_crop(crop: Sequence[int], look: Look) -> tuple[int, int, int, int]:
     for _ in range(look.rotation // 90):  # a quarter counter-clockwise: the right side becomes the top
         top, bottom, left, right = right, left, top, bottom
     return top, bottom, left, right
-
-
-def small_luma(picture: Pixels) -> NDArray[np.float32]:
-    """``float32 [h, w]``: a picture for comparing."""
-    import cv2
-
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, PROOF_SIDE / max(gray.shape))
-    size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _proved(writer: Writer) -> dict[str, Any]:
-    """Finish a clip, decode its file, and compare."""
-    writer.finish()
-    cut = writer.cut
-    row: dict[str, Any] = {
-        "clip_id": cut.clip_id,
-        "fps": float(writer.rate),
-        "frames_planned": writer.count,
-        "source_frames": cut.end_n - cut.start_n,
-        "source_crc_wrong": writer.wrong,
-        "first_n": writer.used[0] if writer.used else None,
-        "last_n": writer.used[-1] if writer.used else None,
-        "repeated": len(writer.used) - len(set(writer.used)),
-        "speed": 1.0,
-        "audio": "dropped",
-    }
-    if writer.container is None:
-        return row | {"status": "failed", "reason": "no frame of its span was decoded", "frames_written": 0}
-    checked = {0: "first", writer.count // 2: "middle", writer.count - 1: "last"}
-    count, size = 0, (0, 0)
-    right = True
-    for k, picture in _read_back(writer.path):
-        count, size = k + 1, (picture.shape[1], picture.shape[0])
-        if k in checked and k < len(writer.used):
-            own, margin = _compared(small_luma(picture), writer.small, writer.used[k])
-            row |= {f"psnr_{checked[k]}": own, f"margin_{checked[k]}": margin}
-            right &= margin >= 0
-    if count != writer.count:
-        reason = f"{count} frames in the file instead of {writer.count}"
-    elif writer.wrong:
-        reason = f"{writer.wrong} source frames differ from those of the first decode; run the film's dataset again"
-    elif not right:
-        reason = "a frame of the file resembles another frame of the film more than its own"
-    else:
-        reason = None
-    return row | {
-        "status": "ok" if reason is None else "failed",
-        "reason": reason,
-        "frames_written": count,
-        "width": size[0],
-        "height": size[1],
-        "bytes": writer.path.stat().st_size,
-    }
-
-
-def _read_back(path: Path) -> Iterator[tuple[int, Pixels]]:
-    """The frames of a written file, as a player shows them."""
-    with opened(path) as container:
-        for k, frame in enumerate(container.decode(video=0)):
-            yield k, rgb_of(frame, Look(0, False, Fraction(1), "bt709", False, None))
-
-
-def _compared(shown: NDArray[np.float32], sources: Mapping[int, NDArray[np.float32]], n: int) -> tuple[float, float]:
-    """PSNR of a frame to its source in dB, and by how much it exceeds that to the source's neighbours.
-
-    A neighbour that differs from the source by less than the encoder changed it says nothing: the margin is then
-        ``EQUAL``.
-    """
-
-    def psnr(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-        return float(10 * np.log10(255**2 / max(float(np.mean((a - b) ** 2)), 1e-6)))
-
-    own = psnr(shown, sources[n])
-    others = [sources[k] for k in (n - 1, n + 1) if k in sources and psnr(sources[k], sources[n]) < own]
-    return own, min((own - psnr(shown, other) for other in others), default=EQUAL)

@@ -23,7 +23,7 @@ from arot_assets.media.medium import DecodeError, Limits, Part, Pixels, Probe
 from resources.storage import StorageError
 
 if TYPE_CHECKING:
-    from arot_assets.media.video.cut import Cut, Settings
+    from arot_assets.media.video.clip_file import Cut, Settings
 
 STALL_SECONDS = 120.0
 """Seconds without a sign of life after which a decoder counts as stalled. There is one for every 24 frames and 1,000
