@@ -4,6 +4,7 @@ Belongs here: which rules a file breaks, losslessly dropping metadata, scaling a
 (``media.image.decode``, whose pixels are those that every metric saw: upright, over white, sRGB), where bytes go.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from arot_assets.exports.buckets.exact import nearest_exact
@@ -14,6 +15,7 @@ from arot_assets.media.medium import DecodeError, Pixels
 JPEG_KEPT = frozenset((0xE0, 0xEE))
 """Application segments that belong to the pixels: JFIF, and Adobe's colour transform."""
 PLAIN_MODES = ("RGB", "L", "LA", "RGBA")
+PLAIN_FORMATS = ("JPEG", "PNG")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,12 @@ class Faults:
     height: int
 
 
-def faults_of(data: bytes) -> Faults:
+def faults_of(data: bytes, formats: Sequence[str] = PLAIN_FORMATS) -> Faults:
     """The rules that a picture breaks; nothing is decoded.
+
+    Args:
+        data: the file.
+        formats: those that are not to be re-encoded, by Pillow's names.
 
     Raises:
         DecodeError: it is no picture, or does not reach its end.
@@ -65,7 +71,7 @@ def faults_of(data: bytes) -> Faults:
     header = Header()
     read_header(data, header)
     found: list[RuleName] = []
-    plain = header.format in ("JPEG", "PNG") and header.mode in PLAIN_MODES
+    plain = header.format in formats and header.mode in PLAIN_MODES
     if not plain:
         found.append("format")
     if header.orientation != 1:
@@ -76,11 +82,16 @@ def faults_of(data: bytes) -> Faults:
         found.append("profile")
     if header.n_frames > 1:
         found.append("animation")
-    if header.format in ("JPEG", "PNG") and without_metadata(data) != data:
+    if header.format in PLAIN_FORMATS and without_metadata(data) != data:
         found.append("metadata")
     sides = (header.width or 0, header.height or 0)
     width, height = sides[::-1] if header.orientation >= 5 else sides
     return Faults(tuple(found), header.format or "", width, height)
+
+
+def formats_of(declaration: ExportDeclaration) -> tuple[str, ...]:
+    """The formats in which an original can stay: readers of WebDataset expect one type of media in all samples."""
+    return ({"jpg": "JPEG", "png": "PNG"}[declaration.format],) if declaration.layout == "webdataset" else PLAIN_FORMATS
 
 
 def prepare(data: bytes, declaration: ExportDeclaration) -> Prepared:
@@ -94,7 +105,7 @@ def prepare(data: bytes, declaration: ExportDeclaration) -> Prepared:
     Raises:
         DecodeError: the file cannot be decoded.
     """
-    found = faults_of(data)
+    found = faults_of(data, formats_of(declaration))
     extension = {"JPEG": "jpg"}.get(found.format, found.format.lower())
     as_it_is = Prepared(None, extension, found.width, found.height, found.rules)
     if declaration.media == "original":

@@ -17,7 +17,7 @@ from arot_assets.datasets.places import Place, dataset_root, place_of
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.prepare import Prepared, prepare
+from arot_assets.exports.prepare import Prepared, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
 from arot_assets.exports.selection import Selection, settle
 from arot_assets.exports.versions import Receipt, read_manifest
@@ -165,7 +165,7 @@ def _extension(uri: str) -> str:
 def _key(declaration: ExportDeclaration, sample_id: str) -> str:
     """What determines the bytes of a media file: the content of the original, and the settings that change it."""
     fields = ("media", "format", "quality", "max_side") + (("resolution",) if declaration.media == "exact" else ())
-    settings = [(name, getattr(declaration, name)) for name in fields]
+    settings = [*((name, getattr(declaration, name)) for name in fields), formats_of(declaration)]
     actions = sorted((rule, declaration.action(rule)) for rule in CHOSEN)
     return hashlib.sha256(repr((FORMAT, sample_id, settings, actions)).encode()).hexdigest()[:32]
 

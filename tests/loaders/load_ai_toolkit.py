@@ -3,12 +3,11 @@
 python load_ai_toolkit.py CHECKOUT CONFIG.yaml DIVISIBILITY
 """
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from standins import use_checkout
+from standins import told, use_checkout
 
 
 def main() -> None:
@@ -34,7 +33,7 @@ def main() -> None:
             found.append(
                 [item.path, item.caption, item.crop_width, item.crop_height, item.scale_to_width, item.scale_to_height]
             )
-    print("RESULT " + json.dumps(found))
+    told(found)
 
 
 main()

@@ -3,11 +3,10 @@
 python load_diffusion_pipe.py CHECKOUT CONFIG.toml CACHE
 """
 
-import json
 import sys
 from pathlib import Path
 
-from standins import use_checkout
+from standins import told, use_checkout
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
         one.cache_dir = cache
         for row in one._get_ungrouped_metadata():
             found.append([row["image_spec"][1], row["caption"][0], row["ar_bucket"], row["size_bucket"]])
-    print("RESULT " + json.dumps(found))
+    told(found)
 
 
 main()

@@ -4,11 +4,10 @@ python load_sd_scripts.py CHECKOUT CONFIG.toml
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from standins import use_checkout
+from standins import told, use_checkout
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
         dataset.make_buckets()
         for info in dataset.image_data.values():
             found.append([info.absolute_path, info.caption, *info.bucket_reso, *info.resized_size, info.num_repeats])
-    print("RESULT " + json.dumps(found))
+    told(found)
 
 
 main()

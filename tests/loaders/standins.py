@@ -6,6 +6,7 @@ installed, or lies in ``AROT_TRAINERS/packages``, is the real one.
 
 import importlib.machinery
 import importlib.util
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,3 +61,8 @@ def use_checkout(folder: Path, *absent: str) -> None:
     sys.path[:0] = [str(folder), str(folder.parent / "packages")]
     missing = [name for name in absent if "." in name or importlib.util.find_spec(name) is None]
     sys.meta_path.insert(0, _Finder(missing))  # type: ignore[arg-type]
+
+
+def told(found: list[list[Any]]) -> None:
+    """Print what a loader found, for the test that started it."""
+    print("RESULT " + json.dumps(found))

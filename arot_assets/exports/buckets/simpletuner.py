@@ -5,6 +5,11 @@ from math import sqrt
 
 from arot_assets.exports.buckets.bucket import Bucket, Size, cover
 
+SQUARES = {0.25: 512, 0.5: 768, 1.0: 1024, 2.0: 1536, 4.0: 2048}
+"""Area in megapixels -> edge of the square that is trained for it (``training_sample.py``)."""
+NEAR = 0.05
+"""In megapixels: areas as near to one of ``SQUARES`` count as it."""
+
 
 @dataclass
 class SimpleTuner:
@@ -31,8 +36,17 @@ class SimpleTuner:
             return ()
         key, width, height = self.bucket(size)
         width, height = self._first.setdefault(key, (width, height))
+        if width == height:
+            width = height = self._square
         frames = min(size.frames, self.num_frames) if self.num_frames and size.frames > 1 else size.frames
         return (cover(size, width, height, frames),)
+
+    @property
+    def _square(self) -> int:
+        """The edge of square buckets, which may have another area than all others: a resolution of 672 gives 768."""
+        megapixels = self.resolution**2 / 1e6
+        edge = next((e for area, e in SQUARES.items() if abs(megapixels - area) < NEAR), sqrt(megapixels * 1e6))
+        return max(self.align, round(edge / self.align) * self.align)
 
     def bucket(self, size: Size) -> tuple[float, int, int]:
         """The key of its aspect, and the width and height if it were the first of that key."""

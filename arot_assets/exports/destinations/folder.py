@@ -34,21 +34,18 @@ class Folder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = (self.root / LOCK).open("wb")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
+                if left.is_dir():
+                    shutil.rmtree(left)
+            self._staging = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
+            self._staging.chmod(0o755)
+        except BlockingIOError as error:
+            raise ExportError(f"another process is exporting to '{self.root}'; wait until it has finished") from error
         except OSError as error:
             raise ExportError(
                 f"'{self.root}' cannot be written: {error.strerror}; choose another `destination`"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            self._lock = None
-            raise ExportError(f"another process is exporting to '{self.root}'; wait until it has finished") from error
-        for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
-            if left.is_dir():
-                shutil.rmtree(left)
-        self._staging = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
-        self._staging.chmod(0o755)
         return self._staging
 
     def earlier(self, version: str, path: str) -> Path | None:

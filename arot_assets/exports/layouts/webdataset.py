@@ -1,4 +1,7 @@
-"""The layout ``webdataset``: tar files with the media, caption and values of each sample side by side."""
+"""The layout ``webdataset``: tar files with the media, caption and values of each sample side by side.
+
+They are in the folder of their part, with nothing else: readers that are given a folder take all that is in it.
+"""
 
 import io
 import json
@@ -23,7 +26,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
             if tar is None or size > SHARD_BYTES:
                 if tar is not None:
                     tar.close()
-                tar = tarfile.open(folder / f"{part}-{count:06d}.tar", "w")  # noqa: SIM115  # closed when it is full
+                tar = tarfile.open(folder / part / f"{count:06d}.tar", "w")  # noqa: SIM115  # closed when it is full
                 size, count = 0, count + 1
             media = folder / sample.path
             size += media.stat().st_size
@@ -34,13 +37,12 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
             media.unlink()
         if tar is not None:
             tar.close()
-        (folder / part).rmdir()
 
 
 def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
     """See ``Layout``."""
     for part in folders:
-        for path in sorted(folder.glob(f"{part}-[0-9]*.tar")):
+        for path in sorted((folder / part).glob("[0-9]*.tar")):
             with tarfile.open(path) as tar:
                 names = {m.name: m for m in tar.getmembers()}
                 for name in names:

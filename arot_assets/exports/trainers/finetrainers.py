@@ -7,18 +7,15 @@ from arot_assets.exports.trainers.trainer import Scene, Trainer, json_text
 
 
 def _config(scene: Scene) -> tuple[str, str]:
-    declaration = scene.declaration
-    datasets = []
-    for part in scene.parts:
-        # an absolute path: it asks the Hub about "a/b" first
-        where = scene.root if declaration.layout == "hf" else scene.folder(part)
-        values: dict[str, object] = {"data_root": where, "dataset_type": scene.medium}
-        if scene.video:
-            sizes = [[f, h, w] for f in declaration.frames for w, h in scene.sizes()]
-            values |= {"video_resolution_buckets": sizes, "reshape_mode": "resize_crop"}
-        else:  # resize_crop stops at pictures
-            values |= {"image_resolution_buckets": [[h, w] for w, h in scene.sizes()], "reshape_mode": "bicubic"}
-        datasets.append(values)
+    # an absolute path: it asks the Hub about "a/b" first; it has no repeats
+    whole = scene.declaration.layout == "hf"  # one index of all parts
+    folders = [scene.root] if whole else [scene.folder(part) for part in scene.parts]
+    if scene.video:
+        sizes = [[f, h, w] for f in scene.declaration.frames for w, h in scene.sizes()]
+        how: dict[str, object] = {"video_resolution_buckets": sizes, "reshape_mode": "resize_crop"}
+    else:  # resize_crop stops at pictures
+        how = {"image_resolution_buckets": [[h, w] for w, h in scene.sizes()], "reshape_mode": "bicubic"}
+    datasets = [{"data_root": folder, "dataset_type": scene.medium, **how} for folder in folders]
     return "finetrainers.json", json_text({"datasets": datasets})
 
 
@@ -32,7 +29,7 @@ def _command(scene: Scene) -> str:
 def _rule(declaration: ExportDeclaration, medium: str) -> Rule:
     sizes = Scene(declaration, "", medium, ()).sizes()
     frames = declaration.frames if medium == "video" else [1]
-    return Finetrainers(tuple((w, h, f) for f in frames for w, h in sizes))
+    return Finetrainers(tuple((w, h, f) for f in frames for w, h in sizes), distorts=medium == "image")
 
 
 TRAINER = Trainer(

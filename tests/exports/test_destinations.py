@@ -1,0 +1,138 @@
+"""Exports to S3 and to the Hub: N of N arrive, unchanged sends nothing, and what is cut off leaves the version before whole."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from arot_assets.exports.build import Outcome
+from arot_assets.exports.versions import current_receipt
+from resources.storage import Storage
+from resources.storage.hub import client as hub_client
+from tests.conftest import Dataset
+from tests.exports.training import Training, place, tree
+from tests.servers.hub import Hub
+from tests.servers.swift import Swift
+
+
+class Cut(Exception):
+    """The end of a process, in the middle of sending."""
+
+
+@pytest.fixture
+def training(dataset: Dataset, tmp_path: Path) -> Training:
+    """The subset ``chosen`` of twelve photos."""
+    dataset.run()
+    return Training(dataset, tmp_path / "project")
+
+
+@pytest.fixture
+def s3(swift: Swift, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A prefix of an empty bucket, which ``Storage`` reaches by the environment."""
+    for name, value in swift.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{bucket}/sets"
+
+
+@pytest.fixture
+def at_hub(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub, with its owner's token."""
+    monkeypatch.setattr(hub_client, "FIRST_WAIT_SECONDS", 0.0)
+    with hub.as_default(tmp_path / "home", hub.token):
+        yield hub
+
+
+def objects(swift: Swift, prefix: str) -> dict[str, bytes]:
+    """Path below an s3 prefix -> content."""
+    bucket, _, start = prefix.removeprefix("s3://").partition("/")
+    client = swift.client()
+    keys = [o["Key"] for o in client.list_objects_v2(Bucket=bucket, Prefix=f"{start}/").get("Contents", [])]
+    return {k.removeprefix(f"{start}/"): client.get_object(Bucket=bucket, Key=k)["Body"].read() for k in keys}
+
+
+def published(hub: Hub) -> dict[str, bytes]:
+    """Path -> content of the newest commit of owner/set."""
+    repository = hub.repositories["dataset", "owner/set"]
+    files = repository.commits[repository.branches["main"]].files
+    return {path: hub.contents.read(file) for path, file in files.items()}
+
+
+def texts_of(files: dict[str, bytes]) -> dict[str, str]:
+    """sample_id -> caption of those that have a picture."""
+    pictures = {p.rpartition(".")[0] for p in files if p.endswith((".jpg", ".png"))}
+    return {p.rpartition("/")[2]: files[f"{p}.txt"].decode() for p in pictures}
+
+
+def test_s3_gets_n_of_n_and_nothing_when_nothing_changed(
+    training: Training, s3: str, swift: Swift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tree(place(training.export(trainer_root="/data")))
+    done = training.export(destination=s3, trainer_root="/data")
+    there = objects(swift, done.receipt.place)
+    assert done.receipt.place == f"{s3}/train/{done.receipt.version}"
+    assert there == {path: data for path, data in local.items() if "/" in path}  # records stay in the store
+    assert texts_of(there) == {i: caption for i, (_, caption) in training.rows().items()}
+
+    monkeypatch.setattr(Storage, "upload", _refuse)
+    assert not training.export(destination=s3, trainer_root="/data").changed
+    monkeypatch.undo()
+
+
+def test_an_upload_to_s3_that_is_cut_off_leaves_the_version_before_whole(
+    training: Training, s3: str, swift: Swift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = training.export(destination=s3)
+    before = objects(swift, first.receipt.place)
+    real, sent = Storage.upload, []
+
+    def upload(self: Storage, path: Path, uri: str) -> object:
+        if len(sent) >= 7:
+            raise Cut
+        sent.append(uri)
+        return real(self, path, uri)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "upload", upload)
+        with pytest.raises(Cut):
+            training.export(destination=s3, quality=80, format="png", max_side=300)
+    assert len(sent) >= 7 and objects(swift, first.receipt.place) == before
+    assert current_receipt(training.resources.tables, "train") == first.receipt
+    second = training.export(destination=s3, quality=80, format="png", max_side=300)
+    assert second.changed and len(texts_of(objects(swift, second.receipt.place))) == 12
+    assert objects(swift, first.receipt.place) == before
+
+
+def test_the_hub_gets_n_of_n_in_one_commit_and_none_when_nothing_changed(training: Training, at_hub: Hub) -> None:
+    done = _to_hub(training)
+    files = published(at_hub)
+    rows = [json.loads(line) for line in files["metadata.jsonl"].splitlines()]
+    assert {Path(r["file_name"]).stem: r["text"] for r in rows} == {i: c for i, (_, c) in training.rows().items()}
+    assert {r["file_name"] for r in rows} <= set(files) and len(rows) == 12
+    repository = at_hub.repositories["dataset", "owner/set"]
+    commits = len(repository.commits)
+    assert done.receipt.commit == repository.branches["main"]
+    assert not _to_hub(training).changed and len(repository.commits) == commits
+
+
+def test_a_commit_that_is_cut_off_leaves_the_version_before_whole(
+    training: Training, at_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _to_hub(training)
+    before = published(at_hub)
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.storage.hub.commits.commit", _refuse)  # what is sent before it, no reader sees
+        with pytest.raises(Cut):
+            _to_hub(training, max_side=300)
+    assert published(at_hub) == before and current_receipt(training.resources.tables, "train") == first.receipt
+    assert _to_hub(training, max_side=300).changed
+    after = published(at_hub)
+    assert after.keys() == before.keys() and after != before
+
+
+def _to_hub(training: Training, **fields: object) -> Outcome:
+    return training.export(layout="hf", destination="hf://datasets/owner/set", **fields)
+
+
+def _refuse(*_args: object, **_kwargs: object) -> None:
+    raise Cut
