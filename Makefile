@@ -34,7 +34,7 @@ test: $(STAMP)
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	AROT_QUICK_TESTS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

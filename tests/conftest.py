@@ -23,6 +23,7 @@ from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
+from tests.tiers import is_slow
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "tests" / "data"
@@ -36,11 +37,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("arot")
 
 LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
-SERVERS = {"bucket", "hub", "make_project", "project", "reader", "swift", "s3", "hf"}
-"""Fixtures that start a server or let commands run in processes of their own, and schemes that stand for them in parameters:
-`make check` leaves their tests out."""
-COMMANDS = ("tests/end_to_end/", "tests/test_faults_stay_apart.py", "tests/docs/test_from_unibox.py")
-"""Files of which nearly every test does."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,15 +53,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.Random(seed).shuffle(items)
         items.sort(key=lambda item: place[item.path])  # a file's servers and built stores are its own
     for item in items:
-        if SERVERS & _named(item) or item.nodeid.startswith(COMMANDS):
+        if is_slow(item):
             item.add_marker(pytest.mark.slow)
 
 
-def _named(item: pytest.Item) -> set[str]:
-    """The fixtures of a test, and the texts that it is parametrized with: some ask for a server by one of these."""
-    callspec = getattr(item, "callspec", None)
-    texts = {value.lower() for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
-    return texts | set(getattr(item, "fixturenames", ()))
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that need a GPU skip themselves without one; to collect them imports no PyTorch."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
 
 
 @pytest.fixture

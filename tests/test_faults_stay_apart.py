@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from arot_assets.definitions import build_definitions
 from arot_assets.names import proposed_name
 from arot_assets.project import init_project
 from tests.conftest import EXAMPLES, REPOSITORY
+from tests.prepared import python
 
 HEAD = "type: arot_assets.components.ImageDataset\nattributes:\n"
 FAULTS = {
@@ -69,15 +69,8 @@ def keys() -> set[str]:
 def arot(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a command in a process of its own."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_"))}
-    command = [sys.executable, "-m", "arot_assets.cli", *arguments]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**kept, "PYTHONPATH": str(REPOSITORY), **more},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**kept, "PYTHONPATH": str(REPOSITORY), **more}
+    return python.run(["-m", "arot_assets.cli", *arguments], folder, environment)
 
 
 @pytest.mark.parametrize("case", FAULTS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from arot_assets.errors import ProjectError
 from arot_assets.yaml_lines import read_yaml
+from tests.tiers import draws
 
 
 def written(folder: Path, text: str) -> Path:
@@ -94,7 +95,7 @@ def test_lines_of_merged_keys_are_those_where_they_are_written(tmp_path):
     assert (file.lines["y", "a"], file.lines["y", "b"]) == (2, 5)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=draws(300))
 @given(st.text(st.sampled_from("ab1:-[]{}&*!<'\"#|>?%@, \n\t\x07é"), max_size=40))
 def test_any_text_is_read_as_pyyaml_reads_it_or_is_one_error(tmp_path_factory, text):
     path = written(tmp_path_factory.getbasetemp(), text)

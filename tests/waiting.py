@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from tests.prepared.python import Forked
+
 T = TypeVar("T")
 
 STALL_SECONDS = 120.0
@@ -69,7 +71,7 @@ def work_of(pid: int) -> Callable[[], Any]:
     return measure
 
 
-def finish(process: "subprocess.Popen[str]") -> str:
+def finish(process: "subprocess.Popen[str] | Forked") -> str:
     """Wait for the end of a process whose output is piped; returns what it printed.
 
     Raises:
@@ -96,7 +98,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return "".join(lines)
 
 
-def kill_when(process: "subprocess.Popen[str]", moment: Callable[[], object]) -> None:
+def kill_when(process: "subprocess.Popen[str] | Forked", moment: Callable[[], object]) -> None:
     """Kill a process at a moment, or see it end before."""
     until("the moment to kill at", lambda: process.poll() is not None or moment(), work_of(process.pid))
     process.kill()

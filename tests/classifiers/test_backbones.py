@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from arot_assets.classifiers.trainers import TrainingError, backbone
 from arot_assets.classifiers.trainers.backbone import parameter_groups, schedule
@@ -31,6 +30,8 @@ BASES = {
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():  # type: ignore[no-untyped-def]
     """Such small networks only wait for each other's threads."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -90,6 +91,8 @@ def test_numbers_and_levels_are_learnt_on_their_own_scale(bases: dict[str, Path]
 def test_a_training_that_is_killed_ends_with_the_same_weights_bit_for_bit(
     bases: dict[str, Path], tmp_path: Path
 ) -> None:
+    import torch
+
     command = [sys.executable, "-m", "tests.classifiers.easy", str(bases["convnext"]), str(tmp_path / "state")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, f"dies in the middle of the second epoch: {done.stderr[-2000:]}"
@@ -102,6 +105,8 @@ def test_a_training_that_is_killed_ends_with_the_same_weights_bit_for_bit(
 
 
 def test_only_what_is_to_be_trained_moves_and_lower_layers_move_less(bases: dict[str, Path]) -> None:
+    import torch
+
     job = easy.job("timm", bases["convnext"], Kept(), epochs=1)
     for train, moves in (("head", {"head"}), (2, {"head", "stages.3", "stages.2.blocks.1"})):
         settings = job.settings.model_copy(update={"train": train, "ema": 0.0})

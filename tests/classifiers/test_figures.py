@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-import scipy.stats
-import sklearn.metrics as sk
-from sklearn.isotonic import IsotonicRegression
 
 from arot_assets.classifiers import figures
 from arot_assets.classifiers.calibration import calibration_error, isotonic_of, temperature_of
@@ -21,6 +18,9 @@ TAGS = Task("multi_label", ("x", "y"), "bce")
 
 
 def test_figures_of_numbers_equal_scipy_with_ties() -> None:
+    import scipy.stats
+    import sklearn.metrics as sk
+
     truth = RANDOM.integers(1, 6, 300).astype(float)
     said = np.round(truth + RANDOM.normal(size=300), 1)
     assert figures.spearman(truth, said) == pytest.approx(scipy.stats.spearmanr(truth, said).statistic)
@@ -32,6 +32,8 @@ def test_figures_of_numbers_equal_scipy_with_ties() -> None:
 
 
 def test_figures_of_yes_and_no_equal_scikit_learn_with_ties() -> None:
+    import sklearn.metrics as sk
+
     truth = RANDOM.random(400) < 0.3
     said = np.round(truth * 0.3 + RANDOM.random(400), 1)
     assert figures.auroc(truth, said) == pytest.approx(sk.roc_auc_score(truth, said))
@@ -40,6 +42,8 @@ def test_figures_of_yes_and_no_equal_scikit_learn_with_ties() -> None:
 
 
 def test_figures_of_classes_equal_scikit_learn() -> None:
+    import sklearn.metrics as sk
+
     truth = RANDOM.integers(0, 4, 300)
     said = np.clip(truth + RANDOM.integers(-1, 2, 300), 0, 3)
     counts = figures.confusion(truth, said, 4).astype(float)
@@ -83,6 +87,8 @@ def test_probabilities_of_levels_are_those_of_the_closed_forms() -> None:
 
 
 def test_interval_of_a_mean_is_that_of_the_binomial_distribution() -> None:
+    import scipy.stats
+
     found = evaluation(160, 40).figures["accuracy"]
     expected = scipy.stats.binom(200, 0.8).interval(0.95)
     assert (found.low * 200, found.high * 200) == (pytest.approx(expected[0], abs=3), pytest.approx(expected[1], abs=3))
@@ -118,6 +124,8 @@ def test_calibration_error_is_that_of_its_definition() -> None:
 
 
 def test_isotonic_equals_scikit_learn_and_needs_a_thousand() -> None:
+    from sklearn.isotonic import IsotonicRegression
+
     confidence = RANDOM.random(1500)
     right = RANDOM.random(1500) < confidence**2
     found = isotonic_of(confidence, right)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from sklearn.linear_model import LogisticRegression
 
 from arot_assets.classifiers.tasks import Task
 from arot_assets.classifiers.trainers import TrainingError, heads
@@ -70,6 +68,8 @@ def test_every_task_is_learnt_and_its_file_gives_the_same_numbers(
 
 
 def test_linear_head_is_as_good_as_the_exact_minimum() -> None:
+    from sklearn.linear_model import LogisticRegression
+
     job = head_job("classification", "cross_entropy", min_steps=500)
     fitted = heads.train(job)
     stored = job.vectors["e.vector"].astype(np.float64)
@@ -126,6 +126,8 @@ def test_weights_and_balance_count() -> None:
 
 
 def test_losses_are_those_of_the_closed_forms() -> None:
+    import torch
+
     logits = torch.tensor([[0.3, -0.2, 1.1]])
 
     def log_sigmoid(x: float) -> float:

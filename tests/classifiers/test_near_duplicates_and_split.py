@@ -10,6 +10,7 @@ from arot_assets.classifiers.declaration import SplitDeclaration
 from arot_assets.classifiers.labels import LabelError
 from arot_assets.classifiers.split import leaking_groups, make_split
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
+from tests.tiers import draws
 
 
 def brute_force(hashes: list[int], mirrored: list[int], distance: int) -> list[int]:
@@ -45,7 +46,7 @@ def clumped_hashes(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     return [near() for _ in range(n)], [near() for _ in range(n)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=draws(150))
 @given(clumped_hashes(), st.integers(0, 11))
 def test_grouping_equals_brute_force(values: tuple[list[int], list[int]], distance: int) -> None:
     hashes, mirrored = values
@@ -64,7 +65,7 @@ def samples(n: int, classes: str, seed: int = 0) -> tuple[pa.Table, np.ndarray, 
     return table, hashes, random.integers(0, 2**64, n, dtype=np.uint64)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=draws(40))
 @given(st.integers(40, 200), st.integers(0, 5), st.integers(0, 99))
 def test_no_group_crosses_splits_and_every_class_is_everywhere(n: int, seed: int, data: int) -> None:
     split = make_split(*samples(n, "abc", data), SplitDeclaration(seed=seed))

@@ -34,6 +34,7 @@ from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.conftest import REPOSITORY, Dataset
+from tests.tiers import draws
 
 CONTENTS = 4
 """Pictures that differ; all files are copies of these."""
@@ -89,7 +90,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=draws(12))
 @given(STEPS)
 def test_any_order_of_changes_and_builds_ends_as_a_build_from_scratch(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ from arot_assets.declarations import ImageDataset
 from resources.storage import Storage, StorageError
 from resources.tables import TableRef
 from tests.conftest import DATA, Dataset
+from tests.tiers import draws
 
 
 def touch(path: Path, seconds: float = 5.0) -> None:
@@ -164,7 +165,7 @@ def table(state: dict[str, int]) -> pa.Table:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.lists(STATES, min_size=1, max_size=5), st.integers(1, 4))
 def test_present_rows_are_always_the_last_listing_and_shards_never_change(
     states: list[dict[str, int]], shard_size: int

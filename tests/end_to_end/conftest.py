@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import EXAMPLES, REPOSITORY
+from tests.prepared import python
 from tests.waiting import finish
 
 COPIED = ("arot_assets", "resources", "sensors", "dbt_like_sql")
@@ -89,19 +87,9 @@ class Project:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_"))}
         return {**kept, "PYTHONPATH": str(self.packages), "COLUMNS": "160", **more}
 
-    def start(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, **more: str) -> python.Forked:
         """Start ``arot …``."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "arot_assets.cli", *arguments],
-            cwd=self.root,
-            env=self.environment(**more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            ),  # pytest itself may run in a script's background
-        )
+        return python.start(["-m", "arot_assets.cli", *arguments], self.root, self.environment(**more))
 
     def arot(self, *arguments: str, status: int = 0, **more: str) -> str:
         """Run ``arot …`` to its end; returns what it printed, and fails on another exit status."""

@@ -18,6 +18,7 @@ from arot_assets.exports.layouts.layouts import LAYOUTS
 from arot_assets.exports.prepare import prepare
 from arot_assets.exports.rules import RULES, one_line
 from tests.conftest import DATA, EXAMPLES
+from tests.tiers import draws
 
 DECLARATION = ExportDeclaration(name="e", subset="s")
 PICTURE = next((EXAMPLES / "photo" / "sea").glob("*.jpg"))
@@ -168,7 +169,7 @@ def test_dropping_metadata_changes_no_pixel() -> None:
 HOSTILE = st.text(min_size=1, max_size=40).filter(lambda t: "/" not in t and "\0" not in t and t not in (".", ".."))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(HOSTILE, min_size=1, max_size=3, unique=True))
 def test_captions_are_one_line_and_stay_apart(texts: list[str]) -> None:
     lines = [one_line(t) for t in texts]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import digest_of, entry_facts
@@ -36,6 +35,8 @@ REST = np.arange(400, 500)
 @pytest.fixture
 def there(hub: Hub, tmp_path: Path) -> Iterator[Resources]:
     """Resources whose Hub is on loopback."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with hub.as_default(tmp_path / "home", hub.token):

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from arot_assets.media.image.decode import DecodeError, decode, thumbnail
 from arot_assets.media.image.probe import probe
 from tests.datasets.fault_files import JPEGS, OTHERS, PNGS, ROWS, fault
+from tests.tiers import draws
 
 GOOD = [row["file"] for row in ROWS if probe(fault(row["file"]), row["file"]).status == "ok"]
 BAD = [row["file"] for row in ROWS if row["file"] not in GOOD]
@@ -281,7 +282,7 @@ def test_thumbnail_is_the_picture_small(name: str) -> None:
     assert np.abs(small.astype(float) - reference).mean() < 4
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(name=st.sampled_from(JPEGS + PNGS), fraction=st.floats(0, 1, exclude_max=True))
 def test_truncated_jpeg_or_png_is_never_decoded(name: str, fraction: float) -> None:
     data = fault(name)
@@ -289,7 +290,7 @@ def test_truncated_jpeg_or_png_is_never_decoded(name: str, fraction: float) -> N
         decode(data[: int(len(data) * fraction)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     name=st.sampled_from(JPEGS + PNGS + OTHERS),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=8),

@@ -13,6 +13,7 @@ from arot_assets.media.image.formats.jpeg import MAX_SCANS
 from arot_assets.media.image.formats.tiff import MAX_TAGS
 from arot_assets.media.image.probe import NOTES, ImageProbe, probe
 from tests.datasets.fault_files import JPEGS, OTHERS, PNGS, ROWS, fault
+from tests.tiers import draws
 
 EXPECTED = {row["file"]: row["expected"] for row in ROWS} | {
     "mp4_named.jpg": "unsupported",  # a video is no image, whatever its name
@@ -242,7 +243,7 @@ def test_other_formats_cut_anywhere_are_corrupt(name: str) -> None:
         assert probe(data[:end], name).status == "corrupt"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(name=st.sampled_from(JPEGS + PNGS), fraction=st.floats(0, 1, exclude_max=True))
 def test_truncated_jpeg_or_png_is_never_ok(name: str, fraction: float) -> None:
     data = fault(name)
@@ -256,7 +257,7 @@ def test_jpeg_or_png_without_its_last_bytes_is_never_ok(name: str) -> None:
         assert probe(data[:-missing], name).status == "corrupt"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     name=st.sampled_from(JPEGS + PNGS + OTHERS),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=8),
@@ -284,7 +285,7 @@ MAGICS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(
     magic=st.sampled_from([*MAGICS, b"\x00\x00\x00\x18ftypavif", b"\x00\x00\x00\x18ftypheic"]),
     tail=st.binary(max_size=400),

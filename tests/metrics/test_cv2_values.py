@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from skimage.feature import local_binary_pattern
 
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.view import Image
 from arot_assets.metrics.catalogue.cv2 import cv2
+from tests.tiers import draws
 
 DEGRADED = Path(__file__).parents[1] / "data" / "degraded"
 PHOTOS = sorted(DEGRADED.glob("*__original.jpg"))
@@ -175,7 +175,7 @@ def assert_equal(rgb: RGB) -> None:
         assert column.high is None or value <= column.high, column.name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(pictures())
 def test_every_column_equals_its_plain_definition_on_any_picture(rgb: RGB) -> None:
     assert_equal(rgb)
@@ -207,6 +207,8 @@ def test_pure_colours_have_the_brightness_of_their_channel(colour: tuple[int, in
 
 @pytest.mark.parametrize("path", PHOTOS[:6], ids=lambda p: p.stem)
 def test_texture_differs_from_scikit_image_only_by_its_rounding_of_exact_ties(path: Path) -> None:
+    from skimage.feature import local_binary_pattern
+
     gray = gray_of(load(path))
     ours, ties = lbp_with_ties_as_one(gray)
     theirs = local_binary_pattern(gray.astype(np.uint8), 8, 1, "uniform")

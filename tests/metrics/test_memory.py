@@ -20,6 +20,7 @@ from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 from tests.conftest import REPOSITORY
+from tests.tiers import draws
 
 METRICS = {name: get_metric(name) for name in ("cv2", "phash")}
 PASS = """
@@ -52,7 +53,7 @@ def picture(path: Path, width: int, height: int) -> Item:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(sizes=st.lists(st.integers(0, 30), max_size=40), limit=st.integers(0, 40), threads=st.integers(1, 6))
 def test_images_in_flight_stay_below_the_limit_unless_one_is_alone(sizes: list[int], limit: int, threads: int) -> None:
     budget = MemoryBudget(limit)

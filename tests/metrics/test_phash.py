@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.view import Image
 from arot_assets.metrics.catalogue.phash import phash
+from tests.tiers import draws
 
 NEAR = Path(__file__).parents[1] / "data" / "near_duplicates"
 ORIGINALS = sorted(NEAR.glob("*__original.*"))
@@ -60,7 +61,7 @@ def test_different_pictures_are_far() -> None:
     assert min(distance(a, b) for i, a in enumerate(values) for b in values[:i]) > 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**32 - 1))
 def test_mirrored_is_the_hash_of_the_flipped_picture_for_any_size(height: int, width: int, seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

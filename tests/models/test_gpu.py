@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from resources.models import Models
 from resources.models.entry import Preprocessing
 from resources.models.preprocessing import normalised, preprocess, values_of_levels
 from tests.models.test_families import KINDS, images
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+pytestmark = pytest.mark.gpu
 TOLERANCE = 1e-3
 """Of an array's spread: kernels add in another order; TF32 is off."""
 REDUCED = 5e-2
@@ -48,6 +47,8 @@ def test_gpu_gives_the_numbers_of_the_cpu(
 
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
 def test_levels_that_a_gpu_looks_up_are_the_values_of_the_cpu(channels: Any) -> None:
+    import torch
+
     how = Preprocessing(32, "pad", (0.48, 0.45, 0.4), (0.26, 0.26, 0.27), channels=channels, colour=(255, 255, 255))
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     levels = torch.from_numpy(preprocess(pixels, replace(how, dtype="uint8", layout="NHWC"))).to("cuda")
@@ -59,6 +60,8 @@ def test_levels_that_a_gpu_looks_up_are_the_values_of_the_cpu(channels: Any) -> 
 def test_a_device_that_is_full_halves_the_batch_and_goes_on(
     models: Models, published: Callable[..., dict[str, Any]]
 ) -> None:
+    import torch
+
     make, fields = KINDS["tagger"]
     published("tagger", make, **fields)
     runner = replace(models, device="cuda", batch_size=64).get("tagger")

@@ -9,11 +9,12 @@ from PIL import Image
 from resources.models.entry import Preprocessing
 from resources.models.preprocessing import preprocess
 from resources.models.resampling import CHUNK, Filter, resize
+from tests.tiers import draws
 
 SIDES = st.integers(1, 300)
 
 
-@settings(max_examples=150)
+@settings(max_examples=draws(150))
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(["bicubic", "bilinear", "lanczos", "box"]), st.integers(0, 9))
 def test_resizing_gives_the_pixels_of_pillow(
     high: int, wide: int, height: int, width: int, kind: Filter, seed: int
@@ -30,7 +31,7 @@ def test_extreme_shapes_too(size: tuple[int, int]) -> None:
     assert np.array_equal(resize(rgb, 48, 64, "lanczos"), np.asarray(wanted))
 
 
-@settings(max_examples=60)
+@settings(max_examples=draws(60))
 @given(SIDES, SIDES, st.integers(1, 64), st.integers(0, 9))
 def test_padding_is_resizing_the_whole_canvas(high: int, wide: int, size: int, seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (high, wide, 3), np.uint8)

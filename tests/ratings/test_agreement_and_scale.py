@@ -7,7 +7,6 @@ import krippendorff
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from arot_assets.ratings.agreement import alpha
 from arot_assets.ratings.comparisons import Comparison, choices_of, derivatives, log_likelihood, probabilities
@@ -80,6 +79,8 @@ def mean_of(scores: Scores, samples: int) -> NDArray[np.float64]:
 
 
 def test_three_biased_raters_give_the_planted_scale_where_the_mean_does_not() -> None:
+    from scipy.stats import spearmanr
+
     quality, scores = planted(np.random.default_rng(0), [(5, 2.0, 0.6), (8, 0.8, 0.4), (4, -1.8, 0.6)], 200)
     found = fit(scores, [], 200, 3)
     assert spearmanr(found.theta, quality)[0] >= 0.95
@@ -92,6 +93,8 @@ def test_three_biased_raters_give_the_planted_scale_where_the_mean_does_not() ->
 
 def test_raters_who_saw_different_images_do_not_move_the_scale() -> None:
     """A strict rater who saw only good images, and a mild one who saw only bad ones, with a few in common."""
+    from scipy.stats import spearmanr
+
     rng = np.random.default_rng(3)
     quality, scores = planted(rng, [(3.5, 1.8, 0.4), (7.5, 1.8, 0.4)], 200)
     good = quality[scores.sample] > -0.5
@@ -173,6 +176,8 @@ def test_a_tie_has_the_worth_of_davidson() -> None:
 
 def test_scores_pairs_and_rankings_share_one_scale() -> None:
     """Scores of one half, rankings across both with ties, by raters of whom one reads the scale upside down."""
+    from scipy.stats import spearmanr
+
     rng = np.random.default_rng(4)
     quality, scores = planted(rng, [(5, 2.0, 0.5)], 60)
     first = scores.sample < 30

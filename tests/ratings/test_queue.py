@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from arot_assets.ratings.declaration import QueueRule
 from arot_assets.ratings.queue import build_queue, mixed, parts
@@ -54,6 +53,8 @@ def test_the_queue_of_real_samples_has_every_reason(rated: Rated) -> None:
 
 
 def test_made_up_raters_are_cleaned_to_the_planted_truth() -> None:
+    from scipy.stats import spearmanr
+
     rng = np.random.default_rng(0)
     truth = {f"s{k:03}": float(value) for k, value in enumerate(rng.gamma(2, size=200))}
     said = simulate(truth, seed=1)

@@ -21,6 +21,7 @@ from resources.storage import Storage, StorageError
 from resources.storage.members.backend import MembersBackend
 from resources.storage.members.reader import numbered
 from tests.conftest import EXAMPLES
+from tests.tiers import draws
 
 PICTURES = [p.read_bytes() for p in sorted((EXAMPLES / "photo").rglob("*.jpg"))[:4]]
 
@@ -221,7 +222,7 @@ def test_hostile_and_odd_members_of_a_zip_say_what_they_are(tmp_path: Path) -> N
     assert any(failed.reason.startswith("refused_name") for failed in done.failed)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=draws(60))
 @given(
     st.binary(max_size=40),
     st.integers(0, 2000),

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
-import torch
 from PIL import Image, ImageOps
-from timm.data import create_transform
 
 from resources.models import ModelError, Models, preprocessing
 from resources.models.batching import BatchRunner
@@ -50,6 +47,10 @@ def test_real_weights_know_a_cat_and_an_espresso(model: Runner, file: str, image
 
 
 def test_outputs_equal_the_reference_pipeline_on_awkward_images(model: Runner) -> None:
+    import timm
+    import torch
+    from timm.data import create_transform
+
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     # by position here, by name in the product: both must mean the same tensors
     tensors = torch.load(
@@ -105,6 +106,8 @@ def test_a_model_is_loaded_once_in_a_process() -> None:
 
 
 def test_out_of_memory_halves_the_batch_and_remembers() -> None:
+    import torch
+
     runner = BatchRunner(16)
     tried = []
 
@@ -122,6 +125,8 @@ def test_out_of_memory_halves_the_batch_and_remembers() -> None:
 
 
 def test_a_single_image_that_does_not_fit_is_an_error_with_a_remedy() -> None:
+    import torch
+
     def compute(chunk: list[int]) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
@@ -154,12 +159,16 @@ def test_weights_of_a_missing_package_name_the_remedy(tmp_path: Path) -> None:
 
 
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
+    import torch
+
     torch.save({"weight": torch.nn.Linear(1, 1)}, tmp_path / "x.pth")
     with pytest.raises(ModelError, match=r"x\.pth cannot be read as tensors alone: .*only safetensors"):
         read_tensors(EFFICIENTNET_LITE0, tmp_path / "x.pth")
 
 
 def test_unknown_model_and_device_say_what_there_is() -> None:
+    import torch
+
     with pytest.raises(ModelError, match=r"known models: .*efficientnet_lite0"):
         find_entry("efficientnet")
     if not torch.cuda.is_available():
@@ -197,6 +206,8 @@ def test_the_fingerprint_is_that_of_the_rows_which_are_there() -> None:
 
 
 def test_the_default_embedding_is_what_its_entry_says(model: Runner) -> None:
+    import timm
+
     outputs = model.predict([np.zeros((3, 224, 224), np.float32)])
     assert {name: value.shape[1:] for name, value in outputs.items()} == {"embedding": (1280,), "logits": (1000,)}
     unfolded = timm.create_model(EFFICIENTNET_LITE0.options["architecture"], pretrained=False)
@@ -206,7 +217,6 @@ def test_the_default_embedding_is_what_its_entry_says(model: Runner) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpu_gives_the_numbers_of_the_cpu(model: Runner, inputs: list[np.ndarray]) -> None:
     """Tolerance: 1e-3 absolute on embeddings of 0-6 and logits of about -5 to 12; TF32 is off."""
     cpu, gpu = model.predict(inputs), Models(device="cuda").get("efficientnet_lite0").predict(inputs)

@@ -22,6 +22,7 @@ from tests.servers.faults import FaultProxy, Faults
 from tests.servers.fixtures import bucket, swift, web  # noqa: F401
 from tests.servers.http import Reply, WebServer
 from tests.servers.swift import Swift
+from tests.tiers import draws
 
 KEYS = (
     "a.JPG",
@@ -116,7 +117,7 @@ def test_any_key_survives_the_listing(keys: list[str]) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=list(__import__("hypothesis").HealthCheck))
+@settings(max_examples=draws(20), deadline=None, suppress_health_check=list(__import__("hypothesis").HealthCheck))
 def test_ranges_are_those_of_a_local_file(tree: str, tmp_path: Path, data: st.DataObject) -> None:
     storage, whole = Storage(), bytes(range(256)) * 4
     path = tmp_path / "local"

@@ -12,6 +12,7 @@ from arot_assets.subsets.model import Model, ModelConfig
 from arot_assets.subsets.predicates import split
 from arot_assets.subsets.table_docs import TableDocs
 from arot_assets.subsets.waterfall import compute_waterfall
+from tests.tiers import draws
 
 TABLE = """create table t as select i::varchar as sample_id, nullif(i % 7, 3) as a, nullif(i % 5, 2) as b, i % 3 as "and",
     case i % 4 when 0 then null when 1 then 'x and y' when 2 then 'it''s -- no' else 'größe' end as c,
@@ -142,7 +143,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(where=conditions)
 def test_any_condition_is_cut_into_pieces_that_keep_its_rows(where: str):
     with connect() as con:

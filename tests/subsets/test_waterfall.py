@@ -13,6 +13,7 @@ from arot_assets.subsets.model import Model, ModelConfig
 from arot_assets.subsets.predicates import split
 from arot_assets.subsets.table_docs import TableDocs
 from arot_assets.subsets.waterfall import Waterfall, compute_waterfall
+from tests.tiers import draws
 
 Row = dict[str, int | str | None]
 Judge = Callable[[Row], bool | None]
@@ -80,7 +81,7 @@ def count(values: list[Row], sql: str) -> Waterfall:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(rows=rows, texts=chosen, comment=st.booleans())
 def test_counts_are_those_of_judging_every_row_by_hand(rows: list[Row], texts: list[str], comment: bool):
     tail = "  -- a label" if comment else ""
@@ -102,7 +103,7 @@ def test_counts_are_those_of_judging_every_row_by_hand(rows: list[Row], texts: l
     assert found.total - sum(s.removed_in_order for s in found.steps) == found.kept
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50), deadline=None)
 @given(rows=rows, text=st.sampled_from(sorted(PREDICATES)))
 def test_qualify_is_the_last_step_and_looks_at_what_where_left(rows: list[Row], text: str):
     sql = f"select * from t where {text} qualify row_number() over (partition by b order by sample_id) = 1 -- one of each b"
