@@ -36,7 +36,18 @@ hypothesis.settings.register_profile(
 )  # a loaded machine is no failure
 hypothesis.settings.load_profile("arot")
 
-LONG = ("tests/end_to_end/", "tests/docs/", "tests/resources/test_s3", "tests/exports/", "tests/sensors/")
+LONG = (
+    *("tests/docs/test_snippets.py", "tests/end_to_end/test_ui.py", "tests/end_to_end/test_s3_store.py"),
+    *(
+        "tests/test_faults_stay_apart.py",
+        "tests/end_to_end/",
+        "tests/docs/",
+        "tests/exports/",
+        "tests/resources/test_s3",
+    ),
+    *("tests/subsets/", "tests/classifiers/", "tests/sensors/", "tests/metrics/"),
+)
+"""What takes longest, the longest first."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take long come first, so that at the end no worker waits for another; slow tests are marked."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: next((n for n, long in enumerate(LONG) if item.nodeid.startswith(long)), len(LONG)))
     if (seed := config.getoption("--shuffle")) is not None:
         files = sorted({item.path for item in items})
         place = {file: n for n, file in enumerate(random.Random(seed).sample(files, len(files)))}

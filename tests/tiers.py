@@ -44,11 +44,11 @@ def is_slow(item: pytest.Item) -> bool:
         return True
     fixtures = [d.func for defs in item._fixtureinfo.name2fixturedefs.values() for d in defs]  # type: ignore[attr-defined]
     code = [c for c in (item.function, *fixtures, *parameters) if isinstance(c, FunctionType | type)]
-    return any(_is_heavy(start) for start in code)
+    return any(is_heavy(start) for start in code)
 
 
 @functools.cache
-def _is_heavy(start: FunctionType | type) -> bool:
+def is_heavy(start: FunctionType | type) -> bool:
     """Whether a function or class of the tests names one of ``HEAVY``, or calls what does."""
     seen: set[object] = set()
     found: list[object] = [start]

@@ -1,15 +1,8 @@
-"""How the prepared process is asked for a command; and, as a program, what stands for ``python`` in a shell.
-
-Belongs here: nothing that takes long to import, for a shell starts this program for each command.
-"""
+"""How the prepared process is asked for a command."""
 
 import json
-import os
-import signal
 import socket
-import sys
 from collections.abc import Mapping, Sequence
-from types import FrameType
 
 
 def ask(
@@ -40,20 +33,3 @@ def ask(
             raise ConnectionError(f"{path}: the prepared process has ended")
         answer += part
     return int(answer), connection
-
-
-def main(path: str, arguments: Sequence[str]) -> None:
-    """Be the command, as far as the shell can tell: its streams, its signals and its exit status."""
-    environment = {os.fsdecode(k): os.fsdecode(v) for k, v in os.environb.items()}
-    pid, connection = ask(path, arguments, os.getcwd(), environment, (0, 1, 2))
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(pid, number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, forward)
-    status = int(connection.recv(100))
-    if status < 0:  # it was killed: so is this one
-        signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    sys.exit(status)

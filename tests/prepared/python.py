@@ -143,13 +143,3 @@ def run(
         out.seek(0)
         errors.seek(0)
         return subprocess.CompletedProcess(list(arguments), status, out.read(), errors.read())
-
-
-def stand_in(program: Path, *arguments: str) -> None:
-    """Write a program that is ``python ARGUMENTS …`` for a shell, forked from the prepared process."""
-    path = prepared_process()
-    program.write_text(
-        f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(HERE)!r})\nfrom ask import main\n"
-        f"main({str(path)!r}, [*{list(arguments)!r}, *sys.argv[1:]])\n"
-    )
-    program.chmod(0o755)

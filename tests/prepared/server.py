@@ -14,7 +14,7 @@ import importlib
 import json
 import os
 import runpy
-import selectors
+import select
 import shutil
 import signal
 import socket
@@ -52,6 +52,8 @@ READS_VARIABLES = "huggingface_hub"
 """Reads variables that tests set when it is imported: each command imports it for itself."""
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "NUMBA_", "OMP_", "MKL_", "OPENBLAS_", "OPENCV_", "TORCH")
 """Variables that the interpreter or one of the libraries reads when it is started: other values need a new interpreter."""
+LOOK_SECONDS = 1.0
+"""How often the owner is looked for."""
 GIVEN = dict(os.environ)
 """The variables that this process was started with."""
 
@@ -74,44 +76,56 @@ def prepare() -> None:
 
 def serve(path: str, owner: int) -> dict[str, Any] | None:
     """Fork for every request. Returns the request in the process of a command, None at the end of the owner."""
-    selector = selectors.DefaultSelector()
-    owned = os.pidfd_open(owner)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
+    ended, told = socket.socketpair()  # readable when a command has ended
+    told.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(told.fileno())
     print("ready", flush=True)
-    selector.register(owned, selectors.EVENT_READ)
-    selector.register(listener, selectors.EVENT_READ)
-    commands: dict[int, tuple[int, socket.socket]] = {}
-    """By a descriptor of the process, which is readable when it has ended: its id, and who waits for it."""
-    while True:
-        for key, _ in selector.select():
-            if key.fd == owned:
-                shutil.rmtree(os.path.dirname(path))
-                return None
-            if key.fd in commands:
-                selector.unregister(key.fd)
-                pid, connection = commands.pop(key.fd)
-                os.close(key.fd)
-                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                with connection, suppress(BrokenPipeError):  # nobody needs to wait for a process
-                    connection.sendall(f"{status}\n".encode())
-                continue
-            connection, _ = listener.accept()
-            request, streams = receive(connection)
-            if (pid := os.fork()) == 0:
-                for kept in (selector, listener, connection, *(waiting for _, waiting in commands.values())):
-                    kept.close()
-                for process in (owned, *commands):
-                    os.close(process)
-                become(request, streams)
-                return request
-            for stream in streams:
-                os.close(stream)
-            connection.sendall(f"{pid}\n".encode())
-            process = os.pidfd_open(pid)
-            commands[process] = pid, connection
-            selector.register(process, selectors.EVENT_READ)
+    waiting: dict[int, socket.socket] = {}
+    """By process id: who waits for its end."""
+    while _exists(owner):
+        readable, _, _ = select.select([listener, ended], [], [], LOOK_SECONDS)
+        if ended in readable:
+            ended.recv(1 << 10)
+            _tell_of_ends(waiting)
+        if listener not in readable:
+            continue
+        connection, _ = listener.accept()
+        request, streams = receive(connection)
+        if (pid := os.fork()) == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for kept in (listener, ended, told, connection, *waiting.values()):
+                kept.close()
+            become(request, streams)
+            return request
+        for stream in streams:
+            os.close(stream)
+        waiting[pid] = connection
+        connection.sendall(f"{pid}\n".encode())
+    shutil.rmtree(os.path.dirname(path))
+    return None
+
+
+def _tell_of_ends(waiting: dict[int, socket.socket]) -> None:
+    """Tell each command's exit status to who waits for it."""
+    while waiting:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        with waiting.pop(pid) as connection, suppress(BrokenPipeError):  # nobody needs to wait for a process
+            connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
