@@ -14,9 +14,10 @@ from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import ImageDataset
-from arot_assets.metrics.build import MetricResult, build_metrics
+from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows
+from arot_assets.metrics.table_builder import MetricResult
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage

@@ -22,7 +22,7 @@ from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key, reserve_in_turn, row_asset
-from arot_assets.metrics.build import MetricResult
+from arot_assets.metrics.table_builder import MetricResult
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables

@@ -27,8 +27,8 @@ from arot_assets.captions.table import CaptionTable, caption_table, caption_vers
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.datasets.presence import Shards, present_uris
 from arot_assets.media.medium import STILL, DecodeError, File, Limits, Medium
-from arot_assets.metrics.build import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.metrics.one_pass import UNREADABLE
+from arot_assets.metrics.table_builder import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.progress import kept, track
 from resources.parallel import leave
 from resources.storage import Storage, StorageError

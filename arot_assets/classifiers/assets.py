@@ -29,9 +29,10 @@ from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key, reserve_in_turn
-from arot_assets.metrics.build import MetricResult, build_metrics
+from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.rows import build_rows
+from arot_assets.metrics.table_builder import MetricResult
 from resources.models import Models
 from resources.models.entry import ModelError
 from resources.storage import Storage

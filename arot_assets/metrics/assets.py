@@ -22,13 +22,14 @@ from arot_assets.datasets.presence import Shards
 from arot_assets.datasets.turns import in_turn
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.build import MetricResult, MetricTable, build_metrics, is_current, metric_versions
+from arot_assets.metrics.build import build_metrics, metric_versions
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.children import file_tables
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.steps import metric_path
+from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
 from resources.models import ModelError, Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables

@@ -4,7 +4,7 @@ each written in one step.
 Belongs here: file-level increments of one shard. Does not belong here: how a file is measured (``file_pass.py``),
 tables with one row a sample (``build.py``), Dagster.
 
-What ``build.py`` says of rows holds here of files: a file's rows are current if they are of the table's version, they
+What ``table_builder.py`` says of rows holds here of files: a file's rows are current if they are of the table's version, they
 are looked for in other shards by content, and finished files are saved while work goes on. The medium's own tables
 belong together: a file has its rows in all of them, which its row in the last one says.
 """
@@ -21,12 +21,13 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching
 from arot_assets.media.medium import TABLES
-from arot_assets.metrics.build import MetricResult, TableBuilder, reading, start_table, told_when_stopped, write_table
+from arot_assets.metrics.build import reading, told_when_stopped
 from arot_assets.metrics.children import SAMPLE, FileTable, file_tables
 from arot_assets.metrics.file_pass import file_pass
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item
 from arot_assets.metrics.sharing import load, passes
+from arot_assets.metrics.table_builder import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.progress import track
 from resources.storage import Storage
 from resources.tables import GRAIN, SAMPLES, TableRef

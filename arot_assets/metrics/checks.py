@@ -14,11 +14,11 @@ from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets import metric_key
-from arot_assets.metrics.build import MetricTable
 from arot_assets.metrics.children import FRAME, SAMPLE, FileTable, is_conserved, own_tables
 from arot_assets.metrics.conservation import rows_conserved, up_to_date
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import VALUES_IN_RANGE, has_ranges
+from arot_assets.metrics.table_builder import MetricTable
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files, quote

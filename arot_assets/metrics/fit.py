@@ -1,7 +1,8 @@
 """Whether the values of a row fit their columns.
 
 Belongs here: checking one row against the declared columns, so that a mistake is one failed row that names the column, never a
-null, a truncated number or the end of a shard. Does not belong here: ranges (values outside are kept and counted, ``build.py``).
+null, a truncated number or the end of a shard. Does not belong here: ranges (values outside are kept and counted,
+``table_builder.py``).
 """
 
 import math

@@ -1,7 +1,7 @@
 """The one-decode pass: each file is fetched and decoded once, and every metric asked for sees the same pixels.
 
 Belongs here: the way of one file through fetch, decode, measurements and models, with threads and
-bounded memory. Does not belong here: which rows are missing (``build.py``), what a metric measures (``catalogue/``).
+bounded memory. Does not belong here: which rows are missing (``table_builder.py``), what a metric measures (``catalogue/``).
 
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
 their thread. The caller's thread takes the results in order and hands batches to one thread for all models, so that a model

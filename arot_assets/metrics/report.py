@@ -6,7 +6,7 @@ Belongs here: choosing what is shown. Does not belong here: drawing (``drawing.p
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.metrics.build import MetricTable
+from arot_assets.metrics.table_builder import MetricTable
 
 
 def shown_columns(metric: MetricTable) -> list[str]:

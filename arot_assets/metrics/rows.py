@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.duplicates import MARKS
 from arot_assets.datasets.presence import Shards, present_uris
-from arot_assets.metrics.build import MetricResult, TableBuilder, had_value, of_content, write_table
 from arot_assets.metrics.fit_rows import REASON, computed_rows
 from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
 from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
+from arot_assets.metrics.table_builder import MetricResult, TableBuilder, had_value, of_content, write_table
 from arot_assets.metrics.text_rows import similarity_of
 from arot_assets.progress import track
 from arot_assets.reasons import meant

@@ -11,7 +11,7 @@ from arot_assets.captions.build import Captioner, build_captions
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.models import threads_of, vlm_of
 from arot_assets.captions.prompt import read_prompt
-from arot_assets.metrics.build import MetricResult
+from arot_assets.metrics.table_builder import MetricResult
 from resources.tables import TableRef
 from tests.conftest import Dataset
 from tests.servers.vlm import MODEL, VlmServerDouble

@@ -14,9 +14,9 @@ from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.media.video import isolated
-from arot_assets.metrics.build import MetricResult
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.steps import Look
 from resources.defaults import Resources
 from resources.storage import StorageError

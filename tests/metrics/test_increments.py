@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from arot_assets.media.image.medium import ImageMedium
-from arot_assets.metrics import build
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.table_builder import TableBuilder
 from resources.tables import keeping
 from tests.conftest import Dataset
 
@@ -115,7 +115,7 @@ def test_killed_pass_loses_only_what_was_not_flushed(
     monkeypatch.setattr(keeping, "KEEP_SECONDS", 0.01)
     dataset.inventory()
     dataset.samples()
-    real, added = build.TableBuilder.add, []
+    real, added = TableBuilder.add, []
 
     def interrupted(self, row):  # type: ignore[no-untyped-def]
         if len(added) == 3:
@@ -124,7 +124,7 @@ def test_killed_pass_loses_only_what_was_not_flushed(
         real(self, row)
 
     with monkeypatch.context() as until_the_fourth, pytest.raises(KeyboardInterrupt):
-        until_the_fourth.setattr(build.TableBuilder, "add", interrupted)
+        until_the_fourth.setattr(TableBuilder, "add", interrupted)
         dataset.metrics("phash")
     decodes.clear()  # nothing decodes any more, although the traceback is still there
     found = dataset.metrics("phash")["phash"]

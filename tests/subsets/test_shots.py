@@ -15,7 +15,6 @@ from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
 from arot_assets.media.video.clip_file import Settings
 from arot_assets.metrics.build_files import build_files
-from arot_assets.project import TEMPLATE
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
 from resources.defaults import Resources, default_resources
@@ -225,8 +224,3 @@ def test_clips_are_cut_once_and_proved(resources: Resources, built: Built, tmp_p
     assert {f"{clip}.mp4" for clip in table["clip_id"].to_pylist()} == set(files)
     assert cut_clips(resources, "some_clips", "films", there, Settings()).equals(table)
     assert {path.name: path.stat().st_mtime_ns for path in Path(target).glob("*.mp4")} == files
-
-
-def test_new_projects_have_the_macros() -> None:
-    name = "macros/films.sql"
-    assert (SQL_FOLDER / name).read_text() == (TEMPLATE / "dbt_like_sql" / name).read_text()

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from arot_assets.metrics.tag_lists import write_tag_list
-from arot_assets.project import TEMPLATE
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
 from resources.tables import TableRef, Tables, TagsRef
@@ -151,9 +150,8 @@ def test_files_of_macros_are_up_to_date() -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for file in module.FILES:
-        assert file.read_text() == module.dbt_file(), f"{file}: run `python docs/macros.py`"
-    assert (TEMPLATE / module.PLACE) in module.FILES
+    assert module.FILE.read_text() == module.dbt_file(), f"{module.FILE}: run `python docs/macros.py`"
+    assert (SQL_FOLDER / "macros" / "arot.sql").samefile(module.FILE)
 
 
 MODELS = {
