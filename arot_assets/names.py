@@ -1,6 +1,6 @@
-"""What declared things may be named, and who may own them: the rules of SQL and Dagster, in words.
+"""What declared things may be named, who may own them, and how servers are addressed, with errors in words.
 
-Belongs here: the rules for names and owners that several rooms share. Does not belong here: which names are taken (the
+Belongs here: the rules that several rooms share. Does not belong here: which names are taken (the
 rooms' ``declaration.py``, ``arot_assets.declarations``).
 """
 
@@ -9,6 +9,8 @@ import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator
+
+from resources.storage.http.rules import carries_secret
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST = 100
@@ -55,6 +57,15 @@ def checked_owner(owner: str) -> str:
     hint = f"; for example 'team:{team}'" if team and "@" not in team else ""
     raise ValueError(f"an owner is an e-mail address or team:NAME{hint}")
 
+
+def _without_secret(url: str) -> str:
+    if carries_secret(url):
+        raise ValueError("a password or key in the address would end up in logs; use `key_variable`")
+    return url.rstrip("/")
+
+
+ServerUrl = Annotated[str, AfterValidator(_without_secret)]
+"""The address of a server that takes a key: without it, and without a slash at its end."""
 
 Name = Annotated[str, AfterValidator(_named)]
 """The name of a declared thing: a schema or table in SQL, part of an asset key, a folder in the store."""

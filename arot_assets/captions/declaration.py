@@ -7,11 +7,10 @@ checks that need other rooms (``arot_assets.declarations``).
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from arot_assets.names import Name, Owner
+from arot_assets.names import Name, Owner, ServerUrl
 from resources.root import project_root
-from resources.storage.http.rules import carries_secret
 
 
 class Server(BaseModel):
@@ -20,7 +19,8 @@ class Server(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: Annotated[
-        str, Field(pattern=r"^https?://\S+$", description="base address of the API, e.g. http://127.0.0.1:8000/v1")
+        ServerUrl,
+        Field(pattern=r"^https?://\S+$", description="base address of the API, e.g. http://127.0.0.1:8000/v1"),
     ]
     model: Annotated[str, Field(min_length=1, description="the model's name on the server")]
     key_variable: Annotated[
@@ -29,13 +29,6 @@ class Server(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=1024, description="requests under way at the same time at most")] = 16
     attempts: Annotated[int, Field(ge=1, description="tries of one question before its row fails")] = 6
     seconds: Annotated[float, Field(gt=0, description="silence of the server that is put up with")] = 300.0
-
-    @field_validator("url")
-    @classmethod
-    def _without_secret(cls, url: str) -> str:
-        if carries_secret(url):
-            raise ValueError("a password or key in the address would end up in logs; use `key_variable`")
-        return url.rstrip("/")
 
 
 class Local(BaseModel):

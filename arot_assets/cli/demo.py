@@ -51,14 +51,14 @@ def command() -> None:
 
 def _export(work: Work) -> str:
     """Export the demo's subset; what came of it in a line, empty if it failed or there is nothing to export from."""
-    from arot_assets.cli.export import run_export
     from arot_assets.exports.export import ExportDeclaration
+    from arot_assets.exports.steps import export_path
 
     exports = work.declared.of(ExportDeclaration)
     if work.failures or EXPORT not in exports:
         return ""
     try:
-        found = run_export(work, exports[EXPORT])
+        found = work.materialize(export_path(EXPORT))
     except click.ClickException as error:  # told at the end, after what did work
         work.failures.append(error.message)
         return ""

@@ -1,6 +1,6 @@
 """`arot export`: a subset as files that trainers load."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +27,7 @@ def command(name: str, dry_run: bool) -> None:
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
     from arot_assets.exports.export import ExportDeclaration
+    from arot_assets.exports.steps import export_path
     from arot_assets.progress import reporting
 
     with open_work() as work, reporting(reporter()):
@@ -34,30 +35,11 @@ def command(name: str, dry_run: bool) -> None:
         if dry_run:
             _preview(work, declaration)
             return
-        facts = run_export(work, declaration)
+        facts = work.materialize(export_path(name))
     said = "exported to" if facts["changed"] else "nothing changed, it is in"
     click.echo(f"{name}: {facts['dagster/row_count']:,} samples, version {facts['version']}, {said} {facts['place']}")
     if facts["left out"]:
         click.echo(f"  {facts['left out']:,} samples left out, because `rules` says so; left_out.parquet lists them")
-
-
-def run_export(work: "Work", declaration: "ExportDeclaration") -> dict[str, Any]:
-    """Run the asset and its check where the UI shows them; returns what the run recorded.
-
-    Raises:
-        click.ClickException: it failed.
-    """
-    from arot_assets.cli.launch import materialize
-    from arot_assets.exports.assets import export_key
-
-    key = export_key(declaration.name)
-    outcome = materialize(work.runs.definitions(), work.runs.instance, [key])
-    event = work.runs.instance.get_latest_materialization_event(key)
-    found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
-    if outcome.problems or found is None:
-        lines = "\n  ".join(outcome.problems) or "nothing was recorded"
-        raise click.ClickException(f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`)")
-    return {name: value.value for name, value in found.metadata.items()}
 
 
 def _preview(work: "Work", declaration: "ExportDeclaration") -> None:

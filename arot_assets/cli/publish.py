@@ -1,12 +1,10 @@
 """`arot publish`: a subset as a dataset on the Hugging Face Hub."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from arot_assets.cli.work import Work
-    from arot_assets.exports.declaration import HubDatasetDeclaration
     from arot_assets.exports.publish import Preview
 
 
@@ -30,6 +28,7 @@ def command(name: str, dry_run: bool) -> None:
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
     from arot_assets.exports.declaration import HubDatasetDeclaration
+    from arot_assets.exports.steps import export_path
     from arot_assets.progress import reporting
     from resources.storage.hub.backend import HubBackend
     from resources.storage.hub.commits import require_token
@@ -42,7 +41,7 @@ def command(name: str, dry_run: bool) -> None:
             _show(name, preview(declaration, work.project, work.resources))
             return
         require_token(work.resources.storage.using(HubBackend).client, declaration.address)
-        facts = _publish(work, declaration)
+        facts = work.materialize(export_path(name))
     said = "published:" if facts["changed"] else "nothing to do, already published:"
     click.echo(f"{name}: {facts['dagster/row_count']:,} rows, {said} {facts['commit page']}")
     if facts["left out"]:
@@ -54,18 +53,3 @@ def _show(name: str, found: "Preview") -> None:
     click.echo(f"{name}: {found.rows:,} rows, {found.file_bytes:,} bytes of originals, {files}")
     click.echo(f"  columns: {', '.join(found.columns)}")
     click.echo(f"  {found.outcome}")
-
-
-def _publish(work: "Work", declaration: "HubDatasetDeclaration") -> dict[str, Any]:
-    """Run the asset where the UI shows it; returns what the run recorded about it."""
-    from arot_assets.cli.launch import materialize
-    from arot_assets.exports.assets import export_key
-
-    key = export_key(declaration.name)
-    outcome = materialize(work.runs.definitions(), work.runs.instance, [key])
-    event = work.runs.instance.get_latest_materialization_event(key)
-    found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
-    if outcome.problems or found is None:
-        lines = "\n  ".join(outcome.problems) or "nothing was recorded"
-        raise click.ClickException(f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`)")
-    return {name: value.value for name, value in found.metadata.items()}

@@ -9,6 +9,7 @@ partitions that were missing before the daemon's first tick).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
@@ -103,6 +104,25 @@ class Work:
             return {step.keys[0]: look.of(step) for step in graph if not step.by_hand}
         finally:
             look.close()
+
+    def materialize(self, path: Key) -> dict[str, Any]:
+        """Run an asset that is only built by hand, with its checks, where the UI shows it; returns what the run recorded.
+
+        Raises:
+            click.ClickException: it failed.
+        """
+        import dagster as dg
+
+        from arot_assets.cli.launch import materialize
+
+        key = dg.AssetKey(list(path))
+        outcome = materialize(self.runs.definitions(), self.runs.instance, [key])
+        event = self.runs.instance.get_latest_materialization_event(key)
+        found = event.asset_materialization if event is not None and event.run_id == outcome.run_id else None
+        if outcome.problems or found is None:
+            lines = "\n  ".join(outcome.problems) or "nothing was recorded"
+            raise click.ClickException(f"{lines}\nrun {outcome.run_id} is in the UI (`arot ui`)")
+        return {name: value.value for name, value in found.metadata.items()}
 
     def raise_failures(self) -> None:
         """Report failures, at the end, when everything else is done.

@@ -1,7 +1,8 @@
 """A question of a report, as data: a condition on the columns of tables, with its advice.
 
-Belongs here: the data class. Does not belong here: the questions that are asked of every medium (``report/questions.py``) and of
-one (``media/image/questions.py``), and answering them (``report/answers.py``).
+Belongs here: the data class, and the question that differs between media in its words alone. Does not belong here: the
+questions that are asked of every medium (``report/questions.py``) and of one (``media/image/questions.py``), and answering them
+(``report/answers.py``).
 """
 
 from dataclasses import dataclass
@@ -31,3 +32,20 @@ class Question:
     advice: str
     table: str = "samples"
     scope: Literal["ok", "all"] = "ok"
+
+
+def unsupported(kinds: str) -> Question:
+    """The question after files that a medium does not read.
+
+    Args:
+        kinds: which these are, in words.
+    """
+    return Question(
+        "unsupported",
+        f"files of a kind that is not read: {kinds}",
+        "samples.status = 'unsupported'",
+        "reason",
+        "coalesce(reason, samples.status)",
+        "nothing needs to be done: they are not failed and `arot retry` leaves them; convert those that you want",
+        scope="all",
+    )

@@ -25,7 +25,7 @@ from arot_assets.datasets.presence import Shards, present_uris
 from arot_assets.metrics.fit_rows import REASON, computed_rows
 from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
 from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
-from arot_assets.metrics.table_builder import MetricResult, TableBuilder, had_value, of_content, write_table
+from arot_assets.metrics.table_builder import MetricResult, TableBuilder, had_value, take_copies, write_table
 from arot_assets.metrics.text_rows import similarity_of
 from arot_assets.progress import track
 from arot_assets.reasons import meant
@@ -280,12 +280,7 @@ def _start(
         one.had_value = had_value(own, tables.footer(ref))
         if own.schema.names == metric.schema().names:
             one.result.kept += one.take(usable(own))
-    missing = [s for s in there.to_pylist() if s not in one.done]
-    others = set(tables.shards(dataset, metric.name)) - {shard} if missing else set()
-    for other in sorted(others & shards.having(missing)) if others else ():
-        found = tables.read(TableRef(dataset, metric.name, other))
-        if found.schema.names == metric.schema().names:
-            one.result.copied += one.take(of_content(usable(found)))
+    take_copies(one, tables, dataset, shard, there.to_pylist(), usable, shards)
     return one
 
 

@@ -12,7 +12,7 @@ out here.
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -195,13 +195,36 @@ def start_table(
                 pc.equal(own["metric_version"], version), pc.invert(pc.is_in(own["sample_id"], value_set=ids))
             )
             _hand_over(tables, dataset, shard, metric.name, version, of_content(own.filter(left_out)), shards)
-    missing = [s for s in uris if s not in one.done]
-    others = set(tables.shards(dataset, metric.name)) - {shard} if missing else set()
-    for other in sorted(others & shards.having(missing)) if others else ():
-        found = tables.read(TableRef(dataset, metric.name, other))
-        if found.schema.names == metric.schema().names:
-            one.result.copied += one.take(of_content(usable(found)))
+    take_copies(one, tables, dataset, shard, uris, usable, shards)
     return one
+
+
+def take_copies(
+    one: TableBuilder,
+    tables: Tables,
+    dataset: str,
+    shard: str,
+    wanted: Iterable[str],
+    usable: Callable[[pa.Table], pa.Table],
+    shards: Shards,
+) -> None:
+    """Take the rows of samples that are not there yet from other shards, which have the same content.
+
+    Args:
+        one: the table that is filled.
+        tables: the lake.
+        dataset: whose table.
+        shard: the shard's name.
+        wanted: its samples.
+        usable: the current ones of some rows.
+        shards: of the dataset.
+    """
+    missing = [sample for sample in wanted if sample not in one.done]
+    others = set(tables.shards(dataset, one.metric.name)) - {shard} if missing else set()
+    for other in sorted(others & shards.having(missing)) if others else ():
+        found = tables.read(TableRef(dataset, one.metric.name, other))
+        if found.schema.names == one.metric.schema().names:
+            one.result.copied += one.take(of_content(usable(found)))
 
 
 def of_content(table: pa.Table) -> pa.Table:

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from arot_assets.names import Name, Owner
+from arot_assets.names import Name, Owner, ServerUrl
 from resources.root import project_root
-from resources.storage.http.rules import carries_secret
 from resources.storage.objects import is_local
 
 Kind = Literal["score", "category", "labels", "pair", "ranking"]
@@ -50,7 +49,7 @@ class SourceRule(BaseModel):
         ),
     ] = "table"
     file: Annotated[str, Field(description="path below the project, or any address that storage reads")] = ""
-    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$", description="of a Label Studio server")] = ""
+    url: Annotated[ServerUrl, Field(pattern=r"^(https?://\S+)?$", description="of a Label Studio server")] = ""
     project: Annotated[int | None, Field(ge=1, description="the project's number on that server")] = None
     key_variable: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9_]*$", description="environment variable that holds the server's token")
@@ -99,13 +98,6 @@ class SourceRule(BaseModel):
             except (KeyError, ValueError, OSError) as error:
                 raise ValueError("no such time zone; names are like Europe/Berlin or UTC") from error
         return zone
-
-    @field_validator("url")
-    @classmethod
-    def _without_secret(cls, url: str) -> str:
-        if carries_secret(url):
-            raise ValueError("a password or key in the address would end up in logs; use `key_variable`")
-        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import BackboneSettings
 from arot_assets.classifiers.trainers import Exported, Job, TrainingError, batches, batches_in
-from arot_assets.classifiers.trainers.losses import losses, positive_weights, sample_weights
+from arot_assets.classifiers.trainers.aims import aims_of
+from arot_assets.classifiers.trainers.losses import losses
 from arot_assets.classifiers.trainers.networks import Base, Trainable, trainable
-from arot_assets.classifiers.trainers.scale import Scale, scale_of
+from arot_assets.classifiers.trainers.scale import Scale
 from resources.parallel import ordered_map
 
 if TYPE_CHECKING:
@@ -73,15 +74,7 @@ class _Run:
 
         self.job, self.settings = job, settings
         self.net = trainable(job.backbone, job.task, settings)
-        self.scale = scale_of(job.task, job.targets[job.train])
-        self.values = torch.from_numpy(self.scale.standardised(job.targets.values))
-        weights = np.zeros(len(job.targets.weights), np.float32)
-        for rows in (job.train, job.val):
-            part = job.targets[rows]
-            weights[rows] = sample_weights(job.task, part.values, part.weights, settings.balanced)
-        self.weights = torch.from_numpy(weights)
-        tags = job.task.kind == "multi_label" and settings.balanced
-        self.pos_weight = torch.from_numpy(positive_weights(job.targets.values[job.train])) if tags else None
+        self.aims = aims_of(job, settings.balanced)
         tracker = None if settings.tracker == "none" or job.log is None else settings.tracker
         self.accelerator = Accelerator(
             cpu=_is_cpu(job.backbone.device),
@@ -137,7 +130,11 @@ class _Run:
         import torch
 
         settings, task, device = self.settings, self.job.task, self.accelerator.device
-        inputs, wanted, counted = inputs.to(device), self.values[rows].to(device), self.weights[rows].to(device)
+        inputs, wanted, counted = (
+            inputs.to(device),
+            self.aims.values[rows].to(device),
+            self.aims.weights[rows].to(device),
+        )
         if settings.mixup:
             random = np.random.default_rng((settings.seed, self.epoch, place, 1))
             share = float(random.beta(settings.mixup, settings.mixup))
@@ -153,7 +150,7 @@ class _Run:
         return (self._losses(logits.float(), wanted) * counted).mean()
 
     def _losses(self, logits: "torch.Tensor", wanted: "torch.Tensor") -> "torch.Tensor":
-        pos_weight = None if self.pos_weight is None else self.pos_weight.to(logits.device)
+        pos_weight = None if self.aims.pos_weight is None else self.aims.pos_weight.to(logits.device)
         settings = self.settings
         return losses(
             self.job.task,
@@ -214,7 +211,7 @@ class _Run:
         logits = self.net_logits(self.job.val)
         import torch
 
-        each = self._losses(torch.from_numpy(logits), self.values[self.job.val]) * self.weights[self.job.val]
+        each = self._losses(torch.from_numpy(logits), self.aims.values[self.job.val]) * self.aims.weights[self.job.val]
         loss = float(each.mean())
         return loss if math.isfinite(loss) else math.inf
 
@@ -262,7 +259,7 @@ class _Run:
             "precision": self.accelerator.mixed_precision,
         }
         fitted = FittedBackbone(chosen, self.curves, self.net, module.eval(), self.job, self.settings.batch_size)
-        scale = self.scale
+        scale = self.aims.scale
         if self.job.task.loss == "pairwise":
             scale = scale.of_line(fitted.logits(self.job.train)[:, 0], self.job.targets.values[self.job.train])
         fitted.rescale(scale)

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import HeadSettings
 from arot_assets.classifiers.trainers import Exported, Job, TrainingError, batches, batches_in
-from arot_assets.classifiers.trainers.losses import losses, positive_weights, sample_weights
-from arot_assets.classifiers.trainers.scale import Scale, scale_of
+from arot_assets.classifiers.trainers.aims import aims_of
+from arot_assets.classifiers.trainers.losses import losses
+from arot_assets.classifiers.trainers.scale import Scale
 from arot_assets.classifiers.trainers.stack import Stack, StackOptions
 from resources.models.heads import SHORTEST
 
@@ -120,15 +121,7 @@ class _Sweep:
         import torch
 
         self.job, self.settings = job, settings
-        self.scale = scale_of(job.task, job.targets[job.train])
-        self.values = torch.from_numpy(self.scale.standardised(job.targets.values))
-        weights = np.zeros(len(job.targets.weights), np.float32)
-        for rows in (job.train, job.val):
-            part = job.targets[rows]
-            weights[rows] = sample_weights(job.task, part.values, part.weights, settings.balanced)
-        self.weights = torch.from_numpy(weights)
-        tags = job.task.kind == "multi_label" and settings.balanced
-        self.pos_weight = torch.from_numpy(positive_weights(job.targets.values[job.train])) if tags else None
+        self.aims = aims_of(job, settings.balanced)
         self.epochs = epochs_of(settings, len(job.train))
         self.total = self.epochs * batches_in(len(job.train), settings.batch_size)
         grid = list(product(settings.learning_rates, settings.weight_decays))
@@ -196,12 +189,12 @@ class _Sweep:
         each = losses(
             job.task,
             logits,
-            self.values[rows],
+            self.aims.values[rows],
             smoothing=settings.label_smoothing,
             delta=settings.huber_delta,
-            pos_weight=self.pos_weight,
+            pos_weight=self.aims.pos_weight,
         )
-        return each * self.weights[rows][:, None]
+        return each * self.aims.weights[rows][:, None]
 
     def _validated(self) -> list[NDArray[np.float64]]:
         """The mean loss of each head on the validation samples."""
@@ -248,7 +241,7 @@ class _Sweep:
         layers[0]["weight"] = weight / spread
         layers[0]["bias"] = bias - layers[0]["weight"] @ center
         fitted = FittedHead(chosen, self.curves, self.job.vectors[one.column], layers, self.settings, one.column)
-        fitted.rescale(self.scale, self.job)
+        fitted.rescale(self.aims.scale, self.job)
         return fitted
 
     def _save(self) -> None:

@@ -9,7 +9,7 @@ originals (21 and more), ``blockiness`` above 4 for 35 of 36 at JPEG quality 15 
 ``noise_sigma`` above 12 for noise of 30 gray levels (originals: at most 10.9).
 """
 
-from arot_assets.media.question import Question
+from arot_assets.media.question import Question, unsupported
 
 CV2, PHASH = "cv2", "phash"
 _SIZE = "width || ' x ' || height"
@@ -17,15 +17,7 @@ _DETAIL = 16
 """Minimum shorter side in pixels; below it a measure of detail means nothing."""
 
 QUESTIONS = (
-    Question(
-        "unsupported",
-        "files of a kind that is not read: drawings, videos, measurements, images above the limit in megapixels",
-        "samples.status = 'unsupported'",
-        "reason",
-        "coalesce(reason, samples.status)",
-        "nothing needs to be done: they are not failed and `arot retry` leaves them; convert those that you want",
-        scope="all",
-    ),
+    unsupported("drawings, videos, measurements, images above the limit in megapixels"),
     Question(
         "same-look",
         "images that look the same as an earlier one: equal perceptual hashes",

@@ -4,18 +4,10 @@ Belongs here: conditions on the columns of films, with the reason for each thres
 asked of every medium (``report/questions.py``).
 """
 
-from arot_assets.media.question import Question
+from arot_assets.media.question import Question, unsupported
 
 QUESTIONS = (
-    Question(
-        "unsupported",
-        "files of a kind that is not read: sound only, formats without a decoder, films above the limits",
-        "samples.status = 'unsupported'",
-        "reason",
-        "coalesce(reason, samples.status)",
-        "nothing needs to be done: they are not failed and `arot retry` leaves them; convert those that you want",
-        scope="all",
-    ),
+    unsupported("sound only, formats without a decoder, films above the limits"),
     Question(
         "short",
         "{medium}s of less than half a second, which make no clip",
