@@ -20,16 +20,19 @@ def command(name: str, old: str, new: str) -> None:
       arot diff portraits 3f2a 91bc
     """
     from arot_assets.cli.session import open_work
-    from arot_assets.exports.versions import compare, find_version
+    from arot_assets.exports.export import ExportDeclaration
+    from arot_assets.exports.versions import compare, find_version, versions
 
     with open_work() as work:
         tables = work.resources.tables
+        if not versions(tables, name):
+            work.declared.get(ExportDeclaration, name)  # of a name that is unknown, that is the error
         first, second = find_version(tables, name, old), find_version(tables, name, new)
         change = compare(tables, name, first.version, second.version)
     counts = f"{len(change.added):,} in, {len(change.removed):,} out"
     counts += f", {len(change.recaptioned):,} captions, {len(change.rewritten):,} files changed"
-    versions = f"{first.version} ({first.samples:,} samples) -> {second.version} ({second.samples:,})"
-    click.echo(f"{name}: {versions}: {counts}")
+    compared = f"{first.version} ({first.samples:,} samples) -> {second.version} ({second.samples:,})"
+    click.echo(f"{name}: {compared}: {counts}")
     for sign, rows in (("+", change.added), ("-", change.removed)):
         for row in rows[:SHOWN]:
             click.echo(f"  {sign} {row['path']}  {row['uri']}")

@@ -16,9 +16,9 @@ MARKS = {True: ("in ", "green"), False: ("out", "red"), None: ("?  ", "yellow")}
 def command(model: str, sample: str | None) -> None:
     """Show each condition of the subset MODEL with the values of one SAMPLE, and whether it lets the sample in.
 
-    SAMPLE is the beginning of a sample_id, a URI, or a file name. Subsets that MODEL builds on are shown first. Without a
-    SAMPLE: the waterfall, that is, how many samples each condition removes in order and on its own, computed from the
-    current SQL and tables. Below it, of whom the sample is a duplicate, and who is a duplicate of it.
+    SAMPLE is the beginning of a sample_id, a URI, or a file name. Subsets that MODEL builds on are shown first; the duplicates of
+    the sample are shown last. Without a SAMPLE: the waterfall, that is, how many samples each condition removes in order and on
+    its own, computed from the current SQL and tables.
 
     \b
     Examples:

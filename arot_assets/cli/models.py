@@ -5,7 +5,11 @@ from pathlib import Path
 import click
 
 
-@click.group(name="models", short_help="the model catalogue: list, fetch, pin, verify", invoke_without_command=True)
+@click.group(
+    name="models",
+    short_help="the model catalogue: list, show, fetch, pin, verify, publish",
+    invoke_without_command=True,
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """List the models that can be applied to images: licence, size, outputs, and whether the weights are here.

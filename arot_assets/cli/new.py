@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import yaml
@@ -16,8 +16,14 @@ from arot_assets.declarations.load import FILE
 from arot_assets.declarations.read import shown
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.declaration import HubDatasetDeclaration
+from arot_assets.exports.export import ExportDeclaration
 from arot_assets.project import defs_folder
 from resources.storage.objects import absolute
+
+
+def _choices(model: type[BaseModel], field: str) -> click.Choice[str]:
+    """The values that a field may have."""
+    return click.Choice(get_args(model.model_fields[field].annotation))
 
 
 @click.group(name="new", short_help="declare a dataset or an export, by writing its defs.yaml")
@@ -25,7 +31,7 @@ def command() -> None:
     """Declare something new, in a file that you can edit."""
 
 
-@command.command("image-dataset")
+@command.command("image-dataset", short_help="a dataset of images")
 @click.argument("name")
 @click.argument("source")
 @click.option(
@@ -46,7 +52,7 @@ def image_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
     _declare_dataset(ImageDataset, name, source, metrics, shard_size)
 
 
-@command.command("video-dataset")
+@command.command("video-dataset", short_help="a dataset of films")
 @click.argument("name")
 @click.argument("source")
 @click.option(
@@ -84,12 +90,18 @@ def _declare_dataset(kind: type[Dataset], name: str, source: str, metrics: str, 
     click.echo(f"wrote {path}\nnext: arot run {name}")
 
 
-@command.command("hub-dataset")
+@command.command("hub-dataset", short_help="a subset as a dataset on the Hugging Face Hub")
 @click.argument("name")
 @click.argument("subset")
 @click.argument("repo")
 @click.option("--license", "licence", required=True, help="as the Hub names it: cc-by-4.0, mit, other …")
-@click.option("--layout", default="parquet", show_default=True, help="parquet, or folder for image files")
+@click.option(
+    "--layout",
+    default="parquet",
+    show_default=True,
+    type=_choices(HubDatasetDeclaration, "layout"),
+    help="Parquet files, or a folder of image files",
+)
 def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) -> None:
     """Declare the export NAME: the SQL model SUBSET as the dataset REPO (owner/name) on the Hugging Face Hub.
 
@@ -107,14 +119,22 @@ def hub_dataset(name: str, subset: str, repo: str, licence: str, layout: str) ->
     click.echo(f"wrote {path}\nnext: arot publish {name} --dry-run")
 
 
-@command.command("export")
+@command.command("export", short_help="a subset as files that trainers load")
 @click.argument("name")
 @click.argument("subset")
 @click.option(
-    "--layout", default="pairs", show_default=True, help="pairs, hf, ltx, webdataset …; the documentation lists all"
+    "--layout",
+    default="pairs",
+    show_default=True,
+    type=_choices(ExportDeclaration, "layout"),
+    help="how media and captions are arranged: pairs of files for most trainers",
 )
 @click.option(
-    "--media", default="safe", show_default=True, help="safe, original, or exact: sizes that no trainer changes"
+    "--media",
+    default="safe",
+    show_default=True,
+    type=_choices(ExportDeclaration, "media"),
+    help="safe: what trainers read differently is re-encoded; original: nothing is; exact: into sizes that no trainer changes",
 )
 @click.option("--resolution", default=1024, show_default=True, help="training size of pictures, in pixels")
 def export(name: str, subset: str, layout: str, media: str, resolution: int) -> None:
@@ -127,8 +147,6 @@ def export(name: str, subset: str, layout: str, media: str, resolution: int) -> 
     Example:
       arot new export portraits clean --media exact --resolution 1024
     """
-    from arot_assets.exports.export import ExportDeclaration
-
     _require_new(load_declarations(), name)
     _require_subset(subset)
     attributes = {"name": name, "subset": subset, "layout": layout, "media": media, "resolution": resolution}

@@ -18,7 +18,7 @@ LOOK_SECONDS = 5.0
 
 @click.command(name="review", short_help="rate samples in the browser, and take the ratings in")
 @click.argument("name")
-@click.option("--rater", required=True, help="who rates: lenslet itself knows nobody's name")
+@click.option("--rater", required=True, help="name of the person who rates")
 @click.option("--subset", default="", help="show the samples of this SQL model")
 @click.option("--queue", is_flag=True, help="show what is worth rating next, kept as NAME.queue")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="samples to show")
@@ -41,10 +41,10 @@ def command(
 ) -> None:
     """Rate samples of the ratings NAME: those with the fewest ratings first.
 
-    lenslet opens on their pictures, metrics and embeddings; stars become scores, tags become labels, and with --group pairs
-    and rankings come of it. It is installed on first use, into an environment of its own. What is done is taken in while it is
-    open; close it with Ctrl-C. With Label Studio, the samples become tasks of a new project there, and the sensor of the
-    ratings, or `arot run`, takes the answers in.
+    lenslet shows their images, metrics and embeddings. Stars become scores, tags become labels; with --group, images are compared
+    in pairs or ranked. lenslet is installed on first use, into an environment of its own. Ratings are taken in while it is open;
+    close it with Ctrl-C. With Label Studio, the samples become tasks of a new project there, and the sensor of the ratings, or
+    `arot run`, takes the answers in.
 
     \b
     Examples:

@@ -66,7 +66,11 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
     def answer(raw: "duckdb.DuckDBPyConnection") -> tuple[int, bytes]:
         relation = raw.sql(text)
         if relation is None:
-            raise click.ClickException("not a query: it returns no rows. The tables are read-only here")
+            raise click.ClickException(
+                "not a query: it returns no rows. Write a SELECT; the tables are read-only here"
+                if text.strip()
+                else "the query is empty; `arot sql --help` shows examples"
+            )
         if kind == "table":
             return 0, f"{_shown(relation)}\n".encode()
         return len(relation), encode(relation, kind)
@@ -98,6 +102,7 @@ def _with_hint(con: "Connection", error: Exception) -> str:
     if not near.startswith(" Did"):  # without its schema, or in another one
         same = [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]
         near = f" Did you mean '{same[0]}'?" if same else near
+    near = near if known else " Nothing is built yet: `arot run DATASET` builds the tables of a dataset."
     return f"no table '{asked}'.{near}" + (text[text.index("\n\nLINE") :] if "\n\nLINE" in text else "")
 
 

@@ -62,11 +62,12 @@ class Declarations:
         fault, kind = self.fault(name), kind_of(model)
         if fault is not None:
             raise DeclarationError(str(fault)) from fault
-        there = f"Declared: {', '.join(sorted(self.of(model))) or 'none'}."
+        hint = did_you_mean(name, self.of(model))
         if found is not None:
             other = kind_of(type(found))
-            raise DeclarationError(f"'{name}' is of type {other.type}, for `arot {other.command} {name}`. {there}")
-        hint = did_you_mean(name, self.of(model)) or f" {there}"
+            raise DeclarationError(
+                f"'{name}' is no {kind.noun} but of type {other.type}: `arot {other.command} {name}`.{hint}"
+            )
         raise DeclarationError(f"no {kind.noun} '{name}'.{hint} To declare it: {kind.remedy(name)}")
 
     def dataset(self, name: str) -> Dataset:

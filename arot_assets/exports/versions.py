@@ -162,6 +162,8 @@ def find_version(tables: Tables, name: str, wanted: str) -> Receipt:
         ExportError: there is none, or several.
     """
     known = versions(tables, name)
+    if not known:
+        raise ExportError(f"exports/{name}: there is no version yet; `arot export {name}` writes one")
     if wanted == "current" and (now := current_receipt(tables, name)) is not None:
         return now
     if wanted == "previous":
@@ -171,8 +173,8 @@ def find_version(tables: Tables, name: str, wanted: str) -> Receipt:
             return older[-1]
     found = [r for r in known if r.version.startswith(wanted)]
     if len(found) != 1:
-        shown = ", ".join(r.version for r in known) or "none"
-        raise ExportError(f"exports/{name}: {len(found) or 'no'} versions are called '{wanted}'; there are: {shown}")
+        wrong = f"{len(found)} versions begin with" if found else "there is no version"
+        raise ExportError(f"exports/{name}: {wrong} '{wanted}'; choose one of {', '.join(r.version for r in known)}")
     return found[0]
 
 
