@@ -76,11 +76,12 @@ def page(trainer: Trainer) -> str:
     )
     scene = Scene(declaration, ROOT, medium, [Part("clean", f"{medium}s", 1, 1000)])
     layouts = ", ".join(f"`{name}`" for name in sorted(trainer.layouts))
+    plural = "s" if len(trainer.layouts) > 1 else ""
     media = " and ".join(f"{m}s" for m in sorted(trainer.media))
     lines = [
         f"# {trainer.name}",
         "",
-        f"[{trainer.title}](https://github.com/{trainer.title}) trains {media} and takes the layouts {layouts}.",
+        f"[{trainer.title}](https://github.com/{trainer.title}) trains {media} and takes the layout{plural} {layouts}.",
         "How to declare and write an export: [Export for trainers](../export-for-trainers.md).",
         "",
         "```yaml",
