@@ -24,7 +24,7 @@ from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
-from tests.tiers import is_slow
+from tests.tiers import draws, is_slow
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "tests" / "data"
@@ -33,7 +33,7 @@ EXAMPLES = REPOSITORY / "examples" / "images"
 
 SLOW_DRAWS = hypothesis.HealthCheck.too_slow
 hypothesis.settings.register_profile(
-    "arot", deadline=None, suppress_health_check=[SLOW_DRAWS]
+    "arot", max_examples=draws(100), deadline=None, suppress_health_check=[SLOW_DRAWS]
 )  # a loaded machine is no failure
 hypothesis.settings.load_profile("arot")
 

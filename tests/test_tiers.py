@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,6 +24,18 @@ def uses_a_helper() -> int:
     return next(one.version for one in (Helper(),))
 
 
+@contextmanager
+def process_that_waits() -> Iterator[None]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield
+        process.kill()
+
+
+def uses_it_in_a_context() -> None:
+    with process_that_waits():
+        print("runs")
+
+
 def loads_a_network() -> object:
     from torch import nn
 
@@ -36,7 +50,9 @@ def says_the_name_of_a_model() -> str:
     return "the embedding of efficientnet_lite0 is no part of this"
 
 
-@pytest.mark.parametrize("test", [starts_a_process, Helper, uses_a_helper, loads_a_network, names_a_model])
+@pytest.mark.parametrize(
+    "test", [starts_a_process, Helper, uses_a_helper, uses_it_in_a_context, loads_a_network, names_a_model]
+)
 def test_processes_and_networks_are_found_behind_helpers(test) -> None:  # type: ignore[no-untyped-def]
     assert is_heavy(test)
 

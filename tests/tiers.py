@@ -5,6 +5,7 @@ its fixtures and the helpers that they call name in their code, followed within 
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
@@ -29,7 +30,7 @@ QUICK = "AROT_QUICK_TESTS"
 
 
 def draws(number: int) -> int:
-    """How many examples hypothesis draws for a test: a tenth in `make check`."""
+    """How many examples a test takes of so many: a tenth in `make check`."""
     return max(5, number // 10) if os.environ.get(QUICK) else number
 
 
@@ -54,6 +55,8 @@ def is_heavy(start: FunctionType | type) -> bool:
     found: list[object] = [start]
     while found:
         one = found.pop()
+        if isinstance(one, FunctionType):
+            one = inspect.unwrap(one)  # a context manager, a test of hypothesis
         if not isinstance(one, FunctionType | type) or not one.__module__.startswith("tests.") or one in seen:
             continue
         seen.add(one)
