@@ -21,6 +21,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
       arot report demo --sql
     """
     from arot_assets.datasets.places import all_roots, medium_of, place_of
+    from arot_assets.declarations import load_declarations
     from arot_assets.local_paths import LocalPaths
     from arot_assets.report.answers import ask, has_samples
     from arot_assets.report.page import page
@@ -32,6 +33,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
 
     resources = default_resources()
     if not has_samples(resources.tables, dataset):
+        load_declarations().dataset(dataset)  # of a name that is not declared, that is the error
         raise click.ClickException(f"'{dataset}' has no samples yet; `arot run {dataset}` creates them")
     with resources.warehouse.connect() as con:
         questions = questions_of(medium_of(resources.tables, dataset))

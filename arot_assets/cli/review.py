@@ -25,7 +25,9 @@ LOOK_SECONDS = 5.0
 @click.option("--group", default=1, show_default=True, type=click.IntRange(1, 9), help="2 for pairs, more to rank")
 @click.option("--with", "tool", type=click.Choice(["lenslet", "label-studio"]), default="lenslet", show_default=True)
 @click.option("--url", default="", help="of the Label Studio server; its token is read from $LABEL_STUDIO_KEY")
-@click.option("--port", default=7070, show_default=True, help="of the gallery, on this machine")
+@click.option(
+    "--port", default=7070, show_default=True, type=click.IntRange(1, 65535), help="of the gallery, on this machine"
+)
 @click.option("--no-open", is_flag=True, help="write the review and show the command that opens it")
 def command(
     name: str,

@@ -34,6 +34,7 @@ def command(
     from rich.table import Table
 
     from arot_assets.datasets.places import all_roots, place_of
+    from arot_assets.declarations import load_declarations
     from arot_assets.local_paths import LocalPaths
     from arot_assets.report.similar import (
         chosen_table,
@@ -50,6 +51,8 @@ def command(
     resources = default_resources()
     if (text is None) == (like is None):
         raise click.UsageError("say what to look for: a TEXT, or --like IMAGE")
+    if dataset not in resources.tables.datasets():
+        load_declarations().dataset(dataset)  # of a name that is not declared, that is the error
     if text is not None:
         table = table_for_text(resources, dataset, by)
         query = query_of_text(resources, dataset, table, text)

@@ -15,7 +15,7 @@ import click
     show_default=True,
     help="0.0.0.0 allows access from other machines; there is no password",
 )
-@click.option("--port", default=3000, show_default=True)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="of the UI")
 @click.option(
     "--look-every",
     type=click.IntRange(min=5),
@@ -35,7 +35,13 @@ def command(host: str, port: int, look_every: int | None) -> None:
 
     home = prepare_home()
     with socket.socket() as probe:
-        if probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) == 0:
+        try:
+            in_use = probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) == 0
+        except OSError as error:
+            raise click.ClickException(
+                f"host '{host}': {error.strerror or error}; give an address of this machine with --host"
+            ) from error
+        if in_use:
             raise click.ClickException(f"port {port} is in use; choose another with --port")
     with open_instance() as instance:
         for run_id in close_killed_runs(instance):

@@ -30,8 +30,7 @@ class Dataset(DatasetDeclaration):
         known = known_metrics()
         for name in metrics:
             if name not in known:
-                hint = did_you_mean(name, known)
-                raise ValueError(f"no metric {name!r};{hint} known metrics: {', '.join(sorted(known))}")
+                raise ValueError(f"no metric {name!r}.{did_you_mean(name, known)}")
         if len(set(metrics)) < len(metrics):
             raise ValueError("a metric is listed twice; remove one of them")
         own = sorted({table.name for table in cls.medium.tables} & set(metrics))

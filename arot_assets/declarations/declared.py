@@ -62,12 +62,14 @@ class Declarations:
         fault, kind = self.fault(name), kind_of(model)
         if fault is not None:
             raise DeclarationError(str(fault)) from fault
-        hint = did_you_mean(name, self.of(model))
+        there = self.of(model)
         if found is not None:
-            other = kind_of(type(found))
+            other, known = kind_of(type(found)), ", ".join(sorted(there))
             raise DeclarationError(
-                f"'{name}' is no {kind.noun} but of type {other.type}: `arot {other.command} {name}`.{hint}"
+                f"'{name}' is no {kind.noun} but of type {other.type}, for `arot {other.command} {name}`"
+                + (f"; declared as {kind.noun}: {known}" if known else "")
             )
+        hint = did_you_mean(name, there)
         raise DeclarationError(f"no {kind.noun} '{name}'.{hint} To declare it: {kind.remedy(name)}")
 
     def dataset(self, name: str) -> Dataset:

@@ -27,8 +27,8 @@ def read_declaration(file: YamlFile) -> BaseModel:
         raise error_at(file, (), "a declaration needs the keys 'type' and 'attributes'")
     kind = kinds().get(str(value["type"]))
     if kind is None:
-        hint, known = did_you_mean(str(value["type"]), kinds()), ", ".join(kinds())
-        raise error_at(file, ("type",), f"unknown type '{value['type']}';{hint} known: {known}")
+        hint = did_you_mean(str(value["type"]), kinds())
+        raise error_at(file, ("type",), f"unknown type '{value['type']}'.{hint}")
     for key in value:
         if key not in ("type", "attributes"):
             raise error_at(file, (key,), f"unknown key '{key}'; a declaration has 'type' and 'attributes'")
