@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arot_assets.classifiers.bootstrap import bootstrap, interval
 from arot_assets.classifiers.declaration import ERRORS
-from arot_assets.classifiers.evaluation import PRIMARY, Figure, all_figures, bootstrap, interval
+from arot_assets.classifiers.evaluation import PRIMARY, Figure, all_figures
 from arot_assets.classifiers.tasks import Predictions, Task
 
 MOST_WORSE = 0.02
