@@ -6,6 +6,7 @@ Its discovery, buckets, captions and crops are the checkout's; models, and the c
 """
 
 import json
+import queue
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,14 @@ def main() -> None:
     use_checkout(checkout, "diffusers", "accelerate", "peft", "wandb", "simpletuner.helpers.models", "simpletuner.helpers.image_manipulation.cropping_face", "simpletuner.simpletuner_sdk", "simpletuner.helpers.distillation", "simpletuner.helpers.logging", "simpletuner.helpers.webhooks", "simpletuner.helpers.data_backend.runtime.context_parallel_sync", "simpletuner.helpers.image_manipulation.batched_training_samples", "simpletuner.helpers.training.diffusers_overrides")  # fmt: skip
     from simpletuner.helpers.data_backend.local import LocalDataBackend
     from simpletuner.helpers.image_manipulation.training_sample import TrainingSample
+    from simpletuner.helpers.metadata.backends import base
     from simpletuner.helpers.metadata.backends.discovery import DiscoveryMetadataBackend
     from simpletuner.helpers.metadata.backends.parquet import ParquetMetadataBackend
     from simpletuner.helpers.prompts import PromptHandler
     from simpletuner.helpers.training.state_tracker import StateTracker
 
+    # its workers are threads here; a queue between processes can still be empty when its writer has ended, and it then loses samples
+    base.Queue = queue.Queue
     cache.mkdir(parents=True, exist_ok=True)
     arguments = SimpleNamespace(
         output_dir=str(cache), aspect_bucket_alignment=alignment, aspect_bucket_rounding=2, aspect_bucket_worker_count=1, enable_multiprocessing=False,
