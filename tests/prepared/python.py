@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from tests.prepared.ask import ask
 
 HERE = Path(__file__).parent
@@ -89,7 +91,8 @@ def prepared_process() -> Path:
     """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     owner = os.getppid() if run else os.getpid()
-    folder = Path(tempfile.gettempdir()) / f"prepared-{run or owner}"
+    name = run or f"{owner}-{psutil.Process().create_time():.0f}"  # a process id comes again
+    folder = Path(tempfile.gettempdir()) / f"prepared-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "socket"
     with (folder / "lock").open("w") as lock:

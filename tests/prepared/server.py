@@ -95,6 +95,9 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
             continue
         connection, _ = listener.accept()
         request, streams = receive(connection)
+        if request is None:
+            connection.close()
+            continue
         if (pid := os.fork()) == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -105,7 +108,7 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
         for stream in streams:
             os.close(stream)
         waiting[pid] = connection
-        connection.sendall(f"{pid}\n".encode())
+        tell(connection, pid)
     shutil.rmtree(os.path.dirname(path))
     return None
 
@@ -116,8 +119,8 @@ def _tell_of_ends(waiting: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        with waiting.pop(pid) as connection, suppress(BrokenPipeError):  # nobody needs to wait for a process
-            connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        with waiting.pop(pid) as connection:
+            tell(connection, os.waitstatus_to_exitcode(status))
 
 
 def _exists(process: int) -> bool:
@@ -128,17 +131,24 @@ def _exists(process: int) -> bool:
     return True
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """A request, and the three standard streams of its command."""
+def tell(connection: socket.socket, number: int) -> None:
+    """Answer, unless who asked has ended."""
+    with suppress(ConnectionError):
+        connection.sendall(f"{number}\n".encode())
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """A request, None if who asked has ended, and the three standard streams of its command."""
     text, streams = b"", array.array("i")
     while not text.endswith(b"\n"):
         part, beside, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(3 * streams.itemsize))
         for _, kind, data in beside:
             if kind == socket.SCM_RIGHTS:
                 streams.frombytes(data)
+        if not part:
+            return None, list(streams)
         text += part
-    request: dict[str, Any] = json.loads(text)
-    return request, list(streams)
+    return json.loads(text), list(streams)
 
 
 def become(request: dict[str, Any], streams: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_folder_variables_arguments_and_places_of_modules_are_its_own(arguments:
 def test_a_variable_that_the_interpreter_reads_when_it_starts_has_its_effect(tmp_path: Path) -> None:
     shown = python.run(["-c", "import sys; print(sys.flags.utf8_mode)"], tmp_path, environment(PYTHONUTF8="1"))
     assert shown.stdout == "1\n"
+
+
+def test_who_asks_and_goes_away_is_no_harm(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.connect(str(python.prepared_process()))
+        gone.sendall(b'{"arguments": ')
+    assert python.run(["-c", "print(1)"], tmp_path, environment()).stdout == "1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
