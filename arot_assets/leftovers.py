@@ -4,6 +4,7 @@ Belongs here: finding them. Does not belong here: removing them, which is the us
 a store; the tables of SQL models (``subsets/leftovers.py``).
 """
 
+from arot_assets.captions.quality import QUALITY
 from arot_assets.declarations import Declarations
 from resources.storage.storage import join
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
@@ -30,8 +31,8 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
     for dataset, declaration in declared.datasets.items():
         kept = {INVENTORY, SAMPLES, *declaration.all_tables, *declared.tables_of(dataset)}
         for name in tables.of(dataset):
-            faulty = declared.fault(name) or declared.fault(f"metric {name}")
-            if name in kept or faulty:
+            made_by = name.removesuffix(QUALITY)  # a captioner with a fault keeps both of its tables
+            if name in kept or any(declared.fault(one) for one in (name, made_by, f"metric {name}")):
                 continue
             if any(METRIC_VERSION in h.strings for h in tables.footers(dataset, name).values()):
                 found.append(TableRef(dataset, name))

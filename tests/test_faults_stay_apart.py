@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -13,8 +14,11 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.cli.main import main
 from arot_assets.declarations import DeclarationError, load_declarations
 from arot_assets.definitions import build_definitions
+from arot_assets.leftovers import leftover_metrics
 from arot_assets.names import proposed_name
 from arot_assets.project import init_project
+from resources.storage import Storage
+from resources.tables import TableRef, Tables
 from tests.conftest import EXAMPLES, REPOSITORY
 from tests.prepared import python
 
@@ -124,6 +128,22 @@ def test_classifier_of_a_faulty_dataset_needs_no_line_of_its_own(folder: Path) -
     declared = load_declarations()
     (told,) = declared.problems()
     assert "unknown key 'metrcs'" in told and not declared.of(ClassifierDeclaration)
+
+
+def test_tables_of_a_faulty_captioner_are_not_left_over(folder: Path, tmp_path: Path) -> None:
+    path = folder / "defs" / "captions" / "short" / "defs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "type: arot_assets.components.Captions\nattributes: {name: short, dataset: good, prompt: nowhere.jinja,\n"
+        "  server: {url: 'http://127.0.0.1:1/v1', model: m}}\n"
+    )
+    tables = Tables(Storage(), str(tmp_path / "store"))
+    rows = pa.table({"sample_id": ["a"]})
+    for name in ("short", "short_quality", "old"):
+        tables.write(rows, TableRef("good", name, "00000"), footer={"metric_version": "1"})
+    declared = load_declarations()
+    assert declared.fault("short") is not None
+    assert [ref.table for ref in leftover_metrics(declared, tables)] == ["old"]
 
 
 def test_metric_that_cannot_be_imported_is_left_out_of_its_dataset_alone(folder: Path) -> None:
