@@ -27,6 +27,7 @@ from resources.defaults import default_resources
 from sensors.automation import automation
 from sensors.failure import run_failure
 from sensors.files import file_sensor
+from sensors.hang import hanging_runs
 from sensors.ratings import ratings_sensor
 from sensors.source import source_sensor
 
@@ -67,6 +68,7 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
             sensors=[
                 automation,
                 run_failure,
+                hanging_runs,
                 *(sensor for sensor in looking if sensor is not None),
                 *(source_sensor(d) for d in declared.datasets.values() if not d.made_from),
             ],

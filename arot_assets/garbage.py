@@ -10,6 +10,7 @@ exports, without which a takedown would not find what was published.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import current, decisions, digests, latest
 from arot_assets.declarations import Declarations
@@ -96,7 +97,7 @@ def _forgotten_shards(resources: Resources, dataset: str) -> Iterator[tuple[str,
 def _models(declared: Declarations, tables: Tables, name: str) -> Iterator[tuple[str, str]]:
     """Models of a classifier that was removed, and those that never scored and are not the last."""
     folder = join(tables.root, f"{CLASSIFIERS}/{name}")
-    if name not in declared.classifiers:
+    if name not in declared.of(ClassifierDeclaration):
         if declared.fault(name) is None:
             yield folder, "no classifier of this name is declared"
         return

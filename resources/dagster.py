@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from resources.compute import Compute, compute_of
 from resources.defaults import Resources
 from resources.models import Models
 from resources.models.network import Engine, Precision
@@ -66,6 +67,19 @@ class TablesResource(dg.ConfigurableResource[Tables]):
     def create_resource(self, context: dg.InitResourceContext) -> Tables:
         """The tables, on the injected storage."""
         return Tables(self.storage, self.store)
+
+
+class ComputeResource(dg.ConfigurableResource[Compute]):
+    """Where the shards of samples and metrics are worked on."""
+
+    engine: str = Field(
+        default="", description="local, or ray for the machines of a Ray cluster; empty for $AROT_COMPUTE"
+    )
+    address: str = Field(default="", description="of the Ray cluster; empty for $RAY_ADDRESS, else this machine alone")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Compute:
+        """The engine; Ray is joined when the first unit of work is there."""
+        return compute_of(self.engine, self.address)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
@@ -132,6 +146,7 @@ def dagster_resources(resources: Resources) -> dict[str, Any]:
     tables = TablesResource(storage=storage, store=resources.tables.store)
     models = resources.models
     return {
+        "compute": ComputeResource(),
         "storage": storage,
         "tables": tables,
         "warehouse": WarehouseResource(tables=tables, memory_limit=resources.warehouse.memory_limit),

@@ -27,12 +27,16 @@ TIMEOUT_SECONDS = 10.0
 def run_failure(context: dg.RunFailureSensorContext) -> None:
     """Log a failed run and post it."""
     run = context.dagster_run
-    message = failure_message(run.run_id, run.asset_selection or (), failure_cause(context))
+    tell(context, failure_message(run.run_id, run.asset_selection or (), failure_cause(context)), run.run_id)
+
+
+def tell(context: dg.SensorEvaluationContext | dg.RunFailureSensorContext, message: str, run_id: str) -> None:
+    """Log a message about a run, and post it if a webhook is configured."""
     context.log.error(message)
     url = os.environ.get(WEBHOOK_VARIABLE)
     if url:
         try:
-            post(url, message, run.run_id)
+            post(url, message, run_id)
         except (OSError, ValueError, http.client.HTTPException) as error:
             # the address is a secret: it may contain a token, and the error may contain the address
             answer = f" {error.code}" if isinstance(error, urllib.error.HTTPError) else ""

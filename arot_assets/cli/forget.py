@@ -25,7 +25,9 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
       arot forget s3://bucket/photos/a.jpg --reason "licence withdrawn"
       arot forget "select sample_id from demo.wide where caption ilike '%jane doe%'" --reason "person asked"
     """
+    from arot_assets.classifiers.declaration import ClassifierDeclaration
     from arot_assets.cli.session import open_work
+    from arot_assets.exports.declaration import HubDatasetDeclaration
     from arot_assets.takedown import find_meant, forget, heads_trained_on, published, retrained_by
 
     with open_work() as work:
@@ -58,7 +60,7 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
         click.secho(
             f"  to be removed by hand: {place.receipt.place} (commit {place.receipt.commit or 'unknown'})", fg="yellow"
         )
-    for name, declaration in work.declared.exports.items():
+    for name, declaration in work.declared.of(HubDatasetDeclaration).items():
         click.secho(
             f"  '{name}' may have been published to {declaration.repo}: publish it again, or tell its readers",
             fg="yellow",
@@ -66,5 +68,5 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
     for name in sorted({place.export for place in places}):
         click.echo(f"  next: arot export {name}")
     for name in again:
-        if (declared := work.declared.classifiers.get(name)) is not None:
+        if (declared := work.declared.of(ClassifierDeclaration).get(name)) is not None:
             click.echo(f"  next: arot run {declared.dataset}, which trains '{name}' again without them")

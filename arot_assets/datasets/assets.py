@@ -7,6 +7,7 @@ and ``duplicates.py``.
 from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 
 import dagster as dg
@@ -19,9 +20,11 @@ from arot_assets.datasets.changes import InventoryChanges
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import Listing
 from arot_assets.datasets.steps import inventory_path, samples_path
-from arot_assets.datasets.turns import in_turn
+from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.progress import SHARD_DONE, Pace
+from resources.compute import Compute
 from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, remove_orphans
 from resources.warehouse import Warehouse
@@ -154,28 +157,36 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     def samples(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
         results: dict[str, sample_rows.SamplesResult] = {}
+        rates: dict[str, float] = {}
+        pace = Pace(len(context.partition_keys))
 
-        def build(shard: str) -> None:
-            results[shard] = result = sample_rows.build_samples(storage, tables, declaration, shard, config.retry)
-            context.log.info(f"{dataset}/samples {shard}: {result.rows} rows, {result.read} read")
+        def done(unit: Unit, result: sample_rows.SamplesResult) -> None:
+            results[unit.shard], rates[unit.shard] = result, pace.finished(result.read)
+            context.log.info(f"{dataset}/samples {unit.shard}: {result.rows} rows, {result.read} read")
+            context.log.info(f"{SHARD_DONE}{dataset}/samples {unit.shard}: {rates[unit.shard]:,.1f} objects/s, {pace}")
 
-        in_turn(
+        work_on(
+            compute,
             tables,
             context.partition_keys,
-            lambda shard: [TableRef(dataset, SAMPLES, shard)],
-            build,
-            context.run.run_id,
-            context.log.info,
+            lambda shard: Unit.of(dataset, shard, [SAMPLES], context.run.run_id),
+            partial(sample_rows.build_unit, storage, tables, declaration, config.retry),
+            done,
+            say=context.log.info,
         )
         settled = _settle(context, warehouse, dataset, results)
         for shard, result in results.items():
             context.add_asset_metadata(
-                metadata=shard_metadata(storage, warehouse, dataset, shard, result),
+                metadata={
+                    **shard_metadata(storage, warehouse, dataset, shard, result),
+                    "objects/s": dg.MetadataValue.float(round(rates[shard], 1)),
+                },
                 asset_key=samples_key(dataset),
                 partition_key=shard,
             )

@@ -80,6 +80,10 @@ class Shards:
         self._found: pa.Table | None = None
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> "tuple[type[Shards], tuple[Warehouse, str]]":
+        """Another process looks for itself, once."""
+        return type(self), (self._warehouse, self._dataset)
+
     def having(self, sample_ids: Collection[str]) -> set[str]:
         """The shards that have, or had, one of these contents; only for contents in more than one shard."""
         with self._lock:

@@ -23,6 +23,7 @@ from arot_assets.datasets.forgotten import forgotten, forgotten_row
 from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
+from arot_assets.datasets.turns import Unit
 from arot_assets.media.medium import File, Limits, Medium
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
@@ -204,6 +205,13 @@ def build_samples(
     tables.write(table, TableRef(dataset, SAMPLES, shard), footer=shard_footer(table, version))
     unfinished.clear()
     return SamplesResult(len(ordered), len(missing))
+
+
+def build_unit(
+    storage: Storage, tables: Tables, declaration: DatasetDeclaration, retry: str | None, unit: Unit
+) -> SamplesResult:
+    """``build_samples`` for one unit of work, wherever it runs."""
+    return build_samples(storage, tables, declaration, unit.shard, retry)
 
 
 @contextmanager

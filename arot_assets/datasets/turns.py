@@ -1,6 +1,7 @@
 """Shards in turn: each is worked on while its tables are reserved, those that another run has come later.
 
-Belongs here: the order of the shards of one step. Does not belong here: the reservation (``resources.tables.leases``), the work.
+Belongs here: the order of the shards of one step, wherever they are worked on. Does not belong here: the reservation
+(``resources.tables.leases``), where work runs (``resources.compute``), the work.
 
 Two runs of one dataset thereby share its shards: whoever comes second takes the next free one, and finds the others made when
 its turn comes, so that nothing is computed twice.
@@ -8,65 +9,164 @@ its turn comes, so that nothing is computed twice.
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from itertools import count
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from arot_assets.progress import track
+from resources.compute import Compute, Local, Needs
 from resources.tables import Hold, LeaseLostError, TableRef, Tables
+from resources.tables.refs import StorePath
 
+R = TypeVar("R")
 LOOK_SECONDS = 1.0
 """Between two looks at shards that others have, when no other shard is left."""
 log = logging.getLogger("arot")
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What is worked on at a time.
+
+    Attributes:
+        shard: the shard's name; empty for tables that are one file.
+        places: the tables that the work writes.
+        run: who works, as other runs are told.
+        names: of the tables, as the work calls them.
+    """
+
+    shard: str
+    places: tuple[StorePath, ...]
+    run: str = ""
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: str, shard: str, names: Sequence[str], run: str) -> "Unit":
+        """Some tables of one shard of a dataset."""
+        return cls(shard, tuple(TableRef(dataset, name, shard) for name in names), run, tuple(names))
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Why a unit was not worked on: who has its tables.
+
+    Attributes:
+        said: in words.
+        token: changes when it is somebody else.
+    """
+
+    said: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[R]):
+    """Work on a unit, if its tables are free: what a worker of whatever engine runs.
+
+    Attributes:
+        tables: the store.
+        work: makes the tables of a unit.
+    """
+
+    tables: Tables
+    work: Callable[[Unit], R]
+
+    def __call__(self, unit: Unit) -> R | Busy:
+        """The result, or who has the tables."""
+        hold = self.tables.leases.take(unit.places, unit.run)
+        if not isinstance(hold, Hold):
+            return Busy(f"{unit.places[0].path} is made by another run ({hold}); other shards come first", hold.token)
+        with hold:
+            try:
+                return self.work(unit)
+            except LeaseLostError as lost:  # what was computed is kept, and whoever has it now makes the table
+                return Busy(str(lost), "")
+
+
+def work_on(
+    compute: Compute,
+    tables: Tables,
+    shards: Iterable[str],
+    unit_of: Callable[[str], Unit],
+    work: Callable[[Unit], R],
+    done: Callable[[Unit, R], Any],
+    needs: Needs = Needs(),  # noqa: B008  # immutable
+    say: Callable[[str], None] = log.info,
+) -> None:
+    """Work on every shard, wherever the engine runs units, with its tables reserved.
+
+    Args:
+        compute: the engine.
+        tables: the store.
+        shards: in the order in which they are wanted.
+        unit_of: shard -> its unit; called when its turn comes.
+        work: makes the tables of a unit. When another run had them before, what that run made is there. For an engine that is not
+            local, it and its result can be pickled, and it may run again if a machine is lost.
+        done: takes the result of a unit, in this process.
+        needs: of one unit.
+        say: tells people about shards that others have.
+
+    Raises:
+        StorageError: the store cannot be read or written.
+        ComputeError: the engine cannot be used.
+    """
+    left, told = list(shards), set[str]()
+    attempt = Attempt(tables, work)
+    is_waiting = False
+    with ExitStack() as waiting:
+        while left:
+            again: list[str] = []
+            last = ""
+            results = compute.map(attempt, map(unit_of, left), needs)
+            with closing(results):
+                for unit, result in results:
+                    if not isinstance(result, Busy):
+                        done(unit, result)
+                        continue
+                    again.append(unit.shard)
+                    last = result.said
+                    if result.token not in told:
+                        told.add(result.token)
+                        say(result.said)
+            if len(again) == len(left):  # nothing but what others have
+                if not is_waiting:
+                    waiting.enter_context(track(f"waiting: {last}"))
+                    is_waiting = True
+                time.sleep(LOOK_SECONDS)
+            elif is_waiting:
+                waiting.close()
+                is_waiting = False
+            left = again
+
+
 def in_turn(
     tables: Tables,
     shards: Iterable[str],
-    reserved: Callable[[str], Sequence[TableRef]],
+    reserved: Callable[[str], Sequence[StorePath]],
     work: Callable[[str], None],
     run: str = "",
     say: Callable[[str], None] = log.info,
 ) -> None:
-    """Work on every shard, one at a time, with its tables reserved.
+    """The same in this process, one shard at a time: see ``work_on``.
 
     Args:
         tables: the store.
         shards: in the order in which they are wanted; ``""`` for tables that are one file.
         reserved: shard -> the tables that the work writes.
-        work: makes them. When another run had the shard before, what that run made is there.
+        work: makes the tables of a shard.
         run: who works, as other runs are told.
         say: tells people about shards that others have.
 
     Raises:
         StorageError: the store cannot be read or written.
     """
-    left, told = deque(shards), set[str]()
-
-    def next_free() -> tuple[str, Hold]:
-        with ExitStack() as waiting:
-            for looks in count(1):
-                shard = left.popleft()
-                found = tables.leases.take(reserved(shard), run)
-                if isinstance(found, Hold):
-                    return shard, found
-                left.append(shard)
-                name = ", ".join(ref.path for ref in reserved(shard)[:1])
-                if found.token not in told:
-                    told.add(found.token)
-                    say(f"{name} is made by another run ({found}); other shards come first")
-                if looks % len(left) == 0:  # nobody has fewer than this run
-                    if looks == len(left):
-                        waiting.enter_context(track(f"{name}: waiting for {found}"))
-                    time.sleep(LOOK_SECONDS)
-        raise AssertionError("it looks for ever")
-
-    while left:
-        shard, hold = next_free()
-        with hold:
-            try:
-                work(shard)
-            except LeaseLostError as lost:  # what was computed is kept, and whoever has it now makes the table
-                say(str(lost))
-                left.append(shard)
+    work_on(
+        Local(),
+        tables,
+        shards,
+        lambda shard: Unit(shard, tuple(reserved(shard)), run),
+        lambda unit: work(unit.shard),
+        lambda _unit, _result: None,
+        say=say,
+    )

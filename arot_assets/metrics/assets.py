@@ -12,6 +12,7 @@ and ``rows.py``.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import dagster as dg
 
@@ -19,17 +20,19 @@ from arot_assets.automation import shard_condition
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, samples_key, shard_partitions
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Shards
-from arot_assets.datasets.turns import in_turn
+from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.build import build_metrics, metric_versions
-from arot_assets.metrics.build_files import build_files
-from arot_assets.metrics.children import file_tables
+from arot_assets.metrics.build import metric_versions
+from arot_assets.metrics.children import FileTable, file_tables
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.steps import metric_path
 from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
+from arot_assets.metrics.units import build_file_unit, build_metric_unit, model_of
+from arot_assets.progress import SHARD_DONE, Pace
+from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
@@ -168,6 +171,7 @@ def _multi_asset(
     def tables_of_metrics(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
@@ -175,23 +179,10 @@ def _multi_asset(
     ) -> Iterator[dg.MaterializeResult]:
         wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
         versions = metric_versions(wanted, models, declaration.medium)
-        shards = Shards(warehouse, dataset)
-
-        broken: dict[str, str] = {}  # metric -> why its model cannot be used
-
-        def build(shard: str) -> None:
-            left = [m for m in wanted if m.name not in broken]
-            with place_in_pool(context, GPU_POOL) if any(m.model for m in left) else nullcontext():
-                results = build_metrics(
-                    storage, warehouse, models, declaration, shard, left, retry=config.retry, shards=shards
-                )
-            for metric in left:
-                if error := results[metric.name].error:
-                    broken[metric.name] = error
-                    context.log.error(f"{dataset}/{metric.name}: {error}")
-            _tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
-
-        _build_shards(context, build, tables, dataset, versions, broken)
+        work = partial(
+            build_metric_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
+        )
+        broken = _build_shards(context, compute, tables, dataset, wanted, versions, work)
         warehouse.refresh()
         yield from _built(dataset, [metric.name for metric in wanted], broken)
 
@@ -229,6 +220,7 @@ def _file_asset(
     def tables_of_files(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
@@ -237,20 +229,10 @@ def _file_asset(
         selected = {key.path[-1] for key in context.selected_asset_keys}
         wanted = [table for table in file_tables(declaration.medium, metrics, models) if table.name in selected]
         versions = {table.name: table.version for table in wanted}
-        shards, broken = Shards(warehouse, dataset), dict[str, str]()
-
-        def build(shard: str) -> None:
-            left = [t.metric for t in wanted if t.metric is not None and t.name not in broken]
-            own = any(table.metric is None for table in wanted)
-            with place_in_pool(context, GPU_POOL) if any(m.model for m in left) else nullcontext():
-                results = build_files(
-                    storage, warehouse, models, declaration, shard, left, own, config.retry, shards=shards
-                )
-            broken.update({name: result.error for name, result in results.items() if result.error})
-            done = [table for table in wanted if table.name not in broken]
-            _tell(context, tables, dataset, shard, done, versions, results)
-
-        _build_shards(context, build, tables, dataset, versions, broken)
+        work = partial(
+            build_file_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
+        )
+        broken = _build_shards(context, compute, tables, dataset, wanted, versions, work)
         warehouse.refresh()
         yield from _built(dataset, [table.name for table in wanted], broken)
 
@@ -259,22 +241,55 @@ def _file_asset(
 
 def _build_shards(
     context: dg.AssetExecutionContext,
-    build: Callable[[str], None],
+    compute: Compute,
     tables: Tables,
     dataset: str,
+    wanted: "Sequence[Metric] | Sequence[FileTable]",
     versions: Mapping[str, str],
-    broken: Mapping[str, str],
-) -> None:
+    work: Callable[[Unit], dict[str, MetricResult]],
+) -> dict[str, str]:
     """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
-    original.
+    original. Gives the tables that cannot be built, and why: their model cannot be used.
     """
-    reserve_in_turn(context, tables, dataset, list(versions), context.partition_keys, build)
-    again = [
-        shard
-        for shard in context.partition_keys
-        if not all(is_current(tables, dataset, name, shard, v) for name, v in versions.items() if name not in broken)
-    ]
-    reserve_in_turn(context, tables, dataset, list(versions), again, build)
+    broken: dict[str, str] = {}
+    pace = Pace(len(context.partition_keys))
+    needs = Needs(device=any(model_of(one) for one in wanted))
+
+    def left() -> list[str]:
+        return [one.name for one in wanted if one.name not in broken]
+
+    def unit_of(shard: str) -> Unit:
+        return Unit.of(dataset, shard, left(), context.run.run_id)
+
+    def placed(unit: Unit) -> dict[str, MetricResult]:
+        with place_in_pool(context, GPU_POOL) if needs.device else nullcontext():
+            return work(unit)
+
+    def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
+        for name, result in results.items():
+            if result.error and name not in broken:
+                broken[name] = result.error
+                context.log.error(f"{dataset}/{name}: {result.error}")
+        built = [one for one in wanted if one.name in unit.names and one.name not in broken]
+        rate = pace.finished(max((result.computed for result in results.values()), default=0))
+        context.log.info(f"{SHARD_DONE}{dataset} {unit.shard}: {rate:,.1f} rows/s, {pace}")
+        _tell(context, tables, dataset, unit.shard, built, versions, results, rate)
+
+    def build(shards: Sequence[str]) -> None:
+        # the pool is this process's; another engine knows what devices its machines have
+        run = placed if compute.is_local else work
+        work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info)
+
+    build(context.partition_keys)
+    names = left()
+    build(
+        [
+            shard
+            for shard in context.partition_keys
+            if not all(is_current(tables, dataset, name, shard, versions[name]) for name in names)
+        ]
+    )
+    return broken
 
 
 def reserve_in_turn(
@@ -319,6 +334,7 @@ def _tell(
     metrics: Sequence[MetricTable],
     versions: Mapping[str, str],
     results: Mapping[str, MetricResult],
+    rate: float | None = None,
 ) -> None:
     """Log what became of the tables of a shard, and keep it for the UI."""
     for metric in metrics:
@@ -328,7 +344,10 @@ def _tell(
             f"{result.kept} kept, {result.copied} copied, {sum(result.failures.values())} failed"
         )
         context.add_asset_metadata(
-            metadata=_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
+            metadata={
+                **_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
+                **({} if rate is None else {"rows/s": dg.MetadataValue.float(round(rate, 1))}),
+            },
             asset_key=metric_key(dataset, metric.name),
             partition_key=shard,
         )

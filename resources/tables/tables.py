@@ -71,6 +71,10 @@ class Tables:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    def __reduce__(self) -> tuple[type["Tables"], tuple[Storage, str]]:
+        """Another process reserves for itself, and knows no footers yet."""
+        return type(self), (self.storage, self.root)
+
     @property
     def root(self) -> str:
         """The store's URI, without a slash at its end."""

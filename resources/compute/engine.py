@@ -1,0 +1,74 @@
+"""The injected resource ``compute``: one function over many units of work, wherever they run.
+
+Belongs here: the protocol, and the local engine. Does not belong here: Ray (``ray_cluster.py``), the choice (``choice.py``), what
+a unit does (the rooms), in which order shards that other runs have come (``arot_assets.datasets.turns``).
+
+A unit is a shard and the tables asked for: its description is small, its result too (counts; the table is in the store), so any
+engine does. What a unit does must not depend on where it runs: the tables are the same, bit for bit.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from resources.errors import ArotError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+COMPUTE_VARIABLE = "AROT_COMPUTE"
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+ENGINES = ("local", "ray")
+
+
+class ComputeError(ArotError):
+    """An engine that is unknown, not installed or not reachable, or a worker that is lost for good."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one unit takes on a machine.
+
+    Attributes:
+        device: whether it computes with a model, on a GPU where there is one.
+    """
+
+    device: bool = False
+
+
+class Compute(Protocol):
+    """An engine."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether units run in this process, one after the other."""
+        ...
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        """Run a function for every unit; gives each unit with its result, as they finish.
+
+        Args:
+            work: it, the units and the results can be pickled. It may run again if a machine is lost while it runs.
+            units: read only as fast as they can be worked on.
+            needs: of one unit.
+
+        Raises:
+            Exception: what the work raised; units that have not begun are left.
+            ComputeError: a machine was lost, again and again.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process: one unit after the other, each in as many threads as there are cores."""
+
+    @property
+    def is_local(self) -> bool:
+        """See ``Compute``."""
+        return True
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        """See ``Compute``."""
+        for unit in units:
+            yield unit, work(unit)

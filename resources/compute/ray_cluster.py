@@ -1,0 +1,155 @@
+"""Units of work on the machines of a Ray cluster.
+
+Belongs here: connecting, what a unit asks for, how many are under way, lost machines. Does not belong here: what a unit does.
+
+A worker process of Ray handles many units, so a model that it has loaded stays loaded. Everything that a unit needs comes with it
+or lies in the store; workers need the same version of arot and its packages, and the credentials of the store in their
+environment: no secret is sent.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from resources.compute.engine import ADDRESS_VARIABLE, ComputeError, Needs
+from resources.parallel import THREADS_VARIABLE
+from resources.root import PROJECT_VARIABLE, project_root
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+CORES_VARIABLE, GPUS_VARIABLE = "AROT_UNIT_CORES", "AROT_UNIT_GPUS"
+CORES = 4
+"""Cores of one unit, unless ``$AROT_UNIT_CORES`` says otherwise or no machine has as many: enough to decode for a model."""
+AHEAD = 2
+"""Units that wait, for each that can run: a worker that is done finds the next one there."""
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+RESTARTS = 3
+"""How often a unit is begun again because its machine was lost."""
+HANDED_ON = ("AROT_STORE", "AROT_MODELS", "AROT_MEMORY_MB", "AROT_FETCH_THREADS", "AROT_LEASE_SECONDS", "AROT_CACHE_GB")
+"""Variables that workers get from the driver; none of them holds a secret."""
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A Ray cluster, see ``Compute``.
+
+    Attributes:
+        address: ``host:port``, ``ray://host:port``, or empty for a Ray of this machine alone.
+
+    Raises:
+        ComputeError: Ray is not installed.
+    """
+
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if find_spec("ray") is None:
+            raise ComputeError("Ray is not installed: `pip install 'arot[ray]'`, or set AROT_COMPUTE=local")
+
+    @property
+    def is_local(self) -> bool:
+        """See ``Compute``."""
+        return False
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        """See ``Compute``; as many units are under way as the cluster has room for, and a few wait."""
+        import ray
+
+        self._connect()
+        cores, gpus = self._share(needs)
+        environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(cores)))}
+
+        def run(unit: A) -> B:
+            return work(unit)
+
+        asked = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=RESTARTS, runtime_env={"env_vars": environment})
+        begin: Any = asked(run)
+        under_way: dict[Any, A] = {}
+        source = iter(units)
+        try:
+            while True:
+                for unit in source:
+                    under_way[begin.remote(unit)] = unit
+                    if len(under_way) >= AHEAD * self._room(cores, gpus):
+                        break
+                if not under_way:
+                    return
+                done, _ = ray.wait(list(under_way), num_returns=1)
+                for reference in done:
+                    yield under_way.pop(reference), _result(reference)
+        finally:
+            for reference in under_way:
+                ray.cancel(reference, force=False)
+
+    def _connect(self) -> None:
+        """Join the cluster, once per process.
+
+        Raises:
+            ComputeError: it cannot be reached.
+        """
+        import ray
+
+        if ray.is_initialized():
+            return
+        try:
+            if self.address:
+                ray.init(address=self.address, **QUIET)
+            else:
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **QUIET)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ComputeError(
+                f"no Ray cluster at '{self.address or 'this machine'}': {error}; check ${ADDRESS_VARIABLE}, `ray status`"
+            ) from error
+
+    def _share(self, needs: Needs) -> tuple[float, float]:
+        """Cores and GPUs of one unit, such that a machine of the cluster has them.
+
+        Raises:
+            ComputeError: no machine has what the environment asks for.
+        """
+        import ray
+
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = max((node.get("CPU", 0.0) for node in machines), default=0.0)
+        cores = float(os.environ.get(CORES_VARIABLE) or min(CORES, most))
+        has_gpu = any(node.get("GPU", 0.0) for node in machines)
+        gpus = float(os.environ.get(GPUS_VARIABLE) or has_gpu) if needs.device else 0.0
+        if not any(node.get("CPU", 0.0) >= cores and node.get("GPU", 0.0) >= gpus for node in machines):
+            raise ComputeError(
+                f"no machine of the Ray cluster has {cores:g} cores and {gpus:g} GPUs for one unit; lower "
+                f"${CORES_VARIABLE} or ${GPUS_VARIABLE}, or add such a machine (`ray status` shows what there is)"
+            )
+        return cores, gpus
+
+    def _room(self, cores: float, gpus: float) -> int:
+        """How many units the cluster can run at once now; at least one."""
+        import ray
+
+        whole = ray.cluster_resources()
+        room = [whole.get("CPU", 0.0) / cores] + ([whole.get("GPU", 0.0) / gpus] if gpus else [])
+        return max(1, int(min(room)))
+
+
+def _result(reference: Any) -> Any:
+    """The result of a unit.
+
+    Raises:
+        Exception: what the work raised, as it raised it.
+        ComputeError: its worker was lost, again and again.
+    """
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.RaySystemError, ray.exceptions.OutOfMemoryError) as error:
+        raise ComputeError(
+            f"a worker of the Ray cluster was lost {RESTARTS + 1} times: {error}; finished shards are kept, run it again"
+        ) from error

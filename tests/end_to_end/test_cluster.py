@@ -1,0 +1,142 @@
+"""A Ray cluster of three nodes on loopback makes the tables of one process, bit for bit, whatever worker is killed."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from arot_assets.datasets.duplicates import settle
+from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.samples import SamplesResult, build_unit
+from arot_assets.datasets.turns import Unit, work_on
+from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.metrics.units import build_metric_unit
+from resources.compute import Compute, ComputeError, Local, Needs, compute_of
+from resources.defaults import Resources
+from resources.models import Models
+from resources.storage import Storage
+from resources.tables import SAMPLES, TableRef, Tables
+from resources.warehouse import Warehouse
+from tests.conftest import Dataset
+
+METRICS = ("cv2", "phash", "embedding")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Compute]:
+    """Three nodes of one core each, joined by their address; the end of the module stops them."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
+    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(**node)
+    yield compute_of("ray", made.address)
+    import ray
+
+    ray.shutdown()
+    made.shutdown()
+
+
+def resources_at(store: Path) -> Resources:
+    tables = Tables(Storage(), str(store))
+    return Resources(tables.storage, tables, Warehouse(tables), Models(device="cpu"))
+
+
+def killed_once(marker: Path, work: Callable[[Unit], MetricResult], unit: Unit) -> MetricResult:
+    """The work, whose process is killed in the middle the first time."""
+    if unit.shard == "00001" and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(unit)
+
+
+def build(compute: Compute, dataset: Dataset, marker: Path) -> set[int]:
+    """All tables by an engine; with another than the local one, a worker is killed. Gives the numbers of rows computed."""
+    r, declaration = dataset.resources, dataset.declaration
+    dataset.inventory()
+    read: dict[str, SamplesResult] = {}
+    work_on(
+        compute,
+        r.tables,
+        dataset.shards(),
+        lambda shard: Unit.of("d", shard, [SAMPLES], "test"),
+        partial(build_unit, r.storage, r.tables, declaration, None),
+        lambda unit, result: read.setdefault(unit.shard, result),
+    )
+    settle(r.warehouse, "d")
+    work = partial(build_metric_unit, r.storage, r.warehouse, r.models, declaration, None, Shards(r.warehouse, "d"))
+    computed: dict[str, set[int]] = {}
+    work_on(
+        compute,
+        r.tables,
+        dataset.shards(),
+        lambda shard: Unit.of("d", shard, METRICS, "test"),
+        work if compute.is_local else partial(killed_once, marker, work),
+        lambda unit, found: computed.setdefault(unit.shard, {one.computed for one in found.values()}),
+        Needs(device=True),
+    )
+    assert [*sorted(read)] == [*sorted(computed)] == dataset.shards()
+    return {sum(n for (n,) in computed.values())}
+
+
+def tables_of(resources: Resources) -> dict[str, pa.Table]:
+    """Every table of the dataset, with its footer, without the moments of work."""
+    found = {}
+    for name in (SAMPLES, *METRICS):
+        for shard in resources.tables.shards("d", name):
+            table = resources.tables.read(TableRef("d", name, shard))
+            found[f"{name}/{shard}"] = table.drop_columns(
+                [c for c in ("computed_at", "ingested_at") if c in table.column_names]
+            )
+    return found
+
+
+def test_three_nodes_make_the_tables_of_one_process_though_a_worker_is_killed(
+    cluster: Compute, source: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "killed"
+    alone = Dataset(resources_at(tmp_path / "alone"), source, shard_size=3)
+    together = Dataset(resources_at(tmp_path / "together"), source, shard_size=3)
+    assert build(Local(), alone, marker) == build(cluster, together, marker) == {12}
+    assert marker.exists(), "a worker was killed"
+    one, other = tables_of(alone.resources), tables_of(together.resources)
+    assert one.keys() == other.keys() and len(one) == 16
+    for name, table in one.items():
+        assert table.equals(other[name], check_metadata=True), name
+    assert together.resources.tables.list("leases") == []
+
+
+def test_what_the_work_raises_comes_as_it_was_raised(cluster: Compute) -> None:
+    def work(unit: int) -> int:
+        raise ComputeError(f"unit {unit}")
+
+    with pytest.raises(ComputeError, match="unit 1"):
+        list(cluster.map(work, [1, 2], Needs()))
+
+
+def test_unit_that_fits_nowhere_is_a_clear_error(cluster: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AROT_UNIT_CORES", "64")
+    with pytest.raises(ComputeError, match="no machine of the Ray cluster has 64 cores"):
+        list(cluster.map(str, [1], Needs()))
+
+
+def test_engine_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compute_of() == Local()
+    monkeypatch.setenv("AROT_COMPUTE", "slurm")
+    with pytest.raises(ComputeError, match=r"\$AROT_COMPUTE='slurm': no such engine; choose one of local, ray"):
+        compute_of()
+
+
+def test_nothing_that_a_worker_runs_imports_dagster() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, arot_assets.metrics.units, arot_assets.datasets.samples, resources.compute; print('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
