@@ -5,10 +5,11 @@ tables) and those of S3 (``AWS_*``, ``AROT_S3_ANONYMOUS``) in ``S3Settings``; on
 requests, boto3, DuckDB and, in ``resources.dagster``, Dagster's ``S3Resource``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from resources.compute import Compute, Local
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
@@ -23,12 +24,14 @@ class Resources:
 
     Attributes:
         made_models: the value of ``models``; None for models configured from the environment.
+        compute: where shards are worked on; Dagster's resource of this name chooses by ``AROT_COMPUTE``.
     """
 
     storage: Storage
     tables: Tables
     warehouse: Warehouse
     made_models: "Models | None" = None
+    compute: Compute = field(default_factory=Local)
 
     @cached_property
     def models(self) -> "Models":

@@ -116,7 +116,7 @@ def test_code_versions_are_those_of_the_injected_models(monkeypatch: pytest.Monk
     half = Models(device="cpu", precision="bfloat16")
     wanted = EMBEDDING.metric_version(half.fingerprint("efficientnet_lite0"))
     declaration = ImageDataset.model_validate({"name": "d", "source": str(dataset.source), "metrics": ["embedding"]})
-    monkeypatch.setattr(components, "default_resources", lambda: SimpleNamespace(models=half))
+    monkeypatch.setattr("resources.defaults.default_resources", lambda: SimpleNamespace(models=half))
     (assets,) = [
         a
         for a in components.ImageDataset(declaration).build_defs(None).assets or ()
