@@ -26,6 +26,7 @@ CORES = 4
 """Cores of one unit, unless ``$AROT_UNIT_CORES`` says otherwise or no machine has as many: enough to decode for a model."""
 AHEAD = 2
 """Units that wait, for each that can run: a worker that is done finds the next one there."""
+LOOPBACK = "127.0.0.1"
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
 RESTARTS = 3
 """How often a unit is begun again because its machine was lost."""
@@ -101,7 +102,7 @@ class Ray:
                 ray.init(address=self.address, **QUIET)
             else:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **QUIET)
+                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **QUIET)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ComputeError(
                 f"no Ray cluster at '{self.address or 'this machine'}': {error}; check ${ADDRESS_VARIABLE}, `ray status`"

@@ -28,12 +28,12 @@ METRICS = ("cv2", "phash")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Compute]:
-    """Three nodes of one core each, joined by their address; the end of the module stops them."""
+    """Three nodes of one core each on this machine, joined by their address; the end of the module stops them."""
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000, "node_ip_address": "127.0.0.1"}
+    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
     made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     for _ in range(2):
         made.add_node(**node)
