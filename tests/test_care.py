@@ -13,6 +13,7 @@ from arot_assets.garbage import find_garbage, remove_garbage
 from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from arot_assets.verify import verify
+from arot_assets.yaml_lines import YamlFile
 from resources.defaults import Resources
 from resources.tables import SAMPLES, StoreFile, TableRef
 from tests.conftest import Dataset
@@ -27,12 +28,18 @@ def built(dataset: Dataset) -> Dataset:
     return dataset
 
 
+def declaring(built: Dataset, *metrics: str) -> Declarations:
+    """The dataset with these metrics, and nothing else."""
+    found = Declarations()
+    declaration = built.declaration.model_copy(update={"metrics": list(metrics)})
+    found.add("d", declaration, YamlFile(built.source / "defs.yaml"))
+    return found
+
+
 @pytest.fixture
 def declared(built: Dataset) -> Declarations:
     """What is declared: the dataset with its metric."""
-    found = Declarations()
-    found.datasets["d"] = built.declaration.model_copy(update={"metrics": ["phash"]})
-    return found
+    return declaring(built, "phash")
 
 
 def listed(declared: Declarations, resources: Resources) -> dict[str, str]:
@@ -45,12 +52,10 @@ def test_what_is_declared_is_no_garbage(declared: Declarations, resources: Resou
     assert listed(declared, resources) == {}
 
 
-def test_what_nothing_refers_to_is_listed_with_its_size_and_removed_alone(
-    declared: Declarations, built: Dataset, resources: Resources
-) -> None:
+def test_what_nothing_refers_to_is_listed_with_its_size_and_removed_alone(built: Dataset, resources: Resources) -> None:
     tables = resources.tables
     before = tables.read(TableRef("d", "phash", "00000"))
-    declared.datasets["d"] = built.declaration.model_copy(update={"metrics": []})
+    declared = declaring(built)
     Dataset(resources, built.source, name="other").inventory()
     shutil.copy(tables.uri(TableRef("d", SAMPLES, "00000")), tables.uri(TableRef("d", SAMPLES, "00099")))
     tables.write_bytes(b"{}", StoreFile("classifiers/old/latest.json"))
