@@ -24,8 +24,8 @@ TEXT = 11
 
 
 def data_uri(picture: bytes) -> str:
-    """JPEG or PNG bytes as a ``data:`` URI."""
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    """JPEG, PNG or WebP bytes as a ``data:`` URI."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "webp" if picture.startswith(b"RIFF") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 

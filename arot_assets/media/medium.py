@@ -335,3 +335,11 @@ class Medium(Protocol):
             DecodeError: the file cannot be shown.
         """
         ...
+
+    def preview(self, file: File, side: int) -> bytes | None:
+        """A small animated WebP of a file that moves, its longest side at most ``side`` pixels; None of one that does not.
+
+        Raises:
+            DecodeError: the file cannot be shown.
+        """
+        ...

@@ -11,7 +11,7 @@ from arot_assets.local_paths import LocalPaths
 from arot_assets.report.answers import Example, Report, ReportItem
 
 Thumbnail = Callable[[Example], bytes | None]
-"""A small JPEG or PNG of an example; None if it cannot be shown."""
+"""A small JPEG, PNG or WebP of an example; None if it cannot be shown."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #26262e; --faint: #8a8a94; --paper: #fff; --tile: #f4f4f7; --bar: #4868b0 }

@@ -18,14 +18,19 @@ SIDE = 128
 
 
 def thumbnails(place: "Place") -> "Thumbnail":
-    """Makes small JPEGs of examples, read from where they are now; what could not be read, or cannot be shown, has none."""
+    """Makes small JPEGs of examples, animated WebPs of those that move,
+    read from where they are now; what could not be read, or cannot be shown, has none."""
     from PIL import Image
 
     def make(example: "Example") -> bytes | None:
         if example.sample_id is None:
             return None
         try:
-            poster = place.medium.poster(place.files({example.uri: example.sample_id})(example.uri), SIDE)
+            file = place.files({example.uri: example.sample_id})(example.uri)
+            moving = place.medium.preview(file, SIDE)
+            if moving is not None:
+                return moving
+            poster = place.medium.poster(file, SIDE)
         except (StorageError, DecodeError):
             return None
         buffer = io.BytesIO()

@@ -83,6 +83,10 @@ class Flipbooks:
     def open(self, file: File, wants: frozenset[Want], limits: Limits) -> FlipbookView:
         return FlipbookView(file)
 
+    def preview(self, file: File, side: int) -> bytes | None:
+        """See ``Medium``."""
+        return None
+
     def poster(self, file: File, side: int) -> Pixels:
         with Pillow.open(file.path()) as book:
             first = book.convert("RGB")

@@ -1,6 +1,7 @@
 """Every film of the samples is one row that says what it is, and no file makes FFmpeg open another."""
 
 import csv
+import io
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import av
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from arot_assets.datasets.changes import plan
 from arot_assets.datasets.inventory import take_inventory
@@ -169,7 +171,24 @@ def test_errors_cross_the_process_and_leave_it_at_work(workers: isolated.Workers
 
 def test_a_poster_is_upright_and_small() -> None:
     path = FILMS / "rotated_90.mp4"
-    assert VIDEO.poster(File.of(path.name, path), 100).shape == (100, 56, 3)
+    strip = VIDEO.poster(File.of(path.name, path), 100)
+    assert max(strip.shape) <= 100 and strip.shape[1] > strip.shape[0]  # three upright pictures side by side
+
+
+def test_a_strip_shows_the_first_the_middle_and_the_last_picture() -> None:
+    path = FILMS / "cuts_jump.mp4"
+    strip = VIDEO.poster(File.of(path.name, path), 200).astype(float)
+    high = (strip.shape[0] - 4) // 3
+    parts = [strip[k * (high + 2) : k * (high + 2) + high] for k in range(3)]
+    assert all(abs(a - b).mean() > 5 for a, b in ((parts[0], parts[1]), (parts[1], parts[2]), (parts[0], parts[2])))
+
+
+def test_a_preview_moves() -> None:
+    path = FILMS / "camera.mp4"
+    moving = VIDEO.preview(File.of(path.name, path), 96)
+    assert moving is not None and len(moving) < 60_000
+    with Image.open(io.BytesIO(moving)) as shown:
+        assert shown.n_frames > 10 and max(shown.size) <= 96  # type: ignore[attr-defined]
 
 
 def test_a_folder_of_films_is_a_dataset(resources: Resources, tmp_path: Path) -> None:

@@ -117,5 +117,9 @@ class ImageMedium:
 
         return thumbnail(file.read(), side)
 
+    def preview(self, file: File, side: int) -> bytes | None:
+        """See ``Medium.preview``: an image does not move."""
+        return None
+
 
 IMAGE = ImageMedium()

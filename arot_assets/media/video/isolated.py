@@ -161,6 +161,18 @@ def poster(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
     return pixels
 
 
+def preview(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
+    """See ``poster.preview_of``.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+        StorageError: the decoder stalled or crashed.
+    """
+    (found,) = WORKERS.ask("preview", path, dict(facts), side)
+    moving: bytes = found
+    return moving
+
+
 def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[str, Any]]:
     """See ``cut.cut_film``, whose other arguments follow.
 
@@ -174,7 +186,7 @@ def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[
 def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     from arot_assets.media.video.cut import cut_film
     from arot_assets.media.video.film import measured_film, warm_up
-    from arot_assets.media.video.poster import poster_of
+    from arot_assets.media.video.poster import poster_of, preview_of
     from arot_assets.media.video.probe import probe_film
 
     def film(path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any], beat: Callable[[], None]) -> Any:
@@ -188,6 +200,9 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     def image(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[Pixels]:
         yield poster_of(path, facts, side)
 
+    def moving(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[bytes]:
+        yield preview_of(path, facts, side)
+
     def clips(
         path: Path,
         facts: Mapping[str, Any],
@@ -200,7 +215,7 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
             beat()
         yield from cut_film(path, facts, cuts, settings, folder, beat)
 
-    return {"film": film, "probe": one, "poster": image, "cut": clips}
+    return {"film": film, "probe": one, "poster": image, "preview": moving, "cut": clips}
 
 
 def serve(connection: Connection) -> None:

@@ -105,8 +105,12 @@ class VideoMedium:
         return VideoView(file, wants)
 
     def poster(self, file: File, side: int) -> Pixels:
-        """A small picture of about the first third."""
+        """The first, middle and last picture in a strip."""
         return isolated.poster(file.path(), file.facts, side)
+
+    def preview(self, file: File, side: int) -> bytes | None:
+        """See ``Medium.preview``."""
+        return isolated.preview(file.path(), file.facts, side)
 
 
 VIDEO = VideoMedium()

@@ -1,48 +1,163 @@
-"""One picture that stands for a film.
+"""What stands for a film or a clip: its first, middle and last picture in a strip, and a moving preview.
 
-Belongs here: choosing and decoding it. Does not belong here: pictures of clips, which are exact (``cut``). Only workers
-import this module.
+Belongs here: choosing, decoding and joining these pictures. Does not belong here: pictures of clips, which are exact
+(``cut``). Only workers import this module.
 """
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from arot_assets.media.medium import DecodeError, Limits, Pixels
 from arot_assets.media.video.colour import Look, rgb_of
 from arot_assets.media.video.container import chosen, opened
 from arot_assets.media.video.probe import probe_film
 
-PLACE = 0.3
-"""The picture is that of the key frame before this share of the film: beginnings are often black."""
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+CLIP = (0.0, 0.5, 1.0)
+"""Where the pictures of a strip are, as shares of the time: leftovers of a neighbouring shot are at the ends."""
+FILM = (0.05, 0.5, 0.95)
+"""The same of something long: films often begin and end black."""
+LONG_SECONDS = 30.0
+MOST_DECODED = 60
+"""Frames that are decoded for one picture; beyond, one that is a little early will do."""
+GAP = 2
+"""Pixels between the pictures of a strip."""
+PREVIEW_FRAMES, PREVIEW_FPS, PREVIEW_SECONDS = 24, 8, 3.0
+PREVIEW_QUALITY = 40
 
 
 def poster_of(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
-    """A picture, its longest side at most ``side`` pixels.
+    """The first, the middle and the last picture, one above the other or side by side, whichever shows more of them.
 
     Args:
         path: a local film.
         facts: its columns of ``samples``; empty if they are not known.
-        side: in pixels.
+        side: longest side of the whole, in pixels.
 
     Raises:
         DecodeError: it cannot be decoded.
     """
-    if not facts.get("time_base"):
-        facts = probe_film(path, path.name, Limits()).facts
+    facts = _known(path, facts)
     look = Look.of(facts)
+    places = FILM if (facts.get("seconds") or 0) > LONG_SECONDS else CLIP
     with opened(path) as container:
         stream = chosen(container)
-        first, last = facts.get("first_pts"), facts.get("last_pts")
-        if first is not None and last is not None and last > first:
-            try:
-                container.seek(round(first + PLACE * (last - first)), stream=stream)
-            except OSError:  # no index: the beginning will do
-                container.seek(0)
-        for packet in container.demux(stream):
-            try:
-                for frame in packet.decode():
-                    return rgb_of(frame, look, side)
-            except (OSError, ValueError):
-                continue  # a damaged packet; the next key frame will do
-    raise DecodeError("corrupt", "no frame can be decoded")
+        frames = [_at(container, stream, pts) for pts in _times(facts, places)]
+        pictures = [rgb_of(frame, look, side) for frame in frames if frame is not None]
+    if not pictures:
+        raise DecodeError("corrupt", "no frame can be decoded")
+    return _strip(pictures, side)
+
+
+def preview_of(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
+    """An animated WebP: the first seconds of a clip, or of the middle of a film, without sound.
+
+    Args:
+        path: a local film.
+        facts: its columns of ``samples``; empty if they are not known.
+        side: longest side, in pixels.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
+    from PIL import Image
+
+    facts = _known(path, facts)
+    look, base = Look.of(facts), Fraction(facts["time_base"])
+    is_long = (facts.get("seconds") or 0) > LONG_SECONDS
+    (start,) = _times(facts, (0.5,) if is_long else (0.0,))
+    pictures: list[Pixels] = []
+    with opened(path) as container:
+        stream = chosen(container)
+        first: int | None = None
+        for frame in _decoded_from(container, stream, start):
+            if frame.pts is None:
+                continue
+            first = frame.pts if first is None else first
+            passed = (frame.pts - first) * base
+            if passed > PREVIEW_SECONDS or len(pictures) >= PREVIEW_FRAMES:
+                break
+            if passed * PREVIEW_FPS >= len(pictures):
+                pictures.append(rgb_of(frame, look, side))
+    if not pictures:
+        raise DecodeError("corrupt", "no frame can be decoded")
+    images = [Image.fromarray(picture) for picture in pictures]
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=images[1:],
+        duration=round(1000 / PREVIEW_FPS),
+        loop=0,
+        quality=PREVIEW_QUALITY,
+        method=2,
+    )
+    return buffer.getvalue()
+
+
+def _known(path: Path, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    if facts.get("time_base"):
+        return facts
+    found = probe_film(path, path.name, Limits())
+    if found.status != "ok":
+        raise DecodeError(found.status, found.reason or "")
+    return found.facts
+
+
+def _times(facts: Mapping[str, Any], places: Sequence[float]) -> list[int | None]:
+    """PTS of some shares of the time; None for the beginning of a film whose times are not known."""
+    first, last = facts.get("first_pts"), facts.get("last_pts")
+    if first is None or last is None or last <= first:
+        return [None]
+    return [round(first + place * (last - first)) for place in places]
+
+
+def _at(container: "InputContainer", stream: "VideoStream", pts: int | None) -> "VideoFrame | None":
+    """The frame that is shown at a time, or one a little before; None if nothing can be decoded from there on."""
+    best: VideoFrame | None = None
+    for n, frame in enumerate(_decoded_from(container, stream, pts)):
+        if best is not None and pts is not None and frame.pts is not None and frame.pts > pts:
+            break
+        best = frame
+        if pts is None or n >= MOST_DECODED or (frame.pts is not None and frame.pts >= pts):
+            break
+    return best
+
+
+def _decoded_from(container: "InputContainer", stream: "VideoStream", pts: int | None) -> "Iterator[VideoFrame]":
+    """Frames from the key frame before a time on."""
+    try:
+        container.seek(pts or 0, stream=stream)
+    except OSError:  # no index: the beginning will do
+        container.seek(0)
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except (OSError, ValueError):
+            continue  # a damaged packet; the next key frame will do
+
+
+def _strip(pictures: Sequence[Pixels], side: int) -> Pixels:
+    """Pictures joined, each of the size of the first, so that they are as large as ``side`` allows."""
+    from PIL import Image
+
+    height, width = pictures[0].shape[:2]
+    count = len(pictures)
+    above = width >= height  # wide pictures stand above each other
+    along, across = (height, width) if above else (width, height)
+    scale = min((side - GAP * (count - 1)) / (count * along), side / across, 1.0)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = [np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BILINEAR), np.uint8) for p in pictures]
+    gap = np.full((GAP, size[0], 3) if above else (size[1], GAP, 3), 255, np.uint8)
+    parts = [part for picture in small for part in (gap, picture)][1:]
+    return np.ascontiguousarray(np.concatenate(parts, axis=0 if above else 1))
