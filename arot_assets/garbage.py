@@ -20,6 +20,7 @@ from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage.storage import Storage, StorageError, join
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
+from resources.tables.refs import CLIPS, SUFFIX
 from resources.warehouse.views import files
 
 THREADS = 16
@@ -71,6 +72,10 @@ def _candidates(declared: Declarations, project: Project, resources: Resources) 
         yield tables.dataset_folder(name), "no dataset of this name is declared"
     for name, folder in leftover_rows(declared, tables):
         yield folder, f"finished rows of '{name}', which is not declared"
+    for name in sorted({file.removesuffix(SUFFIX) for file in tables.list(CLIPS)}):
+        if name not in declared.datasets and declared.fault(name) is None:
+            for uri in (join(tables.root, f"{CLIPS}/{name}"), join(tables.root, f"{CLIPS}/{name}{SUFFIX}")):
+                yield uri, f"clips of '{name}', which is not declared"
     for ref in leftover_metrics(declared, tables):
         yield tables.folder(ref), f"'{ref.dataset}' no longer declares the table '{ref.table}'"
     for name in leftover_models(project, tables):

@@ -270,3 +270,39 @@ group by clip_id)
 from {{ clips }} c join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
 group by c.clip_id)
 {%- endmacro %}
+
+{# Clips that show nearly the same: clip_id, other_id (the larger of the two ids), bits (the mean distance of their stills at the best
+   alignment), shift_s (how much later the same picture comes in clip_id), overlap (stills compared), mirrored. They need half of the shorter
+   clip in common, and one still that agrees in a quarter of its hash. Give what clip_stills gives. Variables: duplicate_bits,
+   duplicate_overlap. #}
+{% macro clip_duplicates(pictures) -%}
+(with stills as (
+    select clip_id, k, fingerprint[k] as bits, false as turned from {{ pictures }}, unnest(range(1, len(fingerprint) + 1)) as r(k)
+    union all
+    select clip_id, k, fingerprint_mirrored[k], true from {{ pictures }}, unnest(range(1, len(fingerprint_mirrored) + 1)) as r(k)
+),
+bands as (
+    select s.clip_id, s.k, s.turned, band, (s.bits >> (16 * band)) & 65535 as part
+    from stills s, unnest([0, 1, 2, 3]) as r(band)
+    where bit_count(s.bits) between 8 and 56  -- plain pictures resemble each other
+),
+candidates as (
+    select distinct a.clip_id, b.clip_id as other_id, a.k - b.k as shift, b.turned
+    from bands a join bands b on a.band = b.band and a.part = b.part and a.clip_id < b.clip_id
+    where not a.turned
+),
+lengths as (select clip_id, max(k) as stills from stills group by clip_id),
+compared as (
+    select c.clip_id, c.other_id, c.shift, c.turned, avg(bit_count(xor(x.bits, y.bits))) as bits, count(*) as overlap
+    from candidates c
+    join stills x on x.clip_id = c.clip_id and not x.turned
+    join stills y on y.clip_id = c.other_id and y.turned = c.turned and x.k - y.k = c.shift
+    group by c.clip_id, c.other_id, c.shift, c.turned
+)
+select c.clip_id, c.other_id, min(c.bits) as bits, arg_min(c.shift, c.bits) / 2 as shift_s, arg_min(c.overlap, c.bits) as overlap,
+    arg_min(c.turned, c.bits) as mirrored
+from compared c join lengths a on a.clip_id = c.clip_id join lengths b on b.clip_id = c.other_id
+where c.bits <= {{ var('duplicate_bits', 8) }}
+    and c.overlap >= {{ var('duplicate_overlap', 0.5) }} * least(a.stills, b.stills)
+group by c.clip_id, c.other_id)
+{%- endmacro %}
