@@ -19,6 +19,7 @@ INK = (38, 38, 46)
 FAINT = (222, 222, 228)
 BAR = (72, 104, 176)
 PAPER = (255, 255, 255)
+MARK, MARKED = (196, 60, 48), (246, 214, 170)
 GAP = 4
 TEXT = 11
 
@@ -121,6 +122,46 @@ def histograms(values: Mapping[str, NDArray[np.float64]], *, bins: int = 40, col
         _centred(draw, left + wide / 2, floor + 3, f"median {middle}", font)
         draw.text((left + wide - draw.textlength(large, font=font), floor + 3), large, fill=INK, font=font)
     return _encoded(sheet.quantize(32), "PNG", optimize=True)
+
+
+def timeline(
+    values: NDArray[np.float64], marks: Sequence[tuple[int, int, str]] = (), *, wide: int = 900, high: int = 90
+) -> bytes:
+    """Values over time, with marked places.
+
+    Args:
+        values: one number each, not negative; the largest of those that share a column of pixels is drawn.
+        marks: first, and the one after the last value of a place, and its kind. A place without values is a line.
+        wide: pixels.
+        high: pixels.
+
+    Returns:
+        A PNG.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    from PIL import Image, ImageDraw
+
+    if not len(values):
+        raise ValueError("no values to draw")
+    head, scale = 14, wide / len(values)
+    sheet = Image.new("RGB", (wide, high + head), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = _font(TEXT)
+    for start, end, _ in marks:
+        left, right = start * scale, max(start * scale, end * scale - 1)
+        draw.rectangle((left, head, right, head + high), fill=MARK if end <= start else MARKED)
+    top = max(float(np.max(values)), 1e-9)
+    columns = np.minimum((np.arange(len(values)) * scale).astype(int), wide - 1)
+    peaks = np.zeros(wide)
+    np.maximum.at(peaks, columns, values)
+    step = max(1, round(scale))
+    for column in np.flatnonzero(peaks):
+        tall = max(1, round(high * float(peaks[column]) / top))
+        draw.rectangle((column, head + high - tall, min(wide, column + step) - 1, head + high), fill=BAR)
+    draw.text((0, 0), f"{top:.3g}", fill=INK, font=font)
+    return _encoded(sheet.quantize(16), "PNG", optimize=True)
 
 
 def _font(size: int) -> "FreeTypeFont | ImageFont":

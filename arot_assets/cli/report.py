@@ -28,6 +28,7 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     from arot_assets.report.questions import questions_of
     from arot_assets.report.text import lines
     from arot_assets.report.thumbnails import thumbnails
+    from arot_assets.report.timelines import section, timelines
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
 
@@ -38,13 +39,15 @@ def command(dataset: str, out: str | None, sql: bool, examples: int) -> None:
     with resources.warehouse.connect() as con:
         questions = questions_of(medium_of(resources.tables, dataset))
         answers = ask(con, resources.tables, dataset, questions, examples=examples if out else 1)
+        drawn = list(timelines(con, resources.tables, dataset)) if out else []
     for line in lines(answers, sql):
         click.echo(line)
     if out:
         target = out if "://" in out else absolute(out)
         shown = [e.sample_id for answer in answers.asked for e in answer.examples if e.sample_id is not None]
         paths = LocalPaths(all_roots(resources.tables, dataset))
-        text = page(answers, thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown)), paths)
+        pictures = thumbnails(place_of(resources.storage, resources.warehouse, dataset, shown))
+        text = page(answers, pictures, paths, section(drawn, paths))
         resources.storage.write(target, text.encode())
         click.echo(f"page: {out} ({len(text) / 1e6:.1f} MB)")
     else:

@@ -29,13 +29,14 @@ pre { background: var(--tile); padding: .6rem; overflow-x: auto; font-size: 13px
 """
 
 
-def page(answers: Report, thumbnail: Thumbnail, paths: LocalPaths) -> str:
+def page(answers: Report, thumbnail: Thumbnail, paths: LocalPaths, more: str = "") -> str:
     """The whole page. It may be passed on, so it contains no local paths.
 
     Args:
         answers: what was found.
         thumbnail: creates the thumbnails; called once for each example.
         paths: knows the sources of the dataset.
+        more: a further part, at the end.
     """
     found = sorted((a for a in answers.asked if a.rows), key=lambda a: -a.rows)
     counts = ", ".join(f"{rows:,} {escape(status)}" for status, rows in answers.statuses.items())
@@ -54,7 +55,7 @@ def page(answers: Report, thumbnail: Thumbnail, paths: LocalPaths) -> str:
         parts.append(
             f"<p class=none>Not answered ({names}): the dataset has no metric <code>{escape(table)}</code>.</p>"
         )
-    parts += [_section(a, thumbnail, paths) for a in found]
+    parts += [*(_section(a, thumbnail, paths) for a in found), more]
     return "\n".join(parts) + "\n"
 
 
