@@ -157,7 +157,7 @@ def timeline(
     peaks = np.zeros(wide)
     np.maximum.at(peaks, columns, values)
     step = max(1, round(scale))
-    for column in np.flatnonzero(peaks):
+    for column in np.flatnonzero(peaks).tolist():
         tall = max(1, round(high * float(peaks[column]) / top))
         draw.rectangle((column, head + high - tall, min(wide, column + step) - 1, head + high), fill=BAR)
     draw.text((0, 0), f"{top:.3g}", fill=INK, font=font)

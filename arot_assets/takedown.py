@@ -30,8 +30,8 @@ from resources.defaults import Resources
 from resources.errors import ArotError
 from resources.storage.cache import Cache, default_bytes, default_folder
 from resources.storage.storage import StorageError
-from resources.tables import INVENTORY, SAMPLES, StoreFile, Tables
-from resources.tables.refs import DATASETS, RATINGS, SUFFIX
+from resources.tables import INVENTORY, SAMPLES, StoreFile, TableRef, Tables
+from resources.tables.refs import CLIPS, CUT, DATASETS, RATINGS, SUFFIX
 from resources.warehouse.views import files
 
 SHORTEST = 8
@@ -155,6 +155,7 @@ def forget(resources: Resources, meant: Meant, why: str, run: str = "arot forget
     samples = list(meant.places)
     add_forgotten(tables, samples, why, datetime.now(UTC).isoformat(timespec="seconds"))
     done = Done()
+    _remove_clips(tables, meant)
     for path in _tables_with_rows(tables):
         place = StoreFile(path)
         in_turn(tables, [""], lambda _, p=place: [p], partial(_take_out, tables, place, meant, why, done), run)  # type: ignore[misc]
@@ -163,6 +164,16 @@ def forget(resources: Resources, meant: Meant, why: str, run: str = "arot forget
     done.left = remove_versions(resources, samples)
     resources.warehouse.refresh()
     return done
+
+
+def _remove_clips(tables: Tables, meant: Meant) -> None:
+    """Delete the files of clips that are meant, or were cut out of films that are."""
+    for dataset in tables.datasets():
+        if not tables.exists(TableRef(dataset, CUT)):
+            continue
+        for row in tables.read(TableRef(dataset, CUT), columns=["sample_id", "film", "file"]).to_pylist():
+            if row["file"] and {row["sample_id"], row["film"]} & meant.places.keys():
+                tables.storage.delete(tables.uri(StoreFile(f"{CLIPS}/{dataset}/{row['file']}")))
 
 
 def published(tables: Tables, samples: Collection[str]) -> list[Published]:

@@ -13,17 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 from arot_assets.markdown import write_table
 from arot_assets.media.medium import Limits
-from arot_assets.media.video.clip_file import Cut, Settings
-from arot_assets.media.video.cut import cut_film
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.film import measured_film, warm_up
 from arot_assets.media.video.probe import probe_film
 
-WORK = ("decode only", "the whole pass", "the whole pass with stills in RGB", "cut into clips of 2 s")
+WORK = ("decode only", "the whole pass", "the whole pass with stills in RGB")
 EPILOG = """
 CPU seconds are of all threads of the process; rounds are interleaved, and only ratios within one run mean anything on a
 machine that does other work.
@@ -41,7 +37,7 @@ def main() -> None:
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work is not None:
-        print(*one(arguments.films[0], arguments.work))
+        print(*measure(arguments.films[0], arguments.work))
         return
     rows = []
     for film in arguments.films:
@@ -62,7 +58,7 @@ def main() -> None:
     print(f"\nLoad average at the end: {os.getloadavg()[0]:.1f} (one minute); {arguments.rounds} rounds, medians.")
 
 
-def one(film: Path, work: int) -> tuple[float, int, float]:
+def measure(film: Path, work: int) -> tuple[float, int, float]:
     """CPU seconds, frames, and growth of the memory in MB of one piece of work, on one thread of the decoder."""
     import cv2
 
@@ -85,23 +81,8 @@ def _count(film: Path, facts: dict[str, object], work: int) -> int:
 def _work(film: Path, facts: dict[str, object], work: int) -> Iterator[object]:
     if work == 0:
         yield from decoded(film)
-    elif work in (1, 2):
-        yield from measured_film(film, facts, tables=True, stills=work == 2)
     else:
-        yield from _clips(film, facts)
-
-
-def _clips(film: Path, facts: dict[str, object]) -> Iterator[object]:
-    import tempfile
-
-    pts = np.linspace(int(str(facts["first_pts"])), int(str(facts["end_pts"])), int(str(facts["frames_expected"])) + 1)
-    length = max(1, round(2 * float(str(facts["median_fps"]))))
-    cuts = [
-        Cut(str(n), n, min(n + length, len(pts) - 1), int(pts[n]), int(pts[min(n + length, len(pts) - 1)]), ())
-        for n in range(0, len(pts) - 1, length)
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        yield from cut_film(film, facts, cuts, Settings(), Path(folder))
+        yield from measured_film(film, facts, tables=True, stills=work == 2)
 
 
 def _peak() -> float:

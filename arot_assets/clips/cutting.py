@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arot_assets.columns import Column
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import medium_of, place_of
 from arot_assets.errors import ProjectError
 from arot_assets.media.medium import DecodeError
@@ -78,6 +79,7 @@ COLUMNS = (
     Column("margin_last", pa.float64(), "the same of the last frame"),
     Column("audio", str, "aac | none (the film has none) | dropped"),
     Column("audio_seconds", pa.float64(), "length of the sound, decoded again; null without"),
+    Column("audio_rms_db", pa.float64(), "loudness of the sound, dB below full scale; null without, or in silence"),
     Column("audio_silent", pa.float64(), "share of the span for which the film has no sound; null without", 0.0, 1.0),
     Column("bytes", pa.int64(), "size of the file"),
     Column("settings", str, "how it was written (JSON)"),
@@ -143,6 +145,7 @@ def cut_clips(
     def keep() -> None:
         _write(resources, target, done)
 
+    gone = forgotten(resources.warehouse.tables)
     total = sum(map(len, todo.values()))
     with tempfile.TemporaryDirectory(prefix="arot-clips-") as folder, track(f"clips of {model}", total) as advance:
         place = place_of(resources.storage, resources.warehouse, films, list(todo))
@@ -157,7 +160,10 @@ def cut_clips(
                     row["file"] = f"{row['clip_id']}.{FILE}"
                     path = mine / row["file"]
                     row["sample_id"] = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-                    _store(resources, path, join(target.folder, row["file"]))
+                    if row["sample_id"] in gone:
+                        row |= {"status": "failed", "reason": "taken down", "file": None, "sample_id": None}
+                    else:
+                        _store(resources, path, join(target.folder, row["file"]))
             shutil.rmtree(mine)
             return made
 

@@ -1,5 +1,7 @@
 """Clips of films are files, and the samples of a dataset of their own; only what changed is cut."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -9,6 +11,7 @@ from arot_assets.declarations.kinds import kind_of
 from arot_assets.errors import ProjectError
 from arot_assets.media.video import isolated
 from arot_assets.steps import Look
+from arot_assets.takedown import Meant, forget
 from resources.dagster import dagster_resources
 from resources.storage import StorageError
 from resources.tables import ModelRef
@@ -79,6 +82,20 @@ def test_a_film_that_cannot_be_read_fails_its_clips_and_no_others(
     assert {row["reason"] for row in rows if row["status"] == "failed"} == {"decoder crashed: signal 11"}
     assert len(rows) == CLIPS and any(row["status"] == "ok" for row in rows)
     assert {row["status"] for row in of_films.cut()} == {"ok"}  # what failed is tried again
+
+
+def test_a_clip_that_is_taken_down_leaves_the_store_and_is_not_cut_again(
+    of_films: ClipsOfFilms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AROT_CACHE", str(tmp_path / "cache"))
+    before = of_films.cut()
+    victim = before[0]
+    forget(of_films.resources, Meant({victim["sample_id"]: []}, frozenset()), "asked for")
+    assert victim["file"] not in of_films.files() and len(of_films.files()) == CLIPS - 1
+    after = {row["clip_id"]: row for row in of_films.cut()}
+    assert (after[victim["clip_id"]]["status"], after[victim["clip_id"]]["reason"]) == ("failed", "taken down")
+    forget(of_films.resources, Meant({victim["film"]: []}, frozenset()), "asked for")
+    assert of_films.files().keys() == {row["file"] for row in before if row["film"] != victim["film"]}
 
 
 def test_a_model_without_clips_or_without_their_spans_is_told(of_films: ClipsOfFilms) -> None:

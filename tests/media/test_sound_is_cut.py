@@ -79,6 +79,7 @@ def test_a_film_without_sound_or_with_too_little_is_told(tmp_path: Path) -> None
     assert (row["audio"], row.get("audio_seconds")) == ("none", None)
     row = cut(film(tmp_path / "short.mp4", seconds=1.8), tmp_path / "clips", 24, 84)  # the span is 0.8 to 2.8 s
     assert row["audio_silent"] == pytest.approx(0.5, abs=0.03)
+    assert row["audio_rms_db"] == pytest.approx(-17.8, abs=1)  # a tone of -9 dB, for 0.3 of 2 s
 
 
 def test_retiming_shows_every_frame_once_and_refuses_more_than_5_percent(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def proved(writer: Writer) -> dict[str, Any]:
             right &= margin >= 0
     heard = heard_seconds(writer.path) if writer.sound is not None else None
     if writer.sound is not None:
-        row |= {"audio_seconds": heard, "audio_silent": writer.sound.silent}
+        row |= {"audio_seconds": heard, "audio_silent": writer.sound.silent, "audio_rms_db": writer.sound.loudness}
     if count != writer.count:
         reason = f"{count} frames in the file instead of {writer.count}"
     elif writer.wrong:

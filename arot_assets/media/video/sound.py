@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,12 @@ class Sound:
     samples: NDArray[np.float32]
     rate: int
     silent: float
+
+    @property
+    def loudness(self) -> float | None:
+        """Root mean square of the samples, in dB of full scale; None in silence."""
+        power = float(np.mean(np.square(self.samples, dtype=np.float64))) if self.samples.size else 0.0
+        return 10 * float(np.log10(power)) if power > 0 else None
 
 
 def sound_of(path: Path, start: Fraction, seconds: Fraction, speed: Fraction = Fraction(1)) -> Sound | None:
@@ -108,11 +114,11 @@ def _pieces(
 
 def _from(container: "InputContainer", stream: "AudioStream", start: Fraction) -> "Iterator[AudioFrame]":
     """Frames from a time on; all of them where a container cannot be entered there."""
-    frames = _decoded(container, stream)
+    frames, base = _decoded(container, stream), stream.time_base or Fraction(1, 1000)
     with suppress(OSError, ValueError):  # no index: it is read from where it stands, its beginning
-        container.seek(max(0, round(start / stream.time_base)), stream=stream)
+        container.seek(max(0, round(start / base)), stream=stream)
     first = next(frames, None)
-    if first is None or first.pts is None or first.pts * stream.time_base > start + BEFORE:
+    if first is None or first.pts is None or first.pts * base > start + BEFORE:
         container.seek(0)
         frames = _decoded(container, stream)
         first = next(frames, None)
@@ -166,7 +172,7 @@ def _faster(samples: NDArray[np.float32], rate: int, speed: Fraction) -> NDArray
 def add_sound(container: "OutputContainer", sound: Sound) -> "AudioStream":
     """A stream for a sound, in a file of which nothing is written yet."""
     channels = sound.samples.shape[0]
-    stream: AudioStream = container.add_stream(CODEC, rate=sound.rate)
+    stream = cast("AudioStream", container.add_stream(CODEC, rate=sound.rate))
     stream.codec_context.layout = "stereo" if channels == 2 else "mono"
     stream.codec_context.bit_rate = BITS * channels
     return stream
@@ -193,7 +199,7 @@ def heard_seconds(path: Path) -> float | None:
             return None
         stream = container.streams.audio[0]
         ends = [
-            float((frame.pts or 0) * stream.time_base) + frame.samples / frame.sample_rate
+            float((frame.pts or 0) * (frame.time_base or 0)) + frame.samples / frame.sample_rate
             for frame in _decoded(container, stream)
         ]
         return max(ends, default=0.0)
