@@ -24,6 +24,7 @@ from resources.warehouse import Warehouse
 from tests.conftest import Dataset
 
 METRICS = ("cv2", "phash")
+pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 
 
 @pytest.fixture(scope="module")
