@@ -84,7 +84,8 @@ def test_an_upload_to_s3_that_is_cut_off_leaves_the_version_before_whole(
 ) -> None:
     first = training.export(destination=s3)
     before = objects(swift, first.receipt.place)
-    real, sent = Storage.upload, []
+    real = Storage.upload
+    sent: list[str] = []
 
     def upload(self: Storage, path: Path, uri: str) -> object:
         if len(sent) >= 7:
