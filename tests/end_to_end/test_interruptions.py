@@ -34,7 +34,6 @@ def test_killed_at_any_moment_the_tables_end_up_the_same(make_project: Callable[
                 pq.read_table(file)  # every table is whole
     output = killed.arot("run", "demo", AROT_LEASE_SECONDS="100000")
     assert "waiting for" not in output, "what a killed run had reserved is free at once"
-    assert not list((store / "leases").glob("*"))
     told = finish(alone)
     assert alone.returncode == 0, told
     assert "was killed before it ended" in output or "up to date" in output
