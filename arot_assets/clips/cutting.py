@@ -263,7 +263,8 @@ def _cut(row: Mapping[str, Any]) -> "Cut":
 
 def _own(settings: "Settings", rows: Sequence[Mapping[str, Any]]) -> "Settings":
     """The settings for a film: with its bars."""
-    return replace(settings, crop=tuple(side or 0 for side in rows[0]["crop"]))
+    top, bottom, left, right = (side or 0 for side in rows[0]["crop"])
+    return replace(settings, crop=(top, bottom, left, right))
 
 
 def told(settings: "Settings") -> str:

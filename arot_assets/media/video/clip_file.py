@@ -141,7 +141,7 @@ class Writer:
             self.container.close()
 
     def _due(self) -> Fraction:
-        return self.cut.start_pts + self.written * (self.step or 0)
+        return self.cut.start_pts + self.written * (self.step or Fraction(0))
 
     def _forget(self) -> None:
         """Keep the small pictures that the proof compares: around the first, the middle and the last frame."""

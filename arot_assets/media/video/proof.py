@@ -54,6 +54,7 @@ def proved(writer: Writer) -> dict[str, Any]:
             row |= {f"psnr_{checked[k]}": own, f"margin_{checked[k]}": margin}
             right &= margin >= 0
     heard = heard_seconds(writer.path) if writer.sound is not None else None
+    seconds = float(writer.count / writer.rate)
     if writer.sound is not None:
         row |= {"audio_seconds": heard, "audio_silent": writer.sound.silent, "audio_rms_db": writer.sound.loudness}
     if count != writer.count:
@@ -62,8 +63,8 @@ def proved(writer: Writer) -> dict[str, Any]:
         reason = f"{writer.wrong} source frames differ from those of the first decode; run the film's dataset again"
     elif not right:
         reason = "a frame of the file resembles another frame of the film more than its own"
-    elif writer.sound is not None and abs((heard or 0) - writer.count / writer.rate) > 1 / writer.rate:
-        reason = f"its sound has {heard or 0:.3f} s instead of {float(writer.count / writer.rate):.3f}"
+    elif writer.sound is not None and abs((heard or 0.0) - seconds) > float(1 / writer.rate):
+        reason = f"its sound has {heard or 0:.3f} s instead of {seconds:.3f}"
     else:
         reason = None
     return row | {
