@@ -15,6 +15,8 @@ from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import current, decisions, digests, latest
 from arot_assets.declarations import Declarations
 from arot_assets.leftovers import leftover_datasets, leftover_metrics, leftover_rows
+from arot_assets.neighbours.declaration import NeighboursDeclaration
+from arot_assets.neighbours.table import CENTRES
 from arot_assets.subsets.leftovers import leftover_models
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
@@ -82,6 +84,9 @@ def _candidates(declared: Declarations, project: Project, resources: Resources) 
         yield tables.uri(ModelRef(name)), "no SQL model of this name is stored"
     for dataset in declared.datasets:
         yield from _forgotten_shards(resources, dataset)
+        for name in (table.removesuffix(CENTRES) for table in tables.of(dataset) if table.endswith(CENTRES)):
+            if name not in declared.of(NeighboursDeclaration) and declared.fault(name) is None:
+                yield tables.uri(TableRef(dataset, f"{name}{CENTRES}")), f"centres of '{name}', which is not declared"
     for name in tables.list(CLASSIFIERS):
         yield from _models(declared, tables, name)
 

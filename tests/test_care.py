@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -58,11 +59,13 @@ def test_what_nothing_refers_to_is_listed_with_its_size_and_removed_alone(built:
     declared = declaring(built)
     Dataset(resources, built.source, name="other").inventory()
     shutil.copy(tables.uri(TableRef("d", SAMPLES, "00000")), tables.uri(TableRef("d", SAMPLES, "00099")))
+    tables.write(pa.table({"centre": [[0.0]]}), TableRef("d", "near_centres"))
     tables.write_bytes(b"{}", StoreFile("classifiers/old/latest.json"))
     tables.write_bytes(b"rating", StoreFile("ratings/people/events/a.parquet"))
     found = listed(declared, resources)
     assert found == {
         "datasets/d/phash": "'d' no longer declares the table 'phash'",
+        "datasets/d/near_centres.parquet": "centres of 'near', which is not declared",
         "datasets/d/samples/00099.parquet": "its inventory has no such shard",
         "datasets/other": "no dataset of this name is declared",
         "classifiers/old": "no classifier of this name is declared",
