@@ -46,7 +46,9 @@ def command(datasets: tuple[str, ...], share: float, objects: str) -> None:
     if unknown := [name for name in datasets if name not in known]:
         from arot_assets.errors import did_you_mean
 
-        raise click.UsageError(f"dataset '{unknown[0]}' has no tables.{did_you_mean(unknown[0], known)}")
+        raise click.UsageError(
+            f"dataset '{unknown[0]}' has no tables; `arot run` makes them.{did_you_mean(unknown[0], known)}"
+        )
     with reporting(reporter()):
         found = verify(resources, datasets or known, share, -1 if objects == "all" else int(objects))
     for line in found.problems:

@@ -3,9 +3,10 @@
 Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong here: checks that need other rooms.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from arot_assets.names import Name, Owner
 
@@ -19,9 +20,7 @@ class NeighboursDeclaration(BaseModel):
 
     name: Annotated[Name, Field(description="the table: `<dataset>.<name>`")]
     dataset: Annotated[Name, Field(description="the dataset")]
-    embedding: Annotated[
-        str, Field(pattern=SAMPLE_TABLE, description="the column of vectors, with its table: `clip_b16.vector`")
-    ]
+    embedding: Annotated[str, Field(description="the column of vectors, with its table: `clip_b16.vector`")]
     k: Annotated[int, Field(ge=1, le=1000, description="neighbours of each sample")] = 10
     metric: Annotated[
         Literal["cosine", "euclidean"],
@@ -36,6 +35,13 @@ class NeighboursDeclaration(BaseModel):
         ),
     ] = 0.5
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+
+    @field_validator("embedding")
+    @classmethod
+    def _is_column(cls, value: str) -> str:
+        if re.fullmatch(SAMPLE_TABLE, value) is None:
+            raise ValueError("write the column with its table, as in clip_b16.vector")
+        return value
 
     @property
     def table(self) -> str:

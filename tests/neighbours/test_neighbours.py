@@ -197,6 +197,11 @@ def test_column_that_is_not_there_is_one_error(embedded: Dataset) -> None:
         build_neighbours(declared(embedding="embedding.vektor"), embedded.resources)
 
 
+def test_embedding_is_a_column_with_its_table() -> None:
+    with pytest.raises(ValueError, match=r"write the column with its table, as in clip_b16\.vector"):
+        declared(embedding="embedding")
+
+
 def test_asset_makes_the_table_and_its_check_finds_every_sample(embedded: Dataset) -> None:
     found = KIND.definitions(declared(clusters=2))
     with dg.DagsterInstance.ephemeral() as instance:
