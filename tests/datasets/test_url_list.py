@@ -307,7 +307,7 @@ def test_three_hundred_urls_through_a_bad_network(make_dataset: MakeDataset, web
     gone = {path for n, path in enumerate(bodies) if n % 20 == 7}
     for path, body in bodies.items():
         web.serve(path, Reply(404) if path in gone else Reply(body=body, etag=path[1:4]))
-    faults = Faults(refuse=0.05, error=0.05, lost=0.05, reset=0.05, half=0.05)
+    faults = Faults(refuse=0.05, error=0.05, lost=0.05, reset=0.05, half=0.05, at_most=None)
     with FaultProxy(web.endpoint, faults, seed=3) as proxy:
         path = lines(tmp_path / "l.txt", *(proxy.endpoint + p for p in bodies))
         dataset = make_dataset(path, shard_size=500, urls={"allow_private": True, "attempts": 3, "per_host": 16})

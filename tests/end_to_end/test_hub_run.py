@@ -56,7 +56,7 @@ def test_through_a_network_that_breaks_only_what_the_hub_lost_is_missing_and_it_
     lost = hub.contents.path(repository.commits[repository.branches["main"]].files[name].content_id)
     kept = lost.read_bytes()
     lost.unlink()
-    faults = Faults(refuse=0.03, error=0.03, reset=0.05, half=0.05, at_most=3)
+    faults = Faults(refuse=0.03, error=0.03, reset=0.05, half=0.05)
     with FaultProxy(hub.endpoint, faults, seed=5) as proxy:
         project.arot("run", "demo", **on_hub | {"HF_ENDPOINT": proxy.endpoint})
         assert sum(proxy.injected.values()) > 3

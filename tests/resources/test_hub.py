@@ -1,6 +1,7 @@
 """Files of the Hugging Face Hub behind ``Storage``: the same semantics as local files, at a revision that is not lost."""
 
 import hashlib
+import logging
 import os
 import pickle
 from collections.abc import Iterator
@@ -308,7 +309,7 @@ def test_cache_is_asked_whether_the_file_changed(hub: Hub, pictures: Repository)
 def test_everything_arrives_through_a_network_that_breaks(hub: Hub, pictures: Repository, tmp_path: Path) -> None:
     many = {f"many/{n:03}.jpg": os.urandom(3000 + n) for n in range(120)}
     hub.commit(pictures, many)
-    faults = Faults(refuse=0.05, error=0.05, reset=0.05, half=0.05, at_most=4)
+    faults = Faults(refuse=0.05, error=0.05, reset=0.05, half=0.05)
     with FaultProxy(hub.endpoint, faults, seed=3) as proxy:
         storage = Storage(hub=HubSettings(endpoint=proxy.endpoint))
         done = storage.sync(f"{REPO}/many", str(tmp_path / "down"))
@@ -327,7 +328,7 @@ def test_large_files_stream_both_ways_and_resume_where_they_broke(
     (tmp_path / "large.bin").write_bytes(os.urandom(3_000_000))
     storage = Storage()
     storage.upload(tmp_path / "large.bin", f"{REPO}/large.bin")
-    with FaultProxy(hub.endpoint, Faults(reset=0.5, half=0.5, at_most=3), seed=2) as proxy:
+    with FaultProxy(hub.endpoint, Faults(reset=0.5, half=0.5), seed=2) as proxy:
         through = Storage(hub=HubSettings(endpoint=proxy.endpoint))
         got = through.download(f"{REPO}/large.bin")
         assert got.read_bytes() == (tmp_path / "large.bin").read_bytes() and proxy.injected
@@ -341,6 +342,20 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(hub: Hub, pictures: Re
     with FaultProxy(hub.endpoint, Faults(lost=1.0, at_most=1), seed=1) as proxy:
         Storage(hub=HubSettings(endpoint=proxy.endpoint)).write(f"{REPO}/once.txt", b"1")
     assert len(pictures.commits) == before + 1
+
+
+def test_an_upload_that_is_repeated_is_told_without_its_signature(
+    hub: Hub,
+    pictures: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "propagate", True)
+    with FaultProxy(hub.endpoint, Faults(reset=1.0, at_most=1)) as proxy:
+        Storage(hub=HubSettings(endpoint=proxy.endpoint)).write(f"{REPO}/large.bin", os.urandom(300_000))
+    shown = "".join((caplog.text, *capsys.readouterr()))
+    assert "PUT http" in shown and hub.signature not in shown and "Upload" not in shown
 
 
 def test_no_signed_address_and_no_token_in_an_error(hub: Hub, pictures: Repository) -> None:

@@ -4,7 +4,8 @@ Belongs here: connections and HTTP messages in general; it knows nothing of S3 o
 Does not belong here: answers that a script decides (``tests.servers.http``).
 
 What befalls a request depends on the seed, the request's method and target and how often that was asked before, not on
-the order in which concurrent requests arrive: a run can be repeated.
+the order in which concurrent requests arrive. Where targets differ from run to run (a commit, a bucket's name), so do the
+faults, and ``at_most`` is what a client can be held to.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ class Faults:
         half: the connection closes amid the answer, as if it had ended.
         delay: the answer waits ``delay_seconds``.
         delay_seconds: how long.
-        at_most: faults that one method and target suffers; no limit when None.
+        at_most: faults that one method and target suffers; no limit when None. Three let a client of seven attempts
+            through even where a download is two requests, as on the Hub.
     """
 
     refuse: float = 0.0
@@ -48,7 +50,7 @@ class Faults:
     half: float = 0.0
     delay: float = 0.0
     delay_seconds: float = 0.2
-    at_most: int | None = None
+    at_most: int | None = 3
 
 
 KINDS = ("refuse", "error", "lost", "reset", "half", "delay")

@@ -69,7 +69,7 @@ def test_each_fault_is_what_the_client_sees(page: WebServer, kind: str, seen: se
 
 def test_rates_hold_and_the_same_seed_gives_the_same_faults(page: WebServer) -> None:
     def run(seed: int) -> list[str]:
-        faults = Faults(refuse=0.05, error=0.05, lost=0.05, reset=0.05, half=0.05)
+        faults = Faults(refuse=0.05, error=0.05, lost=0.05, reset=0.05, half=0.05, at_most=None)
         with FaultProxy(page.endpoint, faults, seed) as proxy, concurrent.futures.ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda i: outcome(f"{proxy.endpoint}/{i}"), range(300)))
             assert 40 <= sum(proxy.injected.values()) <= 110 and set(proxy.injected) == set(KINDS) - {"delay"}

@@ -6,6 +6,8 @@ Belongs here: the requests, and retrying them. Does not belong here: writing (``
 The client is ``huggingface_hub``; it retries some requests itself, and others not at all.
 """
 
+import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -53,6 +55,7 @@ class HubClient:
         """The official client for this server and the current token."""
         from huggingface_hub import HfApi
 
+        logging.getLogger("huggingface_hub.utils._http").addFilter(without_signatures)
         known = (self.settings.address(), self.settings.token())
         with self._making:
             if known not in self._apis:
@@ -244,6 +247,12 @@ class HubClient:
         session = get_session()
         if session.timeout == httpx2.Timeout(None):
             session.timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+
+
+def without_signatures(record: logging.LogRecord) -> bool:
+    """A filter of ``huggingface_hub``'s log: it says which request it repeats, with the signature in the URL's query."""
+    record.msg, record.args = re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", record.getMessage()), ()
+    return True
 
 
 def new_retry() -> Retry:

@@ -179,15 +179,16 @@ def _commit(
             return head, False
         try:
             client.set_timeouts()
-            made = client.api().create_commit(
-                branch.repo,
-                _operations(additions, deletions),
-                commit_message=message,
-                commit_description=description or None,
-                repo_type=branch.kind,
-                revision=branch.revision,
-                parent_commit=head,
-            )
+            with _no_bars():
+                made = client.api().create_commit(
+                    branch.repo,
+                    _operations(additions, deletions),
+                    commit_message=message,
+                    commit_description=description or None,
+                    repo_type=branch.kind,
+                    revision=branch.revision,
+                    parent_commit=head,
+                )
             return str(made.oid), made.oid != head
         except StorageError:
             raise
