@@ -20,6 +20,8 @@ T = TypeVar("T")
 STALL_SECONDS = 120.0
 """How long nothing may move. What is waited for uses the CPU, prints, or writes far more often than that."""
 POLL_SECONDS = 0.02
+LOOK_SECONDS = 2.0
+"""How often it is seen whether anything moves: to read the work of all processes costs milliseconds, which are theirs."""
 
 
 def until(
@@ -36,19 +38,23 @@ def until(
         what: what is waited for, for the error.
         condition: asked again and again.
         moves: any value that changes while the work goes on (``work_of`` a process); the wait ends when it stands still.
+            It is looked at every ``LOOK_SECONDS``.
         poll: seconds between two looks.
         told: more text for the error.
 
     Raises:
         AssertionError: nothing moved for ``STALL_SECONDS``.
     """
-    last, since = moves(), time.monotonic()
+    last, since = None, time.monotonic()
+    look = since + LOOK_SECONDS
     while not (found := condition()):
-        now = moves()
-        if now != last:
-            last, since = now, time.monotonic()
-        elif time.monotonic() - since > STALL_SECONDS:
-            raise AssertionError(f"{what}: nothing has moved for {STALL_SECONDS:.0f} s\n{told()}")
+        if time.monotonic() >= look:
+            now = moves()
+            if now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > STALL_SECONDS:
+                raise AssertionError(f"{what}: nothing has moved for {STALL_SECONDS:.0f} s\n{told()}")
+            look = time.monotonic() + LOOK_SECONDS
         time.sleep(poll)
     return found
 
