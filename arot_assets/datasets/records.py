@@ -36,11 +36,12 @@ _TEXTS = (
 _RATINGS = ("rating", "ratings")
 
 
-def captions_of(value: Any) -> list[str]:
-    """All captions in a value, the preferred one first: from a string, a number, a list, or a dictionary by language or
-    kind."""
+def captions_of(value: Any) -> tuple[list[str], bool]:
+    """All captions in a value, the preferred one first, from a string, a number, a list, or a dictionary by language or
+    kind; and whether it could be interpreted: there is a caption, or nothing at all."""
     found = [text.replace("\r\n", "\n").strip() for text in _captions(_opened(value))]
-    return list(dict.fromkeys(text for text in found if text))
+    captions = list(dict.fromkeys(text for text in found if text))
+    return captions, bool(captions) or _is_empty(value)
 
 
 def tags_of(value: Any) -> tuple[list[str], bool]:
@@ -83,6 +84,13 @@ def _opened(value: Any) -> Any:
         if isinstance(found, list | dict):
             return found
     return value
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    return value is None if inner is None else all(_is_empty(item) for item in inner)
 
 
 def _captions(value: Any) -> Iterator[str]:

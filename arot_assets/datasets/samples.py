@@ -33,7 +33,7 @@ from resources.storage.objects import is_local
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, Unfinished
 from resources.tables.keeping import Keeping
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 FAILED = ("corrupt", "unreadable")
 """What counts as failed and can be read again on request; ``unsupported`` files are of another kind and never become
 readable."""

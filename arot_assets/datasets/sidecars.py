@@ -177,12 +177,13 @@ def _read_json(text: str, said: _SidecarParts) -> Any:
         if not whole:
             said.notes.append(BAD_SIDECAR)
         by_name = {key.lower(): value for key, value in of_image.items()}
-        for key in CAPTION_KEYS:
-            found = captions_of(by_name.get(key))
-            if found and not said.captions:
-                said.captions += found
-                if len(found) > 1:
-                    said.notes.append(SEVERAL_CAPTIONS)
+        found = [captions_of(by_name.get(key)) for key in CAPTION_KEYS]
+        captions = next((captions for captions, _ in found if captions), [])
+        if len(captions) > 1 and not said.captions:
+            said.notes.append(SEVERAL_CAPTIONS)
+        if not captions and not all(whole for _, whole in found):
+            said.notes.append(BAD_SIDECAR)
+        said.captions += [] if said.captions else captions
     return record
 
 

@@ -32,7 +32,8 @@ def is_tag_list(text: str) -> bool:
        (``1girl``, ``2boys``), ``solo`` or ``no humans``, an emoticon;
     2. no part reads like prose: a tag of one word may have any length and end in any character (``love_live!``); so may
        one of several words, unless it has more than ``MAX_TAG_WORDS`` words or ``MAX_TAG_LENGTH`` characters, or a
-       sentence's end together with a sentence's words or capital letter.
+       sentence's end together with a sentence's words or capital letter. Titles that ask or call out in lower case
+       are tags (``is the order a rabbit?``).
 
     Parts are separated by commas and line ends. A text without any is a list if its words are (``is_spaced_list``).
     """
@@ -79,7 +80,7 @@ def _is_prose(part: str) -> bool:
     words = part.split()
     if len(words) < 2:
         return False
-    ends = len(words) > 2 and bool(_SENTENCE_END.search(part))
+    ends = len(words) > 2 and bool(_SENTENCE_END.search(part)) and (part[0].isupper() or "." in part[-3:])
     if not ends and len(words) <= MAX_TAG_WORDS and len(part) <= MAX_TAG_LENGTH:
         return False
     plain = {word.lower().strip(".,!?") for word in words}

@@ -176,14 +176,18 @@ def test_columns_are_chosen_from_all_rows(disk: Callable[[Files], Dataset]) -> N
     dataset = disk(
         {
             "metadata.jsonl": lines(
-                {"file_name": "a.jpg"}, {"file_name": "b.jpg", "caption": "of b", "tags": ["x", "y"], "n": 1}
+                {"file_name": "a.jpg"},
+                {"file_name": "b.jpg", "caption": "of b", "tags": ["x", "y"], "n": 1},
+                {"file_name": "c.jpg", "text": "of c"},
             ),
             "a.jpg": PICTURES[0],
             "b.jpg": PICTURES[1],
+            "c.jpg": PICTURES[2],
         }
     )
     assert row_of(dataset, "b.jpg") == ("of b", ["x", "y"], {"n": 1}, [])
     assert row_of(dataset, "a.jpg") == (None, [], None, [])
+    assert row_of(dataset, "c.jpg") == ("of c", [], None, [])
 
 
 def test_bad_row_costs_itself_alone(disk: Callable[[Files], Dataset]) -> None:

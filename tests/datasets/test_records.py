@@ -55,7 +55,17 @@ def test_tags_of_every_form(record: dict[str, Any], tags: str) -> None:
     ],
 )
 def test_captions_of_every_form(value: Any, captions: list[str]) -> None:
-    assert captions_of(value) == captions
+    assert captions_of(value) == (captions, True)
+
+
+@pytest.mark.parametrize("value", [True, {"a": 1}, [{"n": [True]}]])
+def test_captions_that_cannot_be_read_are_noted_and_kept(value: Any) -> None:
+    beside = parse_sidecars({"json": json.dumps({"caption": value}).encode()})
+    listed = add_listed(Sidecar(), to_metadata(value, None, {}))
+    for found in (beside, listed):
+        assert (found.caption, found.problems) == (None, ("bad_sidecar",))
+        assert json.loads(str(found.sidecar)) == {"caption": value}
+    assert parse_sidecars({"json": json.dumps({"caption": value, "text": "a cat"}).encode()}).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -91,10 +101,10 @@ values = st.recursive(
 @given(values, values)
 def test_nothing_that_a_list_says_is_lost(caption: Any, tags: Any) -> None:
     found = add_listed(Sidecar(), to_metadata(caption, tags, {}))
-    captions, (words, whole) = captions_of(caption), tags_of(tags)
+    (captions, read), (words, whole) = captions_of(caption), tags_of(tags)
     assert bool(captions) == bool(found.caption)
     assert len(found.tags) == len(words)
-    assert whole or "bad_sidecar" in found.problems
+    assert (read and whole) or "bad_sidecar" in found.problems
     assert whole or "tags" in json.loads(str(found.sidecar))
 
 
@@ -106,6 +116,7 @@ def test_nothing_that_a_list_says_is_lost(caption: Any, tags: Any) -> None:
         "1girl, megumin, kono subarashii sekai ni shukufuku wo!, staff",
         "1girl, solo, yahari ore no seishun lovecome wa machigatteiru., scarf",
         "1girl, solo, boku_wa_tomodachi_ga_sukunai_next_to_a_very_long_copyright_name_that_danbooru_has",
+        "1girl, solo, the_idolm@ster, k-on!, new game!, is the order a rabbit?",
         r"1girl, ?, !!, solo, ^_^, >_<, :d, ;), \(^o^)/",
     ],
 )

@@ -47,7 +47,7 @@ UNREADABLE = "row of a metadata file that cannot be read"
 SHOWN = 5
 ENOUGH = 10_000
 """A file that names nothing in this many rows is another kind of file."""
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def metadata_files(found: pa.Table) -> pa.Table:
@@ -142,7 +142,6 @@ class _Reading:
     """What has been read so far. Rows are kept as text: a source may have millions of them."""
 
     rows: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    columns: dict[str, None] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -163,7 +162,6 @@ class _Reading:
                     continue
                 if len(of_row) == 1:
                     row.pop(FILE_NAME, None)
-                self.columns.update(dict.fromkeys(row))
                 text = json.dumps(row, default=str)
                 for name in of_row:
                     target = names.find(folder, name)
@@ -189,10 +187,10 @@ class _Reading:
 
     def texts(self, rules: Archives) -> Iterator[tuple[str, str | None]]:
         """The metadata of each image."""
-        caption = choose(self.columns, rules.caption_column, CAPTION_COLUMNS)
-        tags = choose(self.columns, rules.tags_column, TAGS_COLUMNS)
         for uri, texts in self.rows.items():
             row, said, sure = _merged([json.loads(text) for text in texts]), {}, True
+            caption = choose(row, rules.caption_column, CAPTION_COLUMNS)
+            tags = choose(row, rules.tags_column, TAGS_COLUMNS)
             for key in row:
                 row[key], is_sure = _readable(row[key])
                 sure &= is_sure

@@ -54,7 +54,8 @@ def to_metadata(
     said: dict[str, Any] = {}
     rest = {key: without_secrets(value) for key, value in record.items() if value is not None and value != ""}
     notes = list(notes)
-    if captions := captions_of(caption):
+    captions, read = captions_of(caption)
+    if captions:
         said["caption"] = captions[0]
     if len(captions) > 1:
         notes.append(SEVERAL_CAPTIONS)
@@ -64,7 +65,7 @@ def to_metadata(
     more = record_tags({key: value for key, value in record.items() if key.lower() != "tags"})[0]
     if words or more:
         said["tags"] = list(dict.fromkeys([*words, *more]))
-    if not whole:
+    if not (read and whole):
         notes.append(BAD_SIDECAR)
     if not whole or isinstance(tags, Mapping):
         rest[names[1]] = tags

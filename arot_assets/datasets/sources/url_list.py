@@ -106,6 +106,7 @@ class _Columns:
     """
 
     def __init__(self, names: Sequence[str], said: UrlList, root: str) -> None:
+        self._said = said
         self._url = choose(names, said.column, URL_COLUMNS)
         self._caption = choose(names, said.caption_column, CAPTION_COLUMNS)
         self._tags = choose(names, said.tags_column, TAGS_COLUMNS)
@@ -125,9 +126,10 @@ class _Columns:
         return str(row.get(self._url or "") or "").strip().partition("#")[0]
 
     def metadata(self, row: Mapping[str, Any]) -> str | None:
-        """The metadata of a row: everything except the URL."""
-        rest = {k: v for k, v in row.items() if k not in (self._url, self._caption, self._tags)}
-        return to_metadata(row.get(self._caption or ""), row.get(self._tags or ""), rest)
+        """The metadata of a row: everything except the URL. Rows of JSON Lines may name their caption differently."""
+        caption = self._caption if self._caption in row else choose(row, self._said.caption_column, CAPTION_COLUMNS)
+        rest = {k: v for k, v in row.items() if k not in (self._url, caption, self._tags)}
+        return to_metadata(row.get(caption or ""), row.get(self._tags or ""), rest)
 
 
 def _not_taken(uri: str) -> str | None:
