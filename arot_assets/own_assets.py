@@ -1,17 +1,15 @@
 """The user's own Python files among the declarations: assets, checks, sensors and jobs in ``defs/**/*.py``.
 
-Belongs here: finding and importing those files. Does not belong here: the user's own metrics (``metrics/registry.py``).
+Belongs here: finding those files, and what they define. Does not belong here: the user's own metrics (``metrics/registry.py``).
 """
 
-import importlib.util
-import sys
 import traceback
 import warnings
 from pathlib import Path
-from types import ModuleType
 
 import dagster as dg
 
+from arot_assets.own_files import import_file
 from resources.errors import ArotError
 
 PACKAGE = "arot_project_defs"
@@ -38,7 +36,8 @@ def own_assets(folder: Path) -> tuple[list[dg.Definitions], dict[str, OwnAssetsE
         if any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts):
             continue
         try:
-            module = _import_file(folder, path)
+            name = ".".join((PACKAGE, *path.relative_to(folder).with_suffix("").parts))
+            module = import_file(name, path)
             with warnings.catch_warnings():  # Dagster's loader is a preview, which users can do nothing about
                 warnings.simplefilter("ignore", dg.PreviewWarning)
                 found.append(dg.load_definitions_from_module(module))
@@ -46,21 +45,6 @@ def own_assets(folder: Path) -> tuple[list[dg.Definitions], dict[str, OwnAssetsE
             text = f"{_place(path, error)}: cannot be loaded: {type(error).__name__}: {error}"
             errors[path.relative_to(folder).as_posix()] = OwnAssetsError(text)
     return found, errors
-
-
-def _import_file(folder: Path, path: Path) -> ModuleType:
-    """Import a file under a name that no other module has."""
-    name = ".".join((PACKAGE, *path.relative_to(folder).with_suffix("").parts))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as an import would: Dagster looks up the module of a function
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _place(path: Path, error: BaseException) -> str:

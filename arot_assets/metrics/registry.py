@@ -6,18 +6,16 @@ entry of the model catalogue.
 """
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
 import traceback
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 from arot_assets.metrics import catalogue
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.of_entry import metric_of
 from arot_assets.names import NAME
+from arot_assets.own_files import import_file
 from arot_assets.project import metrics_folder
 from resources.errors import ArotError
 from resources.models.entries import find_entry, known_models
@@ -70,7 +68,10 @@ def _own() -> dict[str, Path]:
 @cache
 def _load(name: str, file: Path | None) -> Metric:
     try:
-        module = importlib.import_module(f"{catalogue.__name__}.{name}") if file is None else _import_file(name, file)
+        if file is None:
+            module = importlib.import_module(f"{catalogue.__name__}.{name}")
+        else:
+            module = import_file(f"arot_project_metrics.{name}", file)
     except (Exception, SystemExit) as error:  # a user's file may do anything, even leave the process
         place = _place(error)
         raise MetricFileError(f"{place}metric '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
@@ -91,18 +92,3 @@ def _place(error: BaseException) -> str:
     ]
     inside = [f for f in inside if Path(f.filename) != Path(__file__)]
     return f"{inside[-1].filename}:{inside[-1].lineno}: " if inside else ""
-
-
-def _import_file(name: str, file: Path) -> ModuleType:
-    """Import a file that belongs to no package, under a unique name."""
-    full = f"arot_project_metrics.{name}"
-    spec = importlib.util.spec_from_file_location(full, file)
-    assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[full] = module  # as an import would, so that what the file defines can be pickled
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[full]
-        raise
-    return module
