@@ -65,6 +65,11 @@ PITFALLS = {
         "More than one bucket needs a batch size of 1.",
         "WebP pictures go to the video reader.",
     ),
+    "ltx-video": (
+        "LTX-2's trainer has taken its place: an export is made for it only where `trainers` names it.",
+        "It takes one bucket: clips of the other orientation are cropped to it.",
+        "If a clip is shorter than the bucket, captions shift to the wrong clips; an export refuses it.",
+    ),
 }
 
 
@@ -92,6 +97,7 @@ def page(trainer: Trainer) -> str:
         "  subset: clean",
         f"  layout: {layout}",
         *(["  media: exact"] if medium == "image" else []),
+        *([f"  trainers: [{trainer.name}]"] if trainer.superseded else []),
         "```",
         "",
         "`arot export portraits` writes the version; then start the trainer:",

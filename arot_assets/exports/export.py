@@ -28,6 +28,7 @@ TrainerName = Literal[
     "finetrainers",
     "diffusers",
     "ltx2",
+    "ltx-video",
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Dataset
-from tests.exports.training import Training, place
+from tests.exports.training import SUBSET, Training, place
 
 
 @pytest.fixture
@@ -40,6 +40,19 @@ def test_datasets_reads_the_layout_hf(training: Training, tmp_path: Path) -> Non
         known = wanted(folder)
         sizes = dict(training.dataset.sql("select sample_id, size from chosen"))
         assert rows == {captions[i][1]: (known[i], sizes[i]) for i in captions} and len(rows) == 13
+
+
+@pytest.mark.parametrize("layout", ["hf", "webdataset"])
+def test_datasets_takes_an_export_of_one_picture_for_a_picture(training: Training, tmp_path: Path, layout: str) -> None:
+    """Its records are Parquet and JSON, and more files than there are pictures."""
+    import datasets
+
+    training.select(SUBSET.replace("= 'ok'", "= 'ok' and samples.uri like '%noise%'"))
+    folder = place(training.export(layout=layout))
+    (row,) = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    ((_, caption),) = training.rows().values()
+    assert caption in row.values()
+    assert pixels(row["image" if layout == "hf" else "jpg"])[0] == (200, 100)
 
 
 def test_webdataset_and_datasets_read_the_layout_webdataset(training: Training, tmp_path: Path) -> None:

@@ -31,7 +31,15 @@ def main() -> None:
         for item in {id(i): i for i in dataset.file_list}.values():
             item.load_caption()
             found.append(
-                [item.path, item.caption, item.crop_width, item.crop_height, item.scale_to_width, item.scale_to_height]
+                [
+                    item.path,
+                    item.caption,
+                    item.crop_width,
+                    item.crop_height,
+                    item.scale_to_width,
+                    item.scale_to_height,
+                    item.num_frames,
+                ]
             )
     told(found)
 

@@ -2,7 +2,8 @@
 
 python load_finetrainers.py CHECKOUT CONFIG.json
 
-It gives pictures without their paths, so its answers are in its own order: captions and sizes.
+It is of the time of ``datasets`` 3, which decodes clips with decord; ``finetrainers-packages`` beside the checkout has it (`pip install
+--no-deps --target finetrainers-packages datasets==3.3.2 dill==0.3.8 multiprocess==0.70.16`). It gives pictures without their paths, so its answers are in its own order: captions and sizes.
 """
 
 import json
@@ -16,6 +17,7 @@ from standins import told, use_checkout
 def main() -> None:
     checkout, config = Path(sys.argv[1]), sys.argv[2]
     use_checkout(checkout, "diffusers", "decord", "peft", "finetrainers.args", "finetrainers.config", "finetrainers.models", "finetrainers.trainer", "finetrainers.trackers", "finetrainers.parallel", "finetrainers.patches", "finetrainers.optimizer", "wandb")  # fmt: skip
+    sys.path.insert(0, str(checkout.parent / "finetrainers-packages"))
     import torchvision.io
 
     if not hasattr(torchvision.io, "video_reader"):  # newer torchvision has none; it is named in types only

@@ -37,8 +37,9 @@ def main() -> None:
     accelerator = SimpleNamespace(is_main_process=True, is_local_main_process=True, num_processes=1, process_index=0, device="cpu")  # fmt: skip
     found = []
     for backend in json.loads(Path(config).read_text()):
-        if backend["dataset_type"] != "image":
+        if backend["dataset_type"] not in ("image", "video"):
             continue
+        clips = backend.get("video", {})
         name, parquet = backend["id"], backend.get("parquet")
         if backend["resolution_type"] == "pixel_area":  # its factory's _handle_resolution_conversion
             backend |= {"resolution": backend["resolution"] ** 2 / 1000**2, "resolution_type": "area"}
@@ -48,7 +49,8 @@ def main() -> None:
         index = kind(
             id=name, instance_data_dir=backend["instance_data_dir"], cache_file=str(cache / f"buckets_{name}"), metadata_file=str(cache / f"metadata_{name}"),
             data_backend=files, accelerator=accelerator, batch_size=1, resolution=backend["resolution"], resolution_type=backend["resolution_type"],
-            minimum_image_size=backend["minimum_image_size"], repeats=backend["repeats"], **further,
+            minimum_image_size=backend["minimum_image_size"], repeats=backend["repeats"],
+            minimum_num_frames=clips.get("min_frames"), num_frames=clips.get("num_frames"), **further,
         )  # fmt: skip
         StateTracker.data_backends[name] |= {"data_backend": files, "metadata_backend": index, "instance_data_dir": backend["instance_data_dir"]}  # fmt: skip
         if parquet:
@@ -58,11 +60,14 @@ def main() -> None:
         index.compute_aspect_ratio_bucket_indices()
         for path in [p for paths in index.aspect_ratio_bucket_indices.values() for p in paths]:
             sample = TrainingSample(image=files.read_image(path), data_backend_id=name, image_metadata=index.get_metadata_by_filepath(path), image_path=path, model=SimpleNamespace(get_transforms=lambda: None, MAXIMUM_CANVAS_SIZE=None))  # fmt: skip
-            width, height = sample.prepare().image.size
+            picture = sample.prepare().image
+            height, width, frames = (
+                (*picture.shape[1:3], min(len(picture), clips["num_frames"])) if clips else (*picture.size[::-1], 1)
+            )
             caption = PromptHandler.magic_prompt(
                 image_path=path, use_captions=True, caption_strategy=backend["caption_strategy"], prepend_instance_prompt=False, data_backend=files, sampler_backend_id=name
             )  # fmt: skip
-            found.append([path, caption, width, height, index.repeats])
+            found.append([path, caption, width, height, index.repeats, frames])
     told(found)
 
 

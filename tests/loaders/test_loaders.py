@@ -6,24 +6,14 @@ its `mgds`, `simpletuner`, `finetrainers` and `diffusers`, and what they import 
 trainingsample diffusers accelerate decord`). Each loader runs in a process of its own, with stand-ins for models and GPU libraries.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from arot_assets.exports.build import Outcome
-from arot_assets.exports.versions import BUCKETS, read_manifest, record
 from tests.conftest import Dataset
 from tests.exports.training import Training, place
-
-HERE = Path(__file__).parent
-ROOT = Path(os.environ.get("AROT_TRAINERS", "/nonexistent"))
-Prediction = dict[str, dict[str, Any]]
+from tests.loaders.loading import Prediction, by_caption, load, predicted
 
 
 @pytest.fixture
@@ -37,43 +27,15 @@ def training(dataset: Dataset, tmp_path: Path) -> Training:
     return Training(dataset, tmp_path / "project")
 
 
-def load(trainer: str, *arguments: object) -> list[list[Any]]:
-    """What a trainer's loader finds."""
-    checkout = ROOT / trainer
-    if not checkout.is_dir():
-        pytest.skip(f"AROT_TRAINERS has no checkout '{trainer}'")
-    script = HERE / f"load_{trainer.replace('-', '_')}.py"
-    command = [sys.executable, str(script), str(checkout), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert lines, done.stdout[-2000:] + done.stderr[-4000:]
-    found: list[list[Any]] = json.loads(lines[-1].removeprefix("RESULT "))
-    return found
-
-
 def compare(found: Mapping[str, tuple[str, int, int]], wanted: Prediction) -> None:
     """N of N, with the captions and buckets that were predicted; the source has 16 pictures."""
     assert found == {p: (v["caption"], v["bucket_w"], v["bucket_h"]) for p, v in wanted.items()} and len(found) == 16
 
 
-def by_caption(wanted: Prediction) -> Prediction:
-    """For loaders that give no paths; here every caption is another."""
-    return {v["caption"]: v for v in wanted.values()}
-
-
-def predicted(training: Training, done: Outcome, trainer: str) -> Prediction:
-    """Path -> the caption and the bucket that the tables of an export predict."""
-    tables, version = training.resources.tables, done.receipt.version
-    buckets = tables.read(record("train", version, BUCKETS)).to_pylist()
-    by_sample = {b["sample_id"]: b for b in buckets if b["trainer"] == trainer}
-    rows = read_manifest(tables, "train", version).to_pylist()
-    return {str(place(done) / r["path"]): {**by_sample[r["sample_id"]], "caption": r["caption"]} for r in rows}
-
-
 @pytest.mark.parametrize("media", ["safe", "exact"])
 def test_sd_scripts(training: Training, media: str) -> None:
     done = training.export(media=media, resolution=512)
-    wanted = predicted(training, done, "sd-scripts")
+    wanted = predicted(training.resources.tables, done, "sd-scripts")
     found = {p: (c, w, h) for p, c, w, h, *_ in load("sd-scripts", place(done) / "configs" / "kohya.toml")}
     compare(found, wanted)
 
@@ -81,7 +43,7 @@ def test_sd_scripts(training: Training, media: str) -> None:
 @pytest.mark.parametrize("media", ["safe", "exact"])
 def test_ai_toolkit(training: Training, media: str) -> None:
     done = training.export(media=media, resolution=512)
-    wanted = predicted(training, done, "ai-toolkit")
+    wanted = predicted(training.resources.tables, done, "ai-toolkit")
     found = {p: (c, w, h) for p, c, w, h, *_ in load("ai-toolkit", place(done) / "configs" / "ai_toolkit.yaml", 32)}
     # it splits captions at commas and joins them again with one more space
     compare({p: (c.replace("  ", " "), w, h) for p, (c, w, h) in found.items()}, wanted)
@@ -90,7 +52,7 @@ def test_ai_toolkit(training: Training, media: str) -> None:
 @pytest.mark.parametrize("media", ["safe", "exact"])
 def test_diffusion_pipe(training: Training, media: str, tmp_path: Path) -> None:
     done = training.export(media=media, resolution=512)
-    wanted = predicted(training, done, "diffusion-pipe")
+    wanted = predicted(training.resources.tables, done, "diffusion-pipe")
     found = load("diffusion-pipe", place(done) / "configs" / "diffusion_pipe.toml", tmp_path / "cache")
     assert {p: c for p, c, *_ in found} == {p: v["caption"] for p, v in wanted.items()}
     for path, _, ratio, size in found:
@@ -105,7 +67,7 @@ def test_diffusion_pipe(training: Training, media: str, tmp_path: Path) -> None:
 def test_musubi_tuner(training: Training, media: str, layout: str) -> None:
     done = training.export(media=media, layout=layout, resolution=512, repeats=2)
     found = load("musubi-tuner", place(done) / "configs" / "musubi.toml", "fp")
-    compare({p: (c, w, h) for p, c, w, h, *_ in found}, predicted(training, done, "musubi"))
+    compare({p: (c, w, h) for p, c, w, h, *_ in found}, predicted(training.resources.tables, done, "musubi"))
     assert {repeats for *_, repeats in found} == {2}
 
 
@@ -114,7 +76,7 @@ def test_onetrainer(training: Training, media: str) -> None:
     done = training.export(media=media, resolution=512, repeats=2)
     found = load("onetrainer", place(done) / "configs" / "onetrainer_concepts.json", 512, 1)
     assert len(found) == 32
-    compare({p: (c, w, h) for p, c, w, h in found}, predicted(training, done, "onetrainer"))
+    compare({p: (c, w, h) for p, c, w, h in found}, predicted(training.resources.tables, done, "onetrainer"))
 
 
 def test_onetrainer_leaves_over_what_no_batch_has_room_for(training: Training) -> None:
@@ -136,8 +98,8 @@ def test_simpletuner(training: Training, media: str, layout: str, resolution: in
     done = training.export(media=media, layout=layout, resolution=resolution, repeats=2)
     config = place(done) / "configs" / "simpletuner_multidatabackend.json"
     found = load("simpletuner", config, tmp_path / "cache", 64)
-    compare({p: (c, w, h) for p, c, w, h, _ in found}, predicted(training, done, "simpletuner"))
-    assert {repeats for *_, repeats in found} == {1}  # times that a sample is seen again
+    compare({p: (c, w, h) for p, c, w, h, *_ in found}, predicted(training.resources.tables, done, "simpletuner"))
+    assert {repeats for *_, repeats, _ in found} == {1}  # times that a sample is seen again
 
 
 @pytest.mark.parametrize(
@@ -147,7 +109,9 @@ def test_finetrainers(training: Training, media: str, layout: str) -> None:
     done = training.export(media=media, layout=layout, resolution=512)
     found = load("finetrainers", place(done) / "configs" / "finetrainers.json")
     assert len(found) == 16
-    compare({c: (c, w, h) for c, w, h, _ in found}, by_caption(predicted(training, done, "finetrainers")))
+    compare(
+        {c: (c, w, h) for c, w, h, _ in found}, by_caption(predicted(training.resources.tables, done, "finetrainers"))
+    )
 
 
 @pytest.mark.parametrize("media", ["safe", "exact"])
@@ -156,7 +120,7 @@ def test_diffusers(training: Training, media: str, tmp_path: Path) -> None:
     done = training.export(media=media, layout="hf", resolution=512)
     found = load("diffusers", place(done) / "configs" / "commands.md", tmp_path / "cache")
     assert len(found) == 16
-    compare({c: (c, w, h) for c, w, h in found}, by_caption(predicted(training, done, "diffusers")))
+    compare({c: (c, w, h) for c, w, h in found}, by_caption(predicted(training.resources.tables, done, "diffusers")))
 
 
 def test_what_sd_scripts_does_with_a_missing_caption(training: Training) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.data_files import write_data_files
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import Entry, Sample, entry
 
@@ -18,6 +19,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         for s in some
     )
     write_lines(folder / METADATA, rows)
+    write_data_files(folder, [METADATA, *(f"{part}/**" for part in samples)])
 
 
 def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.data_files import write_data_files
 from arot_assets.exports.layouts.layout import Entry, Sample
 
 SHARD_BYTES = 1_000_000_000
@@ -37,6 +38,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
             media.unlink()
         if tar is not None:
             tar.close()
+    write_data_files(folder, [f"{part}/*.tar" for part in samples])
 
 
 def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:

@@ -24,7 +24,7 @@ def _config(scene: Scene) -> tuple[str, str]:
 def _command(scene: Scene) -> str:
     return (
         f"python scripts/process_dataset.py {scene.root}/dataset.jsonl --resolution-buckets "
-        f'"{buckets_line(scene.declaration)}" --model-path MODEL'
+        f'"{buckets_line(scene.declaration)}" --model-path MODEL --text-encoder-path GEMMA'
     )
 
 

@@ -88,6 +88,7 @@ class Trainer:
         command: how it is started, for the documentation beside the configuration.
         rule: its buckets with the settings that ``config`` writes.
         missing_caption: what it does with media that have no caption file.
+        superseded: another one has taken its place; it is taken into account only where a declaration names it.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Trainer:
     command: Callable[[Scene], str]
     rule: Callable[[ExportDeclaration, str], Rule]
     missing_caption: str
+    superseded: bool = False
 
     def batch(self, declaration: ExportDeclaration) -> Batch:
         """What it trains in one step."""

@@ -10,6 +10,7 @@ from arot_assets.exports.trainers import (
     diffusion_pipe,
     finetrainers,
     ltx2,
+    ltx_video,
     musubi,
     onetrainer,
     sd_scripts,
@@ -17,7 +18,18 @@ from arot_assets.exports.trainers import (
 )
 from arot_assets.exports.trainers.trainer import Trainer
 
-_ALL = (sd_scripts, musubi, diffusion_pipe, ai_toolkit, onetrainer, simpletuner, finetrainers, diffusers, ltx2)
+_ALL = (
+    sd_scripts,
+    musubi,
+    diffusion_pipe,
+    ai_toolkit,
+    onetrainer,
+    simpletuner,
+    finetrainers,
+    diffusers,
+    ltx2,
+    ltx_video,
+)
 TRAINERS: Mapping[str, Trainer] = {module.TRAINER.name: module.TRAINER for module in _ALL}
 
 
@@ -29,7 +41,7 @@ def trainers_of(declaration: ExportDeclaration, medium: str) -> list[Trainer]:
     """
     fitting = [t for t in TRAINERS.values() if declaration.layout in t.layouts and medium in t.media]
     if declaration.trainers is None:
-        return fitting
+        return [t for t in fitting if not t.superseded]
     for name in declaration.trainers:
         if TRAINERS[name] not in fitting:
             known = ", ".join(t.name for t in fitting) or "none"
