@@ -53,6 +53,17 @@ def prepare_home() -> Path:
     return home
 
 
+def records_elsewhere(home: Path) -> bool:
+    """Whether the records are not files of this home but in a database, which other machines may share.
+
+    Raises:
+        OSError: the home's settings cannot be read.
+        yaml.YAMLError: they are not valid YAML.
+    """
+    settings = yaml.safe_load((home / SETTINGS).read_bytes())
+    return isinstance(settings, dict) and not ELSEWHERE.isdisjoint(settings)
+
+
 def records_stamp(home: Path) -> str | None:
     """Changes with every event that a run records in a home; None if its files cannot tell.
 
@@ -66,7 +77,7 @@ def records_stamp(home: Path) -> str | None:
             for file in os.scandir(home / "history" / "runs")
             if not file.name.endswith("-shm") and (found := file.stat()).st_size
         )
-        moved = not ELSEWHERE.isdisjoint(yaml.safe_load(settings) or ())
-    except (OSError, yaml.YAMLError, TypeError):
+        elsewhere = records_elsewhere(home)
+    except (OSError, yaml.YAMLError):
         return None
-    return None if moved else hashlib.sha256(repr((settings, files)).encode()).hexdigest()
+    return None if elsewhere else hashlib.sha256(repr((settings, files)).encode()).hexdigest()

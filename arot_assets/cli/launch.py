@@ -10,13 +10,14 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
 from arot_assets.cli.check_results import CheckId, CheckResult, Results, check_problem
-from arot_assets.cli.home import SETTINGS, HomeError, prepare_home
+from arot_assets.cli.home import SETTINGS, HomeError, prepare_home, records_elsewhere
 from arot_assets.datasets.assets import shard_partitions
 from arot_assets.steps import CHECK_VERSION
 
@@ -54,6 +55,13 @@ def open_instance() -> dg.DagsterInstance:
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
         raise HomeError(f"{home / SETTINGS}: not a valid Dagster configuration: {cause}") from error
+    except Exception as error:
+        if not records_elsewhere(home):
+            raise
+        raise HomeError(
+            f"{home / SETTINGS}: the database of Dagster's records cannot be used: {_first_cause(error)}; start it, or "
+            "correct its address there (POSTGRES_HOST, POSTGRES_PORT, POSTGRES_PASSWORD in the settings of deploy/)"
+        ) from None  # the traceback would show the address with its password
 
 
 def open_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
@@ -65,13 +73,15 @@ def open_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
 def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs whose command line or `arot ui` was killed as failed.
 
-    Otherwise the UI would show them as running forever, and automation would wait for them.
+    Otherwise the UI would show them as running forever, and automation would wait for them. Where several machines share
+    the records, runs of a code server are left to the daemon: its socket may be a file of another machine.
     """
     closed = []
+    shared = _shared(instance)
     for run in open_runs(instance):
         process, server = run.tags.get(PROCESS_TAG), run.tags.get(SERVER_TAG)
         command_died = process and process.startswith(f"{os.uname().nodename}:") and not _alive(process)
-        if command_died or (server and not _answers(server)):
+        if command_died or (server and not shared and not _answers(server)):
             instance.report_run_failed(run, message="the command that ran it was killed; run it again")
             # the killed process could not release its pool slots; the next run would wait for them forever
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
@@ -226,6 +236,18 @@ def _problems(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             yield f"{event.step_key}: {told or (cause.message.strip() if cause else 'failed')}"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             yield from filter(None, [_problem(event.asset_check_evaluation_data)])
+
+
+def _first_cause(error: BaseException) -> str:
+    """The first line of what everything else follows from: a database driver's own words, which name no password."""
+    while (earlier := getattr(error, "orig", None) or error.__cause__) is not None:
+        error = earlier
+    return str(error).strip().partition("\n")[0]
+
+
+def _shared(instance: dg.DagsterInstance) -> bool:
+    settings = Path(instance.root_directory) / SETTINGS
+    return settings.is_file() and records_elsewhere(settings.parent)
 
 
 def _answers(server: str) -> bool:

@@ -168,13 +168,19 @@ def dagster_server(project: Project, **environment: str) -> Iterator[DagsterServ
         )
     server = DagsterServer(project, f"http://127.0.0.1:{port}", log)
     try:
-        _wait_until_loaded(server, process)
+        wait_until_loaded(server, process)
         yield server
     finally:
-        _stop(process)
+        stop(process)
 
 
-def _wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a server knows the project.
+
+    Raises:
+        AssertionError: it ended, or stands still.
+    """
+
     def loaded() -> bool:
         try:
             server.ticks("automation")
@@ -187,7 +193,7 @@ def _wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]"
     until("arot ui", loaded, work_of(process.pid), poll=0.25, told=lambda: server.log.read_text()[-3000:])
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
     """Ctrl-C; and again if that takes too long, which kills at once, so that nothing outlives the test."""
     for _ in range(2):
         if process.poll() is None:
