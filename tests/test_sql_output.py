@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from arot_assets.cli.sql import encode
+from arot_assets.cli.sql import _with_hint, encode
 
 
 def encoded(query: str, kind: str) -> bytes:
@@ -57,3 +57,13 @@ def test_parquet_holds_what_duckdb_holds(tmp_path: Path, query: str):
     with duckdb.connect() as con:
         read = con.sql(f"from '{path}'").fetchall()
         assert [re.sub(r"\.0$", "", str(v)) for v in read[0]] == [str(v) for v in con.sql(query).fetchall()[0]]
+
+
+def test_misspelt_table_is_looked_for_in_the_schema_that_was_written():
+    with duckdb.connect() as con:
+        for schema in ("cats", "dogs"):
+            con.execute(f"create schema {schema}; create view {schema}.samples as select 1 as a")
+        for query in ("select * from dogs.sampls", 'select * from "dogs"."sampls"'):
+            with pytest.raises(duckdb.CatalogException) as failed:
+                con.sql(query)
+            assert "no table 'dogs.sampls'. Did you mean 'dogs.samples'?" in _with_hint(con, query, failed.value)

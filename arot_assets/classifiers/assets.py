@@ -20,6 +20,8 @@ from arot_assets.classifiers import split as splits
 from arot_assets.classifiers.declaration import ERRORS, ClassifierDeclaration
 from arot_assets.classifiers.entry import score_columns, score_metric
 from arot_assets.classifiers.inputs import PHASH, with_hashes
+from arot_assets.classifiers.label_classes import counted
+from arot_assets.classifiers.label_query import label_files
 from arot_assets.classifiers.promotion import classifier_file, current, decisions
 from arot_assets.classifiers.report import figure_rows, slice_rows
 from arot_assets.classifiers.steps import input_paths, label_sources, training_paths
@@ -94,9 +96,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     def labels(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        files = label_tables.label_files(
-            declaration, tables
-        )  # before they are read, so that a change in between is noticed
+        files = label_files(declaration, tables)  # before they are read, so that a change in between is noticed
         with warehouse.connect(declaration.labels.from_sql or "") as con:
             table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             gone = label_tables.unknown_samples(con, declaration, table)
@@ -110,7 +110,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
             metadata={
                 ROW_COUNT: table.num_rows,
                 "samples_not_there": len(gone),
-                "classes": markdown_table(label_tables.counted(table)),
+                "classes": markdown_table(counted(table)),
             },
         )
 
@@ -119,7 +119,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
 
 def outdated_by_files(declaration: ClassifierDeclaration, tables: Tables) -> str | None:
     """The mark of the files that labels are read from, if it differs from that of the stored labels."""
-    mark = label_tables.label_files(declaration, tables)
+    mark = label_files(declaration, tables)
     place = classifier_file(declaration.name, "labels.parquet")
     made = mark is not None and tables.is_readable(place)
     return mark if made and tables.footer(place).get(FILES) != mark else None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.data import Data
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.labels import LabelError
+from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.tasks import Predictions, Task
 from resources.warehouse import Warehouse
 from resources.warehouse.views import quote

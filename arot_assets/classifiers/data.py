@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.inputs import TrainingInputs, read_vectors
-from arot_assets.classifiers.labels import LabelError, task_of
+from arot_assets.classifiers.label_classes import task_of
+from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.pictures import Pictures
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Task

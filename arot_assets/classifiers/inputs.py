@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.labels import LabelError, labels_digest, read_labels
+from arot_assets.classifiers.label_query import LabelError
+from arot_assets.classifiers.labels import labels_digest, read_labels
 from arot_assets.classifiers.promotion import latest
 from arot_assets.datasets.inventory import InventoryError
 from arot_assets.datasets.places import dataset_root

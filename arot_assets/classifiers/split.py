@@ -21,8 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from arot_assets.classifiers.declaration import SplitDeclaration
+from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.labels import SCHEMA as LABELS
-from arot_assets.classifiers.labels import LabelError
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
 
 SPLITS = ("train", "val", "test")

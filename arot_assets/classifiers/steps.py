@@ -10,7 +10,7 @@ are current.
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import score_metric
 from arot_assets.classifiers.inputs import PHASH, training_is_current
-from arot_assets.classifiers.labels import LabelError, query_tables
+from arot_assets.classifiers.label_query import LabelError, query_tables
 from arot_assets.classifiers.promotion import ROOT, latest
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.steps import metric_path, metric_state, row_state

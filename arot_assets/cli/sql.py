@@ -79,7 +79,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         try:
             rows, data = con.repeated(answer, text)
         except duckdb.Error as error:
-            raise click.ClickException(_with_hint(con, error)) from error
+            raise click.ClickException(_with_hint(con, text, error)) from error
     if out:
         resources.storage.write(str(Path(out).absolute()) if "://" not in out else out, data)
         click.echo(f"{rows:,} rows written to {out}")
@@ -89,7 +89,7 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         sys.stdout.buffer.write(data)
 
 
-def _with_hint(con: "Connection", error: Exception) -> str:
+def _with_hint(con: "Connection", query: str, error: Exception) -> str:
     """DuckDB's error, with the table that was probably meant: DuckDB suggests none from other schemas."""
     text = str(error)
     missing = re.match(r'Catalog Error: Table with name "?([^"\s]+)"? does not exist', text)
@@ -98,6 +98,8 @@ def _with_hint(con: "Connection", error: Exception) -> str:
     schemas = con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall()
     known = [view if schema == "main" else f"{schema}.{view}" for schema, view in schemas]
     asked = missing.group(1)
+    written = re.search(rf'(\w+)"?\."?{re.escape(asked)}\b', query)  # DuckDB leaves out the schema
+    asked = f"{written.group(1)}.{asked}" if written else asked
     near = did_you_mean(asked, known)
     if not near.startswith(" Did"):  # without its schema, or in another one
         same = [k for k in known if k.rpartition(".")[2] == asked.rpartition(".")[2]]

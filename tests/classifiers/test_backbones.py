@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from arot_assets.classifiers.trainers import TrainingError, backbone
-from arot_assets.classifiers.trainers.backbone import parameter_groups, schedule
 from arot_assets.classifiers.trainers.networks import trainable
+from arot_assets.classifiers.trainers.rates import parameter_groups, schedule
 from resources.models.families import timm as timm_family
 from resources.models.families import transformers_image
 from resources.models.network import Place

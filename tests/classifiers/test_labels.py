@@ -7,7 +7,8 @@ import duckdb
 import pytest
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.labels import LabelError, query_tables, read_labels, unknown_samples
+from arot_assets.classifiers.label_query import LabelError, query_tables
+from arot_assets.classifiers.labels import read_labels, unknown_samples
 
 ROOT = "/pictures"
 IDS = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(6)]

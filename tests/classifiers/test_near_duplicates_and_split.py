@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arot_assets.classifiers.declaration import SplitDeclaration
-from arot_assets.classifiers.labels import LabelError
+from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.split import leaking_groups, make_split
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
 from tests.tiers import draws

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.classifiers.labels import folder_query
+from arot_assets.classifiers.label_query import folder_query
 from arot_assets.datasets.inventory import COMMIT
 from arot_assets.declarations import ImageDataset
 from resources.storage import StorageError

@@ -1,7 +1,8 @@
 """Training a backbone on images: frozen, its last blocks, or all of it.
 
 Belongs here: the loop, its schedule, averaging, stopping and continuing, through accelerate. Does not belong here: which
-networks there are (``networks.py``), losses (``losses.py``), decoding (``pictures.py``).
+networks there are (``networks.py``), losses (``losses.py``), rates (``rates.py``), crops and flips (``augmentation.py``),
+decoding (``pictures.py``).
 
 Images are decoded and prepared by the functions that scoring uses; nothing is changed about them unless the settings say so.
 All that is random (order, flips, crops, mixing, dropout) depends on the seed, the epoch and the step alone, and the state of a
@@ -11,30 +12,28 @@ float32.
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import BackboneSettings
-from arot_assets.classifiers.trainers import Exported, Job, TrainingError, batches, batches_in
+from arot_assets.classifiers.trainers import Job, TrainingError, batches, batches_in
 from arot_assets.classifiers.trainers.aims import aims_of
+from arot_assets.classifiers.trainers.augmentation import changed, mixed
+from arot_assets.classifiers.trainers.fitted_backbone import FittedBackbone, logits_of
 from arot_assets.classifiers.trainers.losses import losses
-from arot_assets.classifiers.trainers.networks import Base, Trainable, trainable
-from arot_assets.classifiers.trainers.scale import Scale
+from arot_assets.classifiers.trainers.networks import Base, trainable
+from arot_assets.classifiers.trainers.rates import parameter_groups, schedule
 from resources.parallel import ordered_map
 
 if TYPE_CHECKING:
     import torch
 
-ASPECTS = (3 / 4, 4 / 3)
-"""Of random crops, as timm has them."""
 
-
-def train(job: Job, advance: Callable[[int], None] = lambda _: None) -> "FittedBackbone":
+def train(job: Job, advance: Callable[[int], None] = lambda _: None) -> FittedBackbone:
     """Train a backbone and keep the epoch, and of it the raw or averaged weights, with the least validation loss.
 
     Args:
@@ -42,10 +41,12 @@ def train(job: Job, advance: Callable[[int], None] = lambda _: None) -> "FittedB
         advance: called with 1 after each epoch.
 
     Raises:
-        TrainingError: the base cannot be trained, or no epoch has a finite validation loss.
+        TrainingError: the base cannot be trained, levels are to be mixed, or no epoch has a finite validation loss.
     """
     settings = job.settings
     assert isinstance(settings, BackboneSettings) and isinstance(job.backbone, Base) and job.pixels is not None
+    if settings.mixup and job.task.kind == "ordinal":
+        raise TrainingError(f"{job.name}: levels cannot be mixed: set settings.mixup to 0")
     run = _Run(job, settings)
     run.restore()
     while run.epoch < settings.epochs and not run.is_done:
@@ -137,14 +138,9 @@ class _Run:
         )
         if settings.mixup:
             random = np.random.default_rng((settings.seed, self.epoch, place, 1))
-            share = float(random.beta(settings.mixup, settings.mixup))
-            other = torch.from_numpy(random.permutation(len(rows)))
             if task.loss == "cross_entropy":
                 wanted = torch.nn.functional.one_hot(wanted, len(task.classes)).float()
-            if task.kind == "ordinal":
-                raise TrainingError(f"{self.job.name}: levels cannot be mixed: set settings.mixup to 0")
-            inputs = inputs * share + inputs[other] * (1 - share)
-            wanted = wanted * share + wanted[other] * (1 - share)
+            inputs, wanted = mixed(inputs, wanted, settings.mixup, random)
         with self.accelerator.autocast():
             logits = self.net.forward(self.module, inputs)
         return (self._losses(logits.float(), wanted) * counted).mean()
@@ -232,15 +228,10 @@ class _Run:
 
     def _input(self, row: int, epoch: int) -> NDArray[Any]:
         assert self.job.pixels is not None
-        rgb = self.job.pixels(row)
         random = np.random.default_rng((self.settings.seed, epoch, row))
-        if self.settings.crop < 1:
-            rgb = cropped(rgb, self.settings.crop, random)
-        if self.settings.flip and random.random() < 0.5:
-            rgb = np.ascontiguousarray(rgb[:, ::-1])
-        return self.net.prepare(rgb)
+        return self.net.prepare(changed(self.job.pixels(row), self.settings, random))
 
-    def best(self) -> "FittedBackbone":
+    def best(self) -> FittedBackbone:
         """The weights that were kept."""
         if not self.kept.state:
             raise TrainingError(
@@ -305,98 +296,6 @@ class _Run:
     def close(self) -> None:
         """Finish what trackers write."""
         self.accelerator.end_training()
-
-
-@dataclass
-class FittedBackbone:
-    """A backbone that was trained. See ``Fitted``."""
-
-    chosen: Mapping[str, Any]
-    curves: Sequence[Mapping[str, Any]]
-    net: Trainable
-    module: Any
-    job: Job
-    batch: int
-
-    def rescale(self, scale: Scale) -> None:
-        """Let the classifier give numbers on the scale of the labels."""
-        import torch
-
-        with torch.no_grad():
-            self.net.classifier.weight.mul_(scale.factor)
-            self.net.classifier.bias.mul_(scale.factor).add_(scale.offset)
-
-    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """See ``Fitted.logits``."""
-        return logits_of(self.net, self.module, self.job, rows, self.batch)
-
-    def export(self, folder: Path, temperature: float) -> Exported:
-        """See ``Fitted.export``."""
-        self.rescale(Scale(1 / temperature))
-        try:
-            return self.net.save(folder)
-        finally:
-            self.rescale(Scale(temperature))
-
-
-def logits_of(net: Trainable, module: Any, job: Job, rows: NDArray[np.int64], batch: int) -> NDArray[np.float32]:
-    """``float32 [len(rows), width]``: what a module says of images as they are, in evaluation mode."""
-    import torch
-
-    assert job.pixels is not None
-    pixels, was_training = job.pixels, module.training
-    module.eval()
-    device = next(module.parameters()).device
-    parts: list[NDArray[np.float32]] = []
-    inputs = ordered_map(lambda row: net.prepare(pixels(int(row))), list(rows))
-    with torch.no_grad():
-        for start in range(0, len(rows), batch):
-            stacked = torch.from_numpy(np.stack([next(inputs) for _ in rows[start : start + batch]]))
-            parts.append(net.forward(module, stacked.to(device)).float().cpu().numpy())
-    module.train(was_training)
-    return np.concatenate(parts)
-
-
-def parameter_groups(net: Trainable, settings: BackboneSettings) -> list[dict[str, Any]]:
-    """Parameters with their weight decay and the factor of their rate; those that are frozen are set so, and left out.
-
-    The rate of a layer is that of the layer above times ``layer_decay``. Biases and norms have no weight decay.
-    """
-    found: dict[tuple[int, float], list[Any]] = {}
-    last = net.layers - 1
-    classifier = {id(p) for p in net.classifier.parameters()}
-    for name, parameter in net.module.named_parameters():
-        depth = last if id(parameter) in classifier else min(net.depth(name), last)
-        free = settings.train == "all" or id(parameter) in classifier
-        if isinstance(settings.train, int):
-            free = free or depth >= last - settings.train
-        parameter.requires_grad_(free)
-        if free:
-            decay = 0.0 if parameter.ndim <= 1 or name.endswith(".bias") else settings.weight_decay
-            found.setdefault((depth, decay), []).append(parameter)
-    return [
-        {"params": parameters, "weight_decay": decay, "lr_scale": settings.layer_decay ** (last - depth)}
-        for (depth, decay), parameters in sorted(found.items())
-    ]
-
-
-def schedule(step: int, total: int, warmup: float) -> float:
-    """The share of the rate at a step: a line up from 0, then half a cosine down to 0."""
-    rising = round(total * warmup)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
-
-
-def cropped(rgb: NDArray[np.uint8], least: float, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A random part of an image with at least a share of its area, its aspect within ``ASPECTS`` times the image's."""
-    height, width = rgb.shape[:2]
-    share = random.uniform(least, 1)
-    aspect = math.exp(random.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
-    high = min(height, max(1, round(height * math.sqrt(share / aspect))))
-    wide = min(width, max(1, round(width * math.sqrt(share * aspect))))
-    top, left = int(random.integers(0, height - high + 1)), int(random.integers(0, width - wide + 1))
-    return np.ascontiguousarray(rgb[top : top + high, left : left + wide])
 
 
 def _seed(*parts: int) -> int:
