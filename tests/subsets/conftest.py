@@ -1,6 +1,7 @@
 """A small store with the tables of one dataset, and SQL projects to run over it."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from arot_assets.datasets.samples import samples_schema
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.runner import build_all
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
@@ -39,11 +41,36 @@ def warehouse(tables: Tables) -> Warehouse:
     return Warehouse(tables=tables)
 
 
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to copy: the dataset ``demo``."""
+    folder = tmp_path_factory.mktemp("demo") / "store"
+    write_demo(Tables(store=str(folder), storage=Storage()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_store(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to copy: the dataset ``demo``, and all models of the project that ships."""
+    folder = tmp_path_factory.mktemp("built") / "store"
+    shutil.copytree(demo_store, folder)
+    tables = Tables(store=str(folder), storage=Storage())
+    build_all(load_project(SQL_FOLDER), Warehouse(tables=tables), tables)
+    return folder
+
+
 @pytest.fixture
-def demo(tables: Tables) -> Tables:
+def demo(tables: Tables, demo_store: Path) -> Tables:
     """The store with a dataset ``demo``: 240 objects in two shards, 8 of them no images, 5 exact copies."""
-    write_demo(tables)
+    shutil.copytree(demo_store, tables.root)
     return tables
+
+
+@pytest.fixture
+def built(demo: Tables, built_store: Path) -> Tables:
+    """The store of ``demo``, with all models of the project that ships."""
+    shutil.copytree(built_store, demo.root, dirs_exist_ok=True)
+    return demo
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from tests.tiers import draws
 
 
 @pytest.fixture
-def con(sql: Project, demo: Tables, warehouse: Warehouse):
-    build_all(sql, warehouse, demo)
+def con(built: Tables, warehouse: Warehouse):
     with warehouse.connect() as connection:
         yield connection
 
@@ -204,7 +203,7 @@ def test_every_shape_is_explained_as_it_was_built(write_project, sql: Project, c
     with warehouse.connect() as own:
         kept = set(ids(own, "select sample_id from x"))
         assert result.waterfall.kept == result.rows
-        for sample_id in ids(own, "select sample_id from clean order by 1")[:25]:
+        for sample_id in ids(own, "select sample_id from clean order by 1")[: draws(25)]:
             found = explain(project, "x", sample_id, own)
             assert (found.selected, found.notes) == (sample_id in kept, ())
 
