@@ -10,7 +10,6 @@ LTXV up to 512. Only CLIP's vocabulary ships with a package (open_clip) and need
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.table import TEXT
 from arot_assets.columns import Column
 from arot_assets.metrics.metric import Metric, rows
+from resources.models.clip_tokens import clip_tokens
 
 VERSION = "1"
 QUALITY = "_quality"
@@ -103,7 +103,7 @@ def _of_text(text: str) -> dict[str, Any]:
     return {
         "characters": len(text),
         "words": len(words),
-        "clip_tokens": clip_tokens(text),
+        "clip_tokens": clip_tokens(text) + 2,  # begin and end
         "refusal": REFUSALS.search(text) is not None,
         "framing": FRAMING.search(text) is not None,
         "hedges": len(HEDGES.findall(text)),
@@ -121,18 +121,6 @@ def repetition(words: Sequence[str]) -> float:
     return 1 - len(set(threes)) / len(threes) if threes else 0.0
 
 
-def clip_tokens(text: str) -> int:
-    """Tokens of CLIP's byte-pair encoding, begin and end of text counted, as open_clip counts them."""
-    return len(_tokenizer().encode(text)) + 2
-
-
 def _is_latin(letter: str) -> bool:
     code = ord(letter)
     return code < 0x250 or 0x1E00 <= code < 0x1F00
-
-
-@cache
-def _tokenizer() -> Any:
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer()

@@ -12,6 +12,7 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.versions import Receipt, read_manifest
 from arot_assets.markdown import write_table
 from arot_assets.media.medium import DecodeError
+from resources.models.clip_tokens import clip_tokens
 from resources.storage import Storage, StorageError
 from resources.storage.objects import join
 from resources.tables import Tables
@@ -46,7 +47,6 @@ def bucket_page(plan: BucketPlan) -> str:
 def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaration, receipt: Receipt) -> str:
     """Up to 50 samples, spread over all, each with the caption that is trained and its length in CLIP's tokens; empty for clips
     and tar files."""
-    from arot_assets.exports.tokens import clip_tokens
     from arot_assets.media.image.decode import thumbnail
 
     if receipt.medium != "image" or declaration.layout == "webdataset":
@@ -62,7 +62,7 @@ def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaratio
         sheet = data_uri(contact_sheet([pixels], tile=SIDE))
         name = Path(row["path"]).name
         lines.append((f"![{name}]({sheet})", f"{row['width']}x{row['height']}", html.escape(row["caption"])))
-    counts = clip_tokens([html.unescape(caption) for *_, caption in lines])
+    counts = [clip_tokens(html.unescape(caption)) for *_, caption in lines]
     return write_table(
         ("", "size", "CLIP tokens", "caption"),
         [(picture, size, count, caption) for (picture, size, caption), count in zip(lines, counts, strict=True)],
