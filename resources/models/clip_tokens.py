@@ -11,10 +11,9 @@ import html
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from regex import Pattern
     from tokenizers.models import BPE
 
 VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
@@ -37,8 +36,8 @@ def clip_tokens(text: str) -> int:
 
 
 @cache
-def _words() -> "Pattern[str]":
-    import regex
+def _words() -> Any:
+    import regex  # type: ignore[import-untyped]
 
     return regex.compile("|".join((*MARKS, WORD)), regex.IGNORECASE)
 
