@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 
 import pytest
 
@@ -42,6 +43,18 @@ def loads_a_network() -> object:
     return nn
 
 
+CONTEXT = get_context("spawn")
+start = subprocess.run
+
+
+def starts_one_of_a_context() -> None:
+    CONTEXT.Process(target=print).start()
+
+
+def calls_it_by_another_name() -> None:
+    start(["true"])
+
+
 def names_a_model() -> str:
     return "efficientnet_lite0"
 
@@ -51,7 +64,18 @@ def says_the_name_of_a_model() -> str:
 
 
 @pytest.mark.parametrize(
-    "test", [starts_a_process, Helper, uses_a_helper, uses_it_in_a_context, loads_a_network, names_a_model]
+    "test",
+    [
+        *(
+            starts_a_process,
+            Helper,
+            uses_a_helper,
+            uses_it_in_a_context,
+            starts_one_of_a_context,
+            calls_it_by_another_name,
+        ),
+        *(loads_a_network, names_a_model),
+    ],
 )
 def test_processes_and_networks_are_found_behind_helpers(test) -> None:  # type: ignore[no-untyped-def]
     assert is_heavy(test)

@@ -69,12 +69,20 @@ def is_heavy(start: FunctionType | type) -> bool:
         names = set(_names(one.__code__))
         if (HEAVY | _models()) & {name.split(".")[0] for name in names}:
             return True
-        for name in names:
-            value = one.__globals__.get(name)
+        for name in names & one.__globals__.keys():
+            value = one.__globals__[name]
+            if _home(value) in HEAVY:
+                return True
             found.append(value)
             if isinstance(value, ModuleType) and value.__name__.startswith("tests."):
                 found += [vars(value).get(used) for used in names]
     return False
+
+
+def _home(value: object) -> str:
+    """The package of what a global stands for: a module, a function, a class, or a value of a class."""
+    named = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return str(named).partition(".")[0]
 
 
 def _names(code: CodeType) -> Iterator[str]:
