@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import choix
 import krippendorff
 import numpy as np
 import pytest
@@ -144,6 +143,8 @@ def mode(comparisons: list[Comparison], samples: int, precision: float) -> NDArr
 
 
 def test_bradley_terry_is_that_of_choix() -> None:
+    import choix
+
     rng = np.random.default_rng(0)
     data = pairs(rng, rng.normal(size=12), 150)
     ours = mode([Comparison(pair, (1, 2), 0) for pair in data], 12, 0.2)
@@ -153,6 +154,8 @@ def test_bradley_terry_is_that_of_choix() -> None:
 
 
 def test_plackett_luce_is_that_of_choix() -> None:
+    import choix
+
     rng = np.random.default_rng(1)
     quality = rng.normal(size=10)
     data = [

@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_aws.s3 import S3Resource
 
 from resources.dagster import dagster_resources
 from resources.defaults import Resources, default_resources
@@ -69,6 +68,8 @@ def test_a_run_may_set_what_the_launchpad_shows() -> None:
 def test_an_asset_of_a_user_gets_the_s3_resource_of_dagster_aws(
     swift: Swift, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dagster_aws.s3 import S3Resource
+
     for name, value in swift.environment().items():
         monkeypatch.setenv(name, value)
     Storage().write(f"s3://{bucket}/k", b"1")
