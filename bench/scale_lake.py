@@ -9,6 +9,7 @@ eight are invented.
 
 import os
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,13 +57,14 @@ def make_source(folder: Path, rows: int, pictures: list[Path]) -> None:
             os.link(copies[n % len(copies)], f"{subfolder}/{n:08}.jpg")
 
 
-def make_lake(store: Path, source: Path, rows: int) -> None:
+def make_lake(store: Path, source: Path, rows: int, metrics: Sequence[str] = (*DECLARED, *SYNTHETIC)) -> None:
     """A complete store: what a run over ``source`` would have produced.
 
     Args:
         store: root of the new store.
         source: root of the dataset; if it does not exist, sizes are invented and no file is accessed.
         rows: number of objects.
+        metrics: the tables beside the samples.
     """
     tables = Tables(store=str(store), storage=Storage())
     declaration = ImageDataset(name=DATASET, source=str(source))
@@ -79,7 +81,7 @@ def make_lake(store: Path, source: Path, rows: int) -> None:
         part = listed.slice(number * SHARD_SIZE, SHARD_SIZE)
         ids = _write_samples(tables, declaration, shard, part, past, random)
         digest = duplicates.samples_digest(ids.to_pylist())
-        for name in (*DECLARED, *SYNTHETIC):
+        for name in metrics:
             _write_metric(tables, name, shard, ids, digest, past, random)
 
 
