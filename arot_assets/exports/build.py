@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.exports.buckets.plan import BucketPlan
+from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.contract import Seen, see
 from arot_assets.exports.destinations.destination import Destination, destination_of
 from arot_assets.exports.errors import ExportError
@@ -131,7 +132,8 @@ def _build(
     tables, medium = resources.tables, selection.medium.name
     folders = {p: media_folder(medium, p, len(declaration.parts)) for p in declaration.parts}
     for folder in folders.values():
-        (staging / folder).mkdir()
+        for one in (folder, *(companion_folder(role, folder) for role in declaration.companions)):
+            (staging / one).mkdir()
     written = write_media(declaration, resources, selection, destination, staging, folders, now)
     manifest = manifest_rows(written)
     version = _version(declaration, manifest)
@@ -179,7 +181,8 @@ def _build(
 def _version(declaration: ExportDeclaration, manifest: pa.Table) -> str:
     """The version: a digest of what a trainer can tell apart."""
     found = hashlib.sha256((FORMAT + settings_of(declaration)).encode())
-    for batch in manifest.select(["part", "path", "key", "caption"]).to_batches(10_000):
+    told = ["part", "path", "key", "caption", *(f"{role}_key" for role in declaration.companions)]
+    for batch in manifest.select(told).to_batches(10_000):
         found.update(repr(batch.to_pydict()).encode())
     return found.hexdigest()[:VERSION_DIGITS]
 
@@ -198,9 +201,9 @@ def _write_texts(
     folders = {part.subset: part.folder for part in parts}
     for w in written:
         values = {n: w.row[n] for n in declaration.columns}
-        sample = Sample(
-            w.row["sample_id"], w.row["part"], w.path, w.row["caption"], w.width, w.height, w.row["frames"] or 1, values
-        )
+        beside = {role: path for role, (path, _) in w.companions.items()}
+        told = (w.row["sample_id"], w.row["part"], w.path, w.row["caption"], w.width, w.height, w.row["frames"] or 1)
+        sample = Sample(*told, values, beside)
         samples[folders[w.row["part"]]].append(sample)
     LAYOUTS[declaration.layout].write(staging, root, samples, declaration)
     scene = Scene(declaration, root, medium, parts)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from arot_assets.exports.companions import ROLES, companion_folder
 from arot_assets.exports.layouts.layout import Entry, Layout
 from arot_assets.exports.prepare import faults_of
 from arot_assets.exports.rules import RuleName, Violation
@@ -61,7 +62,7 @@ def inspect(
     """
 
     def judged(entry: Entry) -> tuple[Entry, list[Violation]]:
-        found = [*_caption(entry), *_media(entry, medium)]
+        found = [*_caption(entry), *_media(entry, medium), *_companions(entry, medium)]
         return entry, [v for v in found if v.rule not in kept]
 
     with closing(ordered_map(judged, layout.entries(folder, folders))) as results:
@@ -91,6 +92,7 @@ def see(
         kept: rules that the declaration lets originals break.
     """
     wanted: dict[str, str] = dict(zip(manifest["path"].to_pylist(), manifest["caption"].to_pylist(), strict=True))
+    roles = companions_of(manifest)
     seen = Seen(len(wanted), 0)
     left = set(wanted)
     for entry, violations in inspect(folder, layout, folders, medium, kept):
@@ -99,11 +101,15 @@ def see(
             seen.violations.append(Violation("foreign_file", entry.path, "it is not of this version"))
             continue
         left.discard(entry.path)
+        lacks = [r for r in roles.get(entry.path, {}) if r not in entry.companions]
+        violations = [*violations, *(Violation("companion_missing", entry.path, f"it has no {r}") for r in lacks)]
+        seen.violations += violations[len(violations) - len(lacks) :]
         if entry.caption is not None and entry.caption.decode("utf-8", "replace") != wanted[entry.path]:
             text = f"its caption is not the one that was exported: {entry.caption[:60]!r}"
             seen.violations.append(Violation("caption_missing", entry.path, text))
         elif not violations:
             seen.found += 1
+    seen.violations += _foreign(folder, folders, roles)
     seen.violations += [Violation("missing_file", path, "it is not there") for path in sorted(left)]
     return seen
 
@@ -155,6 +161,45 @@ def _clip(data: bytes) -> tuple[int, int, Mapping[RuleName, str]]:
 
     facts = clip_facts(data)
     return facts.width, facts.height, facts.faults
+
+
+def _companions(entry: Entry, medium: str) -> Iterator[Violation]:
+    """The rules of masks and controls: each is its sample's, can be read, and lies over it."""
+    stem = entry.path.rpartition("/")[2].rpartition(".")[0]
+    for role, (path, read) in entry.companions.items():
+        if read is None:
+            yield Violation("companion_missing", entry.path, f"its {role} {path} is listed and not there")
+        elif path.rpartition("/")[2].partition(".")[0] != stem:
+            yield Violation("companion_missing", entry.path, f"its {role} {path} is another sample's")
+        elif entry.read is not None:
+            find = _clip if medium == "video" else _picture
+            try:
+                one, other = find(entry.read())[:2], find(read())[:2]
+            except DecodeError as error:
+                yield Violation("unreadable", path, error.reason)
+                continue
+            if one != other:
+                text = f"its {role} has {other[0]}x{other[1]} pixels instead of {one[0]}x{one[1]}"
+                yield Violation("companion_shape", entry.path, text)
+
+
+def companions_of(manifest: pa.Table) -> dict[str, dict[str, str]]:
+    """Path of a media file -> role -> path of its companion."""
+    found: dict[str, dict[str, str]] = {}
+    for role in (r for r in ROLES if r in manifest.column_names):
+        for path, one in zip(manifest["path"].to_pylist(), manifest[role].to_pylist(), strict=True):
+            if one is not None:
+                found.setdefault(path, {})[role] = one
+    return found
+
+
+def _foreign(folder: Path, folders: Sequence[str], roles: Mapping[str, Mapping[str, str]]) -> Iterator[Violation]:
+    """Files beside the companions that belong to no sample: sd-scripts stops at them."""
+    wanted = {path for one in roles.values() for path in one.values()}
+    for beside in (companion_folder(role, part) for role in ROLES for part in folders):
+        for path in sorted((folder / beside).iterdir()) if (folder / beside).is_dir() else ():
+            if f"{beside}/{path.name}" not in wanted:
+                yield Violation("foreign_file", f"{beside}/{path.name}", "it is no sample's")
 
 
 def _names(paths: Sequence[str]) -> Iterator[Violation]:

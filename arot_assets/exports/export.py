@@ -18,6 +18,7 @@ from resources.storage.http.rules import redacted
 Layout = Literal[
     "pairs", "hf", "ltx", "kohya_jsonl", "musubi_jsonl", "simpletuner_parquet", "diffusion_pipe_json", "webdataset"
 ]
+WITHOUT_COMPANIONS = ("kohya_jsonl", "simpletuner_parquet")
 TrainerName = Literal[
     "sd-scripts",
     "musubi",
@@ -59,6 +60,19 @@ class ExportDeclaration(BaseModel):
     columns: Annotated[
         list[str], Field(description="further columns of the subset, for layouts with a metadata file")
     ] = []
+    mask: Annotated[
+        str | None,
+        Field(
+            pattern=MODEL, description="a column of the subset with the sample_id of a sample's mask: white is trained"
+        ),
+    ] = None
+    control: Annotated[
+        str | None,
+        Field(
+            pattern=MODEL,
+            description="a column with the sample_id of a sample's conditioning picture or reference clip",
+        ),
+    ] = None
     mix: Annotated[
         Mapping[str, Annotated[int, Field(ge=1)]],
         Field(description="further subsets in the same export, with their repeats"),
@@ -106,7 +120,7 @@ class ExportDeclaration(BaseModel):
                 raise ValueError(f"'{name}' always stops; rules with a choice: {', '.join(CHOSEN)}")
             if action == "mend" and not RULES[name].mendable:
                 raise ValueError(f"'{name}' cannot be mended; use stop, skip or keep")
-            if action == "keep" and name in ("caption_missing", "unreadable"):
+            if action == "keep" and name in ("caption_missing", "companion_missing", "unreadable"):
                 raise ValueError(f"'{name}' cannot be kept: there is nothing to write; use stop or skip")
         return rules
 
@@ -133,6 +147,8 @@ class ExportDeclaration(BaseModel):
             exact_sizes(self.resolution)
         if self.subset in self.mix:
             raise ValueError("`mix` names the subset itself; set its `repeats`")
+        if self.companions and self.layout in WITHOUT_COMPANIONS:
+            raise ValueError(f"the layout '{self.layout}' has no place for masks and controls; `pairs` has")
         if self.media == "original":
             for name, action in self.rules.items():
                 if action == "mend" and RULES[name].media:
@@ -145,6 +161,11 @@ class ExportDeclaration(BaseModel):
         if chosen == "mend" and self.media == "original" and (RULES[rule].media or rule == "format"):
             return self.rules.get(rule, "stop")
         return chosen
+
+    @property
+    def companions(self) -> dict[str, str]:
+        """Role -> the column with the sample_id of each sample's companion."""
+        return {role: name for role, name in (("mask", self.mask), ("control", self.control)) if name is not None}
 
     @property
     def parts(self) -> dict[str, int]:

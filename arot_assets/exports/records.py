@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from arot_assets.exports.buckets.plan import SCHEMA as BUCKET_SCHEMA
+from arot_assets.exports.companions import ROLES
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.provenance import trace
 from arot_assets.exports.selection import Selection
@@ -36,6 +37,7 @@ def manifest_rows(written: Sequence[Written]) -> pa.Table:
             w.key,
             w.made,
             list(w.broken),
+            *(value for role in ROLES for value in w.companions.get(role, (None, None))),
         )
         for w in written
     ]

@@ -24,6 +24,8 @@ RuleName = Literal[
     "metadata",
     "animation",
     "up_scaled",
+    "companion_missing",
+    "companion_shape",
     "unreadable",
     "name",
     "stem",
@@ -138,6 +140,16 @@ RULES: Mapping[RuleName, ContractRule] = {
     "up_scaled": ContractRule(
         "`media: exact` scales no picture up", "pixels are invented", "mend", mendable=True, media=("image",)
     ),
+    "companion_missing": ContractRule(
+        "every sample has the mask and the control that are declared",
+        "sd-scripts, musubi-tuner and diffusion-pipe stop at a missing control; without its mask, a whole picture is trained",
+        "stop",
+    ),
+    "companion_shape": ContractRule(
+        "masks and controls have the shape of their sample, those of clips its size, frames and rate too",
+        "they are scaled and cropped in another way than the sample, so they no longer lie over it; diffusion-pipe stops",
+        "stop",
+    ),
     "unreadable": ContractRule(
         "every file can be read and is the one that was chosen",
         "sd-scripts and OneTrainer stop, ai-toolkit silently trains another picture in its place",
@@ -161,7 +173,7 @@ RULES: Mapping[RuleName, ContractRule] = {
 
 CHOSEN: tuple[RuleName, ...] = (
     "caption_missing", "caption_lines", "small_side", "frames", "fps", "multiple", "bucket", "format", "orientation", "alpha",
-    "profile", "metadata", "animation", "up_scaled", "unreadable",
+    "profile", "metadata", "animation", "up_scaled", "companion_missing", "companion_shape", "unreadable",
 )  # fmt: skip
 """Rules whose action a declaration may choose; the others hold by the way in which files are written."""
 

@@ -20,6 +20,7 @@ from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import medium_of
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
+from arot_assets.exports.companions import FIELDS, ROLES, broken_companions, column
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.prepare import wanted_size
@@ -36,6 +37,7 @@ from resources.warehouse.views import literal, quote
 SMALLEST_SIDE = 64
 LAYOUT_MULTIPLE = 32
 SHOWN = 5
+RESERVED = ("file_name", "text", "image", "video", "mask_file_name", "control_file_name")
 COLUMNS = ("sample_id", "part", "dataset", "uri", "sha256", "bytes", "width", "height", "frames", "fps", "caption")
 
 
@@ -64,7 +66,7 @@ class Selection:
     def digest(self, settings: str) -> str:
         """64 hex digits of what determines the files: the samples' content, captions and values, and the settings."""
         found = hashlib.sha256(settings.encode())
-        names = [n for n in self.rows.column_names if n not in ("dataset", "uri", "bytes")]
+        names = [n for n in self.rows.column_names if n.rpartition(":")[2] not in ("dataset", "uri", "bytes")]
         for batch in self.rows.select(names).to_batches(10_000):
             found.update(json.dumps(batch.to_pydict(), default=str).encode())
         for one in self.left_out:
@@ -117,12 +119,12 @@ def _part(
     if "sample_id" not in own:
         raise ExportError(f"subset '{part}' has no column sample_id; select it, so that its files can be found")
     sampled = {"caption", "tags"}
-    for name in (declaration.caption, *declaration.columns):
+    for name in (declaration.caption, *declaration.columns, *declaration.companions.values()):
         if name not in own and name not in sampled:
             raise ExportError(
                 f"exports/{declaration.name}: subset '{part}' has no column '{name}'.{did_you_mean(name, [*own, *sampled])}"
             )
-        if name != declaration.caption and name in (*COLUMNS, "file_name", "text", "image", "video"):
+        if name in declaration.columns and name != declaration.caption and name in (*COLUMNS, *RESERVED):
             raise ExportError(
                 f"exports/{declaration.name}: '{name}' is a column of every export; take it out of `columns`"
             )
@@ -135,10 +137,15 @@ def _part(
     if "[]" in str(kind.fetchall()[0][1]):  # a list of tags
         caption = f"array_to_string({caption}, ', ')"
     further = "".join(f", {value(n)} as {quote(n)}" for n in declaration.columns)
+    joins = _samples(datasets, medium)
+    for role, name in declaration.companions.items():
+        joins += f" {_samples(datasets, medium, value(name), role)}"
+        asked = {f: value(name) if f == "sample_id" else f"{role}.{f}" for f in FIELDS}
+        further += "".join(f", {sql} as {quote(column(role, f))}" for f, sql in asked.items())
     table = con.execute(
         f"""select m.sample_id, {literal(part)} as part, s.dataset, s.uri, s.sha256, s.bytes, s.width, s.height, s.frames,
             s.fps, {caption}::varchar as caption{further}
-        from main.{quote(part)} m {_samples(datasets, medium)}
+        from main.{quote(part)} m {joins}
         qualify row_number() over (partition by m.sample_id order by s.dataset, s.uri) = 1
         order by m.sample_id"""
     ).to_arrow_table()
@@ -156,8 +163,8 @@ def _part(
     return table
 
 
-def _samples(datasets: Sequence[str], medium: Medium) -> str:
-    """The join with the samples of some datasets; one row for each sample."""
+def _samples(datasets: Sequence[str], medium: Medium, sample_id: str = "m.sample_id", name: str = "s") -> str:
+    """The join with the samples of some datasets, as ``name``, by an expression for their id."""
     timed = {c.name for c in medium.columns}
     frames = next((n for n in ("frames_expected", "frames") if n in timed), "1")
     fps = next((n for n in ("median_fps", "fps") if n in timed), "0")
@@ -166,7 +173,7 @@ def _samples(datasets: Sequence[str], medium: Medium) -> str:
         f"{fps}::double as fps, caption, tags from {quote(d)}.samples where status = 'ok'"
         for d in datasets
     )
-    return f"left join ({found}) s on m.sample_id = s.sample_id"
+    return f"left join ({found}) {name} on {sample_id} = {name}.sample_id"
 
 
 def _judge(declaration: ExportDeclaration, selection: Selection) -> None:
@@ -253,6 +260,9 @@ def _broken(declaration: ExportDeclaration, selection: Selection) -> list[Violat
             found.append(Violation("small_side", sample, f"{sides[0]}x{sides[1]}"))
         if video:
             found += _broken_clip(declaration, sample, width, height, frames, fps)
+    if declaration.companions:
+        for row in rows.filter(pa.compute.is_valid(rows["uri"])).to_pylist():
+            found += broken_companions(declaration, row, video)
     return found
 
 
@@ -289,7 +299,8 @@ def _plan(declaration: ExportDeclaration, selection: Selection, trainer: Trainer
 
 def settings_of(declaration: ExportDeclaration) -> str:
     """What of a declaration determines the files."""
+    unused = {role for role in ROLES if role not in declaration.companions}
     told: dict[str, Any] = declaration.model_dump(
-        mode="json", exclude={"name", "description", "owners", "destination", "files", "private"}
+        mode="json", exclude={"name", "description", "owners", "destination", "files", "private", *unused}
     )
     return json.dumps(told, sort_keys=True)

@@ -46,6 +46,12 @@ MANIFEST_SCHEMA = pa.schema(
         ),
         pa.field("made", pa.string(), metadata={"description": "original, stripped or encoded"}),
         pa.field("broken", pa.list_(pa.string()), metadata={"description": "rules that the original breaks"}),
+        pa.field("mask", pa.string(), metadata={"description": "path of its mask, below the version's folder"}),
+        pa.field("mask_key", pa.string(), metadata={"description": "digest of the mask and of all that changes it"}),
+        pa.field("control", pa.string(), metadata={"description": "path of its control, below the version's folder"}),
+        pa.field(
+            "control_key", pa.string(), metadata={"description": "digest of the control and of all that changes it"}
+        ),
     ]
 )
 LEFT_OUT_SCHEMA = pa.schema([("rule", pa.string()), ("subject", pa.string()), ("text", pa.string())])

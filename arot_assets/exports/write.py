@@ -9,11 +9,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from arot_assets.datasets.places import Place, dataset_root, place_of
+from arot_assets.exports.companions import ROLES, column, companion_folder, prepare_companion
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
@@ -45,6 +46,7 @@ class Written:
         key: digest of the original and of everything that changes its bytes.
         made: ``original``, ``stripped`` or ``encoded``.
         broken: rules that the original breaks.
+        companions: role -> path and key of its mask and control.
     """
 
     row: Mapping[str, Any]
@@ -55,6 +57,7 @@ class Written:
     key: str
     made: str
     broken: tuple[RuleName, ...]
+    companions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def write_media(
@@ -77,7 +80,10 @@ def write_media(
     rows: Iterator[Mapping[str, Any]] = (row for batch in selection.rows.to_batches(1000) for row in batch.to_pylist())
 
     def work(row: Mapping[str, Any]) -> Written | Violation:
-        return _write_one(declaration, places, known, staging, folders[row["part"]], row)
+        one = _write_one(declaration, places, known, staging, folders[row["part"]], row)
+        if isinstance(one, Violation):
+            return one
+        return _write_companions(declaration, places, known, staging, folders[row["part"]], one)
 
     written: list[Written] = []
     violations: list[Violation] = []
@@ -95,7 +101,8 @@ def write_media(
     dropped = settle(declaration, violations, selection.noted, selection.left_out)
     for one in written:
         if one.row["sample_id"] in dropped:
-            (staging / one.path).unlink()
+            for path in (one.path, *(path for path, _ in one.companions.values())):
+                (staging / path).unlink()
     left = [w for w in written if w.row["sample_id"] not in dropped]
     if not left:
         raise ExportError(f"exports/{declaration.name}: every sample breaks a rule, so nothing is left to export")
@@ -110,9 +117,10 @@ def _known(
         return {}
     found: dict[str, tuple[Path, Mapping[str, Any]]] = {}
     for row in read_manifest(resources.tables, declaration.name, now.version).to_pylist():
-        file = destination.earlier(now.version, row["path"])
-        if file is not None:
-            found[row["key"]] = (file, row)
+        for path, key in ((row["path"], row["key"]), *((row.get(r), row.get(f"{r}_key")) for r in ROLES)):
+            file = destination.earlier(now.version, path) if path else None
+            if file is not None and key:
+                found[key] = (file, row)
     return found
 
 
@@ -152,6 +160,46 @@ def _write_one(
         (staging / path).write_bytes(made)
         how, count = ("stripped" if set(broken) == {"metadata"} and size == _size(row) else "encoded"), len(made)
     return Written(row, path, *size, count, key, how, broken)
+
+
+def _write_companions(
+    declaration: ExportDeclaration,
+    places: Mapping[str, Place],
+    known: Mapping[str, tuple[Path, Mapping[str, Any]]],
+    staging: Path,
+    folder: str,
+    one: Written,
+) -> Written | Violation:
+    """The mask and the control of a sample, with its stem, in folders of their own."""
+    row, found = one.row, {}
+    for role in declaration.companions:
+        sample_id, uri = row[column(role, "sample_id")], row[column(role, "uri")]
+        key = _companion_key(declaration, role, one, sample_id)
+        stem = f"{companion_folder(role, folder)}/{row['sample_id']}"
+        if key in known:
+            path = f"{stem}{known[key][0].suffix}"
+            link_or_copy(known[key][0], staging / path)
+        else:
+            place = places[row[column(role, "dataset")]]
+            try:
+                data = place.files({uri: sample_id})(uri).read()
+                if place.medium.name == "video":
+                    made = Prepared(data, _extension(uri), one.width, one.height, ())
+                else:
+                    made = prepare_companion(data, role, row, (one.width, one.height), declaration)
+            except (StorageError, DecodeError) as error:
+                (staging / one.path).unlink()
+                return Violation("unreadable", row["sample_id"], f"{role} {uri}: {error.reason}")
+            path = f"{stem}.{made.extension}"
+            (staging / path).write_bytes(data if made.data is None else made.data)
+        found[role] = path, key
+    return replace(one, companions=found) if found else one
+
+
+def _companion_key(declaration: ExportDeclaration, role: str, one: Written, sample_id: str) -> str:
+    """What determines the bytes of a companion: it follows the size of its sample."""
+    settings = declaration.format, declaration.quality, declaration.action("companion_shape")
+    return hashlib.sha256(repr((FORMAT, role, sample_id, one.key, settings)).encode()).hexdigest()[:32]
 
 
 def _size(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import Beside, Entry, Sample, entry
 
 CAPTIONS = "captions.json"
 
@@ -23,6 +23,7 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
         path = folder / part / CAPTIONS
         captions = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         there = {p.name for p in (folder / part).iterdir() if p.name != CAPTIONS} if path.parent.is_dir() else set()
+        beside = Beside(folder, part)
         for name in sorted(there | set(captions)):
             found = captions.get(name)
-            yield entry(folder, f"{part}/{name}", found[0] if found else None)
+            yield entry(folder, f"{part}/{name}", found[0] if found else None, beside.of(name))

@@ -5,10 +5,11 @@ Belongs here: samples as they are written and read back, and the interface. Does
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from arot_assets.exports.companions import ROLES, companion_folder
 from arot_assets.exports.export import ExportDeclaration
 
 
@@ -25,6 +26,7 @@ class Sample:
         height: pixels.
         frames: 1 for a picture.
         values: further columns.
+        companions: ``mask`` and ``control``, as far as it has them: their paths below the version's folder.
     """
 
     sample_id: str
@@ -35,11 +37,16 @@ class Sample:
     height: int
     frames: int
     values: Mapping[str, Any]
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
         """The name of its media file."""
         return self.path.rpartition("/")[2]
+
+
+Found = tuple[str, Callable[[], bytes] | None]
+"""A file's path below the version's folder, and what returns its bytes; None if it is not there."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,13 @@ class Entry:
         path: of its media file, below the version's folder.
         caption: the bytes of its caption; None if it has none.
         read: returns the bytes of the media file; None if it is not there.
+        companions: role -> what the loader finds for it.
     """
 
     path: str
     caption: bytes | None
     read: Callable[[], bytes] | None
+    companions: Mapping[str, Found] = field(default_factory=dict)
 
 
 class Layout(Protocol):
@@ -88,9 +97,34 @@ def media_folder(medium: str, part: str, parts: int) -> str:
     return f"{medium}s" if parts == 1 else f"{medium}s-{part}"
 
 
-def entry(folder: Path, path: str, caption: str | bytes | None) -> Entry:
+def entry(folder: Path, path: str, caption: str | bytes | None, companions: Mapping[str, str] | None = None) -> Entry:
     """An entry whose media file is a file of its own; a path that leaves the folder is a missing file."""
+    data = caption.encode() if isinstance(caption, str) else caption
+    found = {role: (one, _reader(folder, one)) for role, one in (companions or {}).items()}
+    return Entry(path, data, _reader(folder, path), found)
+
+
+def _reader(folder: Path, path: str) -> Callable[[], bytes] | None:
     file = folder / path
     inside = folder.resolve() in file.resolve().parents
-    data = caption.encode() if isinstance(caption, str) else caption
-    return Entry(path, data, file.read_bytes if inside and file.is_file() else None)
+    return file.read_bytes if inside and file.is_file() else None
+
+
+class Beside:
+    """The companions that lie in folders of their own, with the stem of their sample, as most loaders look for them.
+
+    Args:
+        folder: of the version.
+        part: the media folder.
+    """
+
+    def __init__(self, folder: Path, part: str) -> None:
+        self._paths: dict[str, dict[str, str]] = {}
+        for role in ROLES:
+            beside = companion_folder(role, part)
+            for path in (folder / beside).iterdir() if (folder / beside).is_dir() else ():
+                self._paths.setdefault(path.stem, {})[role] = f"{beside}/{path.name}"
+
+    def of(self, name: str) -> Mapping[str, str]:
+        """Role -> path, of a media file's name."""
+        return self._paths.get(name.rpartition(".")[0], {})

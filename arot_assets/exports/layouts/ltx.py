@@ -8,14 +8,21 @@ from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import Entry, Sample, entry
 
 DATASET = "dataset.jsonl"
+KEYS = {"mask": "video_mask", "control": "reference_video"}
 
 
 def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
     """See ``Layout``; all rows have the same keys, because only those of the first count."""
-    write_lines(folder / DATASET, ({"caption": s.caption, "video": s.path} for some in samples.values() for s in some))
+    rows = (
+        {"caption": s.caption, "video": s.path, **{KEYS[role]: path for role, path in s.companions.items()}}
+        for some in samples.values()
+        for s in some
+    )
+    write_lines(folder / DATASET, rows)
 
 
 def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
     """See ``Layout``."""
     for row in read_lines(folder / DATASET):
-        yield entry(folder, row["video"], row.get("caption"))
+        companions = {role: row[key] for role, key in KEYS.items() if row.get(key)}
+        yield entry(folder, row["video"], row.get("caption"), companions)

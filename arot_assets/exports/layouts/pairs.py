@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import Beside, Entry, Sample, entry
 
 CAPTION = ".txt"
 
@@ -28,9 +28,10 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
     have computed, do not."""
     for one in folders:
         files = os.scandir(folder / one) if (folder / one).is_dir() else ()
+        beside = Beside(folder, one)
         names = sorted(f.name for f in files if f.is_file() and not f.name.startswith("."))
         for name in names:
             if name.endswith(CAPTION):
                 continue
             caption = folder / one / (name.rpartition(".")[0] + CAPTION)
-            yield entry(folder, f"{one}/{name}", caption.read_bytes() if caption.is_file() else None)
+            yield entry(folder, f"{one}/{name}", caption.read_bytes() if caption.is_file() else None, beside.of(name))

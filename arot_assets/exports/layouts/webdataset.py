@@ -6,13 +6,14 @@ They are in the folder of their part, with nothing else: readers that are given 
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from arot_assets.exports.companions import ROLES
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.data_files import write_data_files
-from arot_assets.exports.layouts.layout import Entry, Sample
+from arot_assets.exports.layouts.layout import Entry, Found, Sample
 
 SHARD_BYTES = 1_000_000_000
 """Media bytes of a tar file, a third of what webdataset's own writer fills it with."""
@@ -35,6 +36,9 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
             _add(tar, sample.file, media.read_bytes())
             _add(tar, f"{sample.sample_id}.txt", sample.caption.encode())
             _add(tar, f"{sample.sample_id}.json", json.dumps(values, ensure_ascii=False, default=str).encode())
+            for role, path in sample.companions.items():
+                _add(tar, f"{sample.sample_id}.{role}.{path.rpartition('.')[2]}", (folder / path).read_bytes())
+                (folder / path).unlink()
             media.unlink()
         if tar is not None:
             tar.close()
@@ -47,12 +51,28 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
         for path in sorted((folder / part).glob("[0-9]*.tar")):
             with tarfile.open(path) as tar:
                 names = {m.name: m for m in tar.getmembers()}
+                beside = _companions(path, part, names)
                 for name in names:
                     stem, _, extension = name.partition(".")
-                    if extension in ("txt", "json"):
+                    if extension in ("txt", "json") or extension.partition(".")[0] in ROLES:
                         continue
                     text = tar.extractfile(f"{stem}.txt") if f"{stem}.txt" in names else None
-                    yield Entry(f"{part}/{name}", text.read() if text else None, partial(_read, path, name))
+                    yield Entry(
+                        f"{part}/{name}",
+                        text.read() if text else None,
+                        partial(_read, path, name),
+                        beside.get(stem, {}),
+                    )
+
+
+def _companions(path: Path, part: str, names: Iterable[str]) -> dict[str, dict[str, Found]]:
+    """Key of a sample -> role -> what the tar file has for it."""
+    found: dict[str, dict[str, Found]] = {}
+    for name in names:
+        stem, role = [*name.split(".", 2), ""][:2]
+        if role in ROLES:
+            found.setdefault(stem, {})[role] = f"{part}/{name}", partial(_read, path, name)
+    return found
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -27,6 +27,7 @@ def _config(scene: Scene) -> tuple[str, str]:
             "num_repeats": part.repeats,
             "buckets": True,
             "cache_latents_to_disk": True,
+            **{f"{role}_path": folder for role, folder in scene.beside(part).items()},
         }
         if scene.video:  # spread over a longer clip, motion would get faster
             values |= {
@@ -62,5 +63,6 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"mask", "control"}), "video": frozenset({"control"})},
     missing_caption="it trains the sample with an empty caption without a word",
 )

@@ -8,6 +8,12 @@ from arot_assets.exports.trainers.trainer import Scene, Trainer
 
 def _command(scene: Scene) -> str:
     declaration = scene.declaration
+    if declaration.control:
+        return (
+            f"accelerate launch examples/controlnet/train_controlnet.py --train_data_dir {scene.root} --image_column image "
+            f"--conditioning_image_column control --caption_column text --resolution {declaration.resolution} "
+            f"--train_batch_size {declaration.batch_size} …"
+        )
     if declaration.media == "exact":
         sizes = ";".join(f"{h},{w}" for w, h in scene.sizes())
         return (
@@ -23,7 +29,7 @@ def _command(scene: Scene) -> str:
 
 
 def _rule(declaration: ExportDeclaration, medium: str) -> Rule:
-    if declaration.media == "exact":
+    if declaration.media == "exact" and not declaration.control:
         return Diffusers(declaration.resolution, tuple(Scene(declaration, "", medium, ()).sizes()))
     return DiffusersSquare(declaration.resolution)
 
@@ -37,5 +43,6 @@ TRAINER = Trainer(
     config=lambda _scene: None,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"control"})},
     missing_caption="it stops, or trains an empty caption",
 )

@@ -28,7 +28,8 @@ def _config(scene: Scene) -> tuple[str, str]:
         values = {"resolutions": [declaration.resolution], "enable_ar_bucket": True, **RATIOS, "frame_buckets": [1]}
     text = toml(values)
     for part in scene.parts:
-        text += "\n[[directory]]\n" + toml({"path": scene.folder(part), "num_repeats": part.repeats})
+        beside = {f"{role}_path": folder for role, folder in scene.beside(part).items()}
+        text += "\n[[directory]]\n" + toml({"path": scene.folder(part), **beside, "num_repeats": part.repeats})
     return "diffusion_pipe.toml", text
 
 
@@ -60,5 +61,6 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"mask", "control"})},
     missing_caption="it leaves the sample out, and warns",
 )

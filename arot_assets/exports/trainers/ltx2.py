@@ -41,5 +41,6 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"video": frozenset({"mask", "control"})},
     missing_caption="it stops",
 )

@@ -21,9 +21,10 @@ def _config(scene: Scene) -> tuple[str, str]:
 
 
 def _command(scene: Scene) -> str:
+    reference = " --reference-column reference_video" if scene.declaration.control else ""
     return (
         f"python scripts/preprocess_dataset.py {scene.root}/dataset.jsonl --resolution-buckets {_line(scene.declaration)} "
-        "--caption-column caption --video-column video"
+        f"--caption-column caption --video-column video{reference}"
     )
 
 
@@ -40,6 +41,7 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"video": frozenset({"control"})},
     missing_caption="it stops",
     superseded=True,
 )

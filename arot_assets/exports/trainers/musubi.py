@@ -23,6 +23,8 @@ def _config(scene: Scene) -> tuple[str, str]:
             where = {f"{scene.medium}_jsonl_file": f"{scene.root}/{part.folder}.jsonl"}
         else:
             where = {f"{scene.medium}_directory": scene.folder(part)}
+        if declaration.control and declaration.layout != "musubi_jsonl":
+            where |= {"control_directory": scene.beside(part)["control"]}
         values = {**where, "cache_directory": scene.cache("musubi", part), "num_repeats": part.repeats}
         if scene.video:
             values |= {"target_frames": list(declaration.frames[-1:]), "frame_extraction": "head"}
@@ -57,5 +59,6 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"control"}), "video": frozenset({"control"})},
     missing_caption="it leaves a picture out without a word, and stops at a clip",
 )

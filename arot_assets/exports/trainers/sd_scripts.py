@@ -29,16 +29,25 @@ def _config(scene: Scene) -> tuple[str, str]:
     )
     for part in scene.parts:
         where = {"metadata_file": f"{scene.root}/{part.folder}.jsonl"} if metadata else {}
+        # a mask is found where ControlNet's pictures are; --masked_loss makes the difference
+        for folder in scene.beside(part).values():
+            where["conditioning_data_dir"] = folder
         values = {"image_dir": scene.folder(part), **where, "num_repeats": part.repeats}
         text += "\n  [[datasets.subsets]]\n" + toml(values, "  ")
     return "kohya.toml", text
 
 
 def _command(scene: Scene) -> str:
+    if scene.declaration.control:
+        return (
+            "accelerate launch sdxl_train_control_net_lllite.py --pretrained_model_name_or_path MODEL.safetensors "
+            f"--dataset_config {scene.root}/configs/kohya.toml --output_dir OUTPUT"
+        )
+    masked = " --masked_loss" if scene.declaration.mask else ""
     return (
         "accelerate launch sdxl_train_network.py --pretrained_model_name_or_path MODEL.safetensors "
         f"--dataset_config {scene.root}/configs/kohya.toml --network_module networks.lora --output_dir OUTPUT "
-        f"--gradient_accumulation_steps {scene.declaration.gradient_accumulation}"
+        f"--gradient_accumulation_steps {scene.declaration.gradient_accumulation}{masked}"
     )
 
 
@@ -56,5 +65,7 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"mask", "control"})},
+    one_companion=True,
     missing_caption="it trains the picture with an empty caption, and warns",
 )

@@ -6,12 +6,13 @@ trainer.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.exact import exact_sizes
 from arot_assets.exports.buckets.plan import Batch, Remainder
+from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
 
 
@@ -57,6 +58,11 @@ class Scene:
         """Absolute path of a part's media."""
         return f"{self.root}/{part.folder}"
 
+    def beside(self, part: Part) -> dict[str, str]:
+        """Role -> absolute path of the folder with a part's companions of that role."""
+        folders = {role: companion_folder(role, part.folder) for role in self.declaration.companions}
+        return {role: f"{self.root}/{folder}" for role, folder in folders.items()}
+
     def cache(self, trainer: str, part: Part) -> str:
         """Absolute path of a folder in which the trainer may keep what it computes; none is shared."""
         return f"{self.root}/cache/{trainer}/{part.subset}"
@@ -88,6 +94,8 @@ class Trainer:
         command: how it is started, for the documentation beside the configuration.
         rule: its buckets with the settings that ``config`` writes.
         missing_caption: what it does with media that have no caption file.
+        companions: medium -> the roles of companions that it takes.
+        one_companion: it takes only one of them at a time.
         superseded: another one has taken its place; it is taken into account only where a declaration names it.
     """
 
@@ -100,7 +108,15 @@ class Trainer:
     command: Callable[[Scene], str]
     rule: Callable[[ExportDeclaration, str], Rule]
     missing_caption: str
+    companions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    one_companion: bool = False
     superseded: bool = False
+
+    def takes(self, declaration: ExportDeclaration, medium: str) -> bool:
+        """Whether it takes this medium in the layout of an export, with the masks and controls that it has."""
+        asked = set(declaration.companions)
+        beside = asked <= self.companions.get(medium, frozenset()) and not (self.one_companion and len(asked) > 1)
+        return declaration.layout in self.layouts and medium in self.media and beside
 
     def batch(self, declaration: ExportDeclaration) -> Batch:
         """What it trains in one step."""

@@ -39,14 +39,15 @@ def trainers_of(declaration: ExportDeclaration, medium: str) -> list[Trainer]:
     Raises:
         ExportError: one that is named does not take the layout or the medium.
     """
-    fitting = [t for t in TRAINERS.values() if declaration.layout in t.layouts and medium in t.media]
+    fitting = [t for t in TRAINERS.values() if t.takes(declaration, medium)]
     if declaration.trainers is None:
         return [t for t in fitting if not t.superseded]
     for name in declaration.trainers:
         if TRAINERS[name] not in fitting:
+            beside = "".join(f" with a {role}" for role in declaration.companions)
             known = ", ".join(t.name for t in fitting) or "none"
             raise ExportError(
-                f"exports/{declaration.name}: {name} does not take {medium}s in the layout '{declaration.layout}'; those that "
-                f"do: {known}"
+                f"exports/{declaration.name}: {name} does not take {medium}s{beside} in the layout '{declaration.layout}'; those "
+                f"that do: {known}"
             )
     return [t for t in fitting if t.name in declaration.trainers]
