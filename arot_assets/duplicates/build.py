@@ -27,7 +27,7 @@ from arot_assets.duplicates.hamming import DuplicatesError, Pairs, near_pairs
 from arot_assets.media.medium import DecodeError
 from resources.defaults import Resources
 from resources.storage import StorageError
-from resources.tables import SAMPLES, TableRef, Tables
+from resources.tables import SAMPLES, ModelRef, TableRef, Tables
 from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
@@ -86,7 +86,10 @@ def inputs_digest(declaration: DuplicatesDeclaration, tables: Tables) -> str:
         name: {shard: f.strings for shard, f in tables.footers(declaration.dataset, name).items()} for name in names
     }
     settings = declaration.model_dump(mode="json", include={"bits", "embedding", "cosine", "keep"})
-    text = json.dumps([FORMAT, settings, footers], sort_keys=True)
+    preference = (
+        [] if declaration.keep_by is None else [(tables.footer_if_any(ModelRef(declaration.keep_by)) or {}).get(DIGEST)]
+    )
+    text = json.dumps([FORMAT, settings, footers, *preference], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -120,6 +123,10 @@ def _rows(declaration: DuplicatesDeclaration, con: Connection) -> pa.Table:
     import duckdb
 
     dataset = quote(declaration.dataset)
+    order, joined = declaration.keep, ""
+    if declaration.keep_by is not None:
+        joined = _preferred(declaration, con)
+        order = f"preference nulls last, {order}"
     known = "select 1 from duckdb_views() where schema_name = ? and view_name = ?"
     for table in (HASHES, *([declaration.embedding] if declaration.embedding else [])):
         if con.execute(known, [declaration.dataset, table]).fetchone() is None:
@@ -131,13 +138,38 @@ def _rows(declaration: DuplicatesDeclaration, con: Connection) -> pa.Table:
         return con.execute(
             f"""select sample_id, uri, width, height, coalesce(phash__phash, 0)::ubigint as phash,
                 coalesce(phash__mirrored, 0)::ubigint as mirrored
-            from {dataset}.wide where status = 'ok' order by {declaration.keep}, sample_id"""
+            from {dataset}.wide {joined} where status = 'ok' order by {order}, sample_id"""
         ).to_arrow_table()
     except duckdb.Error as error:
         told = str(error).partition("\n")[0]
         raise DuplicatesError(
             f"{declaration.name}: `keep: {declaration.keep}` is no order over the columns of {declaration.dataset}.wide: {told}"
         ) from error
+
+
+def _preferred(declaration: DuplicatesDeclaration, con: Connection) -> str:
+    """The join with the model that says whom to prefer.
+
+    Raises:
+        DuplicatesError: it is not built, or has not one preference for each sample.
+    """
+    import duckdb
+
+    assert declaration.keep_by is not None
+    model = f"main.{quote(declaration.keep_by)}"
+    try:
+        ((repeated,),) = con.execute(f"select count(preference) - count(distinct sample_id) from {model}").fetchall()
+    except duckdb.Error as error:
+        told = str(error).partition("\n")[0]
+        raise DuplicatesError(
+            f"{declaration.name}: `keep_by: {declaration.keep_by}` is no built model with `sample_id` and `preference`: {told}"
+        ) from error
+    if repeated:
+        raise DuplicatesError(
+            f"{declaration.name}: `keep_by: {declaration.keep_by}` has {abs(repeated):,} samples without exactly one preference; "
+            "test it with `unique` and `not_null`"
+        )
+    return f"left join (select sample_id, preference from {model}) as preferred using (sample_id)"
 
 
 def _hashed(rows: pa.Table, bits: int) -> Hashed:

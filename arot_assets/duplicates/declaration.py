@@ -37,5 +37,13 @@ class DuplicatesDeclaration(BaseModel):
         str,
         Field(description="SQL order over the columns of `wide`: the first sample of a group stays"),
     ] = "width * height desc, format = 'PNG' desc, bytes desc, uri"
+    keep_by: Annotated[
+        str | None,
+        Field(
+            pattern=MODEL,
+            description="a SQL model with a row for each sample, `sample_id` and `preference`: the least of a group stays, "
+            "before `keep` is asked",
+        ),
+    ] = None
     leaks: Annotated[list[Leak], Field(description="pairs of subsets that must not share a picture")] = []
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []

@@ -8,7 +8,7 @@ from arot_assets.duplicates.build import DIGEST, DUPLICATES, EDGES, HASHES, inpu
 from arot_assets.duplicates.declaration import DuplicatesDeclaration, Leak
 from arot_assets.metrics.steps import metric_path
 from arot_assets.steps import Key, Look, State, Step
-from resources.tables import TableRef
+from resources.tables import ModelRef, TableRef
 
 
 def duplicates_path(dataset: str) -> Key:
@@ -19,7 +19,8 @@ def duplicates_path(dataset: str) -> Key:
 def upstream_of(declaration: DuplicatesDeclaration) -> tuple[Key, ...]:
     """What the duplicates are found from."""
     tables = [HASHES, *([declaration.embedding] if declaration.embedding else [])]
-    return (samples_path(declaration.dataset), *(metric_path(declaration.dataset, t) for t in tables))
+    preference = [("models", declaration.keep_by)] if declaration.keep_by else []
+    return (samples_path(declaration.dataset), *(metric_path(declaration.dataset, t) for t in tables), *preference)
 
 
 def leak_check(leak: Leak) -> str:
@@ -44,6 +45,8 @@ def duplicates_state(look: Look, declaration: DuplicatesDeclaration) -> State:
     tables, dataset = look.resources.tables, declaration.dataset
     if not tables.shards(dataset, HASHES):
         return State(current=False, waits=(f"{dataset}/{HASHES}",))
+    if declaration.keep_by and not tables.exists(ModelRef(declaration.keep_by)):
+        return State(current=False, waits=(f"models/{declaration.keep_by}",))
     wanted = inputs_digest(declaration, tables)
     refs = [TableRef(dataset, name) for name in (DUPLICATES, EDGES)]
     current = all((tables.footer_if_any(ref) or {}).get(DIGEST) == wanted for ref in refs)

@@ -210,6 +210,8 @@ def _write_texts(
     commands = []
     (staging / "configs").mkdir()
     for trainer in trainers:
+        if trainer.arrange is not None:
+            trainer.arrange(scene, staging, samples)
         made = trainer.config(scene)
         if made is not None:
             (staging / "configs" / made[0]).write_text(made[1], encoding="utf-8")

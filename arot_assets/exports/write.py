@@ -5,8 +5,6 @@ Belongs here: where a file's bytes come from, and what is not made again. Does n
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -18,6 +16,7 @@ from arot_assets.exports.companions import ROLES, column, companion_folder, prep
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.links import link, link_or_copy
 from arot_assets.exports.prepare import Prepared, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
 from arot_assets.exports.selection import Selection, settle
@@ -216,18 +215,3 @@ def _key(declaration: ExportDeclaration, sample_id: str) -> str:
     settings = [*((name, getattr(declaration, name)) for name in fields), formats_of(declaration)]
     actions = sorted((rule, declaration.action(rule)) for rule in CHOSEN)
     return hashlib.sha256(repr((FORMAT, sample_id, settings, actions)).encode()).hexdigest()[:32]
-
-
-def link(source: Path, target: Path) -> bool:
-    """Make a hard link; False where that is not possible: another disk, or a disk without links."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        return False
-    return True
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make a hard link, or a copy where that is not possible."""
-    if not link(source, target):
-        shutil.copyfile(source, target)

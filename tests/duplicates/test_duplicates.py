@@ -159,3 +159,39 @@ def test_explain_says_of_whom_a_sample_is_a_duplicate(make_dataset: Callable[...
         (small,), (large,) = duplicates_of(con, ids["small.png"]), duplicates_of(con, ids[sea.name])
     assert small.startswith("it is a duplicate of") and sea.name in small and "bits apart" in small
     assert large.startswith("a duplicate of it:") and "small.png" in large
+
+
+PREFERRED = """select sample_id, {preference} as preference from {{{{ source('d', 'samples') }}}} where status = 'ok'"""
+
+
+def test_a_model_says_who_stays(make_dataset: Callable[..., Dataset], source: Path, tmp_path: Path) -> None:
+    sea = sorted((source / "sea").glob("*.jpg"))[0]
+    with Image.open(sea) as picture:
+        picture.resize((picture.width // 2, picture.height // 2)).save(source / "small.png")
+    dataset = make_dataset(source)
+    dataset.run("phash")
+    declared = declaration(keep_by="preferred")
+    with Look(dataset.resources) as look:
+        assert duplicates_state(look, declared).waits == ("models/preferred",)
+    with pytest.raises(DuplicatesError, match="`keep_by: preferred` is no built model"):
+        build_duplicates(declared, dataset.resources)
+    training = Training(dataset, tmp_path / "project")
+
+    def stays(preference: str) -> list[str]:
+        training.select(PREFERRED.format(preference=preference), "preferred")
+        with Look(dataset.resources) as look:
+            assert not duplicates_state(look, declared).current
+        build_duplicates(declared, dataset.resources)
+        with Look(dataset.resources) as look:
+            assert duplicates_state(look, declared).current
+        rows = dataset.sql(
+            "select distinct parse_filename(uri) from d.samples join d.duplicates using (sample_id) "
+            f"where stays and parse_filename(uri) in ('small.png', '{sea.name}')"
+        )
+        return [name for (name,) in rows]
+
+    assert stays("row_number() over (order by width, sample_id)") == ["small.png"]
+    assert stays("row_number() over (order by width desc, sample_id)") == [sea.name]
+    training.select(PREFERRED.format(preference="nullif(width, 0)") + " union all select 'x', null", "preferred")
+    with pytest.raises(DuplicatesError, match="without exactly one preference"):
+        build_duplicates(declared, dataset.resources)

@@ -39,6 +39,8 @@ def main() -> None:
                     item.scale_to_width,
                     item.scale_to_height,
                     item.num_frames,
+                    item.mask_path,
+                    item.control_path,
                 ]
             )
     told(found)

@@ -13,7 +13,7 @@ import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from standins import told, use_checkout
@@ -47,6 +47,23 @@ def text_to_image(script: ModuleType) -> list[list[Any]]:
     return [[caption, picture.shape[-1], picture.shape[-2]] for caption, picture in rows]
 
 
+def controlnet(script: ModuleType) -> list[list[Any]]:
+    """What its function for the data gives: with the size of the conditioning picture."""
+    from accelerate import Accelerator
+
+    class Tokenizer:
+        """Takes the place of the model's."""
+
+        model_max_length = 77
+
+        def __call__(self, captions: list[str], **_: object) -> SimpleNamespace:
+            return SimpleNamespace(input_ids=[len(c) for c in captions])
+
+    dataset = script.make_train_dataset(script.args, Tokenizer(), Accelerator())
+    rows = (dataset[n] for n in range(len(dataset)))
+    return [[r["text"], *r["pixel_values"].shape[:0:-1], *r["conditioning_pixel_values"].shape[:0:-1]] for r in rows]
+
+
 def main() -> None:
     checkout, commands, cache = Path(sys.argv[1]), Path(sys.argv[2]).read_text(), sys.argv[3]
     use_checkout(checkout / "src", "peft")
@@ -61,8 +78,9 @@ def main() -> None:
 
     PartialState()
     script = import_module(Path(path).stem)
-    script.args = script.parse_args()
-    told(dreambooth(script) if "dreambooth" in path else text_to_image(script))
+    script.args = script.parse_args(sys.argv[1:]) if "controlnet" in path else script.parse_args()
+    kinds = {"dreambooth": dreambooth, "controlnet": controlnet, "text_to_image": text_to_image}
+    told(next(kind for name, kind in kinds.items() if f"/{name}/" in path)(script))
 
 
 main()

@@ -26,7 +26,12 @@ def main() -> None:
             for item in batch:
                 *_, height, width, _ = item.content.shape
                 frames = item.content.shape[0] if item.content.ndim == 4 else 1
-                found.append([item.item_key, item.caption, width, height, frames, dataset.num_repeats])
+                controls = (
+                    [list(one.shape[1::-1]) for one in item.control_content or []]
+                    if frames == 1
+                    else item.control_content is not None
+                )
+                found.append([item.item_key, item.caption, width, height, frames, controls, dataset.num_repeats])
     told(found)
 
 

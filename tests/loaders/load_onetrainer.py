@@ -6,6 +6,7 @@ Its pipeline from the folder to the cropped picture is the checkout's; encoders,
 holds the pipeline's modules, is a checkout beside it.
 """
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,9 @@ def main() -> None:
     from modules.util.enum.DataType import DataType
     from modules.util.TrainProgress import TrainProgress
 
-    kept = ["image_path", "image", "prompt", "crop_resolution", "concept"]
+    folders = [Path(one["path"]) for one in json.loads(Path(concepts).read_text())]
+    masked = any(next(folder.glob("*-masklabel.png"), None) for folder in folders)
+    kept = [*(["mask"] if masked else []), "image_path", "image", "prompt", "crop_resolution", "concept"]
 
     class Pictures(BaseDataLoader, DataLoaderText2ImageMixin):
         """Stops before the encoders: gives pictures and texts."""
@@ -53,7 +56,8 @@ def main() -> None:
     config.concept_file_name, config.resolution, config.batch_size = concepts, resolution, batch_size
     config.aspect_ratio_bucketing, config.latent_caching, config.train_device = True, False, "cpu"
     config.dataloader_threads, config.multi_gpu, config.validation, config.debug_mode = 1, False, False, False
-    model = SimpleNamespace(train_dtype=DataType.FLOAT_32)
+    config.masked_training = masked
+    model = SimpleNamespace(train_dtype=DataType.FLOAT_32, model_type=config.model_type)
     loader = Pictures("cpu", "cpu", config, model, None, TrainProgress())
     loader.get_data_set().start_next_epoch()
     found = []
@@ -61,7 +65,8 @@ def main() -> None:
         for n, path in enumerate(batch["image_path"]):
             height, width = batch["image"][n].shape[-2:]
             assert [height, width] == [int(side[n]) for side in batch["crop_resolution"]], path
-            found.append([path, batch["prompt"][n], width, height])
+            mask = batch["mask"][n].mean(dim=(0, 1)).tolist() if masked else None
+            found.append([path, batch["prompt"][n], width, height, mask])
     told(found)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
 
     strategy_base.LatentsCachingStrategy.set_strategy(strategy_sd.SdSdxlLatentsCachingStrategy(True, False, 1, False))
     arguments = argparse.Namespace(debug_dataset=False, prior_loss_weight=1.0, dataset_config=config, train_data_dir=None, in_json=None)  # fmt: skip
-    sanitizer = config_util.ConfigSanitizer(True, True, False, True)
+    sanitizer = config_util.ConfigSanitizer(True, True, "conditioning_data_dir" in Path(config).read_text(), True)
     blueprint = config_util.BlueprintGenerator(sanitizer).generate(config_util.load_user_config(config), arguments)
     groups = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
     group = groups[0] if isinstance(groups, tuple) else groups
@@ -34,7 +34,16 @@ def main() -> None:
     for dataset in group.datasets:
         dataset.make_buckets()
         for info in dataset.image_data.values():
-            found.append([info.absolute_path, info.caption, *info.bucket_reso, *info.resized_size, info.num_repeats])
+            found.append(
+                [
+                    info.absolute_path,
+                    info.caption,
+                    *info.bucket_reso,
+                    *info.resized_size,
+                    info.num_repeats,
+                    getattr(info, "cond_img_path", None),
+                ]
+            )
     told(found)
 
 

@@ -97,7 +97,7 @@ def test_musubi_tuner(clips: Clips, layout: str) -> None:
     done = clips.export(layout=layout, repeats=2)
     found = load("musubi-tuner", place(done) / "configs" / "musubi.toml", "wan")
     # its key of a clip names the frames that it takes
-    named = {str(Path(p).with_name(Path(p).name.split("_")[0] + ".mp4")): (c, w, h, f) for p, c, w, h, f, _ in found}
+    named = {str(Path(p).with_name(Path(p).name.split("_")[0] + ".mp4")): (c, w, h, f) for p, c, w, h, f, *_ in found}
     compare(named, clips.predicted(done, "musubi"))
     assert {repeats for *_, repeats in found} == {2}
 
@@ -116,7 +116,7 @@ def test_ai_toolkit(clips: Clips) -> None:
     done = clips.export()
     found = load("ai-toolkit", place(done) / "configs" / "ai_toolkit.yaml", 32)
     # it splits captions at commas and joins them again with one more space
-    named = {p: (c.replace("  ", " "), w, h, f) for p, c, w, h, _, _, f in found}
+    named = {p: (c.replace("  ", " "), w, h, f) for p, c, w, h, _, _, f, *_ in found}
     compare(named, clips.predicted(done, "ai-toolkit"))
 
 

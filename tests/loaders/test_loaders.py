@@ -76,7 +76,7 @@ def test_onetrainer(training: Training, media: str) -> None:
     done = training.export(media=media, resolution=512, repeats=2)
     found = load("onetrainer", place(done) / "configs" / "onetrainer_concepts.json", 512, 1)
     assert len(found) == 32
-    compare({p: (c, w, h) for p, c, w, h in found}, predicted(training.resources.tables, done, "onetrainer"))
+    compare({p: (c, w, h) for p, c, w, h, _ in found}, predicted(training.resources.tables, done, "onetrainer"))
 
 
 def test_onetrainer_leaves_over_what_no_batch_has_room_for(training: Training) -> None:

@@ -15,7 +15,11 @@ from resources.storage.hub.backend import HubBackend
 if TYPE_CHECKING:
     from resources.storage.hub.commits import Content
 
-OURS = ("configs/", *(f"{kind}{end}" for kind in ("images", "videos", "masks", "controls") for end in "/-"))
+OURS = (
+    "configs/",
+    "onetrainer/",
+    *(f"{kind}{end}" for kind in ("images", "videos", "masks", "controls") for end in "/-"),
+)
 """How the paths that an export writes begin, besides its index files; nothing else is ever deleted."""
 
 

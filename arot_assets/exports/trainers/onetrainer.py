@@ -1,16 +1,24 @@
 """Nerogar/OneTrainer: pictures, a JSON list of concepts."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.onetrainer import OneTrainer
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.layout import Sample
+from arot_assets.exports.links import link_as_png, link_or_copy
 from arot_assets.exports.trainers.trainer import Scene, Trainer, json_text
+
+OWN = "onetrainer"
+LABELS = {"mask": "-masklabel", "control": "-condlabel"}
 
 
 def _config(scene: Scene) -> tuple[str, str]:
     concepts = [
         {
             "name": part.subset,
-            "path": scene.folder(part),
+            "path": f"{scene.root}/{OWN}/{part.folder}" if scene.declaration.companions else scene.folder(part),
             "enabled": True,
             "include_subdirectories": False,
             "balancing": float(part.repeats),
@@ -23,11 +31,27 @@ def _config(scene: Scene) -> tuple[str, str]:
     return "onetrainer_concepts.json", json_text(concepts)
 
 
+def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """It looks for masks and controls among the pictures, where others would take them for pictures: a folder of links for it."""
+    if not scene.declaration.companions:
+        return
+    for part, some in samples.items():
+        (folder / OWN / part).mkdir(parents=True)
+        for sample in some:
+            place = folder / OWN / part
+            link_or_copy(folder / sample.path, place / sample.file)
+            (place / f"{sample.sample_id}.txt").write_text(sample.caption, encoding="utf-8")
+            for role, path in sample.companions.items():
+                link_as_png(folder / path, place / f"{sample.sample_id}{LABELS[role]}.png")
+
+
 def _command(scene: Scene) -> str:
+    masked = ', "masked_training": true' if scene.declaration.mask else ""
+    masked += ', "custom_conditioning_image": true' if scene.declaration.control else ""
     return (
         f'python scripts/train.py --config-path CONFIG.json  # with "concept_file_name": '
         f'"{scene.root}/configs/onetrainer_concepts.json", "resolution": "{scene.declaration.resolution}", '
-        '"aspect_ratio_bucketing": true'
+        f'"aspect_ratio_bucketing": true{masked}'
     )
 
 
@@ -44,5 +68,7 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    arrange=_arrange,
+    companions={"image": frozenset({"mask", "control"})},
     missing_caption="it trains the picture with an empty caption without a word",
 )

@@ -7,6 +7,7 @@ trainer.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from arot_assets.exports.buckets.bucket import Rule
@@ -14,6 +15,7 @@ from arot_assets.exports.buckets.exact import exact_sizes
 from arot_assets.exports.buckets.plan import Batch, Remainder
 from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.layout import Sample
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Trainer:
         command: how it is started, for the documentation beside the configuration.
         rule: its buckets with the settings that ``config`` writes.
         missing_caption: what it does with media that have no caption file.
+        arrange: writes what only this trainer wants, where it cannot take the layout's files as they are: the scene, the folder
+            of the version, and the samples of each media folder.
         companions: medium -> the roles of companions that it takes.
         one_companion: it takes only one of them at a time.
         superseded: another one has taken its place; it is taken into account only where a declaration names it.
@@ -108,6 +112,7 @@ class Trainer:
     command: Callable[[Scene], str]
     rule: Callable[[ExportDeclaration, str], Rule]
     missing_caption: str
+    arrange: Callable[[Scene, Path, Mapping[str, Sequence[Sample]]], None] | None = None
     companions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     one_companion: bool = False
     superseded: bool = False
