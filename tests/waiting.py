@@ -77,8 +77,12 @@ def work_of(pid: int) -> Callable[[], Any]:
     return measure
 
 
-def finish(process: "subprocess.Popen[str] | Forked") -> str:
+def finish(process: "subprocess.Popen[str] | Forked", helpers: Callable[[], Any] = tuple) -> str:
     """Wait for the end of a process whose output is piped; returns what it printed.
+
+    Args:
+        process: it, and its children, work or print.
+        helpers: the work of other processes that it may wait for.
 
     Raises:
         AssertionError: it neither worked nor printed for ``STALL_SECONDS``; it is killed then.
@@ -93,7 +97,7 @@ def finish(process: "subprocess.Popen[str] | Forked") -> str:
         until(
             f"{process.args!r}",
             lambda: process.poll() is not None,
-            lambda: (work(), len(lines)),
+            lambda: (work(), len(lines), helpers()),
             told=lambda: "".join(lines),
         )
     except AssertionError:
@@ -104,15 +108,19 @@ def finish(process: "subprocess.Popen[str] | Forked") -> str:
     return "".join(lines)
 
 
-def kill_when(process: "subprocess.Popen[str] | Forked", moment: Callable[[], object]) -> None:
-    """Kill a process at a moment, or see it end before."""
-    until("the moment to kill at", lambda: process.poll() is not None or moment(), work_of(process.pid))
+def kill_when(
+    process: "subprocess.Popen[str] | Forked", moment: Callable[[], object], poll: float = POLL_SECONDS
+) -> None:
+    """Kill a process at a moment, or see it end before; ``poll`` is the seconds between two looks for the moment."""
+    until("the moment to kill at", lambda: process.poll() is not None or moment(), work_of(process.pid), poll=poll)
     process.kill()
     process.communicate()
 
 
-def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+def run(
+    command: list[str], *, helpers: Callable[[], Any] = tuple, **options: Any
+) -> "subprocess.CompletedProcess[str]":
     """``subprocess.run`` with standard output and errors in one text, which waits as ``finish`` does."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    output = finish(process)
+    output = finish(process, helpers)
     return subprocess.CompletedProcess(command, process.returncode, output, "")

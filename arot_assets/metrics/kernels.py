@@ -226,37 +226,40 @@ def shrink(gray: Bytes, rows: int, columns: int) -> Counts:
 
 
 _READ = types.Array(types.uint8, 2, "C", readonly=True)
-_ENTRIES = (
-    (scan, (types.Array(types.uint8, 3, "C", readonly=True), types.Array(types.uint8, 2, "C"))),
-    (shrink, (_READ, types.int64, types.int64)),
-    (textures.texture_sums, (_READ,)),
-    (textures.laplacian_energy, (types.Array(types.int64, 2, "C"), types.float64)),
-    (canny.count_edges, (_READ,)),
-)
+KERNELS = {
+    scan: (types.Array(types.uint8, 3, "C", readonly=True), types.Array(types.uint8, 2, "C")),
+    shrink: (_READ, types.int64, types.int64),
+    textures.texture_sums: (_READ,),
+    textures.laplacian_energy: (types.Array(types.int64, 2, "C"), types.float64),
+    canny.count_edges: (_READ,),
+}
+"""What metrics call, and what each takes."""
 _lock = threading.Lock()
-_ready = threading.Event()
+_ready: set[Any] = set()
 
 
-def warm_up() -> None:
-    """Compile the kernels, or load them from numba's cache beside this file; later calls return at once.
+def warm_up(*kernels: Any) -> None:
+    """Compile kernels, or load them from numba's cache beside this file; later calls return at once.
 
-    Takes about 20 s the first time after an install or a change of the code (a log line says so), then well under 1 s.
+    All of them take about 20 s the first time after an install or a change of the code (a log line says so), then well under
+    1 s; a metric asks for those that it calls.
     """
-    if _ready.is_set():
+    if _ready.issuperset(kernels):
         return
     with _lock:
-        if _ready.is_set():
+        if _ready.issuperset(kernels):
             return
         started = time.monotonic()
         notice = threading.Timer(1.5, log.info, ["compiling the image kernels: once after an install, about 20 s"])
         notice.daemon = True
         notice.start()
         try:
-            for function, signature in _ENTRIES:
-                function.compile(signature)
-                function.disable_compile()
+            for kernel in kernels:
+                if kernel not in _ready:
+                    kernel.compile(KERNELS[kernel])
+                    kernel.disable_compile()
         finally:
             notice.cancel()
         release_loaded()  # the compiler has done its work
-        _ready.set()
+        _ready.update(kernels)
         log.debug("image kernels ready after %.1f s", time.monotonic() - started)

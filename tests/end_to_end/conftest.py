@@ -1,5 +1,7 @@
 """A project of its own in a temporary folder, driven as a user drives it: by commands, in processes of their own."""
 
+import fcntl
+import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +23,19 @@ from tests.waiting import finish
 COPIED = ("arot_assets", "resources", "sensors", "dbt_like_sql")
 
 
+@functools.cache
+def compile_kernels() -> None:
+    """Compile what the metrics of images call, unless that has been done; other processes wait for it.
+
+    It takes 20 s of a core in a fresh checkout, and several projects are made there at once.
+    """
+    from arot_assets.metrics import kernels
+
+    with open(kernels.__file__) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kernels.warm_up(*kernels.KERNELS)
+
+
 class Project:
     """A project of its own in a temporary folder.
 
@@ -30,6 +45,7 @@ class Project:
     """
 
     def __init__(self, root: Path) -> None:
+        compile_kernels()
         self.root = root
         self.source = root / "examples" / "images"
         self.lay_out()

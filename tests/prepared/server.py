@@ -30,24 +30,34 @@ LIBRARIES = (
     "click",
     "cv2",
     "dagster",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.sqlite_storage",
     "httpx2",
     "jinja2",
     "numba",
+    "numba.np.npyimpl",
+    "numba.typed",
     "numpy",
     "pandas",
     "PIL.Image",
+    "PIL.JpegImagePlugin",
     "pyarrow.dataset",
     "pyarrow.parquet",
     "pydantic",
     "rich.progress",
     "scipy.stats",
-    "sqlalchemy",
+    "sqlalchemy.dialects.sqlite",
     "sqlglot",
+    "structlog",
     "torch._dynamo",
     "torchvision.models",
+    "upath",
+    "watchdog.observers",
     "yaml",
 )
-"""What commands spend most of their start on; not DuckDB, which has a thread of its own as soon as it is imported."""
+"""What commands spend most of their start on, with what Dagster and numba import late; not DuckDB, which has a thread of its own
+as soon as it is imported."""
 READS_VARIABLES = "huggingface_hub"
 """Reads variables that tests set when it is imported: each command imports it for itself."""
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "NUMBA_", "OMP_", "MKL_", "OPENBLAS_", "OPENCV_", "TORCH")

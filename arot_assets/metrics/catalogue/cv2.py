@@ -73,7 +73,7 @@ def cv2(image: Image) -> Row:
     """
     from arot_assets.metrics import canny, kernels, textures
 
-    kernels.warm_up()
+    kernels.warm_up(*kernels.KERNELS)
     gray = np.empty((image.height, image.width), np.uint8)
     sums = kernels.scan(image.rgb, gray)
     image.gray = gray  # other metrics of this decode need it as well

@@ -46,7 +46,7 @@ def phash(image: Image) -> Row:
     """Perceptual hash (64-bit DCT) of the image and of its mirror image, for finding near duplicates."""
     from arot_assets.metrics import kernels
 
-    kernels.warm_up()
+    kernels.warm_up(kernels.shrink)
     pixels = image.height * image.width
     cells = kernels.shrink(image.gray, CELLS, CELLS)
     levels = (cells * FRACTION + pixels // 2) // pixels
