@@ -133,7 +133,7 @@ class DagsterServer:
         def runs() -> str:
             return "\n".join(f"{r['runId'][:8]} {r['status']:8} {sorted(r['assets'])}" for r in self.runs())
 
-        return until(what, condition, self._moves, poll=0.25, told=lambda: f"{runs()}\n{self.log.read_text()[-3000:]}")
+        return until(what, condition, self._moves, poll=1.0, told=lambda: f"{runs()}\n{self.log.read_text()[-3000:]}")
 
     def _moves(self) -> Any:
         """What changes while runs go on: their states and the number of their events; ticks that find nothing do not."""
