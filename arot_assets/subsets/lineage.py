@@ -71,7 +71,7 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName
         if tree is None:
             return Lineage(dict.fromkeys(outputs, ()))
         with _warnings_count():
-            roots = lineage(None, tree, schema, dialect=DIALECT)
+            roots = lineage(None, tree, schema, dialect=DIALECT, trim_selects=False, copy=False)
     except _NotFollowed as error:
         return Lineage({}, str(error))
     except (SqlglotError, ValueError) as error:
