@@ -30,7 +30,7 @@ its own name: `metrics: [NAME]` in a dataset makes its table. `arot models show 
   `arot models pin NAME` asks the Hub for commit and hashes and writes an entry into your project's `models/`; until then the
   model is refused.
 
-What to start with: `ocr_text`, `faces`, `sscd_distilled` and `real_or_drawn` need nothing but the package registry. For tags of
+What to start with: `ocr_text`, `faces`, `sscd_distilled` and `real_or_drawn` come from Python packages alone. For tags of
 anime and drawings take `pixai_v10` or `wd_eva02_large`, where time matters `wd_swinv2`; for photos there is no good open tagger
 in the catalogue: ask a vision-language model ([Caption images](caption-images.md)). For search, prompts and heads take
 `clip_l14`, or `siglip2_so400m` for other languages than English.
@@ -50,7 +50,7 @@ select * from tags_above('films', 'wd_eva02_large', min_general := 0.4, min_char
 select sample_id, tag_agreement(a.tags, b.tags) as agreement
 from tags_above('films', 'wd_eva02_large') a join tags_above('films', 'pixai_v09') b using (sample_id);
 
--- boxes and lines are lists of structs; places and areas are shares of the image
+-- boxes and lines are lists of structs; places and areas are fractions of the image
 select sample_id, list_max(list_transform(faces, lambda f: f.area)) as largest_face from films.faces;
 select sample_id, list_filter(lines, lambda l: l.score > 0.9 and l.area > 0.01) from films.ocr_text;
 ```
