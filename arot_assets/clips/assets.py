@@ -4,54 +4,32 @@ Belongs here: declaring the asset and what the UI shows of it. The work is done 
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import dagster as dg
 
 from arot_assets.automation import WHOLE
 from arot_assets.clips.dataset import ClipsDeclaration
 from arot_assets.clips.steps import cut_path, upstream_of
-from arot_assets.failures import fails_in_words
 from arot_assets.metadata import ROW_COUNT, markdown_table
+from arot_assets.whole import whole_asset
 from resources.defaults import Resources
-from resources.storage import Storage
-from resources.tables import Tables
-from resources.warehouse import Warehouse
 
 MOST_SHOWN = 50
 
 
-def cut_key(dataset: str) -> dg.AssetKey:
-    """The asset of the clips' files and their table."""
-    return dg.AssetKey(list(cut_path(dataset)))
-
-
 def clip_assets(declaration: ClipsDeclaration) -> list[dg.AssetsDefinition]:
-    """The asset of one declaration; it needs the resources ``storage``, ``tables`` and ``warehouse``."""
+    """The asset of one declaration: the clips' files and their table."""
     cutting = declaration.cutting
 
-    @dg.asset(
-        key=cut_key(declaration.name),
-        deps=[dg.AssetKey(list(path)) for path in upstream_of(declaration)],
-        group_name=declaration.name,
-        kinds={"ffmpeg"},
-        description=f"The clips of `{cutting.model}` as files, cut out of `{cutting.films}` and proved: a row for each "
-        "that was asked for, with the film and the span that it comes from.",
-        automation_condition=WHOLE,
-    )
-    @fails_in_words
-    def cut(
-        context: dg.AssetExecutionContext,
-        storage: dg.ResourceParam[Storage],
-        tables: dg.ResourceParam[Tables],
-        warehouse: dg.ResourceParam[Warehouse],
-    ) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
         from arot_assets.clips.dataset import cut_dataset
 
-        table = cut_dataset(Resources(storage, tables, warehouse), declaration)
-        warehouse.refresh()
+        table = cut_dataset(resources, declaration)
+        resources.warehouse.refresh()
         rows = table.select(["clip_id", "film", "status", "reason", "bytes", "frames_written"]).to_pylist()
         failed = [row for row in rows if row["status"] != "ok"]
-        context.log.info(f"{declaration.name}: {len(rows) - len(failed):,} of {len(rows):,} clips")
+        log(f"{declaration.name}: {len(rows) - len(failed):,} of {len(rows):,} clips")
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: len(rows),
@@ -66,4 +44,14 @@ def clip_assets(declaration: ClipsDeclaration) -> list[dg.AssetsDefinition]:
             }
         )
 
-    return [cut]
+    asset = whole_asset(
+        cut_path(declaration.name),
+        upstream_of(declaration),
+        work,
+        group_name=declaration.name,
+        kinds={"ffmpeg"},
+        description=f"The clips of `{cutting.model}` as files, cut out of `{cutting.films}` and proved: a row for each "
+        "that was asked for, with the film and the span that it comes from.",
+        automation_condition=WHOLE,
+    )
+    return [asset]

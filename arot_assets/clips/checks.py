@@ -5,9 +5,8 @@ Belongs here: declaring the check. Does not belong here: cutting (``cutting.py``
 
 import dagster as dg
 
-from arot_assets.clips.assets import cut_key
 from arot_assets.clips.dataset import ClipsDeclaration, cut_table
-from arot_assets.clips.steps import CONSERVATION
+from arot_assets.clips.steps import CONSERVATION, cut_path
 from arot_assets.datasets.checks import conservation_result
 from arot_assets.datasets.conservation import compare_keys
 from arot_assets.failures import fails_in_words
@@ -20,7 +19,7 @@ def clip_checks(declaration: ClipsDeclaration) -> list[dg.AssetChecksDefinition]
     """The checks of one declaration."""
 
     @dg.asset_check(
-        asset=cut_key(declaration.name),
+        asset=dg.AssetKey(cut_path(declaration.name)),
         name=CONSERVATION,
         blocking=True,
         description="Exactly one row for every clip that the model has.",

@@ -5,9 +5,8 @@ Belongs here: declaring the checks and what the UI shows of them. Does not belon
 
 import dagster as dg
 
-from arot_assets.duplicates.assets import duplicates_key
 from arot_assets.duplicates.declaration import DuplicatesDeclaration, Leak
-from arot_assets.duplicates.steps import leak_check
+from arot_assets.duplicates.steps import duplicates_path, leak_check
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from resources.models import Models
@@ -25,7 +24,7 @@ def duplicates_checks(declaration: DuplicatesDeclaration) -> list[dg.AssetChecks
 
 def _check(declaration: DuplicatesDeclaration, leak: Leak) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=duplicates_key(declaration.dataset),
+        asset=dg.AssetKey(duplicates_path(declaration.dataset)),
         name=leak_check(leak),
         additional_deps=[dg.AssetKey(["models", leak.training]), dg.AssetKey(["models", leak.evaluation])],
         description=f"No picture of `{leak.evaluation}` is in `{leak.training}`, nor one within {declaration.bits} bits, "

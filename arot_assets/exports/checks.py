@@ -6,9 +6,8 @@ Belongs here: declaring the check and what the UI shows of it. Does not belong h
 
 import dagster as dg
 
-from arot_assets.exports.assets import export_key
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.steps import SEES
+from arot_assets.exports.steps import SEES, export_path
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
 from resources.storage import Storage
@@ -25,7 +24,7 @@ def training_checks(declaration: ExportDeclaration) -> list[dg.AssetChecksDefini
     """
 
     @dg.asset_check(
-        asset=export_key(declaration.name),
+        asset=dg.AssetKey(export_path(declaration.name)),
         name=SEES,
         description="Every trainer will see each sample with its caption, and nothing else: N of N.",
     )

@@ -3,28 +3,46 @@
 Belongs here: declaring the asset and its check, and what the UI shows of it. The work is done by ``build.py``.
 """
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from arot_assets.automation import WHOLE
-from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema
 from arot_assets.metrics.checks import conservation_check
 from arot_assets.neighbours.declaration import NeighboursDeclaration
 from arot_assets.neighbours.steps import neighbours_path, upstream_of
 from arot_assets.neighbours.table import schema_of
-from resources.models import Models
-from resources.storage import Storage
-from resources.tables import Tables
-from resources.warehouse import Warehouse
+from arot_assets.whole import whole_asset
+from resources.defaults import Resources
 
 
 def neighbours_assets(declaration: NeighboursDeclaration) -> list[dg.AssetsDefinition]:
-    """The asset of one declaration; it needs the resources ``storage``, ``tables``, ``warehouse`` and ``models``."""
+    """The asset of one declaration."""
     clusters = f", and {declaration.clusters} clusters" if declaration.clusters else ""
 
-    @dg.asset(
-        key=dg.AssetKey(list(neighbours_path(declaration))),
-        deps=[dg.AssetKey(list(path)) for path in upstream_of(declaration)],
+    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+        from arot_assets.neighbours.build import build_neighbours
+
+        made = build_neighbours(declaration, resources)
+        resources.warehouse.refresh()
+        log(f"{declaration.dataset}/{declaration.name}: {made.compared:,} samples compared, {made.kept:,} known")
+        return dg.MaterializeResult(
+            metadata={
+                ROW_COUNT: made.rows,
+                "failed": made.failed,
+                "samples compared with all": made.compared,
+                "samples compared with these alone": made.kept,
+                "clusters": made.clusters,
+                "clusters found anew": int(made.fitted),
+                COLUMN_SCHEMA: column_schema(schema_of(declaration)),
+            }
+        )
+
+    asset = whole_asset(
+        neighbours_path(declaration),
+        upstream_of(declaration),
+        work,
         group_name=declaration.dataset,
         kinds={"parquet"},
         owners=declaration.owners,
@@ -32,34 +50,7 @@ def neighbours_assets(declaration: NeighboursDeclaration) -> list[dg.AssetsDefin
         "all vectors: made again when one of them changes; what changed is compared with all.",
         automation_condition=WHOLE,
     )
-    @fails_in_words
-    def neighbours(
-        context: dg.AssetExecutionContext,
-        storage: dg.ResourceParam[Storage],
-        tables: dg.ResourceParam[Tables],
-        warehouse: dg.ResourceParam[Warehouse],
-        models: dg.ResourceParam[Models],
-    ) -> dg.MaterializeResult:
-        from arot_assets.neighbours.build import build_neighbours
-        from resources.defaults import Resources
-
-        made = build_neighbours(declaration, Resources(storage, tables, warehouse, models))
-        warehouse.refresh()
-        context.log.info(
-            f"{declaration.dataset}/{declaration.name}: {made.compared:,} samples compared, {made.kept:,} known"
-        )
-        metadata: dict[str, dg.MetadataValue | dg.TableSchema | int] = {
-            ROW_COUNT: made.rows,
-            "failed": made.failed,
-            "samples compared with all": made.compared,
-            "samples compared with these alone": made.kept,
-            "clusters": made.clusters,
-            "clusters found anew": int(made.fitted),
-            COLUMN_SCHEMA: column_schema(schema_of(declaration)),
-        }
-        return dg.MaterializeResult(metadata=metadata)
-
-    return [neighbours]
+    return [asset]
 
 
 def neighbours_checks(declaration: NeighboursDeclaration) -> list[dg.AssetChecksDefinition]:

@@ -8,7 +8,7 @@ import pytest
 
 from arot_assets.declarations import DeclarationError, load_declarations
 from arot_assets.errors import ProjectError
-from arot_assets.exports.assets import export_assets, export_key
+from arot_assets.exports.assets import export_assets
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.subsets.assets import model_key
 
@@ -96,7 +96,7 @@ def test_the_asset_follows_its_subset_and_starts_by_itself_never() -> None:
     declaration = HubDatasetDeclaration(name="photos", subset="clean", repo="my-team/photos", license="mit")
     (asset,) = export_assets(declaration)
     spec = asset.get_asset_spec()
-    assert asset.key == export_key("photos") == dg.AssetKey(["exports", "photos"])
+    assert asset.key == dg.AssetKey(["exports", "photos"])
     assert [d.asset_key for d in spec.deps] == [model_key("clean")]
     assert spec.automation_condition is None and spec.kinds == {"huggingface"}
     assert "my-team/photos" in (spec.description or "")

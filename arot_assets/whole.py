@@ -1,0 +1,49 @@
+"""An asset that is made in one step from whole tables, with all resources: duplicates, neighbours, clips, exports.
+
+Belongs here: the shape that the doors of these rooms share. Does not belong here: sharded tables (``metrics/assets.py``,
+``datasets/assets.py``), what the asset does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from arot_assets.failures import fails_in_words
+from resources.defaults import Resources
+from resources.models import Models
+from resources.storage import Storage
+from resources.tables import Tables
+from resources.warehouse import Warehouse
+
+Metadata = dict[str, Any]
+"""What the UI shows of a materialization: Dagster's metadata values by label."""
+
+
+def whole_asset(
+    path: Sequence[str],
+    upstream: Iterable[Sequence[str]],
+    work: Callable[[Resources, Callable[[str], None]], dg.MaterializeResult],
+    **shown: Any,
+) -> dg.AssetsDefinition:
+    """One asset; it needs the resources ``storage``, ``tables``, ``warehouse`` and ``models``.
+
+    Args:
+        path: of its key.
+        upstream: paths of the keys of what it is made from.
+        work: makes it, given the resources and a function that writes a line into the log of the run.
+        shown: all else that ``dagster.asset`` takes.
+    """
+
+    @dg.asset(key=dg.AssetKey(path), deps=[dg.AssetKey(one) for one in upstream], **shown)
+    @fails_in_words
+    def whole(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
+        models: dg.ResourceParam[Models],
+    ) -> dg.MaterializeResult:
+        return work(Resources(storage, tables, warehouse, models), context.log.info)
+
+    return whole
