@@ -192,16 +192,19 @@ def _models() -> Iterator[Finding]:
         yield Finding("problem", "device", str(error), "run `make install`")
     for broken in all_entries()[1]:
         yield Finding("problem", "model", str(broken), "correct that file; everything else works without it")
+    absent = []
     for row in Models().describe():
         if row["available"]:
             yield Finding("ok", f"model {row['name']}", f"{row['bytes'] / 1e6:,.0f} MB, {row['licence']}")
         else:
-            yield Finding(
-                "note",
-                f"model {row['name']}",
-                "weights not installed",
-                "they are installed on first use, or by `make install`",
-            )
+            absent.append(row["name"])
+    if absent:
+        yield Finding(
+            "note",
+            "other models",
+            f"weights not on this machine: {', '.join(absent)}",
+            "before you use one, run `arot models fetch NAME`",
+        )
 
 
 def _webhook() -> Finding:
