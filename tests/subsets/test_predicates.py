@@ -1,5 +1,6 @@
 """Cutting a WHERE at its ANDs: the pieces keep the rows that the whole keeps, whatever DuckDB takes as a condition."""
 
+import functools
 from pathlib import Path
 
 import duckdb
@@ -24,10 +25,15 @@ def model(sql: str) -> Model:
     return Model("m", Path("m.sql"), sql, ModelConfig(tags=("subset",)), TableDocs("m", Path("m.sql"), 1))
 
 
-def connect() -> duckdb.DuckDBPyConnection:
+@functools.cache
+def database() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute(TABLE)
     return con
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    return database().cursor()  # opening a database costs more than all that is asked of it
 
 
 def texts(sql: str, plain: bool = True) -> list[str]:

@@ -1,5 +1,6 @@
 """The waterfall counts what each predicate removes, whatever the values are."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,13 +64,19 @@ def model(sql: str) -> Model:
     return Model("m", Path("m.sql"), sql, ModelConfig(tags=("subset",)), TableDocs("m", Path("m.sql"), 1))
 
 
-def connect(values: list[Row]) -> duckdb.DuckDBPyConnection:
+@functools.cache
+def database() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
+    con.execute("create table keys as select range as k from range(8)")
+    return con
+
+
+def connect(values: list[Row]) -> duckdb.DuckDBPyConnection:
+    con = database().cursor()  # opening a database costs more than all that is asked of it
     kinds = {"sample_id": pa.string(), "a": pa.int64(), "b": pa.int64(), "end": pa.int64(), "c": pa.string()}
     con.register(
         "t", pa.Table.from_pylist([{"sample_id": str(i), **r} for i, r in enumerate(values)], pa.schema(kinds))
     )
-    con.execute("create table keys as select range as k from range(8)")
     return con
 
 
