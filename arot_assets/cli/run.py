@@ -34,6 +34,9 @@ def command(dataset: str, metrics: str | None) -> None:
                     f"'{name}' is not a metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
                 )
         states = work.bring_up_to_date(dataset, wanted)
+    awaited = [f"{'/'.join(key)} waits for {', '.join(state.waits)}" for key, state in states.items() if state.waits]
+    if wanted:  # what was asked for by name
+        work.failures += awaited
     for line in work.done:
         click.echo(f"  {line}")
     for text in [step.shown(work.resources) for step in work.made if step.shown]:
@@ -46,6 +49,8 @@ def command(dataset: str, metrics: str | None) -> None:
     else:
         objects = states[inventory_path(dataset)].rows
         click.echo(f"{dataset}: nothing to do, all {objects:,} objects are up to date ({seconds:.1f} s)")
+    for line in awaited if not wanted else ():
+        click.echo(f"  {line}")
     for key, state in states.items():
         name = key[-1]
         for column, values in state.outside.items():

@@ -97,6 +97,7 @@ def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str
                 shown.add_row(step.keys[0][-1], DAMAGED, "", "", "")
                 continue
             done = f"{len(state.shards) - len(state.missing)} of {len(state.shards)}"
+            done += f"; waits for {', '.join(state.waits)}" if state.waits else ""
             shown.add_row(step.keys[0][-1], done, str(len(state.missing)), f"{state.rows:,}", f"{state.failed:,}")
     console.print(shown)
     if any(not state.current for _, state in own):

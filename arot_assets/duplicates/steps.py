@@ -43,10 +43,12 @@ def duplicates_steps(declaration: DuplicatesDeclaration) -> list[Step]:
 def duplicates_state(look: Look, declaration: DuplicatesDeclaration) -> State:
     """Whether both tables were made from the samples, hashes and embeddings of now."""
     tables, dataset = look.resources.tables, declaration.dataset
-    if not tables.shards(dataset, HASHES):
-        return State(current=False, waits=(f"{dataset}/{HASHES}",))
+    needed = [HASHES, *([declaration.embedding] if declaration.embedding else [])]
+    missing = [f"{dataset}/{table}" for table in needed if not tables.shards(dataset, table)]
     if declaration.keep_by and not tables.exists(ModelRef(declaration.keep_by)):
-        return State(current=False, waits=(f"models/{declaration.keep_by}",))
+        missing.append(f"models/{declaration.keep_by}")
+    if missing:
+        return State(current=False, waits=tuple(missing))
     wanted = inputs_digest(declaration, tables)
     refs = [TableRef(dataset, name) for name in (DUPLICATES, EDGES)]
     current = all((tables.footer_if_any(ref) or {}).get(DIGEST) == wanted for ref in refs)

@@ -91,8 +91,7 @@ def _limits(entry: ModelEntry, about: Mapping[str, Any], evaluation: Evaluation)
     small = sorted({f"{one.name} {one.value}" for one in evaluation.slices if one.is_small})
     lines = [
         f"It was trained on samples of one dataset, `{about['dataset']}`; other images may be judged otherwise.",
-        f"Licence: {entry.licence}, of what it was trained from."
-        + ("" if entry.commercial else " It forbids commercial use."),
+        f"Licence: {entry.licence}, of what it was trained from." + (f" {entry.use}." if entry.use else ""),
     ]
     if small:
         lines.append(f"Too few test samples to say anything of: {', '.join(small)}.")

@@ -34,6 +34,7 @@ from arot_assets.metrics.units import build_file_unit, build_metric_unit, model_
 from arot_assets.progress import SHARD_DONE, Pace
 from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
+from resources.models.entries import find_entry
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
@@ -137,7 +138,9 @@ def row_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
-        wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        wanted = _with_weights(
+            context, models, [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        )
         versions = row_versions(wanted, models)
         shards = Shards(warehouse, dataset)
         broken: dict[str, str] = {}  # metric -> why its model cannot be used
@@ -177,7 +180,9 @@ def _multi_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
-        wanted = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        wanted = _with_weights(
+            context, models, [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+        )
         versions = metric_versions(wanted, models, declaration.medium)
         work = partial(
             build_metric_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
@@ -237,6 +242,19 @@ def _file_asset(
         yield from _built(dataset, [table.name for table in wanted], broken)
 
     return tables_of_files
+
+
+def _with_weights(context: dg.AssetExecutionContext, models: Models, metrics: Sequence[Metric]) -> Sequence[Metric]:
+    """The metrics that can be computed now: those whose weights someone has to fetch first are skipped, and told.
+
+    If there are no others, the selection means these: they fail, and say how to fetch the weights.
+    """
+    awaited = {m.name: said for m in metrics if m.model and (said := models.files.waits(find_entry(m.model)))}
+    if len(awaited) == len(metrics):
+        return metrics
+    for name, remedy in awaited.items():
+        context.log.warning(f"{name} is skipped: its weights are not on this machine; `{remedy}` brings them")
+    return [m for m in metrics if m.name not in awaited]
 
 
 def _build_shards(

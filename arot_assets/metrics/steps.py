@@ -4,6 +4,7 @@ Belongs here: the question that `arot run` and `arot status` ask of a metric tab
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.samples import samples_version
@@ -15,6 +16,7 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import row_versions, wanted_footer
 from arot_assets.steps import Check, Key, Look, State, Step
+from resources.models.entries import find_entry
 from resources.tables import SAMPLES
 
 VALUES_IN_RANGE = "values_in_range"
@@ -84,6 +86,14 @@ def _own_state(look: Look, declaration: DatasetDeclaration) -> State:
     return sharded_state(look, declaration.name, tables[-1].name, wanted)
 
 
+def with_weights(look: Look, metric: Metric, state: State) -> State:
+    """The state, which waits if there is work and someone has to fetch the weights of the metric's model first."""
+    if state.current or metric.model is None:
+        return state
+    remedy = look.resources.models.files.waits(find_entry(metric.model))
+    return replace(state, waits=(*state.waits, f"the weights of {metric.model} (`{remedy}`)")) if remedy else state
+
+
 def row_step(dataset: str, metric: Metric, *more: Key) -> Step:
     """The step of a table that is computed from other tables; those of the same tables read them once.
 
@@ -119,7 +129,7 @@ def row_state(look: Look, dataset: str, metric: Metric) -> State:
 
         return wanted_footer(footer, takes, version)
 
-    return sharded_state(look, dataset, metric.name, wanted)
+    return with_weights(look, metric, sharded_state(look, dataset, metric.name, wanted))
 
 
 def has_ranges(metric: Metric) -> bool:
@@ -141,4 +151,4 @@ def metric_state(look: Look, declaration: DatasetDeclaration, metric: Metric) ->
             return None
         return {"metric_version": version, "samples_digest": footer["samples_digest"]}
 
-    return sharded_state(look, dataset, metric.name, wanted)
+    return with_weights(look, metric, sharded_state(look, dataset, metric.name, wanted))

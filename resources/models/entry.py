@@ -22,6 +22,8 @@ STRICT = ConfigDict(extra="forbid")
 """An entry that is read from a file may have no field that nobody knows."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ResizeMode = Literal["squash", "center_crop", "pad", "letterbox", "short_side", "native"]
+UNSTATED = "LicenseRef-unknown"
+"""The licence of weights whose authors state none."""
 TENSORS = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".ckpt", ".xml")
 """Endings of files that hold a model's tensors; the others of an entry are its configuration, labels and the like."""
 
@@ -177,14 +179,14 @@ class ModelEntry:
         family: the loader, a module of ``resources.models.families``.
         weights: where they are, pinned by hash.
         outputs: what is kept of what the model returns; the columns of its table follow from them.
-        licence: SPDX identifier of the weights' licence.
+        licence: SPDX identifier of the weights' licence; ``UNSTATED`` if nobody says.
         parameters: the number of its parameters.
         reference: the published pipeline that its parity check compares it with.
         id: the model's public name; the repository or package where it is not said.
         preprocessing: how pixels become the input; None: as the repository's own configuration says (the ``timm``,
             ``transformers_image``, ``clip`` and ``depth`` families), whose hash is then among ``weights.files``.
         takes: ``image``, or the column that a head is computed from: ``clip_b16.vector``.
-        commercial: whether the licence allows commercial use.
+        commercial: whether the licence is known to allow commercial use.
         gated: whether the repository lets in only who accepted its terms.
         description: one or two sentences for users, about the table.
         precision: the lowest precision that its parity check allows on a GPU.
@@ -207,6 +209,15 @@ class ModelEntry:
     description: str = ""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def use(self) -> str:
+        """What a user has to know of the licence before commercial use; empty if it allows that."""
+        if self.commercial:
+            return ""
+        if self.licence == UNSTATED:
+            return "no licence is stated: ask its authors before commercial use"
+        return f"{self.licence} forbids commercial use"
 
     @property
     def public_name(self) -> str:

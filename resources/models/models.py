@@ -247,8 +247,8 @@ class _Loaded:
         if entry.name in self._told:
             return
         self._told.add(entry.name)
-        if not entry.commercial:
-            log.warning("model %s: its licence, %s, forbids commercial use", entry.name, entry.licence)
+        if entry.use:
+            log.warning("model %s: %s", entry.name, entry.use)
         if entry.gated:
             log.warning("model %s: %s is gated; its terms must be accepted there", entry.name, entry.public_name)
 

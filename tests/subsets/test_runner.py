@@ -17,7 +17,15 @@ from resources.storage import StorageError
 from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError
 from resources.warehouse import Warehouse
 
-EVERYTHING = ["clean", "caption_lengths", "tag_counts", "aspect_buckets", "clean_photos", "distinct_pictures"]
+EVERYTHING = [
+    "clean",
+    "caption_lengths",
+    "tag_counts",
+    "aspect_buckets",
+    "clean_photos",
+    "distinct_pictures",
+    "safe_photos",
+]
 SMALL = {
     "models/one.sql": "select sample_id, width from {{ source('demo', 'samples') }} where width > {{ var('least') }}",
     "models/two.sql": "select count(*) as n from {{ ref('one') }}",
