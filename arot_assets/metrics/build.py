@@ -22,7 +22,7 @@ from arot_assets.datasets.reach import reaching, reader
 from arot_assets.media.medium import Content, Medium
 from arot_assets.metrics.metric import Metric, Row
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, ModelFailure, one_pass
-from arot_assets.metrics.sharing import load, passes
+from arot_assets.metrics.sharing import loaded_models, passes
 from arot_assets.metrics.table_builder import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.progress import kept, track
 from resources.parallel import fetching_threads
@@ -117,13 +117,13 @@ def _fill(
     """One pass, or one for each group of models that fit into memory together. A model that fails ends its own tables only."""
     needed = {m.name: m for m in metrics if any(m.name in item.metrics for item in todo)}
     for names in passes(models, needed.values()):
-        loaded, failed = load(models, [needed[name] for name in names], tables)
-        for name, error in failed.items():
-            growing[name].result.error = error
-        left = names - failed.keys()
-        items = [replace(item, metrics=item.metrics & left) for item in todo if item.metrics & left]
-        if items:
-            _pass(storage, loaded, declaration, shard, metrics, growing, items, copies)
+        with loaded_models(models, [needed[name] for name in names], tables) as (loaded, failed):
+            for name, error in failed.items():
+                growing[name].result.error = error
+            left = names - failed.keys()
+            items = [replace(item, metrics=item.metrics & left) for item in todo if item.metrics & left]
+            if items:
+                _pass(storage, loaded, declaration, shard, metrics, growing, items, copies)
 
 
 def _pass(

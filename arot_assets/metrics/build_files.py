@@ -26,7 +26,7 @@ from arot_assets.metrics.children import SAMPLE, FileTable, file_tables
 from arot_assets.metrics.file_pass import file_pass
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item
-from arot_assets.metrics.sharing import load, passes
+from arot_assets.metrics.sharing import loaded_models, passes
 from arot_assets.metrics.table_builder import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.progress import track
 from resources.storage import Storage
@@ -133,39 +133,45 @@ def _fill(
     own = frozenset(name for name in by_name if name not in metrics)
     copies = Copies(warehouse, declaration.name, [item.sample_id for item in todo])
     for k, names in enumerate(groups):
-        loaded, failed = load(models, [metrics[name] for name in names], warehouse.tables)
-        for name, error in failed.items():
-            growing[name].result.error = error
-        left = (names - failed.keys()) | (own if k == 0 else frozenset())
-        items = [replace(item, metrics=item.metrics & left) for item in todo if item.metrics & left]
-        if not items:
-            continue
-        before = {name: model.usage for name, model in loaded.items()}
-        frames = sum(item.facts.get("frames_expected") or 0 for item in items)
-        title = f"{declaration.name} {shard}: frames decoded for {', '.join(sorted(left))}"
+        with loaded_models(models, [metrics[name] for name in names], warehouse.tables) as (loaded, failed):
+            for name, error in failed.items():
+                growing[name].result.error = error
+            left = (names - failed.keys()) | (own if k == 0 else frozenset())
+            items = [replace(item, metrics=item.metrics & left) for item in todo if item.metrics & left]
+            if not items:
+                continue
+            before = {name: model.usage for name, model in loaded.items()}
+            frames = sum(item.facts.get("frames_expected") or 0 for item in items)
+            title = f"{declaration.name} {shard}: frames decoded for {', '.join(sorted(left))}"
 
-        def keep() -> None:
-            for one in growing.values():
-                one.keep()
+            def keep() -> None:
+                for one in growing.values():
+                    one.keep()
 
-        with (
-            track(title, frames) as advance,
-            reading(storage, declaration.medium, items, copies) as read,
-            closing(
-                file_pass(
-                    items, by_name, read, loaded, medium=declaration.medium, limits=declaration.limits, advance=advance
-                )
-            ) as results,
-            told_when_stopped(declaration.name, shard, growing),
-            Keeping(keep) as keeping,
-        ):
-            for result in results:
-                for name, error in result.broken.items():
-                    growing[name].result.error = error
-                with keeping.adding():
-                    for name, rows in result.tables.items():  # the medium's last table after its others
-                        growing[name].add_file(result.sample_id, rows)
-        for name in left:
-            metric = by_name[name].metric
-            if metric is not None and metric.model:
-                growing[name].result.model = loaded[metric.model].report(before[metric.model])
+            with (
+                track(title, frames) as advance,
+                reading(storage, declaration.medium, items, copies) as read,
+                closing(
+                    file_pass(
+                        items,
+                        by_name,
+                        read,
+                        loaded,
+                        medium=declaration.medium,
+                        limits=declaration.limits,
+                        advance=advance,
+                    )
+                ) as results,
+                told_when_stopped(declaration.name, shard, growing),
+                Keeping(keep) as keeping,
+            ):
+                for result in results:
+                    for name, error in result.broken.items():
+                        growing[name].result.error = error
+                    with keeping.adding():
+                        for name, rows in result.tables.items():  # the medium's last table after its others
+                            growing[name].add_file(result.sample_id, rows)
+            for name in left:
+                metric = by_name[name].metric
+                if metric is not None and metric.model:
+                    growing[name].result.model = loaded[metric.model].report(before[metric.model])

@@ -5,7 +5,8 @@ of a tagger's tags, before any image is decoded. Does not belong here: the pass 
 memory (``resources.models``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from arot_assets.metrics.metric import Metric
@@ -30,10 +31,14 @@ def passes(models: "Models", metrics: Iterable[Metric]) -> list[frozenset[str]]:
     return [frozenset(group) for group in groups if group]
 
 
-def load(models: "Models", metrics: Iterable[Metric], tables: Tables) -> "tuple[dict[str, Runner], dict[str, str]]":
+@contextmanager
+def loaded_models(
+    models: "Models", metrics: Iterable[Metric], tables: Tables
+) -> "Iterator[tuple[dict[str, Runner], dict[str, str]]]":
     """The models of some metrics, and for each metric whose model cannot be used: why.
 
-    The list of a tagger's tags is written before its first row, so that ids are never without names.
+    The list of a tagger's tags is written before its first row, so that ids are never without names. After the block the models
+    are nobody's but the resource's, which can drop them to make room for those of the next pass.
     """
     loaded: dict[str, Runner] = {}
     broken: dict[str, str] = {}
@@ -51,7 +56,10 @@ def load(models: "Models", metrics: Iterable[Metric], tables: Tables) -> "tuple[
                 broken[name] = str(error)
         if name in broken:
             failed[metric.name] = broken[name]
-    return loaded, failed
+    try:
+        yield loaded, failed
+    finally:
+        loaded.clear()
 
 
 def keep_tag_list(models: "Models", model: "Runner", metric: Metric, tables: Tables) -> None:

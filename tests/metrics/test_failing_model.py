@@ -1,9 +1,17 @@
 """A model that cannot be used ends its own tables only; models that do not fit together get a pass each."""
 
+import gc
+import shutil
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from resources.models import Models
+from resources.models.entries import CATALOGUE
+from resources.models.entry import ModelEntry
+from resources.models.runner import Runner
 from tests.conftest import Dataset
 
 BROKEN = """
@@ -35,3 +43,55 @@ def test_the_other_tables_of_the_run_are_finished(dataset: Dataset, broken: str)
     assert found[broken].rows == 0
     assert not dataset.sql("select 1 from information_schema.tables where table_name = 'lost'")
     assert dataset.sql("select count(*) from d.embedding where status = 'ok'")[0][0] == found["embedding"].computed
+
+
+@pytest.fixture
+def equals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three models of the project, each with the real weights of ``efficientnet_lite0``: 18.6 MB in memory."""
+    names = ["first", "second", "third"]
+    (tmp_path / "own" / "models").mkdir(parents=True)
+    for name in names:
+        shutil.copyfile(CATALOGUE / "efficientnet_lite0.yaml", tmp_path / "own" / "models" / f"{name}.yaml")
+    monkeypatch.setenv("AROT_PROJECT", str(tmp_path / "own"))
+    return names
+
+
+def test_the_model_that_was_used_longest_ago_makes_room(equals: list[str]) -> None:
+    models = Models(device="cpu", memory_gb=0.045)  # of two
+    first, second = models.get("first"), weakref.ref(models.get("second"))
+    assert models.get("first") is first
+    third = models.get("third")
+    gc.collect()
+    assert second() is None
+    assert models.get("first") is first and models.get("third") is third
+    assert models.groups(equals[::-1]) == [["first", "second"], ["third"]]
+    assert replace(models, memory_gb=0.02).groups(equals) == [["first"], ["second"], ["third"]]
+    assert replace(models, memory_gb=0.06).groups(equals) == [equals]
+
+
+LOADED: list[weakref.ref[Runner]] = []
+TOGETHER: list[int] = []
+
+
+class Watched(Models):
+    """Tells how many models there are when another one is loaded."""
+
+    def load(self, entry: ModelEntry) -> Runner:
+        gc.collect()
+        TOGETHER.append(sum(one() is not None for one in LOADED))
+        runner = super().load(entry)
+        LOADED.append(weakref.ref(runner))
+        return runner
+
+
+def test_models_that_do_not_fit_together_are_never_there_together(dataset: Dataset, equals: list[str]) -> None:
+    dataset.run()
+    dataset.resources = replace(dataset.resources, made_models=Watched(device="cpu", memory_gb=0.025))
+    found = dataset.metrics("phash", *equals)
+    assert len({found[name].computed for name in ("phash", *equals)}) == 1 and found["phash"].computed > 0
+    assert not any(result.error for result in found.values())
+    assert len(TOGETHER) >= 3 and set(TOGETHER) == {0}
+    ((different,),) = dataset.sql(
+        "select count(*) from d.first join d.third using (sample_id) where first.vector <> third.vector"
+    )
+    assert different == 0
