@@ -65,7 +65,9 @@ def show(name: str) -> None:
     models = default_resources().models
     folder = models.files.find(entry)
     click.echo(f"{name}: {entry.public_name}, {entry.weights.release}")
-    click.echo(f"  licence     {entry.licence}{f' ({entry.use})' if entry.use else ''}{', gated' if entry.gated else ''}")
+    click.echo(
+        f"  licence     {entry.licence}{f' ({entry.use})' if entry.use else ''}{', gated' if entry.gated else ''}"
+    )
     click.echo(f"  family      {entry.family}, {entry.parameters / 1e6:,.1f} M parameters")
     click.echo(f"  reference   {entry.reference}")
     click.echo(f"  entry       {model_files()[name]}")
