@@ -109,6 +109,33 @@ def test_rows_that_cannot_be_made_fail_alone_and_cost_no_second_inference(source
     assert sum(model.batches) == 7
 
 
+@dataclass
+class Refusing(Counting):
+    """A real model that cannot compute some inputs."""
+
+    refused: list[np.ndarray] = field(default_factory=list)
+
+    def predict(self, batch: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        if any(np.array_equal(one, other) for one in batch for other in self.refused):
+            raise ValueError("not a number")
+        return super().predict(batch)
+
+
+def test_image_on_which_a_model_fails_is_one_failed_row_whatever_its_batch(source: Path, model: Counting) -> None:
+    """In the middle of a batch, and alone in the last one; and a model that fails on every image ends nothing."""
+    todo = items(source, ["embedding"])
+    inputs = [model.prepare(decoded(Path(item.uri).read_bytes())) for item in todo]
+    for bad in ({1, 6}, set(range(7))):
+        refusing = Refusing(model.model, refused=[inputs[k] for k in sorted(bad)])
+        rows = cells(todo, {"embedding": EMBEDDING}, refusing)
+        for k, item in enumerate(todo):
+            row = rows[item.sample_id, "embedding"]
+            assert (row == MeasurementFailure("ValueError: not a number")) == (k in bad)
+            if k not in bad:
+                alone = model.model.predict([inputs[k]])["embedding"][0]
+                np.testing.assert_allclose(row["vector"], alone, atol=2e-3)  # kept as float16
+
+
 def decoded(data: bytes) -> np.ndarray:
     from arot_assets.media.image.decode import decode
 

@@ -145,6 +145,36 @@ def test_pixai_is_squashed_bilinearly_and_its_probabilities_are_not_passed_throu
     assert tags[8] == ("", "general", pytest.approx(0.30)) and tags[9] == ("tag_9", "character", pytest.approx(0.85))
 
 
+def test_pixai_1_keeps_the_shape_on_black(models: Models, of_catalogue: Publish) -> None:
+    def make(folder: Path) -> None:
+        tiny.pixel_reader(folder, 1008, "NCHW", {"logits": "Identity"})
+        rows = [f"{n},{n},tag_{n},0,5" for n in range(12)]
+        (folder / "selected_tags.csv").write_text("\n".join(["id,tag_id,name,category,count", *rows]) + "\n")
+
+    of_catalogue("pixai_v10", make, outputs=outputs_with("pixai_v10", count=12))
+    tall, canvas = picture(100, 333), Image.new("RGB", (1008, 1008), "black")
+    wide = int(100 * 1008 / 333)  # rounded down, as published
+    canvas.paste(tall.resize((wide, 1008), Image.Resampling.BILINEAR), ((1008 - wide) // 2, 0))
+    wanted = (read_at(canvas, 0) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(given_to(models, "pixai_v10", tall)["logits"][0], wanted, atol=1e-5)
+
+
+def test_the_canary_tagger_sees_blue_first(models: Models, of_catalogue: Publish) -> None:
+    """With RGB, 44 % of its tags agree, as its conversions to ONNX show."""
+    import yaml
+
+    small = yaml.safe_load((CATALOGUE / "wd_canary.yaml").read_text())["attributes"]["preprocessing"] | {"size": 32}
+    fields: dict[str, Any] = {"outputs": outputs_with("wd_canary", count=12), "preprocessing": small}
+    of_catalogue("wd_canary", tiny.timm_tagger, **fields, parameters=30_000)
+    entry = find_entry("wd_canary")
+    reference = family_of(entry).reference(entry, models.files.verified(entry))
+    image, swapped = picture(), Image.merge("RGB", picture().split()[::-1])
+    (of,) = {output.of for output in entry.outputs}
+    found = given_to(models, "wd_canary", image)[of]
+    np.testing.assert_allclose(found, reference(image)[of], atol=TOLERANCE)
+    assert np.abs(found - reference(swapped)[of]).max() > 100 * TOLERANCE
+
+
 def test_camie_pads_with_its_own_colour_and_its_refined_output_is_taken(models: Models, of_catalogue: Publish) -> None:
     names = [f"tag_{n}" for n in range(12)]
 

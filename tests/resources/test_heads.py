@@ -70,6 +70,14 @@ def test_head_gives_what_its_layers_give(kind: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+def test_a_vector_without_length_has_a_score(tmp_path: Path) -> None:
+    """As published: a length of 0 counts as 1, so what is left is the head's bias."""
+    tensors = stack(DIMENSIONS, 1)
+    heads = Heads({"score": family.read_head(write_head(tmp_path, "score", tensors, normalise=True), tmp_path)})
+    found = heads.predict(np.zeros((2, DIMENSIONS), np.float32))["score"]
+    np.testing.assert_array_equal(found.ravel(), np.repeat(tensors["layers.0.bias"], 2))
+
+
 def test_many_heads_in_one_pass_are_each_alone_and_rows_do_not_depend_on_each_other(tmp_path: Path) -> None:
     heads = {n: family.read_head(write_head(tmp_path, n, t, **o), tmp_path) for n, (t, o) in KINDS.items()}
     together = Heads(heads).predict(VECTORS)
