@@ -27,12 +27,13 @@ TRY_MODELS = (
     "select real_or_drawn__label, count(*), round(avg(open_nsfw__score), 3) as unsafe, sum(len(faces__faces)) as faces "
     "from demo.wide group by 1",
 )
-TRY_LARGE = (
-    "arot search demo_models --like examples/images/photo/sea/bwerner0.jpg",
-    'arot sql "select uri, laion_aesthetic_b16__score from demo_models.wide order by 2 limit 5"',
-    "arot sql \"select uri, text from demo_models.samples join demo_models.ocr_text using (sample_id) where text <> '' limit 5\"",
-    'arot sql "select * from demo_models.duplicate_edges limit 5"',
-)
+TRY_LARGE = {
+    "clip_b16": "arot search demo_models --like examples/images/photo/sea/bwerner0.jpg",
+    "laion_aesthetic_b16": 'arot sql "select uri, laion_aesthetic_b16__score from demo_models.wide order by 2 limit 5"',
+    "ocr_text": "arot sql \"select uri, ocr_text__text from demo_models.wide where ocr_text__text <> '' limit 5\"",
+    "sscd_distilled": 'arot sql "select * from demo_models.duplicate_edges limit 5"',
+}
+"""A table of the larger models -> what to try with it."""
 
 
 @click.command(name="demo", short_help="the whole demo on examples/, then a summary")
@@ -73,7 +74,7 @@ def command(models: bool) -> None:
             f"\nNothing to do: everything was up to date already, no image was opened ({seconds:.1f} s).", bold=True
         )
     _summary(work, states)
-    _suggest(work, states, models)
+    _suggest(work, states)
     if exported:
         click.secho(f"\nExport {EXPORT}, for seven trainers:", bold=True)
         click.echo(f"  {exported}")
@@ -104,9 +105,9 @@ def _summary(work: Work, states: States) -> None:
     from arot_assets.subsets.runner import load_result
 
     click.secho("\nRows (nothing was lost):", bold=True)
-    for key, state in states.items():
-        if key[0] in work.declared.datasets and not state.waits:
-            click.echo(f"  {'.'.join(key):<18} {state.rows:>6,} rows, {state.failed} failed")
+    shown = {".".join(k): state for k, state in states.items() if k[0] in work.declared.datasets and not state.waits}
+    for name, state in shown.items():
+        click.echo(f"  {name:<{max(map(len, shown))}} {state.rows:>6,} rows, {state.failed} failed")
     click.secho("\nNot usable, by reason:", bold=True)
     for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
         click.echo(f"  {rows:>4}  {reason}")
@@ -121,13 +122,16 @@ def _summary(work: Work, states: States) -> None:
             click.echo(f"  -{step.removed_in_order:<5,} {label}  (on its own: {step.removed_alone:,})")
 
 
-def _suggest(work: Work, states: States, large: bool) -> None:
-    with_models = all(key in states and not states[key].waits for key in MODELS)
+def _suggest(work: Work, states: States) -> None:
+    from arot_assets.cli.demo_weights import DATASET as LARGE
+
+    filled = {key for key, state in states.items() if state.rows}
     click.secho("\nTry:", bold=True)
-    for query in (*TRY, *(TRY_MODELS if with_models else ())):
+    for query in (*TRY, *(TRY_MODELS if filled.issuperset(MODELS) else ())):
         click.echo(f'  arot sql "{query}"')
-    for line in TRY_LARGE if large else ():
-        click.echo(f"  {line}")
+    for table, line in TRY_LARGE.items():
+        if (LARGE, table) in filled:
+            click.echo(f"  {line}")
     click.echo("  arot explain clean chelsea.png")
     click.echo("  arot buckets demo_pairs --trainer sd-scripts --compare")
     click.echo("  arot ui            (or: make ui)")
