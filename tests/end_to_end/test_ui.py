@@ -225,10 +225,12 @@ def update(server: DagsterServer) -> Update:
     with (DATA / "images_update" / "update.csv").open() as file:
         new = [row["file"] for row in csv.DictReader(file) if row["kind"] == "new"]
     before = time.time()
-    unsorted = project.source / "unsorted"  # no folder of a class: labels stay, so the model is not trained again
-    unsorted.mkdir()
+    arriving = project.root / "arriving"
+    arriving.mkdir()
     for name in new:
-        shutil.copyfile(DATA / name, unsorted / Path(name).name)
+        shutil.copyfile(DATA / name, arriving / Path(name).name)
+    # in one step, as the sensor may look at any time; no folder of a class: labels stay, so the model is not trained again
+    arriving.rename(project.source / "unsorted")
     shutil.move(uri, Path(uri).with_name("renamed.jpg"))
     server.wait("scores of the new shard", lambda: NEW_SHARD in _partitions(server, "style"))
     return Update(before, len(new), renamed)
@@ -240,7 +242,7 @@ def test_new_files_are_noticed_and_only_their_shard_is_worked_on(server: Dagster
     run = next(r for r in server.runs() if r["creationTime"] > update.before and "demo/inventory" in r["assets"])
     assert run["tags"]["dagster/sensor_name"] == "demo_source"
     new, changed, gone = map(int, re.findall(r"\d+", run["tags"]["arot/change"]))
-    assert 0 < new <= update.new + 1 and changed == 0 and gone <= 1  # it may look while they are being copied
+    assert 0 < new <= update.new + 1 and changed == 0 and gone <= 1  # it may look before the other one is renamed
 
 
 def test_new_files_have_every_measurement_and_old_ones_keep_theirs(server: DagsterServer, update: Update) -> None:
