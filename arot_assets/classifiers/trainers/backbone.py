@@ -73,12 +73,14 @@ class _Run:
         import torch
         from accelerate import Accelerator
 
+        from resources.models.torch_network import resolve_device
+
         self.job, self.settings = job, settings
         self.net = trainable(job.backbone, job.task, settings)
         self.aims = aims_of(job, settings.balanced)
         tracker = None if settings.tracker == "none" or job.log is None else settings.tracker
         self.accelerator = Accelerator(
-            cpu=_is_cpu(job.backbone.device),
+            cpu=resolve_device(job.backbone.device) == "cpu",
             mixed_precision=settings.mixed_precision,
             log_with=tracker,
             project_dir=str(job.log) if job.log else None,
@@ -112,7 +114,7 @@ class _Run:
             self.module.train()
         todo = list(batches(job.train, settings.batch_size, settings.seed, self.epoch))
         for place, (rows, inputs) in enumerate(self._prepared(todo[self.batch :]), start=self.batch):
-            torch.manual_seed(_seed(settings.seed, self.epoch, place))
+            torch.manual_seed(int(np.random.SeedSequence((settings.seed, self.epoch, place)).generate_state(1)[0]))
             loss = self._loss_of_batch(rows, inputs, place)
             share = min(settings.accumulate, len(todo) - place // settings.accumulate * settings.accumulate)
             self.accelerator.backward(loss / share)
@@ -296,13 +298,3 @@ class _Run:
     def close(self) -> None:
         """Finish what trackers write."""
         self.accelerator.end_training()
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _is_cpu(device: str) -> bool:
-    from resources.models.torch_network import resolve_device
-
-    return resolve_device(device) == "cpu"
