@@ -179,17 +179,21 @@ def _samples(datasets: Sequence[str], medium: Medium, sample_id: str = "m.sample
 def _judge(declaration: ExportDeclaration, selection: Selection) -> None:
     """Apply the rules; the rows keep what is exported, with captions of one line."""
     _drop(declaration, selection, _broken(declaration, selection))
+    plans: dict[str, tuple[BucketPlan, pa.Table]] = {}
     for trainer in selection.trainers:
         plan = _plan(declaration, selection, trainer)
+        plans[trainer.name] = plan, selection.rows
         if plan.left_out:
             ids, texts = selection.rows["sample_id"].to_pylist(), plan.columns["problem"].to_pylist()
             found = [Violation("bucket", i, f"{trainer.name}: {t}") for i, t in zip(ids, texts, strict=True) if t]
             _drop(declaration, selection, found)
+    for trainer in selection.trainers:  # those of other rows than are left are made again
+        plan, rows = plans[trainer.name]
+        selection.plans[trainer.name] = plan if rows is selection.rows else _plan(declaration, selection, trainer)
     if declaration.action("caption_lines") == "mend":
         captions = [one_line(c) if c is not None else None for c in selection.rows["caption"].to_pylist()]
         place = selection.rows.column_names.index("caption")
         selection.rows = selection.rows.set_column(place, "caption", pa.array(captions, pa.string()))
-    selection.plans = {t.name: _plan(declaration, selection, t) for t in selection.trainers}
 
 
 def _drop(declaration: ExportDeclaration, selection: Selection, violations: Sequence[Violation]) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="AROT_TRAINERS has no 
 FPS, FRAMES = 24, 17
 SIZES = ((768, 512), (768, 512), (512, 768), (768, 512))
 SUBSET = """{{ config(tags=['subset']) }}
-select sample_id, 'clip ' || parse_filename(uri, true) || ', moving' as caption from {{ source('clips', 'samples') }}
+select sample_id, 'clip ' || parse_filename(uri, true) || ', moving' as caption, sample_id as guide from {{ source('clips', 'samples') }}
 where status = 'ok'
 """
 
@@ -143,6 +143,22 @@ def test_ltx(clips: Clips, trainer: str) -> None:
     }[trainer]
     found = load(script, place(done) / "dataset.jsonl", place(done) / "configs" / buckets)
     compare({str(place(done) / p): (c, w, h, f) for p, c, w, h, f, *_ in found}, clips.predicted(done, trainer))
+
+
+def test_ltx2_finds_the_reference_and_the_mask_of_each_clip(clips: Clips) -> None:
+    done = clips.export(layout="ltx", trainers=["ltx2"], control="guide", mask="guide")
+    wanted = clips.predicted(done, "ltx2")
+    found = load("ltx2", place(done) / "dataset.jsonl", place(done) / "configs" / "resolution_buckets.txt")
+    assert len(found) == len(SIZES)
+    for path, _, width, height, frames, reference, mask in found:
+        row = wanted[str(place(done) / path)]
+        assert reference == [frames, height, width] and mask == row["mask"] == path.replace("videos", "masks")
+
+
+def test_musubi_tuner_finds_the_control_of_each_clip(clips: Clips) -> None:
+    done = clips.export(trainers=["musubi"], control="guide")
+    found = load("musubi-tuner", place(done) / "configs" / "musubi.toml", "wan")
+    assert len(found) == len(SIZES) and all(control for *_, control, _ in found)
 
 
 def test_what_the_loaders_of_ltx_do_with_a_short_clip(clips: Clips) -> None:
