@@ -36,8 +36,11 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "lost"
 
 
-def test_the_other_tables_of_the_run_are_finished(dataset: Dataset, broken: str) -> None:
+def test_it_is_told_before_any_image_is_decoded_and_the_other_tables_are_finished(
+    dataset: Dataset, broken: str, decodes: list[int]
+) -> None:
     dataset.run()
+    assert dataset.metrics(broken)[broken].rows == 0 and decodes == []
     found = dataset.metrics("phash", "embedding", broken)
     assert found["phash"].computed == found["embedding"].computed > 0
     assert found[broken].rows == 0

@@ -14,22 +14,6 @@ from resources.tables import keeping
 from tests.conftest import Dataset
 
 
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one for each image that is decoded."""
-    from arot_assets.media.image import decode as module
-
-    counted: list[int] = []
-    real = module.decode
-
-    def counting(data: bytes, **settings: float):  # type: ignore[no-untyped-def]
-        counted.append(len(data))
-        return real(data, **settings)
-
-    monkeypatch.setattr(module, "decode", counting)
-    return counted
-
-
 def bumped(metric: Metric) -> Metric:
     return replace(metric, version=metric.version + "-next")
 
