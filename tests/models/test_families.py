@@ -68,6 +68,26 @@ def test_a_model_of_the_hub_gives_the_numbers_of_its_model_card(
             np.testing.assert_allclose(together[output.of][position], alone, atol=TOLERANCE)
 
 
+def test_int8_files_are_computed_without_saturation_on_any_cpu(
+    models: Models, published: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without VNNI, sums of products of 8 bits saturate at 16 unless the session is told to be precise."""
+    import onnxruntime
+
+    told: list[str] = []
+    real = onnxruntime.InferenceSession
+
+    def session(file: str, options: Any, **settings: Any) -> Any:
+        told.append(options.get_session_config_entry("session.x64quantprecision"))
+        return real(file, options, **settings)
+
+    make, fields = KINDS["scorer"]
+    published("scorer", make, **fields)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    models.get("scorer")
+    assert told == ["1"]
+
+
 def test_a_text_tower_embeds_text_into_the_space_of_images(
     models: Models, published: Callable[..., dict[str, Any]]
 ) -> None:
