@@ -1,6 +1,8 @@
 """Each family gives the numbers of the model card's own pipeline, on awkward images, in any batch."""
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.models import Models
+from resources.models import ModelError, Models
 from resources.models.entries import find_entry
 from resources.models.which_family import family_of
 from tests.models import tiny
@@ -86,6 +88,31 @@ def test_int8_files_are_computed_without_saturation_on_any_cpu(
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     models.get("scorer")
     assert told == ["1"]
+
+
+def test_openvino_is_another_version_with_the_same_numbers(
+    models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    make, fields = KINDS["scorer"]
+    published("scorer", make, **fields)
+    other = replace(models, engine="openvino")
+    assert other.fingerprint("scorer") == models.fingerprint("scorer") + "-openvino"
+    (output,) = models.get("scorer").entry.outputs
+    one, two = (
+        m.get("scorer").predict([m.get("scorer").prepare(np.asarray(images()[0]))])[output.of] for m in (models, other)
+    )
+    np.testing.assert_allclose(two, one, atol=TOLERANCE)
+
+
+def test_without_openvino_its_extra_is_named(
+    models: Models, published: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, fields = KINDS["scorer"]
+    published("scorer", make, **fields)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"needs `pip install 'arot\[openvino\]'`"):
+        replace(models, engine="openvino").get("scorer")
 
 
 def test_a_text_tower_embeds_text_into_the_space_of_images(
