@@ -28,7 +28,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
 def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
     """See ``Layout``."""
     for row in read_lines(folder / METADATA):
-        companions = {role: row[role + FILE_NAME] for role in ROLES if row.get(role + FILE_NAME)}
+        companions: dict[str, str] = {role: row[role + FILE_NAME] for role in ROLES if row.get(role + FILE_NAME)}
         yield entry(folder, row["file_name"], row.get("text"), companions)
 
 
