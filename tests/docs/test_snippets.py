@@ -11,11 +11,12 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
 from tests.end_to_end.conftest import Checkout
+from tests.prepared import python
 from tests.resources.test_members import write_parquet
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 from tests.servers.vlm import MODEL, VlmServerDouble
-from tests.waiting import run
+from tests.waiting import run, work_of
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 
@@ -26,6 +27,8 @@ INSTEAD = {
     "nohup arot ui > ui.log 2>&1 &": "arot ui --help",
 }
 """Commands that cannot be run to their end here, and what is run in their place."""
+AT_ONCE = ("arot", "dagster", "pytest")
+"""Commands that are forked from the prepared process (``tests/prepared``); `python` is, too."""
 
 
 class Reader:
@@ -49,12 +52,20 @@ class Reader:
         shutil.copytree(self.root, self._snapshot, symlinks=True)
 
     def _install(self) -> None:
-        """A ``.venv`` as `make` leaves it; it is this interpreter's environment."""
+        """A ``.venv`` as `make` leaves it; it is this interpreter's environment, whose commands start at once."""
         environment = self.root / ".venv"
-        environment.mkdir()
-        for name in ("bin", "lib", "pyvenv.cfg"):
+        (environment / "bin").mkdir(parents=True)
+        for name in ("lib", "pyvenv.cfg"):
             if (Path(sys.prefix) / name).exists():
                 (environment / name).symlink_to(Path(sys.prefix) / name)
+        for program in (Path(sys.prefix) / "bin").iterdir():
+            stands_in = environment / "bin" / program.name
+            if program.name in ("python", "python3"):
+                python.stand_in(stands_in)
+            elif program.name in AT_ONCE:
+                python.stand_in(stands_in, str(program))
+            else:
+                stands_in.symlink_to(program)
         (environment / ".installed").touch()
 
     def start_again(self) -> None:
@@ -79,6 +90,7 @@ class Reader:
         remember = f"trap 'env -0 > {self._state}' EXIT\n"
         done = run(
             ["bash", "-euo", "pipefail", "-c", remember + command],
+            helpers=work_of(python.prepared_process_id()),  # its commands are not children of the shell
             cwd=self.folder,
             env=self.environment,
         )

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -146,3 +147,22 @@ def run(
         out.seek(0)
         errors.seek(0)
         return subprocess.CompletedProcess(list(arguments), status, out.read(), errors.read())
+
+
+def stand_in(program: Path, *arguments: str) -> None:
+    """Write a program that is ``python ARGUMENTS …`` for a shell, forked from the prepared process."""
+    program.write_text(
+        f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(HERE.parents[1])!r})\n"
+        f"from tests.prepared.shell import main\n"
+        f"main({str(prepared_process())!r}, [*{list(arguments)!r}, *sys.argv[1:]])\n"
+    )
+    program.chmod(0o755)
+
+
+def prepared_process_id() -> int:
+    """The id of the prepared process: all commands are its children."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(prepared_process()))
+        size = struct.calcsize("3i")
+        process, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(process)

@@ -65,6 +65,46 @@ def test_who_asks_and_goes_away_is_no_harm(tmp_path: Path) -> None:
     assert python.run(["-c", "print(1)"], tmp_path, environment()).stdout == "1\n"
 
 
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A file that stands for `python` in a shell."""
+    python.stand_in(tmp_path / "python")
+    return tmp_path / "python"
+
+
+@pytest.mark.parametrize("code", ENDS.values(), ids=ENDS)
+def test_in_a_shell_output_errors_and_exit_status_are_those_of_the_interpreter(code: str, program: Path) -> None:
+    command = ["bash", "-c", '"$@"; exit $?', "bash"]
+    forked, own = (
+        subprocess.run([*command, interpreter, "-c", code], text=True, capture_output=True, check=False)
+        for interpreter in (str(program), sys.executable)
+    )
+    assert (forked.returncode, forked.stdout) == (own.returncode, own.stdout)
+    errors, expected = (
+        [line for line in done.stderr.splitlines() if not line.startswith("bash:")] for done in (forked, own)
+    )
+    assert errors[-1:] == expected[-1:]
+
+
+def test_in_a_shell_it_reads_writes_and_runs_where_the_shell_says(program: Path) -> None:
+    text = "import os, sys; print(os.getcwd(), os.environ['ONLY_HERE'], sys.stdin.read())"
+    line = f'mkdir inner; cd inner; echo read | ONLY_HERE=yes "{program}" -c "{text}" > ../written'
+    subprocess.run(["bash", "-c", line], cwd=program.parent, check=True)
+    assert (program.parent / "written").read_text().split() == [str(program.parent / "inner"), "yes", "read"]
+
+
+def test_in_a_shell_a_signal_ends_both(program: Path) -> None:
+    started = program.parent / "started"
+    code = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    process = subprocess.Popen([program, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until("its start", lambda: started.exists() and started.read_text(), work_of(python.prepared_process_id()))
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    assert process.returncode == 128 + signal.SIGINT
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_it_and_is_its_exit_status(number: signal.Signals, tmp_path: Path) -> None:
     started = tmp_path / "started"
