@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from arot_assets.metrics.registry import get_metric
-from arot_assets.metrics.sharing import load
+from arot_assets.metrics.sharing import loaded_models
 from resources.models.entries import CATALOGUE
 from resources.tables import TagsRef
 from tests.conftest import Dataset
@@ -57,7 +57,8 @@ def test_a_list_of_other_tags_ends_the_table_before_any_row(dataset: Dataset, ta
     said["attributes"]["outputs"][0]["tags"]["column"] = "label"
     tagger.write_text(yaml.safe_dump(said))
     resources = dataset.resources
-    loaded, failed = load(resources.models, [get_metric("wd"), get_metric("phash")], resources.tables)
-    assert not loaded and list(failed) == ["wd"]
+    metrics = [get_metric("wd"), get_metric("phash")]
+    with loaded_models(resources.models, metrics, resources.tables) as (loaded, failed):
+        assert not loaded and list(failed) == ["wd"]
     assert "selected_tags.csv is no list of tags as its entry says" in failed["wd"]
     assert not resources.tables.exists(TagsRef("wd"))
