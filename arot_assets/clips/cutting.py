@@ -151,7 +151,7 @@ def cut_clips(
         place = place_of(resources.storage, resources.warehouse, films, list(todo))
         read = place.files({rows[0]["uri"]: film for film, rows in todo.items() if rows[0]["uri"]})
 
-        def work(item: tuple[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        def work(item: tuple[str, list[dict[str, Any]]]) -> int:
             film, rows = item
             mine = Path(tempfile.mkdtemp(dir=folder))
             made = list(_of_film(film, rows, lambda: read(rows[0]["uri"]).path(), settings, mine))
@@ -165,13 +165,13 @@ def cut_clips(
                     else:
                         _store(resources, path, join(target.folder, row["file"]))
             shutil.rmtree(mine)
-            return made
+            with keeping.adding():  # now, not when its turn comes: another film may be stopped before
+                done.extend(made)
+            return len(made)
 
-        with closing(ordered_map(work, list(todo.items()), threads, finish=True)) as results, Keeping(keep) as keeping:
-            for made in results:
-                with keeping.adding():
-                    done += made
-                advance(len(made))
+        with Keeping(keep) as keeping, closing(ordered_map(work, list(todo.items()), threads, finish=True)) as results:
+            for number in results:
+                advance(number)
     table = _write(resources, target, done)
     if target.prune:
         _prune(resources, target, table)

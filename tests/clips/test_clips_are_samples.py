@@ -1,5 +1,8 @@
 """Clips of films are files, and the samples of a dataset of their own; only what changed is cut."""
 
+import itertools
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -46,21 +49,23 @@ def test_a_changed_threshold_cuts_only_new_spans_and_others_go(of_films: ClipsOf
 def test_cutting_that_is_stopped_ends_in_the_same_table(
     of_films: ClipsOfFilms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, begun = isolated.cut, 0
+    real, begun = isolated.cut, itertools.count()
+    other_is_there = threading.Event()
+    monkeypatch.setenv("AROT_THREADS", "2")
 
-    def stopped(*arguments: object) -> object:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
+    def stopped(*arguments: object) -> Iterator[object]:
+        if next(begun) == 0:
+            assert other_is_there.wait(300)
             raise KeyboardInterrupt
-        return real(*arguments)  # type: ignore[arg-type]
+        yield from real(*arguments)  # type: ignore[arg-type]
+        other_is_there.set()
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(isolated, "cut", stopped)
         cut_dataset(of_films.resources, of_films.clips)
     stopped_after = of_films.files()
     rows = of_films.cut()
-    assert len(rows) == CLIPS and of_films.files().items() >= stopped_after.items()
+    assert stopped_after and len(rows) == CLIPS and of_films.files().items() >= stopped_after.items()
     for name in of_films.files():
         of_films.resources.storage.delete(f"{of_films.clips.source}/{name}")
     assert of_films.cut() == rows  # the same bytes, too
