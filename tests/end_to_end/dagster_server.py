@@ -171,7 +171,7 @@ def dagster_server(project: Project, **environment: str) -> Iterator[DagsterServ
         wait_until_loaded(server, process)
         yield server
     finally:
-        stop(process)
+        _stop(process)
 
 
 def wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]") -> None:
@@ -193,7 +193,7 @@ def wait_until_loaded(server: DagsterServer, process: "subprocess.Popen[bytes]")
     until("arot ui", loaded, work_of(process.pid), poll=0.25, told=lambda: server.log.read_text()[-3000:])
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Ctrl-C; and again if that takes too long, which kills at once, so that nothing outlives the test."""
     for _ in range(2):
         if process.poll() is None:

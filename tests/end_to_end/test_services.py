@@ -3,6 +3,7 @@
 The commands are read from the file; only addresses are this machine's. No container is built: that needs Docker.
 """
 
+import os
 import re
 import shutil
 import signal
@@ -20,7 +21,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end.conftest import Project
-from tests.end_to_end.dagster_server import DagsterServer, stop, wait_until_loaded
+from tests.end_to_end.dagster_server import DagsterServer, wait_until_loaded
 from tests.servers.postgres import Postgres, postgres, programs
 from tests.waiting import until
 
@@ -64,6 +65,12 @@ def command(name: str, replaced: dict[str, str]) -> list[str]:
     return [str(Path(sys.executable).parent / program), *arguments]
 
 
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a service with all that it started, as the end of its container does: a code server leaves a child behind."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The three services and PostgreSQL, all up."""
@@ -93,7 +100,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         environment = {"DAGSTER_HOME": str(home), **records.environment}
         log = project.root / "services.log"
         output = stack.enter_context(log.open("w"))
-        started: list[subprocess.Popen[bytes]] = []
         for name in SERVICES:
             process = subprocess.Popen(
                 command(name, replaced),
@@ -103,13 +109,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            stack.callback(stop, process)
-            started.append(process)
+            stack.callback(end, process)
         server = DagsterServer(project, f"http://127.0.0.1:{page}", log)
         wait_until_loaded(server, process)
         yield Site(project, records, server, environment)
-        for process in started:  # all at once
-            process.send_signal(signal.SIGINT)
 
 
 def test_services_and_another_machine_share_the_records_and_outlive_a_killed_postgresql(site: Site) -> None:
