@@ -39,6 +39,8 @@ def duplicates_assets(declaration: DuplicatesDeclaration) -> list[dg.AssetsDefin
             metadata["groups"] = dg.MetadataValue.md(sheet)
         return dg.MaterializeResult(metadata=metadata)
 
+    order = f"`preference` of the model `{declaration.keep_by}`, then " if declaration.keep_by else ""
+    stays = f"the first by {order}`{declaration.keep}`"
     asset = whole_asset(
         duplicates_path(declaration.dataset),
         upstream_of(declaration),
@@ -46,8 +48,8 @@ def duplicates_assets(declaration: DuplicatesDeclaration) -> list[dg.AssetsDefin
         group_name=declaration.dataset,
         kinds={"parquet"},
         owners=declaration.owners,
-        description="Who shows the same as whom, with the evidence, and which one stays: the first by "
-        f"`{declaration.keep}`. Every member of a group is a duplicate of the one that stays.",
+        description=f"Who shows the same as whom, with the evidence, and which one stays: {stays}. Every member of a group is "
+        "a duplicate of the one that stays.",
         automation_condition=WHOLE,
     )
     return [asset]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from arot_assets.duplicates.assets import duplicates_assets
 from arot_assets.duplicates.build import build_duplicates
 from arot_assets.duplicates.cosine import similar_pairs
 from arot_assets.duplicates.declaration import DuplicatesDeclaration, Leak
@@ -162,6 +163,12 @@ def test_explain_says_of_whom_a_sample_is_a_duplicate(make_dataset: Callable[...
 
 
 PREFERRED = """select sample_id, {preference} as preference from {{{{ source('d', 'samples') }}}} where status = 'ok'"""
+
+
+def test_the_asset_says_what_decides_who_stays() -> None:
+    (asset,) = duplicates_assets(declaration(keep="bytes desc", keep_by="preferred"))
+    (told,) = asset.descriptions_by_key.values()
+    assert "the first by `preference` of the model `preferred`, then `bytes desc`" in told
 
 
 def test_a_model_says_who_stays(make_dataset: Callable[..., Dataset], source: Path, tmp_path: Path) -> None:
