@@ -30,11 +30,12 @@ demo: $(STAMP)
 ui: $(STAMP)
 	@$(BIN)/arot ui
 
+# four workers on two cores: tests wait for servers and disks for a third of the time; each takes up to 1.5 GB
 test: $(STAMP)
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: lint
-	AROT_QUICK_TESTS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	AROT_QUICK_TESTS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from arot_assets.datasets.changes import InventoryChanges
 from arot_assets.datasets.duplicates import settle
@@ -23,6 +24,7 @@ from resources.models import Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
+from tests.order import Pieces, place
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
 from tests.tiers import draws, is_slow
 
@@ -37,19 +39,6 @@ hypothesis.settings.register_profile(
 )  # neither a loaded machine nor luck is a failure: a test draws the same examples in every run and in any order
 hypothesis.settings.load_profile("arot")
 
-LONG = (
-    *("tests/docs/test_snippets.py", "tests/end_to_end/test_ui.py", "tests/end_to_end/test_s3_store.py"),
-    *(
-        "tests/test_faults_stay_apart.py",
-        "tests/end_to_end/",
-        "tests/docs/",
-        "tests/exports/",
-        "tests/resources/test_s3",
-    ),
-    *("tests/subsets/", "tests/classifiers/", "tests/sensors/", "tests/metrics/"),
-)
-"""What takes longest, the longest first."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--shuffle``: every test must pass in any order."""
@@ -58,15 +47,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files that take long come first, so that at the end no worker waits for another; slow tests are marked."""
-    items.sort(key=lambda item: next((n for n, long in enumerate(LONG) if item.nodeid.startswith(long)), len(LONG)))
+    items.sort(key=lambda item: place(item.nodeid))
     if (seed := config.getoption("--shuffle")) is not None:
         files = sorted({item.path for item in items})
-        place = {file: n for n, file in enumerate(random.Random(seed).sample(files, len(files)))}
+        places = {file: n for n, file in enumerate(random.Random(seed).sample(files, len(files)))}
         random.Random(seed).shuffle(items)
-        items.sort(key=lambda item: place[item.path])  # a file's servers and built stores are its own
+        items.sort(key=lambda item: places[item.path])  # a file's servers and built stores are its own
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Pieces | None:
+    """With ``--dist loadfile``, files of long tests that share nothing are divided."""
+    return Pieces(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -15,7 +15,7 @@ import pytest
 from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models.entries import known_models
 
-PROCESSES = {"Popen", "multiprocessing", "subprocess"}
+PROCESSES = {"Popen", "multiprocessing", "nbclient", "subprocess"}
 NETWORKS = {"fetch", "open_clip", "timm", "torch", "torchvision", "transformers"}
 DAGSTER = {"build_definitions", "evaluate_automation_conditions", "execute_in_process", "materialize"}
 FILMS = {"FILMS", "VideoDataset", "av"}
