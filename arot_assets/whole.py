@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from arot_assets.failures import fails_in_words
+from resources.compute import Compute
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
@@ -26,7 +27,7 @@ def whole_asset(
     work: Callable[[Resources, Callable[[str], None]], dg.MaterializeResult],
     **shown: Any,
 ) -> dg.AssetsDefinition:
-    """One asset; it needs the resources ``storage``, ``tables``, ``warehouse`` and ``models``.
+    """One asset; it needs the resources ``compute``, ``storage``, ``tables``, ``warehouse`` and ``models``.
 
     Args:
         path: of its key.
@@ -39,11 +40,12 @@ def whole_asset(
     @fails_in_words
     def whole(
         context: dg.AssetExecutionContext,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        return work(Resources(storage, tables, warehouse, models), context.log.info)
+        return work(Resources(storage, tables, warehouse, models, compute), context.log.info)
 
     return whole

@@ -23,6 +23,7 @@ from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.metrics.assets import metric_key, reserve_in_turn, row_asset
 from arot_assets.metrics.table_builder import MetricResult
+from resources.compute import Compute, stays_here
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
@@ -59,10 +60,13 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
     def captions(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
+        for line in stays_here(compute, f"{dataset}/{declaration.name}", _why_here(declaration)):
+            context.log.info(line)
         captioner = Captioner(
             declaration,
             read_prompt(declaration.prompt_path),
@@ -123,6 +127,14 @@ def _shard_metadata(
     if preview is not None:
         metadata["captions"] = dg.MetadataValue.md(LocalPaths(all_roots(tables, dataset)).removed(preview))
     return metadata
+
+
+def _why_here(declaration: CaptionsDeclaration) -> str:
+    """Why questions are not spread over a cluster."""
+    share = "its questions share one budget"
+    if declaration.server:
+        return f"{share} and wait for a server, which is what to make larger"
+    return f"{share}; to use several GPUs, serve the model (vLLM, SGLang) and declare that server"
 
 
 def _sum(rows: pa.Table, column: str) -> float:

@@ -10,6 +10,7 @@ version): a training that finds nothing to do starts no scoring.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -24,19 +25,19 @@ from arot_assets.classifiers.label_classes import counted
 from arot_assets.classifiers.label_query import label_files
 from arot_assets.classifiers.promotion import classifier_file, current, decisions
 from arot_assets.classifiers.report import figure_rows, slice_rows
+from arot_assets.classifiers.scoring import build_scores
 from arot_assets.classifiers.steps import input_paths, label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
 from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.assets import metric_key, reserve_in_turn
-from arot_assets.metrics.build import build_metrics
+from arot_assets.metrics.assets import metric_key
 from arot_assets.metrics.metric import metric_schema
-from arot_assets.metrics.rows import build_rows
 from arot_assets.metrics.table_builder import MetricResult
+from resources.compute import Compute, Needs
 from resources.models import Models
-from resources.models.entry import ModelError
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
@@ -278,29 +279,32 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
     @fails_in_words
     def scores(
         context: dg.AssetExecutionContext,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        metric, shards = score_metric(tables, declaration), Shards(warehouse, dataset)
+        metric = score_metric(tables, declaration)
 
-        def build(shard: str) -> None:
-            if metric.rows is not None:
-                result = build_rows(warehouse, models, dataset, shard, [metric], shards=shards)[name]
-            else:
-                files = declaration.files_of_dataset()
-                result = build_metrics(storage, warehouse, models, files, shard, [metric], shards=shards)[name]
-            if result.error:
-                raise ModelError(result.error)
-            context.log.info(f"{dataset}/{name} {shard}: {result.rows} rows, {result.computed} scored")
-            said = tables.read(TableRef(dataset, name, shard))
+        def done(unit: Unit, result: MetricResult) -> None:
+            context.log.info(f"{dataset}/{name} {unit.shard}: {result.rows} rows, {result.computed} scored")
+            said = tables.read(TableRef(dataset, name, unit.shard))
             labels = Counter(said["label"].drop_null().to_pylist()) if "label" in said.column_names else Counter()
             context.add_asset_metadata(
-                metadata=_shard_metadata(result, labels), asset_key=metric_key(dataset, name), partition_key=shard
+                metadata=_shard_metadata(result, labels), asset_key=metric_key(dataset, name), partition_key=unit.shard
             )
 
-        reserve_in_turn(context, tables, dataset, [name], context.partition_keys, build)
+        work_on(
+            compute,
+            tables,
+            context.partition_keys,
+            lambda shard: Unit.of(dataset, shard, [name], context.run.run_id),
+            partial(build_scores, storage, warehouse, models, declaration, Shards(warehouse, dataset)),
+            done,
+            Needs(device=metric.rows is None),
+            context.log.info,
+        )
         warehouse.refresh()
         return dg.MaterializeResult(
             metadata={"model": promoted.digest if (promoted := current(tables, name)) else "none"}

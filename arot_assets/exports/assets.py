@@ -19,6 +19,7 @@ from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.steps import model_path
 from arot_assets.whole import Metadata, whole_asset
+from resources.compute import stays_here
 from resources.defaults import Resources
 
 GROUP = EXPORTS
@@ -28,12 +29,20 @@ PLACE = "place"
 CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of originals"
 
 
+def _tell(resources: Resources, name: str, log: Callable[[str], None]) -> None:
+    for line in stays_here(
+        resources.compute, f"{EXPORTS}/{name}", "an export copies files, in threads, into one place"
+    ):
+        log(line)
+
+
 def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinition]:
     """The asset of one dataset on the Hub."""
 
     def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
         from arot_assets.exports.publish import publish
 
+        _tell(resources, declaration.name, log)
         done = publish(declaration, load_project(sql_folder()), resources)
         log(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: Metadata = {
@@ -73,6 +82,7 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
         from arot_assets.exports.build import export
         from arot_assets.exports.pages import bucket_page, caption_page
 
+        _tell(resources, declaration.name, log)
         done = export(declaration, load_project(sql_folder()), resources)
         receipt = done.receipt
         log(f"{declaration.name}: " + (f"version {receipt.version}" if done.changed else "nothing changed"))

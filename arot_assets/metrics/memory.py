@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from resources.machine import Machine
 from resources.memory import resident_bytes
+from resources.parallel import THREADS_VARIABLE
 
 MEMORY_VARIABLE = "AROT_MEMORY_MB"
 SHARE_OF_MACHINE = 0.5
@@ -55,6 +56,9 @@ def _left() -> int:
 
 
 def memory_limit() -> int:
-    """Bytes that a process which decodes may hold: ``$AROT_MEMORY_MB``, or ``SHARE_OF_MACHINE``."""
+    """Bytes that a process which decodes may hold: ``$AROT_MEMORY_MB``, or ``SHARE_OF_MACHINE``, and of that only as much as it
+    uses of the cores: several units that a machine works on at once share both."""
     own = int(os.environ.get(MEMORY_VARIABLE) or 0) * 1_000_000
-    return own or int(SHARE_OF_MACHINE * Machine().memory)
+    machine = Machine()
+    threads = int(os.environ.get(THREADS_VARIABLE) or 0) or machine.cores
+    return own or int(SHARE_OF_MACHINE * machine.memory * min(1.0, threads / machine.cores))

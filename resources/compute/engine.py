@@ -59,6 +59,17 @@ class Compute(Protocol):
         ...
 
 
+def stays_here(compute: Compute, what: str, why: str) -> list[str]:
+    """What people are told of work that this process does whatever the engine; nothing where that is no surprise.
+
+    Args:
+        compute: the engine.
+        what: the work.
+        why: it is not handed to the engine.
+    """
+    return [] if compute.is_local else [f"{what} is made by this process, not by Ray: {why}"]
+
+
 @dataclass(frozen=True)
 class Local:
     """This process: one unit after the other, each in as many threads as there are cores."""

@@ -2,19 +2,23 @@
 
 Belongs here: connecting, what a unit asks for, how many are under way, lost machines. Does not belong here: what a unit does.
 
-A worker process of Ray handles many units, so a model that it has loaded stays loaded. Everything that a unit needs comes with it
-or lies in the store; workers need the same version of arot and its packages, and the credentials of the store in their
-environment: no secret is sent.
+Units without a model are Ray's tasks, those with one go to actors that keep it (``ray_actors.py``). Everything that a unit needs
+comes with it or lies in the store; workers need the same version of arot and its packages, and the credentials of the store in
+their environment: no secret is sent.
 """
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from resources.compute.engine import ADDRESS_VARIABLE, ComputeError, Needs
+from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs
+from resources.compute.ray_actors import Held, map_on_actors
+from resources.machine import Machine
 from resources.parallel import THREADS_VARIABLE
 from resources.root import PROJECT_VARIABLE, project_root
 
@@ -27,6 +31,10 @@ CORES = 4
 AHEAD = 2
 """Units that wait, for each that can run: a worker that is done finds the next one there."""
 LOOPBACK = "127.0.0.1"
+OBJECTS = 100_000_000
+"""Bytes of shared memory for a Ray of this machine alone: units and their results are a few kilobytes."""
+ANSWER_SECONDS = 10.0
+"""How long a cluster may take to accept a connection."""
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
 RESTARTS = 3
 """How often a unit is begun again because its machine was lost."""
@@ -65,11 +73,18 @@ class Ray:
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(cores)))}
 
+        asks: dict[str, Any] = {"num_cpus": cores, "num_gpus": gpus, "runtime_env": {"env_vars": environment}}
+        if needs.device:
+            actor: Any = ray.remote(**asks)(Held)
+            held = ray.put(work)  # once for all actors
+            room = partial(self._room, cores, gpus)
+            yield from map_on_actors(lambda: actor.remote(held), units, room, _lost, RESTARTS)
+            return
+
         def run(unit: A) -> B:
             return work(unit)
 
-        asked = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=RESTARTS, runtime_env={"env_vars": environment})
-        begin: Any = asked(run)
+        begin: Any = ray.remote(max_retries=RESTARTS, **asks)(run)
         under_way: dict[Any, A] = {}
         source = iter(units)
         try:
@@ -99,13 +114,21 @@ class Ray:
             return
         try:
             if self.address:
+                _reach(self.address)
                 ray.init(address=self.address, **QUIET)
             else:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **QUIET)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+                # Ray makes a token for it, so that nobody else on this machine may send it work, and warns of that
+                logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+                own: dict[str, Any] = {"num_cpus": Machine().cores, "object_store_memory": OBJECTS}
+                ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **own, **QUIET)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            said = str(error).strip().partition("\n")[0].rstrip(".")
             raise ComputeError(
-                f"no Ray cluster at '{self.address or 'this machine'}': {error}; check ${ADDRESS_VARIABLE}, `ray status`"
+                f"no Ray cluster at '{self.address}': {said}; check ${ADDRESS_VARIABLE}, `ray status`"
+                if self.address
+                else f"no Ray can be started on this machine: {said}; set ${ADDRESS_VARIABLE}=host:port of a cluster, or "
+                f"{COMPUTE_VARIABLE}=local"
             ) from error
 
     def _share(self, needs: Needs) -> tuple[float, float]:
@@ -137,6 +160,17 @@ class Ray:
         return max(1, int(min(room)))
 
 
+def _reach(address: str) -> None:
+    """Make sure that somebody answers: Ray itself would try for a quarter of an hour.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():  # else Ray knows what is meant, such as ``auto``
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+
+
 def _result(reference: Any) -> Any:
     """The result of a unit.
 
@@ -151,6 +185,12 @@ def _result(reference: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.RaySystemError, ray.exceptions.OutOfMemoryError) as error:
-        raise ComputeError(
-            f"a worker of the Ray cluster was lost {RESTARTS + 1} times: {error}; finished shards are kept, run it again"
-        ) from error
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> ComputeError:
+    """The error for a unit whose worker was lost, again and again."""
+    said = str(error).strip().partition("\n")[0]
+    return ComputeError(
+        f"a worker of the Ray cluster was lost {RESTARTS + 1} times: {said}; finished shards are kept, run it again"
+    )

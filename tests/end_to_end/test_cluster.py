@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -50,7 +52,7 @@ def resources_at(store: Path) -> Resources:
     return Resources(tables.storage, tables, Warehouse(tables), Models(device="cpu"))
 
 
-def killed_once(marker: Path, work: Callable[[Unit], MetricResult], unit: Unit) -> MetricResult:
+def killed_once(marker: Path, work: Callable[[Unit], dict[str, MetricResult]], unit: Unit) -> dict[str, MetricResult]:
     """The work, whose process is killed in the middle the first time."""
     if unit.shard == "00001" and not marker.exists():
         marker.touch()
@@ -114,12 +116,37 @@ def test_three_nodes_make_the_tables_of_one_process_though_a_worker_is_killed(
     assert together.resources.tables.list("leases") == []
 
 
+def test_model_stays_in_its_process_for_many_shards(cluster: Compute) -> None:
+    loaded = list(cluster.map(process_of, range(12), Needs(device=True)))
+    assert sorted(unit for unit, _ in loaded) == [*range(12)]
+    assert len({process for _, process in loaded}) <= 3, "no more processes than there is room for"
+
+
+def process_of(unit: int) -> int:
+    """The process that works on it."""
+    return os.getpid()
+
+
+def test_unit_that_kills_its_process_again_and_again_is_a_clear_error(cluster: Compute, tmp_path: Path) -> None:
+    def work(unit: int) -> int:
+        if unit == 3:
+            (tmp_path / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return unit
+
+    done: list[int] = []
+    with pytest.raises(ComputeError, match=r"was lost 4 times: .*; finished shards are kept"):
+        done.extend(unit for unit, _ in cluster.map(work, range(8), Needs(device=True)))
+    assert len(list(tmp_path.iterdir())) == 4, "begun once, and three times again"
+
+
 def test_what_the_work_raises_comes_as_it_was_raised(cluster: Compute) -> None:
     def work(unit: int) -> int:
         raise ComputeError(f"unit {unit}")
 
-    with pytest.raises(ComputeError, match="unit 1"):
-        list(cluster.map(work, [1, 2], Needs()))
+    for needs in (Needs(), Needs(device=True)):
+        with pytest.raises(ComputeError, match="unit 1"):
+            list(cluster.map(work, [1], needs))
 
 
 def test_unit_that_fits_nowhere_is_a_clear_error(cluster: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +162,28 @@ def test_engine_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         compute_of()
 
 
-def test_nothing_that_a_worker_runs_imports_dagster() -> None:
-    import subprocess
-    import sys
+ALONE = "from resources.compute import Needs, compute_of; print(*sorted(compute_of('ray').map(str, [1, 2], Needs())))"
 
-    code = "import sys, arot_assets.metrics.units, arot_assets.datasets.samples, resources.compute; print('dagster' in sys.modules)"
+
+def test_without_an_address_ray_works_on_this_machine_alone(cluster: Compute) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_AUTH_MODE")}
+    done = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "(1, '1') (2, '2')\n", done.stderr
+    assert done.stderr == ""
+
+
+def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    code = "from resources.compute import *\ntry: print(*compute_of('ray').map(str, [1], Needs()))\nexcept ComputeError as e: print(e)"
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("no Ray cluster at '127.0.0.1:9': "), said
+    assert said.stdout.endswith("; check $RAY_ADDRESS, `ray status`\n")
+
+
+def test_nothing_that_a_worker_runs_imports_dagster() -> None:
+    units = (
+        "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, resources.compute"
+    )
+    code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -96,6 +96,16 @@ def test_pixels_and_a_query_fit_into_small_machines_and_use_large_ones(
 ) -> None:
     described = Machine(8, size * GB, Path("/nowhere"))
     monkeypatch.setattr(memory, "Machine", lambda: described)
-    monkeypatch.delenv("AROT_MEMORY_MB", raising=False)
+    for name in ("AROT_MEMORY_MB", "AROT_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     assert memory.memory_limit() == pixels * GB
     assert default_memory_limit(described) == queries
+
+
+def test_units_that_share_the_cores_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "Machine", lambda: Machine(64, 256 * GB, Path("/nowhere")))
+    monkeypatch.delenv("AROT_MEMORY_MB", raising=False)
+    monkeypatch.setenv("AROT_THREADS", "4")
+    assert memory.memory_limit() == 8 * GB
+    monkeypatch.setenv("AROT_THREADS", "200")
+    assert memory.memory_limit() == 128 * GB
