@@ -12,7 +12,7 @@ from arot_assets.declarations.kind import Kind
 from arot_assets.declarations.kinds import kinds
 
 
-class Declared(dg.Component):
+class DeclaredComponent(dg.Component):
     """What all components have in common; each has the kind that it stands for."""
 
     kind: ClassVar[Kind[Any]]
@@ -26,7 +26,7 @@ class Declared(dg.Component):
         return cls.kind.model
 
     @classmethod
-    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "Declared":
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "DeclaredComponent":
         """The component of one ``defs.yaml``."""
         return cls(attributes)
 
@@ -37,5 +37,5 @@ class Declared(dg.Component):
 
 for _kind in kinds().values():
     globals()[_kind.name] = type(
-        _kind.name, (Declared,), {"kind": _kind, "__module__": __name__, "__doc__": type(_kind).__doc__}
+        _kind.name, (DeclaredComponent,), {"kind": _kind, "__module__": __name__, "__doc__": type(_kind).__doc__}
     )

@@ -23,7 +23,7 @@ from arot_assets.classifiers.promotion import classifier_file, current, digests,
 from arot_assets.datasets.duplicates import shard_footer
 from arot_assets.datasets.forgotten import add_forgotten, forgotten, forgotten_row
 from arot_assets.datasets.turns import in_turn
-from arot_assets.exports.takedown import Published, affected, remove_versions
+from arot_assets.exports.takedown import PublishedVersion, affected, remove_versions
 from arot_assets.exports.versions import ROOT as EXPORTS
 from arot_assets.exports.versions import read_manifest, versions
 from resources.defaults import Resources
@@ -47,7 +47,7 @@ class TakedownError(ArotError):
 
 
 @dataclass(frozen=True)
-class Meant:
+class TakedownScope:
     """The samples of a takedown.
 
     Attributes:
@@ -60,7 +60,7 @@ class Meant:
 
 
 @dataclass(frozen=True)
-class Head:
+class TrainedModel:
     """A trained model that has seen samples of a takedown.
 
     Attributes:
@@ -77,7 +77,7 @@ class Head:
 
 
 @dataclass
-class Done:
+class TakedownResult:
     """What a takedown did.
 
     Attributes:
@@ -88,10 +88,10 @@ class Done:
 
     rows: dict[str, int] = field(default_factory=dict)
     cached: int = 0
-    left: list[Published] = field(default_factory=list)
+    left: list[PublishedVersion] = field(default_factory=list)
 
 
-def find_meant(resources: Resources, wanted: Sequence[str]) -> Meant:
+def find_meant(resources: Resources, wanted: Sequence[str]) -> TakedownScope:
     """The samples that are named: by sample_id or its first digits, by address, or by a query.
 
     Args:
@@ -117,10 +117,10 @@ def find_meant(resources: Resources, wanted: Sequence[str]) -> Meant:
                     f"{what} '{one}'; give at least {SHORTEST} digits of a sample_id, an address as in `samples.uri`, or a query"
                 )
             found |= {*some}
-    return Meant({s: known[s][0] for s in sorted(found)}, frozenset(n for s in found for n in known[s][1]))
+    return TakedownScope({s: known[s][0] for s in sorted(found)}, frozenset(n for s in found for n in known[s][1]))
 
 
-def heads_trained_on(tables: Tables, samples: Collection[str]) -> list[Head]:
+def heads_trained_on(tables: Tables, samples: Collection[str]) -> list[TrainedModel]:
     """The trained models that have seen one of the samples."""
     wanted = pa.array(list(samples), pa.string())
     found = []
@@ -134,12 +134,12 @@ def heads_trained_on(tables: Tables, samples: Collection[str]) -> list[Head]:
             splits = seen.filter(pc.is_in(seen["sample_id"], value_set=wanted))["split"].unique().to_pylist()
             if splits:
                 found.append(
-                    Head(name, digest, tuple(sorted(splits)), scoring is not None and scoring.digest == digest)
+                    TrainedModel(name, digest, tuple(sorted(splits)), scoring is not None and scoring.digest == digest)
                 )
     return found
 
 
-def forget(resources: Resources, meant: Meant, why: str, run: str = "arot forget") -> Done:
+def forget(resources: Resources, meant: TakedownScope, why: str, run: str = "arot forget") -> TakedownResult:
     """Take samples out of every table, of this machine's cache and of the exports, for ever.
 
     Args:
@@ -154,7 +154,7 @@ def forget(resources: Resources, meant: Meant, why: str, run: str = "arot forget
     tables = resources.tables
     samples = list(meant.places)
     add_forgotten(tables, samples, why, datetime.now(UTC).isoformat(timespec="seconds"))
-    done = Done()
+    done = TakedownResult()
     _remove_clips(tables, meant)
     for path in _tables_with_rows(tables):
         place = StoreFile(path)
@@ -166,7 +166,7 @@ def forget(resources: Resources, meant: Meant, why: str, run: str = "arot forget
     return done
 
 
-def _remove_clips(tables: Tables, meant: Meant) -> None:
+def _remove_clips(tables: Tables, meant: TakedownScope) -> None:
     """Delete the files of clips that are meant, or were cut out of films that are."""
     for dataset in tables.datasets():
         if not tables.exists(TableRef(dataset, CUT)):
@@ -176,7 +176,7 @@ def _remove_clips(tables: Tables, meant: Meant) -> None:
                 tables.storage.delete(tables.uri(StoreFile(f"{CLIPS}/{dataset}/{row['file']}")))
 
 
-def published(tables: Tables, samples: Collection[str]) -> list[Published]:
+def published(tables: Tables, samples: Collection[str]) -> list[PublishedVersion]:
     """The exported versions that contain one of the samples."""
     return affected(tables, samples)
 
@@ -229,7 +229,9 @@ def _tables_with_rows(tables: Tables) -> list[str]:
     return sorted(paths)
 
 
-def _take_out(tables: Tables, place: StoreFile, meant: Meant, why: str, done: Done, _turn: str = "") -> None:
+def _take_out(
+    tables: Tables, place: StoreFile, meant: TakedownScope, why: str, done: TakedownResult, _turn: str = ""
+) -> None:
     """Remove the rows of a file that name one of the samples; of ``samples``, empty them."""
     try:
         table = tables.read(place)
@@ -259,7 +261,7 @@ def _take_out(tables: Tables, place: StoreFile, meant: Meant, why: str, done: Do
     done.rows[place.path] = count
 
 
-def _naming(table: pa.Table, meant: Meant, by_place: bool) -> pa.Array:
+def _naming(table: pa.Table, meant: TakedownScope, by_place: bool) -> pa.Array:
     """Whether each row names one of the samples, in whatever column.
 
     Args:
@@ -281,7 +283,7 @@ def _naming(table: pa.Table, meant: Meant, by_place: bool) -> pa.Array:
     return hit
 
 
-def _means(name: str | None, meant: Meant, uris: Sequence[str], by_place: bool) -> bool:
+def _means(name: str | None, meant: TakedownScope, uris: Sequence[str], by_place: bool) -> bool:
     if not name:
         return False
     return (
@@ -296,6 +298,6 @@ def _hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
-def retrained_by(heads: Sequence[Head], tables: Tables) -> list[str]:
+def retrained_by(heads: Sequence[TrainedModel], tables: Tables) -> list[str]:
     """The classifiers whose newest model has seen the samples: a run trains them again, without them."""
     return sorted({h.classifier for h in heads if (last := latest(tables, h.classifier)) and last.digest == h.digest})

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import classifier_file, digests, read_json
-from arot_assets.datasets.conservation import Conserved, samples_conserved
+from arot_assets.datasets.conservation import ConservationResult, samples_conserved
 from arot_assets.datasets.duplicates import shard_footer
 from arot_assets.datasets.places import place_of
 from arot_assets.datasets.presence import present_uris
@@ -33,7 +33,7 @@ METRIC_VERSION = "metric_version"
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyReport:
     """What was looked at, and what is wrong.
 
     Attributes:
@@ -51,7 +51,7 @@ class Verified:
     problems: Sequence[str]
 
 
-def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, objects: int = 0) -> Verified:
+def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, objects: int = 0) -> VerifyReport:
     """Compare the store with its records; changes nothing.
 
     Args:
@@ -77,7 +77,7 @@ def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, ob
         if objects and not damaged:
             read += _hash_objects(resources, dataset, objects, draw, problems)
     models = _hash_models(resources.tables, problems)
-    return Verified(whole, footers, read, models, problems)
+    return VerifyReport(whole, footers, read, models, problems)
 
 
 def _places(tables: Tables, dataset: str) -> list[TableRef]:
@@ -126,7 +126,7 @@ def _not_conserved(resources: Resources, dataset: str) -> Iterator[str]:
         return
     import duckdb
 
-    compared: dict[str, Callable[[], Conserved]] = {SAMPLES: partial(samples_conserved, warehouse, dataset)}
+    compared: dict[str, Callable[[], ConservationResult]] = {SAMPLES: partial(samples_conserved, warehouse, dataset)}
     for table in tables.of(dataset):
         footers = tables.footers(dataset, table).values()
         by_sample = footers and all(METRIC_VERSION in f.strings and GRAIN not in f.strings for f in footers)

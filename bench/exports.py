@@ -78,7 +78,7 @@ def measure_rows(count: int, folder: Path) -> None:
     from arot_assets.exports.layouts.layouts import LAYOUTS
     from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
     from arot_assets.exports.versions import Receipt, write_records
-    from arot_assets.exports.write import Written
+    from arot_assets.exports.write import WrittenFile
 
     resources = store(folder)
     make_lake(folder / "store", folder / "nowhere", count, ())
@@ -90,9 +90,9 @@ def measure_rows(count: int, folder: Path) -> None:
             selection = plan(declaration, project, resources)
     rows = selection.rows.to_pylist()
 
-    def as_written(r: dict[str, Any]) -> Written:
+    def as_written(r: dict[str, Any]) -> WrittenFile:
         sample_id = r["sample_id"]
-        return Written(r, f"images/{sample_id}.jpg", r["width"], r["height"], r["bytes"], sample_id, "original", ())
+        return WrittenFile(r, f"images/{sample_id}.jpg", r["width"], r["height"], r["bytes"], sample_id, "original", ())
 
     written = [as_written(r) for r in rows]
     with timed(f"{len(rows):,} rows: manifest, buckets and lineage"):

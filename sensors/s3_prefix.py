@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets.changes import SCHEMA, Difference, compare
+from arot_assets.datasets.changes import SCHEMA, ListingDifference, compare
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import FOLDER_METADATA, INVENTORY, read_inventory
 from arot_assets.datasets.objects import found_table, listing_of
@@ -120,7 +120,7 @@ def _stem(uri: str) -> str:
 
 def _difference(
     medium: Medium, before: _Before, window: pa.Table, after: str, last: str
-) -> tuple[Difference, pa.Table, list[Any]]:
+) -> tuple[ListingDifference, pa.Table, list[Any]]:
     """How a part of a listing differs from its range of the inventory, in words; and metadata files that differ, in
     their current state."""
     within = pc.greater(before.rows["uri"], after)

@@ -13,7 +13,7 @@ from arot_assets.classifiers.promotion import classifier_file
 from arot_assets.cli.main import main
 from arot_assets.ratings.build import build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration
-from arot_assets.takedown import Head, TakedownError, find_meant, forget, heads_trained_on
+from arot_assets.takedown import TakedownError, TrainedModel, find_meant, forget, heads_trained_on
 from resources.defaults import Resources
 from resources.storage.cache import Cache
 from resources.storage.objects import ObjectInfo
@@ -122,7 +122,7 @@ def test_models_that_saw_it_are_named(dataset: Dataset, resources: Resources, vi
         split = pa.table({"sample_id": ids, "split": ["train", "test"]})
         tables.write(split, classifier_file("style", digest, "split.parquet"))
     tables.write_bytes(json.dumps(pointer).encode(), classifier_file("style", "current.json"))
-    assert heads_trained_on(tables, [sample]) == [Head("style", "aaaa", ("train",), True)]
+    assert heads_trained_on(tables, [sample]) == [TrainedModel("style", "aaaa", ("train",), True)]
 
 
 def test_command_shows_what_goes_before_it_asks(

@@ -31,7 +31,7 @@ class Server(BaseModel):
     seconds: Annotated[float, Field(gt=0, description="silence of the server that is put up with")] = 300.0
 
 
-class Local(BaseModel):
+class LocalModel(BaseModel):
     """A model on this machine, by transformers."""
 
     model_config = ConfigDict(extra="forbid")
@@ -96,7 +96,7 @@ class CaptionsDeclaration(BaseModel):
     ]
     system: Annotated[str, Field(description="instructions before everything else")] = ""
     server: Annotated[Server | None, Field(description="an OpenAI-compatible server")] = None
-    local: Annotated[Local | None, Field(description="or a model on this machine")] = None
+    local: Annotated[LocalModel | None, Field(description="or a model on this machine")] = None
     fields: Annotated[
         dict[str, Any] | None,
         Field(description="JSON schema of an object: its properties become columns; default: free text"),

@@ -70,7 +70,7 @@ class Prompt:
         Raises:
             PromptError: it reads a column that does not exist, or does something impossible with one.
         """
-        given = {name: _Columns(name, row) for name, row in values.items()}
+        given = {name: _TemplateRow(name, row) for name, row in values.items()}
         try:
             return self._template.render(given).strip()
         except Exception as error:  # a template may call anything that its values offer
@@ -79,7 +79,7 @@ class Prompt:
             raise PromptError(f"{place}: {error}") from error
 
 
-class _Columns:
+class _TemplateRow:
     """A row as a template reads it: null is nothing, and an unknown column is an error that names those there are."""
 
     def __init__(self, table: str, row: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ MOST_WORSE = 0.02
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Two models on the same samples.
 
     Attributes:
@@ -82,7 +82,7 @@ def compare(
     champion: Predictions,
     groups: NDArray[np.int64],
     seed: int = 0,
-) -> Comparison:
+) -> ModelComparison:
     """Compare two models by the first figure of the gate.
 
     Args:
@@ -103,4 +103,4 @@ def compare(
     everything = np.arange(len(truth))
     one, other = (all_figures(task, truth, found, [figure])[figure] for found in (challenger, champion))
     drawn = bootstrap(groups, difference, seed)[figure]
-    return Comparison(figure, one, other, Figure(difference(everything)[figure], *interval(drawn)), len(truth))
+    return ModelComparison(figure, one, other, Figure(difference(everything)[figure], *interval(drawn)), len(truth))

@@ -20,7 +20,7 @@ from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.pictures import Pictures
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Task
-from arot_assets.classifiers.trainers import Checkpoints, Fitted, Job, Targets
+from arot_assets.classifiers.trainers import Checkpoints, FittedModel, Job, Targets
 from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models import Models
 from resources.models.entries import find_entry
@@ -61,7 +61,7 @@ class Data:
     licence: str
     pictures: Pictures | None = None
 
-    def trained_on(self, fitted: Fitted) -> str:
+    def trained_on(self, fitted: FittedModel) -> str:
         """The version of the vectors that a head was trained on; empty for pixels."""
         column = str(fitted.chosen.get("input", ""))
         return self.versions[column.split(".")[0]] if column else ""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.promotion import ROOT, classifier_file, current, latest, read_json
 from arot_assets.classifiers.tasks import Task
-from arot_assets.classifiers.trainers import Exported
+from arot_assets.classifiers.trainers import ModelFiles
 from arot_assets.metrics.metric import Column, Metric, rows
 from arot_assets.metrics.of_entry import metric_of, output_columns
 from resources.models.entries import add_entry, entry_of
@@ -28,7 +28,7 @@ NO_MODEL = "no promoted model: "
 
 
 def entry_facts(
-    declaration: ClassifierDeclaration, task: Task, exported: Exported, folder: Path, trained_on: str, licence: str
+    declaration: ClassifierDeclaration, task: Task, exported: ModelFiles, folder: Path, trained_on: str, licence: str
 ) -> dict[str, Any]:
     """The fields of an entry, without where its weights are.
 

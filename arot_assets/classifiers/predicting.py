@@ -16,7 +16,7 @@ from resources.models.entry import ModelEntry, ModelError
 BATCH = 16
 
 
-class CannotPredict(ArotError):
+class PredictionError(ArotError):
     """What the model needs is not at hand; the message says what."""
 
 
@@ -30,7 +30,7 @@ def predict(entry: ModelEntry, data: Data, rows: NDArray[np.int64], models: Mode
         if entry.takes != "image":
             return _of_vectors(entry, data, rows, models)
         if data.pictures is None:
-            raise CannotPredict("it sees images, and the new one stored embeddings")
+            raise PredictionError("it sees images, and the new one stored embeddings")
         runner = models.load(entry)
         parts: list[Any] = []
         for start in range(0, len(rows), BATCH):
@@ -38,7 +38,7 @@ def predict(entry: ModelEntry, data: Data, rows: NDArray[np.int64], models: Mode
             parts.append(runner.predict(inputs)["logits"])
         return np.concatenate(parts)
     except ModelError as error:
-        raise CannotPredict(str(error)) from error
+        raise PredictionError(str(error)) from error
 
 
 def _of_vectors(entry: ModelEntry, data: Data, rows: NDArray[np.int64], models: Models) -> NDArray[np.float32]:
@@ -48,9 +48,9 @@ def _of_vectors(entry: ModelEntry, data: Data, rows: NDArray[np.int64], models: 
     vectors = data.job.vectors.get(entry.takes)
     version = data.versions.get(entry.takes.split(".")[0])
     if vectors is None:
-        raise CannotPredict(f"it is computed from {entry.takes}, which the new one does not use")
+        raise PredictionError(f"it is computed from {entry.takes}, which the new one does not use")
     if entry.options.get("trained_on") not in (None, version):
-        raise CannotPredict(
+        raise PredictionError(
             f"it was trained on version {entry.options['trained_on']} of {entry.takes}, which is of version {version} now"
         )
     head = read_head(entry, models.files.verified(entry))

@@ -15,14 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from arot_assets.classifiers import baselines, calibration
-from arot_assets.classifiers.contest import Comparison, below_gate, compare
+from arot_assets.classifiers.contest import ModelComparison, below_gate, compare
 from arot_assets.classifiers.data import Data, read_data, slices_of
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import ENTRY, digest_of, entry_facts, load_entry
 from arot_assets.classifiers.evaluation import Calibration, Evaluation, evaluate
 from arot_assets.classifiers.inputs import scratch, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
-from arot_assets.classifiers.predicting import CannotPredict, predict
+from arot_assets.classifiers.predicting import PredictionError, predict
 from arot_assets.classifiers.promotion import (
     CHECKPOINTS,
     CURVES,
@@ -39,7 +39,7 @@ from arot_assets.classifiers.recipes import HeadSettings, get_recipe
 from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Predictions, Task
-from arot_assets.classifiers.trainers import Fitted
+from arot_assets.classifiers.trainers import FittedModel
 from arot_assets.datasets.places import place_of
 from arot_assets.progress import track
 from resources.models import Models
@@ -131,7 +131,7 @@ def train(
     return result
 
 
-def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheckpoint) -> Fitted:
+def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheckpoint) -> FittedModel:
     job, settings = data.job, declaration.trained_with
     title = f"classifier {declaration.name}: epochs over {len(job.train):,} samples"
     if isinstance(settings, HeadSettings):
@@ -152,7 +152,7 @@ def _judged(
     declaration: ClassifierDeclaration,
     labels: pa.Table,
     data: Data,
-    fitted: Fitted,
+    fitted: FittedModel,
     inputs: str,
     storage: Storage,
     warehouse: Warehouse,
@@ -215,7 +215,7 @@ def _against(
     found: Predictions,
     warehouse: Warehouse,
     models: Models,
-) -> tuple[Comparison | None, str]:
+) -> tuple[ModelComparison | None, str]:
     """The comparison with the model that scores now, or why there is none."""
     if not champion:
         return None, "no model scored before"
@@ -237,7 +237,7 @@ def _against(
         return None, f"model {champion} was trained on every test sample of this one"
     try:
         logits = predict(load_entry(tables, name, champion), data, data.test[places], models)
-    except CannotPredict as error:
+    except PredictionError as error:
         return None, f"model {champion} cannot be compared: {error}"
     other = Task(task.kind, task.classes, about["loss"]).predictions(logits)
     truth = data.job.targets.values[data.test[places]]
@@ -246,7 +246,7 @@ def _against(
 
 
 def _decision(
-    pointer: Pointer, champion: str, evaluation: Evaluation, comparison: Comparison | None, apart: str
+    pointer: Pointer, champion: str, evaluation: Evaluation, comparison: ModelComparison | None, apart: str
 ) -> Decision:
     figures = {name: [f.value, f.low, f.high] for name, f in evaluation.figures.items()}
     if comparison is not None:
@@ -261,7 +261,7 @@ def _about(
     declaration: ClassifierDeclaration,
     labels: pa.Table,
     data: Data,
-    fitted: Fitted,
+    fitted: FittedModel,
     inputs: str,
     temperature: float,
     missed: str,

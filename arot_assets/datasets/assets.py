@@ -198,7 +198,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
 
 def _settle(
     context: dg.AssetExecutionContext, warehouse: Warehouse, dataset: str, own: Collection[str] = ()
-) -> duplicates.Settled:
+) -> duplicates.SettlingResult:
     """Determine which of equal objects is the sample, and report the shards that this changes to Dagster.
 
     The events belong to no run, because automation considers an update handled if it comes from the run itself.
@@ -223,7 +223,7 @@ def _settle(
     return settled
 
 
-def settled_metadata(settled: duplicates.Settled) -> dict[str, int]:
+def settled_metadata(settled: duplicates.SettlingResult) -> dict[str, int]:
     """What settling changed, as metadata for users; empty if it changed nothing."""
     if not settled.shards:
         return {}

@@ -56,7 +56,7 @@ class InventoryChanges:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ListingDifference:
     """How a listing differs from the previous inventory. Objects are given by their row numbers, int64 [N] each.
 
     Attributes:
@@ -74,7 +74,7 @@ class Difference:
     unchanged: Rows
 
 
-def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
+def compare(previous: pa.Table | None, objects: pa.Table) -> ListingDifference:
     """What is new, changed and gone.
 
     Args:
@@ -95,7 +95,7 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> Difference:
         return result
 
     whole = same("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
-    return Difference(
+    return ListingDifference(
         new=np.flatnonzero(found.is_null().to_numpy()),
         changed=listed[~whole],
         outdated=rows[~whole],
@@ -117,7 +117,7 @@ def plan(
     objects: pa.Table,
     now: datetime,
     shard_size: int,
-    difference: Difference | None = None,
+    difference: ListingDifference | None = None,
     shard_bytes: float | None = None,
 ) -> InventoryChanges:
     """Compare a listing with the previous inventory, and assign new objects to new shards.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from arot_assets.datasets.assets import samples_key
-from arot_assets.datasets.conservation import Conserved, samples_conserved
+from arot_assets.datasets.conservation import ConservationResult, samples_conserved
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
@@ -36,7 +36,7 @@ def _samples_conservation(dataset: str) -> dg.AssetChecksDefinition:
     return conservation
 
 
-def conservation_result(found: Conserved) -> dg.AssetCheckResult:
+def conservation_result(found: ConservationResult) -> dg.AssetCheckResult:
     """The result of a comparison as a check shows it."""
     return dg.AssetCheckResult(
         passed=found.holds,

@@ -16,7 +16,7 @@ EXAMPLES = 10
 
 
 @dataclass(frozen=True)
-class Conserved:
+class ConservationResult:
     """What a comparison found.
 
     Attributes:
@@ -41,7 +41,7 @@ class Conserved:
         return f"{self.expected:,} rows expected, {self.lost:,} lost, {self.extra:,} too many"
 
 
-def compare_keys(warehouse: Warehouse, expected: str, found: str, key: Sequence[str]) -> Conserved:
+def compare_keys(warehouse: Warehouse, expected: str, found: str, key: Sequence[str]) -> ConservationResult:
     """Compare two sets of keys.
 
     Args:
@@ -62,10 +62,10 @@ def compare_keys(warehouse: Warehouse, expected: str, found: str, key: Sequence[
     )
     lost, extra, total = rows[0][-3:]
     examples = [dict(zip((*key, "problem"), row[1:-3], strict=True)) for row in rows if row[-4] is not None]
-    return Conserved(total, lost, extra, examples)
+    return ConservationResult(total, lost, extra, examples)
 
 
-def samples_conserved(warehouse: Warehouse, dataset: str) -> Conserved:
+def samples_conserved(warehouse: Warehouse, dataset: str) -> ConservationResult:
     """Exactly one row of ``samples`` for every object of every shard that has been processed."""
     tables = warehouse.tables
     done = ", ".join(f"'{shard}'" for shard in tables.shards(dataset, SAMPLES)) or "''"

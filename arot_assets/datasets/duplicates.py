@@ -44,7 +44,7 @@ KNOWN = ("ok", "duplicate")
 
 
 @dataclass
-class Settled:
+class SettlingResult:
     """What settling changed.
 
     Attributes:
@@ -59,7 +59,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class State:
+class SettlingState:
     """Everything that settling depends on and produces.
 
     Attributes:
@@ -131,7 +131,7 @@ def is_settled(tables: Tables, dataset: str) -> bool:
     return state is None or _read_settled(tables, dataset) == state.digest()
 
 
-def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] | None = None) -> Settled:
+def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] | None = None) -> SettlingResult:
     """Make each existing shard mark the same one of equal objects as the sample; rewrites only shards that do not.
 
     Args:
@@ -143,7 +143,7 @@ def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] |
         StorageError: the store cannot be read or written; existing tables remain, and are settled the next time.
     """
     tables = warehouse.tables
-    result = Settled()
+    result = SettlingResult()
     state = _state(tables, dataset)
     while state is not None and _read_settled(tables, dataset) != state.digest():
         expected = dict(state.marks)
@@ -155,7 +155,9 @@ def settle(warehouse: Warehouse, dataset: str, announce: Callable[[str], None] |
             whole &= marks is not None
             expected[shard] = marks or ""
         found = _state(tables, dataset)
-        if whole and found == State(state.changed_at, expected):  # nobody else has changed the state in the meantime
+        if whole and found == SettlingState(
+            state.changed_at, expected
+        ):  # nobody else has changed the state in the meantime
             tables.write_bytes(found.digest().encode(), _settled_file(dataset))
         state = found
     return result
@@ -175,13 +177,15 @@ def _read_settled(tables: Tables, dataset: str) -> str | None:
         return None
 
 
-def _state(tables: Tables, dataset: str) -> State | None:
+def _state(tables: Tables, dataset: str) -> SettlingState | None:
     """The current state; None before there are samples. Reads footers only."""
     inventory = tables.footer_if_any(TableRef(dataset, INVENTORY))
     footers = tables.footers(dataset, SAMPLES)
     if inventory is None or not footers:
         return None
-    return State(inventory.get("changed_at", ""), {shard: _marks(footer.strings) for shard, footer in footers.items()})
+    return SettlingState(
+        inventory.get("changed_at", ""), {shard: _marks(footer.strings) for shard, footer in footers.items()}
+    )
 
 
 def _marks(footer: Mapping[str, str]) -> str:
@@ -224,7 +228,7 @@ def _changes(warehouse: Warehouse, dataset: str) -> dict[str, dict[str, str]]:
 
 
 def _rewrite(
-    tables: Tables, ref: TableRef, marks: str | None, originals: Mapping[str, str], result: Settled
+    tables: Tables, ref: TableRef, marks: str | None, originals: Mapping[str, str], result: SettlingResult
 ) -> str | None:
     """Mark rows of one shard; returns the resulting digest of its marks. If the shard has been replaced since it was
     read, it is left alone: None."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from arot_assets.datasets.changes import SCHEMA, InventoryChanges, compare, plan
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
-from arot_assets.datasets.objects import LISTED, FolderMetadata, Known, Listing, ListingNotes
+from arot_assets.datasets.objects import LISTED, FolderMetadata, KnownObjects, Listing, ListingNotes
 from arot_assets.datasets.sources.pinned import pin
 from resources.errors import ArotError
 from resources.storage import Storage
@@ -107,7 +107,9 @@ def read_inventory(tables: Tables, dataset: str) -> pa.Table | None:
     return found.select(SCHEMA.names)
 
 
-def known_of(previous: pa.Table | None, footer: Mapping[str, str] | None, declaration: DatasetDeclaration) -> Known:
+def known_of(
+    previous: pa.Table | None, footer: Mapping[str, str] | None, declaration: DatasetDeclaration
+) -> KnownObjects:
     """What a listing may take over from the previous inventory; nothing if that was made under other rules.
 
     Args:
@@ -116,14 +118,16 @@ def known_of(previous: pa.Table | None, footer: Mapping[str, str] | None, declar
         declaration: the dataset.
     """
     if previous is None or footer is None or footer.get(ARCHIVES, "") != _rules(declaration):
-        return Known()
+        return KnownObjects()
     archives = {uri: ListingNotes(**of_it) for uri, of_it in json.loads(footer.get(TOLD) or "{}").items()}
     folder = json.loads(footer.get(FOLDER_METADATA) or "{}")
     if not folder.get("stamp"):
-        return Known(previous, archives)
+        return KnownObjects(previous, archives)
     rows = previous.filter(pc.and_(pc.equal(previous["state"], "present"), pc.is_valid(previous["metadata"])))
     said = dict(zip(rows["uri"].to_pylist(), rows["metadata"].to_pylist(), strict=True))
-    return Known(previous, archives, FolderMetadata(**{**folder, "said": said, "told": ListingNotes(**folder["told"])}))
+    return KnownObjects(
+        previous, archives, FolderMetadata(**{**folder, "said": said, "told": ListingNotes(**folder["told"])})
+    )
 
 
 def _rules(declaration: DatasetDeclaration) -> str:

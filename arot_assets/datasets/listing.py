@@ -16,7 +16,7 @@ from arot_assets.datasets.declaration import Archives, DatasetDeclaration
 from arot_assets.datasets.objects import (
     LISTED,
     PROBLEMS_SHOWN,
-    Known,
+    KnownObjects,
     Listing,
     ListingNotes,
     extensions,
@@ -39,7 +39,7 @@ def list_source(
     storage: Storage,
     declaration: DatasetDeclaration,
     root: str = "",
-    known: Known | None = None,
+    known: KnownObjects | None = None,
 ) -> Listing:
     """List a source: the objects of the dataset's medium, with their sidecars attached.
 
@@ -67,7 +67,7 @@ def list_source(
     growing = []
     if is_local(where):  # elsewhere objects appear complete
         growing = _growing(storage, declaration, found)
-    return _with_skipped(_listing(storage, declaration, where, found, growing, known or Known()), skipped)
+    return _with_skipped(_listing(storage, declaration, where, found, growing, known or KnownObjects()), skipped)
 
 
 def _with_skipped(listing: Listing, skipped: Sequence[tuple[str, str]]) -> Listing:
@@ -88,7 +88,7 @@ def _listing(
     root: str,
     found: pa.Table,
     growing: Sequence[str],
-    known: Known,
+    known: KnownObjects,
 ) -> Listing:
     """The objects of a folder with their sidecars, metadata from metadata files, and the members of archives."""
     ignored: Counter[str] = Counter()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from arot_assets.datasets.pairing import Pairs, pair
+from arot_assets.datasets.pairing import Pairing, pair
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.media.medium import Medium
 from resources.storage.objects import ObjectColumns, shown
@@ -76,7 +76,7 @@ class FolderMetadata:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownObjects:
     """What the previous inventory knows, to be reused for what is unchanged.
 
     Attributes:
@@ -186,7 +186,7 @@ def _told(unused: Sequence[str]) -> str:
     return f"{len(unused):,} x {UNUSED} ('a.txt' or 'a.png.txt' belongs to 'a.png'): {names}{more}"
 
 
-def _listed(files: pa.Table, beside: pa.Table, pairs: Pairs | None, metadata: Mapping[str, str]) -> pa.Table:
+def _listed(files: pa.Table, beside: pa.Table, pairs: Pairing | None, metadata: Mapping[str, str]) -> pa.Table:
     """Schema ``LISTED``: each file with the uris of its sidecars, and when the last of them changed."""
     rows = files.num_rows
     if pairs is not None:

@@ -31,7 +31,7 @@ _IMAGES = frozenset({"image", "images", "img", "imgs", "pictures", "photos", "vi
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairing:
     """The result of matching.
 
     Attributes:
@@ -43,7 +43,7 @@ class Pairs:
     unused: list[str]
 
 
-def pair(objects: Sequence[str], sidecars: Sequence[str], extensions: Collection[str] = ()) -> Pairs:
+def pair(objects: Sequence[str], sidecars: Sequence[str], extensions: Collection[str] = ()) -> Pairing:
     """Find the sidecars of each object.
 
     Args:
@@ -69,7 +69,7 @@ def pair(objects: Sequence[str], sidecars: Sequence[str], extensions: Collection
     ):
         if unused:
             unused -= _pair_loosely(of_object, of_sidecar, objects, found, unused, single)
-    return Pairs([sorted(those.values()) for those in found], sorted(unused))
+    return Pairing([sorted(those.values()) for those in found], sorted(unused))
 
 
 def sidecar_stems(uris: Iterable[str]) -> dict[str, dict[str, str]]:

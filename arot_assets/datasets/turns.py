@@ -48,7 +48,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Busy:
+class TablesInUse:
     """Why a unit was not worked on: who has its tables.
 
     Attributes:
@@ -72,16 +72,18 @@ class Attempt(Generic[R]):
     tables: Tables
     work: Callable[[Unit], R]
 
-    def __call__(self, unit: Unit) -> R | Busy:
+    def __call__(self, unit: Unit) -> R | TablesInUse:
         """The result, or who has the tables."""
         hold = self.tables.leases.take(unit.places, unit.run)
         if not isinstance(hold, Hold):
-            return Busy(f"{unit.places[0].path} is made by another run ({hold}); other shards come first", hold.token)
+            return TablesInUse(
+                f"{unit.places[0].path} is made by another run ({hold}); other shards come first", hold.token
+            )
         with hold:
             try:
                 return self.work(unit)
             except LeaseLostError as lost:  # what was computed is kept, and whoever has it now makes the table
-                return Busy(str(lost), "")
+                return TablesInUse(str(lost), "")
 
 
 def work_on(
@@ -121,7 +123,7 @@ def work_on(
             results = compute.map(attempt, map(unit_of, left), needs)
             with closing(results):
                 for unit, result in results:
-                    if not isinstance(result, Busy):
+                    if not isinstance(result, TablesInUse):
                         done(unit, result)
                         continue
                     again.append(unit.shard)

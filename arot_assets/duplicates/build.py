@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.duplicates.cosine import similar_pairs
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
-from arot_assets.duplicates.groups import EMBEDDING, MIRRORED, PHASH, Hashed, Member, members
-from arot_assets.duplicates.hamming import DuplicatesError, Pairs, near_pairs
+from arot_assets.duplicates.groups import EMBEDDING, MIRRORED, PHASH, GroupMember, HashClasses, members
+from arot_assets.duplicates.hamming import DuplicatesError, RowPairs, near_pairs
 from arot_assets.media.medium import DecodeError
 from resources.defaults import Resources
 from resources.storage import StorageError
@@ -63,7 +63,7 @@ EDGE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Found:
+class DuplicatesResult:
     """What was found.
 
     Attributes:
@@ -93,7 +93,7 @@ def inputs_digest(declaration: DuplicatesDeclaration, tables: Tables) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def build_duplicates(declaration: DuplicatesDeclaration, resources: Resources) -> Found:
+def build_duplicates(declaration: DuplicatesDeclaration, resources: Resources) -> DuplicatesResult:
     """Find the duplicates of a dataset, and write both tables.
 
     Args:
@@ -115,7 +115,7 @@ def build_duplicates(declaration: DuplicatesDeclaration, resources: Resources) -
     _write(declaration, tables, ids, found, equal, hashed, alike, digest)
     kinds = Counter(PIXELS if m.row in equal else m.kind for m in found)
     footer = tables.footer(TableRef(dataset, EDGES))
-    return Found(len(ids), len(ids) - len(found), int(footer["rows"]), dict(kinds))
+    return DuplicatesResult(len(ids), len(ids) - len(found), int(footer["rows"]), dict(kinds))
 
 
 def _rows(declaration: DuplicatesDeclaration, con: Connection) -> pa.Table:
@@ -172,19 +172,19 @@ def _preferred(declaration: DuplicatesDeclaration, con: Connection) -> str:
     return f"left join (select sample_id, preference from {model}) as preferred using (sample_id)"
 
 
-def _hashed(rows: pa.Table, bits: int) -> Hashed:
+def _hashed(rows: pa.Table, bits: int) -> HashClasses:
     hashes, mirrored = (rows[n].to_numpy().astype(np.uint64) for n in ("phash", "mirrored"))
     of_row = np.full(len(hashes), -1, np.int64)
     telling = hashes != 0
     unique, first, place = np.unique(hashes[telling], return_index=True, return_inverse=True)
     of_row[telling] = place
     plain, turned = near_pairs(unique, mirrored[telling][first], bits)
-    return Hashed(hashes, mirrored, of_row, plain, turned, bits)
+    return HashClasses(hashes, mirrored, of_row, plain, turned, bits)
 
 
-def _alike(declaration: DuplicatesDeclaration, resources: Resources, ids: list[str]) -> Pairs:
+def _alike(declaration: DuplicatesDeclaration, resources: Resources, ids: list[str]) -> RowPairs:
     if declaration.embedding is None:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     from resources.models.torch_network import resolve_device
 
     tables = resources.tables
@@ -210,7 +210,7 @@ def _alike(declaration: DuplicatesDeclaration, resources: Resources, ids: list[s
     return similar_pairs(vectors, declaration.cosine, resolve_device(resources.models.device))
 
 
-def _equal_pixels(resources: Resources, dataset: str, rows: pa.Table, found: list[Member]) -> set[int]:
+def _equal_pixels(resources: Resources, dataset: str, rows: pa.Table, found: list[GroupMember]) -> set[int]:
     """Members whose pixels are exactly those of the sample that stays: decoded and compared, where hash and size are equal."""
     widths, heights = rows["width"].to_pylist(), rows["height"].to_pylist()
     uris, ids = rows["uri"].to_pylist(), rows["sample_id"].to_pylist()
@@ -249,10 +249,10 @@ def _write(
     declaration: DuplicatesDeclaration,
     tables: Tables,
     ids: list[str],
-    found: list[Member],
+    found: list[GroupMember],
     equal: set[int],
-    hashed: Hashed,
-    alike: Pairs,
+    hashed: HashClasses,
+    alike: RowPairs,
     digest: str,
 ) -> None:
     """Both tables, that of the edges first."""

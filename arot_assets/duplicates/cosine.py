@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.duplicates.hamming import MOST_PAIRS, DuplicatesError, Pairs
+from arot_assets.duplicates.hamming import MOST_PAIRS, DuplicatesError, RowPairs
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ MARGIN = 0.01
 """Half precision finds candidates this much below the threshold; their cosine is then computed in single precision."""
 
 
-def similar_pairs(vectors: NDArray[np.float32], least: float, device: str = "cpu") -> Pairs:
+def similar_pairs(vectors: NDArray[np.float32], least: float, device: str = "cpu") -> RowPairs:
     """All pairs whose cosine similarity is at least a threshold.
 
     Args:
@@ -50,9 +50,9 @@ def similar_pairs(vectors: NDArray[np.float32], least: float, device: str = "cpu
             if len(one[0]):
                 found.append(one)
     if not found:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     first, second, cosine = (torch.cat([one[i] for one in found]).numpy() for i in range(3))
-    return Pairs(first, second, (1 - cosine).astype(np.float32))
+    return RowPairs(first, second, (1 - cosine).astype(np.float32))
 
 
 def _block(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.duplicates.hamming import Pairs
+from arot_assets.duplicates.hamming import RowPairs
 
 PHASH, MIRRORED, EMBEDDING = "phash", "mirrored", "embedding"
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """Why a sample does not stay.
 
     Attributes:
@@ -34,7 +34,7 @@ class Member:
     distance: float
 
 
-class Neighbours:
+class NeighbourLists:
     """The neighbours of every item of a set of pairs, nearest first.
 
     Args:
@@ -42,7 +42,7 @@ class Neighbours:
         count: number of items.
     """
 
-    def __init__(self, pairs: Pairs, count: int) -> None:
+    def __init__(self, pairs: RowPairs, count: int) -> None:
         ends = np.concatenate([pairs.first, pairs.second])
         others = np.concatenate([pairs.second, pairs.first])
         apart = np.concatenate([pairs.distance, pairs.distance])
@@ -57,7 +57,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class Hashed:
+class HashClasses:
     """Perceptual hashes of all rows, equal ones as one class.
 
     Attributes:
@@ -72,8 +72,8 @@ class Hashed:
     hashes: NDArray[np.uint64]
     mirrored: NDArray[np.uint64]
     of_row: NDArray[np.int64]
-    plain: Pairs
-    turned: Pairs
+    plain: RowPairs
+    turned: RowPairs
     bits: int
 
     def mirror_distance(self, a: int, b: int) -> int:
@@ -82,7 +82,7 @@ class Hashed:
         return min(one, (int(self.mirrored[b]) ^ int(self.hashes[a])).bit_count())
 
 
-def members(order: Sequence[int], hashed: Hashed, alike: Pairs) -> Iterator[Member]:
+def members(order: Sequence[int], hashed: HashClasses, alike: RowPairs) -> Iterator[GroupMember]:
     """Those that do not stay, each with the one that stays in its place and the evidence.
 
     Args:
@@ -96,9 +96,9 @@ def members(order: Sequence[int], hashed: Hashed, alike: Pairs) -> Iterator[Memb
         if one >= 0:
             rows_of[one].append(row)
     plain, turned, near = (
-        Neighbours(hashed.plain, classes),
-        Neighbours(hashed.turned, classes),
-        Neighbours(alike, count),
+        NeighbourLists(hashed.plain, classes),
+        NeighbourLists(hashed.turned, classes),
+        NeighbourLists(alike, count),
     )
     taken = np.zeros(count, bool)
     for row in order:
@@ -111,14 +111,14 @@ def members(order: Sequence[int], hashed: Hashed, alike: Pairs) -> Iterator[Memb
                 for member in rows_of[other]:
                     if not taken[member]:
                         taken[member] = True
-                        yield Member(member, row, PHASH, apart)
+                        yield GroupMember(member, row, PHASH, apart)
             for other, _ in turned.of(one):
                 for member in rows_of[other]:
                     # pictures of one hash may have different mirrored ones
                     if not taken[member] and (bits := hashed.mirror_distance(row, member)) <= hashed.bits:
                         taken[member] = True
-                        yield Member(member, row, MIRRORED, float(bits))
+                        yield GroupMember(member, row, MIRRORED, float(bits))
         for member, apart in near.of(row):
             if not taken[member]:
                 taken[member] = True
-                yield Member(member, row, EMBEDDING, apart)
+                yield GroupMember(member, row, EMBEDDING, apart)

@@ -31,7 +31,7 @@ class DuplicatesError(ArotError):
     """Duplicates cannot be found; the message names the dataset, the cause and the remedy."""
 
 
-class Pairs(NamedTuple):
+class RowPairs(NamedTuple):
     """Pairs of rows.
 
     Attributes:
@@ -47,7 +47,7 @@ class Pairs(NamedTuple):
 
 def pairs_within(
     queries: NDArray[np.uint64], hashes: NDArray[np.uint64], distance: int, among_themselves: bool = False
-) -> Pairs:
+) -> RowPairs:
     """All pairs of a query and a hash within a distance.
 
     Args:
@@ -79,9 +79,9 @@ def pairs_within(
                 )
             found.append(one)
     if not found:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     first, second, apart = zip(*found, strict=True)
-    return Pairs(np.concatenate(first), np.concatenate(second), np.concatenate(apart))
+    return RowPairs(np.concatenate(first), np.concatenate(second), np.concatenate(apart))
 
 
 def _radii(distance: int) -> NDArray[np.int64]:
@@ -118,7 +118,7 @@ class _Index:
         return _search()(*asked, self.hashes, self.rows, self.starts, *self.settings)
 
 
-def near_pairs(unique: NDArray[np.uint64], turned: NDArray[np.uint64], distance: int) -> tuple[Pairs, Pairs]:
+def near_pairs(unique: NDArray[np.uint64], turned: NDArray[np.uint64], distance: int) -> tuple[RowPairs, RowPairs]:
     """Pairs of distinct hashes that are near; and those where one is near the other's mirror image.
 
     Args:
@@ -141,7 +141,7 @@ def near_pairs(unique: NDArray[np.uint64], turned: NDArray[np.uint64], distance:
     new[1:] = pairs[1:] != pairs[:-1]
     kept = packed[new]
     rows = [(kept >> np.uint64(shift) & np.uint64(2**30 - 1)).astype(np.int64) for shift in (34, 4)]
-    return plain, Pairs(rows[0], rows[1], (kept & np.uint64(15)).astype(np.float32))
+    return plain, RowPairs(rows[0], rows[1], (kept & np.uint64(15)).astype(np.float32))
 
 
 @cache

@@ -20,7 +20,7 @@ HASHES = "phash"
 
 
 @dataclass(frozen=True)
-class Leaked:
+class LeakedSample:
     """A sample of an evaluation set that shows what a training sample shows.
 
     Attributes:
@@ -36,7 +36,7 @@ class Leaked:
     bits: int
 
 
-def find_leaks(leak: Leak, resources: Resources, bits: int) -> list[Leaked]:
+def find_leaks(leak: Leak, resources: Resources, bits: int) -> list[LeakedSample]:
     """Every leak, each evaluation sample with its nearest training sample.
 
     Args:
@@ -49,18 +49,18 @@ def find_leaks(leak: Leak, resources: Resources, bits: int) -> list[Leaked]:
     """
     with resources.warehouse.connect() as con:
         training, evaluation = (_hashes(con, resources, name) for name in (leak.training, leak.evaluation))
-    found: dict[str, Leaked] = {}
+    found: dict[str, LeakedSample] = {}
     known = set(training["sample_id"].to_pylist())
     for sample in evaluation["sample_id"].to_pylist():
         if sample in known:
-            found[sample] = Leaked(sample, sample, "bytes", 0)
+            found[sample] = LeakedSample(sample, sample, "bytes", 0)
     ours, theirs = _comparable(training), _comparable(evaluation)
     ids, others = ours["sample_id"].to_pylist(), theirs["sample_id"].to_pylist()
     hashes = ours["phash"].to_numpy().astype(np.uint64)
     for kind, column in (("phash", "phash"), ("mirrored", "mirrored")):
         pairs = pairs_within(theirs[column].to_numpy().astype(np.uint64), hashes, bits)
         for a, b, apart in sorted(zip(*(p.tolist() for p in pairs), strict=True), key=lambda p: p[2]):
-            found.setdefault(others[a], Leaked(others[a], ids[b], kind, int(apart)))
+            found.setdefault(others[a], LeakedSample(others[a], ids[b], kind, int(apart)))
     return sorted(found.values(), key=lambda one: (one.bits, one.evaluation))
 
 

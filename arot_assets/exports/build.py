@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from arot_assets.exports.buckets.plan import BucketPlan
 from arot_assets.exports.companions import companion_folder
-from arot_assets.exports.contract import Seen, see
+from arot_assets.exports.contract import LoaderFindings, see
 from arot_assets.exports.destinations.destination import Destination, destination_of
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
@@ -37,7 +37,7 @@ from arot_assets.exports.versions import (
     read_receipt,
     write_records,
 )
-from arot_assets.exports.write import FORMAT, Written, write_media
+from arot_assets.exports.write import FORMAT, WrittenFile, write_media
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage import StorageError
@@ -58,7 +58,7 @@ class Outcome:
     receipt: Receipt
     changed: bool
     plans: Mapping[str, BucketPlan]
-    seen: Seen | None
+    seen: LoaderFindings | None
     left_out: Sequence[Violation]
 
 
@@ -194,7 +194,7 @@ def _write_texts(
     medium: str,
     parts: Sequence[Part],
     trainers: Sequence[Trainer],
-    written: Sequence[Written],
+    written: Sequence[WrittenFile],
 ) -> None:
     """Captions, metadata files, and a configuration for each trainer."""
     samples: dict[str, list[Sample]] = {part.folder: [] for part in parts}

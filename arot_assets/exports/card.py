@@ -18,7 +18,7 @@ from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.features import card_features, type_name
 from arot_assets.exports.provenance import Provenance, column_texts
-from arot_assets.exports.rows import Rows
+from arot_assets.exports.rows import ExportRows
 from arot_assets.markdown import write_table
 
 BEGIN = "<!-- arot: begin. Everything up to the line 'arot: end' is rewritten by `arot publish`. -->"
@@ -60,7 +60,7 @@ def data_files(layout: str, split: str) -> str:
     return f"data/{split}-*-of-*.parquet" if layout == "parquet" else f"{split}/**"
 
 
-def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts) -> dict[str, Any]:
+def front_matter(declaration: HubDatasetDeclaration, rows: ExportRows, counts: Counts) -> dict[str, Any]:
     """The YAML header of the card: what programs read."""
     published = rows.medium.published
     features = card_features(rows.medium, rows.schema)
@@ -80,7 +80,7 @@ def front_matter(declaration: HubDatasetDeclaration, rows: Rows, counts: Counts)
     }
 
 
-def block(declaration: HubDatasetDeclaration, rows: Rows, provenance: Provenance, counts: Counts) -> str:
+def block(declaration: HubDatasetDeclaration, rows: ExportRows, provenance: Provenance, counts: Counts) -> str:
     """The part for readers, between its two comments."""
     parts = [f"# {declaration.repo.rpartition('/')[2]}", declaration.description]
     parts += [write_table(("", ""), _count_rows(counts, rows.medium.name)), _use(declaration)]
@@ -169,7 +169,7 @@ def _count_rows(counts: Counts, medium: str) -> list[Sequence[str]]:
     return rows
 
 
-def _column_rows(rows: Rows, provenance: Provenance) -> list[Sequence[str]]:
+def _column_rows(rows: ExportRows, provenance: Provenance) -> list[Sequence[str]]:
     texts, medium = column_texts(provenance), rows.medium
     first = (f"`{medium.name}`", medium.published.feature.lower(), "the original bytes of the file")
     return [first, *((f"`{f.name}`", type_name(f.type), texts.get(f.name, "")) for f in rows.schema)]

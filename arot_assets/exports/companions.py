@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.prepare import Prepared, encode, fitted, prepare
+from arot_assets.exports.prepare import PreparedFile, encode, fitted, prepare
 from arot_assets.exports.rules import Violation
 
 Role = Literal["mask", "control"]
@@ -50,7 +50,7 @@ def broken_companions(declaration: ExportDeclaration, row: Mapping[str, Any], vi
 
 def prepare_companion(
     data: bytes, role: str, row: Mapping[str, Any], size: tuple[int, int], declaration: ExportDeclaration
-) -> Prepared:
+) -> PreparedFile:
     """A mask or control picture in the size that its picture is stored in, scaled and cropped alike.
 
     Args:
@@ -72,11 +72,11 @@ def prepare_companion(
         )
         if kept or (own.width, own.height) == size:
             return own
-        return Prepared(encode(fitted(decode(data), *size), declaration), declaration.format, *size, own.broken)
+        return PreparedFile(encode(fitted(decode(data), *size), declaration), declaration.format, *size, own.broken)
     import cv2
 
     gray = cv2.cvtColor(fitted(decode(data), *size, mask=True), cv2.COLOR_RGB2GRAY)
-    return Prepared(cv2.imencode(".png", gray)[1].tobytes(), "png", *size, ())
+    return PreparedFile(cv2.imencode(".png", gray)[1].tobytes(), "png", *size, ())
 
 
 def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.exports.companions import ROLES, companion_folder
-from arot_assets.exports.layouts.layout import Entry, Layout
+from arot_assets.exports.layouts.layout import Layout, LoadedSample
 from arot_assets.exports.prepare import faults_of
 from arot_assets.exports.rules import RuleName, Violation
 from arot_assets.media.medium import DecodeError
@@ -26,7 +26,7 @@ SMALLEST_SIDE = 64
 
 
 @dataclass
-class Seen:
+class LoaderFindings:
     """What a loader finds in a version.
 
     Attributes:
@@ -50,7 +50,7 @@ class Seen:
 
 def inspect(
     folder: Path, layout: Layout, folders: Sequence[str], medium: str, kept: frozenset[RuleName] = frozenset()
-) -> list[tuple[Entry, list[Violation]]]:
+) -> list[tuple[LoadedSample, list[Violation]]]:
     """Every sample that a loader finds, with what is wrong with it.
 
     Args:
@@ -61,7 +61,7 @@ def inspect(
         kept: rules that the declaration lets originals break.
     """
 
-    def judged(entry: Entry) -> tuple[Entry, list[Violation]]:
+    def judged(entry: LoadedSample) -> tuple[LoadedSample, list[Violation]]:
         found = [*_caption(entry), *_media(entry, medium), *_companions(entry, medium)]
         return entry, [v for v in found if v.rule not in kept]
 
@@ -80,7 +80,7 @@ def see(
     medium: str,
     manifest: pa.Table,
     kept: frozenset[RuleName] = frozenset(),
-) -> Seen:
+) -> LoaderFindings:
     """Compare what a loader finds with the manifest.
 
     Args:
@@ -93,7 +93,7 @@ def see(
     """
     wanted: dict[str, str] = dict(zip(manifest["path"].to_pylist(), manifest["caption"].to_pylist(), strict=True))
     roles = companions_of(manifest)
-    seen = Seen(len(wanted), 0)
+    seen = LoaderFindings(len(wanted), 0)
     left = set(wanted)
     for entry, violations in inspect(folder, layout, folders, medium, kept):
         seen.violations += violations
@@ -114,7 +114,7 @@ def see(
     return seen
 
 
-def _caption(entry: Entry) -> Iterator[Violation]:
+def _caption(entry: LoadedSample) -> Iterator[Violation]:
     """The rules of captions."""
     data, path = entry.caption, entry.path
     if data is None:
@@ -133,7 +133,7 @@ def _caption(entry: Entry) -> Iterator[Violation]:
         yield Violation("caption_lines", path, f"{len(text.splitlines())} lines, or a line break at its end")
 
 
-def _media(entry: Entry, medium: str) -> Iterator[Violation]:
+def _media(entry: LoadedSample, medium: str) -> Iterator[Violation]:
     """The rules of media files."""
     path = entry.path
     if entry.read is None:
@@ -163,7 +163,7 @@ def _clip(data: bytes) -> tuple[int, int, Mapping[RuleName, str]]:
     return facts.width, facts.height, facts.faults
 
 
-def _companions(entry: Entry, medium: str) -> Iterator[Violation]:
+def _companions(entry: LoadedSample, medium: str) -> Iterator[Violation]:
     """The rules of masks and controls: each is its sample's, can be read, and lies over it."""
     stem = entry.path.rpartition("/")[2].rpartition(".")[0]
     for role, (path, read) in entry.companions.items():

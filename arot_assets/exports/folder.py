@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.parquet import COMPRESSION, Stream, sent
-from arot_assets.exports.rows import FORMAT_COLUMN, Rows
+from arot_assets.exports.rows import FORMAT_COLUMN, ExportRows
 from arot_assets.media.medium import Medium
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def place(medium: Medium, sample_id: str, kind: str) -> str:
 
 
 def write_folder(
-    rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
+    rows: ExportRows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
     """Send the originals group by group, then the metadata.
 

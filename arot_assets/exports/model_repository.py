@@ -24,7 +24,7 @@ from arot_assets.exports.model_card import model_card
 from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry
-from resources.models.network import Place
+from resources.models.network import Placement
 from resources.storage.hub import commits
 from resources.storage.hub.address import parse
 
@@ -232,7 +232,7 @@ def _module(entry: ModelEntry, folder: Path) -> "tuple[torch.nn.Module, np.ndarr
 
         from resources.models.families import transformers_image
 
-        network = transformers_image.load(entry, folder, Place("cpu", "float32", "torch", 1))
+        network = transformers_image.load(entry, folder, Placement("cpu", "float32", "torch", 1))
         assert network.input_shape is not None
         shape = network.input_shape
         module = _Logits.of(AutoModelForImageClassification.from_pretrained(folder))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from arot_assets.exports.features import FILE, file_schema
-from arot_assets.exports.rows import FORMAT_COLUMN, Rows
+from arot_assets.exports.rows import FORMAT_COLUMN, ExportRows
 from arot_assets.media.medium import Medium
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def file_names(split: str, count: int) -> list[str]:
 
 
 def write_parquet(
-    rows: Rows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
+    rows: ExportRows, split: str, stream: Stream, folder: Path, send: "Callable[[Sequence[CommitOperationAdd]], None]"
 ) -> "dict[str, CommitOperationAdd]":
     """Write and send one file after another; each is deleted from this machine before the next is started.
 

@@ -19,7 +19,7 @@ PLAIN_FORMATS = ("JPEG", "PNG")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFile:
     """A file for an export.
 
     Attributes:
@@ -38,7 +38,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Faults:
+class HeaderFacts:
     """What a picture's header says.
 
     Attributes:
@@ -54,7 +54,7 @@ class Faults:
     height: int
 
 
-def faults_of(data: bytes, formats: Sequence[str] = PLAIN_FORMATS) -> Faults:
+def faults_of(data: bytes, formats: Sequence[str] = PLAIN_FORMATS) -> HeaderFacts:
     """The rules that a picture breaks; nothing is decoded.
 
     Args:
@@ -86,7 +86,7 @@ def faults_of(data: bytes, formats: Sequence[str] = PLAIN_FORMATS) -> Faults:
         found.append("metadata")
     sides = (header.width or 0, header.height or 0)
     width, height = sides[::-1] if header.orientation >= 5 else sides
-    return Faults(tuple(found), header.format or "", width, height)
+    return HeaderFacts(tuple(found), header.format or "", width, height)
 
 
 def formats_of(declaration: ExportDeclaration) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def formats_of(declaration: ExportDeclaration) -> tuple[str, ...]:
     return ({"jpg": "JPEG", "png": "PNG"}[declaration.format],) if declaration.layout == "webdataset" else PLAIN_FORMATS
 
 
-def prepare(data: bytes, declaration: ExportDeclaration) -> Prepared:
+def prepare(data: bytes, declaration: ExportDeclaration) -> PreparedFile:
     """A picture as a declaration wants it.
 
     Args:
@@ -107,7 +107,7 @@ def prepare(data: bytes, declaration: ExportDeclaration) -> Prepared:
     """
     found = faults_of(data, formats_of(declaration))
     extension = {"JPEG": "jpg"}.get(found.format, found.format.lower())
-    as_it_is = Prepared(None, extension, found.width, found.height, found.rules)
+    as_it_is = PreparedFile(None, extension, found.width, found.height, found.rules)
     if declaration.media == "original":
         return as_it_is
     mended = [rule for rule in found.rules if declaration.action(rule) == "mend"]
@@ -125,7 +125,7 @@ def prepare(data: bytes, declaration: ExportDeclaration) -> Prepared:
     if size[0] > pixels.shape[1] or size[1] > pixels.shape[0]:
         broken = (*broken, "up_scaled")
     resized = fitted(pixels, *size)
-    return Prepared(encode(resized, declaration), declaration.format, size[0], size[1], broken)
+    return PreparedFile(encode(resized, declaration), declaration.format, size[0], size[1], broken)
 
 
 def wanted_size(width: int, height: int, declaration: ExportDeclaration) -> tuple[int, int]:

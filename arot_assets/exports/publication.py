@@ -11,7 +11,7 @@ from arot_assets.datasets.places import Place, place_of
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.folder import check_count
 from arot_assets.exports.provenance import Provenance, require_current, trace
-from arot_assets.exports.rows import Rows, plan_rows
+from arot_assets.exports.rows import ExportRows, plan_rows
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage.hub.backend import HubBackend
@@ -40,7 +40,7 @@ class Publication:
     declaration: HubDatasetDeclaration
     resources: Resources
     con: Connection
-    rows: Rows
+    rows: ExportRows
     provenance: Provenance
     captions: int
 

@@ -19,7 +19,7 @@ from arot_assets.exports.errors import ExportError
 from arot_assets.exports.folder import known_originals, place
 from arot_assets.exports.originals import MissingOriginal, original_rows, read_original
 from arot_assets.exports.publication import Publication, prepare_publication
-from arot_assets.exports.repository import CARD, STATE, Remote, State, check_foreign, look
+from arot_assets.exports.repository import CARD, STATE, PublishedState, RepositorySnapshot, check_foreign, look
 from arot_assets.exports.upload import UploadResult, upload
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
@@ -133,7 +133,7 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
     )
 
 
-def _prepare(publication: Publication) -> Remote:
+def _prepare(publication: Publication) -> RepositorySnapshot:
     """The current state of the repository; it and its branch are created if necessary, and are known to be writable."""
     from huggingface_hub import CommitOperationAdd
 
@@ -157,7 +157,7 @@ def _check_visibility(publication: Publication) -> None:
         )
 
 
-def _is_current(publication: Publication, remote: Remote) -> bool:
+def _is_current(publication: Publication, remote: RepositorySnapshot) -> bool:
     """Whether the repository already has these rows, and no original that was left out has become available again."""
     state, declaration = remote.state, publication.declaration
     if state is None or state.data != publication.rows.digest or not remote.is_whole():
@@ -178,10 +178,10 @@ def _is_current(publication: Publication, remote: Remote) -> bool:
     return all(unchanged(row) for batch in publication.rows.batches(publication.con) for row in original_rows(batch))
 
 
-def _new_state(publication: Publication, done: UploadResult) -> State:
+def _new_state(publication: Publication, done: UploadResult) -> PublishedState:
     declaration = publication.declaration
     tables = {p: op.upload_info.sha256.hex() for p, op in done.files.items() if p.endswith(".parquet")}
-    return State(
+    return PublishedState(
         data=publication.rows.digest,
         layout=declaration.layout,
         split=declaration.split,
@@ -192,7 +192,7 @@ def _new_state(publication: Publication, done: UploadResult) -> State:
 
 
 def _commit(
-    publication: Publication, remote: Remote, state: State, done: UploadResult, counts: Counts
+    publication: Publication, remote: RepositorySnapshot, state: PublishedState, done: UploadResult, counts: Counts
 ) -> tuple[str, bool]:
     declaration, client = publication.declaration, publication.client
     front = front_matter(declaration, publication.rows, counts)
@@ -216,7 +216,7 @@ def _commit(
     return commits.commit(client, declaration.address, f"Publish {declaration.name}: {counts.rows:,} rows", changes)
 
 
-def _paths(publication: Publication, state: State) -> set[str]:
+def _paths(publication: Publication, state: PublishedState) -> set[str]:
     """Every file of ours that the repository will have."""
     wanted = set(state.files)
     if publication.declaration.layout == "folder":

@@ -14,13 +14,13 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.provenance import trace
 from arot_assets.exports.selection import Selection
 from arot_assets.exports.versions import LEFT_OUT_SCHEMA, MANIFEST_SCHEMA
-from arot_assets.exports.write import Written
+from arot_assets.exports.write import WrittenFile
 from arot_assets.local_paths import shown_source
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 
 
-def manifest_rows(written: Sequence[Written]) -> pa.Table:
+def manifest_rows(written: Sequence[WrittenFile]) -> pa.Table:
     """The manifest: a row for each sample."""
     rows = [
         (
@@ -47,7 +47,7 @@ def manifest_rows(written: Sequence[Written]) -> pa.Table:
     )
 
 
-def bucket_rows(selection: Selection, written: Sequence[Written]) -> pa.Table:
+def bucket_rows(selection: Selection, written: Sequence[WrittenFile]) -> pa.Table:
     """A row for each sample and trainer."""
     left = pa.array(sorted({w.row["sample_id"] for w in written}))
     ids = selection.rows["sample_id"]

@@ -28,7 +28,7 @@ PATTERNS = {
 
 
 @dataclass(frozen=True)
-class State:
+class PublishedState:
     """What was published last.
 
     Attributes:
@@ -52,7 +52,7 @@ class State:
         return (json.dumps({"format": STATE_FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "State | None":
+    def from_json(cls, data: bytes) -> "PublishedState | None":
         """The inverse of ``to_json``; None if it is not such a file, or of another format."""
         try:
             values = json.loads(data)
@@ -62,7 +62,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RepositorySnapshot:
     """A repository at one commit.
 
     Attributes:
@@ -74,7 +74,7 @@ class Remote:
 
     head: str
     files: Mapping[str, str | None]
-    state: State | None
+    state: PublishedState | None
     card: str
 
     def ours(self, layout: str, split: str) -> set[str]:
@@ -93,7 +93,7 @@ class Remote:
         )
 
 
-def look(client: "HubClient", address: HubAddress) -> Remote:
+def look(client: "HubClient", address: HubAddress) -> RepositorySnapshot:
     """The content of a repository.
 
     Args:
@@ -115,11 +115,11 @@ def look(client: "HubClient", address: HubAddress) -> Remote:
     def content(path: str) -> bytes:
         return client.get(pinned.child(path)) if path in files else b""
 
-    state = State.from_json(content(STATE)) if STATE in files else None
-    return Remote(str(pinned.revision), files, state, content(CARD).decode("utf-8", errors="replace"))
+    state = PublishedState.from_json(content(STATE)) if STATE in files else None
+    return RepositorySnapshot(str(pinned.revision), files, state, content(CARD).decode("utf-8", errors="replace"))
 
 
-def check_foreign(remote: Remote, declaration: HubDatasetDeclaration) -> None:
+def check_foreign(remote: RepositorySnapshot, declaration: HubDatasetDeclaration) -> None:
     """Before the first publication: check that nothing is where our files will go.
 
     Raises:

@@ -44,7 +44,7 @@ RESERVED = ("file_name", "file_names")
 
 
 @dataclass(frozen=True)
-class Rows:
+class ExportRows:
     """What is to be published.
 
     Attributes:
@@ -77,7 +77,7 @@ class Rows:
         return _read_batches(con, self.sql, batch_schema(self), self.paths)
 
 
-def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: Connection) -> Rows:
+def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tables, con: Connection) -> ExportRows:
     """Read all rows once, without the originals.
 
     Args:
@@ -106,7 +106,7 @@ def plan_rows(declaration: HubDatasetDeclaration, project: Project, tables: Tabl
     if not count:
         raise ExportError(f"subset '{declaration.subset}' has no rows; loosen its conditions before you publish it")
     cuts = _cuts(sizes, digest.size // count, declaration)
-    return Rows(
+    return ExportRows(
         sql,
         schema,
         datasets,
@@ -127,7 +127,7 @@ def source_datasets(project: Project, subset: str) -> tuple[str, ...]:
     return tuple(sorted(found.union(*(source_datasets(project, r) for r in refs))))
 
 
-def batch_schema(rows: Rows) -> pa.Schema:
+def batch_schema(rows: ExportRows) -> pa.Schema:
     """The schema of the batches of ``rows.sql``: the published columns, then those of the original."""
     text = [pa.field(ORIGINAL + n, pa.int64() if n == "bytes" else pa.string()) for n in ORIGINAL_COLUMNS]
     return pa.schema([*rows.schema, *text])
@@ -259,7 +259,7 @@ def values_digest(
     Args:
         digest: has been fed with ``hashed`` batches.
         declaration: determines the layout.
-        cuts: as in ``Rows``.
+        cuts: as in ``ExportRows``.
         schema: of the batches.
     """
     types = [(f.name, type_name(f.type)) for f in schema]

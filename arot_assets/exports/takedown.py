@@ -16,7 +16,7 @@ from resources.tables import Tables
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedVersion:
     """A version that contains samples that are to be forgotten.
 
     Attributes:
@@ -30,7 +30,7 @@ class Published:
     samples: int
 
 
-def affected(tables: Tables, samples: Collection[str]) -> list[Published]:
+def affected(tables: Tables, samples: Collection[str]) -> list[PublishedVersion]:
     """The versions, of whatever export, that contain any of the samples."""
     found = []
     for name in tables.list(ROOT):
@@ -39,11 +39,11 @@ def affected(tables: Tables, samples: Collection[str]) -> list[Published]:
         for receipt in versions(tables, name):
             count = len(set(samples) & set(read_manifest(tables, name, receipt.version)["sample_id"].to_pylist()))
             if count:
-                found.append(Published(name, receipt, count))
+                found.append(PublishedVersion(name, receipt, count))
     return found
 
 
-def remove_versions(resources: Resources, samples: Collection[str]) -> list[Published]:
+def remove_versions(resources: Resources, samples: Collection[str]) -> list[PublishedVersion]:
     """Remove every version that contains one of the samples; returns those that this cannot remove.
 
     Raises:

@@ -20,7 +20,7 @@ from arot_assets.exports.folder import known_originals, write_folder
 from arot_assets.exports.originals import MANY, MissingOriginal, listed, original_rows, read_groups, read_original, stop
 from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.publication import Publication
-from arot_assets.exports.repository import Remote
+from arot_assets.exports.repository import RepositorySnapshot
 from arot_assets.exports.rows import ORIGINAL, batch_schema, hashed, regrouped, values_digest
 from arot_assets.media.medium import DecodeError, File, Pixels
 from arot_assets.progress import log, track
@@ -53,7 +53,7 @@ class UploadResult:
     posters: "list[Pixels]" = field(default_factory=list)
 
 
-def upload(publication: Publication, remote: Remote) -> UploadResult:
+def upload(publication: Publication, remote: RepositorySnapshot) -> UploadResult:
     """Read every original that the repository does not have, and upload all contents.
 
     Args:
@@ -80,7 +80,7 @@ def upload(publication: Publication, remote: Remote) -> UploadResult:
     return done
 
 
-def _stream(publication: Publication, remote: Remote, done: UploadResult) -> Stream:
+def _stream(publication: Publication, remote: RepositorySnapshot, done: UploadResult) -> Stream:
     """Row groups with their originals, without the missing ones. Where that is not allowed, the rest is only read, so
     that the error at the end tells how many are missing."""
     declaration, rows = publication.declaration, publication.rows

@@ -6,7 +6,7 @@ Belongs here: reaching the version and its manifest. Does not belong here: the r
 import tempfile
 from pathlib import Path
 
-from arot_assets.exports.contract import Seen, see
+from arot_assets.exports.contract import LoaderFindings, see
 from arot_assets.exports.destinations.destination import HUB
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
@@ -19,7 +19,7 @@ from resources.storage.objects import is_local, local_path
 from resources.tables import Tables
 
 
-def verify(declaration: ExportDeclaration, tables: Tables, storage: Storage) -> Seen:
+def verify(declaration: ExportDeclaration, tables: Tables, storage: Storage) -> LoaderFindings:
     """What loaders find in the current version; a version elsewhere is fetched first.
 
     Raises:

@@ -89,7 +89,7 @@ class Receipt:
 
 
 @dataclass(frozen=True)
-class Difference:
+class VersionDifference:
     """From one version to another.
 
     Attributes:
@@ -184,7 +184,7 @@ def find_version(tables: Tables, name: str, wanted: str) -> Receipt:
     return found[0]
 
 
-def compare(tables: Tables, name: str, old: str, new: str) -> Difference:
+def compare(tables: Tables, name: str, old: str, new: str) -> VersionDifference:
     """What changed between two versions, and why as far as their lineage shows."""
     keys = ("part", "sample_id")
     before, after = (
@@ -192,7 +192,7 @@ def compare(tables: Tables, name: str, old: str, new: str) -> Difference:
     )
     both = [k for k in after if k in before]
     lineages = [json.loads(tables.read_bytes(record(name, v, LINEAGE))) for v in (old, new)]
-    return Difference(
+    return VersionDifference(
         added=[after[k] for k in after if k not in before],
         removed=[before[k] for k in before if k not in after],
         recaptioned=[

@@ -17,7 +17,7 @@ from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.links import link, link_or_copy
-from arot_assets.exports.prepare import Prepared, formats_of, prepare
+from arot_assets.exports.prepare import PreparedFile, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
 from arot_assets.exports.selection import Selection, settle
 from arot_assets.exports.versions import Receipt, read_manifest
@@ -33,7 +33,7 @@ FORMAT = "1"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFile:
     """A media file that was written.
 
     Attributes:
@@ -67,7 +67,7 @@ def write_media(
     staging: Path,
     folders: Mapping[str, str],
     now: Receipt | None,
-) -> list[Written]:
+) -> list[WrittenFile]:
     """Write every media file; samples that break a rule whose action is ``skip`` are left out.
 
     Raises:
@@ -78,20 +78,20 @@ def write_media(
     far = not all(is_local(dataset_root(resources.tables, d)) for d in selection.datasets)
     rows: Iterator[Mapping[str, Any]] = (row for batch in selection.rows.to_batches(1000) for row in batch.to_pylist())
 
-    def work(row: Mapping[str, Any]) -> Written | Violation:
+    def work(row: Mapping[str, Any]) -> WrittenFile | Violation:
         one = _write_one(declaration, places, known, staging, folders[row["part"]], row)
         if isinstance(one, Violation):
             return one
         return _write_companions(declaration, places, known, staging, folders[row["part"]], one)
 
-    written: list[Written] = []
+    written: list[WrittenFile] = []
     violations: list[Violation] = []
     with (
         track(f"exports/{declaration.name}", selection.rows.num_rows) as advance,
         closing(ordered_map(work, rows, fetching_threads(far), finish=True)) as results,
     ):
         for one in results:
-            if isinstance(one, Written):
+            if isinstance(one, WrittenFile):
                 written.append(one)
                 violations += [Violation(rule, one.row["sample_id"], one.row["uri"]) for rule in one.broken]
             else:
@@ -130,7 +130,7 @@ def _write_one(
     staging: Path,
     folder: str,
     row: Mapping[str, Any],
-) -> Written | Violation:
+) -> WrittenFile | Violation:
     sample_id, uri, place = row["sample_id"], row["uri"], places[row["dataset"]]
     key = _key(declaration, sample_id)
     if key in known:
@@ -138,12 +138,12 @@ def _write_one(
         path = f"{folder}/{file.name}"
         link_or_copy(file, staging / path)
         facts = (earlier["width"], earlier["height"], earlier["bytes"], key, earlier["made"])
-        return Written(row, path, *facts, tuple(earlier["broken"]))
+        return WrittenFile(row, path, *facts, tuple(earlier["broken"]))
     content = place.files({uri: sample_id})(uri)
     try:
         data = content.read()
         if place.medium.name == "video":
-            prepared = Prepared(None, _extension(uri), *_size(row), ())
+            prepared = PreparedFile(None, _extension(uri), *_size(row), ())
         else:
             prepared = prepare(data, declaration)
     except (StorageError, DecodeError) as error:
@@ -158,7 +158,7 @@ def _write_one(
     else:
         (staging / path).write_bytes(made)
         how, count = ("stripped" if set(broken) == {"metadata"} and size == _size(row) else "encoded"), len(made)
-    return Written(row, path, *size, count, key, how, broken)
+    return WrittenFile(row, path, *size, count, key, how, broken)
 
 
 def _write_companions(
@@ -167,8 +167,8 @@ def _write_companions(
     known: Mapping[str, tuple[Path, Mapping[str, Any]]],
     staging: Path,
     folder: str,
-    one: Written,
-) -> Written | Violation:
+    one: WrittenFile,
+) -> WrittenFile | Violation:
     """The mask and the control of a sample, with its stem, in folders of their own."""
     row, found = one.row, {}
     for role in declaration.companions:
@@ -183,7 +183,7 @@ def _write_companions(
             try:
                 data = place.files({uri: sample_id})(uri).read()
                 if place.medium.name == "video":
-                    made = Prepared(data, _extension(uri), one.width, one.height, ())
+                    made = PreparedFile(data, _extension(uri), one.width, one.height, ())
                 else:
                     made = prepare_companion(data, role, row, (one.width, one.height), declaration)
             except (StorageError, DecodeError) as error:
@@ -195,7 +195,7 @@ def _write_companions(
     return replace(one, companions=found) if found else one
 
 
-def _companion_key(declaration: ExportDeclaration, role: str, one: Written, sample_id: str) -> str:
+def _companion_key(declaration: ExportDeclaration, role: str, one: WrittenFile, sample_id: str) -> str:
     """What determines the bytes of a companion: it follows the size of its sample."""
     settings = declaration.format, declaration.quality, declaration.action("companion_shape")
     return hashlib.sha256(repr((FORMAT, role, sample_id, one.key, settings)).encode()).hexdigest()[:32]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.columns import Column
-from arot_assets.media.question import Question
+from arot_assets.media.question import QualityQuestion
 
 if TYPE_CHECKING:
     from arot_assets.media.image.view import Image
@@ -170,7 +170,7 @@ class ChildRows:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodingProgress:
     """How far the decoding of a file is.
 
     Attributes:
@@ -180,7 +180,7 @@ class Decoded:
     frames: int
 
 
-Part = Still | ChildRows | Decoded
+Part = Still | ChildRows | DecodingProgress
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedForm:
     """How the files of a medium appear in a published dataset.
 
     Attributes:
@@ -316,8 +316,8 @@ class Medium(Protocol):
     columns: tuple[Column, ...]
     decoder: str
     by_path: bool
-    published: Published
-    questions: tuple[Question, ...]
+    published: PublishedForm
+    questions: tuple[QualityQuestion, ...]
     tables: tuple[ChildTable, ...]
 
     def probe(self, file: File, limits: Limits) -> Probe:

@@ -10,7 +10,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Question:
+class QualityQuestion:
     """One thing that may be wrong with files.
 
     Attributes:
@@ -34,13 +34,13 @@ class Question:
     scope: Literal["ok", "all"] = "ok"
 
 
-def unsupported(kinds: str) -> Question:
+def unsupported(kinds: str) -> QualityQuestion:
     """The question after files that a medium does not read.
 
     Args:
         kinds: which these are, in words.
     """
-    return Question(
+    return QualityQuestion(
         "unsupported",
         f"files of a kind that is not read: {kinds}",
         "samples.status = 'unsupported'",

@@ -3,13 +3,13 @@
 Belongs here: the queries. Does not belong here: how Dagster shows the answer (``checks.py``).
 """
 
-from arot_assets.datasets.conservation import Conserved, compare_keys
+from arot_assets.datasets.conservation import ConservationResult, compare_keys
 from resources.tables import SAMPLES, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.views import departed, files
 
 
-def rows_conserved(warehouse: Warehouse, dataset: str, table: str, several: bool = False) -> Conserved:
+def rows_conserved(warehouse: Warehouse, dataset: str, table: str, several: bool = False) -> ConservationResult:
     """Exactly one row for every ok sample of a present object, in every shard that is up to date; or one or more, if a
     sample may have several.
 

@@ -112,7 +112,7 @@ def file_pass(
             stop.set()
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Whoever wanted the result is gone."""
 
 
@@ -143,7 +143,7 @@ class _File:
                 seen = 0
                 for part in parts:
                     if stop.is_set():
-                        raise Stopped
+                        raise StoppedError
                     if isinstance(part, Still):
                         self._still(part)
                     elif isinstance(part, ChildRows):

@@ -80,7 +80,7 @@ class Measurement:
 
 
 @dataclass
-class Prepared:
+class PreparedSample:
     """A sample after its thread: what is measured, and what models still need.
 
     Attributes:
@@ -136,7 +136,7 @@ def one_pass(
                 break
         budget = MemoryBudget()
 
-        def prepare(item: Item) -> Prepared:
+        def prepare(item: Item) -> PreparedSample:
             file, view = opened(item)
             with budget.hold(view.cost):
                 return _prepare(item, file, view, metrics, models)
@@ -209,7 +209,7 @@ class _Inference:
         ]
 
 
-def _measured(prepared: Prepared, inference: _Inference) -> Iterator[Measurement]:
+def _measured(prepared: PreparedSample, inference: _Inference) -> Iterator[Measurement]:
     for name, result in prepared.results.items():
         yield Measurement(prepared.item.sample_id, name, result)
     yield from inference.take(prepared.item, prepared.inputs)
@@ -217,9 +217,9 @@ def _measured(prepared: Prepared, inference: _Inference) -> Iterator[Measurement
 
 def _prepare(
     item: Item, file: File, view: View, metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
-) -> Prepared:
-    def all_failed(reason: str) -> Prepared:
-        return Prepared(item, dict.fromkeys(sorted(item.metrics), MeasurementFailure(reason)), {}, decoded=False)
+) -> PreparedSample:
+    def all_failed(reason: str) -> PreparedSample:
+        return PreparedSample(item, dict.fromkeys(sorted(item.metrics), MeasurementFailure(reason)), {}, decoded=False)
 
     try:
         file.fetch()
@@ -246,7 +246,9 @@ def _only(view: View) -> Still:
     raise DecodeError("corrupt", "it shows no picture")
 
 
-def measure(item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]") -> Prepared:
+def measure(
+    item: Item, image: "Image", metrics: Mapping[str, Metric], models: "Mapping[str, ImageModel]"
+) -> PreparedSample:
     """Run the image metrics of an item on a still, and the preprocessing of its models.
 
     Args:
@@ -271,7 +273,7 @@ def measure(item: Item, image: "Image", metrics: Mapping[str, Metric], models: "
                 results[name] = fitted(metrics[name], compute(image))
             except Exception as error:  # a metric that fails on one image fails one row
                 results[name] = MeasurementFailure(_said(error))
-    return Prepared(item, results, inputs, decoded=True)
+    return PreparedSample(item, results, inputs, decoded=True)
 
 
 def _said(error: Exception) -> str:

@@ -46,7 +46,7 @@ class NeighboursError(ArotError):
 
 
 @dataclass(frozen=True)
-class Made:
+class NeighboursResult:
     """What was made.
 
     Attributes:
@@ -66,7 +66,7 @@ class Made:
     fitted: bool
 
 
-def build_neighbours(declaration: NeighboursDeclaration, resources: Resources) -> Made:
+def build_neighbours(declaration: NeighboursDeclaration, resources: Resources) -> NeighboursResult:
     """Find the neighbours and clusters of all samples of a dataset, and write the table.
 
     Args:
@@ -98,7 +98,7 @@ def build_neighbours(declaration: NeighboursDeclaration, resources: Resources) -
     versions = [row_version(settings_of(declaration), v, digest) for v in rows["metric_version"].to_pylist()]
     _write(declaration, tables, rows, table, versions, inputs)
     failed = rows.num_rows - len(ids)
-    return Made(
+    return NeighboursResult(
         rows.num_rows,
         failed,
         int(fresh.sum()),

@@ -12,7 +12,7 @@ from arot_assets.datasets.assets import samples_key
 from arot_assets.drawing import data_uri
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.ratings.build import CONTENT, Built, build_ratings
+from arot_assets.ratings.build import CONTENT, RatingsResult, build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.joined import SCHEMA, rules_digest
 from arot_assets.ratings.raters import RATERS_SCHEMA
@@ -164,7 +164,7 @@ def _figures(trust: Trust) -> dict[str, dg.MetadataValue]:
     return {name: dg.MetadataValue.text(text) for name, text in said.items()}
 
 
-def _ratings_metadata(built: Built) -> Mapping[str, dg.MetadataValue]:
+def _ratings_metadata(built: RatingsResult) -> Mapping[str, dg.MetadataValue]:
     return {
         ROW_COUNT: dg.MetadataValue.int(sum(built.statuses.values())),
         "new events": dg.MetadataValue.int(sum(source.new for source in built.sources)),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from arot_assets.ratings.collect import Collected, collect, sources_mark
+from arot_assets.ratings.collect import SourceRatings, collect, sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration, SourceRule
 from arot_assets.ratings.events import INPUTS, read_events
 from arot_assets.ratings.joined import joined, rules_digest
@@ -27,7 +27,7 @@ CONTENT = "content"
 
 
 @dataclass(frozen=True)
-class Built:
+class RatingsResult:
     """What taking in and joining came to.
 
     Attributes:
@@ -37,7 +37,7 @@ class Built:
         content: the digest of the rows.
     """
 
-    sources: list[Collected]
+    sources: list[SourceRatings]
     statuses: Mapping[str, int]
     reasons: Mapping[str, int]
     content: str
@@ -45,7 +45,7 @@ class Built:
 
 def build_ratings(
     warehouse: Warehouse, declaration: RatingsDeclaration, reviews: list[SourceRule] | None = None
-) -> Built:
+) -> RatingsResult:
     """Take in what the sources say, and join all events to the samples.
 
     Args:
@@ -70,7 +70,7 @@ def build_ratings(
     footer = {INPUTS: inputs, SOURCES: mark, CONTENT: content}
     tables.write(table, RatingsRef(declaration.name), footer=footer)
     lost = table.filter(pa.compute.is_in(table["status"], value_set=pa.array(["unmatched", "invalid"])))
-    return Built(taken, Counter(table["status"].to_pylist()), Counter(lost["reason"].to_pylist()), content)
+    return RatingsResult(taken, Counter(table["status"].to_pylist()), Counter(lost["reason"].to_pylist()), content)
 
 
 def inputs_digest(warehouse: Warehouse, declaration: RatingsDeclaration, mark: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from arot_assets.ratings.declaration import RatingsDeclaration, SourceRule
 from arot_assets.ratings.events import append_events
-from arot_assets.ratings.said import Said
+from arot_assets.ratings.said import Statement
 from arot_assets.ratings.sources.folders import read_folders
 from arot_assets.ratings.sources.label_studio import read_label_studio
 from arot_assets.ratings.sources.lenslet import queue_images, read_lenslet, read_lenslet_ranking
@@ -21,7 +21,7 @@ from resources.tables import Tables
 
 
 @dataclass(frozen=True)
-class Collected:
+class SourceRatings:
     """What one source gave.
 
     Attributes:
@@ -35,7 +35,7 @@ class Collected:
     new: int
 
 
-def collect(tables: Tables, declaration: RatingsDeclaration, reviews: list[SourceRule]) -> list[Collected]:
+def collect(tables: Tables, declaration: RatingsDeclaration, reviews: list[SourceRule]) -> list[SourceRatings]:
     """Take in what the sources say that they had not said before.
 
     Args:
@@ -51,11 +51,11 @@ def collect(tables: Tables, declaration: RatingsDeclaration, reviews: list[Sourc
     for source in (*declaration.sources, *reviews):
         said = list(read_source(tables.storage, source))
         new = append_events(tables, declaration.name, source.name, source.by, declaration.scale_of(source), said)
-        found.append(Collected(source.name, len(said), new))
+        found.append(SourceRatings(source.name, len(said), new))
     return found
 
 
-def read_source(storage: Storage, source: SourceRule) -> Iterator[Said]:
+def read_source(storage: Storage, source: SourceRule) -> Iterator[Statement]:
     """Everything that a source says.
 
     Raises:

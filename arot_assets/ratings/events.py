@@ -20,7 +20,7 @@ import pyarrow as pa
 from arot_assets.columns import Column
 from arot_assets.datasets.forgotten import forgotten, is_forgotten
 from arot_assets.ratings.declaration import ScaleRule
-from arot_assets.ratings.said import Said
+from arot_assets.ratings.said import Statement
 from resources.tables import RatingsRef, Tables
 from resources.tables.refs import SUFFIX, StoreFile
 
@@ -83,7 +83,7 @@ def append_events(
     source: str,
     by: "By",
     scale: ScaleRule,
-    said: Iterable[Said],
+    said: Iterable[Statement],
     now: datetime | None = None,
 ) -> int:
     """Take in what a source says that it had not said before.
@@ -196,7 +196,7 @@ def rater_mark(name: str, rater: str) -> str:
     return _hash("withdrawn", name, rater)
 
 
-def _row(source: str, by: str, scale: ScaleRule, said: Said, moment: datetime) -> dict[str, Any]:
+def _row(source: str, by: str, scale: ScaleRule, said: Statement, moment: datetime) -> dict[str, Any]:
     scored = said.score is not None
     return {
         "key": _hash(source, said.key)[:16],

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from arot_assets.drawing import histograms
 from arot_assets.ratings.declaration import SCORE
 from arot_assets.ratings.joined import OK
-from arot_assets.ratings.trust import Concluded
+from arot_assets.ratings.trust import Conclusions
 
 MOST_RATERS = 12
 
 
-def scale_picture(found: Concluded) -> bytes | None:
+def scale_picture(found: Conclusions) -> bytes | None:
     """Histograms of the scale, of its standard errors, and of the raters' disagreement, as a PNG; None without samples."""
     series = {
         "value": found.scale["value"],

@@ -20,7 +20,7 @@ class RatingsError(ArotError):
 
 
 @dataclass(frozen=True)
-class Said:
+class Statement:
     """What a rater said once.
 
     Attributes:

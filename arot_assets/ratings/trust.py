@@ -57,7 +57,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Concluded:
+class Conclusions:
     """The tables, and the figures."""
 
     scale: pa.Table
@@ -77,7 +77,7 @@ def trust_inputs(declaration: RatingsDeclaration, content: str) -> str:
     return f"{content}-{trust_version(declaration)}"
 
 
-def build_trust(tables: Tables, declaration: RatingsDeclaration) -> Concluded:
+def build_trust(tables: Tables, declaration: RatingsDeclaration) -> Conclusions:
     """Make the three tables from ``ratings.<name>``.
 
     Raises:
@@ -106,7 +106,7 @@ def read_trust(tables: Tables, name: str) -> Trust | None:
     return Trust(scores, classes, again, **said)
 
 
-def conclude(rows: Rows, declaration: RatingsDeclaration) -> Concluded:
+def conclude(rows: Rows, declaration: RatingsDeclaration) -> Conclusions:
     """What ratings say together.
 
     Args:
@@ -142,7 +142,7 @@ def conclude(rows: Rows, declaration: RatingsDeclaration) -> Concluded:
         len(samples),
     )
     made = rater_rows(ok, raters, latent, scores, samples, declaration)
-    return Concluded(
+    return Conclusions(
         _scale(samples, scores, comparisons, latent), pa.Table.from_pylist(made, schema=RATERS_SCHEMA), labels, trust
     )
 

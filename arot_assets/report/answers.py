@@ -6,7 +6,7 @@ Belongs here: running the queries. Does not belong here: their text (``questions
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arot_assets.media.question import Question
+from arot_assets.media.question import QualityQuestion
 from arot_assets.report.questions import SAMPLES, sql_of
 from resources.tables import TableRef, Tables
 from resources.warehouse import Connection
@@ -34,7 +34,7 @@ class ReportItem:
         examples: the most extreme ones.
     """
 
-    question: Question
+    question: QualityQuestion
     sql: str
     rows: int
     examples: tuple[Example, ...]
@@ -54,7 +54,7 @@ class Report:
     dataset: str
     statuses: dict[str, int]
     asked: tuple[ReportItem, ...]
-    unasked: tuple[Question, ...]
+    unasked: tuple[QualityQuestion, ...]
 
     @property
     def rows(self) -> int:
@@ -66,7 +66,7 @@ def ask(
     con: Connection,
     tables: Tables,
     dataset: str,
-    questions: Sequence[Question],
+    questions: Sequence[QualityQuestion],
     examples: int = EXAMPLES,
 ) -> Report:
     """Answer questions about a dataset from its tables.

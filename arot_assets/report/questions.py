@@ -7,22 +7,22 @@ medium (``media/*/questions.py``), answering (``answers.py``) and showing (``pag
 from dataclasses import replace
 
 from arot_assets.media.medium import Medium
-from arot_assets.media.question import Question
+from arot_assets.media.question import QualityQuestion
 
 SAMPLES = "samples"
 
 
-def questions_of(medium: Medium) -> tuple[Question, ...]:
+def questions_of(medium: Medium) -> tuple[QualityQuestion, ...]:
     """All questions about a dataset of this medium, in the medium's terms."""
     return tuple(_in_words(question, medium.name) for question in (*QUESTIONS, *medium.questions))
 
 
-def _in_words(question: Question, medium: str) -> Question:
+def _in_words(question: QualityQuestion, medium: str) -> QualityQuestion:
     title, advice = (text.replace("{medium}", medium) for text in (question.title, question.advice))
     return replace(question, title=title, advice=advice)
 
 
-def sql_of(question: Question, dataset: str) -> str:
+def sql_of(question: QualityQuestion, dataset: str) -> str:
     """The query of a question: one row per file found, most extreme first.
 
     Args:
@@ -43,7 +43,7 @@ def sql_of(question: Question, dataset: str) -> str:
 _LENGTH = "length(caption) || ' characters'"
 
 QUESTIONS = (
-    Question(
+    QualityQuestion(
         "broken",
         "files that are not usable {medium}s",
         "samples.status in ('corrupt', 'unreadable')",
@@ -52,7 +52,7 @@ QUESTIONS = (
         "fetch them again or delete them at the source; `arot retry` reads them again",
         scope="all",
     ),
-    Question(
+    QualityQuestion(
         "equal",
         "files with the same bytes as another file",
         "samples.status = 'duplicate'",
@@ -61,7 +61,7 @@ QUESTIONS = (
         "no action needed: only the first of them counts",
         scope="all",
     ),
-    Question(
+    QualityQuestion(
         "no-caption",
         "{medium}s without a caption and without tags",
         "coalesce(trim(caption), '') = '' and coalesce(len(tags), 0) = 0",
@@ -69,7 +69,7 @@ QUESTIONS = (
         "parse_filename(uri)",
         "caption them, or train without text",
     ),
-    Question(
+    QualityQuestion(
         "long-caption",
         "captions of more than 75 words, which do not fit into CLIP's 77 tokens",
         "len(string_split_regex(trim(caption), '\\s+')) > 75",
@@ -77,7 +77,7 @@ QUESTIONS = (
         _LENGTH,
         "fine for T5 and Qwen; SD and SDXL see only the beginning",
     ),
-    Question(
+    QualityQuestion(
         "repeated-caption",
         "captions that more than two {medium}s share",
         "caption in (select caption from {dataset}.samples where status = 'ok' and trim(caption) <> '' "
@@ -86,7 +86,7 @@ QUESTIONS = (
         "caption",
         "the title of a series, or a captioner that failed: it teaches the same words for different {medium}s",
     ),
-    Question(
+    QualityQuestion(
         "noted",
         "usable files with something worth knowing: the wrong extension, an animation, trailing data …",
         "len(notes) > 0",

@@ -40,7 +40,7 @@ class SearchError(ArotError):
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchHit:
     """One sample that was found, the most similar first."""
 
     similarity: float
@@ -127,7 +127,7 @@ def table_for_text(resources: "Resources", dataset: str, asked: str | None) -> s
     return chosen_table(resources, dataset, asked or with_text[0])
 
 
-def search(resources: "Resources", dataset: str, table: str, query: Query, top: int) -> tuple[list[Found], Nearest]:
+def search(resources: "Resources", dataset: str, table: str, query: Query, top: int) -> tuple[list[SearchHit], Nearest]:
     """The most similar samples that are at the source, and what was compared."""
     wanted = top
     while True:
@@ -138,13 +138,13 @@ def search(resources: "Resources", dataset: str, table: str, query: Query, top: 
                 f"select sample_id, uri from {quote(dataset)}.samples semi join wanted using (sample_id) where status = 'ok'"
             ).fetchall()
         uris: Mapping[str, str] = dict(rows)
-        found = [Found(similarity, s, uris[s]) for s, similarity in answer.matches if s in uris]
+        found = [SearchHit(similarity, s, uris[s]) for s, similarity in answer.matches if s in uris]
         if len(found) >= top or len(answer.matches) < wanted:  # some may have left the source
             return found[:top], answer
         wanted *= 4
 
 
-def similar_page(title: str, found: list[Found], thumbnail: Thumbnail, paths: LocalPaths) -> str:
+def similar_page(title: str, found: list[SearchHit], thumbnail: Thumbnail, paths: LocalPaths) -> str:
     """A contact sheet of what was found, as one self-contained HTML file.
 
     Args:

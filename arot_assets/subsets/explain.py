@@ -13,7 +13,7 @@ from arot_assets.markdown import write_table
 from arot_assets.subsets.describe import check_inputs, describe_model, lottery_problem, run_derived
 from arot_assets.subsets.find_sample import SampleMatch, find_sample
 from arot_assets.subsets.model import Model
-from arot_assets.subsets.predicates import Predicate, Selection, split
+from arot_assets.subsets.predicates import Predicate, SubsetClauses, split
 from arot_assets.subsets.project import MODELS_SCHEMA, Project
 from arot_assets.subsets.syntax import name as column_name
 from arot_assets.subsets.syntax import sql_error
@@ -217,7 +217,7 @@ class _Row:
     qualify: dict[str, Any]
 
 
-def _values(selection: Selection, model: Model, sample_id: str, con: Connection) -> _Row | None:
+def _values(selection: SubsetClauses, model: Model, sample_id: str, con: Connection) -> _Row | None:
     """Predicates and values of one sample; of its rows (a join may produce several), the one that passes most."""
     import duckdb
 
@@ -256,7 +256,7 @@ def _values(selection: Selection, model: Model, sample_id: str, con: Connection)
     return _Row(tuple(found), value_of(len(selection.predicates)) if selection.qualify else {})
 
 
-def _readable(con: Connection, selection: Selection, columns: Sequence[str]) -> list[str]:
+def _readable(con: Connection, selection: SubsetClauses, columns: Sequence[str]) -> list[str]:
     """The mentioned columns whose value can be shown: a name that several tables have cannot."""
     import duckdb
 
@@ -272,7 +272,7 @@ def _readable(con: Connection, selection: Selection, columns: Sequence[str]) -> 
 
 
 def _qualify(
-    selection: Selection,
+    selection: SubsetClauses,
     predicate: Predicate,
     model: Model,
     sample_id: str,

@@ -72,7 +72,7 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName
             return Lineage(dict.fromkeys(outputs, ()))
         with _warnings_count():
             roots = lineage(None, tree, schema, dialect=DIALECT, trim_selects=False, copy=False)
-    except _NotFollowed as error:
+    except _UnfollowedSql as error:
         return Lineage({}, str(error))
     except (SqlglotError, ValueError) as error:
         return Lineage({}, f"{type(error).__name__}: {str(error).splitlines()[0]}")
@@ -82,9 +82,9 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName
     for output in outputs:
         try:
             if output.lower() not in by_name:
-                raise _NotFollowed("the SQL does not name it")
+                raise _UnfollowedSql("the SQL does not name it")
             sources = _sources(by_name[output.lower()].walk(), written)
-        except _NotFollowed as error:
+        except _UnfollowedSql as error:
             problems.setdefault(str(error), []).append(output)
             continue
         found[output] = tuple(sorted(sources, key=lambda s: (s.schema, s.table, s.column)))
@@ -92,7 +92,7 @@ def column_lineage(sql: str, outputs: Sequence[str], upstream: Mapping[TableName
     return Lineage(found, f"not followed: {'; '.join(told)}" if told else None)
 
 
-class _NotFollowed(Exception):
+class _UnfollowedSql(Exception):
     """SQL whose columns are not followed; the message gives the reason."""
 
 
@@ -118,7 +118,7 @@ def _warnings_count() -> Iterator[None]:
         logger.removeHandler(note)
         logger.propagate = passed_on
     if told:
-        raise _NotFollowed(f"not followed: {told[0]}")
+        raise _UnfollowedSql(f"not followed: {told[0]}")
 
 
 def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], UpstreamColumn]) -> set[UpstreamColumn]:
@@ -135,13 +135,13 @@ def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], Upstream
         if isinstance(leaf, exp.Table):
             function = not isinstance(leaf.this, exp.Identifier)
             if function and leaf.find(exp.Column) is not None:
-                raise _NotFollowed("a table function of columns")
+                raise _UnfollowedSql("a table function of columns")
             if node.downstream or function or re.search(r"[./]", leaf.name):  # a file's name
                 continue
             column = exp.to_column(node.name, dialect=DIALECT).name
             place = (leaf.db.lower(), leaf.name.lower(), column.lower())
             if place not in written:
-                raise _NotFollowed(f"no column {column} of {leaf.name} is known")
+                raise _UnfollowedSql(f"no column {column} of {leaf.name} is known")
             found.add(written[place])
         else:
             _require_followed(leaf)
@@ -160,9 +160,9 @@ def _require_followed(expression: "exp.Expr") -> None:
     for node in expression.walk():
         for kind, word in words.items():
             if isinstance(node, kind):
-                raise _NotFollowed(word)
+                raise _UnfollowedSql(word)
         if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
-            raise _NotFollowed("*")
+            raise _UnfollowedSql("*")
 
 
 def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
@@ -183,7 +183,7 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
         tree = exp.select("*").from_(tree)
         tree.set("with_", with_)
     if any(not pivot.args.get("unpivot") for pivot in tree.find_all(exp.Pivot)):
-        raise _NotFollowed("PIVOT turns values into columns, whose lineage is not followed")
+        raise _UnfollowedSql("PIVOT turns values into columns, whose lineage is not followed")
     _inline_windows(tree)
     by_name = [s for s in tree.find_all(exp.SetOperation) if s.args.get("by_name")]
     if by_name:
@@ -223,7 +223,7 @@ def _match_by_position(union: "exp.Expr") -> None:
     for side in sides:
         selected = side.named_selects
         if not selected or "*" in selected:
-            raise _NotFollowed("UNION BY NAME of columns with unknown names")
+            raise _UnfollowedSql("UNION BY NAME of columns with unknown names")
         have.append({n.lower() for n in selected})
         for name in selected:
             names.setdefault(name.lower(), name)

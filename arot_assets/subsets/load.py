@@ -103,7 +103,7 @@ def _with_sources_and_models(
     project: Project, file: ProjectFile, faults: Faults
 ) -> tuple[Project, dict[str, ProjectError]]:
     """The project with all its models in no particular order, and names mentioned in files that cannot be read."""
-    found = _Described()
+    found = _Descriptions()
     in_yaml = {"var": Var(project.vars, project.asked)}
 
     def render(path: Path, line: int, text: str) -> Any:
@@ -131,7 +131,7 @@ def _with_sources_and_models(
 
 
 @dataclass
-class _Described:
+class _Descriptions:
     """The contents of the properties files.
 
     Attributes:
@@ -169,7 +169,7 @@ class _Described:
                 faults.add(source_fault(table.source, table.name), ProjectError(text, path, table.docs.line))
 
 
-def _read_models(project: Project, file: ProjectFile, described: _Described, faults: Faults) -> dict[str, Model]:
+def _read_models(project: Project, file: ProjectFile, described: _Descriptions, faults: Faults) -> dict[str, Model]:
     """Models and seeds with their complete configuration and what they read; whether that exists is not checked yet."""
     models: dict[str, Model] = {}
     taken: dict[str, Path] = {}

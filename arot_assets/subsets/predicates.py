@@ -1,7 +1,7 @@
 """The predicates of a subset: its top-level WHERE, split at AND, and QUALIFY.
 
 Belongs here: finding the clauses of a compiled model and splitting its WHERE into predicates. Does not belong here:
-counting (``waterfall.py``) and evaluating one sample (``explain.py``), which share ``Selection.probe``.
+counting (``waterfall.py``) and evaluating one sample (``explain.py``), which share ``SubsetClauses.probe``.
 
 The text of a predicate, which is also what runs, is cut out of the model as its author wrote it, so users read their
 own words. The places to cut are found among the tokens, and every cut is checked against DuckDB's own parse tree: the
@@ -48,7 +48,7 @@ class Predicate:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SubsetClauses:
     """The parts of a subset's SQL.
 
     Attributes:
@@ -93,7 +93,7 @@ class Selection:
         return "\n".join(parts)
 
 
-def split(sql: str, model: Model) -> Selection:
+def split(sql: str, model: Model) -> SubsetClauses:
     """Split a subset's SQL into its parts.
 
     Args:
@@ -141,7 +141,7 @@ def split(sql: str, model: Model) -> Selection:
     if words[end_of_list - 1].word == ",":
         end_of_list -= 1
     window = cut(*clauses["window"]) if "window" in clauses else ""
-    found = Selection(sql, predicates, best, cut(0, end_of_list), cut(*clauses["from"]), window, _lottery(tree))
+    found = SubsetClauses(sql, predicates, best, cut(0, end_of_list), cut(*clauses["from"]), window, _lottery(tree))
     again = parse_tree(found.probe([], where=True, qualify=True))
     if again is None or not _reads_as(again, tree):
         raise ProjectError(

@@ -31,7 +31,7 @@ MODEL_KEYS = (*SEED_KEYS, "access")
 
 
 @dataclass
-class Described:
+class SchemaDescriptions:
     """What a properties file describes, without what has faults.
 
     Attributes:
@@ -45,7 +45,7 @@ class Described:
     sources: list[SourceTable] = field(default_factory=list)
 
 
-def read_schema_file(path: Path, render: Render, faults: Faults) -> Described:
+def read_schema_file(path: Path, render: Render, faults: Faults) -> SchemaDescriptions:
     """Read one properties file.
 
     Args:
@@ -70,7 +70,7 @@ def read_schema_file(path: Path, render: Render, faults: Faults) -> Described:
                     (key,), f"dbt's '{key}' are not supported here; remove them, or run this folder with dbt"
                 )
             file.mapping({key: top[key]}, (), FILE_KEYS)
-    found = Described()
+    found = SchemaDescriptions()
     for kind, entries, keys, configs in (
         ("models", found.models, MODEL_KEYS, CONFIG_KEYS),
         ("seeds", found.seeds, SEED_KEYS, SEED_CONFIG_KEYS),

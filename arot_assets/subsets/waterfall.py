@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arot_assets.markdown import write_table
-from arot_assets.subsets.predicates import Predicate, Selection
+from arot_assets.subsets.predicates import Predicate, SubsetClauses
 from arot_assets.subsets.syntax import name
 from resources.warehouse import Connection
 
@@ -21,7 +21,7 @@ LONGEST_LINE = 100
 
 
 @dataclass(frozen=True)
-class Step:
+class PredicateEffect:
     """The effect of one predicate.
 
     Attributes:
@@ -50,7 +50,7 @@ class Waterfall:
     """
 
     total: int
-    steps: tuple[Step, ...]
+    steps: tuple[PredicateEffect, ...]
     kept: int
 
     def to_markdown(self) -> str:
@@ -95,15 +95,15 @@ class Waterfall:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Waterfall":
         """The reverse of ``to_dict``."""
-        return cls(values["total"], tuple(Step(**s) for s in values["steps"]), values["kept"])
+        return cls(values["total"], tuple(PredicateEffect(**s) for s in values["steps"]), values["kept"])
 
 
-def verdict_columns(selection: Selection) -> list[str]:
+def verdict_columns(selection: SubsetClauses) -> list[str]:
     """A column to probe for each predicate of WHERE: whether it lets the row in. ``flags`` returns their names."""
     return [f'(\n{p.text}\n) is true as "{FLAG}{i}:\\0"' for i, p in enumerate(selection.predicates)]
 
 
-def flags(con: Connection, selection: Selection) -> list[dict[str, str]]:
+def flags(con: Connection, selection: SubsetClauses) -> list[dict[str, str]]:
     """For each predicate of WHERE its verdicts, by the name of the column that each is about.
 
     One verdict under the empty name, except for a predicate that DuckDB expands to several columns: each of them must
@@ -127,7 +127,7 @@ def flags(con: Connection, selection: Selection) -> list[dict[str, str]]:
     return found
 
 
-def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
+def compute_waterfall(con: Connection, selection: SubsetClauses) -> Waterfall:
     """Count on a connection that has the model's tables.
 
     Raises:
@@ -136,13 +136,13 @@ def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
     row = con.execute(_counting(selection, flags(con, selection))).fetchone()
     assert row is not None, "an aggregate without GROUP BY has one row"
     total, *counts = (int(v) for v in row)
-    steps: list[Step] = []
+    steps: list[PredicateEffect] = []
     kept = total
 
     def add(predicate: Predicate, alone: int, in_order: int) -> None:
         nonlocal kept
         kept -= in_order
-        steps.append(Step(predicate.text, predicate.label, alone, in_order, kept))
+        steps.append(PredicateEffect(predicate.text, predicate.label, alone, in_order, kept))
 
     for i, predicate in enumerate(selection.predicates):
         add(predicate, counts[2 * i], counts[2 * i + 1])
@@ -152,7 +152,7 @@ def compute_waterfall(con: Connection, selection: Selection) -> Waterfall:
     return Waterfall(total, tuple(steps), kept)
 
 
-def _counting(selection: Selection, verdicts: list[dict[str, str]]) -> str:
+def _counting(selection: SubsetClauses, verdicts: list[dict[str, str]]) -> str:
     """The query that counts: one row with the total, removed alone and in order for each WHERE predicate, then for
     QUALIFY.
 

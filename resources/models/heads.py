@@ -111,8 +111,8 @@ class Heads:
         self._device = device
         dtype = getattr(torch, precision)
         short = {name: folded(head) for name, head in heads.items()}
-        self._linear = _Stacked({n: h for n, h in short.items() if _is_one_matrix(h)}, device, torch.float32)
-        self._deep = _Stacked({n: h for n, h in short.items() if not _is_one_matrix(h)}, device, dtype)
+        self._linear = _HeadStack({n: h for n, h in short.items() if _is_one_matrix(h)}, device, torch.float32)
+        self._deep = _HeadStack({n: h for n, h in short.items() if not _is_one_matrix(h)}, device, dtype)
 
     @property
     def names(self) -> list[str]:
@@ -143,7 +143,7 @@ class Heads:
         return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
-class _Stacked:
+class _HeadStack:
     """Heads whose first layers are one product."""
 
     def __init__(self, heads: Mapping[str, Head], device: str, dtype: "torch.dtype") -> None:

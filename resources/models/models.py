@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from resources.machine import Machine
 from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Engine, Place, Precision
+from resources.models.network import Engine, Placement, Precision
 from resources.models.runner import Runner, Usage
 from resources.models.weights import ModelCache
 from resources.models.which_family import engine_of, family_of
@@ -166,10 +166,10 @@ class Models:
             "pinned": entry.is_pinned,
         }
 
-    def _place(self, entry: ModelEntry, device: str) -> Place:
+    def _place(self, entry: ModelEntry, device: str) -> Placement:
         allowed = _PRECISIONS[: _PRECISIONS.index(entry.precision) + 1]
         precision = self.precision if self.precision in allowed else allowed[-1]
-        return Place(
+        return Placement(
             device,
             "float32" if self.precision == "float32" else precision,
             engine_of(entry, self.engine),
@@ -209,7 +209,7 @@ class Models:
         return Runner(entry, network, place, mark, self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH))
 
 
-class _Loaded:
+class _LoadedModels:
     """The models of this process, the one that was used longest ago first.
 
     One object per model and process: Dagster builds the resource again in every step, which must not load weights again.
@@ -253,7 +253,7 @@ class _Loaded:
             log.warning("model %s: %s is gated; its terms must be accepted there", entry.name, entry.public_name)
 
 
-_loaded = _Loaded()
+_loaded = _LoadedModels()
 
 
 def _expected(entry: ModelEntry) -> int:

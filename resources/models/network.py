@@ -1,6 +1,6 @@
 """What a family makes of an entry: a network that is loaded, and how it runs.
 
-Belongs here: the interface between families and the runner (``Network``), and where a model runs (``Place``). Does not belong
+Belongs here: the interface between families and the runner (``Network``), and where a model runs (``Placement``). Does not belong
 here: batches and memory (``runner.py``), finding a family (``which_family.py``), and any family (``families/``: a file each).
 """
 
@@ -24,7 +24,7 @@ Outputs: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a model runs, and how.
 
     Attributes:
@@ -74,7 +74,7 @@ class Family(Protocol):
     FILES: Sequence[str]
     """Patterns of the files of a repository that it needs, for ``arot models pin``."""
 
-    def load(self, entry: ModelEntry, folder: Path, place: Place) -> Network:
+    def load(self, entry: ModelEntry, folder: Path, place: Placement) -> Network:
         """The network with its weights, in evaluation mode.
 
         Args:

@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """How far an array is from its reference.
 
     Attributes:
@@ -46,7 +46,7 @@ class Difference:
         return max(self.largest, self.batch) <= TOLERANCE * max(self.spread, 1e-6)
 
 
-def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") -> list[Difference]:
+def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") -> list[Deviation]:
     """The differences of each array of a model's outputs.
 
     Args:
@@ -74,7 +74,7 @@ def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") 
         numbers = np.concatenate([b.reshape(-1) for b in theirs])
         spread = float(np.ptp(numbers)) if numbers.size else 1.0
         worst = named[int(np.argmax(distances))][0]
-        found.append(Difference(array, max(distances), spread, max(batches), worst))
+        found.append(Deviation(array, max(distances), spread, max(batches), worst))
     return found
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from resources.models.batching import BatchRunner
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Network, Place
+from resources.models.network import Network, Placement
 from resources.models.outputs import width
 
 
@@ -55,7 +55,9 @@ class Runner:
         batch_size: images per batch, if the network leaves that open.
     """
 
-    def __init__(self, entry: ModelEntry, network: Network, place: Place, fingerprint: str, batch_size: int) -> None:
+    def __init__(
+        self, entry: ModelEntry, network: Network, place: Placement, fingerprint: str, batch_size: int
+    ) -> None:
         self.entry = entry
         self.network = network
         self.place = place

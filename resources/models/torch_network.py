@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resources.memory import release_loaded
 from resources.models.batching import is_out_of_memory
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.preprocessing import preprocess, values_of_levels
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def torch_network(
     module: "torch.nn.Module",
     forward: "Callable[[Any, torch.Tensor], dict[str, torch.Tensor]]",
-    place: Place,
+    place: Placement,
     prepare: Callable[[NDArray[np.uint8]], NDArray[Any]],
     input_shape: tuple[int, ...] | None,
 ) -> Network:
@@ -56,7 +56,7 @@ def torch_network(
             return {name: value.float() for name, value in forward(module, tensor).items()}
 
     on_gpu = place.device.startswith("cuda")
-    run = _Recorded(computed, place.device) if on_gpu and input_shape is not None else computed
+    run = _RecordedPass(computed, place.device) if on_gpu and input_shape is not None else computed
 
     def predict(batch: NDArray[Any]) -> Outputs:
         with torch.inference_mode():
@@ -65,7 +65,7 @@ def torch_network(
     return Network(prepare, predict, input_shape, size, precision=place.precision)
 
 
-class _Recorded:
+class _RecordedPass:
     """A forward pass on a GPU, recorded at its first batch and replayed for the others: one call in place of hundreds.
 
     Each of those calls waits for the interpreter's lock, which the threads that decode hold: a pass lost a fifth of the model's
@@ -132,7 +132,7 @@ def _on_device(batch: NDArray[Any], device: str) -> "torch.Tensor":
     return tensor.contiguous(memory_format=torch.channels_last) if as_image else tensor
 
 
-def _configure(place: Place) -> None:
+def _configure(place: Placement) -> None:
     import torch
 
     if place.device == "cpu":
@@ -147,7 +147,7 @@ def _configure(place: Place) -> None:
 def levels_network(
     module: "torch.nn.Module",
     forward: "Callable[[Any, torch.Tensor], dict[str, torch.Tensor]]",
-    place: Place,
+    place: Placement,
     how: Preprocessing,
 ) -> Network:
     """A network whose inputs are prepared as an entry states them.

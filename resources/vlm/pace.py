@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Pace:
+class RequestLimit:
     """A limit of requests under way that follows the server: halved when it is overloaded, one more after as many successes.
 
     Args:

@@ -21,7 +21,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from resources.retry import Retry, retry_after
-from resources.vlm.pace import Pace
+from resources.vlm.pace import RequestLimit
 from resources.vlm.question import Answer, NoAnswerError, Question, Sampling, VlmError
 
 LONGEST_WAIT = 60.0
@@ -66,7 +66,7 @@ class VlmServer:
         self.settings = settings
         self.structured = False
         self._checked = False
-        self.pace = Pace(settings.concurrency)
+        self.pace = RequestLimit(settings.concurrency)
         timeout = urllib3.Timeout(connect=min(15.0, settings.seconds), read=settings.seconds)
         self._pool = urllib3.PoolManager(maxsize=settings.concurrency, timeout=timeout, retries=False)
 

@@ -31,7 +31,7 @@ FILES = "files"
 
 
 @dataclass(frozen=True)
-class Reads:
+class QueryInputs:
     """What a query reads.
 
     Attributes:
@@ -45,12 +45,12 @@ class Reads:
     hidden: tuple[str, ...]
 
 
-def find_reads(con: "duckdb.DuckDBPyConnection | Connection", sql: str) -> Reads:
+def find_reads(con: "duckdb.DuckDBPyConnection | Connection", sql: str) -> QueryInputs:
     """What a compiled model reads; nothing for invalid SQL, which its build reports."""
     row = con.execute("select json_serialize_sql($1)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {}
     if tree.get("error"):
-        return _of_a_pivot(sql) if tree.get("error_type") == "not implemented" else Reads(frozenset(), (), ())
+        return _of_a_pivot(sql) if tree.get("error_type") == "not implemented" else QueryInputs(frozenset(), (), ())
     nodes = list(_nodes(tree))
     inside = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     tables, files, hidden = set(), [], []
@@ -69,7 +69,7 @@ def find_reads(con: "duckdb.DuckDBPyConnection | Connection", sql: str) -> Reads
                 hidden.append(function)
             elif READERS.fullmatch(function):
                 files += paths or []
-    return Reads(frozenset(tables), tuple(dict.fromkeys(files)), tuple(dict.fromkeys(hidden)))
+    return QueryInputs(frozenset(tables), tuple(dict.fromkeys(files)), tuple(dict.fromkeys(hidden)))
 
 
 def read_from(con: Connection, folder: Path) -> None:
@@ -102,7 +102,7 @@ def file_marks(tables: Tables, folder: Path, files: tuple[str, ...]) -> list[lis
     Args:
         tables: the store's tables; their storage accesses remote files.
         folder: what relative paths are relative to.
-        files: as ``Reads.files``.
+        files: as ``QueryInputs.files``.
     """
     marks: list[list[Any]] = []
     for written in files:
@@ -147,7 +147,7 @@ def _constants(node: dict[str, Any]) -> list[str] | None:
     return None
 
 
-def _of_a_pivot(sql: str) -> Reads:
+def _of_a_pivot(sql: str) -> QueryInputs:
     """DuckDB provides no tree of a PIVOT without IN: its tables are found by sqlglot, its files not at all."""
     import sqlglot
     from sqlglot import exp
@@ -156,9 +156,9 @@ def _of_a_pivot(sql: str) -> Reads:
     try:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
     except SqlglotError:
-        return Reads(frozenset(), (), ("PIVOT",))
+        return QueryInputs(frozenset(), (), ("PIVOT",))
     inside = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     tables = {(t.db, t.name) for t in tree.find_all(exp.Table) if t.name and (t.db or t.name.lower() not in inside)}
     hidden = tuple(word for word in re.findall(r"\w+(?=\s*\()", sql.lower()) if READERS.fullmatch(word))
     files = tuple(name for schema, name in tables if not schema and re.search(r"[./]", name))
-    return Reads(frozenset(t for t in tables if t[1] not in files), files, hidden)
+    return QueryInputs(frozenset(t for t in tables if t[1] not in files), files, hidden)

@@ -38,7 +38,7 @@ SHARED = ("sample_id", "metric_version", "computed_at")
 
 
 @dataclass(frozen=True)
-class View:
+class SqlView:
     """One view: its schema and name, its query, the text of its columns; or why there is none.
 
     Attributes:
@@ -63,7 +63,7 @@ class View:
             yield f"comment on column {full}.{quote(column)} is {literal(text)}"
 
 
-def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[View]:
+def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[SqlView]:
     """The views of one dataset, each after those that it needs.
 
     A table of which a file is damaged has a view that fails with the file's name when it is read; the others work.
@@ -81,11 +81,11 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
     damage = None if tables.is_readable(TableRef(dataset, INVENTORY)) else tables.damage(TableRef(dataset, INVENTORY))
     if damage is not None:  # what left the source is not known, so no row may be shown
         for name in (INVENTORY, *([SAMPLES, *stored, WIDE] if has_samples else ())):
-            yield View(dataset, name, fault=damage)
+            yield SqlView(dataset, name, fault=damage)
         return
     inventory = files(tables, dataset, INVENTORY)
     left = departed(tables, dataset)
-    yield View(
+    yield SqlView(
         dataset,
         INVENTORY,
         f"select * from {inventory}",
@@ -100,7 +100,7 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
     for name in (SAMPLES, *stored):
         shape = _shape(con, tables, dataset, name)
         if isinstance(shape, str):
-            yield View(dataset, name, fault=shape)
+            yield SqlView(dataset, name, fault=shape)
             faults.append(shape)
             continue
         query = f"select * from {shape.source()}"
@@ -111,7 +111,7 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
                 on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
             query = f"""select m.* exclude (filename) from {shape.source(named=True)} m anti join ({hidden}) h
                 on m.sample_id = h.sample_id and parse_filename(m.filename, true) = h.shard"""
-        yield View(dataset, name, query, shape.descriptions)
+        yield SqlView(dataset, name, query, shape.descriptions)
         if name == SAMPLES:
             samples = shape.source()
             continue
@@ -126,10 +126,10 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
         if tables.exists(ref) and name not in stored:
             damage = None if tables.is_readable(ref) else tables.damage(ref)
             descriptions = {} if damage is not None else tables.descriptions(ref)
-            yield View(
+            yield SqlView(
                 dataset, name, f"select * from read_parquet({literal(tables.uri(ref))})", descriptions, damage or ""
             )
-    yield View(
+    yield SqlView(
         dataset,
         WIDE,
         f"select {', '.join(columns)} from {quote(dataset)}.{quote(SAMPLES)} {' '.join(joined)}",
@@ -137,29 +137,29 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[V
     )
 
 
-def model_views(tables: Tables) -> Iterator[View]:
+def model_views(tables: Tables) -> Iterator[SqlView]:
     """One view in schema ``main`` for each SQL model that has been built; a file that is not Parquet has none."""
     for name in tables.models():
         if not tables.is_readable(ModelRef(name)):
             continue
         source = f"read_parquet({literal(tables.uri(ModelRef(name)))})"
         columns = cast_list(noted_types(tables.footer(ModelRef(name))))
-        yield View("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))
+        yield SqlView("main", name, f"select {columns} from {source}", tables.descriptions(ModelRef(name)))
 
 
-def tag_views(tables: Tables) -> Iterator[View]:
+def tag_views(tables: Tables) -> Iterator[SqlView]:
     """One view in schema ``tags`` for each tagger: the name, category and threshold of each id in its tables."""
     for file in tables.list(TAGS):
         ref = TagsRef(file.removesuffix(SUFFIX))
         if not tables.is_readable(ref):
-            yield View(TAGS, ref.tagger, fault=tables.damage(ref) or "")
+            yield SqlView(TAGS, ref.tagger, fault=tables.damage(ref) or "")
             continue
-        yield View(
+        yield SqlView(
             TAGS, ref.tagger, f"select * from read_parquet({literal(tables.uri(ref))})", tables.descriptions(ref)
         )
 
 
-def rating_views(tables: Tables) -> Iterator[View]:
+def rating_views(tables: Tables) -> Iterator[SqlView]:
     """The views of ratings: ``ratings.<name>``, and what is made from them in the schema ``<name>``."""
     for name in tables.list(RATINGS):
         for file in tables.list(f"{RATINGS}/{name}"):
@@ -168,10 +168,10 @@ def rating_views(tables: Tables) -> Iterator[View]:
             ref = RatingsRef(name, file.removesuffix(SUFFIX))
             schema, view = (RATINGS, name) if ref.table == RATINGS else (name, ref.table)
             if not tables.is_readable(ref):
-                yield View(schema, view, fault=tables.damage(ref) or "")
+                yield SqlView(schema, view, fault=tables.damage(ref) or "")
                 continue
             query = f"select * from read_parquet({literal(tables.uri(ref))})"
-            yield View(schema, view, query, tables.descriptions(ref))
+            yield SqlView(schema, view, query, tables.descriptions(ref))
 
 
 def _has_many(tables: Tables, dataset: str, table: str) -> bool:

@@ -16,7 +16,7 @@ from resources.tables.tables import Tables
 from resources.warehouse.connection import default_memory_limit, open_duckdb, reach_s3
 from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
-from resources.warehouse.views import View, dataset_views, model_views, quote, rating_views, tag_views
+from resources.warehouse.views import SqlView, dataset_views, model_views, quote, rating_views, tag_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -125,7 +125,7 @@ class Warehouse:
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
         return open_duckdb(self.tables, database, self.memory_limit or default_memory_limit())
 
-    def _views(self, raw: "duckdb.DuckDBPyConnection") -> Iterator[View]:
+    def _views(self, raw: "duckdb.DuckDBPyConnection") -> Iterator[SqlView]:
         con = Connection(raw, self.tables)
         for dataset in self.tables.datasets():
             yield from dataset_views(con, self.tables, dataset)
@@ -134,7 +134,7 @@ class Warehouse:
         yield from model_views(self.tables)
 
 
-def _create(con: "duckdb.DuckDBPyConnection", views: Iterable[View], faults: dict[str, str]) -> int:
+def _create(con: "duckdb.DuckDBPyConnection", views: Iterable[SqlView], faults: dict[str, str]) -> int:
     """Create the macros and views; returns how many views. ``faults`` gets the tables that have none, and why."""
     count = 0
     schemas: set[str] = {"main"}

@@ -14,7 +14,7 @@ from arot_assets.classifiers.trainers.networks import trainable
 from arot_assets.classifiers.trainers.rates import parameter_groups, schedule
 from resources.models.families import timm as timm_family
 from resources.models.families import transformers_image
-from resources.models.network import Place
+from resources.models.network import Placement
 from tests.classifiers import easy
 from tests.classifiers.made import Kept
 from tests.conftest import REPOSITORY
@@ -65,7 +65,7 @@ def test_tiny_networks_learn_an_easy_question_and_score_what_they_say(
     outputs = [{"kind": "probabilities", "labels": list(easy.CLASSES), "meaning": "the tint"}]
     entry = easy.entry(exported.family, tmp_path, outputs=outputs)
     module = timm_family if exported.family == "timm" else transformers_image
-    network = module.load(entry, tmp_path, Place("cpu", "float32", "torch", 1))
+    network = module.load(entry, tmp_path, Placement("cpu", "float32", "torch", 1))
     assert job.pixels is not None
     scored = network.predict(np.stack([network.prepare(job.pixels(int(row))) for row in easy.TEST]))["logits"]
     np.testing.assert_allclose(scored, logits / 1.7, atol=1e-5)

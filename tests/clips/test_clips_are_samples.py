@@ -14,7 +14,7 @@ from arot_assets.declarations.kinds import kind_of
 from arot_assets.errors import ProjectError
 from arot_assets.media.video import isolated
 from arot_assets.steps import Look
-from arot_assets.takedown import Meant, forget
+from arot_assets.takedown import TakedownScope, forget
 from resources.dagster import dagster_resources
 from resources.storage import StorageError
 from resources.tables import ModelRef
@@ -95,11 +95,11 @@ def test_a_clip_that_is_taken_down_leaves_the_store_and_is_not_cut_again(
     monkeypatch.setenv("AROT_CACHE", str(tmp_path / "cache"))
     before = of_films.cut()
     victim = before[0]
-    forget(of_films.resources, Meant({victim["sample_id"]: []}, frozenset()), "asked for")
+    forget(of_films.resources, TakedownScope({victim["sample_id"]: []}, frozenset()), "asked for")
     assert victim["file"] not in of_films.files() and len(of_films.files()) == CLIPS - 1
     after = {row["clip_id"]: row for row in of_films.cut()}
     assert (after[victim["clip_id"]]["status"], after[victim["clip_id"]]["reason"]) == ("failed", "taken down")
-    forget(of_films.resources, Meant({victim["film"]: []}, frozenset()), "asked for")
+    forget(of_films.resources, TakedownScope({victim["film"]: []}, frozenset()), "asked for")
     assert of_films.files().keys() == {row["file"] for row in before if row["film"] != victim["film"]}
 
 

@@ -13,15 +13,15 @@ from arot_assets.duplicates.build import build_duplicates
 from arot_assets.duplicates.cosine import similar_pairs
 from arot_assets.duplicates.declaration import DuplicatesDeclaration, Leak
 from arot_assets.duplicates.explain import duplicates_of
-from arot_assets.duplicates.groups import Hashed, members
-from arot_assets.duplicates.hamming import DuplicatesError, Pairs, near_pairs, pairs_within
+from arot_assets.duplicates.groups import HashClasses, members
+from arot_assets.duplicates.hamming import DuplicatesError, RowPairs, near_pairs, pairs_within
 from arot_assets.duplicates.leaks import find_leaks
 from arot_assets.duplicates.steps import duplicates_state
 from arot_assets.steps import Look
 from tests.conftest import DATA, Dataset
 from tests.exports.training import SUBSET, Training
 
-NONE = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+NONE = RowPairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def declaration(**fields: object) -> DuplicatesDeclaration:
@@ -64,8 +64,8 @@ def test_every_pair_of_mirrored_pictures_is_found() -> None:
 
 def test_groups_do_not_chain() -> None:
     hashes = np.array([0b0001, 0b0111, 0b11111], np.uint64)  # the ends are 4 bits apart
-    plain = Pairs(np.array([0, 1]), np.array([1, 2]), np.array([2, 2], np.float32))
-    hashed = Hashed(hashes, np.zeros(3, np.uint64), np.arange(3), plain, NONE, 2)
+    plain = RowPairs(np.array([0, 1]), np.array([1, 2]), np.array([2, 2], np.float32))
+    hashed = HashClasses(hashes, np.zeros(3, np.uint64), np.arange(3), plain, NONE, 2)
     assert [(m.row, m.kept) for m in members([0, 1, 2], hashed, NONE)] == [(1, 0)]
     assert sorted((m.row, m.kept) for m in members([1, 0, 2], hashed, NONE)) == [(0, 1), (2, 1)]
 

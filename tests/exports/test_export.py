@@ -84,10 +84,10 @@ def _full(*_args: object) -> None:
 
 
 def test_two_exports_to_one_place_do_not_mix(training: Training) -> None:
-    from arot_assets.exports.destinations.folder import Folder
+    from arot_assets.exports.destinations.folder import FolderDestination
 
     first = training.export()
-    other = Folder(str(place(first).parent))
+    other = FolderDestination(str(place(first).parent))
     other.staging()
     with pytest.raises(ExportError, match="another process"):
         training.export(quality=80)

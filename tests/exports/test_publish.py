@@ -358,7 +358,7 @@ def test_a_subset_that_is_older_than_its_tables_is_not_published(exporter: Expor
 def test_a_subset_that_is_built_anew_meanwhile_is_not_published_half(
     exporter: Exporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_late(*arguments: Any) -> repository.Remote:
+    def look_late(*arguments: Any) -> repository.RepositorySnapshot:
         exporter.select(SUBSET, least=110)
         return repository.look(*arguments)
 

@@ -15,7 +15,7 @@ from arot_assets.classifiers.entry import digest_of, entry_facts
 from arot_assets.classifiers.evaluation import Calibration, evaluate
 from arot_assets.classifiers.promotion import Decision, Pointer, classifier_file, note, now
 from arot_assets.classifiers.tasks import Predictions
-from arot_assets.classifiers.trainers import Fitted, Job, backbone, heads
+from arot_assets.classifiers.trainers import FittedModel, Job, backbone, heads
 from arot_assets.exports.model_repository import EXAMPLE_OF_HEAD, publish_model
 from resources.defaults import Resources
 from resources.models import Models
@@ -46,7 +46,9 @@ def there(hub: Hub, tmp_path: Path) -> Iterator[Resources]:
     torch.set_num_threads(before)
 
 
-def store(resources: Resources, declaration: ClassifierDeclaration, job: Job, fitted: Fitted, folder: Path) -> None:
+def store(
+    resources: Resources, declaration: ClassifierDeclaration, job: Job, fitted: FittedModel, folder: Path
+) -> None:
     """Keep a trained model as a training does, and let it score."""
     task, rows = job.task, easy.TEST if job.pixels is not None else REST
     facts = entry_facts(declaration, task, fitted.export(folder, 1.0), folder, "", "Apache-2.0")

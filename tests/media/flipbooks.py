@@ -16,8 +16,8 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import DecodeError, File, Limits, Medium, Pixels, Probe, Published, Still, Want
-from arot_assets.media.question import Question
+from arot_assets.media.medium import DecodeError, File, Limits, Medium, Pixels, Probe, PublishedForm, Still, Want
+from arot_assets.media.question import QualityQuestion
 from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.registry import get_metric
 from resources.defaults import Resources
@@ -65,10 +65,10 @@ class Flipbooks:
     )
     decoder = "pencil 1"
     by_path = True
-    published = Published("Video", "text-to-video", "unconditional-image-generation", "kind", {"animation": "gif"})
+    published = PublishedForm("Video", "text-to-video", "unconditional-image-generation", "kind", {"animation": "gif"})
     tables = ()
     questions = (
-        Question("short", "{medium}s of a single frame", "frames < 2", "frames", "frames", "look for the rest"),
+        QualityQuestion("short", "{medium}s of a single frame", "frames < 2", "frames", "frames", "look for the rest"),
     )
 
     def probe(self, file: File, limits: Limits) -> Probe:

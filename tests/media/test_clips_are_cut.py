@@ -11,7 +11,7 @@ import pytest
 
 from arot_assets.media.medium import Limits
 from arot_assets.media.video.clip_file import Cut, Settings
-from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.cut import cut_film, framed, own_rate, shown_crop
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
@@ -32,7 +32,7 @@ class Film:
     def __init__(self, name: str) -> None:
         self.path = FILMS / name
         self.facts = dict(probe_film(self.path, name, Limits()).facts)
-        self.look = Look.of(self.facts)
+        self.look = FrameAppearance.of(self.facts)
         grid: Grid | None = None
         self.pts: list[int] = []
         self.crcs: list[int] = []
@@ -113,8 +113,8 @@ def test_pictures_are_upright_square_and_without_bars(tmp_path: Path) -> None:
 
 
 def test_bars_turn_with_the_picture() -> None:
-    def look(rotation: int, mirrored: bool = False) -> Look:
-        return Look(rotation, mirrored, Fraction(1), "bt709", False, None)
+    def look(rotation: int, mirrored: bool = False) -> FrameAppearance:
+        return FrameAppearance(rotation, mirrored, Fraction(1), "bt709", False, None)
 
     stored = np.zeros((40, 60, 3), np.uint8)
     stored[4:, : 60 - 10] = 200  # bars of 4 at the top, 10 at the right

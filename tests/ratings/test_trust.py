@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arot_assets.ratings.declaration import RatingsDeclaration
-from arot_assets.ratings.trust import Concluded, conclude
+from arot_assets.ratings.trust import Conclusions, conclude
 
 DECLARED = RatingsDeclaration.model_validate({"name": "q", "dataset": "d"})
 
@@ -21,7 +21,7 @@ def row(sample: str | None, rater: str, value: float | str, **fields: Any) -> di
     }  # fmt: skip
 
 
-def raters(found: Concluded) -> dict[str, dict[str, Any]]:
+def raters(found: Conclusions) -> dict[str, dict[str, Any]]:
     return {r["rater"]: r for r in found.raters.to_pylist()}
 
 

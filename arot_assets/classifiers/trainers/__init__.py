@@ -1,6 +1,6 @@
 """How models are trained: a file each, with one interface.
 
-Belongs here: what a trainer is given (``Job``) and what it gives back (``Fitted``). Does not belong here: reading labels and
+Belongs here: what a trainer is given (``Job``) and what it gives back (``FittedModel``). Does not belong here: reading labels and
 vectors (``inputs.py``), judging (``evaluation.py``), keeping (``promotion.py``). Trainers import torch inside functions.
 """
 
@@ -85,7 +85,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ModelFiles:
     """A model's files, as a family of the catalogue loads them.
 
     Attributes:
@@ -105,7 +105,7 @@ class Exported:
     preprocessing: Preprocessing | None = None
 
 
-class Fitted(Protocol):
+class FittedModel(Protocol):
     """A trained model.
 
     Attributes:
@@ -120,7 +120,7 @@ class Fitted(Protocol):
         """``float32 [len(rows), task.width]``, before calibration."""
         ...
 
-    def export(self, folder: Path, temperature: float) -> Exported:
+    def export(self, folder: Path, temperature: float) -> ModelFiles:
         """Write the files of the model, its logits divided by a temperature."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.classifiers.trainers import Exported, Job
+from arot_assets.classifiers.trainers import Job, ModelFiles
 from arot_assets.classifiers.trainers.networks import Trainable
 from arot_assets.classifiers.trainers.scale import Scale
 from resources.parallel import ordered_map
@@ -40,7 +40,7 @@ class FittedBackbone:
         """See ``Fitted.logits``."""
         return logits_of(self.net, self.module, self.job, rows, self.batch)
 
-    def export(self, folder: Path, temperature: float) -> Exported:
+    def export(self, folder: Path, temperature: float) -> ModelFiles:
         """See ``Fitted.export``."""
         self.rescale(Scale(1 / temperature))
         try:

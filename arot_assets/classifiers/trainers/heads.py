@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import HeadSettings
-from arot_assets.classifiers.trainers import Exported, Job, TrainingError, batches, batches_in
+from arot_assets.classifiers.trainers import Job, ModelFiles, TrainingError, batches, batches_in
 from arot_assets.classifiers.trainers.aims import aims_of
 from arot_assets.classifiers.trainers.losses import losses
 from arot_assets.classifiers.trainers.scale import Scale
@@ -314,7 +314,7 @@ class FittedHead:
         parts = [heads.predict(self.vectors[rows[k : k + BLOCK]])["head"] for k in range(0, len(rows), BLOCK)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.layers[-1]["bias"])), np.float32)
 
-    def export(self, folder: Path, temperature: float) -> Exported:
+    def export(self, folder: Path, temperature: float) -> ModelFiles:
         """See ``Fitted.export``: tensors are named as in the ``nn.Sequential`` that they make."""
         from safetensors.numpy import save_file
 
@@ -335,7 +335,7 @@ class FittedHead:
         options: dict[str, Any] = {"normalise": True} if self.chosen["normalise"] else {}
         if len(self.layers) > 1 and self.settings.activation != "none":
             options["activation"] = self.settings.activation
-        return Exported("head", (FILE,), sum(t.size for t in tensors.values()), self.column, options)
+        return ModelFiles("head", (FILE,), sum(t.size for t in tensors.values()), self.column, options)
 
 
 def _float(vectors: NDArray[Any], rows: NDArray[np.int64]) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import BackboneSettings
 from arot_assets.classifiers.tasks import Task
-from arot_assets.classifiers.trainers import Exported, TrainingError
+from arot_assets.classifiers.trainers import ModelFiles, TrainingError
 from resources.models.entry import ModelEntry
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Trainable:
     classifier: "torch.nn.Linear"
     depth: Callable[[str], int]
     layers: int
-    save: Callable[[Path], Exported]
+    save: Callable[[Path], ModelFiles]
 
 
 def trainable(base: Base, task: Task, settings: BackboneSettings) -> Trainable:
@@ -119,7 +119,7 @@ def _timm(base: Base, task: Task, settings: BackboneSettings) -> Trainable:
     groups = group_parameters(module, module.group_matcher(coarse=False), reverse=True)
     layers = max(groups.values()) + 1
 
-    def save(target: Path) -> Exported:
+    def save(target: Path) -> ModelFiles:
         kept = {
             "input_size": [3, *how.height_width],
             "interpolation": how.interpolation,
@@ -141,7 +141,7 @@ def _timm(base: Base, task: Task, settings: BackboneSettings) -> Trainable:
             model_args=made or None,
             safe_serialization=True,
         )
-        return Exported("timm", ("config.json", "model.safetensors"), _size(module), preprocessing=how)
+        return ModelFiles("timm", ("config.json", "model.safetensors"), _size(module), preprocessing=how)
 
     return Trainable(
         module,
@@ -181,10 +181,10 @@ def _transformers(base: Base, task: Task, settings: BackboneSettings) -> Trainab
     found = [name for name, _ in module.named_parameters()]
     depths = _depths(found)
 
-    def save(target: Path) -> Exported:
+    def save(target: Path) -> ModelFiles:
         module.save_pretrained(target)
         processor.save_pretrained(target)
-        return Exported(
+        return ModelFiles(
             "transformers_image", ("config.json", "model.safetensors", "preprocessor_config.json"), _size(module)
         )
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.declaration import Archives, DatasetDeclaration
-from arot_assets.datasets.objects import FOUND, LISTED, STAMP, Known, Listing, ListingNotes, listing_of, without
+from arot_assets.datasets.objects import FOUND, LISTED, STAMP, KnownObjects, Listing, ListingNotes, listing_of, without
 from arot_assets.datasets.sources.folder_metadata import folder_metadata
 from arot_assets.datasets.sources.listed import CAPTION_COLUMNS, TAGS_COLUMNS, choose, to_metadata
 from arot_assets.media.medium import Medium
@@ -33,7 +33,7 @@ from resources.storage.objects import is_local
 if TYPE_CHECKING:
     from resources.storage.members.columns import ImageColumn
     from resources.storage.members.parquet import ParquetMembers
-    from resources.storage.members.reader import Entry
+    from resources.storage.members.reader import ArchiveMember
 
 OPENING_THREADS = 4
 """Archives that are downloaded at a time; each may be gigabytes."""
@@ -70,7 +70,7 @@ def look_inside(
     declaration: DatasetDeclaration,
     root: str,
     archives: pa.Table,
-    before: Known,
+    before: KnownObjects,
 ) -> ArchiveContents:
     """The contents of a source's archives.
 
@@ -175,8 +175,8 @@ def _read(storage: Storage, archive: Mapping[str, Any], rules: Archives) -> tupl
         if isinstance(opened.content, ParquetMembers):
             objects, metadata, problems = _cells(opened, opened.content, rules)
         else:
-            found: list[Entry] = []
-            odd: list[Entry] = []
+            found: list[ArchiveMember] = []
+            odd: list[ArchiveMember] = []
             for entry in opened.content.entries():
                 # an entry that is not a file and has no extension is not treated as an image to be recognized by its content
                 taken = entry.problem is None or "." in entry.name.rpartition("/")[2]

@@ -55,7 +55,7 @@ def list_urls(storage: Storage, declaration: DatasetDeclaration) -> Listing:
         for part in _settled_parts(storage, declaration):
             shown = declaration.source if part == declaration.root else part
             names = column_names(storage, part, said.header)
-            columns = _Columns(names, said, part) if names else None
+            columns = _ColumnRoles(names, said, part) if names else None
             for number, row in read_rows(storage, part, said.header):
                 uri = columns.url(row) if columns is not None and row is not None else ""
                 why = UNREADABLE if row is None else _not_taken(uri)
@@ -93,7 +93,7 @@ def list_signature(storage: Storage, declaration: DatasetDeclaration) -> str | N
     return hashlib.sha256(f"{seen} {said}".encode()).hexdigest()[:16]
 
 
-class _Columns:
+class _ColumnRoles:
     """The role of each column of a list.
 
     Args:

@@ -59,12 +59,12 @@ class Destination(Protocol):
 
 def destination_of(declaration: ExportDeclaration, storage: Storage, tables: Tables) -> Destination:
     """The destination of an export."""
-    from arot_assets.exports.destinations.folder import Folder
-    from arot_assets.exports.destinations.hub import Hub
-    from arot_assets.exports.destinations.remote import Remote
+    from arot_assets.exports.destinations.folder import FolderDestination
+    from arot_assets.exports.destinations.hub import HubDestination
+    from arot_assets.exports.destinations.remote import RemoteDestination
 
     where = declaration.destination
     if where is not None and where.startswith(HUB):
-        return Hub(storage, declaration, where)
+        return HubDestination(storage, declaration, where)
     root = join(where or join(tables.root, ROOT), declaration.name)
-    return Folder(root) if is_local(root) else Remote(storage, root)
+    return FolderDestination(root) if is_local(root) else RemoteDestination(storage, root)

@@ -13,7 +13,7 @@ from resources.storage.objects import TEMPORARY_PREFIX, absolute, local_path
 LOCK = f"{TEMPORARY_PREFIX}lock"
 
 
-class Folder:
+class FolderDestination:
     """Versions below a local folder.
 
     Args:

@@ -23,7 +23,7 @@ OURS = (
 """How the paths that an export writes begin, besides its index files; nothing else is ever deleted."""
 
 
-class Hub:
+class HubDestination:
     """Versions as commits of one repository.
 
     Args:

@@ -10,7 +10,7 @@ from resources.storage import Storage
 from resources.storage.objects import join
 
 
-class Remote:
+class RemoteDestination:
     """Versions below a prefix.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import Beside, Entry, Sample, entry
+from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
 
 CAPTIONS = "captions.json"
 
@@ -17,13 +17,13 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         (folder / part / CAPTIONS).write_text(text, encoding="utf-8")
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``: every file counts as media, those without a caption too."""
     for part in folders:
         path = folder / part / CAPTIONS
         captions = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         there = {p.name for p in (folder / part).iterdir() if p.name != CAPTIONS} if path.parent.is_dir() else set()
-        beside = Beside(folder, part)
+        beside = CompanionFolders(folder, part)
         for name in sorted(there | set(captions)):
             found = captions.get(name)
             yield entry(folder, f"{part}/{name}", found[0] if found else None, beside.of(name))

@@ -7,7 +7,7 @@ from arot_assets.exports.companions import ROLES, companion_folder
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.data_files import write_data_files
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
 
 METADATA = "metadata.jsonl"
 FILE_NAME = "_file_name"
@@ -25,7 +25,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
     write_data_files(folder, [METADATA, *(f"{part}/**" for part in (*samples, *beside))])
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for row in read_lines(folder / METADATA):
         companions: dict[str, str] = {role: row[role + FILE_NAME] for role in ROLES if row.get(role + FILE_NAME)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
 
 
 def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
@@ -17,7 +17,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         write_lines(folder / f"{part}.jsonl", rows)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
         for row in read_lines(folder / f"{part}.jsonl"):

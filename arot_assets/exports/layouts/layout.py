@@ -50,7 +50,7 @@ Found = tuple[str, Callable[[], bytes] | None]
 
 
 @dataclass(frozen=True)
-class Entry:
+class LoadedSample:
     """A sample as a loader finds it.
 
     Attributes:
@@ -82,7 +82,7 @@ class Layout(Protocol):
         """
         ...
 
-    def entries(self, folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+    def entries(self, folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
         """What a loader finds, read from the files alone.
 
         Args:
@@ -97,11 +97,13 @@ def media_folder(medium: str, part: str, parts: int) -> str:
     return f"{medium}s" if parts == 1 else f"{medium}s-{part}"
 
 
-def entry(folder: Path, path: str, caption: str | bytes | None, companions: Mapping[str, str] | None = None) -> Entry:
+def entry(
+    folder: Path, path: str, caption: str | bytes | None, companions: Mapping[str, str] | None = None
+) -> LoadedSample:
     """An entry whose media file is a file of its own; a path that leaves the folder is a missing file."""
     data = caption.encode() if isinstance(caption, str) else caption
     found = {role: (one, _reader(folder, one)) for role, one in (companions or {}).items()}
-    return Entry(path, data, _reader(folder, path), found)
+    return LoadedSample(path, data, _reader(folder, path), found)
 
 
 def _reader(folder: Path, path: str) -> Callable[[], bytes] | None:
@@ -110,7 +112,7 @@ def _reader(folder: Path, path: str) -> Callable[[], bytes] | None:
     return file.read_bytes if inside and file.is_file() else None
 
 
-class Beside:
+class CompanionFolders:
     """The companions that lie in folders of their own, with the stem of their sample, as most loaders look for them.
 
     Args:

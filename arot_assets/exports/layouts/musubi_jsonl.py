@@ -6,7 +6,7 @@ from pathlib import Path
 from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
 
 CONTROL = "control_path"
 
@@ -19,7 +19,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         write_lines(folder / f"{part}.jsonl", rows)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
         for row in read_lines(folder / f"{part}.jsonl"):

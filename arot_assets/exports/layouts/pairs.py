@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import Beside, Entry, Sample, entry
+from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
 
 CAPTION = ".txt"
 
@@ -23,12 +23,12 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
                 os.close(file)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``: every file that is no caption counts as media. Folders and hidden files, in which trainers keep what they
     have computed, do not."""
     for one in folders:
         files = os.scandir(folder / one) if (folder / one).is_dir() else ()
-        beside = Beside(folder, one)
+        beside = CompanionFolders(folder, one)
         names = sorted(f.name for f in files if f.is_file() and not f.name.startswith("."))
         for name in names:
             if name.endswith(CAPTION):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import Entry, Sample, entry
+from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
 
 SCHEMA = pa.schema(
     [
@@ -31,7 +31,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         pq.write_table(pa.table(arrays, schema=SCHEMA), folder / f"{part}.parquet")
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     import pyarrow.parquet as pq
 

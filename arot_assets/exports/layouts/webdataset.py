@@ -13,7 +13,7 @@ from pathlib import Path
 from arot_assets.exports.companions import ROLES
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.data_files import write_data_files
-from arot_assets.exports.layouts.layout import Entry, Found, Sample
+from arot_assets.exports.layouts.layout import Found, LoadedSample, Sample
 
 SHARD_BYTES = 1_000_000_000
 """Media bytes of a tar file, a third of what webdataset's own writer fills it with."""
@@ -45,7 +45,7 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
     write_data_files(folder, [f"{part}/*.tar" for part in samples])
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
+def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
         for path in sorted((folder / part).glob("[0-9]*.tar")):
@@ -57,7 +57,7 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[Entry]:
                     if extension in ("txt", "json") or extension.partition(".")[0] in ROLES:
                         continue
                     text = tar.extractfile(f"{stem}.txt") if f"{stem}.txt" in names else None
-                    yield Entry(
+                    yield LoadedSample(
                         f"{part}/{name}",
                         text.read() if text else None,
                         partial(_read, path, name),

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.media.image.questions import QUESTIONS
-from arot_assets.media.medium import ChildTable, DecodeError, File, Limits, Pixels, Probe, Published, Still, Want
-from arot_assets.media.question import Question
+from arot_assets.media.medium import ChildTable, DecodeError, File, Limits, Pixels, Probe, PublishedForm, Still, Want
+from arot_assets.media.question import QualityQuestion
 
 if TYPE_CHECKING:
     from arot_assets.media.image.view import Image
@@ -40,7 +40,7 @@ its coefficients, 3 for its pixels). PNG takes up to 8; pixels, gray levels and 
 4.3."""
 
 
-PUBLISHED = Published(
+PUBLISHED = PublishedForm(
     feature="Image",
     task="text-to-image",
     task_without_text="unconditional-image-generation",
@@ -96,7 +96,7 @@ class ImageMedium:
     decoder = ""
     by_path = False
     published = PUBLISHED
-    questions: tuple[Question, ...] = QUESTIONS
+    questions: tuple[QualityQuestion, ...] = QUESTIONS
     tables: tuple[ChildTable, ...] = ()
 
     def probe(self, file: File, limits: Limits) -> Probe:

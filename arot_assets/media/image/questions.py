@@ -9,7 +9,7 @@ originals (21 and more), ``blockiness`` above 4 for 35 of 36 at JPEG quality 15 
 ``noise_sigma`` above 12 for noise of 30 gray levels (originals: at most 10.9).
 """
 
-from arot_assets.media.question import Question, unsupported
+from arot_assets.media.question import QualityQuestion, unsupported
 
 CV2, PHASH = "cv2", "phash"
 _SIZE = "width || ' x ' || height"
@@ -18,7 +18,7 @@ _DETAIL = 16
 
 QUESTIONS = (
     unsupported("drawings, videos, measurements, images above the limit in megapixels"),
-    Question(
+    QualityQuestion(
         "same-look",
         "images that look the same as an earlier one: equal perceptual hashes",
         "sample_id in (select sample_id from {dataset}.samples join {dataset}.phash using (sample_id) "
@@ -29,7 +29,7 @@ QUESTIONS = (
         "keep the largest of each group, as the example model distinct_pictures does",
         table=PHASH,
     ),
-    Question(
+    QualityQuestion(
         "tiny",
         "images whose shorter side is below 256 pixels",
         "least(width, height) < 256",
@@ -37,7 +37,7 @@ QUESTIONS = (
         _SIZE,
         "too small for any trainer's bucket without upscaling: leave them out",
     ),
-    Question(
+    QualityQuestion(
         "odd-shaped",
         "images whose longer side is more than 3 times the shorter",
         "greatest(width, height) > 3 * least(width, height)",
@@ -45,7 +45,7 @@ QUESTIONS = (
         _SIZE,
         "most trainers' buckets end at 1:2 or 1:3 and the rest is cropped away: crop them yourself, or leave them out",
     ),
-    Question(
+    QualityQuestion(
         "dark",
         "dark images: a mean gray level below 40 of 255",
         "brightness < 40",
@@ -54,7 +54,7 @@ QUESTIONS = (
         "these include night scenes: look before you leave them out",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "bright",
         "bright images: a mean gray level above 240 of 255",
         "brightness > 240",
@@ -63,7 +63,7 @@ QUESTIONS = (
         "often drawings on an empty page: crop them, or leave them out",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "blurry",
         "blurry images: sharpness below 5",
         f"sharpness < 5 and least(width, height) >= {_DETAIL}",
@@ -72,7 +72,7 @@ QUESTIONS = (
         "these include plain drawings and skies: look before you leave them out",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "low-information",
         "images of nearly one tone: entropy below 0.5 bits",
         "entropy < 0.5",
@@ -81,7 +81,7 @@ QUESTIONS = (
         "blank pages, placeholders, failed renderings",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "blocky",
         "images with visible JPEG blocks: blockiness above 4",
         "blockiness > 4",
@@ -90,7 +90,7 @@ QUESTIONS = (
         "compressed at a quality of about 15 or less: look for a better copy",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "noisy",
         "noisy images: noise_sigma above 12 gray levels",
         "noise_sigma > 12",
@@ -99,7 +99,7 @@ QUESTIONS = (
         "fine texture counts as noise: look before you leave them out",
         table=CV2,
     ),
-    Question(
+    QualityQuestion(
         "bars",
         "images with bars or margins over more than a tenth of a side",
         "greatest(border_top, border_bottom, border_left, border_right) > 0.1",

@@ -39,7 +39,7 @@ LUMA = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameAppearance:
     """How the frames of a film are shown, from the facts of its probe.
 
     Attributes:
@@ -59,7 +59,7 @@ class Look:
     hdr: str | None
 
     @classmethod
-    def of(cls, facts: Any) -> "Look":
+    def of(cls, facts: Any) -> "FrameAppearance":
         """The look of a film from its columns of ``samples``."""
         tagged = facts.get("colour_matrix")
         lines = facts.get("coded_height") or 0
@@ -76,7 +76,7 @@ class Look:
         )
 
 
-def rgb_of(frame: "VideoFrame", look: Look, side: int | None = None) -> NDArray[np.uint8]:
+def rgb_of(frame: "VideoFrame", look: FrameAppearance, side: int | None = None) -> NDArray[np.uint8]:
     """The picture of a frame as it is shown.
 
     Args:
@@ -111,7 +111,7 @@ def rgb_of(frame: "VideoFrame", look: Look, side: int | None = None) -> NDArray[
     return np.ascontiguousarray(upright(pixels, look))
 
 
-def upright(pixels: NDArray[Any], look: Look) -> NDArray[Any]:
+def upright(pixels: NDArray[Any], look: FrameAppearance) -> NDArray[Any]:
     """An array ``[H, W, …]`` of stored pixels as it is shown; a view where that is possible."""
     if look.mirrored:
         pixels = pixels[:, ::-1]

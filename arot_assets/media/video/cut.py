@@ -24,7 +24,7 @@ import numpy as np
 from arot_assets.media.medium import DecodeError, Pixels
 from arot_assets.media.video.cadence import Repeats
 from arot_assets.media.video.clip_file import Cut, Settings, Writer
-from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
 from arot_assets.media.video.proof import proved
@@ -60,7 +60,7 @@ def cut_film(
     Raises:
         DecodeError: the film cannot be decoded.
     """
-    look, base = Look.of(facts), Fraction(facts["time_base"])
+    look, base = FrameAppearance.of(facts), Fraction(facts["time_base"])
     waiting = sorted(cuts, key=lambda cut: cut.start_n)
     at_work: list[Writer] = []
     grid: Grid | None = None
@@ -127,7 +127,7 @@ def own_rate(facts: Mapping[str, Any]) -> Fraction:
     return Fraction(median).limit_denominator(1001)
 
 
-def framed(picture: Pixels, settings: Settings, look: Look) -> Pixels:
+def framed(picture: Pixels, settings: Settings, look: FrameAppearance) -> Pixels:
     """A picture without bars, scaled to cover the wanted size, and cut to it around the centre.
 
     Args:
@@ -152,7 +152,7 @@ def framed(picture: Pixels, settings: Settings, look: Look) -> Pixels:
     return np.ascontiguousarray(picture[y : y + wanted_h, x : x + wanted_w])
 
 
-def shown_crop(crop: Sequence[int], look: Look) -> tuple[int, int, int, int]:
+def shown_crop(crop: Sequence[int], look: FrameAppearance) -> tuple[int, int, int, int]:
     """Top, bottom, left, right of the picture as shown, from those of frames as stored."""
     top, bottom, left, right = crop
     if look.sar > 1:

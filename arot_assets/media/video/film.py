@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import ChildRows, Decoded, DecodeError, Part, Still
+from arot_assets.media.medium import ChildRows, DecodeError, DecodingProgress, Part, Still
 from arot_assets.media.video.bars import Bars
 from arot_assets.media.video.cadence import Cadence
-from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.decode import COMBED, Frame, decoded, planes
 from arot_assets.media.video.grid import Cells, Grid
 from arot_assets.media.video.kernels import blurring, combing
@@ -54,7 +54,7 @@ def measured_film(
     Raises:
         DecodeError: it cannot be decoded.
     """
-    look, base = Look.of(facts), Fraction(facts["time_base"])
+    look, base = FrameAppearance.of(facts), Fraction(facts["time_base"])
     measures = Measures(look, base) if tables else None
     due, count = -1.0, 0
     first: int | None = None
@@ -71,7 +71,7 @@ def measured_film(
             yield Still(Image(rgb_of(frame.frame, look, side)), frame.pts, frame.n)
         count += 1
         if count % BEAT == 0:
-            yield Decoded(count)
+            yield DecodingProgress(count)
     if count == 0:
         raise DecodeError("corrupt", "no frame can be decoded")
     if measures is not None:
@@ -87,7 +87,7 @@ def warm_up() -> Iterator[None]:
     """
     from av.video.frame import VideoFrame
 
-    look = Look(0, False, Fraction(1), "bt709", False, None)
+    look = FrameAppearance(0, False, Fraction(1), "bt709", False, None)
     picture = VideoFrame(64, 48, "yuv420p")
     frame = Frame(0, 0, True, False, False, picture)
     grid, statistics, motion = Grid(64, 48, look), FrameStatistics(), Motion()
@@ -116,7 +116,7 @@ class Measures:
         base: seconds of a unit of PTS.
     """
 
-    def __init__(self, look: Look, base: Fraction) -> None:
+    def __init__(self, look: FrameAppearance, base: Fraction) -> None:
         self._look, self._base = look, base
         self._grid: Grid | None = None
         self._statistics, self._motion, self._bars, self._cadence = FrameStatistics(), Motion(), Bars(), Cadence()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.video.colour import Look, rgb_of_yuv, tone_mapped, upright, yuv_of_rgb
+from arot_assets.media.video.colour import FrameAppearance, rgb_of_yuv, tone_mapped, upright, yuv_of_rgb
 from arot_assets.media.video.decode import planes
 from arot_assets.media.video.kernels import shrink
 from arot_assets.media.video.probe import shown_size
@@ -49,7 +49,7 @@ class Grid:
         look: how it is shown.
     """
 
-    def __init__(self, width: int, height: int, look: Look) -> None:
+    def __init__(self, width: int, height: int, look: FrameAppearance) -> None:
         across, down = shown_size(width, height, look.sar, 0)
         scale = min(1.0, LONG_SIDE / max(across, down))
         # even, so that chroma has half of it; never more cells than pixels

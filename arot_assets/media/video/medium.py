@@ -18,11 +18,11 @@ from arot_assets.media.medium import (
     Part,
     Pixels,
     Probe,
-    Published,
+    PublishedForm,
     Still,
     Want,
 )
-from arot_assets.media.question import Question
+from arot_assets.media.question import QualityQuestion
 from arot_assets.media.video import isolated
 from arot_assets.media.video.columns import COLUMNS, EXTENSIONS
 from arot_assets.media.video.questions import QUESTIONS
@@ -32,7 +32,7 @@ BYTES_PER_PIXEL = 48
 """The memory of an open film, in bytes per pixel of a frame: the reference frames of the decoder, those that are looked
 at together, and a still in RGB on its way."""
 
-PUBLISHED = Published(
+PUBLISHED = PublishedForm(
     feature="Video",
     task="text-to-video",
     task_without_text="unconditional-image-generation",
@@ -93,7 +93,7 @@ class VideoMedium:
     decoder = "1"
     by_path = True
     published = PUBLISHED
-    questions: tuple[Question, ...] = QUESTIONS
+    questions: tuple[QualityQuestion, ...] = QUESTIONS
     tables: tuple[ChildTable, ...] = TABLES_OF_FILMS
 
     def probe(self, file: File, limits: Limits) -> Probe:

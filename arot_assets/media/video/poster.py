@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arot_assets.media.medium import DecodeError, Limits, Pixels
-from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.container import chosen, opened
 from arot_assets.media.video.probe import probe_film
 
@@ -47,7 +47,7 @@ def poster_of(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
         DecodeError: it cannot be decoded.
     """
     facts = _known(path, facts)
-    look = Look.of(facts)
+    look = FrameAppearance.of(facts)
     places = FILM if (facts.get("seconds") or 0) > LONG_SECONDS else CLIP
     with opened(path) as container:
         stream = chosen(container)
@@ -72,7 +72,7 @@ def preview_of(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
     from PIL import Image
 
     facts = _known(path, facts)
-    look, base = Look.of(facts), Fraction(facts["time_base"])
+    look, base = FrameAppearance.of(facts), Fraction(facts["time_base"])
     is_long = (facts.get("seconds") or 0) > LONG_SECONDS
     (start,) = _times(facts, (0.5,) if is_long else (0.0,))
     pictures: list[Pixels] = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from arot_assets.media.medium import Pixels
 from arot_assets.media.video.clip_file import Writer, small_luma
-from arot_assets.media.video.colour import Look, rgb_of
+from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.container import opened
 from arot_assets.media.video.sound import CODEC, heard_seconds
 
@@ -81,7 +81,7 @@ def _read_back(path: Path) -> Iterator[tuple[int, Pixels]]:
     """The frames of a written file, as a player shows them."""
     with opened(path) as container:
         for k, frame in enumerate(container.decode(video=0)):
-            yield k, rgb_of(frame, Look(0, False, Fraction(1), "bt709", False, None))
+            yield k, rgb_of(frame, FrameAppearance(0, False, Fraction(1), "bt709", False, None))
 
 
 def _compared(shown: NDArray[np.float32], sources: Mapping[int, NDArray[np.float32]], n: int) -> tuple[float, float]:

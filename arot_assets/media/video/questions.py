@@ -4,11 +4,11 @@ Belongs here: conditions on the columns of films, with the reason for each thres
 asked of every medium (``report/questions.py``).
 """
 
-from arot_assets.media.question import Question, unsupported
+from arot_assets.media.question import QualityQuestion, unsupported
 
 QUESTIONS = (
     unsupported("sound only, formats without a decoder, films above the limits"),
-    Question(
+    QualityQuestion(
         "short",
         "{medium}s of less than half a second, which make no clip",
         "seconds < 0.5",
@@ -16,7 +16,7 @@ QUESTIONS = (
         "round(seconds, 2) || ' s'",
         "leave them out, or use them as images",
     ),
-    Question(
+    QualityQuestion(
         "variable-frame-rate",
         "{medium}s with a variable frame rate",
         "is_vfr",
@@ -24,7 +24,7 @@ QUESTIONS = (
         "round(avg_fps, 2) || ' fps on average'",
         "clips of them are resampled by time stamps; tools that count frames cut them at wrong places",
     ),
-    Question(
+    QualityQuestion(
         "interlaced",
         "{medium}s that say they are interlaced",
         "interlaced_flag",
@@ -32,7 +32,7 @@ QUESTIONS = (
         "codec || ' ' || coded_height || ' lines'",
         "fields are turned into frames before anything is measured or cut; look at one of the stills",
     ),
-    Question(
+    QualityQuestion(
         "hdr",
         "{medium}s of high dynamic range",
         "hdr is not null",
@@ -40,7 +40,7 @@ QUESTIONS = (
         "hdr",
         "they are tone-mapped for measuring and cutting; compare a still with the film in your player",
     ),
-    Question(
+    QualityQuestion(
         "damaged-frames",
         "{medium}s with frames that are decoded from damaged data",
         "len(damaged_from) > 0",

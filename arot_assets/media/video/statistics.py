@@ -29,7 +29,7 @@ STEPS = 64.0
 
 
 @dataclass
-class _Seen:
+class _KeptFrame:
     row: dict[str, Any]
     small: NDArray[np.float32]  # [h * w], mean 0 and length 1; 0 for a flat picture
     mean: float
@@ -40,7 +40,7 @@ class FrameStatistics:
     """Makes the rows of ``frames``, each ``AROUND`` frames late, because it looks at those after it."""
 
     def __init__(self) -> None:
-        self._seen: deque[_Seen] = deque(maxlen=2 * AROUND + 1)
+        self._seen: deque[_KeptFrame] = deque(maxlen=2 * AROUND + 1)
         self._before: Cells | None = None
         self._pending = 0
 
@@ -55,7 +55,7 @@ class FrameStatistics:
         """The rows of the last frames."""
         return [self._complete(self._pending - 1) for _ in range(self._pending)]
 
-    def _look(self, frame: Frame, cells: Cells) -> _Seen:
+    def _look(self, frame: Frame, cells: Cells) -> _KeptFrame:
         of_levels, of_change = np.empty(4), np.zeros(5)
         levels(cells.y, of_levels)
         d_u = d_v = 0.0
@@ -88,7 +88,7 @@ class FrameStatistics:
             "histogram": _fine(of_change[3]),
             "similarity": _fine(of_change[4]) if before is not None else None,
         }
-        return _Seen(row, np.zeros_like(centred) if flat else centred / length, float(raw.mean()), raw)
+        return _KeptFrame(row, np.zeros_like(centred) if flat else centred / length, float(raw.mean()), raw)
 
     def _complete(self, ahead: int) -> dict[str, Any]:
         """The row of the frame that has ``ahead`` frames after it."""
@@ -108,7 +108,7 @@ class FrameStatistics:
         return row
 
 
-def _comes_back(seen: list[_Seen], at: int) -> float:
+def _comes_back(seen: list[_KeptFrame], at: int) -> float:
     """How much the picture before a frame resembles one of those soon after it, or this one those soon before that."""
     best = 0.0
     old, new = seen[at - 1], seen[at]
@@ -121,7 +121,7 @@ def _comes_back(seen: list[_Seen], at: int) -> float:
     return best
 
 
-def _linear(first: _Seen, middle: _Seen, last: _Seen) -> tuple[float, float, float]:
+def _linear(first: _KeptFrame, middle: _KeptFrame, last: _KeptFrame) -> tuple[float, float, float]:
     """How much three pictures look like a dissolve: change, residual, correlation.
 
     Returns:

@@ -1,17 +1,17 @@
 """Ratings in folders: a file below the folder of its class.
 
-Belongs here: folders as ``Said``; the files themselves are not read, unless samples are named by their content.
+Belongs here: folders as ``Statement``; the files themselves are not read, unless samples are named by their content.
 """
 
 import hashlib
 from collections.abc import Iterator
 
 from arot_assets.ratings.declaration import CATEGORY, SourceRule
-from arot_assets.ratings.said import RatingsError, Said, counted
+from arot_assets.ratings.said import RatingsError, Statement, counted
 from resources.storage import Storage
 
 
-def read_folders(storage: Storage, source: SourceRule) -> Iterator[Said]:
+def read_folders(storage: Storage, source: SourceRule) -> Iterator[Statement]:
     """The class of each file: the first folder below the source's.
 
     By path, a sample is what has the same path below the class's folder; by id or SHA-256, what has the same bytes.
@@ -32,6 +32,6 @@ def read_folders(storage: Storage, source: SourceRule) -> Iterator[Said]:
         if source.by != "path":
             item = hashlib.sha256(storage.read_bytes(info.uri)).hexdigest()
             item = item if source.by == "sha256" else item[:32]
-        yield Said(
+        yield Statement(
             key(item), CATEGORY, (item,), source.rater_name, labels=(label,)
         )  # a copy has another time: no rating

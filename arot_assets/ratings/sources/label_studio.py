@@ -1,7 +1,7 @@
 """What people did in Label Studio: an exported JSON or JSON-MIN, or those of a running server.
 
-Belongs here: Label Studio's annotations as ``Said``. Does not belong here: requests (``resources.label_studio``), and tasks for
-raters (``review.py``).
+Belongs here: Label Studio's annotations as ``Statement``. Does not belong here: requests (``resources.label_studio``), and
+tasks for raters (``review.py``).
 
 Values that are taken: ``rating``, ``number``, ``choices``, ``taxonomy``, ``pairwise``, ``ranker``; a skipped task is an event.
 A corrected annotation keeps its ``unique_id``, which is the key of its events.
@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from arot_assets.ratings.declaration import CATEGORY, LABELS, PAIR, RANKING, SCORE, SKIP, SourceRule
-from arot_assets.ratings.said import RatingsError, Said, labels_of, number_of, text_of, time_of
+from arot_assets.ratings.said import RatingsError, Statement, labels_of, number_of, text_of, time_of
 from resources.label_studio import LabelStudio
 from resources.storage import Storage
 
 PAIR_RANKS: Mapping[str, tuple[int, int]] = {"left": (1, 2), "right": (2, 1)}
 
 
-def read_label_studio(storage: Storage, source: SourceRule) -> Iterator[Said]:
+def read_label_studio(storage: Storage, source: SourceRule) -> Iterator[Statement]:
     """All annotations.
 
     Raises:
@@ -49,7 +49,7 @@ def _exported(storage: Storage, source: SourceRule) -> list[dict[str, Any]]:
     return tasks
 
 
-def _of_annotation(task: Mapping[str, Any], annotation: Mapping[str, Any], source: SourceRule) -> Said:
+def _of_annotation(task: Mapping[str, Any], annotation: Mapping[str, Any], source: SourceRule) -> Statement:
     by = annotation.get("completed_by")
     rater = text_of(by.get("email") or by.get("id")) if isinstance(by, dict) else text_of(by)
     data = task.get("data") or {}
@@ -59,7 +59,7 @@ def _of_annotation(task: Mapping[str, Any], annotation: Mapping[str, Any], sourc
     return _said(data, results, source, key, rater, annotation, skipped)
 
 
-def _of_row(row: Mapping[str, Any], source: SourceRule) -> Said:
+def _of_row(row: Mapping[str, Any], source: SourceRule) -> Statement:
     """A row of JSON-MIN: a value has no type there, so its own form tells it."""
     plain = {"id", "annotation_id", "annotator", "lead_time", "created_at", "updated_at", "agreement", source.item}
     results: list[tuple[str, Any]] = []
@@ -79,7 +79,7 @@ def _of_row(row: Mapping[str, Any], source: SourceRule) -> Said:
 def _said(
     data: Mapping[str, Any], results: list[tuple[str, Any]], source: SourceRule,
     key: str, rater: str, times: Mapping[str, Any], skipped: bool,
-) -> Said:  # fmt: skip
+) -> Statement:  # fmt: skip
     pair = source.kind == PAIR
     items = tuple(text_of(data.get(name)) for name in ((source.left, source.right) if pair else (source.item,)))
     rated_at, note = time_of(times.get("updated_at") or times.get("created_at"), source.timezone or "UTC")
@@ -98,7 +98,7 @@ def _said(
     if not all(items):
         missing = source.left if pair else source.item
         fault = f"the task's data has no '{missing}'; put the sample's name there when importing"
-    return Said(
+    return Statement(
         key, kind, items, source.rater_name or rater, score, labels, ranks, rated_at,
         number_of(times.get("lead_time")), fault=fault, note=note,
     )  # fmt: skip

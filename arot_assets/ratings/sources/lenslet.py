@@ -1,6 +1,6 @@
 """What people did in lenslet: stars and tags in its log of labels, and results of its ranking mode.
 
-Belongs here: lenslet's files as ``Said``. Does not belong here: starting it (``review.py``).
+Belongs here: lenslet's files as ``Statement``. Does not belong here: starting it (``review.py``).
 
 The log is compacted from time to time, so it is no history: each of its lines is taken once, by its ``mutation_id``, and the
 events keep it. A rater is only a session there; ``rater_name`` says who it was. The last line may be cut short: it comes complete
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.ratings.declaration import LABELS, PAIR, RANKING, SCORE, SKIP, SourceRule
-from arot_assets.ratings.said import RatingsError, Said, number_of, text_of, time_of
+from arot_assets.ratings.said import RatingsError, Statement, number_of, text_of, time_of
 from resources.storage import Storage
 
 UPDATED = "item-updated"
 
 
-def read_lenslet(storage: Storage, source: SourceRule) -> Iterator[Said]:
+def read_lenslet(storage: Storage, source: SourceRule) -> Iterator[Statement]:
     """Stars as scores, or tags as labels, whichever ``kind`` asks for.
 
     A later line about an item corrects an earlier one of the same rater; taking the stars away withdraws the score. By id, the
@@ -42,13 +42,13 @@ def read_lenslet(storage: Storage, source: SourceRule) -> Iterator[Said]:
         star = number_of(line.get("star"))
         kind = SKIP if source.kind == SCORE and star is None else source.kind
         labels = tuple(sorted({text_of(tag) for tag in line.get("tags") or ()})) if source.kind == LABELS else ()
-        yield Said(
+        yield Statement(
             f"{source.kind}/{rater}/{path}", kind, (item,), rater, star if kind == SCORE else None, labels,
             rated_at=rated_at, session=text_of(line.get("updated_by")).removeprefix("session:"), note=note,
         )  # fmt: skip
 
 
-def read_lenslet_ranking(storage: Storage, source: SourceRule, images: dict[str, Sequence[str]]) -> Iterator[Said]:
+def read_lenslet_ranking(storage: Storage, source: SourceRule, images: dict[str, Sequence[str]]) -> Iterator[Statement]:
     """Completed rankings; of an instance that was saved several times, the last save counts.
 
     Args:
@@ -77,7 +77,7 @@ def read_lenslet_ranking(storage: Storage, source: SourceRule, images: dict[str,
             fault = "not every image has one rank"
         rated_at, note = time_of(line.get("submitted_at"), source.timezone or "UTC")
         millis = number_of(line.get("duration_ms"))
-        yield Said(
+        yield Statement(
             f"{source.rater_name}/{name}", PAIR if len(items) == 2 else RANKING, items, source.rater_name,
             ranks=() if fault else tuple(ranks[k] for k in range(len(items))), rated_at=rated_at,
             seconds=None if millis is None else millis / 1000, session=name, fault=fault, note=note,

@@ -1,6 +1,6 @@
 """Ratings in tables: CSV, TSV, Parquet and JSONL, one rating a row, a column a rater, or a row a member of a ranking.
 
-Belongs here: rows of a file as ``Said``. Does not belong here: files that tools write (``lenslet.py``, ``label_studio.py``).
+Belongs here: rows of a file as ``Statement``. Does not belong here: files that tools write (``lenslet.py``, ``label_studio.py``).
 """
 
 import csv
@@ -11,13 +11,13 @@ from typing import Any
 
 from arot_assets.errors import did_you_mean
 from arot_assets.ratings.declaration import CATEGORY, LABELS, PAIR, RANKING, SCORE, SourceRule
-from arot_assets.ratings.said import RatingsError, Said, counted, number_of, text_of, time_of, value_of, winner_of
+from arot_assets.ratings.said import RatingsError, Statement, counted, number_of, text_of, time_of, value_of, winner_of
 from resources.storage import Storage
 
 Row = Mapping[str, Any]
 
 
-def read_table(storage: Storage, source: SourceRule) -> Iterator[Said]:
+def read_table(storage: Storage, source: SourceRule) -> Iterator[Statement]:
     """What a table says.
 
     Raises:
@@ -42,7 +42,7 @@ def read_table(storage: Storage, source: SourceRule) -> Iterator[Said]:
             yield _said(row, source, said_key, rater, items, column)
 
 
-def _said(row: Row, source: SourceRule, key: str, rater: str, items: tuple[str, ...], column: str) -> Said:
+def _said(row: Row, source: SourceRule, key: str, rater: str, items: tuple[str, ...], column: str) -> Statement:
     score: float | None = None
     labels: tuple[str, ...] = ()
     ranks: tuple[int, ...] = ()
@@ -53,7 +53,7 @@ def _said(row: Row, source: SourceRule, key: str, rater: str, items: tuple[str, 
     if not all(items):
         fault = "the row names no sample"
     rated_at, note = time_of(row.get(source.time), source.timezone)
-    return Said(
+    return Statement(
         key, source.kind, items, rater, score, labels, ranks, rated_at,
         number_of(row.get(source.duration)), text_of(row.get(source.session)), fault, note,
     )  # fmt: skip
@@ -69,7 +69,7 @@ def _cells(row: Row, source: SourceRule) -> Iterator[tuple[str, str]]:
             yield column, column
 
 
-def _rankings(rows: Sequence[Row], source: SourceRule) -> Iterator[Said]:
+def _rankings(rows: Sequence[Row], source: SourceRule) -> Iterator[Statement]:
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         rater = source.rater_name or (text_of(row[source.rater]) if source.rater else "")
@@ -85,7 +85,7 @@ def _rankings(rows: Sequence[Row], source: SourceRule) -> Iterator[Said]:
         elif len(set(items)) < len(items) or not all(items):
             fault = "a sample is missing, or ranked twice"
         rated_at, note = time_of(members[0].get(source.time), source.timezone)
-        yield Said(
+        yield Statement(
             json.dumps([rater, session, group]), RANKING, items, rater,
             ranks=() if fault else dense(ranks), rated_at=rated_at, session=session,
             seconds=number_of(members[0].get(source.duration)), fault=fault, note=note,

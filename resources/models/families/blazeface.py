@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import activated
 from resources.models.placed import Box, distinct, in_image, placed
 
@@ -30,7 +30,7 @@ FILES = ("*.tflite",)
 SCORE, OVERLAP = 0.3, 0.3
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``. OpenCV computes on the CPU, whatever the device."""
     import cv2
 

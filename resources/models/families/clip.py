@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.torch_network import torch_network
 from resources.models.transformers_files import from_files, processed, processor_of
 
@@ -45,7 +45,7 @@ FILES = (
 OPEN_CLIP = "open_clip_config.json"
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     return _open_clip(entry, folder, place) if OPEN_CLIP in entry.weights.files else _transformers(entry, folder, place)
 
@@ -77,7 +77,7 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     return run_transformers
 
 
-def _open_clip(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def _open_clip(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     import open_clip
 
     config = json.loads((folder / OPEN_CLIP).read_text(encoding="utf-8"))
@@ -105,7 +105,7 @@ def _open_clip(entry: ModelEntry, folder: Path, place: Place) -> Network:
     )
 
 
-def _transformers(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def _transformers(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     from transformers import AutoModel
 
     model = from_files(entry, folder, AutoModel)
@@ -145,7 +145,7 @@ def _transformers(entry: ModelEntry, folder: Path, place: Place) -> Network:
 
 def _with_text(
     network: Network,
-    place: Place,
+    place: Placement,
     tokens: "Callable[[Sequence[str]], dict[str, torch.Tensor]]",
     encode: "Callable[..., torch.Tensor]",
 ) -> Network:

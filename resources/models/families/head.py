@@ -20,7 +20,7 @@ import numpy as np
 
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.heads import Activation, Head, Heads, Layer, activations
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.torch_network import read_tensors
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ FILES = ("*.safetensors", "*.pth")
 _OPTIONS = ("normalise", "activation", "activations", "file", "trained_on")
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``: one head alone, whose input is the vector."""
     head = read_head(entry, folder)
     heads = Heads({entry.name: head}, place.device, place.precision, place.threads)

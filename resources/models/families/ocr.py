@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.families.onnx import session
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +53,7 @@ Quad = NDArray[np.float32]
 """``float32 [4, 2]``: x, y of the corners: top left, top right, bottom right, bottom left."""
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     detect, _ = _run(entry, folder, "detection", place)
     read, alphabet = _run(entry, folder, "recognition", place)
@@ -91,7 +91,7 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     return run
 
 
-def _run(entry: ModelEntry, folder: Path, part: str, place: Place) -> "tuple[Run, dict[str, str]]":
+def _run(entry: ModelEntry, folder: Path, part: str, place: Placement) -> "tuple[Run, dict[str, str]]":
     """How one of the networks is run, and the metadata of its file."""
     path = str(entry.options.get(part))
     if path not in entry.weights.files:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import MapSummary
 from resources.models.placed import area_on_canvas, placed, without_borders
 from resources.models.preprocessing import preprocess
@@ -49,7 +49,7 @@ class Session:
     metadata: dict[str, str]
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     how = entry.preprocessing
     if how is None:
@@ -124,7 +124,7 @@ def _options(threads: int) -> Any:
     return options
 
 
-def session(entry: ModelEntry, file: Path, place: Place) -> Session:
+def session(entry: ModelEntry, file: Path, place: Placement) -> Session:
     """A file as ONNX Runtime runs it.
 
     Raises:
@@ -159,7 +159,7 @@ def session(entry: ModelEntry, file: Path, place: Place) -> Session:
     return Session(run, batch if isinstance(batch, int) and batch > 0 else None, "float32", metadata)
 
 
-def _openvino(entry: ModelEntry, file: Path, place: Place) -> Session:
+def _openvino(entry: ModelEntry, file: Path, place: Placement) -> Session:
     """How OpenVINO runs a file; the precision is what the compiled model reports, never what was hoped for."""
     try:
         import openvino

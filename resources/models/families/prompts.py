@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.families import clip
 from resources.models.heads import Heads
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.prompts import embedded, head_of, prompts_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ENGINES = ("torch",)
 FILES = clip.FILES
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``: the prompts alone, whose input is the vector."""
     texts, tower = prompts_of(entry), clip.load(entry, folder, place)
     if tower.encode_text is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.families import clip
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +23,7 @@ ENGINES = ("torch",)
 FILES = clip.FILES
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``: both towers, of which the one for text is used."""
     return clip.load(entry, folder, place)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import Ordinal, Probabilities
 from resources.models.torch_network import torch_network
 from resources.models.transformers_files import from_files, processed, processor_of
@@ -28,7 +28,7 @@ ENGINES = ("torch",)
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     from transformers import AutoModelForImageClassification
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.families.onnx import session
-from resources.models.network import Network, Outputs, Place
+from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import Boxes
 from resources.models.placed import Box, distinct, in_image, placed
 
@@ -30,7 +30,7 @@ FILES = ("*.onnx",)
 SCORE, OVERLAP = 0.25, 0.45
 
 
-def load(entry: ModelEntry, folder: Path, place: Place) -> Network:
+def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     how = entry.preprocessing
     if how is None or how.layout != "NCHW":

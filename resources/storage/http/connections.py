@@ -95,7 +95,7 @@ def watched(watch: Patience) -> Iterator[None]:
         _current.watch = None
 
 
-class _Watched:
+class _WatchMixin:
     """Mixed into a socket: every receive observes the watch of its thread."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
@@ -110,11 +110,11 @@ class _Watched:
         return count
 
 
-class _WatchedSocket(_Watched, socket.socket):
+class _WatchedSocket(_WatchMixin, socket.socket):
     pass
 
 
-class _WatchedTlsSocket(_Watched, ssl.SSLSocket):
+class _WatchedTlsSocket(_WatchMixin, ssl.SSLSocket):
     pass
 
 

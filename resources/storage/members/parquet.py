@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from resources.storage.member_address import cell_name, parse_cell
 from resources.storage.members.columns import ImageColumn, as_image, image_places, places
-from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError
+from resources.storage.members.reader import MEMBER_BYTES, ArchiveMember, MemberError
 
 KEPT_BYTES = 256 * 1024 * 1024
 """Maximum bytes of the row groups kept per file; one group is kept whatever its size."""
@@ -71,11 +71,11 @@ class ParquetMembers:
             raise KeyError(named)
         return found
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ArchiveMember]:
         """See ``Reader``."""
         for cells in self.cells(self.images):
             for cell in cells:
-                yield Entry(cell, 0)
+                yield ArchiveMember(cell, 0)
 
     def cells(self, images: list[ImageColumn]) -> Iterator[list[str]]:
         """The names of the images of each row. A list has one per item, or an empty one if it has no items."""

@@ -12,7 +12,7 @@ MEMBER_BYTES = 1024 * 1024 * 1024
 """A member larger than this is not read: it would have to be held in memory."""
 
 
-class Entry(NamedTuple):
+class ArchiveMember(NamedTuple):
     """One member.
 
     Attributes:
@@ -49,7 +49,7 @@ class Reader(Protocol):
     problem: str | None
     notes: tuple[str, ...]
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ArchiveMember]:
         """All members, in the order of the archive."""
         ...
 

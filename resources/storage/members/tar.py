@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from resources.storage.members.reader import Entry, MemberError, numbered, repeated
+from resources.storage.members.reader import ArchiveMember, MemberError, numbered, repeated
 from resources.storage.objects import shown
 
 CHUNK = 1024 * 1024
@@ -24,7 +24,7 @@ FOLDER = "folder"
 
 
 @dataclass(frozen=True)
-class Member:
+class TarEntry:
     """One file in a tar.
 
     Attributes:
@@ -58,7 +58,7 @@ class TarMembers:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        found: list[tuple[str, Member]] = []
+        found: list[tuple[str, TarEntry]] = []
         self.problem = _index(self._file, found)
         names = [name for name, _ in found if name]
         found = _resolved(found)
@@ -69,10 +69,10 @@ class TarMembers:
         unique = numbered([name for name, _ in found])
         self.files = {name: member for name, (_, member) in zip(unique, found, strict=True)}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ArchiveMember]:
         """See ``Reader``."""
         for name, member in self.files.items():
-            yield Entry(name, member.size, member.problem)
+            yield ArchiveMember(name, member.size, member.problem)
 
     def size(self, name: str) -> int:
         """See ``Reader``."""
@@ -84,14 +84,14 @@ class TarMembers:
         stop = member.size if end is None else min(end, member.size)
         return os.pread(self._file.fileno(), max(0, stop - start), member.offset + start)
 
-    def _member(self, name: str) -> Member:
+    def _member(self, name: str) -> TarEntry:
         member = self.files[name]
         if member.problem is not None:
             raise MemberError(member.problem, "not_found" if member.link else "format")
         return member
 
 
-def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
+def _index(file: IO[bytes], found: list[tuple[str, TarEntry]]) -> str | None:
     """Add all members of a file that contains one or more tars; returns why it ends prematurely. A folder has an empty
     name and its path as its link."""
     end = os.fstat(file.fileno()).st_size
@@ -104,7 +104,7 @@ def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
                     name = shown(one.name)
                     if one.isfile() and one.offset_data + one.size > end:
                         return f"it is truncated in '{name}'"
-                    found.append(("", Member(link=name)) if one.isdir() else (name, _member(one)))
+                    found.append(("", TarEntry(link=name)) if one.isdir() else (name, _member(one)))
                     archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 stopped = archive.offset
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
@@ -119,16 +119,18 @@ def _index(file: IO[bytes], found: list[tuple[str, Member]]) -> str | None:
         start = following
 
 
-def _member(one: tarfile.TarInfo) -> Member:
+def _member(one: tarfile.TarInfo) -> TarEntry:
     if one.islnk():
-        return Member(link=posixpath.normpath(shown(one.linkname)))
+        return TarEntry(link=posixpath.normpath(shown(one.linkname)))
     if one.issym():
-        return Member(link=posixpath.normpath(posixpath.join(posixpath.dirname(shown(one.name)), shown(one.linkname))))
+        return TarEntry(
+            link=posixpath.normpath(posixpath.join(posixpath.dirname(shown(one.name)), shown(one.linkname)))
+        )
     if one.issparse():
-        return Member(problem="a sparse file, which is not supported; pack it without `--sparse`")
+        return TarEntry(problem="a sparse file, which is not supported; pack it without `--sparse`")
     if not one.isfile():
-        return Member(problem="a device or pipe, not a file")
-    return Member(one.offset_data, one.size)
+        return TarEntry(problem="a device or pipe, not a file")
+    return TarEntry(one.offset_data, one.size)
 
 
 def _after_zeros(file: IO[bytes], start: int) -> int | None:
@@ -142,7 +144,7 @@ def _after_zeros(file: IO[bytes], start: int) -> int | None:
     return None
 
 
-def _resolved(found: list[tuple[str, Member]]) -> list[tuple[str, Member]]:
+def _resolved(found: list[tuple[str, TarEntry]]) -> list[tuple[str, TarEntry]]:
     """The members, with each link replaced by the file that it leads to; without folders and links to folders."""
     files = {posixpath.normpath(name): member for name, member in found if name}
     folders = {posixpath.normpath(member.link or "") for name, member in found if not name} | {"."}
@@ -157,12 +159,12 @@ def _resolved(found: list[tuple[str, Member]]) -> list[tuple[str, Member]]:
             target = _target(member.link, files, folders)
             if target == FOLDER:
                 continue
-            member = target if isinstance(target, Member) else Member(link=member.link, problem=target)
+            member = target if isinstance(target, TarEntry) else TarEntry(link=member.link, problem=target)
         result.append((name, member))
     return result
 
 
-def _target(link: str, files: Mapping[str, Member], folders: set[str]) -> Member | str:
+def _target(link: str, files: Mapping[str, TarEntry], folders: set[str]) -> TarEntry | str:
     """The file that a link leads to; ``FOLDER``, or the reason it leads to none."""
     name = link
     for _ in range(MOST_LINKS):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
-from resources.storage.members.reader import MEMBER_BYTES, Entry, MemberError, numbered, repeated
+from resources.storage.members.reader import MEMBER_BYTES, ArchiveMember, MemberError, numbered, repeated
 from resources.storage.objects import shown
 
 ZSTANDARD = 93
@@ -33,7 +33,7 @@ HOUSEKEEPING = "__MACOSX/"
 
 
 @dataclass(frozen=True)
-class Member:
+class ZipEntry:
     """One file in a zip.
 
     Attributes:
@@ -77,10 +77,10 @@ class ZipMembers:
         if links:
             self._follow(links, folders)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ArchiveMember]:
         """See ``Reader``."""
         for name, member in self.files.items():
-            yield Entry(name, member.size, member.problem)
+            yield ArchiveMember(name, member.size, member.problem)
 
     def size(self, name: str) -> int:
         """See ``Reader``."""
@@ -90,7 +90,7 @@ class ZipMembers:
         """See ``Reader``."""
         return self._bytes(self.files[name])[start:end]
 
-    def _bytes(self, member: Member) -> bytes:
+    def _bytes(self, member: ZipEntry) -> bytes:
         if member.problem is not None:
             raise MemberError(member.problem)
         data = self._read(member.offset, member.offset + HEADER.size + SPARE + member.packed)
@@ -142,7 +142,7 @@ def _name(info: zipfile.ZipInfo) -> str:
     return shown(info.filename if "/" in info.filename else info.filename.replace("\\", "/"))
 
 
-def _member(info: zipfile.ZipInfo) -> Member:
+def _member(info: zipfile.ZipInfo) -> ZipEntry:
     problem = None
     if info.flag_bits & ENCRYPTED:
         problem = "it is encrypted; unpack the zip with its password"
@@ -151,10 +151,10 @@ def _member(info: zipfile.ZipInfo) -> Member:
         problem = f"its compression '{name}' is not supported; create the zip again with deflate"
     elif info.file_size > MEMBER_BYTES:
         problem = f"it expands to {info.file_size:,} bytes, more than {MEMBER_BYTES:,}"
-    return Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, problem)
+    return ZipEntry(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, problem)
 
 
-def _unpack(packed: bytes, member: Member) -> bytes:
+def _unpack(packed: bytes, member: ZipEntry) -> bytes:
     """At most one byte more than the directory claims, which is enough to detect a wrong claim."""
     most = member.size + 1
     if member.method == zipfile.ZIP_STORED:

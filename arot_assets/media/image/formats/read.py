@@ -11,7 +11,7 @@ from arot_assets.media.image.formats.header import DecodeError, Header, corrupt
 from arot_assets.media.image.formats.heif import read_heif
 from arot_assets.media.image.formats.jpeg import read_jpeg
 from arot_assets.media.image.formats.png import read_png
-from arot_assets.media.image.formats.signature import NotAnImage, signature
+from arot_assets.media.image.formats.signature import UnknownFormatError, signature
 from arot_assets.media.image.formats.tiff import read_tiff
 from arot_assets.media.image.formats.webp import read_webp
 
@@ -43,7 +43,7 @@ def read_header(data: bytes, header: Header, whole: bool = True) -> None:
     try:
         header.format = signature(data)
         READERS[header.format](data, header, whole)
-    except NotAnImage as error:
+    except UnknownFormatError as error:
         header.format = error.format
         raise
     except DecodeError:

@@ -81,7 +81,7 @@ def signature(data: bytes) -> str:
     raise _not_an_image(data)
 
 
-class NotAnImage(DecodeError):
+class UnknownFormatError(DecodeError):
     """Bytes that are none of ``FORMATS``; ``format`` names their type, if known."""
 
     def __init__(self, cause: DecodeError, format: str | None) -> None:
@@ -98,27 +98,29 @@ def _iso_media(data: bytes) -> str:
     if data[8:12] in _HEIC_BRANDS or data[8:12] in (b"mif1", b"msf1"):
         return "HEIC"
     if data[8:12] == b"crx ":
-        raise NotAnImage(unsupported("camera raw (Canon CR3): develop it to TIFF, PNG or JPEG"), "RAW")
+        raise UnknownFormatError(unsupported("camera raw (Canon CR3): develop it to TIFF, PNG or JPEG"), "RAW")
     name = "MOV" if data[8:12] == b"qt  " else "MP4"
-    raise NotAnImage(unsupported(f"{name} video, not an image"), name)
+    raise UnknownFormatError(unsupported(f"{name} video, not an image"), name)
 
 
-def _not_an_image(data: bytes) -> NotAnImage:
+def _not_an_image(data: bytes) -> UnknownFormatError:
     """The type of bytes without an image signature."""
     if not data:
-        return NotAnImage(corrupt("empty file, 0 bytes"), None)
+        return UnknownFormatError(corrupt("empty file, 0 bytes"), None)
     for magic, name, reason in _OTHERS:
         if data.startswith(magic):
-            return NotAnImage(unsupported(reason), name)
+            return UnknownFormatError(unsupported(reason), name)
     if data[:4] == b"RIFF":
         kind = "AVI video" if data[8:11] == b"AVI" else "RIFF file (sound?)"
-        return NotAnImage(unsupported(f"{kind}, not an image"), "AVI" if kind.startswith("AVI") else None)
+        return UnknownFormatError(unsupported(f"{kind}, not an image"), "AVI" if kind.startswith("AVI") else None)
     head = data[:HEAD]
     if not head.strip(b"\x00"):
-        return NotAnImage(corrupt("starts with zero bytes only: never written, or a hole left by a failed copy"), None)
+        return UnknownFormatError(
+            corrupt("starts with zero bytes only: never written, or a hole left by a failed copy"), None
+        )
     text = _as_text(head)
     if text is None:
-        return NotAnImage(corrupt("no known image signature"), None)
+        return UnknownFormatError(corrupt("no known image signature"), None)
     return _text_file(text)
 
 
@@ -131,17 +133,17 @@ def _as_text(head: bytes) -> str | None:
     return head.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def _text_file(text: str) -> NotAnImage:
+def _text_file(text: str) -> UnknownFormatError:
     """The type of a text file found in place of an image."""
     start = text.lstrip().lower()
     if re.search(r"<svg[\s>]", text, re.IGNORECASE):
-        return NotAnImage(unsupported("SVG vector drawing, no pixels: it needs a renderer"), "SVG")
+        return UnknownFormatError(unsupported("SVG vector drawing, no pixels: it needs a renderer"), "SVG")
     if re.match(r"<(!doctype html|html|head|body)\b", re.sub(r"<!--.*?-->", "", start, flags=re.DOTALL).lstrip()):
-        return NotAnImage(corrupt("HTML page, probably a failed download"), "HTML")
+        return UnknownFormatError(corrupt("HTML page, probably a failed download"), "HTML")
     if start.startswith("version https://git-lfs"):
-        return NotAnImage(corrupt("Git LFS pointer: the file itself was not fetched (git lfs pull)"), None)
+        return UnknownFormatError(corrupt("Git LFS pointer: the file itself was not fetched (git lfs pull)"), None)
     if start.startswith("<"):
-        return NotAnImage(corrupt("XML document, perhaps an error response of a server"), "XML")
+        return UnknownFormatError(corrupt("XML document, perhaps an error response of a server"), "XML")
     if start.startswith(("{", "[")):
-        return NotAnImage(corrupt("JSON text, perhaps an error response of a server"), "JSON")
-    return NotAnImage(corrupt("text file, no image signature"), "TEXT")
+        return UnknownFormatError(corrupt("JSON text, perhaps an error response of a server"), "JSON")
+    return UnknownFormatError(corrupt("text file, no image signature"), "TEXT")

@@ -60,7 +60,7 @@ MOST_IN_TILES = 64_000_000
 
 
 @dataclass(frozen=True)
-class Layout:
+class SampleLayout:
     """Which samples of a page are what.
 
     Attributes:
@@ -87,7 +87,7 @@ class Layout:
         return "I;16" if self.colours == "L" and int(self.page[BITS].max()) == 16 else self.colours
 
 
-def layout_of(page: Directory, order: Literal["<", ">"]) -> Layout | None:
+def layout_of(page: Directory, order: Literal["<", ">"]) -> SampleLayout | None:
     """What a page's samples are, None if they are nothing that can be read here: other depths, colours or codecs."""
     known: dict[int, tuple[Literal["L", "RGB", "CMYK"], int]] = {
         0: ("L", 1),
@@ -107,7 +107,7 @@ def layout_of(page: Directory, order: Literal["<", ">"]) -> Layout | None:
         return None
     kinds = [int(kind) for kind in page.get(EXTRA_SAMPLES, ())][:extra]
     alpha = next((k for k, kind in enumerate(kinds) if kind in (1, 2)), None)
-    return Layout(
+    return SampleLayout(
         page=page,
         order=order,
         colours=colours,
@@ -117,7 +117,7 @@ def layout_of(page: Directory, order: Literal["<", ">"]) -> Layout | None:
     )
 
 
-def bands(data: bytes, layout: Layout) -> Iterator[Band]:
+def bands(data: bytes, layout: SampleLayout) -> Iterator[Band]:
     """The rows of a page from the top, some at a time.
 
     Yields:
@@ -140,7 +140,7 @@ def bands(data: bytes, layout: Layout) -> Iterator[Band]:
         yield top, shown[..., 0] if layout.colours == "L" else shown, None if alpha is None else _high(alpha)
 
 
-def _samples(data: bytes, layout: Layout, wanted: list[int]) -> Iterator[tuple[int, Samples]]:
+def _samples(data: bytes, layout: SampleLayout, wanted: list[int]) -> Iterator[tuple[int, Samples]]:
     """Some samples of each pixel, ``[h, W, S]``, band by band."""
     page = layout.page
     width, height, count = _value(page, WIDTH, 0), _value(page, HEIGHT, 0), _value(page, SAMPLES, 1)
@@ -173,7 +173,7 @@ def _samples(data: bytes, layout: Layout, wanted: list[int]) -> Iterator[tuple[i
         yield first * down, samples[: height - first * down, :width]
 
 
-def _levels(layout: Layout, chunks: list[bytes], width: int, height: int, tile: int, rows: int) -> Samples:
+def _levels(layout: SampleLayout, chunks: list[bytes], width: int, height: int, tile: int, rows: int) -> Samples:
     """Chunks decoded as if they were gray, ``[height, width]``."""
     order, bits = layout.order, int(layout.page[BITS].max())
     ends = np.cumsum([0, *(len(c) for c in chunks)])
@@ -198,7 +198,7 @@ def _levels(layout: Layout, chunks: list[bytes], width: int, height: int, tile: 
     return gray_levels(file).astype(np.uint16 if bits == 16 else np.uint8, copy=False)
 
 
-def _predicted(layout: Layout, parts: Samples) -> Samples:
+def _predicted(layout: SampleLayout, parts: Samples) -> Samples:
     """Differences of neighbours added up, where the file has those.
 
     Args:
