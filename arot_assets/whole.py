@@ -1,10 +1,11 @@
-"""An asset that is made in one step from whole tables, with all resources: duplicates, neighbours, clips, exports.
+"""An asset that is made in one step from whole tables, with all resources: duplicates, neighbours, clips, exports, models.
 
 Belongs here: the shape that the doors of these rooms share. Does not belong here: sharded tables (``metrics/assets.py``,
 ``datasets/assets.py``), what the asset does.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from logging import Logger
 from typing import Any
 
 import dagster as dg
@@ -24,7 +25,7 @@ Metadata = dict[str, Any]
 def whole_asset(
     path: Sequence[str],
     upstream: Iterable[Sequence[str]],
-    work: Callable[[Resources, Callable[[str], None]], dg.MaterializeResult],
+    work: Callable[[Resources, Logger], dg.MaterializeResult],
     **shown: Any,
 ) -> dg.AssetsDefinition:
     """One asset; it needs the resources ``compute``, ``storage``, ``tables``, ``warehouse`` and ``models``.
@@ -32,7 +33,7 @@ def whole_asset(
     Args:
         path: of its key.
         upstream: paths of the keys of what it is made from.
-        work: makes it, given the resources and a function that writes a line into the log of the run.
+        work: makes it, given the resources and the log of the run.
         shown: all else that ``dagster.asset`` takes.
     """
 
@@ -46,6 +47,6 @@ def whole_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        return work(Resources(storage, tables, warehouse, models, compute), context.log.info)
+        return work(Resources(storage, tables, warehouse, models, compute), context.log)
 
     return whole

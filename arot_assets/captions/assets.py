@@ -21,7 +21,10 @@ from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.assets import metric_key, reserve_in_turn, row_asset
+from arot_assets.metrics.assets.pool import GPU_POOL
+from arot_assets.metrics.assets.rows import row_asset
+from arot_assets.metrics.assets.shards import reserve_in_turn
+from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.table_builder import MetricResult
 from resources.compute import Compute, stays_here
 from resources.models import Models
@@ -54,7 +57,7 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
         partitions_def=partitions,
         automation_condition=shard_condition() if declaration.start == "automatic" else None,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
-        pool=None if declaration.server else "gpu",
+        pool=None if declaration.server else GPU_POOL,
     )
     @fails_in_words
     def captions(
@@ -96,7 +99,7 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
             }
         )
 
-    return [captions, row_asset(dataset, declaration.owners, [quality_metric(declaration)], models, partitions)]
+    return [captions, row_asset(dataset, declaration.owners, [quality_metric(declaration)], models)]
 
 
 def _shard_metadata(

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from logging import Logger
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -33,10 +34,13 @@ from arot_assets.datasets.presence import Shards
 from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.assets.pool import GPU_POOL
+from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.whole import whole_asset
 from resources.compute import Compute, Needs
+from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
@@ -179,45 +183,39 @@ def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     asked = " and ".join(f"{k} at {'most' if k in ERRORS else 'least'} {v:g}" for k, v in declaration.gate.items())
     manual = "; promoted by `arot promote` alone" if declaration.promotion == "manual" else ""
 
-    @dg.asset(
-        key=key,
-        deps=[split_key, *sources],
-        group_name=GROUP,
-        kinds={"pytorch"},
-        pool=None if declaration.columns else "gpu",
-        owners=declaration.owners,
-        description=f"{declaration.recipe} on {', '.join(declaration.columns) or 'images'}, measured on the test set; promoted "
-        f"when it has {asked or 'any figures'} and is not worse than the model that scores{manual}.",
-        automation_condition=_condition(sources, [split_key]),
-    )
-    @fails_in_words
-    def model(
-        context: dg.AssetExecutionContext,
-        storage: dg.ResourceParam[Storage],
-        tables: dg.ResourceParam[Tables],
-        warehouse: dg.ResourceParam[Warehouse],
-        models: dg.ResourceParam[Models],
-    ) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.classifiers.training import train
 
+        tables = resources.tables
         labels, split = (tables.read(classifier_file(name, f"{file}.parquet")) for file in ("labels", "split"))
-        result = train(declaration, labels, split, storage, warehouse, models)
+        result = train(declaration, labels, split, resources.storage, resources.warehouse, resources.models)
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
         if not result.trained:
-            context.log.info(f"{name}: nothing to do, model {result.pointer.digest} has the same inputs")
+            log.info(f"{name}: nothing to do, model {result.pointer.digest} has the same inputs")
         if result.pointer.missed:
             kept = (
                 f"model {promoted.digest} continues to score" if promoted else "there is no other model to score with"
             )
-            context.log.warning(
+            log.warning(
                 f"{name}: model {result.pointer.digest} is not promoted: {result.pointer.missed}; {kept}. "
                 "Look at the worst mistakes, correct or add labels, or lower promote_if"
             )
         page = tables.uri(classifier_file(name, result.pointer.digest, "report.html"))
         return dg.MaterializeResult(data_version=version, metadata=_model_metadata(result, page, tables, name))
 
-    return model
+    return whole_asset(
+        key.path,
+        [split_key.path, *input_paths(declaration)],
+        work,
+        group_name=GROUP,
+        kinds={"pytorch"},
+        pool=None if declaration.columns else GPU_POOL,
+        owners=declaration.owners,
+        description=f"{declaration.recipe} on {', '.join(declaration.columns) or 'images'}, measured on the test set; promoted "
+        f"when it has {asked or 'any figures'} and is not worse than the model that scores{manual}.",
+        automation_condition=_condition(sources, [split_key]),
+    )
 
 
 def _model_metadata(

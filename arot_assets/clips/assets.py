@@ -4,7 +4,7 @@ Belongs here: declaring the asset and what the UI shows of it. The work is done 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from logging import Logger
 
 import dagster as dg
 
@@ -22,14 +22,14 @@ def clip_assets(declaration: ClipsDeclaration) -> list[dg.AssetsDefinition]:
     """The asset of one declaration: the clips' files and their table."""
     cutting = declaration.cutting
 
-    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.clips.dataset import cut_dataset
 
         table = cut_dataset(resources, declaration)
         resources.warehouse.refresh()
         rows = table.select(["clip_id", "film", "status", "reason", "bytes", "frames_written"]).to_pylist()
         failed = [row for row in rows if row["status"] != "ok"]
-        log(f"{declaration.name}: {len(rows) - len(failed):,} of {len(rows):,} clips")
+        log.info(f"{declaration.name}: {len(rows) - len(failed):,} of {len(rows):,} clips")
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: len(rows),

@@ -3,7 +3,7 @@
 Belongs here: declaring the asset and what the UI shows of it. The work is done by ``build.py``.
 """
 
-from collections.abc import Callable
+from logging import Logger
 
 import dagster as dg
 
@@ -18,13 +18,13 @@ from resources.defaults import Resources
 def duplicates_assets(declaration: DuplicatesDeclaration) -> list[dg.AssetsDefinition]:
     """The asset of one declaration."""
 
-    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.duplicates.build import SCHEMA, build_duplicates
         from arot_assets.duplicates.sheet import group_sheet
 
         found = build_duplicates(declaration, resources)
         resources.warehouse.refresh()
-        log(f"{declaration.dataset}: {found.stay:,} of {found.samples:,} samples stay")
+        log.info(f"{declaration.dataset}: {found.stay:,} of {found.samples:,} samples stay")
         metadata: Metadata = {
             ROW_COUNT: found.samples,
             "stay": found.stay,

@@ -6,7 +6,7 @@ They have no automation condition: users decide when to publish or export, with 
 button in the UI.
 """
 
-from collections.abc import Callable
+from logging import Logger
 
 import dagster as dg
 
@@ -29,22 +29,22 @@ PLACE = "place"
 CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of originals"
 
 
-def _tell(resources: Resources, name: str, log: Callable[[str], None]) -> None:
+def _tell(resources: Resources, name: str, log: Logger) -> None:
     for line in stays_here(
         resources.compute, f"{EXPORTS}/{name}", "an export copies files, in threads, into one place"
     ):
-        log(line)
+        log.info(line)
 
 
 def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinition]:
     """The asset of one dataset on the Hub."""
 
-    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.publish import publish
 
         _tell(resources, declaration.name, log)
         done = publish(declaration, load_project(sql_folder()), resources)
-        log(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
+        log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: Metadata = {
             ROW_COUNT: done.rows,
             BYTES: done.file_bytes,
@@ -78,14 +78,14 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
     """The asset of an export for trainers."""
     where = shown_source(declaration.destination) if declaration.destination else "the store"
 
-    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.build import export
         from arot_assets.exports.pages import bucket_page, caption_page
 
         _tell(resources, declaration.name, log)
         done = export(declaration, load_project(sql_folder()), resources)
         receipt = done.receipt
-        log(f"{declaration.name}: " + (f"version {receipt.version}" if done.changed else "nothing changed"))
+        log.info(f"{declaration.name}: " + (f"version {receipt.version}" if done.changed else "nothing changed"))
         metadata: Metadata = {
             ROW_COUNT: receipt.samples,
             "bytes": receipt.bytes,

@@ -13,7 +13,7 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import markdown_table
-from arot_assets.metrics.assets import metric_key
+from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FRAME, SAMPLE, FileTable, is_conserved, own_tables
 from arot_assets.metrics.conservation import rows_conserved, up_to_date
 from arot_assets.metrics.registry import get_metric

@@ -3,7 +3,7 @@
 Belongs here: declaring the asset and its check, and what the UI shows of it. The work is done by ``build.py``.
 """
 
-from collections.abc import Callable
+from logging import Logger
 
 import dagster as dg
 
@@ -21,12 +21,12 @@ def neighbours_assets(declaration: NeighboursDeclaration) -> list[dg.AssetsDefin
     """The asset of one declaration."""
     clusters = f", and {declaration.clusters} clusters" if declaration.clusters else ""
 
-    def work(resources: Resources, log: Callable[[str], None]) -> dg.MaterializeResult:
+    def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.neighbours.build import build_neighbours
 
         made = build_neighbours(declaration, resources)
         resources.warehouse.refresh()
-        log(f"{declaration.dataset}/{declaration.name}: {made.compared:,} samples compared, {made.kept:,} known")
+        log.info(f"{declaration.dataset}/{declaration.name}: {made.compared:,} samples compared, {made.kept:,} known")
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: made.rows,

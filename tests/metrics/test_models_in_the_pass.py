@@ -15,7 +15,9 @@ from arot_assets import components
 from arot_assets.declarations import ImageDataset
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Limits
-from arot_assets.metrics.assets import GPU_POOL, metric_assets, metric_key, place_in_pool
+from arot_assets.metrics.assets import metric_assets
+from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
+from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
@@ -181,7 +183,7 @@ def test_only_a_selection_with_a_model_waits_for_the_device(
             asked.append(table)
             log.free_concurrency_slot_for_step("another run", "its step")
 
-        monkeypatch.setattr("arot_assets.metrics.assets.time", SimpleNamespace(sleep=patience))
+        monkeypatch.setattr("arot_assets.metrics.assets.pool.time", SimpleNamespace(sleep=patience))
         result = dg.materialize(
             [assets, *_samples(declaration)],
             selection=[metric_key("d", table)],

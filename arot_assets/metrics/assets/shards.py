@@ -1,0 +1,180 @@
+"""Building the shards of a run, and what the UI keeps of each.
+
+Belongs here: which shards, in whose turn, with which device; telling Dagster. Does not belong here: what is built (``build.py``,
+``rows.py``, ``build_files.py`` of the room).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+
+import dagster as dg
+
+from arot_assets.datasets.turns import Unit, in_turn, work_on
+from arot_assets.metadata import ROW_COUNT, markdown_table
+from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
+from arot_assets.metrics.assets.spec import metric_key
+from arot_assets.metrics.children import FileTable
+from arot_assets.metrics.metric import Metric
+from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
+from arot_assets.metrics.units import model_of
+from arot_assets.progress import SHARD_DONE, Pace
+from resources.compute import Compute, Needs
+from resources.models import ModelError, Models
+from resources.models.entries import find_entry
+from resources.tables import TableRef, Tables
+
+
+def with_weights(
+    context: dg.AssetExecutionContext, models: Models, dataset: str, metrics: Sequence[Metric]
+) -> Sequence[Metric]:
+    """The selected metrics that can be computed now: those whose weights someone has to fetch first are skipped, and told.
+
+    If there are no others, the selection means these: they fail, and say how to fetch the weights.
+    """
+    metrics = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
+    awaited = {m.name: said for m in metrics if m.model and (said := models.files.waits(find_entry(m.model)))}
+    if len(awaited) == len(metrics):
+        return metrics
+    for name, remedy in awaited.items():
+        context.log.warning(f"{name} is skipped: its weights are not on this machine; `{remedy}` brings them")
+    return [m for m in metrics if m.name not in awaited]
+
+
+def build_shards(
+    context: dg.AssetExecutionContext,
+    compute: Compute,
+    tables: Tables,
+    dataset: str,
+    wanted: "Sequence[Metric] | Sequence[FileTable]",
+    versions: Mapping[str, str],
+    work: Callable[[Unit], dict[str, MetricResult]],
+) -> dict[str, str]:
+    """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
+    original. Gives the tables that cannot be built, and why: their model cannot be used.
+    """
+    broken: dict[str, str] = {}
+    pace = Pace(len(context.partition_keys))
+    needs = Needs(device=any(model_of(one) for one in wanted))
+
+    def left() -> list[str]:
+        return [one.name for one in wanted if one.name not in broken]
+
+    def unit_of(shard: str) -> Unit:
+        return Unit.of(dataset, shard, left(), context.run.run_id)
+
+    def placed(unit: Unit) -> dict[str, MetricResult]:
+        with place_in_pool(context, GPU_POOL) if needs.device else nullcontext():
+            return work(unit)
+
+    def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
+        for name, result in results.items():
+            if result.error and name not in broken:
+                broken[name] = result.error
+                context.log.error(f"{dataset}/{name}: {result.error}")
+        built = [one for one in wanted if one.name in unit.names and one.name not in broken]
+        rate = pace.finished(max((result.computed for result in results.values()), default=0))
+        context.log.info(f"{SHARD_DONE}{dataset} {unit.shard}: {rate:,.1f} rows/s, {pace}")
+        tell(context, tables, dataset, unit.shard, built, versions, results, rate)
+
+    def build(shards: Sequence[str]) -> None:
+        # the pool is this process's; another engine knows what devices its machines have
+        run = placed if compute.is_local else work
+        work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info)
+
+    build(context.partition_keys)
+    names = left()
+    build(
+        [
+            shard
+            for shard in context.partition_keys
+            if not all(is_current(tables, dataset, name, shard, versions[name]) for name in names)
+        ]
+    )
+    return broken
+
+
+def reserve_in_turn(
+    context: dg.AssetExecutionContext,
+    tables: Tables,
+    dataset: str,
+    names: Sequence[str],
+    shards: Sequence[str],
+    build: Callable[[str], None],
+) -> None:
+    """Build some tables for some shards, one shard at a time, while no other run does (``datasets.turns``)."""
+
+    def reserved(shard: str) -> list[TableRef]:
+        return [TableRef(dataset, name, shard) for name in names]
+
+    in_turn(tables, shards, reserved, build, context.run.run_id, context.log.info)
+
+
+def built(dataset: str, names: Sequence[str], broken: Mapping[str, str]) -> Iterator[dg.MaterializeResult]:
+    """The tables that were built; the others, whose model cannot be used, are the error at the end.
+
+    Args:
+        dataset: theirs.
+        names: of all tables that were wanted.
+        broken: name -> why its model cannot be used.
+
+    Raises:
+        ModelError: some were not built.
+    """
+    for name in names:
+        if name not in broken:
+            yield dg.MaterializeResult(asset_key=metric_key(dataset, name))
+    if broken:
+        raise ModelError("; ".join(f"{dataset}/{name} not built: {why}" for name, why in broken.items()))
+
+
+def tell(
+    context: dg.AssetExecutionContext,
+    tables: Tables,
+    dataset: str,
+    shard: str,
+    metrics: Sequence[MetricTable],
+    versions: Mapping[str, str],
+    results: Mapping[str, MetricResult],
+    rate: float | None = None,
+) -> None:
+    """Log what became of the tables of a shard, and keep it for the UI."""
+    for metric in metrics:
+        result = results[metric.name]
+        context.log.info(
+            f"{dataset}/{metric.name} {shard}: {result.rows} rows, {result.computed} computed, "
+            f"{result.kept} kept, {result.copied} copied, {sum(result.failures.values())} failed"
+        )
+        context.add_asset_metadata(
+            metadata={
+                **_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
+                **({} if rate is None else {"rows/s": dg.MetadataValue.float(round(rate, 1))}),
+            },
+            asset_key=metric_key(dataset, metric.name),
+            partition_key=shard,
+        )
+
+
+def _shard_metadata(
+    tables: Tables, dataset: str, shard: str, metric: MetricTable, version: str, result: MetricResult
+) -> dict[str, dg.MetadataValue]:
+    from arot_assets.metrics.report import histogram_sheet, shown_columns
+
+    metadata: dict[str, dg.MetadataValue] = {
+        ROW_COUNT: dg.MetadataValue.int(result.rows),
+        "computed": dg.MetadataValue.int(result.computed),
+        "kept": dg.MetadataValue.int(result.kept),
+        "copied by content": dg.MetadataValue.int(result.copied),
+        "failed, by reason": markdown_table(
+            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
+        ),
+    }
+    if result.model:
+        metadata["model run"] = markdown_table([result.model])
+    if result.lost:
+        metadata["failed, with a value from an earlier version"] = dg.MetadataValue.int(result.lost)
+    rows = tables.read(TableRef(dataset, metric.name, shard), columns=shown_columns(metric))
+    sheet = histogram_sheet(rows, metric)
+    if sheet is not None:
+        metadata["histograms"] = dg.MetadataValue.md(sheet)
+    metadata["metric_version"] = dg.MetadataValue.text(version)
+    return metadata
