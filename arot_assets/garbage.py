@@ -7,6 +7,7 @@ Never among it: ratings, which people made; the models that were promoted once, 
 exports, without which a takedown would not find what was published.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,12 +20,17 @@ from arot_assets.neighbours.declaration import NeighboursDeclaration
 from arot_assets.neighbours.table import CENTRES
 from arot_assets.subsets.leftovers import leftover_models
 from arot_assets.subsets.project import Project
+from arot_assets.subsets.versions import versioned
 from resources.defaults import Resources
 from resources.storage.storage import Storage, StorageError, join
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
-from resources.tables.refs import CLIPS, SUFFIX
+from resources.tables.leases import Holder
+from resources.tables.refs import CLIPS, LEASES, SUFFIX
 from resources.warehouse.views import files
 
+SILENT_SECONDS = 86_400
+"""After how long without a sign of life a reservation counts as left behind: a living process gives one every 20 s, and two
+machines may be hours apart."""
 THREADS = 16
 """Objects that are deleted at a time."""
 
@@ -82,6 +88,10 @@ def _candidates(declared: Declarations, project: Project, resources: Resources) 
         yield tables.folder(ref), f"'{ref.dataset}' no longer declares the table '{ref.table}'"
     for name in leftover_models(project, tables):
         yield tables.uri(ModelRef(name)), "no SQL model of this name is stored"
+    for name, folder in versioned(tables):
+        if name not in project.models and name not in project.broken:
+            yield folder, "earlier versions of a SQL model that is no longer there"
+    yield from _given_up(resources.storage, tables)
     for dataset in declared.datasets:
         yield from _forgotten_shards(resources, dataset)
         for name in (table.removesuffix(CENTRES) for table in tables.of(dataset) if table.endswith(CENTRES)):
@@ -89,6 +99,21 @@ def _candidates(declared: Declarations, project: Project, resources: Resources) 
                 yield tables.uri(TableRef(dataset, f"{name}{CENTRES}")), f"centres of '{name}', which is not declared"
     for name in tables.list(CLASSIFIERS):
         yield from _models(declared, tables, name)
+
+
+def _given_up(storage: Storage, tables: Tables) -> Iterator[tuple[str, str]]:
+    """Reservations of tables that nobody will give back: of a process that has ended, or without a sign of life for long."""
+    for name in tables.list(LEASES):
+        uri = join(tables.root, f"{LEASES}/{name}")
+        try:
+            written, holder = storage.stat(uri).mtime, Holder.decoded(storage.read_bytes(uri))
+        except StorageError as error:
+            if error.kind != "not_found":
+                raise
+            continue  # it was given back at this moment
+        silent = bool(written) and time.time() - written > max(SILENT_SECONDS, 10 * holder.seconds)
+        if holder.is_gone or silent:
+            yield uri, f"a reservation that {holder} did not give back"
 
 
 def _forgotten_shards(resources: Resources, dataset: str) -> Iterator[tuple[str, str]]:

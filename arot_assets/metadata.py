@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from arot_assets.markdown import write_table
+from arot_assets.pace import Pace
 
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
@@ -27,6 +28,18 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
             for f in schema
         ]
     )
+
+
+def pace_metadata(pace: Pace, unit: str) -> dict[str, dg.MetadataValue]:
+    """How fast the step of a finished shard works so far, and what that costs, if that is known.
+
+    Args:
+        pace: the step's.
+        unit: label of its rate, ``rows/s`` for example.
+    """
+    cost = pace.cost_per_thousand
+    money = {} if cost is None else {"cost per 1,000": dg.MetadataValue.float(float(f"{cost:.3g}"))}
+    return {unit: dg.MetadataValue.float(round(pace.rate, 1)), **money}
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

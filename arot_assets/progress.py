@@ -48,33 +48,6 @@ SHARD_DONE = "shard done: "
 """What the line of a finished shard begins with, by which the sensor of hanging runs knows that work goes on."""
 
 
-class Pace:
-    """How fast the shards of a step get done.
-
-    Args:
-        shards: how many there are.
-    """
-
-    def __init__(self, shards: int) -> None:
-        self._shards, self._done, self._items = shards, 0, 0
-        self._started = time.monotonic()
-
-    def finished(self, items: int) -> float:
-        """Count a shard with so many items that were worked on; gives items a second so far, 0 if there were none."""
-        self._done += 1
-        self._items += items
-        return self._items / max(time.monotonic() - self._started, 1e-9)
-
-    @property
-    def seconds_left(self) -> float:
-        """How long the other shards take, if they take as long as those that are done."""
-        return (time.monotonic() - self._started) / max(self._done, 1) * max(self._shards - self._done, 0)
-
-    def __str__(self) -> str:
-        """In words."""
-        return f"{self._done:,} of {self._shards:,}, about {self.seconds_left / 60:,.0f} min left"
-
-
 _reporter: Reporter = log_lines
 
 

@@ -1,7 +1,12 @@
 """Care of the store: what nothing refers to is found and only then removed; damage and loss are found; a backup is a copy."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +21,7 @@ from arot_assets.subsets.load import load_project
 from arot_assets.verify import verify
 from arot_assets.yaml_lines import YamlFile
 from resources.defaults import Resources
-from resources.tables import SAMPLES, StoreFile, TableRef
+from resources.tables import SAMPLES, Hold, StoreFile, TableRef
 from tests.conftest import Dataset
 
 PROJECT = load_project(sql_folder())
@@ -77,6 +82,25 @@ def test_what_nothing_refers_to_is_listed_with_its_size_and_removed_alone(built:
     assert remove_garbage(resources.storage, garbage) == []
     assert listed(declared, resources) == {} and tables.shards("d", "phash") == []
     assert len(tables.shards("d", SAMPLES)) == 3 and tables.exists(StoreFile("ratings/people/events/a.parquet"))
+
+
+def test_reservation_that_a_killed_process_left_is_listed_and_that_of_a_living_one_is_not(
+    built: Dataset, declared: Declarations, resources: Resources
+) -> None:
+    tables, code = resources.tables, "import os; os.kill(os.getpid(), 9)"
+    ended = subprocess.Popen([sys.executable, "-c", code])
+    ended.wait()
+    with patch("os.getpid", lambda: ended.pid), patch("resources.tables.leases._started", lambda pid: "17"):
+        left = tables.leases.take([TableRef("d", "cv2", "00000")], "killed")
+    living = tables.leases.take([TableRef("d", "cv2", "00001")], "living")
+    assert isinstance(left, Hold) and isinstance(living, Hold)
+    found = listed(declared, resources)
+    assert [*found] == ["leases/datasets.d.cv2.00000"] and "did not give back" in found["leases/datasets.d.cv2.00000"]
+    day = time.time() - 3 * 86_400
+    os.utime(tables.uri(StoreFile("leases/datasets.d.cv2.00001")), (day, day))
+    assert len(listed(declared, resources)) == 2, "no sign of life for three days"
+    left.end()
+    living.end()
 
 
 def test_a_whole_store_is_as_recorded(built: Dataset, resources: Resources) -> None:

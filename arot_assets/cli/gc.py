@@ -9,8 +9,8 @@ import click
 def command(delete: bool, yes: bool) -> None:
     """List what lies in the store and nothing refers to, with its size.
 
-    That is: tables of datasets, metrics, captioners and SQL models that are no longer declared, shards that no inventory has, and
-    trained models that never scored and are not the last.
+    That is: tables of datasets, metrics, captioners and SQL models that are no longer declared, shards that no inventory has,
+    trained models that never scored and are not the last, and reservations that a killed run did not give back.
 
     Several projects may share a store: what another one declares is listed here too, so read the list first. Ratings, models that
     were promoted once, and the records of exports are never removed.

@@ -22,6 +22,7 @@ def command(dataset: str, metrics: str | None) -> None:
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.session import open_work
     from arot_assets.datasets.steps import inventory_path
+    from arot_assets.pace import costs
     from arot_assets.progress import reporting
 
     started = time.monotonic()
@@ -38,6 +39,8 @@ def command(dataset: str, metrics: str | None) -> None:
     if wanted:  # what was asked for by name
         work.failures += awaited
     for line in work.done:
+        click.echo(f"  {line}")
+    for line in costs:
         click.echo(f"  {line}")
     for text in [step.shown(work.resources) for step in work.made if step.shown]:
         click.echo(f"\n{text}")

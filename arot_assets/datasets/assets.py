@@ -22,8 +22,9 @@ from arot_assets.datasets.listing import Listing
 from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
-from arot_assets.progress import SHARD_DONE, Pace
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table, pace_metadata
+from arot_assets.pace import Pace
+from arot_assets.progress import SHARD_DONE
 from resources.compute import Compute
 from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, remove_orphans
@@ -163,13 +164,14 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
         results: dict[str, sample_rows.SamplesResult] = {}
-        rates: dict[str, float] = {}
-        pace = Pace(len(context.partition_keys))
+        rates: dict[str, dict[str, dg.MetadataValue]] = {}
+        pace = Pace(len(context.partition_keys), dataset, SAMPLES)
 
         def done(unit: Unit, result: sample_rows.SamplesResult) -> None:
-            results[unit.shard], rates[unit.shard] = result, pace.finished(result.read)
+            results[unit.shard], rate = result, pace.finished(result.read)
+            rates[unit.shard] = pace_metadata(pace, "objects/s")
             context.log.info(f"{dataset}/samples {unit.shard}: {result.rows} rows, {result.read} read")
-            context.log.info(f"{SHARD_DONE}{dataset}/samples {unit.shard}: {rates[unit.shard]:,.1f} objects/s, {pace}")
+            context.log.info(f"{SHARD_DONE}{dataset}/samples {unit.shard}: {rate:,.1f} objects/s, {pace}")
 
         work_on(
             compute,
@@ -185,7 +187,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             context.add_asset_metadata(
                 metadata={
                     **shard_metadata(storage, warehouse, dataset, shard, result),
-                    "objects/s": dg.MetadataValue.float(round(rates[shard], 1)),
+                    **rates[shard],
                 },
                 asset_key=samples_key(dataset),
                 partition_key=shard,

@@ -116,7 +116,9 @@ def work_on(
     left, told = list(shards), set[str]()
     attempt = Attempt(tables, work)
     is_waiting = False
-    with ExitStack() as waiting:
+    with ExitStack() as waiting, ExitStack() as shown:
+        # what this process does itself, the work reports file by file
+        advance = None if compute.is_local else shown.enter_context(track("shards on Ray", len(left)))
         while left:
             again: list[str] = []
             last = ""
@@ -125,6 +127,8 @@ def work_on(
                 for unit, result in results:
                     if not isinstance(result, TablesInUse):
                         done(unit, result)
+                        if advance:
+                            advance(1)
                         continue
                     again.append(unit.shard)
                     last = result.said

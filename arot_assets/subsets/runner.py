@@ -20,6 +20,7 @@ from arot_assets.subsets.lineage import UpstreamColumn
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.reads import check_reads
 from arot_assets.subsets.syntax import sql_error
+from arot_assets.subsets.versions import keep_version
 from arot_assets.subsets.waterfall import Waterfall
 from resources.tables import ModelRef, Tables, TablesError
 from resources.warehouse import Connection, Warehouse
@@ -188,6 +189,7 @@ def _build(project: Project, name: str, con: Connection, tables: Tables, force: 
     }
     import duckdb
 
+    keep_version(tables, model)
     try:
         rows = con.repeated(
             lambda raw: tables.write_query(

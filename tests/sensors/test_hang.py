@@ -1,12 +1,11 @@
 """A run of shards that stands still is told once; one that finishes shards, and one without shards, are not."""
 
 import time
-from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
-from arot_assets.progress import SHARD_DONE, Pace
+from arot_assets.progress import SHARD_DONE
 from sensors import hang
 from sensors.interval import SettingError
 
@@ -58,12 +57,3 @@ def test_a_wrong_number_of_minutes_is_a_clear_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(hang.HANG_VARIABLE, "soon")
     with pytest.raises(SettingError, match="AROT_HANG_MINUTES='soon': must be a whole number of minutes"):
         hang.hang_minutes()
-
-
-def test_pace_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([0.0, 60.0, 60.0, 60.0])
-    monkeypatch.setattr("arot_assets.progress.time", SimpleNamespace(monotonic=lambda: next(moments)))  # not all clocks
-    pace = Pace(4)
-    assert pace.finished(120) == 2.0
-    assert pace.seconds_left == 180.0
-    assert str(pace) == "1 of 4, about 3 min left"

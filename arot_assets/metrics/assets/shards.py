@@ -10,14 +10,15 @@ from contextlib import nullcontext
 import dagster as dg
 
 from arot_assets.datasets.turns import Unit, in_turn, work_on
-from arot_assets.metadata import ROW_COUNT, markdown_table
+from arot_assets.metadata import ROW_COUNT, markdown_table, pace_metadata
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
 from arot_assets.metrics.units import model_of
-from arot_assets.progress import SHARD_DONE, Pace
+from arot_assets.pace import Pace
+from arot_assets.progress import SHARD_DONE
 from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
 from resources.models.entries import find_entry
@@ -53,7 +54,7 @@ def build_shards(
     original. Gives the tables that cannot be built, and why: their model cannot be used.
     """
     broken: dict[str, str] = {}
-    pace = Pace(len(context.partition_keys))
+    pace = Pace(len(context.partition_keys), dataset, context.op_execution_context.op.name.removeprefix(f"{dataset}_"))
     needs = Needs(device=any(model_of(one) for one in wanted))
 
     def left() -> list[str]:
@@ -74,7 +75,7 @@ def build_shards(
         built = [one for one in wanted if one.name in unit.names and one.name not in broken]
         rate = pace.finished(max((result.computed for result in results.values()), default=0))
         context.log.info(f"{SHARD_DONE}{dataset} {unit.shard}: {rate:,.1f} rows/s, {pace}")
-        tell(context, tables, dataset, unit.shard, built, versions, results, rate)
+        tell(context, tables, dataset, unit.shard, built, versions, results, pace_metadata(pace, "rows/s"))
 
     def build(shards: Sequence[str]) -> None:
         # the pool is this process's; another engine knows what devices its machines have
@@ -135,7 +136,7 @@ def tell(
     metrics: Sequence[MetricTable],
     versions: Mapping[str, str],
     results: Mapping[str, MetricResult],
-    rate: float | None = None,
+    pace: Mapping[str, dg.MetadataValue] | None = None,
 ) -> None:
     """Log what became of the tables of a shard, and keep it for the UI."""
     for metric in metrics:
@@ -147,7 +148,7 @@ def tell(
         context.add_asset_metadata(
             metadata={
                 **_shard_metadata(tables, dataset, shard, metric, versions[metric.name], result),
-                **({} if rate is None else {"rows/s": dg.MetadataValue.float(round(rate, 1))}),
+                **(pace or {}),
             },
             asset_key=metric_key(dataset, metric.name),
             partition_key=shard,
