@@ -51,14 +51,15 @@ class LocalVlm:
 
         with self._lock:
             processor, model = self._load()
-            content: list[dict[str, Any]] = [{"type": "image"} for _ in question.images]
+            pictures = [Image.open(io.BytesIO(one)).convert("RGB") for one in question.images]
+            content: list[dict[str, Any]] = [{"type": "image", "image": one} for one in pictures]
             messages = [{"role": "user", "content": [*content, {"type": "text", "text": question.text}]}]
             if question.system:
                 messages.insert(0, {"role": "system", "content": [{"type": "text", "text": question.system}]})
             try:
-                prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
-                images = [Image.open(io.BytesIO(one)).convert("RGB") for one in question.images]
-                inputs = processor(text=[prompt], images=images or None, return_tensors="pt").to(model.device)
+                inputs = processor.apply_chat_template(
+                    messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+                ).to(model.device)
                 given = inputs["input_ids"].shape[1]
                 torch.manual_seed(question.sampling.seed)
                 with torch.inference_mode():
@@ -67,12 +68,15 @@ class LocalVlm:
                 line = " ".join(str(error).split())
                 raise NoAnswerError(f"model_failed: {type(error).__name__}: {line[:160]}", 1) from error
             text = processor.batch_decode([tokens], skip_special_tokens=True)[0]
-        cut = len(tokens) >= question.sampling.max_tokens
+        ends = model.generation_config.eos_token_id
+        ended = int(tokens[-1]) in (ends if isinstance(ends, list) else [ends])
+        cut = not ended and len(tokens) >= question.sampling.max_tokens
         return Answer(text, "length" if cut else "stop", "", self.model, int(given), len(tokens), 1)
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             import torch
+            from safetensors import SafetensorError
             from transformers import AutoModelForImageTextToText, AutoProcessor
 
             device = self.device
@@ -87,7 +91,12 @@ class LocalVlm:
                 )
                 model.to(device)  # type: ignore[arg-type]
                 self._loaded = processor, model.eval()
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+            except ImportError as error:
+                line = " ".join(str(error).split())
+                raise VlmError(
+                    f"local model '{self.model}' needs a package that is not installed: {line[:300]}"
+                ) from error
+            except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
                 line = " ".join(str(error).split())
                 raise VlmError(f"local model '{self.model}' cannot be loaded: {line[:300]}") from error
         return self._loaded

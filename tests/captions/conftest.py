@@ -48,8 +48,10 @@ class Asked:
 
     def declaration(self, **fields: Any) -> CaptionsDeclaration:
         """The declaration, with other fields."""
-        server = {"url": self.server.url, "model": MODEL, "concurrency": 4, "seconds": 20, **fields.pop("server", {})}
-        given = {"name": "caption", "dataset": "d", "prompt": str(self.prompt), "server": server}
+        given: dict[str, Any] = {"name": "caption", "dataset": "d", "prompt": str(self.prompt)}
+        if "local" not in fields:
+            server = {"url": self.server.url, "model": MODEL, "concurrency": 4, "seconds": 20}
+            given["server"] = server | fields.pop("server", {})
         return CaptionsDeclaration.model_validate(given | fields)
 
     def run(self, retry: str | None = None, **fields: Any) -> MetricResult:
