@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.docs.restore import restore
 from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
 from tests.end_to_end.conftest import Checkout
 from tests.prepared import python
@@ -71,8 +72,7 @@ class Reader:
     def start_again(self) -> None:
         """The project as it was after `make demo`, at the same place: uris must not change."""
         self.instead = {}
-        shutil.rmtree(self.root)
-        shutil.copytree(self._snapshot, self.root, symlinks=True)
+        restore(self.root, self._snapshot)
         self._start_shell()
 
     def _start_shell(self) -> None:
