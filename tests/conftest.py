@@ -1,5 +1,6 @@
 """What many tests share: resources over a temporary store, and folders of real images."""
 
+import gc
 import random
 import shutil
 from collections.abc import Callable
@@ -56,6 +57,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays: the garbage collector need not go through it again and again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
