@@ -105,14 +105,24 @@ class LocalPaths:
         return text
 
     def removed_from(self, array: pa.Array) -> pa.Array:
-        """An array of the same type whose strings, at any depth of lists and structs, contain no local paths."""
+        """An array of the same type whose strings contain no local paths, at any depth of lists, structs and maps."""
         kind = array.type
+        if isinstance(kind, pa.BaseExtensionType):  # JSON
+            return pa.ExtensionArray.from_storage(kind, self.removed_from(array.storage))
+        if pa.types.is_dictionary(kind):
+            return pa.DictionaryArray.from_arrays(
+                array.indices, self.removed_from(array.dictionary), ordered=kind.ordered
+            )
+        if pa.types.is_fixed_size_list(kind):
+            return self.removed_from(array.cast(pa.list_(kind.value_field))).cast(kind)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return self._removed_from_texts(array)
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            array = array.take(
-                pa.array(range(len(array)), pa.int64())
-            )  # not a slice any more: its offsets start at zero
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
+            rows = pa.array(range(len(array)), pa.int64())
+            array = array.take(rows)  # not a slice any more: its offsets start at zero
+            if pa.types.is_map(kind):
+                keys, items = self.removed_from(array.keys), self.removed_from(array.items)
+                return pa.MapArray.from_arrays(array.offsets, keys, items, kind, mask=array.is_null())
             made = pa.ListArray if pa.types.is_list(kind) else pa.LargeListArray
             return made.from_arrays(array.offsets, self.removed_from(array.values), type=kind, mask=array.is_null())
         if pa.types.is_struct(kind) and kind.num_fields:

@@ -123,6 +123,8 @@ nested: Any = st.fixed_dictionaries(
         "number": st.none() | st.integers(0, 9),
         "list": st.none() | st.lists(st.none() | st.lists(leaf, max_size=2), max_size=2),
         "inner": st.none() | st.fixed_dictionaries({"a": leaf, "b": st.none() | st.lists(leaf, max_size=2)}),
+        "map": st.none() | st.lists(st.tuples(st.just("a"), leaf), max_size=2),
+        "pair": st.none() | st.lists(leaf, min_size=2, max_size=2),
     }
 )
 SCHEMA = pa.schema(
@@ -131,6 +133,8 @@ SCHEMA = pa.schema(
         "number": pa.int16(),
         "list": pa.list_(pa.list_(pa.string())),
         "inner": pa.struct({"a": pa.string(), "b": pa.list_(pa.string())}),
+        "map": pa.map_(pa.string(), pa.string()),
+        "pair": pa.list_(pa.string(), 2),
     }
 )
 
@@ -142,6 +146,8 @@ def test_texts_of_any_depth_are_looked_at_and_nothing_else_changes(rows: list[di
             return PATHS.removed(value)
         if isinstance(value, list):
             return [expected(one) for one in value]
+        if isinstance(value, tuple):
+            return tuple(map(expected, value))
         return {k: expected(v) for k, v in value.items()} if isinstance(value, dict) else value
 
     batch = pa.RecordBatch.from_pylist(rows, SCHEMA)[start:]  # a slice: nothing may rely on where buffers begin

@@ -135,7 +135,7 @@ def _build(
         for one in (folder, *(companion_folder(role, folder) for role in declaration.companions)):
             (staging / one).mkdir()
     written = write_media(declaration, resources, selection, destination, staging, folders, now)
-    manifest = manifest_rows(written)
+    manifest = manifest_rows(written, selection.paths)
     version = _version(declaration, manifest)
     root = declaration.trainer_root or destination.place(version)
     parts = [Part(p, folders[p], n, sum(w.row["part"] == p for w in written)) for p, n in declaration.parts.items()]

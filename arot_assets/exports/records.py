@@ -15,19 +15,19 @@ from arot_assets.exports.provenance import trace
 from arot_assets.exports.selection import Selection
 from arot_assets.exports.versions import LEFT_OUT_SCHEMA, MANIFEST_SCHEMA
 from arot_assets.exports.write import WrittenFile
-from arot_assets.local_paths import shown_source
+from arot_assets.local_paths import LocalPaths, shown_source
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 
 
-def manifest_rows(written: Sequence[WrittenFile]) -> pa.Table:
+def manifest_rows(written: Sequence[WrittenFile], paths: LocalPaths) -> pa.Table:
     """The manifest: a row for each sample."""
     rows = [
         (
             w.row["sample_id"],
             w.row["part"],
             w.row["dataset"],
-            w.row["uri"],
+            paths.removed(w.row["uri"]),
             w.path,
             w.row["caption"],
             w.width,
@@ -64,7 +64,7 @@ def bucket_rows(selection: Selection, written: Sequence[WrittenFile]) -> pa.Tabl
 
 def left_out_rows(selection: Selection) -> pa.Table:
     """The samples that a rule left out, with what breaks it."""
-    rows = [(v.rule, v.subject, v.text) for v in selection.left_out]
+    rows = [(v.rule, v.subject, selection.paths.removed(v.text)) for v in selection.left_out]
     columns = zip(*rows, strict=True) if rows else ([] for _ in LEFT_OUT_SCHEMA)
     return pa.table([pa.array(c, pa.string()) for c in columns], schema=LEFT_OUT_SCHEMA)
 
@@ -77,7 +77,7 @@ def lineage_of(
     for part in declaration.parts:
         behind = trace(selection.datasets, project, part, resources.tables)
         found[f"subset {part}"] = {
-            "sql": {m.name: m.sql for m in behind.models},
+            "sql": {m.name: selection.paths.removed(m.sql) for m in behind.models},
             "tables": {t.name: {"versions": list(t.versions), "made by": t.made_by} for t in behind.tables},
             "sources": {s.dataset: {"address": shown_source(s.address), "commit": s.commit} for s in behind.sources},
         }

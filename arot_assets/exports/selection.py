@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from arot_assets.datasets.forgotten import forgotten
-from arot_assets.datasets.places import medium_of
+from arot_assets.datasets.places import all_roots, medium_of
 from arot_assets.errors import did_you_mean
 from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
 from arot_assets.exports.companions import FIELDS, ROLES, broken_companions, column
@@ -28,6 +28,7 @@ from arot_assets.exports.rows import source_datasets
 from arot_assets.exports.rules import RULES, RuleName, Violation, one_line
 from arot_assets.exports.trainers.trainer import Trainer
 from arot_assets.exports.trainers.trainers import trainers_of
+from arot_assets.local_paths import LocalPaths
 from arot_assets.media.medium import Medium
 from arot_assets.subsets.project import Project
 from resources.tables import Tables
@@ -50,6 +51,7 @@ class Selection:
         datasets: those that the samples come from.
         medium: the kind of the files.
         trainers: those that the export is for.
+        paths: removes the paths of this machine from what is written.
         left_out: violations whose samples are not in ``rows``, because the declaration says so.
         noted: rule -> rows that were mended or kept in spite of it.
         plans: trainer -> buckets of ``rows``.
@@ -59,6 +61,7 @@ class Selection:
     datasets: tuple[str, ...]
     medium: Medium
     trainers: Sequence[Trainer]
+    paths: LocalPaths
     left_out: list[Violation] = field(default_factory=list)
     noted: Counter[RuleName] = field(default_factory=Counter)
     plans: dict[str, BucketPlan] = field(default_factory=dict)
@@ -106,7 +109,11 @@ def select_rows(declaration: ExportDeclaration, project: Project, tables: Tables
         rows = rows.filter(pa.compute.invert(pa.compute.is_in(rows["sample_id"], pa.array(sorted(hidden)))))
     if not rows.num_rows:
         raise ExportError(f"subset '{declaration.subset}' has no rows; loosen its conditions before you export it")
-    selection = Selection(rows, names, medium, trainers_of(declaration, medium.name))
+    paths = LocalPaths(root for d in names for root in all_roots(tables, d))
+    for name in ("caption", *declaration.columns):
+        chunks = [paths.removed_from(chunk) for chunk in rows[name].chunks]
+        rows = rows.set_column(rows.column_names.index(name), name, pa.chunked_array(chunks, rows[name].type))
+    selection = Selection(rows, names, medium, trainers_of(declaration, medium.name), paths)
     _judge(declaration, selection)
     return selection
 

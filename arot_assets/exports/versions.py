@@ -34,7 +34,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("sample_id", pa.string()),
         pa.field("part", pa.string(), metadata={"description": "the subset that it is of"}),
         pa.field("dataset", pa.string()),
-        pa.field("uri", pa.string(), metadata={"description": "where the original was read"}),
+        pa.field("uri", pa.string(), metadata={"description": "the original, below its source"}),
         pa.field("path", pa.string(), metadata={"description": "of the media file, below the version's folder"}),
         pa.field("caption", pa.string(), metadata={"description": "the text that is trained"}),
         pa.field("width", pa.int32(), metadata={"description": "pixels of the file that was written"}),

@@ -225,3 +225,17 @@ def test_the_check_reads_the_version_back_and_names_what_was_damaged(training: T
     caption.unlink()
     seen = verify(declaration, resources.tables, resources.storage)
     assert str(seen) == "11 of 12" and seen.violations[0].subject == f"images/{caption.stem}.jpg"
+
+
+def test_no_file_of_an_export_holds_where_the_originals_are(training: Training) -> None:
+    further = """samples.uri as address, map {'a': [samples.uri]} as deep, [samples.uri]::varchar[1] as fixed,
+        to_json({'b': samples.uri}) as document"""
+    training.select(SUBSET.replace("as caption", f"|| ' at ' || samples.uri as caption, {further}"))
+    done = training.export(layout="hf", columns=["address", "deep", "fixed", "document"], trainer_root="/data/train")
+    source = str(training.dataset.source)
+    texts = {name: data for name, data in tree(place(done)).items() if not name.startswith("images/")}
+    assert [n for n, data in texts.items() if source.encode() in data] == []
+    shown = {json.loads(line)["address"] for line in texts["metadata.jsonl"].splitlines()}
+    assert shown == {os.path.relpath(uri, source) for uri, _ in training.rows().values()}
+    manifest = read_manifest(training.resources.tables, "train", done.receipt.version)
+    assert set(manifest["uri"].to_pylist()) == shown
