@@ -158,6 +158,11 @@ class Step:
     shown: Callable[["Resources"], str] | None = None
 
     @property
+    def table(self) -> str:
+        """The table whose rows its state counts: of several that are made together, the last."""
+        return self.keys[-1][-1]
+
+    @property
     def name(self) -> str:
         """Its name for users."""
         return names_of(self.keys)

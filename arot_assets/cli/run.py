@@ -50,12 +50,13 @@ def command(dataset: str, metrics: str | None) -> None:
     elif work.done:
         click.echo(f"{dataset}: up to date ({seconds:.1f} s)")
     else:
-        objects = states[inventory_path(dataset)].rows
-        click.echo(f"{dataset}: nothing to do, all {objects:,} objects are up to date ({seconds:.1f} s)")
+        objects = states[inventory_path(dataset)].counts.get("present", 0)
+        click.echo(f"{dataset}: nothing to do, all {objects:,} objects at the source are up to date ({seconds:.1f} s)")
     for line in awaited if not wanted else ():
         click.echo(f"  {line}")
+    tables = {step.keys[0]: step.table for step in work.graph}
     for key, state in states.items():
-        name = key[-1]
+        name = tables.get(key, key[-1])
         for column, values in state.outside.items():
             click.echo(f"  {values:,} values of {name}.{column} are outside its declared range")
         if state.failed:

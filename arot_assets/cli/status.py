@@ -52,9 +52,8 @@ def command(dataset: str | None) -> None:
         faults = dict.fromkeys(fault for step in asked if not step.by_hand and (fault := look.of(step).fault))
         for step in graph if dataset else ():
             if step.dataset == dataset and not look.of(step).fault:
-                table = step.keys[0][-1]
-                for reason, rows in failures_by_reason(resources, dataset, table)[:REASONS_SHOWN]:
-                    console.print(f"  {table}: {rows:,} x {reason}", markup=False, highlight=False)
+                for reason, rows in failures_by_reason(resources, dataset, step.table)[:REASONS_SHOWN]:
+                    console.print(f"  {step.table}: {rows:,} x {reason}", markup=False, highlight=False)
     for name in leftover_models(project, resources.tables):
         click.echo(
             f"models/{name}.parquet belongs to a SQL model that is no longer declared; `arot run` removes it if it was built "
@@ -93,12 +92,14 @@ def _show_dataset(console: "Console", graph: "Graph", look: "Look", dataset: str
     shown = Table("table", "shards done", "missing", "rows", "failed", title=title, title_justify="left")
     for step, state in own:
         if step.dataset:
+            name = ", ".join(key[-1] for key in step.keys)
             if state.fault:
-                shown.add_row(step.keys[0][-1], DAMAGED, "", "", "")
+                shown.add_row(name, DAMAGED, "", "", "")
                 continue
             done = f"{len(state.shards) - len(state.missing)} of {len(state.shards)}"
             done += f"; waits for {', '.join(state.waits)}" if state.waits else ""
-            shown.add_row(step.keys[0][-1], done, str(len(state.missing)), f"{state.rows:,}", f"{state.failed:,}")
+            rows = f"{state.rows:,}" + (f" ({step.table})" if len(step.keys) > 1 else "")
+            shown.add_row(name, done, str(len(state.missing)), rows, f"{state.failed:,}")
     console.print(shown)
     if any(not state.current for _, state in own):
         click.echo(f"`arot run {dataset}` does the missing work")
