@@ -77,7 +77,8 @@ def stopped() -> bool:
 
 def what_is_kept() -> str:
     """One line for the user who stopped the work."""
-    return "kept: all finished shards, and " + ", ".join(f"{rows:,} rows of {title}" for title, rows in _kept.items())
+    rows = ", ".join(f"{n:,} {'row' if n == 1 else 'rows'} of {title}" for title, n in _kept.items())
+    return f"kept: all finished shards, and {rows}"
 
 
 def track(title: str, total: int | None = None) -> AbstractContextManager[Advance]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.cli.home import HomeError, records_are_writable
 from arot_assets.cli.main import main
 from arot_assets.declarations import DeclarationError, load_declarations
 from arot_assets.definitions import build_definitions
@@ -261,6 +263,26 @@ def test_home_of_dagster_that_cannot_be_written_is_one_line(folder: Path, comman
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in said, said
     assert f"Dagster's home '{folder}/file/home' cannot be written: Not a directory; point DAGSTER_HOME" in said
+
+
+@pytest.mark.parametrize("command", [("run", "good"), ("doctor",)])
+def test_records_of_runs_that_cannot_be_written_are_one_line(folder: Path, command: tuple[str, ...]) -> None:
+    (folder / "home" / "history").mkdir(parents=True)
+    (folder / "home" / "history" / "runs.db").write_text("what is left after the disk was full" * 100)
+    done = arot(folder, *command, DAGSTER_HOME="home")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in said, said
+    assert f"'{folder}/home': the records of runs cannot be used: file is not a database; free some space there" in said
+
+
+def test_disk_that_gets_full_during_a_run_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(HomeError, match="database or disk is full; free some space"), records_are_writable(tmp_path):
+        try:
+            raise sqlite3.OperationalError("database or disk is full")
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("an event could not be stored") from error
+    with pytest.raises(ValueError, match="mine"), records_are_writable(tmp_path):
+        raise ValueError("mine")
 
 
 def test_settings_of_dagster_that_are_none_are_one_line(folder: Path) -> None:

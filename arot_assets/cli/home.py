@@ -7,7 +7,10 @@ Belongs here: the folder and its files seen from outside, without Dagster. Does 
 import hashlib
 import os
 import shutil
+import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -51,6 +54,27 @@ def prepare_home() -> Path:
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+@contextmanager
+def records_are_writable(home: Path) -> Iterator[None]:
+    """An error of the records that are files of a home is one line, whichever event could not be recorded.
+
+    Raises:
+        HomeError: the disk is full, or a file is damaged.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, sqlite3.DatabaseError):
+            cause = getattr(cause, "orig", None) or cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise HomeError(
+            f"Dagster's home '{home}': the records of runs cannot be used: {cause}; free some space there, or move the folder "
+            "away: tables are not in it, and a new one is made"
+        ) from error
 
 
 def records_elsewhere(home: Path) -> bool:

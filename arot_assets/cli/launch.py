@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +18,7 @@ import dagster as dg
 import yaml
 
 from arot_assets.cli.check_results import CheckId, CheckResult, Results, check_problem
-from arot_assets.cli.home import SETTINGS, HomeError, prepare_home, records_elsewhere
+from arot_assets.cli.home import SETTINGS, HomeError, prepare_home, records_are_writable, records_elsewhere
 from arot_assets.datasets.assets import shard_partitions
 from arot_assets.steps import CHECK_VERSION
 
@@ -43,13 +44,19 @@ class RunOutcome:
     failed: frozenset[dg.AssetKey] = frozenset()
 
 
-def open_instance() -> dg.DagsterInstance:
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance that the UI shows.
 
     Raises:
-        HomeError: Dagster's home cannot be used.
+        HomeError: Dagster's home cannot be used, from the start or later.
     """
     home = prepare_home()
+    with records_are_writable(home), _instance(home) as instance:
+        yield instance
+
+
+def _instance(home: Path) -> dg.DagsterInstance:
     try:
         return dg.DagsterInstance.get()
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:

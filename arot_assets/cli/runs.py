@@ -40,8 +40,8 @@ class Runs:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)  # what failed may be the records
 
     @property
     def instance(self) -> "dg.DagsterInstance":
