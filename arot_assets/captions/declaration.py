@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arot_assets.names import Name, Owner, ServerUrl
+from resources.models.text_tokens import ADDRESS
 from resources.root import project_root
 
 
@@ -105,6 +106,13 @@ class CaptionsDeclaration(BaseModel):
     sampling: SamplingRule = SamplingRule()
     budget: BudgetRule = BudgetRule()
     price: Price = Price()
+    tokenizers: Annotated[
+        dict[Name, Annotated[str, Field(pattern=rf"^{ADDRESS.pattern}$")]],
+        Field(
+            description="more tokenizers that texts are measured with, NAME: hf://models/OWNER/NAME@COMMIT/tokenizer.json; each "
+            "is a column NAME_tokens of the table of quality"
+        ),
+    ] = {}
     version: Annotated[str, Field(description="change it to ask about everything again")] = "1"
     start: Annotated[
         Literal["automatic", "on_request"],
@@ -119,6 +127,8 @@ class CaptionsDeclaration(BaseModel):
             raise ValueError("give exactly one of `server` and `local`: who answers?")
         if self.budget.money is not None and not (self.price.input or self.price.output):
             raise ValueError("budget.money needs `price`, the cost of a million tokens")
+        if "clip" in self.tokenizers:
+            raise ValueError("tokenizers.clip: CLIP's tokens are counted in any case; choose another name")
         return self
 
     @property

@@ -1,26 +1,30 @@
-"""How good the texts of a captioner are, by the texts alone: a metric of stored columns, so a better rule asks nobody again.
+"""How good the texts of a captioner are, by texts and tags alone: a metric of stored columns, so a better rule asks nobody again.
 
 Belongs here: the columns and what they mean. Does not belong here: whether a value is good enough, which is a predicate in SQL.
 
 The phrases are those that captioners are known for; they are English, since their captions are. Lengths are counted in the
 tokens of the text encoder that reads captions in training: CLIP's of SD and SDXL takes 77 with begin and end, T5's of Flux and
-LTXV up to 512. Only CLIP's vocabulary ships with a package (open_clip) and needs no network.
+LTXV up to 512. Only CLIP's vocabulary ships with a package (open_clip) and needs no network; the others are those that the
+captioner's declaration names in ``tokenizers``.
 """
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from arot_assets.captions.contradictions import contradictions
 from arot_assets.captions.declaration import CaptionsDeclaration
+from arot_assets.captions.language import PACKAGE, language_of, release
 from arot_assets.captions.table import TEXT
 from arot_assets.columns import Column
 from arot_assets.metrics.metric import Metric, rows
 from resources.models.clip_tokens import clip_tokens
+from resources.tables import SAMPLES
 
-VERSION = "1"
+VERSION = "2"
 QUALITY = "_quality"
 """Ending of the table's name, after the captioner's."""
 CLIP_TOKENS = 77
@@ -63,43 +67,83 @@ COLUMNS = (
     ),
     Column("latin", pa.float32(), "share of its letters that are Latin, 0-1; null without letters", 0, 1),
     Column("markdown", pa.bool_(), "has marks of Markdown: headings, bold, bullet points"),
+    Column(
+        "language",
+        pa.string(),
+        "the most probable language, ISO 639-1 (py3langid); null without letters, and without `pip install 'arot[language]'`",
+    ),
+    Column("language_probability", pa.float32(), "of that language; low for a few words, or tags", 0, 1),
+    Column(
+        "contradictions",
+        pa.list_(pa.string()),
+        "what it says that the sample's own tags exclude, as tag: “words”: a man where the tags count girls only, several people "
+        "under `solo`, another colour of hair or eyes, another place or time; null without tags",
+    ),
 )
+TAGS = f"{SAMPLES}.tags"
 
 
 def quality_metric(declaration: CaptionsDeclaration) -> Metric:
     """The metric ``<captioner>_quality`` of a captioner's texts."""
     source = f"{declaration.name}.{TEXT}"
+    tokenizers = declaration.tokenizers
 
     def compute(table: pa.Table) -> Mapping[str, Any]:
-        return text_quality(table[source].to_pylist())
+        texts = table[source].to_pylist()
+        found = text_quality(texts, table[TAGS].to_pylist())
+        return found | {_tokens(name): list(map(count, texts)) for name, count in _counters(tokenizers).items()}
 
+    own = (Column(_tokens(name), pa.int32(), f"tokens of {uri}, with its marks", 0) for name, uri in tokenizers.items())
     return Metric(
         f"{declaration.name}{QUALITY}",
         VERSION,
-        f"How good the texts of `{declaration.name}` are, by the texts alone: length, refusal, repetition, phrases.",
-        COLUMNS,
-        takes=rows(source),
+        f"How good the texts of `{declaration.name}` are, by the texts and tags alone: length, refusal, repetition, phrases.",
+        (*COLUMNS, *own),
+        params={PACKAGE: release(), "tokenizers": tokenizers},
+        takes=rows(source, TAGS),
         compute_rows=compute,
     )
 
 
-def text_quality(texts: Sequence[str]) -> dict[str, list[Any]]:
+def _tokens(name: str) -> str:
+    """The column of a declared tokenizer."""
+    return f"{name}_tokens"
+
+
+def _counters(tokenizers: Mapping[str, str]) -> dict[str, Callable[[str], int]]:
+    """Name -> what counts a text's tokens.
+
+    Raises:
+        ModelError: a tokenizer cannot be had; told before any row.
+    """
+    if not tokenizers:
+        return {}
+    from resources.defaults import default_resources
+    from resources.models.text_tokens import token_counter
+
+    files = default_resources().models.files
+    return {name: token_counter(uri, files) for name, uri in tokenizers.items()}
+
+
+def text_quality(texts: Sequence[str], tags: Sequence[Sequence[str] | None] | None = None) -> dict[str, list[Any]]:
     """The columns of some texts.
 
     Args:
         texts: N of them, not null.
+        tags: of the same N samples; None or an empty one where there are none.
 
     Returns:
         column -> N values.
     """
-    found = [_of_text(text) for text in texts]
+    found = [_of_text(text, of) for text, of in zip(texts, tags or [None] * len(texts), strict=True)]
     return {column.name: [one[column.name] for one in found] for column in COLUMNS}
 
 
-def _of_text(text: str) -> dict[str, Any]:
+def _of_text(text: str, tags: Sequence[str] | None) -> dict[str, Any]:
     words = _WORD.findall(text.lower())
     letters = [c for c in text if c.isalpha()]
     data = text.encode()
+    language, probability = language_of(text)
     return {
         "characters": len(text),
         "words": len(words),
@@ -112,6 +156,9 @@ def _of_text(text: str) -> dict[str, Any]:
         "compression": len(data) / len(zlib.compress(data, 9)) if data else 1.0,
         "latin": sum(_is_latin(c) for c in letters) / len(letters) if letters else None,
         "markdown": re.search(r"^\s*(?:#{1,6}\s|[-*•]\s|\d+\.\s)|\*\*|__|```", text, re.MULTILINE) is not None,
+        "language": language,
+        "language_probability": probability,
+        "contradictions": contradictions(text, tags) if tags else None,
     }
 
 

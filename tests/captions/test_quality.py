@@ -1,12 +1,21 @@
 """The quality of texts: what captioners do wrong is seen in the text alone."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arot_assets.captions.quality import COLUMNS, text_quality
+from arot_assets.captions.contradictions import contradictions
+from arot_assets.captions.quality import COLUMNS, quality_metric, text_quality
+from arot_assets.metrics.rows import build_rows
+from resources.models import Models
+from resources.models.entry import ModelError
+from resources.tables import TableRef
+from tests.captions.conftest import Asked
+from tests.servers.hub import Hub
 
 GOOD = "A gray cat sleeps on a red sofa beside a window, late afternoon light on its fur."
 
@@ -53,6 +62,102 @@ def test_any_text_has_every_column_within_its_range(text: str) -> None:
     found = quality(text)
     for column in COLUMNS:
         value = found[column.name]
-        assert value is not None or column.name == "latin"
+        assert value is not None or column.name in ("latin", "language", "language_probability", "contradictions")
         if value is not None and column.low is not None:
             assert column.low <= value <= (float("inf") if column.high is None else column.high)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("py3langid") is None, reason="needs py3langid: pip install 'arot[language]'"
+)
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (GOOD, "en"),
+        ("Eine graue Katze schläft auf einem roten Sofa am Fenster.", "de"),
+        ("Un chat gris dort sur un canapé rouge près de la fenêtre.", "fr"),
+        ("猫が寝ている。", "ja"),
+        ("12 34", None),
+    ],
+)
+def test_language_of_a_text_is_told(text: str, language: str | None) -> None:
+    found = quality(text)
+    assert found["language"] == language
+    assert (found["language_probability"] or 0) > 0.7 or language is None
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "found"),
+    [
+        ("A man stands in a field.", ["1girl", "solo"], ["1girl, no boy: “man”"]),
+        ("Two women talk.", ["1girl", "solo"], ["solo: “Two women”"]),
+        ("A girl and a boy.", ["1girl", "1boy"], []),
+        ("A girl; no man is in sight.", ["1girl"], []),
+        ("A woman waves.", ["1boy", "solo"], ["1boy, no girl: “woman”"]),
+        ("A person walks by.", ["no_humans", "scenery"], ["no humans: “person”"]),
+        ("A girl with long black hair.", ["1girl", "blonde_hair"], ["blonde hair: “black hair”"]),
+        ("A blonde-haired girl with blue eyes.", ["1girl", "brown_hair", "blue_eyes"], ["brown hair: “blonde-haired”"]),
+        ("A silver-haired girl with a blue hair ribbon.", ["1girl", "grey_hair"], []),
+        ("Auburn hair and dark eyes.", ["1girl", "red_hair", "brown_eyes"], []),
+        ("Blue hair and pink hair.", ["1girl", "multicolored_hair", "blue_hair"], []),
+        ("A garden outdoors, at night.", ["indoors", "day"], ["indoors: “outdoors”", "day: “at night”"]),
+        ("A cat on a mat.", ["cat"], []),
+    ],
+)
+def test_what_the_tags_exclude_is_found_with_both_words(text: str, tags: list[str], found: list[str]) -> None:
+    assert contradictions(text, tags) == found
+
+
+def test_text_without_tags_contradicts_nothing_that_is_known() -> None:
+    assert text_quality(["A man."], [[]])["contradictions"] == [None]
+    assert text_quality(["A man."], [["1boy"]])["contradictions"] == [[]]
+
+
+def tokenizer_json() -> bytes:
+    """A small tokenizer in the layout of T5's: sentence pieces by unigrams, and a mark at the end."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁A", -1.0), ("▁photo", -1.0)]
+    letters = [(chr(c), -5.0) for c in range(33, 127)]
+    tokenizer = Tokenizer(models.Unigram([*pieces, *letters], unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.enable_truncation(4)  # published files cut texts, and a cut text has no length
+    return bytes(tokenizer.to_str(), "utf-8")
+
+
+def test_tokens_of_a_declared_tokenizer_of_the_hub_are_a_column(
+    asked: Asked, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AROT_MODELS", str(tmp_path / "models"))
+    commit = hub.commit(hub.create("test/t5", "model"), {"tokenizer.json": tokenizer_json()}).id
+    uri = f"hf://models/test/t5@{commit}/tokenizer.json"
+    asked.run()
+    r = asked.dataset.resources
+
+    def build(**fields: Any) -> None:
+        metric = quality_metric(asked.declaration(**fields))
+        for shard in asked.dataset.shards():
+            build_rows(r.warehouse, Models(), "d", shard, [metric])
+
+    with hub.as_default(tmp_path / "home"):
+        build(tokenizers={"t5": uri})
+    rows = r.tables.read(TableRef("d", "caption_quality", asked.dataset.shards()[0])).to_pylist()
+    texts = {row["sample_id"]: row["text"] for row in asked.rows()}
+    words = "A photo with the digest"
+    assert rows and all(texts[row["sample_id"]].startswith(words) for row in rows)
+    expected = {s: 3 + sum(len(w) + 1 for w in text.split()[2:]) for s, text in texts.items()}
+    assert all(row["t5_tokens"] == expected[row["sample_id"]] for row in rows), "pieces, and the mark at the end"
+    file = next((tmp_path / "models").rglob("tokenizer.json"))
+    file.unlink()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    asked.prompt.write_text("Another prompt.")
+    asked.run()
+    with pytest.raises(ModelError, match=r"tokenizer: .*take it out of `tokenizers`"):
+        build(tokenizers={"t5": uri})
+
+
+@pytest.mark.parametrize("uri", ["hf://models/test/t5@main/tokenizer.json", "hf://models/test/t5/tokenizer.json", "t5"])
+def test_tokenizer_is_named_at_a_commit(asked: Asked, uri: str) -> None:
+    with pytest.raises(ValueError, match="tokenizers"):
+        asked.declaration(tokenizers={"t5": uri})
