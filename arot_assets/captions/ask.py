@@ -57,7 +57,7 @@ def jpeg(rgb: NDArray[np.uint8], rule: ImageRule) -> bytes:
 
 
 def ask(
-    declaration: CaptionsDeclaration, vlm: Vlm, budget: Budget, key: str, image: bytes, text: str
+    declaration: CaptionsDeclaration, vlm: Vlm, budget: Budget, key: str, images: tuple[bytes, ...], text: str
 ) -> dict[str, Any]:
     """Ask about one sample; gives its row, without the sample's id.
 
@@ -66,7 +66,7 @@ def ask(
         vlm: who is asked.
         budget: has let this question begin; it is told here what it used.
         key: names sample, version and what is tried again, for servers that answer an equal question once.
-        image: the JPEG that is sent.
+        images: the JPEG files that are sent, the sample's own first.
         text: the rendered prompt.
 
     Raises:
@@ -78,7 +78,7 @@ def ask(
         text = (
             f"{text}\n\nAnswer with one JSON object that follows this schema, and nothing else:\n{json.dumps(schema)}"
         )
-    question = Question(text, (image,), declaration.system, schema, sampling)
+    question = Question(text, images, declaration.system, schema, sampling)
     prompt = hashlib.sha256(f"{declaration.system}\n{text}".encode()).hexdigest()[:12]
     row: dict[str, Any] = {"prompt": prompt, "model": declaration.model, "seed": sampling.seed}
     try:

@@ -8,7 +8,7 @@ own below ``answers/``, by the thread that received it. Whatever ends the proces
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from arot_assets.captions.ask import ask, jpeg
 from arot_assets.captions.budget import Budget, BudgetSpentError
 from arot_assets.captions.context import Context
 from arot_assets.captions.declaration import CaptionsDeclaration
-from arot_assets.captions.prompt import Prompt
+from arot_assets.captions.prompt import SAMPLE, Prompt
 from arot_assets.captions.table import CaptionTable, caption_table, caption_version
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.datasets.presence import Shards, present_uris
@@ -116,12 +116,13 @@ def build_captions(
     )
     todo = [row for row in ok if row["uri"] in present and row["sample_id"] not in growing.done]
     if todo:
-        context = Context(tables, dataset, shard, captioner.prompt)
-        texts = [captioner.prompt.render(context.of(row["sample_id"])) for row in todo]  # all, before the first is paid
+        asked = _asked(tables, captioner, shard, todo)  # all, before the first is paid
         captioner.vlm.check(captioner.declaration.fields)
-        place = place_of(storage, warehouse, dataset, [row["sample_id"] for row in todo])
+        known = _known(tables, dataset, {uri for one in asked for uri in one.beside})
+        place = place_of(storage, warehouse, dataset, [*(one.sample_id for one in asked), *known.values()])
+        files = _files(place, {**known, **{one.uri: one.sample_id for one in asked}})
         keys = _keys(tables, captioner, shard, retry)
-        left = _ask_all(place, captioner, shard, growing, todo, texts, keys)
+        left = _ask_all(place.medium, files, captioner, shard, growing, asked, keys)
         if left:
             raise BudgetSpentError(
                 f"{dataset}/{name}: the budget of this run is spent ({captioner.budget.used}); {len(todo) - left:,} samples "
@@ -132,31 +133,86 @@ def build_captions(
     return growing.result
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked about one sample: its text, and the addresses of the pictures beside its own."""
+
+    sample_id: str
+    uri: str
+    text: str
+    beside: tuple[str, ...]
+
+
+def _asked(tables: Tables, captioner: Captioner, shard: str, todo: Sequence[dict[str, Any]]) -> list[_Asked]:
+    """The questions about some samples of a shard.
+
+    Raises:
+        PromptError: one of them cannot be rendered.
+    """
+    pictures = captioner.declaration.pictures
+    also = (SAMPLE,) if pictures else ()
+    context = Context(tables, captioner.declaration.dataset, shard, captioner.prompt, also)
+
+    def of(row: dict[str, Any]) -> _Asked:
+        values = context.of(row["sample_id"])
+        beside = tuple(one.render(values) for one in pictures)
+        return _Asked(row["sample_id"], row["uri"], captioner.prompt.render(values), beside)
+
+    return [of(row) for row in todo]
+
+
+def _known(tables: Tables, dataset: str, uris: Collection[str]) -> dict[str, str]:
+    """Which of some addresses are objects of the dataset that can be read: uri -> ``sample_id``."""
+    found: dict[str, str] = {}
+    if not uris:
+        return found
+    wanted = pa.array(sorted(uris), pa.string())
+    for shard in tables.shards(dataset, SAMPLES):
+        rows = tables.read(TableRef(dataset, SAMPLES, shard), columns=["sample_id", "uri", "status"])
+        rows = rows.filter(
+            pc.and_(pc.is_in(rows["uri"], wanted), pc.is_in(rows["status"], pa.array(["ok", "duplicate"])))
+        )
+        found |= dict(zip(rows["uri"].to_pylist(), rows["sample_id"].to_pylist(), strict=True))
+    return found
+
+
+def _files(place: Place, sample_ids: Mapping[str, str]) -> Callable[[str], File]:
+    """``uri -> File`` of these objects; any other raises StorageError."""
+    found = place.files(sample_ids)
+
+    def of(uri: str) -> File:
+        if uri not in sample_ids:
+            raise StorageError(f"'{uri}' is no readable object of the dataset; correct `beside`", kind="not_found")
+        return found(uri)
+
+    return of
+
+
 def _ask_all(
-    place: Place,
+    medium: Medium,
+    files: Callable[[str], File],
     captioner: Captioner,
     shard: str,
     growing: TableBuilder,
-    todo: Sequence[dict[str, Any]],
-    texts: Sequence[str],
+    asked: Sequence[_Asked],
     keys: Callable[[str], str],
 ) -> int:
     """Ask about all of these samples, in threads; gives how many are left because the budget is spent."""
-    files, schema = place.files({row["uri"]: row["sample_id"] for row in todo}), captioner.table.schema()
+    schema = captioner.table.schema()
 
-    def answer(row: dict[str, Any], text: str) -> dict[str, Any]:
-        found = _answer(files(row["uri"]), keys(row["sample_id"]), text, place.medium, captioner)
-        found |= {"sample_id": row["sample_id"], "metric_version": growing.version, "computed_at": datetime.now(UTC)}
+    def answer(one: _Asked) -> dict[str, Any]:
+        found = _answer(files, keys(one.sample_id), one, medium, captioner)
+        found |= {"sample_id": one.sample_id, "metric_version": growing.version, "computed_at": datetime.now(UTC)}
         growing.unfinished.keep(pa.Table.from_pylist([found], schema=schema))
         return found
 
     label = f"{captioner.declaration.dataset} {shard}: {captioner.declaration.name}"
     under_way: set[Future[dict[str, Any]]] = set()
     begun = 0
-    with track(label, len(todo)) as advance, _pool(captioner.threads, under_way, label, growing) as pool:
-        while under_way or begun < len(todo):
-            while begun < len(todo) and len(under_way) < captioner.threads and captioner.budget.begin():
-                under_way.add(pool.submit(answer, todo[begun], texts[begun]))
+    with track(label, len(asked)) as advance, _pool(captioner.threads, under_way, label, growing) as pool:
+        while under_way or begun < len(asked):
+            while begun < len(asked) and len(under_way) < captioner.threads and captioner.budget.begin():
+                under_way.add(pool.submit(answer, asked[begun]))
                 begun += 1
             if not under_way:
                 break
@@ -165,7 +221,7 @@ def _ask_all(
                 under_way.discard(future)
                 growing.add(future.result())
                 advance(1)
-    return len(todo) - begun
+    return len(asked) - begun
 
 
 def _keys(tables: Tables, captioner: Captioner, shard: str, retry: str | None) -> Callable[[str], str]:
@@ -195,15 +251,22 @@ def _pool(
     pool.shutdown()
 
 
-def _answer(file: File, key: str, text: str, medium: Medium, captioner: Captioner) -> dict[str, Any]:
-    """The row of one sample, without its id; one that cannot be opened costs nothing."""
-    try:
-        with medium.open(file, frozenset({STILL}), ANY_SIZE) as view:
-            image = jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image)
-    except StorageError as error:
-        captioner.budget.end(0, 0, 0)
-        return {"status": "failed", "reason": f"{UNREADABLE}{error.reason}"}
-    except DecodeError as error:
-        captioner.budget.end(0, 0, 0)
-        return {"status": "failed", "reason": f"{error.status}: {error.reason}"}
-    return ask(captioner.declaration, captioner.vlm, captioner.budget, key, image, text)
+def _answer(
+    files: Callable[[str], File], key: str, one: _Asked, medium: Medium, captioner: Captioner
+) -> dict[str, Any]:
+    """The row of one sample, without its id; one that cannot be opened costs nothing, nor one without its pictures beside."""
+    images = []
+    for uri in (one.uri, *one.beside):
+        try:
+            with medium.open(files(uri), frozenset({STILL}), ANY_SIZE) as view:
+                images.append(jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image))
+        except StorageError as error:
+            return _unasked(captioner, f"{UNREADABLE}{error.reason}")
+        except DecodeError as error:
+            return _unasked(captioner, f"{error.status}: {error.reason}")
+    return ask(captioner.declaration, captioner.vlm, captioner.budget, key, tuple(images), one.text)
+
+
+def _unasked(captioner: Captioner, reason: str) -> dict[str, Any]:
+    captioner.budget.end(0, 0, 0)
+    return {"status": "failed", "reason": reason}

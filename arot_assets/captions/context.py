@@ -3,7 +3,7 @@
 Belongs here: gathering the rows of the tables that a prompt names. Does not belong here: templates (``prompt.py``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from arot_assets.captions.prompt import SAMPLE, Prompt, PromptError
@@ -20,15 +20,16 @@ class Context:
         dataset: whose shard.
         shard: its name.
         prompt: what reads them.
+        also: names of tables that something else reads.
 
     Raises:
         PromptError: a table that it names does not have this shard.
     """
 
-    def __init__(self, tables: Tables, dataset: str, shard: str, prompt: Prompt) -> None:
+    def __init__(self, tables: Tables, dataset: str, shard: str, prompt: Prompt, also: Collection[str] = ()) -> None:
         self._columns: dict[str, list[str]] = {}
         self._rows: dict[str, dict[str, dict[str, Any]]] = {}
-        for name in prompt.names:
+        for name in {*prompt.names, *also}:
             ref = TableRef(dataset, SAMPLES if name == SAMPLE else name, shard)
             if not tables.exists(ref):
                 raise PromptError(

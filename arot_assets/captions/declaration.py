@@ -7,8 +7,9 @@ checks that need other rooms (``arot_assets.declarations``).
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from arot_assets.captions.prompt import SAMPLE, Prompt, PromptError
 from arot_assets.names import Name, Owner, ServerUrl
 from resources.models.text_tokens import ADDRESS
 from resources.root import project_root
@@ -103,6 +104,13 @@ class CaptionsDeclaration(BaseModel):
         Field(description="JSON schema of an object: its properties become columns; default: free text"),
     ] = None
     image: ImageRule = ImageRule()
+    beside: Annotated[
+        list[str],
+        Field(
+            description="more pictures of the same question, after the sample's own: Jinja for the address of another object of "
+            "the dataset, e.g. `{{ sample.uri | replace('/images/', '/controls/') }}`"
+        ),
+    ] = []
     sampling: SamplingRule = SamplingRule()
     budget: BudgetRule = BudgetRule()
     price: Price = Price()
@@ -120,6 +128,23 @@ class CaptionsDeclaration(BaseModel):
     ] = "automatic"
     description: Annotated[str, Field(description="what is asked, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+
+    @field_validator("beside")
+    @classmethod
+    def _of_the_sample(cls, templates: list[str]) -> list[str]:
+        for template in templates:
+            try:
+                read = Prompt(Path("beside"), template).names
+            except PromptError as error:
+                raise ValueError(str(error)) from error
+            if set(read) - {SAMPLE}:
+                raise ValueError(f"it reads {', '.join(read)}; an address is made from the columns of `sample` alone")
+        return templates
+
+    @property
+    def pictures(self) -> tuple[Prompt, ...]:
+        """What makes the addresses of the pictures beside a sample's own."""
+        return tuple(Prompt(Path("beside"), template) for template in self.beside)
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:

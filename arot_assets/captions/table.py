@@ -80,4 +80,6 @@ def caption_version(declaration: CaptionsDeclaration, prompt: Prompt) -> str:
         "model": declaration.model,
         "revision": local.revision if local else "",
     }
+    if declaration.beside:  # without, the version is that of before they could be declared
+        params = {**params, "beside": declaration.beside}
     return metric_version(declaration.name, CODE_VERSION, params)

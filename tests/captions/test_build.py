@@ -79,6 +79,38 @@ def test_image_is_sent_upright_and_within_its_pixels(asked: Asked) -> None:
         assert image.format == "JPEG" and 9_000 <= image.width * image.height <= 10_300
 
 
+def test_control_picture_is_sent_after_the_samples_own(make_asked: Callable[..., Asked], tmp_path: Path) -> None:
+    folder = tmp_path / "pairs"
+    for number in range(4):
+        for kind in ("images", "controls"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / f"{number}.jpg").write_bytes(small_jpeg(number + (2000 if kind == "controls" else 0)))
+    (folder / "controls" / "3.jpg").unlink()
+    asked = make_asked(folder, shard_size=2)
+    beside = ["{{ sample.uri | replace('/images/', '/controls/') }}"]
+    found = asked.run(beside=beside)
+    assert (found.rows, len(asked.server.requests)) == (7, 6)
+    assert list(found.failures) == [r for r in found.failures if "is no readable object of the dataset" in r]
+    shown = [[sent(part) for part in r.body["messages"][-1]["content"][:-1]] for r in asked.server.requests]
+    assert all(len(images) == 2 for images in shown)
+    of_images = [images for images in shown if images[0] != images[1]]
+    assert len(of_images) == 3 and {images[0] == images[1] for images in shown} == {True, False}
+    alone = {images[0] for images in shown if images[0] == images[1]}
+    assert {images[1] for images in of_images} == alone, "each picture with the control of its own name"
+    assert asked.run().computed == 7, "another number of pictures is another question"
+
+
+def sent(part: dict[str, dict[str, str]]) -> str:
+    """The picture that a part of a message holds, by its data URL."""
+    return part["image_url"]["url"]
+
+
+@pytest.mark.parametrize("template", ["{{ cv2.brightness }}", "{% if %}"])
+def test_picture_beside_is_named_by_the_sample_alone(asked: Asked, template: str) -> None:
+    with pytest.raises(ValueError, match="beside"):
+        asked.declaration(beside=[template])
+
+
 @pytest.mark.parametrize("structured", [True, False])
 def test_fields_of_answers_are_columns(asked: Asked, structured: bool) -> None:
     asked.server.structured = structured
