@@ -80,6 +80,37 @@ def test_row_for_every_sample_from_stored_columns_alone(
     assert dataset.sql(wrong) == [(0,)]
 
 
+def test_equal_columns_of_two_models_stand_beside_each_other_in_wide(
+    dataset: Dataset, known: dict[str, Metric]
+) -> None:
+    """Two scorers both call their column ``score``: in ``wide`` each has the name of its table before it."""
+
+    def scorer(name: str, column: str, factor: float) -> Metric:
+        return Metric(
+            name,
+            "1",
+            "A scorer.",
+            (Column("score", pa.float32(), "a score"), Column("label", pa.string(), "a label")),
+            takes=rows(column),
+            compute_rows=lambda table: {
+                "score": [value * factor for value in table[column].to_pylist()],
+                "label": [name] * table.num_rows,
+            },
+        )
+
+    known["ours"], known["theirs"] = scorer("ours", "cv2.brightness", 2.0), scorer("theirs", "cv2.contrast", 1.0)
+    dataset.run("cv2", "ours", "theirs")
+    found = dataset.sql(
+        "select count(*), bool_and(abs(ours__score - 2 * cv2__brightness) < 1e-2), bool_and(abs(theirs__score - cv2__contrast) < "
+        "1e-2), bool_and(ours__label = 'ours' and theirs__label = 'theirs') from d.wide"
+    )
+    assert found == [(12, True, True, True)]
+    agree = dataset.sql("select count(*) from d.wide where ours__score > theirs__score")
+    assert agree == dataset.sql(
+        "select count(*) from d.ours join d.theirs using (sample_id) where ours.score > theirs.score"
+    )
+
+
 def test_nothing_changed_means_nothing_computed(
     dataset: Dataset, known: dict[str, Metric], computed: list[int]
 ) -> None:

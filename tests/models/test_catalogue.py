@@ -209,6 +209,26 @@ def test_joytag_is_padded_with_white_and_has_one_threshold_for_all_tags(models: 
     assert read_tags(find_entry("joytag"), models.files.verified(find_entry("joytag")))[0] == ("tag_0", None, 0.4)
 
 
+def test_anime_aesthetic_is_the_mean_of_its_seven_levels_from_worst_to_masterpiece(
+    models: Models, of_catalogue: Publish
+) -> None:
+    """As imgutils prepares it: squashed to 448 bilinearly, RGB, -1 to 1; the file gives probabilities."""
+    file = "swinv2pv3_v0_448_ls0.2_x/model.onnx"
+    of_catalogue(
+        "anime_aesthetic",
+        lambda folder: tiny.pixel_reader(folder, 448, "NCHW", {"output": "Softmax"}, file, count=7),
+        parameters=30_000,
+    )
+    red = read_at(picture().resize((448, 448), Image.Resampling.BILINEAR), 0)[:7]
+    exponentials = np.exp((red / 255 - 0.5) / 0.5)
+    levels = exponentials / exponentials.sum()
+    row = values_of(find_entry("anime_aesthetic").outputs[0], given_to(models, "anime_aesthetic", picture()))[0]
+    names = ["worst", "low", "normal", "good", "great", "best", "masterpiece"]
+    np.testing.assert_allclose([row[f"p_{name}"] for name in names], levels, atol=1e-5)
+    assert row["score"] == pytest.approx(float(levels @ np.arange(7)), abs=1e-4)
+    assert levels.std() > 0.01, "a softmax over probabilities would make the levels nearly equal"
+
+
 def test_a_list_of_tags_that_is_not_the_models_is_refused(models: Models, of_catalogue: Publish) -> None:
     def make(folder: Path) -> None:
         tiny.pixel_reader(folder, 448, "NCHW", {"output": "Identity"})

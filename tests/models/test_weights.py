@@ -15,6 +15,8 @@ from arot_assets.metrics.registry import MetricFileError, get_metric
 from resources.models import ModelError, Models
 from resources.models.entries import find_entry
 from resources.models.entry import Package
+from resources.storage import Storage
+from resources.storage.hub.settings import HubSettings
 from tests.models import tiny
 from tests.models.test_families import LEVELS
 from tests.servers.hub import Hub
@@ -79,6 +81,20 @@ def test_a_wrong_token_is_told(models: Models, published: Publish, monkeypatch: 
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     with pytest.raises(ModelError, match=r"the Hub does not recognize this token; set HF_TOKEN"):
         models.get("quality")
+
+
+def test_a_hub_that_refuses_the_connection_is_one_error_and_nothing_is_kept(
+    models: Models, published: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.storage.hub.client.LONGEST_WAIT_SECONDS", 0.01)
+    published("quality", tiny.vit_classifier, **QUALITY)
+    nobody = Storage(hub=HubSettings(endpoint="http://127.0.0.1:9"))
+    with pytest.raises(ModelError, match=r"model 'quality': .*the Hub cannot be reached; check the network") as told:
+        replace(models, storage=nobody).get("quality")
+    assert "\n" not in str(told.value)
+    folder = models.files.root / "hub" / "test--quality"
+    assert not [path for path in folder.rglob("*") if path.is_file()], "no part of a file that did not come"
+    assert models.get("quality").entry.name == "quality", "it is there as soon as the Hub answers"
 
 
 def test_offline_says_what_is_missing(models: Models, published: Publish) -> None:

@@ -150,15 +150,18 @@ def onnx_scorer(folder: Path) -> None:
     onnx.save(model, folder / "model.onnx")
 
 
-def pixel_reader(folder: Path, side: int, layout: str, outputs: Mapping[str, str], file: str = "model.onnx") -> None:
-    """An ONNX file whose outputs are its input's first channel at 12 places: what a model is given can be seen in what it gives.
+def pixel_reader(
+    folder: Path, side: int, layout: str, outputs: Mapping[str, str], file: str = "model.onnx", count: int = 12
+) -> None:
+    """An ONNX file whose outputs are its input's first channel at some places: what a model is given can be seen in what it gives.
 
     Args:
         folder: where it is written.
         side: of its square input.
         layout: ``NCHW`` or ``NHWC``.
-        outputs: name -> ``Sigmoid``, ``Neg`` or ``Identity``, applied to the values.
-        file: its name.
+        outputs: name -> ``Sigmoid``, ``Softmax``, ``Neg`` or ``Identity``, applied to the values.
+        file: its path below the folder.
+        count: of the places, 12 at most.
     """
     import numpy as np
     import onnx
@@ -166,10 +169,10 @@ def pixel_reader(folder: Path, side: int, layout: str, outputs: Mapping[str, str
 
     shape = [3, side, side] if layout == "NCHW" else [side, side, 3]
     across, down = places(side)
-    starts, ends = ([0, down, across], [1, down + 1, across + 12])
+    starts, ends = ([0, down, across], [1, down + 1, across + count])
     if layout == "NHWC":
-        starts, ends = [down, across, 0], [down + 1, across + 12, 1]
-    constants = {"starts": starts, "ends": ends, "axes": [1, 2, 3], "flat": [-1, 12]}
+        starts, ends = [down, across, 0], [down + 1, across + count, 1]
+    constants = {"starts": starts, "ends": ends, "axes": [1, 2, 3], "flat": [-1, count]}
     nodes = [helper.make_node("Slice", ["input", "starts", "ends", "axes"], ["cut"])]
     nodes.append(helper.make_node("Reshape", ["cut", "flat"], ["values"]))
     nodes += [helper.make_node(how, ["values"], [name]) for name, how in outputs.items()]
@@ -177,9 +180,10 @@ def pixel_reader(folder: Path, side: int, layout: str, outputs: Mapping[str, str
         nodes,
         "pixels",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", *shape])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 12]) for name in outputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", count]) for name in outputs],
         [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in constants.items()],
     )
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / file)
 
 
