@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from resources.retry import Retry
 from resources.root import project_root
 from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.leases import Leases
@@ -40,7 +41,7 @@ FAR_THREADS = 16
 """Concurrent requests to a remote store."""
 REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
 """What to do about a damaged file."""
-READ_ATTEMPTS = 5
+READ_ATTEMPTS, READ_AGAIN_SECONDS = 5, 0.01
 """Attempts to read a table that another process replaces meanwhile."""
 
 
@@ -205,7 +206,8 @@ class Tables:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for attempt in range(READ_ATTEMPTS):
+        retry = Retry(READ_ATTEMPTS, READ_AGAIN_SECONDS, READ_AGAIN_SECONDS)
+        while True:
             try:
                 if columns is None and not is_local(self.uri(place)):  # all of it: one request
                     with self._explained(place):
@@ -214,9 +216,8 @@ class Tables:
                 with self._parquet(place) as file, self._explained(place):
                     return file.read(columns=list(columns) if columns is not None else None)
             except StorageError as error:
-                if error.kind != "changed" or attempt + 1 == READ_ATTEMPTS:
+                if error.kind != "changed" or not retry.again():
                     raise
-        raise AssertionError("the last attempt returns or raises")
 
     def footer(self, place: StorePath) -> dict[str, str]:
         """The strings kept in a file's footer; reads no rows.
