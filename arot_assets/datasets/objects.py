@@ -61,11 +61,11 @@ class FolderMetadata:
     """What the metadata files of a source contain (``sources.folder_metadata``).
 
     Attributes:
-        said: uri of an image -> its metadata (``listed.to_metadata``).
+        said: uri of an object -> its metadata (``listed.to_metadata``).
         seen: uri of a file with such a name -> its size, time and etag.
         files: uris of those that were read as metadata files.
         told: notes for the user about them.
-        stamp: a text that changes when they or the images change; empty without such files.
+        stamp: a text that changes when they or these objects change; empty without such files.
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
@@ -207,4 +207,4 @@ def _listed(files: pa.Table, beside: pa.Table, pairs: Pairing | None, metadata: 
 
 def _microseconds(found: pa.Table) -> NDArray[np.int64]:
     """Modification times since the epoch."""
-    return (found["mtime"].to_numpy() * 1e6).astype(np.int64)
+    return np.asarray(found["mtime"].to_numpy() * 1e6).astype(np.int64)

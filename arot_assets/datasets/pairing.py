@@ -18,8 +18,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from arot_assets.datasets.keys import key_of, keyed_sidecars
 from arot_assets.datasets.sidecars import EXTENSIONS
-from arot_assets.datasets.sources.keys import key_of, keyed_sidecars
 from resources.storage.member_address import MARK
 
 Fold = Callable[[str], str]

@@ -5,7 +5,7 @@ bounded memory. Does not belong here: which rows are missing (``table_builder.py
 
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
 their thread. The caller's thread takes the results in order and hands batches to one thread for all models, so that a model
-computes while others read, decode and write: it sees an image once, however many metrics want its outputs. A failure is a row.
+computes while others read, decode and write: it sees a sample once, however many metrics want its outputs. A failure is a row.
 The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
@@ -65,7 +65,7 @@ class MeasurementFailure:
 
 @dataclass(frozen=True)
 class ModelFailure:
-    """A model that cannot be used at all, and why: no image is at fault, so this is no row."""
+    """A model that cannot be used at all, and why: no file is at fault, so this is no row."""
 
     reason: str
 
@@ -163,7 +163,7 @@ class _Inference:
         self._under_way: deque[Future[list[Measurement]]] = deque()
 
     def take(self, item: Item, inputs: "Mapping[str, np.ndarray]") -> Iterator[Measurement]:
-        """Add one image's inputs; gives what earlier batches have come to, and waits where too many are under way."""
+        """Add one sample's inputs; gives what earlier batches have come to, and waits where too many are under way."""
         for name, tensor in inputs.items():
             collected = self._collected[name]
             collected.append((item, tensor))
@@ -263,7 +263,7 @@ def measure(
     for model in sorted({name for m in item.metrics if (name := metrics[m].model)}):
         try:
             inputs[model] = models[model].prepare(image.rgb)
-        except Exception as error:  # an image that a model cannot process fails in that model's metrics only
+        except Exception as error:  # what a model cannot process fails in that model's metrics only
             failed = MeasurementFailure(_said(error))
             results.update((name, failed) for name in sorted(item.metrics) if metrics[name].model == model)
     for name in sorted(item.metrics):
@@ -271,7 +271,7 @@ def measure(
         if compute is not None:
             try:
                 results[name] = fitted(metrics[name], compute(image))
-            except Exception as error:  # a metric that fails on one image fails one row
+            except Exception as error:  # a metric that fails on one sample fails one row
                 results[name] = MeasurementFailure(_said(error))
     return PreparedSample(item, results, inputs, decoded=True)
 
@@ -283,11 +283,11 @@ def _said(error: Exception) -> str:
 def infer(
     model: "ImageModel", metrics: Mapping[str, Metric], batch: "Sequence[tuple[Item, np.ndarray]]"
 ) -> Iterator[Measurement]:
-    """Rows of one batch, for every metric of the model; if it fails, each image on its own, so that a bad one fails alone."""
+    """Rows of one batch, for every metric of the model; if it fails, each sample on its own, so that a bad one fails alone."""
     wanted = {name: [k for k, (item, _) in enumerate(batch) if name in item.metrics] for name in _of(model, metrics)}
     try:
         outputs = model.predict([tensor for _, tensor in batch])
-    except ModelError:  # the model itself cannot be used: that ends its tables, because no image is at fault
+    except ModelError:  # the model itself cannot be used: that ends its tables, because no file is at fault
         raise
     except Exception as error:
         if len(batch) > 1:
@@ -308,14 +308,14 @@ def _of(model: "ImageModel", metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def _rows(metric: Metric, outputs: "Mapping[str, np.ndarray]", places: Sequence[int]) -> list[Row | MeasurementFailure]:
-    """The rows that a metric makes of some images of a batch; no further inference if it fails on one of them."""
+    """The rows that a metric makes of some samples of a batch; no further inference if it fails on one of them."""
     assert metric.from_outputs is not None
     if not places:
         return []
     try:
         rows = metric.from_outputs({name: _at(values, places) for name, values in outputs.items()})
         if len(rows) != len(places):
-            raise ValueError(f"metric {metric.name!r} returned {len(rows)} rows for {len(places)} images")
+            raise ValueError(f"metric {metric.name!r} returned {len(rows)} rows for {len(places)} samples")
     except Exception as error:
         if len(places) > 1:
             return [row for place in places for row in _rows(metric, outputs, [place])]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.datasets.sources.folder_metadata import NO_IMAGE, UNREADABLE
+from arot_assets.datasets.sources.folder_metadata import NO_OBJECT, UNREADABLE
 from resources.storage import Storage
 from resources.storage.hub import client as hub_client
 from resources.tables import TableRef
@@ -123,7 +123,7 @@ def test_rows_are_captions_of_their_pictures_everywhere(place: Place, make_datas
         "f.jpg": "two\nlines",
     }
     assert dataset.sql("select sidecar from d.samples where caption = 'of a'") == [('{"score":3}',)]
-    assert f"1 x {NO_IMAGE}" in text and "'gone.jpg'" in text
+    assert f"1 x {NO_OBJECT}" in text and "'gone.jpg'" in text
     assert ".jsonl" not in text.split("\n")[0] and ".csv" not in text.split("\n")[0]
     assert not dataset.inventory().differs
     assert told(dataset) == (captions, text), "what was said is said again, though nothing was read"
@@ -318,7 +318,7 @@ def test_names_lead_to_no_other_folder(disk: Callable[[Files], Dataset], tmp_pat
         }
     )
     captions, text = told(dataset)
-    assert captions == {"b.jpg": "../a/b.jpg"} and f"5 x {NO_IMAGE}" in text
+    assert captions == {"b.jpg": "../a/b.jpg"} and f"5 x {NO_OBJECT}" in text
 
 
 def test_sensor_of_a_prefix_sees_other_metadata_and_is_quiet_otherwise(

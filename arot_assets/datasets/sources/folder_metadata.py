@@ -1,16 +1,16 @@
-"""The ``metadata`` files of image folders: rows that name images and describe them.
+"""The ``metadata`` files of image folders: rows that name objects and describe them.
 
-Belongs here: which files these are, which images their rows refer to, what is kept of them. Does not belong here:
+Belongs here: which files these are, which objects their rows refer to, what is kept of them. Does not belong here:
 reading rows (``rows.py``), columns to captions and tags (``listed.py``).
 
 These are the files of the ``imagefolder`` builder of Hugging Face ``datasets``: ``metadata.jsonl``, ``metadata.csv`` or
 ``metadata.parquet`` in any folder, with a column ``file_name``, or ``X_file_name``, ``file_names``, ``X_file_names``
-for rows of several images, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that
+for rows of several objects, at any depth of a JSON row. Names are relative to the folder; ``./``, ``\\`` and names that
 only some file systems distinguish (``pairing``) are resolved as usual. The files are read on every scheme, and in
 archives.
 
 Where ``datasets`` fails as a whole, a faulty row only affects itself, and is counted and named: one that cannot be
-read, names no image, or names one that does not exist. Several rows for one image are all kept.
+read, names no object, or names one that does not exist. Several rows for one object are all kept.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ COMMIT = re.compile(r"^(hf://[a-z]+/[^/@]+/[^/@]+)@[0-9a-f]{40}")
 """Files of one repository may be known at several commits."""
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Unpaired surrogates, except those that represent bytes (``surrogateescape``)."""
-NO_IMAGE = "row of a metadata file whose image is not there"
+NO_OBJECT = "row of a metadata file that describes a missing file"
 UNREADABLE = "row of a metadata file that cannot be read"
 SHOWN = 5
 ENOUGH = 10_000
@@ -58,7 +58,7 @@ def metadata_files(found: pa.Table) -> pa.Table:
 def folder_metadata(
     storage: Storage, found: pa.Table, medium: Medium, rules: Archives, known: FolderMetadata | None = None
 ) -> FolderMetadata:
-    """What the metadata files among these objects say about the images among them.
+    """What the metadata files among these objects say about the objects among them.
 
     Args:
         storage: accesses them.
@@ -71,11 +71,11 @@ def folder_metadata(
     if not files.num_rows:
         return FolderMetadata()
     seen = seen_files(files)
-    images = found["uri"].filter(is_taken(extensions(found["uri"]), medium)).to_pylist()
-    stamp = _stamp(seen, images, rules)
+    objects = found["uri"].filter(is_taken(extensions(found["uri"]), medium)).to_pylist()
+    stamp = _stamp(seen, objects, rules)
     if known is not None and known.stamp == stamp:
         return known
-    names = _Names(images)
+    names = _Names(objects)
     reading = _Reading()
     taken = [uri for uri in _nearest_first(seen) if reading.take(storage, uri, names)]
     said = {uri: text for uri, text in reading.texts(rules) if text is not None}
@@ -87,21 +87,21 @@ def seen_files(files: pa.Table) -> dict[str, list[Any]]:
     return {row["uri"]: [row["size"], row["mtime"], row["etag"]] for row in files.to_pylist()}
 
 
-def _stamp(seen: Mapping[str, Any], images: Sequence[str], rules: Archives) -> str:
+def _stamp(seen: Mapping[str, Any], objects: Sequence[str], rules: Archives) -> str:
     text = f"{CODE_VERSION} {rules.model_dump_json()} {json.dumps(seen, sort_keys=True)}"
-    return hashlib.sha256("\n".join([text, *sorted(images)]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([text, *sorted(objects)]).encode()).hexdigest()[:16]
 
 
 def _nearest_first(uris: Iterable[str]) -> list[str]:
-    """Files in deeper folders before others that may describe the same images."""
+    """Files in deeper folders before others that may describe the same objects."""
     return sorted(uris, key=lambda uri: (-uri.count("/"), uri))
 
 
 class _Names:
-    """Images by their paths.
+    """Objects by their paths.
 
     Args:
-        uris: of the images.
+        uris: of the objects.
     """
 
     def __init__(self, uris: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ class _Names:
         self._folded: list[dict[str, list[str]]] = []
 
     def find(self, folder: str, name: str) -> str | None:
-        """The image that a row refers to, None if there is none, or more than one."""
+        """The object that a row refers to, None if there is none, or more than one."""
         path = _joined(folder, name)
         for exact in (f"{folder}/{name}", path):
             if exact in self._exact:
@@ -146,7 +146,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def take(self, storage: Storage, uri: str, names: _Names) -> bool:
-        """Read one file; returns whether its rows name images."""
+        """Read one file; returns whether its rows name objects."""
         folder = COMMIT.sub(r"\1", uri).rpartition("/")[0]
         lost: list[str] = []
         unreadable: list[str] = []
@@ -172,11 +172,11 @@ class _Reading:
         except StorageError as error:
             self.problems.append(str(error))
         if not named:
-            if not uri.lower().endswith(".parquet"):  # a Parquet file of images may have this name too
-                self.problems.append(f"{uri}: no row has a {FILE_NAME}, so it describes none of the images beside it")
+            if not uri.lower().endswith(".parquet"):  # a Parquet file of objects may have this name too
+                self.problems.append(f"{uri}: no row has a {FILE_NAME}, so it describes none of the objects beside it")
             return False
         self._tell(uri, UNREADABLE, unreadable, "rows that cannot be read, or name no file: ")
-        self._tell(uri, NO_IMAGE, lost, "rows whose image does not exist: ")
+        self._tell(uri, NO_OBJECT, lost, "rows that describe missing files: ")
         return True
 
     def _tell(self, uri: str, cause: str, which: Sequence[str], text: str) -> None:
@@ -186,7 +186,7 @@ class _Reading:
             self.problems.append(f"{uri}: {len(which):,} {text}{', '.join(which[:SHOWN])}{more}")
 
     def texts(self, rules: Archives) -> Iterator[tuple[str, str | None]]:
-        """The metadata of each image."""
+        """The metadata of each object."""
         for uri, texts in self.rows.items():
             row, said, sure = _merged([json.loads(text) for text in texts]), {}, True
             caption = choose(row, rules.caption_column, CAPTION_COLUMNS)
@@ -222,7 +222,7 @@ def _names_in(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _merged(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several rows for one image merged into one: where they differ, a column contains a list."""
+    """Several rows for one object merged into one: where they differ, a column contains a list."""
     if len(rows) == 1:
         return rows[0]
     merged: dict[str, Any] = {}
