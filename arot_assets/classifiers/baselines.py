@@ -45,7 +45,7 @@ def _frequencies(task: Task, values: NDArray[np.generic]) -> NDArray[np.float32]
     if task.kind == "multi_label":
         return np.asarray(values.mean(axis=0), np.float32)
     counts = np.bincount(values.astype(np.int64), minlength=len(task.classes))
-    return (counts / counts.sum()).astype(np.float32)
+    return np.asarray(counts / counts.sum(), np.float32)
 
 
 def _always(task: Task, frequencies: NDArray[np.float32], count: int) -> Predictions:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.bootstrap import bootstrap, interval
 from arot_assets.classifiers.declaration import ERRORS
-from arot_assets.classifiers.evaluation import PRIMARY, Figure, all_figures
+from arot_assets.classifiers.evaluate import all_figures
+from arot_assets.classifiers.evaluation import PRIMARY, Figure
 from arot_assets.classifiers.tasks import Predictions, Task
 
 MOST_WORSE = 0.02

@@ -24,7 +24,7 @@ def predict(entry: ModelEntry, data: Data, rows: NDArray[np.int64], models: Mode
     """``float32 [len(rows), …]``: the model's logits.
 
     Raises:
-        CannotPredict: its vectors are of another table or version, or its files are gone.
+        PredictionError: its vectors are of another table or version, or its files are gone.
     """
     try:
         if entry.takes != "image":

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.models.outputs import Activation, Ordinal, Probabilities, Score, activated
+from resources.models.output_values import activated
+from resources.models.outputs import Activation, Ordinal, Probabilities, Score
 
 Kind = Literal["classification", "multi_label", "regression", "ordinal"]
 Loss = Literal["auto", "cross_entropy", "bce", "mse", "huber", "coral", "corn", "pairwise"]

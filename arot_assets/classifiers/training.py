@@ -19,7 +19,8 @@ from arot_assets.classifiers.contest import ModelComparison, below_gate, compare
 from arot_assets.classifiers.data import Data, read_data, slices_of
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import ENTRY, digest_of, entry_facts, load_entry
-from arot_assets.classifiers.evaluation import Calibration, Evaluation, evaluate
+from arot_assets.classifiers.evaluate import evaluate
+from arot_assets.classifiers.evaluation import Calibration, Evaluation
 from arot_assets.classifiers.inputs import scratch, usable_inputs
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.predicting import PredictionError, predict

@@ -15,7 +15,8 @@ from arot_assets.metrics.of_entry import TRAINED_ON
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.outputs import Score, activated, values_of
+from resources.models.output_values import activated, values_of
+from resources.models.outputs import Score
 from resources.models.prompts import prompt_head, tower_of
 
 if TYPE_CHECKING:

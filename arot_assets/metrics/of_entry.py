@@ -12,6 +12,7 @@ import pyarrow as pa
 from arot_assets.media.medium import STILL, Want
 from arot_assets.metrics.metric import Column, Metric, Rows, rows
 from resources.models.entry import ModelEntry, ModelError
+from resources.models.output_values import values_of
 from resources.models.outputs import (
     Boxes,
     Embedding,
@@ -24,7 +25,6 @@ from resources.models.outputs import (
     Text,
     columns,
     numbers,
-    values_of,
 )
 
 VERSION = "1"

@@ -5,7 +5,7 @@ Belongs here: finding it. Does not belong here: what a family provides (``networ
 
 import importlib
 import pkgutil
-from typing import Any
+from typing import Any, cast
 
 from resources.models import families
 from resources.models.entry import ModelEntry, ModelError
@@ -28,8 +28,8 @@ def family_of(entry: ModelEntry) -> Family:
             f"model '{entry.name}': no family '{entry.family}'; there are: {', '.join(known_families())}. A new one is a file "
             "in resources/models/families"
         )
-    module: Any = importlib.import_module(f"{families.__name__}.{entry.family}")
-    return module
+    family: Family = cast(Any, importlib.import_module(f"{families.__name__}.{entry.family}"))
+    return family
 
 
 def engine_of(entry: ModelEntry, asked: Engine) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from arot_assets.classifiers.evaluation import Evaluation, evaluate
+from arot_assets.classifiers.evaluate import evaluate
+from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.recipes import get_recipe
 from arot_assets.classifiers.tasks import Predictions, Task
 from arot_assets.classifiers.trainers import Job, Targets

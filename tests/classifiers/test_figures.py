@@ -6,7 +6,8 @@ import pytest
 from arot_assets.classifiers import figures
 from arot_assets.classifiers.calibration import calibration_error, isotonic_of, temperature_of
 from arot_assets.classifiers.contest import below_gate, compare
-from arot_assets.classifiers.evaluation import Evaluation, Figure, all_figures, evaluate
+from arot_assets.classifiers.evaluate import all_figures, evaluate
+from arot_assets.classifiers.evaluation import Evaluation, Figure
 from arot_assets.classifiers.tasks import Predictions, Task
 from tests.classifiers.made import evaluation
 

@@ -12,7 +12,8 @@ import pytest
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import digest_of, entry_facts
-from arot_assets.classifiers.evaluation import Calibration, evaluate
+from arot_assets.classifiers.evaluate import evaluate
+from arot_assets.classifiers.evaluation import Calibration
 from arot_assets.classifiers.promotion import Decision, Pointer, classifier_file, note, now
 from arot_assets.classifiers.tasks import Predictions
 from arot_assets.classifiers.trainers import FittedModel, Job, backbone, heads

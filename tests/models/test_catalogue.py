@@ -20,7 +20,7 @@ from resources.models import Models
 from resources.models.entries import CATALOGUE, all_entries, find_entry, read_entry
 from resources.models.entry import Hub as OnHub
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.outputs import values_of
+from resources.models.output_values import values_of
 from resources.models.tag_files import read_tags, tags_output
 from resources.models.which_family import family_of, known_families
 from tests.models import tiny

@@ -15,7 +15,7 @@ from resources.models.entries import find_entry
 from resources.models.entry import ModelError
 from resources.models.families.head import read_head
 from resources.models.heads import Heads
-from resources.models.outputs import values_of
+from resources.models.output_values import values_of
 from resources.storage import StorageError
 from tests.conftest import EXAMPLES
 

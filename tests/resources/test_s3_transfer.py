@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.storage import Storage, StorageError
-from resources.storage.s3.backend import S3Backend, parse_page
+from resources.storage.s3.backend import S3Backend
+from resources.storage.s3.pages import parse_page
 from resources.storage.s3.settings import S3Settings
 from tests.conftest import REPOSITORY
 from tests.resources.at_swift import at_swift, root  # noqa: F401

@@ -19,7 +19,7 @@ from resources.parallel import ordered_map
 
 @dataclass
 class FittedBackbone:
-    """A backbone that was trained. See ``Fitted``."""
+    """A backbone that was trained. See ``FittedModel``."""
 
     chosen: Mapping[str, Any]
     curves: Sequence[Mapping[str, Any]]
@@ -37,11 +37,11 @@ class FittedBackbone:
             self.net.classifier.bias.mul_(scale.factor).add_(scale.offset)
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """See ``Fitted.logits``."""
+        """See ``FittedModel.logits``."""
         return logits_of(self.net, self.module, self.job, rows, self.batch)
 
     def export(self, folder: Path, temperature: float) -> ModelFiles:
-        """See ``Fitted.export``."""
+        """See ``FittedModel.export``."""
         self.rescale(Scale(1 / temperature))
         try:
             return self.net.save(folder)

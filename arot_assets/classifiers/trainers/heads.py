@@ -12,29 +12,25 @@ Order and dropout depend on seed and epoch alone, so a training that is continue
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.classifiers.recipes import HeadSettings
-from arot_assets.classifiers.trainers import Job, ModelFiles, TrainingError, batches, batches_in
+from arot_assets.classifiers.trainers import Job, TrainingError, batches, batches_in
 from arot_assets.classifiers.trainers.aims import aims_of
+from arot_assets.classifiers.trainers.fitted_head import BLOCK, FittedHead, floats_of
 from arot_assets.classifiers.trainers.losses import losses
-from arot_assets.classifiers.trainers.scale import Scale
 from arot_assets.classifiers.trainers.stack import Stack, StackOptions
-from resources.models.heads import SHORTEST
 
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 8192
-"""Vectors that are evaluated at a time."""
 STATISTICS = 16_384
 """Training vectors that means and deviations are taken of."""
 SPREAD_FLOOR = 1e-3
@@ -44,7 +40,6 @@ WORTH_THREADS = 200_000_000
 CHECKPOINT_SECONDS = 30.0
 MEASURED = 40
 """Times that validation losses are measured, where few samples make many epochs."""
-FILE = "head.safetensors"
 
 
 @dataclass
@@ -156,7 +151,7 @@ class _Sweep:
         for rows in batches(self.job.train, self.settings.batch_size, self.settings.seed, epoch):
             rows = np.sort(rows)  # the sum is the same, and the file is read in order
             for column, vectors in self.job.vectors.items():
-                raw, length = _float(vectors, rows)
+                raw, length = floats_of(vectors, rows)
                 for k, one in enumerate(self.inputs):
                     if one.column == column:
                         loss = self._loss(one, one.stack(one.prepared(raw, length), generator), rows)
@@ -205,7 +200,7 @@ class _Sweep:
             for start in range(0, len(self.job.val), BLOCK):
                 rows = self.job.val[start : start + BLOCK]
                 for column, vectors in self.job.vectors.items():
-                    raw, length = _float(vectors, rows)
+                    raw, length = floats_of(vectors, rows)
                     for k, one in enumerate(self.inputs):
                         if one.column == column:
                             totals[k] += (
@@ -274,78 +269,6 @@ class _Sweep:
             one.stack.restore(stack)
 
 
-@dataclass
-class FittedHead:
-    """The head that was chosen. See ``Fitted``."""
-
-    chosen: Mapping[str, Any]
-    curves: Sequence[Mapping[str, Any]]
-    vectors: NDArray[Any]
-    layers: list[dict[str, NDArray[Any]]]
-    settings: HeadSettings
-    column: str
-
-    def rescale(self, scale: Scale, job: Job) -> None:
-        """Let the last layer give numbers on the scale of the labels."""
-        if job.task.loss == "pairwise":
-            # only differences were learnt: the line through the training values gives them a unit
-            scale = scale.of_line(self.logits(job.train)[:, 0], job.targets.values[job.train])
-        last = self.layers[-1]
-        last["weight"], last["bias"] = last["weight"] * scale.factor, last["bias"] * scale.factor + scale.offset
-
-    def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """See ``Fitted.logits``: by the arithmetic of scoring."""
-        from resources.models.heads import Head, Heads, Layer
-
-        activations = [self.settings.activation] * (len(self.layers) - 1) + ["none"]
-        head = Head(
-            tuple(
-                Layer(
-                    la["weight"].astype(np.float32),
-                    la["bias"].astype(np.float32),
-                    activation,
-                    (la["norm.weight"], la["norm.bias"]) if "norm.weight" in la else None,
-                )
-                for la, activation in zip(self.layers, activations, strict=True)
-            ),
-            bool(self.chosen["normalise"]),
-        )
-        heads = Heads({"head": head})
-        parts = [heads.predict(self.vectors[rows[k : k + BLOCK]])["head"] for k in range(0, len(rows), BLOCK)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.layers[-1]["bias"])), np.float32)
-
-    def export(self, folder: Path, temperature: float) -> ModelFiles:
-        """See ``Fitted.export``: tensors are named as in the ``nn.Sequential`` that they make."""
-        from safetensors.numpy import save_file
-
-        tensors: dict[str, NDArray[Any]] = {}
-        place = 0
-        for layer in self.layers:
-            last = layer is self.layers[-1]
-            divisor = temperature if last else 1.0
-            tensors[f"{place}.weight"] = np.ascontiguousarray(layer["weight"] / divisor, np.float32)
-            tensors[f"{place}.bias"] = np.ascontiguousarray(layer["bias"] / divisor, np.float32)
-            place += 1
-            if "norm.weight" in layer:
-                tensors[f"{place}.weight"] = np.ascontiguousarray(layer["norm.weight"])
-                tensors[f"{place}.bias"] = np.ascontiguousarray(layer["norm.bias"])
-                place += 1
-            place += self.settings.activation != "none"
-        save_file(tensors, folder / FILE)
-        options: dict[str, Any] = {"normalise": True} if self.chosen["normalise"] else {}
-        if len(self.layers) > 1 and self.settings.activation != "none":
-            options["activation"] = self.settings.activation
-        return ModelFiles("head", (FILE,), sum(t.size for t in tensors.values()), self.column, options)
-
-
-def _float(vectors: NDArray[Any], rows: NDArray[np.int64]) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Some vectors as ``float32 [B, D]``, and their lengths ``[B, 1]``."""
-    import torch
-
-    raw = torch.from_numpy(np.asarray(vectors[rows])).float()
-    return raw, raw.square().sum(dim=1, keepdim=True).sqrt().clamp_min(SHORTEST)
-
-
 def _statistics(
     vectors: NDArray[Any], rows: NDArray[np.int64], normalise: bool, settings: HeadSettings
 ) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -356,7 +279,7 @@ def _statistics(
     if not settings.standardise:
         return torch.zeros(size), torch.ones(size)
     sample = np.sort(np.random.default_rng(settings.seed).permutation(rows)[:STATISTICS])
-    raw, length = _float(vectors, sample)
+    raw, length = floats_of(vectors, sample)
     spread, center = torch.var_mean(raw / length if normalise else raw, dim=0, correction=0)
     spread = spread.sqrt()
     floor = SPREAD_FLOOR * (float(spread.mean()) if normalise else 1.0)

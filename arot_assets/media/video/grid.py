@@ -78,7 +78,7 @@ class Grid:
         if few.shape == (rows, columns):
             return few
         across, down = np.arange(columns) * few.shape[1] // columns, np.arange(rows) * few.shape[0] // rows
-        return few[down][:, across]  # a later part of the film with fewer pixels than the grid
+        return np.asarray(few[down][:, across])  # a later part of the film with fewer pixels than the grid
 
     def _tones(self, raw: list[Bytes], means: list[NDArray[np.float32]]) -> tuple[Bytes, Bytes, Bytes]:
         if self._look.full_range and not self._look.hdr:

@@ -1,26 +1,25 @@
-"""What a film is: its header, a walk over its packets, and one decoded frame.
+"""What a film is: its header, what its packets tell, and one decoded frame.
 
-Belongs here: the facts of one film, without decoding it. Does not belong here: pixels (``decode.py``), a decoder that
-hangs (``isolated.py``).
+Belongs here: the facts of one film, without decoding it. Does not belong here: the walk over the packets
+(``packets.py``), pixels (``decode.py``), a decoder that hangs (``isolated.py``).
 
 The walk counts what a decoder shows: packets that hold data and that no edit list discards. Headers are wrong where it
 matters: the count of MP4 includes what an edit list hides, Matroska and MPEG-TS promise none, and the average rate of
 Matroska is made up. One frame is decoded, because rotation, interlacing and some colour tags are told with frames.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arot_assets.media.medium import DecodeError, Limits, Probe
 from arot_assets.media.video import columns as c
 from arot_assets.media.video.container import ATTACHED_PICTURE, chosen, opened, video_streams, words
+from arot_assets.media.video.packets import Walk, walk_packets
 from arot_assets.media.video.tags import (
     FULL_RANGE,
     HDR_TRANSFERS,
@@ -39,40 +38,8 @@ if TYPE_CHECKING:
 VFR_SHARE, VFR_TOLERANCE, VFR_SECONDS = 0.02, 0.1, 0.002
 GAP_SECONDS, GAP_STEPS = 0.5, 4
 """A gap is a step longer than both: half a second, and four times the median."""
-PACKETS = 1000
-"""Packets from one sign of life to the next."""
 TRIES = 300
 """Packets after which a stream of which nothing could be decoded counts as damaged."""
-
-
-@dataclass
-class Walk:
-    """What the packets of a stream tell.
-
-    Attributes:
-        pts: of each frame shown, in order of presentation, units of the time base.
-        lasts: the duration of the last frame, same units; 0 if unknown.
-        discarded: packets hidden by an edit list.
-        size: bytes of all packets.
-        keyframes: positions of key frames among the packets.
-        goes_back: whether time stamps go back: pieces that were joined.
-        error: why the walk ended early, empty if it did not.
-        cut_off: whether the last packet is incomplete.
-    """
-
-    pts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    lasts: int = 0
-    discarded: int = 0
-    size: int = 0
-    keyframes: list[int] = field(default_factory=list)
-    goes_back: bool = False
-    error: str = ""
-    cut_off: bool = False
-
-    @property
-    def packets(self) -> int:
-        """All packets with data."""
-        return len(self.pts) + self.discarded
 
 
 def probe_film(path: Path, uri: str, limits: Limits, beat: Callable[[], None] | None = None) -> Probe:
@@ -153,61 +120,6 @@ def _refuse(container: "InputContainer", stream: "VideoStream", limits: Limits) 
             "unsupported",
             f"a header that promises {stream.frames:,} frames is over 1000 a second for {limits.hours:g} hours",
         )
-
-
-def walk_packets(
-    container: "InputContainer",
-    stream: "VideoStream",
-    sound: "AudioStream | None",
-    beat: Callable[[], None] | None = None,
-) -> "tuple[Walk, tuple[float, float] | None]":
-    """Read every packet of a stream, and the first and last times of its sound.
-
-    Returns:
-        The walk, and start and end of the sound in seconds; None without sound.
-    """
-    walk = Walk()
-    shown: list[int] = []
-    steps: list[int] = []
-    last_dts, heard = None, None
-    for k, packet in enumerate(_packets(container, [s for s in (stream, sound) if s is not None], walk)):
-        if beat is not None and k % PACKETS == 0:
-            beat()
-        if packet.stream is not stream:
-            if packet.pts is not None and packet.time_base:
-                start = float(packet.pts * packet.time_base)
-                end = start + float((packet.duration or 0) * packet.time_base)
-                heard = (start, end) if heard is None else (min(heard[0], start), max(heard[1], end))
-            continue
-        if packet.is_keyframe:
-            walk.keyframes.append(walk.discarded + len(shown))
-        walk.size += packet.size
-        walk.cut_off = packet.is_corrupt
-        when = packet.pts if packet.pts is not None else packet.dts
-        if packet.dts is not None:
-            walk.goes_back |= last_dts is not None and packet.dts <= last_dts
-            last_dts = packet.dts
-        if packet.is_discard:
-            walk.discarded += 1
-            continue
-        shown.append(when if when is not None else (shown[-1] + steps[-1] if shown else 0))
-        steps.append(packet.duration or 0)
-    pts = np.array(shown, np.int64)
-    if len(pts):
-        walk.lasts = steps[int(pts.argmax())]
-    walk.goes_back |= len(np.unique(pts)) < len(pts)
-    walk.pts = np.sort(pts)
-    return walk, heard
-
-
-def _packets(container: "InputContainer", streams: list[Any], walk: Walk) -> Iterator[Any]:
-    """Packets with data, until the end or an error of the container."""
-    try:
-        for packet in container.demux(streams):
-            if packet.size:
-                yield packet
-    except (OSError, ValueError) as error:
-        walk.error = words(error)
 
 
 def _times(walk: Walk, stream: "VideoStream", notes: list[str]) -> dict[str, Any]:

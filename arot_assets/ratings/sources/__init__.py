@@ -1,1 +1,1 @@
-"""The forms in which ratings come, one file each; every reader gives ``Said``."""
+"""The forms in which ratings come, one file each; every reader gives ``Statement``."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Network, Outputs, Placement
-from resources.models.outputs import activated
+from resources.models.output_values import activated
 from resources.models.placed import Box, distinct, in_image, placed
 
 if TYPE_CHECKING:

@@ -13,16 +13,15 @@ import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO, NamedTuple
-from urllib.parse import unquote_plus
+from typing import IO
 
 from resources.storage.backend import SMALL_BYTES, Backend
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, replaced, there_already
 from resources.storage.s3.conditions import create, read_version, replace
 from resources.storage.s3.errors import error_of_code
+from resources.storage.s3.pages import Page, parse_page
 from resources.storage.s3.parts import (
     COPIED_PART_BYTES,
     PART_BYTES,
@@ -40,20 +39,6 @@ from resources.storage.s3.settings import S3Session, S3Settings
 PAGE = 1000
 """The maximum number of objects that S3 lists per request."""
 BUFFER_BYTES = 1024 * 1024
-
-
-class Page(NamedTuple):
-    """A page of a listing.
-
-    Attributes:
-        objects: those of this page, without folder markers.
-        folders: names of folders, if a delimiter was given, without the trailing slash.
-        token: requests the next page; None after the last.
-    """
-
-    objects: ObjectColumns
-    folders: list[str]
-    token: str | None
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -294,42 +279,6 @@ class S3Backend(Backend):
             raise StorageError(
                 f"cannot list '{uri}': the response is not an S3 listing ({type(error).__name__}); check AWS_ENDPOINT_URL_S3"
             ) from error
-
-
-def parse_page(body: bytes, root: str, folders_are_objects: bool = False) -> Page:
-    """Parse a page of ``ListObjectsV2`` (XML, with URL-encoded keys).
-
-    Args:
-        body: of the response.
-        root: ``s3://bucket/``.
-        folders_are_objects: include folder markers in ``folders``.
-    """
-    uris: list[str] = []
-    sizes: list[int] = []
-    mtimes: list[float] = []
-    etags: list[str | None] = []
-    folders: list[str] = []
-    token = None
-    for element in ElementTree.fromstring(body):
-        tag = element.tag.rsplit("}", 1)[-1]
-        if tag == "Contents":
-            fields = {child.tag.rsplit("}", 1)[-1]: child.text or "" for child in element}
-            key = fields["Key"]
-            if "%" in key or "+" in key:
-                key = unquote_plus(key)
-            if key.endswith("/"):
-                if folders_are_objects:
-                    folders.append(f"{root}{key}".rstrip("/"))
-                continue
-            uris.append(root + key)
-            sizes.append(int(fields["Size"]))
-            mtimes.append(datetime.fromisoformat(fields["LastModified"]).timestamp())
-            etags.append(fields.get("ETag", "").strip('"') or None)
-        elif tag == "CommonPrefixes":
-            folders.append(unquote_plus(element[0].text or "").rstrip("/"))
-        elif tag == "NextContinuationToken":
-            token = element.text
-    return Page(ObjectColumns(uris, sizes, mtimes, etags), folders, token)
 
 
 def info_of(uri: str, answer: S3Response) -> ObjectInfo:

@@ -1,0 +1,129 @@
+"""The stored columns that metrics of rows are computed from, aligned by sample.
+
+Belongs here: reading them, and what each row was made by. Does not belong here: which rows are current, computing (``rows.py``).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.datasets.duplicates import MARKS
+from arot_assets.datasets.presence import present_uris
+from arot_assets.metrics.metric import Rows
+from resources.tables import SAMPLES, TableRef
+from resources.warehouse import Warehouse
+
+INPUTS = "inputs"
+"""Key of the footer: what the tables were that the rows were made from."""
+TOLD = ("metric_version", INPUTS, "samples_version", "samples_digest", MARKS, "failed")
+"""Keys of a footer which together change whenever the rows of a table do."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The stored columns of one shard, aligned.
+
+    Attributes:
+        table: the columns as the metrics name them, a row for each sample.
+        ids: the samples.
+        reasons: why the inputs of a sample are not there; null if they are.
+        versions: table -> what its row of a sample was made by.
+        footer: what the table says of itself that is made from them.
+    """
+
+    table: pa.Table
+    ids: pa.Array
+    reasons: pa.Array
+    versions: Mapping[str, Sequence[str]]
+    footer: Mapping[str, str]
+
+
+def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> Inputs:
+    """The columns that some metrics take of one shard, a row for each ok sample that all tables have.
+
+    Raises:
+        TablesError: one of the tables has no file for this shard.
+    """
+    tables = warehouse.tables
+    footers = {
+        table: tables.footer(TableRef(dataset, table, shard)) for table in {SAMPLES: 0, **dict.fromkeys(takes.tables)}
+    }
+    samples = _ok_samples(warehouse, dataset, shard, takes.of(SAMPLES))
+    ids = samples["sample_id"].combine_chunks()
+    found = {
+        table: tables.read(TableRef(dataset, table, shard), _columns(takes, table))
+        for table in takes.tables
+        if table != SAMPLES
+    }
+    for table in found.values():
+        ids = ids.filter(pc.is_in(ids, value_set=table["sample_id"].combine_chunks()))
+    found[SAMPLES] = samples
+    aligned = {n: t.take(pc.index_in(ids, value_set=t["sample_id"].combine_chunks())) for n, t in found.items()}
+    taken = {f"{t}.{c}": aligned[t][c] for t, c in (name.split(".") for name in takes.columns)}
+    others = {name: table for name, table in aligned.items() if name != SAMPLES}
+    digests = {footers[table].get("samples_digest", "") for table in takes.tables}
+    own = footers[SAMPLES]["samples_digest"]
+    return Inputs(
+        table=pa.table(taken),
+        ids=ids,
+        reasons=_missing(others, len(ids)),
+        versions={n: table["metric_version"].to_pylist() for n, table in others.items()}
+        | ({SAMPLES: _said(aligned[SAMPLES].select(takes.of(SAMPLES)))} if SAMPLES in takes.tables else {}),
+        # a table of samples that were there before does not pass for one of those that are there now
+        footer={
+            "samples_digest": own if digests == {own} else next(iter(digests - {own})),
+            INPUTS: mark_of({table: footers[table] for table in takes.tables}),
+        },
+    )
+
+
+def _columns(takes: Rows, table: str) -> list[str]:
+    return list(dict.fromkeys(["sample_id", "status", "reason", "metric_version", *takes.of(table)]))
+
+
+def _ok_samples(warehouse: Warehouse, dataset: str, shard: str, columns: Sequence[str]) -> pa.Table:
+    """The ok samples of a shard, each once: of one that left and came back, the row of where it is now."""
+    wanted = list(dict.fromkeys(["sample_id", "uri", "status", *columns]))
+    table = warehouse.tables.read(TableRef(dataset, SAMPLES, shard), wanted)
+    table = table.filter(pc.equal(table["status"], "ok"))
+    if pc.count_distinct(table["sample_id"]).as_py() == table.num_rows:
+        return table
+    present = present_uris(warehouse, dataset, shard)
+    rank = {s: k for k, (s, uri) in enumerate(cells_of(table, "sample_id", "uri")) if uri not in present}
+    rank |= {s: k for k, (s, uri) in enumerate(cells_of(table, "sample_id", "uri")) if uri in present}
+    return table.take(pa.array(sorted(rank.values()), pa.int64()))
+
+
+def cells_of(table: pa.Table, *names: str) -> Iterator[tuple[str, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _missing(tables: Mapping[str, pa.Table], count: int) -> pa.Array:
+    """Why a row of the inputs is not there: ``no embedding: corrupt …``; of several, the first."""
+    reasons: pa.Array = pa.nulls(count, pa.string())
+    for name, table in tables.items():
+        said = pc.binary_join_element_wise(missing_prefix(name), pc.fill_null(table["reason"], ""), "")
+        reasons = pc.coalesce(reasons, pc.if_else(pc.equal(table["status"], "ok"), pa.scalar(None, pa.string()), said))
+    return reasons.combine_chunks() if isinstance(reasons, pa.ChunkedArray) else reasons
+
+
+def missing_prefix(table: str) -> str:
+    """What a reason begins with that says of another table's row that it failed."""
+    return f"no {table}: "
+
+
+def _said(samples: pa.Table) -> list[str]:
+    """A digest of each row's values."""
+    return [
+        hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest() for row in samples.to_pylist()
+    ]
+
+
+def mark_of(footers: Mapping[str, Mapping[str, str]]) -> str:
+    """12 hex digits that change with the rows of some tables."""
+    told = {table: {key: footer.get(key) for key in TOLD} for table, footer in footers.items()}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
