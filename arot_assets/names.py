@@ -21,8 +21,9 @@ TEAM = re.compile(r"team:\S+")
 
 def proposed_name(text: str) -> str:
     """A valid name close to a text, ``My Cats`` -> ``my_cats``; empty if nothing is left of it."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_0123456789")[:LONGEST].rstrip("_")
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    return (words.lstrip("_0123456789") or (f"set_{words}" if words else ""))[:LONGEST].rstrip("_")
 
 
 def ascii_word(text: str) -> str:

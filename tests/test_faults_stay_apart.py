@@ -144,6 +144,9 @@ def test_tables_of_a_faulty_captioner_are_not_left_over(folder: Path, tmp_path: 
     for name in ("short", "short_quality", "old"):
         tables.write(rows, TableRef("good", name, "00000"), footer={"metric_version": "1"})
     declared = load_declarations()
+    assert declared.problems() == [
+        f"{path}:2: there is no file {folder}/nowhere.jinja; write the prompt there, or correct the path"
+    ]
     assert declared.fault("short") is not None
     assert [ref.table for ref in leftover_metrics(declared, tables)] == ["old"]
 
@@ -341,7 +344,8 @@ def test_tables_of_what_is_no_longer_declared_are_listed_with_what_removes_them(
 
 
 def test_what_was_meant_is_proposed() -> None:
-    assert [proposed_name(n) for n in ("My Cats", "2024 Öl-Bilder", "猫")] == ["my_cats", "ol_bilder", ""]
+    meant = {"My Cats": "my_cats", "2024 Öl-Bilder": "ol_bilder", "Größe": "grosse", "2024": "set_2024", "猫": ""}
+    assert {text: proposed_name(text) for text in meant} == meant
     said = CliRunner().invoke(main, ["stauts"])
     assert said.exit_code == 2 and "no command 'stauts'. Did you mean 'status'?" in said.output
 

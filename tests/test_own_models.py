@@ -74,7 +74,8 @@ def test_an_entry_of_a_project_wins_over_the_catalogue_and_is_read_anew_when_it_
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", r"own.yaml: not YAML: .*line [12]"),
+        ("a: [", r"own.yaml:[12]: not valid YAML: .*expected.* node content; check indentation"),
+        ("a: \x07", r"own.yaml: not valid YAML: .*not allowed"),
         (
             "family: timm",
             r"own.yaml: a model begins with `type: arot_assets.components.Model`, and its fields are below",

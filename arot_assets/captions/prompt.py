@@ -111,8 +111,10 @@ def read_prompt(path: Path) -> Prompt:
     """
     try:
         prompt = Prompt(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path}: the prompt cannot be read: {error}") from error
+    except OSError as error:
+        raise PromptError(f"{path}: the prompt cannot be read: {error.strerror}; correct `prompt`") from error
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path}: the prompt is not UTF-8; save it as UTF-8") from error
     if not prompt.text.strip():
         raise PromptError(f"{path}: the prompt is empty")
     _ = prompt.names

@@ -53,7 +53,7 @@ def command(dataset: str | None) -> None:
         for step in graph if dataset else ():
             if step.dataset == dataset and not look.of(step).fault:
                 for reason, rows in failures_by_reason(resources, dataset, step.table)[:REASONS_SHOWN]:
-                    console.print(f"  {step.table}: {rows:,} x {reason}", markup=False, highlight=False)
+                    console.print(f"  {step.table}: {rows:,} x {reason}", markup=False, highlight=False, soft_wrap=True)
     for name in leftover_models(project, resources.tables):
         click.echo(
             f"models/{name}.parquet belongs to a SQL model that is no longer declared; `arot run` removes it if it was built "

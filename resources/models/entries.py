@@ -97,8 +97,13 @@ def _files(folder: Path) -> dict[str, Path]:
 def _fields(file: Path, _changed: int) -> dict[str, Any]:
     try:
         said = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        cause = error.problem or error.context
+        raise ModelError(f"{file}{line}: not valid YAML: {cause}; check indentation, colons and quotes") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(said, dict) or said.get("type") != TYPE or not isinstance(said.get("attributes"), dict):
         raise ModelError(f"{file}: a model begins with `type: {TYPE}`, and its fields are below `attributes:`")
     fields: dict[str, Any] = {"name": file.stem, **said["attributes"]}

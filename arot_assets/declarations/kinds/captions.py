@@ -42,6 +42,9 @@ class Captioners(KindOfDataset[CaptionsDeclaration]):
         if one.name in known_metrics() or one.name in RESERVED_TABLES:
             text = f"'{one.name}' is another table's name; choose another"
             return error_at(file, ("attributes", "name"), text)
+        if not one.prompt_path.is_file():
+            text = f"there is no file {one.prompt_path}; write the prompt there, or correct the path"
+            return error_at(file, ("attributes", "prompt"), text)
         try:
             prompt = read_prompt(one.prompt_path)
             caption_table(one)
