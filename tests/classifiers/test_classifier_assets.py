@@ -295,6 +295,40 @@ def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     assert found == {dg.AssetKey(["d", "kind"])}
 
 
+def test_automation_reads_labels_again_when_their_query_changed(world: World) -> None:
+    """A tick asks for the labels, and for the split and the model that follow; then for nothing more."""
+    world.ingest()
+    cursor: object = None
+
+    def settle(query: str) -> list[str]:
+        nonlocal cursor
+        labelled = World(world.resources, world.source, labels={"from_sql": query})
+        labelled.instance = world.instance
+        rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset, world.resources.models)]
+        assets = [*classifier_assets(labelled.classifier, shard_partitions("d")), *rest]
+        defs = dg.Definitions(assets=assets, resources=dagster_resources(world.resources))
+        keys, asked, idle = unpartitioned_keys("kind"), [], 0
+        for _ in range(8):
+            selection = dg.AssetSelection.assets(*keys)
+            result = dg.evaluate_automation_conditions(defs, world.instance, selection, cursor=cursor)  # type: ignore[arg-type]
+            cursor = result.cursor
+            wanted = [key for key in keys if result.get_num_requested(key)]
+            idle = 0 if wanted else idle + 1
+            if idle == 2:  # what ran between two ticks is looked at once more
+                break
+            asked += [key.path[-1] for key in wanted]
+            for key in wanted:
+                labelled.run([key])
+        return asked
+
+    query = "select sample_id, if(uri like '%photo%', 'photo', 'other') as label from d.samples where status = 'ok'"
+    assert settle(query)[:3] == ["labels", "split", "model"]
+    assert settle(query) == []
+    assert settle(query.replace("'other'", "'drawn'"))[:3] == ["labels", "split", "model"]
+    labels = world.resources.tables.read(classifier_file("kind", "labels.parquet"))
+    assert set(labels["label"].to_pylist()) == {"photo", "drawn"}
+
+
 def test_model_of_images_is_trained_scores_them_and_can_be_rolled_back(world: World, tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     tiny.timm_convnext(tmp_path / "base")

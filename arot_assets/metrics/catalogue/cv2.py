@@ -43,8 +43,9 @@ _MORE = (
     Column("noise_sigma", pa.float32(), "standard deviation of the noise, gray levels (Immerkaer 1996); fine texture counts "
            "as noise; 0 below 3 x 3 pixels", 0, 427),
     Column("sharpness", pa.float32(), "root mean square of the Laplacian (the four neighbours minus 4 times the pixel) after "
-           "averaging by area down to a long side of 512 pixels, over what is left without its outermost rows and columns, whose "
-           "neighbours are not all there; gray levels. Copies of one image between 512 and 1024 pixels differ: by a fifth as a "
+           "averaging by area down to a long side of 512 pixels (the other rounded to whole pixels, the averages not rounded), "
+           "over what is left without its outermost rows and columns, whose neighbours are not all there; gray levels. Copies of "
+           "one image between 512 and 1024 pixels differ: by a fifth as a "
            "rule, by 27 % at most on our examples, since averaging by a ratio that is not whole blurs more; compare images of "
            "one size. Below 512 pixels nothing is averaged and the value depends on the size; 0 below 3 x 3 pixels", 0, 1020),
     Column("colourfulness", pa.float32(), "Hasler and Suesstrunk 2003: 0 gray, 15 slightly, 45 averagely, 82 highly, "
