@@ -128,6 +128,9 @@ class Models:
     def groups(self, names: Sequence[str]) -> list[list[str]]:
         """The models, in groups that fit into memory together: each group is worth a pass of its own.
 
+        The groups are the same each time; the one of which the fewest have to be loaded now comes first, so that a run of several
+        shards begins a shard with the models that the last one ended with.
+
         A name that has no entry is put with the others: getting it says what is wrong.
         """
         if not names:
@@ -142,7 +145,8 @@ class Models:
                 left = budget
             found[-1].append(name)
             left -= size
-        return found
+        there = _loaded.names(self)
+        return sorted(found, key=lambda group: sum(name not in there for name in group))
 
     def describe(self) -> list[dict[str, Any]]:
         """One row per model that can be read, for users: what it is, its licence, and whether its weights are here."""
@@ -229,6 +233,15 @@ class _LoadedModels:
                 self._runners[key] = models.load(entry)
             self._runners.move_to_end(key)
             return self._runners[key]
+
+    def names(self, models: Models) -> set[str]:
+        """The models that are loaded for these settings."""
+        with self._lock:
+            return {
+                name
+                for name, *_, device, batch in self._runners
+                if (device, batch) == (models.device, models.batch_size)
+            }
 
     def _make_room(self, models: Models, entry: ModelEntry) -> None:
         """Drop models that were used longest ago until another one fits; a pass that still holds one keeps it alive."""

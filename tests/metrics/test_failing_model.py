@@ -67,8 +67,9 @@ def test_the_model_that_was_used_longest_ago_makes_room(equals: list[str]) -> No
     gc.collect()
     assert second() is None
     assert models.get("first") is first and models.get("third") is third
-    assert models.groups(equals[::-1]) == [["first", "second"], ["third"]]
-    assert replace(models, memory_gb=0.02).groups(equals) == [["first"], ["second"], ["third"]]
+    assert models.groups(equals[::-1]) == [["third"], ["first", "second"]], "what is loaded comes first"
+    assert replace(models, memory_gb=0.02).groups(equals) == [["first"], ["third"], ["second"]]
+    assert replace(models, batch_size=3, memory_gb=0.02).groups(equals) == [["first"], ["second"], ["third"]]
     assert replace(models, memory_gb=0.06).groups(equals) == [equals]
 
 
@@ -89,11 +90,15 @@ class Watched(Models):
 
 def test_models_that_do_not_fit_together_are_never_there_together(dataset: Dataset, equals: list[str]) -> None:
     dataset.run()
-    dataset.resources = replace(dataset.resources, made_models=Watched(device="cpu", memory_gb=0.025))
+    TOGETHER.clear()
+    dataset.resources = replace(dataset.resources, made_models=Watched(device="cpu", batch_size=2, memory_gb=0.025))
     found = dataset.metrics("phash", *equals)
     assert len({found[name].computed for name in ("phash", *equals)}) == 1 and found["phash"].computed > 0
     assert not any(result.error for result in found.values())
-    assert len(TOGETHER) >= 3 and set(TOGETHER) == {0}
+    assert set(TOGETHER) == {0}
+    assert len(dataset.shards()) == 3 and len(TOGETHER) == 3 + 2 + 2, (
+        "a shard begins with the model that the last one ended with"
+    )
     ((different,),) = dataset.sql(
         "select count(*) from d.first join d.third using (sample_id) where first.vector <> third.vector"
     )

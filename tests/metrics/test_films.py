@@ -7,17 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from arot_assets.datasets.assets import dataset_assets
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.media.video import isolated
+from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.steps import Look
+from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.storage import StorageError
 from resources.tables import TableRef
@@ -142,6 +146,35 @@ def test_a_decoder_that_stalls_is_a_failed_row(films: Films, monkeypatch: pytest
     for table in ("decoded", "phash"):
         (failed,) = [row for row in films.rows(table) if row["status"] == "failed"]
         assert failed["reason"] == "unreadable: decoder stalled: nothing came for 60 s"
+
+
+def test_a_model_whose_weights_are_not_here_waits_and_the_films_are_decoded_for_the_rest(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AROT_MODELS", str(tmp_path / "no models"))
+    source = tmp_path / "one"
+    source.mkdir()
+    shutil.copyfile(FILMS / "one_frame.mp4", source / "one_frame.mp4")
+    films = Films(resources, source)
+    films.declaration = films.declaration.model_copy(update={"metrics": ["phash", "open_nsfw"]})
+    films.take()
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions("films_shards", ["00000"])
+
+    def built(*selected: str) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [*dataset_assets(films.declaration), *metric_assets(films.declaration, resources.models)],
+            resources=dagster_resources(resources),
+            instance=instance,
+            selection=dg.AssetSelection.assets(*(["films", name] for name in selected)),
+            tags={"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00000"},
+            raise_on_error=False,
+        )
+
+    assert built("frames", "steps", "decoded", "phash", "open_nsfw").success
+    assert len(films.rows("decoded")) == len(films.rows("phash")) == 1
+    assert not resources.tables.exists(TableRef("films", "open_nsfw", "00000"))
+    assert not built("open_nsfw").success, "who asks for it alone is told how to fetch it"
 
 
 def test_only_tables_of_one_row_a_film_join_the_wide_view(films: Films) -> None:

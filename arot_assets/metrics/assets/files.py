@@ -12,7 +12,7 @@ from arot_assets.datasets.assets import RetryConfig
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
-from arot_assets.metrics.assets.shards import build_shards, built
+from arot_assets.metrics.assets.shards import build_shards, built, with_weights
 from arot_assets.metrics.assets.spec import SHARDS, table_spec
 from arot_assets.metrics.children import file_tables
 from arot_assets.metrics.metric import Metric
@@ -57,7 +57,9 @@ def file_asset(
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
         selected = {key.path[-1] for key in context.selected_asset_keys}
-        wanted = [table for table in file_tables(declaration.medium, metrics, models) if table.name in selected]
+        own = {table.name for table in declaration.medium.tables} & selected
+        now = own | {metric.name for metric in with_weights(context, models, dataset, metrics, others=bool(own))}
+        wanted = [table for table in file_tables(declaration.medium, metrics, models) if table.name in now]
         versions = {table.name: table.version for table in wanted}
         work = partial(
             build_file_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)

@@ -26,15 +26,15 @@ from resources.tables import TableRef, Tables
 
 
 def with_weights(
-    context: dg.AssetExecutionContext, models: Models, dataset: str, metrics: Sequence[Metric]
+    context: dg.AssetExecutionContext, models: Models, dataset: str, metrics: Sequence[Metric], others: bool = False
 ) -> Sequence[Metric]:
     """The selected metrics that can be computed now: those whose weights someone has to fetch first are skipped, and told.
 
-    If there are no others, the selection means these: they fail, and say how to fetch the weights.
+    If there are no others, nor ``others`` of another kind, the selection means these: they fail, and say how to fetch them.
     """
     metrics = [m for m in metrics if metric_key(dataset, m.name) in context.selected_asset_keys]
     awaited = {m.name: said for m in metrics if m.model and (said := models.files.waits(find_entry(m.model)))}
-    if len(awaited) == len(metrics):
+    if len(awaited) == len(metrics) and not others:
         return metrics
     for name, remedy in awaited.items():
         context.log.warning(f"{name} is skipped: its weights are not on this machine; `{remedy}` brings them")
