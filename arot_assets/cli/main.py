@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from arot_assets.cli.interrupts import interrupts_kept
 from resources.errors import ArotError
 from resources.root import PROJECT_VARIABLE
 
@@ -81,7 +82,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run; an error that the user can act on is one line and exit status 1, not a traceback."""
         try:
-            return super().invoke(ctx)
+            with interrupts_kept():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             progress = sys.modules.get("arot_assets.progress")
             if progress is None or not progress.stopped():
