@@ -161,3 +161,15 @@ def test_tokens_of_a_declared_tokenizer_of_the_hub_are_a_column(
 def test_tokenizer_is_named_at_a_commit(asked: Asked, uri: str) -> None:
     with pytest.raises(ValueError, match="tokenizers"):
         asked.declaration(tokenizers={"t5": uri})
+
+
+def test_text_without_letters_is_no_value_outside_its_range(asked: Asked) -> None:
+    """A column that may be null declares no range, since null is outside any."""
+    asked.server.words = lambda request, kind: "12 34"  # type: ignore[method-assign]
+    asked.run()
+    r, metric = asked.dataset.resources, quality_metric(asked.declaration())
+    for shard in asked.dataset.shards():
+        build_rows(r.warehouse, Models(), "d", shard, [metric])
+        assert r.tables.footer(TableRef("d", "caption_quality", shard))["outside"] == "{}"
+    ranges = {column.name for column in metric.columns if column.low is not None or column.high is not None}
+    assert not ranges & {name for name, (value,) in text_quality(["12 34"]).items() if value is None}
