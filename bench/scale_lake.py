@@ -158,6 +158,7 @@ def _write_samples(
         "n_frames": pa.repeat(1, rows),
         "has_alpha": pa.repeat(False, rows),
         "icc_profile": pa.nulls(rows),
+        "pixels_only": pa.repeat(True, rows),
         "caption": captions,
         "tags": TAGS[random.integers(0, len(TAGS), (rows, 5))].tolist(),
         "sidecar": pa.nulls(rows),

@@ -5,8 +5,9 @@ Belongs here: the only loop that feeds workers. What a worker does belongs to th
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any, TypeVar
 
 from resources.machine import Machine
@@ -76,6 +77,13 @@ def ordered_map(
             pool.shutdown(cancel_futures=True)
         else:
             leave(pool, waiting)
+
+
+def grouped(items: Iterable[A], count: int) -> Iterator[list[A]]:
+    """Lists of at most ``count`` items, for work that takes less time than handing it to a thread."""
+    rest = iter(items)
+    while some := list(islice(rest, count)):
+        yield some
 
 
 def leave(pool: ThreadPoolExecutor, begun: Iterable[Future[Any]]) -> None:

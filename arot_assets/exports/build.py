@@ -141,7 +141,8 @@ def _build(
     parts = [Part(p, folders[p], n, sum(w.row["part"] == p for w in written)) for p, n in declaration.parts.items()]
     _write_texts(declaration, staging, root, medium, parts, selection.trainers, written)
     kept = frozenset(rule for rule in CHOSEN if declaration.action(rule) == "keep")
-    seen = see(staging, LAYOUTS[declaration.layout], list(folders.values()), medium, manifest, kept)
+    proved = {w.path: w.bytes for w in written if w.proved}
+    seen = see(staging, LAYOUTS[declaration.layout], list(folders.values()), medium, manifest, kept, proved)
     if not seen.whole:
         raise ExportError(
             f"exports/{declaration.name}: trainers would see {seen}; nothing was exported. {told(seen.violations)}"

@@ -4,12 +4,16 @@ Belongs here: the rules that written files must hold, whichever layout they are 
 (``rules.py``), reading a layout's index (``layouts/``).
 """
 
+import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import randrange
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -18,11 +22,15 @@ from arot_assets.exports.layouts.layout import Layout, LoadedSample
 from arot_assets.exports.prepare import faults_of
 from arot_assets.exports.rules import RuleName, Violation
 from arot_assets.media.medium import DecodeError
-from resources.parallel import ordered_map
+from resources.parallel import grouped, ordered_map
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
 BOM = b"\xef\xbb\xbf"
 SMALLEST_SIDE = 64
+READ_AGAIN = 100
+"""One in how many media files whose bytes are known is read all the same."""
+AT_ONCE = 32
+"""Files that a thread looks at before it asks for more."""
 
 
 @dataclass
@@ -49,7 +57,13 @@ class LoaderFindings:
 
 
 def inspect(
-    folder: Path, layout: Layout, folders: Sequence[str], medium: str, kept: frozenset[RuleName] = frozenset()
+    folder: Path,
+    layout: Layout,
+    folders: Sequence[str],
+    medium: str,
+    kept: frozenset[RuleName] = frozenset(),
+    originals: Mapping[str, str] = MappingProxyType({}),
+    proved: Mapping[str, int] = MappingProxyType({}),
 ) -> list[tuple[LoadedSample, list[Violation]]]:
     """Every sample that a loader finds, with what is wrong with it.
 
@@ -59,14 +73,29 @@ def inspect(
         folders: media folders of its parts.
         medium: ``image`` or ``video``.
         kept: rules that the declaration lets originals break.
+        originals: path of each media file that is an original -> its sample_id, which its bytes must have.
+        proved: path of each media file that need not be read -> its bytes; one in ``READ_AGAIN`` of them, and of few at
+            least that many, are read all the same.
     """
+    step = max(1, min(READ_AGAIN, len(proved) // READ_AGAIN))
+    first = randrange(step)  # others each time
 
-    def judged(entry: LoadedSample) -> tuple[LoadedSample, list[Violation]]:
-        found = [*_caption(entry), *_media(entry, medium), *_companions(entry, medium)]
-        return entry, [v for v in found if v.rule not in kept]
+    def judged(some: Sequence[tuple[int, LoadedSample]]) -> list[tuple[LoadedSample, list[Violation]]]:
+        return [(entry, [v for v in judge(number, entry) if v.rule not in kept]) for number, entry in some]
 
-    with closing(ordered_map(judged, layout.entries(folder, folders))) as results:
-        found = list(results)
+    def judge(number: int, entry: LoadedSample) -> Iterator[Violation]:
+        yield from _caption(entry)
+        size = proved.get(entry.path)
+        if size is None or entry.file is None or number % step == first:
+            yield from _media(entry, medium, originals.get(entry.path))
+        elif os.stat(entry.file).st_size != size:
+            yield Violation(
+                "unreadable", entry.path, f"it has {os.stat(entry.file).st_size:,} bytes instead of {size:,}"
+            )
+        yield from _companions(entry, medium)
+
+    with closing(ordered_map(judged, grouped(enumerate(layout.entries(folder, folders)), AT_ONCE))) as results:
+        found = [one for some in results for one in some]
     by_path = {entry.path: some for entry, some in found}
     for violation in _names([entry.path for entry, _ in found]):
         by_path[violation.subject].append(violation)
@@ -80,6 +109,7 @@ def see(
     medium: str,
     manifest: pa.Table,
     kept: frozenset[RuleName] = frozenset(),
+    proved: Mapping[str, int] = MappingProxyType({}),
 ) -> LoaderFindings:
     """Compare what a loader finds with the manifest.
 
@@ -90,12 +120,15 @@ def see(
         medium: ``image`` or ``video``.
         manifest: what was written.
         kept: rules that the declaration lets originals break.
+        proved: as in ``inspect``.
     """
-    wanted: dict[str, str] = dict(zip(manifest["path"].to_pylist(), manifest["caption"].to_pylist(), strict=True))
+    paths, captions, ids, made = (manifest[n].to_pylist() for n in ("path", "caption", "sample_id", "made"))
+    wanted: dict[str, str] = dict(zip(paths, captions, strict=True))
+    originals = {path: one for path, one, how in zip(paths, ids, made, strict=True) if how == "original"}
     roles = companions_of(manifest)
     seen = LoaderFindings(len(wanted), 0)
     left = set(wanted)
-    for entry, violations in inspect(folder, layout, folders, medium, kept):
+    for entry, violations in inspect(folder, layout, folders, medium, kept, originals, proved):
         seen.violations += violations
         if entry.path not in wanted:
             seen.violations.append(Violation("foreign_file", entry.path, "it is not of this version"))
@@ -133,13 +166,15 @@ def _caption(entry: LoadedSample) -> Iterator[Violation]:
         yield Violation("caption_lines", path, f"{len(text.splitlines())} lines, or a line break at its end")
 
 
-def _media(entry: LoadedSample, medium: str) -> Iterator[Violation]:
-    """The rules of media files."""
+def _media(entry: LoadedSample, medium: str, sample_id: str | None) -> Iterator[Violation]:
+    """The rules of media files; an original has the bytes that its sample's id is of."""
     path = entry.path
     if entry.read is None:
         yield Violation("missing_file", path, "it is listed and not there")
         return
     data = entry.read()
+    if sample_id is not None and hashlib.sha256(data).hexdigest()[: len(sample_id)] != sample_id:
+        yield Violation("unreadable", path, "its bytes are not those that were chosen")
     try:
         width, height, rules = _clip(data) if medium == "video" else _picture(data)
     except DecodeError as error:

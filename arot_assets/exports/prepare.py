@@ -4,16 +4,18 @@ Belongs here: which rules a file breaks, losslessly dropping metadata, scaling a
 (``media.image.decode``, whose pixels are those that every metric saw: upright, over white, sRGB), where bytes go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from arot_assets.exports.buckets.exact import nearest_exact
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.rules import RuleName
 from arot_assets.media.medium import DecodeError, Pixels
 
-JPEG_KEPT = frozenset((0xE0, 0xEE))
-"""Application segments that belong to the pixels: JFIF, and Adobe's colour transform."""
+MODIFIED, PLAIN = KNOWN = ("original:modified", "original:plain")
+"""Columns of the selection that tell whether a file has to be looked at: its time of modification when it was listed, in
+microseconds, and the format of a picture of which no rule mends anything; null if that is not known."""
 PLAIN_MODES = ("RGB", "L", "LA", "RGBA")
 PLAIN_FORMATS = ("JPEG", "PNG")
 
@@ -82,11 +84,23 @@ def faults_of(data: bytes, formats: Sequence[str] = PLAIN_FORMATS) -> HeaderFact
         found.append("profile")
     if header.n_frames > 1:
         found.append("animation")
-    if header.format in PLAIN_FORMATS and without_metadata(data) != data:
+    if header.format in PLAIN_FORMATS and not header.pixels_only:
         found.append("metadata")
     sides = (header.width or 0, header.height or 0)
     width, height = sides[::-1] if header.orientation >= 5 else sides
     return HeaderFacts(tuple(found), header.format or "", width, height)
+
+
+def faults_of_row(row: Mapping[str, Any], formats: Sequence[str] = PLAIN_FORMATS) -> HeaderFacts | None:
+    """The same of a picture of which ``samples`` says that it breaks no rule; None if the file has to be looked at.
+
+    Args:
+        row: of the selection.
+        formats: as in ``faults_of``.
+    """
+    if row[PLAIN] not in formats:
+        return None
+    return HeaderFacts((), row[PLAIN], row["width"], row["height"])
 
 
 def formats_of(declaration: ExportDeclaration) -> tuple[str, ...]:
@@ -94,29 +108,35 @@ def formats_of(declaration: ExportDeclaration) -> tuple[str, ...]:
     return ({"jpg": "JPEG", "png": "PNG"}[declaration.format],) if declaration.layout == "webdataset" else PLAIN_FORMATS
 
 
-def prepare(data: bytes, declaration: ExportDeclaration) -> PreparedFile:
+def as_it_is(found: HeaderFacts, declaration: ExportDeclaration) -> PreparedFile | None:
+    """The original, if a declaration wants nothing of it changed but perhaps its metadata dropped; else None."""
+    extension = {"JPEG": "jpg"}.get(found.format, found.format.lower())
+    original = PreparedFile(None, extension, found.width, found.height, found.rules)
+    if declaration.media == "original":
+        return original
+    mended = [rule for rule in found.rules if declaration.action(rule) == "mend"]
+    size = wanted_size(found.width, found.height, declaration)
+    return original if size == (found.width, found.height) and mended in ([], ["metadata"]) else None
+
+
+def prepare(data: bytes, declaration: ExportDeclaration, known: HeaderFacts | None = None) -> PreparedFile:
     """A picture as a declaration wants it.
 
     Args:
         data: the original.
         declaration: ``media``, sizes, format and quality. If nothing but rules whose action is not ``mend`` is broken, the
             original is used.
+        known: what ``faults_of`` would find; None to find out.
 
     Raises:
         DecodeError: the file cannot be decoded.
     """
-    found = faults_of(data, formats_of(declaration))
-    extension = {"JPEG": "jpg"}.get(found.format, found.format.lower())
-    as_it_is = PreparedFile(None, extension, found.width, found.height, found.rules)
-    if declaration.media == "original":
-        return as_it_is
-    mended = [rule for rule in found.rules if declaration.action(rule) == "mend"]
-    size = wanted_size(found.width, found.height, declaration)
-    if size == (found.width, found.height) and mended in ([], ["metadata"]):
+    found = known or faults_of(data, formats_of(declaration))
+    original = as_it_is(found, declaration)
+    if original is not None:
         # a profile that is to stay is metadata too
-        if not mended or "profile" in found.rules:
-            return as_it_is
-        return replace(as_it_is, data=without_metadata(data))
+        bare = "metadata" in found.rules and "profile" not in found.rules and declaration.action("metadata") == "mend"
+        return replace(original, data=without_metadata(data)) if bare and declaration.media != "original" else original
     from arot_assets.media.image.decode import decode
 
     pixels = decode(data)
@@ -178,4 +198,4 @@ def without_metadata(data: bytes) -> bytes:
         return pixel_chunks(data)
     from arot_assets.media.image.formats.jpeg import pixel_segments
 
-    return pixel_segments(data, JPEG_KEPT)
+    return pixel_segments(data)

@@ -23,7 +23,7 @@ from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
 from arot_assets.exports.companions import FIELDS, ROLES, broken_companions, column
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.prepare import wanted_size
+from arot_assets.exports.prepare import KNOWN, MODIFIED, PLAIN, wanted_size
 from arot_assets.exports.rows import source_datasets
 from arot_assets.exports.rules import RULES, RuleName, Violation, one_line
 from arot_assets.exports.trainers.trainer import Trainer
@@ -69,7 +69,11 @@ class Selection:
     def digest(self, settings: str) -> str:
         """64 hex digits of what determines the files: the samples' content, captions and values, and the settings."""
         found = hashlib.sha256(settings.encode())
-        names = [n for n in self.rows.column_names if n.rpartition(":")[2] not in ("dataset", "uri", "bytes")]
+        names = [
+            n
+            for n in self.rows.column_names
+            if n not in KNOWN and n.rpartition(":")[2] not in ("dataset", "uri", "bytes")
+        ]
         for batch in self.rows.select(names).to_batches(10_000):
             found.update(json.dumps(batch.to_pydict(), default=str).encode())
         for one in self.left_out:
@@ -140,18 +144,18 @@ def _part(
         return f"m.{quote(name)}" if name in own else f"s.{quote(name)}"
 
     caption = value(declaration.caption)
-    kind = con.execute(f"describe select {caption} as c from main.{quote(part)} m {_samples(datasets, medium)} limit 0")
+    joins = _samples(con, datasets, medium)
+    kind = con.execute(f"describe select {caption} as c from main.{quote(part)} m {joins} limit 0")
     if "[]" in str(kind.fetchall()[0][1]):  # a list of tags
         caption = f"array_to_string({caption}, ', ')"
     further = "".join(f", {value(n)} as {quote(n)}" for n in declaration.columns)
-    joins = _samples(datasets, medium)
     for role, name in declaration.companions.items():
-        joins += f" {_samples(datasets, medium, value(name), role)}"
+        joins += f" {_samples(con, datasets, medium, value(name), role)}"
         asked = {f: value(name) if f == "sample_id" else f"{role}.{f}" for f in FIELDS}
         further += "".join(f", {sql} as {quote(column(role, f))}" for f, sql in asked.items())
     table = con.execute(
         f"""select m.sample_id, {literal(part)} as part, s.dataset, s.uri, s.sha256, s.bytes, s.width, s.height, s.frames,
-            s.fps, {caption}::varchar as caption{further}
+            s.fps, s.modified as {quote(MODIFIED)}, s.plain as {quote(PLAIN)}, {caption}::varchar as caption{further}
         from main.{quote(part)} m {joins}
         qualify row_number() over (partition by m.sample_id order by s.dataset, s.uri) = 1
         order by m.sample_id"""
@@ -170,17 +174,29 @@ def _part(
     return table
 
 
-def _samples(datasets: Sequence[str], medium: Medium, sample_id: str = "m.sample_id", name: str = "s") -> str:
+def _samples(
+    con: Connection, datasets: Sequence[str], medium: Medium, sample_id: str = "m.sample_id", name: str = "s"
+) -> str:
     """The join with the samples of some datasets, as ``name``, by an expression for their id."""
     timed = {c.name for c in medium.columns}
     frames = next((n for n in ("frames_expected", "frames") if n in timed), "1")
     fps = next((n for n in ("median_fps", "fps") if n in timed), "0")
     found = " union all by name ".join(
         f"select sample_id, {literal(d)} as dataset, uri, sha256, bytes, width, height, {frames}::int as frames, "
-        f"{fps}::double as fps, caption, tags from {quote(d)}.samples where status = 'ok'"
+        f"{fps}::double as fps, caption, tags, epoch_us(mtime) as modified, {_plain(con, d)} as plain "
+        f"from {quote(d)}.samples left join (select uri, shard, mtime from {quote(d)}.inventory where state = 'present') "
+        "using (uri, shard) where status = 'ok'"
         for d in datasets
     )
     return f"left join ({found}) {name} on {sample_id} = {name}.sample_id"
+
+
+def _plain(con: Connection, dataset: str) -> str:
+    """SQL for the format of a picture that nothing has to be mended of, as far as its samples tell."""
+    have = {str(r[0]) for r in con.execute(f"describe {quote(dataset)}.samples").fetchall()}
+    if "pixels_only" not in have:  # not a picture, or read before that was looked at
+        return "null::varchar"
+    return "case when pixels_only and not has_alpha and n_frames = 1 and mode in ('RGB', 'L') then format end"
 
 
 def _judge(declaration: ExportDeclaration, selection: Selection) -> None:

@@ -5,7 +5,9 @@ Belongs here: where a file's bytes come from, and what is not made again. Does n
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,19 +19,21 @@ from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.links import link, link_or_copy
-from arot_assets.exports.prepare import PreparedFile, formats_of, prepare
+from arot_assets.exports.prepare import MODIFIED, PreparedFile, as_it_is, faults_of_row, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
 from arot_assets.exports.selection import Selection, settle
 from arot_assets.exports.versions import Receipt, read_manifest
 from arot_assets.media.medium import DecodeError
 from arot_assets.progress import track
 from resources.defaults import Resources
-from resources.parallel import fetching_threads, ordered_map
+from resources.parallel import fetching_threads, grouped, ordered_map
 from resources.storage import StorageError
 from resources.storage.objects import is_local, local_path
 
 FORMAT = "1"
 """Change this when the same samples result in different files."""
+AT_ONCE = 32
+"""Files that a thread writes before it asks for more; of those that must be fetched, one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class WrittenFile:
         key: digest of the original and of everything that changes its bytes.
         made: ``original``, ``stripped`` or ``encoded``.
         broken: rules that the original breaks.
+        proved: its bytes need not be read back: they are those of a picture that is known to break no rule, and were hashed when
+            they were copied, or linked while size and time of the file were those of its listing; or an earlier version has them.
         companions: role -> path and key of its mask and control.
     """
 
@@ -56,6 +62,7 @@ class WrittenFile:
     key: str
     made: str
     broken: tuple[RuleName, ...]
+    proved: bool = False
     companions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -74,29 +81,34 @@ def write_media(
         ExportError: some break a rule whose action is ``stop``.
     """
     places = {d: place_of(resources.storage, resources.warehouse, d) for d in selection.datasets}
+    settings = _settings(declaration)
     known = _known(declaration, resources, destination, now)
     far = not all(is_local(dataset_root(resources.tables, d)) for d in selection.datasets)
     rows: Iterator[Mapping[str, Any]] = (row for batch in selection.rows.to_batches(1000) for row in batch.to_pylist())
 
-    def work(row: Mapping[str, Any]) -> WrittenFile | Violation:
-        one = _write_one(declaration, places, known, staging, folders[row["part"]], row)
-        if isinstance(one, Violation):
+    def write(row: Mapping[str, Any]) -> WrittenFile | Violation:
+        one = _write_one(declaration, places, known, staging, folders[row["part"]], row, settings)
+        if isinstance(one, Violation) or not declaration.companions:
             return one
         return _write_companions(declaration, places, known, staging, folders[row["part"]], one)
+
+    def work(some: Sequence[Mapping[str, Any]]) -> list[WrittenFile | Violation]:
+        return [write(row) for row in some]
 
     written: list[WrittenFile] = []
     violations: list[Violation] = []
     with (
         track(f"exports/{declaration.name}", selection.rows.num_rows) as advance,
-        closing(ordered_map(work, rows, fetching_threads(far), finish=True)) as results,
+        closing(ordered_map(work, grouped(rows, 1 if far else AT_ONCE), fetching_threads(far), finish=True)) as results,
     ):
-        for one in results:
-            if isinstance(one, WrittenFile):
-                written.append(one)
-                violations += [Violation(rule, one.row["sample_id"], one.row["uri"]) for rule in one.broken]
-            else:
-                violations.append(one)
-            advance(1)
+        for some in results:
+            for one in some:
+                if isinstance(one, WrittenFile):
+                    written.append(one)
+                    violations += [Violation(rule, one.row["sample_id"], one.row["uri"]) for rule in one.broken]
+                else:
+                    violations.append(one)
+            advance(len(some))
     dropped = settle(declaration, violations, selection.noted, selection.left_out)
     for one in written:
         if one.row["sample_id"] in dropped:
@@ -130,22 +142,28 @@ def _write_one(
     staging: Path,
     folder: str,
     row: Mapping[str, Any],
+    settings: str,
 ) -> WrittenFile | Violation:
     sample_id, uri, place = row["sample_id"], row["uri"], places[row["dataset"]]
-    key = _key(declaration, sample_id)
+    key = _key(sample_id, settings)
     if key in known:
         file, earlier = known[key]
         path = f"{folder}/{file.name}"
         link_or_copy(file, staging / path)
         facts = (earlier["width"], earlier["height"], earlier["bytes"], key, earlier["made"])
-        return WrittenFile(row, path, *facts, tuple(earlier["broken"]))
+        return WrittenFile(row, path, *facts, tuple(earlier["broken"]), proved=not earlier["broken"])
+    video = place.medium.name == "video"
+    faults = None if video else faults_of_row(row, formats_of(declaration))
+    found = as_it_is(faults, declaration) if faults is not None else None
+    if found is not None and declaration.files == "link":
+        path = f"{folder}/{sample_id}.{found.extension}"
+        if _link_as_listed(row, f"{staging}/{path}"):
+            return WrittenFile(row, path, found.width, found.height, row["bytes"], key, "original", (), proved=True)
     content = place.files({uri: sample_id})(uri)
     try:
         data = content.read()
-        if place.medium.name == "video":
-            prepared = PreparedFile(None, _extension(uri), *_size(row), ())
-        else:
-            prepared = prepare(data, declaration)
+        clip = PreparedFile(None, _extension(uri), *_size(row), ()) if video else None
+        prepared = clip or prepare(data, declaration, faults)
     except (StorageError, DecodeError) as error:
         return Violation("unreadable", sample_id, f"{uri}: {error.reason}")
     made, size, broken = prepared.data, (prepared.width, prepared.height), prepared.broken
@@ -158,7 +176,25 @@ def _write_one(
     else:
         (staging / path).write_bytes(made)
         how, count = ("stripped" if set(broken) == {"metadata"} and size == _size(row) else "encoded"), len(made)
-    return WrittenFile(row, path, *size, count, key, how, broken)
+    return WrittenFile(row, path, *size, count, key, how, broken, proved=found is not None)
+
+
+def _link_as_listed(row: Mapping[str, Any], target: str) -> bool:
+    """Make a hard link to an original whose size and time of modification are those of its listing: then it is the file that
+    was hashed and probed, as for the next listing. False, with nothing written, if it is not or cannot be linked."""
+    uri = row["uri"]
+    if row[MODIFIED] is None or not is_local(uri):
+        return False
+    try:
+        os.link(local_path(uri), target)
+    except OSError:
+        return False
+    found = os.lstat(target)  # of the link: whatever becomes of the original's name, these are its bytes
+    same = (found.st_size, int(found.st_mtime * 1e6)) == (row["bytes"], row[MODIFIED])
+    if not same or not stat.S_ISREG(found.st_mode):
+        os.unlink(target)
+        return False
+    return True
 
 
 def _write_companions(
@@ -209,9 +245,13 @@ def _extension(uri: str) -> str:
     return uri.rpartition(".")[2].lower()
 
 
-def _key(declaration: ExportDeclaration, sample_id: str) -> str:
-    """What determines the bytes of a media file: the content of the original, and the settings that change it."""
+def _settings(declaration: ExportDeclaration) -> str:
+    """What changes the bytes of a media file, besides the content of its original."""
     fields = ("media", "format", "quality", "max_side") + (("resolution",) if declaration.media == "exact" else ())
     settings = [*((name, getattr(declaration, name)) for name in fields), formats_of(declaration)]
-    actions = sorted((rule, declaration.action(rule)) for rule in CHOSEN)
-    return hashlib.sha256(repr((FORMAT, sample_id, settings, actions)).encode()).hexdigest()[:32]
+    return f"{settings!r}, {sorted((rule, declaration.action(rule)) for rule in CHOSEN)!r}"
+
+
+def _key(sample_id: str, settings: str) -> str:
+    """What determines the bytes of a media file."""
+    return hashlib.sha256(f"({FORMAT!r}, {sample_id!r}, {settings})".encode()).hexdigest()[:32]

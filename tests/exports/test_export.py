@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,6 +23,17 @@ from tests.exports.training import SUBSET, Training, place, tree
 @pytest.fixture
 def training(dataset: Dataset, tmp_path: Path) -> Training:
     """The subset ``chosen`` of twelve photos."""
+    dataset.run()
+    return Training(dataset, tmp_path / "project")
+
+
+@pytest.fixture
+def bare(dataset: Dataset, tmp_path: Path) -> Training:
+    """The same, of photos without metadata."""
+    for photo in dataset.source.rglob("*.jpg"):
+        with Image.open(photo) as picture:
+            pixels = Image.fromarray(np.asarray(picture.convert("RGB")))
+        pixels.save(photo, quality=90)
     dataset.run()
     return Training(dataset, tmp_path / "project")
 
@@ -225,6 +238,38 @@ def test_the_check_reads_the_version_back_and_names_what_was_damaged(training: T
     caption.unlink()
     seen = verify(declaration, resources.tables, resources.storage)
     assert str(seen) == "11 of 12" and seen.violations[0].subject == f"images/{caption.stem}.jpg"
+
+
+def test_an_original_that_is_known_to_be_plain_is_linked_without_a_look_while_it_is_the_file_that_was_listed(
+    bare: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = sorted(bare.dataset.source.rglob("*.jpg"))[0]
+    known = os.stat(changed)
+    changed.write_bytes(changed.read_bytes()[::-1])
+    looked_at: list[bytes] = []
+    monkeypatch.setattr("arot_assets.exports.write.prepare", lambda data, *rest: looked_at.append(data))
+    with pytest.raises(ExportError, match="has changed since it was listed"):  # as many bytes, at another time
+        bare.export(rules={"unreadable": "stop"})
+    assert looked_at == []
+    changed.write_bytes(changed.read_bytes()[::-1])
+    os.utime(changed, ns=(known.st_atime_ns, known.st_mtime_ns))
+    done = bare.export(rules={"unreadable": "stop"})
+    assert looked_at == [] and done.seen is not None and str(done.seen) == "12 of 12"
+    for sample, (uri, _) in bare.rows().items():
+        assert os.path.samefile(uri, place(done) / "images" / f"{sample}.jpg")
+
+
+def test_an_original_that_does_not_arrive_as_it_was_chosen_is_named(
+    bare: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link_another(source: Path, target: str) -> None:
+        shutil.copyfile(source, target)
+        Path(target).write_bytes(Path(target).read_bytes()[:-9] + bytes(9))
+        os.utime(target, ns=(os.stat(source).st_atime_ns, os.stat(source).st_mtime_ns))
+
+    monkeypatch.setattr(os, "link", link_another)
+    with pytest.raises(ExportError, match=r"0 of 12.*its bytes are not those that were chosen"):
+        bare.export()
 
 
 def test_no_file_of_an_export_holds_where_the_originals_are(training: Training) -> None:

@@ -133,7 +133,7 @@ def test_files_in_memory_have_no_path() -> None:
 def test_samples_of_images_keep_their_columns() -> None:
     assert samples_schema(IMAGE).names == [
         *("sample_id", "sha256", "uri", "status", "reason", "duplicate_of", "notes", "bytes"),
-        *("format", "mode", "width", "height", "n_frames", "has_alpha", "icc_profile"),
+        *("format", "mode", "width", "height", "n_frames", "has_alpha", "icc_profile", "pixels_only"),
         *("caption", "tags", "sidecar", "generation", "shard", "ingested_at"),
     ]
     assert samples_schema(IMAGE).field("n_frames").type == pa.int32()

@@ -4,12 +4,13 @@ import struct
 import zlib
 from io import BytesIO
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from arot_assets.media.image.formats.jpeg import MAX_SCANS
+from arot_assets.media.image.formats.jpeg import MAX_SCANS, pixel_segments
 from arot_assets.media.image.formats.tiff import MAX_TAGS
 from arot_assets.media.image.probe import NOTES, ImageProbe, probe
 from tests.datasets.fault_files import JPEGS, OTHERS, PNGS, ROWS, fault
@@ -298,3 +299,19 @@ def test_random_bytes_give_a_probe_that_is_not_ok(magic: bytes, tail: bytes) -> 
 
 def test_avif_decoder_is_there() -> None:
     assert features.check("avif")
+
+
+def test_only_the_pixels_of_a_jpeg_stay_wherever_its_metadata_is() -> None:
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 60, 3), np.uint8))
+    clean, exif = BytesIO(), Image.Exif()
+    exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}  # where it was taken
+    picture.save(clean, "JPEG", progressive=True)
+    plain = clean.getvalue()
+    second_scan = plain.index(b"\xff\xda", plain.index(b"\xff\xda") + 2)
+    between = plain[:second_scan] + b"\xff\xfe\x00\x0ataken at" + plain[second_scan:]
+    second = BytesIO()
+    picture.save(second, "JPEG", exif=exif)
+    for data in (plain + second.getvalue(), between, between + b"\0" * 9):  # phones keep a second picture after the end
+        assert not probe(data, "a.jpg").pixels_only and pixel_segments(data) == plain
+    assert probe(plain, "a.jpg").pixels_only and not probe(second.getvalue(), "a.jpg").pixels_only
+    assert probe(pixel_segments(second.getvalue()), "a.jpg").pixels_only

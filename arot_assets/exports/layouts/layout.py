@@ -4,6 +4,8 @@ Belongs here: samples as they are written and read back, and the interface. Does
 (``prepare.py``).
 """
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +59,7 @@ class LoadedSample:
         path: of its media file, below the version's folder.
         caption: the bytes of its caption; None if it has none.
         read: returns the bytes of the media file; None if it is not there.
+        file: where that file is; None if it is not a file of its own.
         companions: role -> what the loader finds for it.
     """
 
@@ -64,6 +67,7 @@ class LoadedSample:
     caption: bytes | None
     read: Callable[[], bytes] | None
     companions: Mapping[str, Found] = field(default_factory=dict)
+    file: str | None = None
 
 
 class Layout(Protocol):
@@ -102,14 +106,42 @@ def entry(
 ) -> LoadedSample:
     """An entry whose media file is a file of its own; a path that leaves the folder is a missing file."""
     data = caption.encode() if isinstance(caption, str) else caption
-    found = {role: (one, _reader(folder, one)) for role, one in (companions or {}).items()}
-    return LoadedSample(path, data, _reader(folder, path), found)
+    found = {role: (one, _reader(_inside(folder, one))) for role, one in (companions or {}).items()}
+    file = _inside(folder, path)
+    return LoadedSample(path, data, _reader(file), found, file)
 
 
-def _reader(folder: Path, path: str) -> Callable[[], bytes] | None:
+def read_file(path: str) -> bytes | None:
+    """The bytes of a file; None if there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def _reader(file: str | None) -> Callable[[], bytes] | None:
+    return Path(file).read_bytes if file is not None else None
+
+
+def _inside(folder: Path, path: str) -> str | None:
+    """A file below a folder; None if it is not there, or its path leaves the folder by itself or by a symbolic link."""
+    parts = path.split("/")
+    if ".." not in parts and "" not in parts:
+        at, mode = str(folder), 0
+        for part in parts:
+            at = f"{at}/{part}"
+            try:
+                mode = os.lstat(at).st_mode
+            except OSError:
+                return None
+            if stat.S_ISLNK(mode):
+                break
+        if stat.S_ISREG(mode):
+            return at
     file = folder / path
     inside = folder.resolve() in file.resolve().parents
-    return file.read_bytes if inside and file.is_file() else None
+    return str(file) if inside and file.is_file() else None
 
 
 class CompanionFolders:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
+from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry, read_file
 
 CAPTION = ".txt"
 
@@ -33,5 +33,5 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
         for name in names:
             if name.endswith(CAPTION):
                 continue
-            caption = folder / one / (name.rpartition(".")[0] + CAPTION)
-            yield entry(folder, f"{one}/{name}", caption.read_bytes() if caption.is_file() else None, beside.of(name))
+            caption = read_file(f"{folder}/{one}/{name.rpartition('.')[0]}{CAPTION}")
+            yield entry(folder, f"{one}/{name}", caption, beside.of(name))

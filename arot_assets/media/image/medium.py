@@ -32,6 +32,12 @@ COLUMNS = (
     Column("n_frames", pa.int32(), "frames or pages in the file"),
     Column("has_alpha", pa.bool_(), "whether the file has transparency"),
     Column("icc_profile", pa.string(), "description of the embedded colour profile, null if there is none"),
+    Column(
+        "pixels_only",
+        pa.bool_(),
+        "whether it is a JPEG or PNG without EXIF, XMP, profile, text, comment or further bytes; null if it was read before "
+        "this was looked at",
+    ),
 )
 
 BYTES_PER_PIXEL = 9

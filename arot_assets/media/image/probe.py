@@ -76,6 +76,7 @@ class ImageProbe:
         n_frames: frames or pages, 1 for a still image.
         has_alpha: some pixel may be transparent.
         icc_profile: the description of the embedded profile, None if there is none.
+        pixels_only: a JPEG or PNG that has nothing but its pixels (``Header.pixels_only``).
         generation: what an image generator wrote into the file, see ``media.image.generation``.
     """
 
@@ -89,6 +90,7 @@ class ImageProbe:
     n_frames: int | None
     has_alpha: bool | None
     icc_profile: str | None
+    pixels_only: bool
     generation: dict[str, Any] | None
 
 
@@ -127,6 +129,7 @@ def probe(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Ima
         n_frames=header.n_frames if known else None,
         has_alpha=header.has_alpha if known else None,
         icc_profile=icc_profile,
+        pixels_only=header.pixels_only and status == "ok",
         generation=_generation(data, header, whole=status == "ok"),
     )
 

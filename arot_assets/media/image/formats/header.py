@@ -40,6 +40,8 @@ class Header:
         notes: usable, but worth knowing; see ``probe.NOTES``.
         bands: reads the pixels of a layout for which Pillow has no mode (``tiff_samples.bands``), otherwise None.
         plain: 8-bit gray, RGB or RGBA without anything that the fast decoders treat differently from Pillow.
+        pixels_only: a JPEG or PNG that was followed to its end and has nothing but its pixels: no EXIF, XMP, profile, text,
+            comment, animation, or byte between its parts or after its end.
     """
 
     format: str | None = None
@@ -60,6 +62,7 @@ class Header:
     notes: list[str] = field(default_factory=list)
     bands: "Callable[[], Iterator[Band]] | None" = None
     plain: bool = False
+    pixels_only: bool = False
 
     def set_size(self, width: int, height: int) -> None:
         """Record the stored size in pixels; refuse empty and oversized images.

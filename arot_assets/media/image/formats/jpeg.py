@@ -5,7 +5,7 @@ belong here: Huffman codes; damage inside a scan is found when the image is deco
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,6 +20,8 @@ thousands of them would keep a decoder busy for hours."""
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _SOF_NAMES = {0xC3: "lossless", 0xC9: "arithmetic-coded", 0xCA: "arithmetic-coded"}
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+OF_PIXELS = frozenset((0xE0, 0xEE))
+"""Application segments that belong to the pixels: JFIF, and Adobe's colour transform."""
 
 
 def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
@@ -33,9 +35,10 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
     icc: dict[int, bytes] = {}
     exif: list[bytes] = []
     comment = xmp = b""
-    at = 2
+    at, bare = 2, True
     while True:
         marker, start, end = _segment(data, at)
+        bare = bare and start == at + (4 if end > start else 2) and not _is_metadata(marker)
         at = end
         if marker == _SOS:
             break
@@ -62,7 +65,7 @@ def read_jpeg(data: bytes, header: Header, whole: bool) -> None:
     if text := utf8_or_latin1(comment).strip("\x00 "):
         header.texts["comment"] = text
     if whole:
-        _follow_scans(data, at, header)
+        header.pixels_only = _follow_scans(data, at, header) and bare
 
 
 def tidied(data: bytes) -> bytes:
@@ -88,24 +91,35 @@ def tidied(data: bytes) -> bytes:
     return bytes(scans) + (b"\x00\xff\xd9" if scans.endswith(b"\xff") else b"\xff\xd9")
 
 
-def pixel_segments(data: bytes, kept: Collection[int]) -> bytes:
-    """The same image without comments and application segments.
+def pixel_segments(data: bytes) -> bytes:
+    """The same image without comments, application segments other than ``OF_PIXELS``, and bytes after its end, where phones keep
+    further pictures with their own EXIF.
 
     Args:
         data: a whole JPEG.
-        kept: markers of application segments that stay, such as 0xE0 (JFIF).
 
     Raises:
-        DecodeError: it is damaged before its first scan.
+        DecodeError: it is damaged before its first scan, or has no end.
     """
     parts, at = [data[:2]], 2
     while True:
         marker, start, end = _segment(data, at)
-        if not (0xE0 <= marker <= 0xEF or marker == _COM) or marker in kept:
+        if not _is_metadata(marker):
             parts.append(b"\xff" + data[start - (3 if end > start else 1) : end])
         at = end
         if marker == _SOS:
-            return b"".join([*parts, data[at:]])
+            break
+    for marker, start, end in _between_scans(data, at):
+        if _is_metadata(marker):
+            parts.append(data[at:start])
+            at = end
+        elif marker == _EOI:
+            parts.append(data[at:end])
+    return b"".join(parts)
+
+
+def _is_metadata(marker: int) -> bool:
+    return (0xE0 <= marker <= 0xEF or marker == _COM) and marker not in OF_PIXELS
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:
@@ -148,23 +162,35 @@ def _frame(payload: bytes, marker: int, header: Header) -> None:
     header.plain = components == 3
 
 
-def _follow_scans(data: bytes, at: int, header: Header) -> None:
-    """Follow the scans, and the segments between them, to EOI. In a scan, 0xFF is followed by 0 or RST0-7 only."""
+def _follow_scans(data: bytes, at: int, header: Header) -> bool:
+    """Follow the scans, and the segments between them, to EOI; whether there is no metadata between them and nothing after it."""
+    scans, bare, further = 1, True, 0
+    for marker, _, end in _between_scans(data, at):
+        scans += marker == _SOS
+        bare = bare and not _is_metadata(marker)
+        further = len(data) - end
+        if scans > MAX_SCANS:
+            raise unsupported(f"JPEG with more than {MAX_SCANS} scans: it would take hours to decode")
+    if further:
+        header.note("trailing_data")
+    return bare and not further
+
+
+def _between_scans(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Marker, first byte and end of each segment after the header of the first scan; the last one is EOI. In a scan, 0xFF is
+    followed by 0 or RST0-7 only."""
     raw = np.frombuffer(data, np.uint8)
     after = np.flatnonzero(raw[at:-1] == 0xFF) + (at + 1)
     codes = raw[after]
     positions = after[(codes != 0) & (codes != 0xFF) & ((codes & 0xF8) != 0xD0)]
-    scans = 1
     while True:
         i = int(np.searchsorted(positions, at))
         if i == len(positions):
             raise corrupt("JPEG has no end marker (EOI): cut short")
         at = int(positions[i])
         if data[at] == _EOI:
-            break
-        marker, _, at = _segment(data, at - 1)
-        scans += marker == _SOS
-        if scans > MAX_SCANS:
-            raise unsupported(f"JPEG with more than {MAX_SCANS} scans: it would take hours to decode")
-    if at + 1 < len(data):
-        header.note("trailing_data")
+            yield _EOI, at - 1, at + 1
+            return
+        start = at - 1
+        marker, _, at = _segment(data, start)
+        yield marker, start, at

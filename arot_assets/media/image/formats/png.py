@@ -60,6 +60,7 @@ def read_png(data: bytes, header: Header, whole: bool) -> None:  # noqa: ARG001 
         _inflate(data, header)
     if end < len(data):
         header.note("trailing_data")
+    header.pixels_only = found <= set(_PIXEL_CHUNKS) and end == len(data) and "bad_checksum" not in header.notes
     header.clear = tuple(sample & (1 << data[24]) - 1 for sample in header.clear)
     header.plain = data[24] == 8 and data[25] in (0, 2, 6) and b"tRNS" not in found
 
