@@ -94,7 +94,8 @@ JOBS: dict[str, Callable[[ModelEntry], bool]] = {
     "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Lines),
     "Maps over the image": lambda entry: isinstance(entry.outputs[0], MapSummary),
     "Scores and classes of the image": lambda entry: entry.takes == "image",
-    "Scores and classes of stored embeddings": lambda entry: entry.takes != "image",
+    "Scores and classes of stored embeddings": lambda entry: entry.takes not in ("image", "frames"),
+    "Frames of films": lambda entry: entry.takes == "frames",
 }
 
 

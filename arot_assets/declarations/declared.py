@@ -14,6 +14,7 @@ from arot_assets.declarations.dataset import Dataset
 from arot_assets.declarations.errors import DeclarationError, Fault, error_at
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.errors import did_you_mean
+from arot_assets.media.medium import FRAMES
 from arot_assets.metrics.registry import MetricFileError, get_metric
 from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.yaml_lines import YamlFile
@@ -132,6 +133,11 @@ class Declarations:
             for metric in [name for name, one in metrics.items() if one.rows is not None]:
                 faults[metric] = (
                     f"metric '{metric}' is computed from stored columns, of which '{dataset}' has several rows a sample"
+                )
+        else:
+            for metric in [name for name, one in metrics.items() if one.takes == FRAMES]:
+                faults[metric] = (
+                    f"metric '{metric}' looks at the frames of films; '{dataset}' has {declaration.medium.name}s"
                 )
         for metric, text in faults.items():
             error = error_at(self.files[dataset], ("attributes", "metrics"), text)

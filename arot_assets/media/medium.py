@@ -139,6 +139,10 @@ STILL = Want()
 """What every image metric and image model requires."""
 TABLES = Want("tables")
 """What the tables of a medium require."""
+FRAMES = Want("frames", side=48)
+"""What models of frames in time require: every frame, squeezed to ``PICTURE``."""
+PICTURE = (27, 48)
+"""Height and width of the pictures of ``FRAMES``, whatever the shape of the film."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,19 @@ class Still:
     image: "Image"
     pts: int | None = None
     n: int | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Consecutive frames of a file.
+
+    Attributes:
+        pts: when each is shown, in units of the file's time base.
+        rgb: ``uint8 [N, 27, 48, 3]``, upright.
+    """
+
+    pts: Sequence[int]
+    rgb: Pixels
 
 
 @dataclass(frozen=True)
@@ -180,7 +197,7 @@ class DecodingProgress:
     frames: int
 
 
-Part = Still | ChildRows | DecodingProgress
+Part = Still | Pictures | ChildRows | DecodingProgress
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from arot_assets.datasets.conservation import compare_keys
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
+from arot_assets.media.medium import FRAMES
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets.spec import metric_key
-from arot_assets.metrics.children import FRAME, SAMPLE, FileTable, is_conserved, own_tables
+from arot_assets.metrics.children import FRAME, SAMPLE, is_conserved, own_tables
 from arot_assets.metrics.conservation import rows_conserved, up_to_date
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import VALUES_IN_RANGE, has_ranges
@@ -45,21 +46,24 @@ def _checks_of_files(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecks
         if table.grain == SAMPLE:
             yield conservation_check(dataset, table.name)
         elif is_conserved(table):
-            yield _children_check(dataset, table, tables[-1].name)
+            yield _children_check(dataset, table.name, table.grain, tables[-1].name)
     for name in declaration.metrics:
-        yield conservation_check(dataset, name, several=True)
         metric = get_metric(name)
+        if metric.want == FRAMES:
+            yield _children_check(dataset, name, FRAME, tables[-1].name)
+        else:
+            yield conservation_check(dataset, name, several=True)
         if has_ranges(metric):
             yield _values_in_range(dataset, metric)
 
 
-def _children_check(dataset: str, table: FileTable, last: str) -> dg.AssetChecksDefinition:
-    """Rows for every file that could be decoded; if they are frames, as many as were decoded."""
-    rows = "frames_decoded as n" if table.grain == FRAME else "1 as n"
-    number = "count(*) as n" if table.grain == FRAME else "1 as n"
+def _children_check(dataset: str, table: str, grain: str, last: str) -> dg.AssetChecksDefinition:
+    """Rows for every file that could be decoded; if they are frames, as many as were decoded, unless the file failed."""
+    rows = "frames_decoded as n" if grain == FRAME else "1 as n"
+    number = "count(*) as n" if grain == FRAME else "1 as n"
 
     @dg.asset_check(
-        asset=metric_key(dataset, table.name),
+        asset=metric_key(dataset, table),
         additional_deps=[metric_key(dataset, last)],
         name=CONSERVATION,
         blocking=True,
@@ -67,14 +71,18 @@ def _children_check(dataset: str, table: FileTable, last: str) -> dg.AssetChecks
     )
     @fails_in_words
     def conservation(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-        done = set(up_to_date(tables, dataset, table.name)) & set(up_to_date(tables, dataset, last))
+        done = set(up_to_date(tables, dataset, table)) & set(up_to_date(tables, dataset, last))
         within = ", ".join(f"'{shard}'" for shard in sorted(done)) or "''"
         whole, parts = (
             f"(select *, parse_filename(filename, true) as shard from {files(tables, dataset, name, named=True)})"
-            for name in (last, table.name)
+            for name in (last, table)
         )
+        failed = f"select sample_id, shard from {parts} where n is null"
         expected = f"select sample_id, shard, {rows} from {whole} where status = 'ok' and shard in ({within})"
-        found = f"select sample_id, shard, {number} from {parts} where shard in ({within}) group by all"
+        expected = f"select * from ({expected}) anti join ({failed}) using (sample_id, shard)"
+        found = (
+            f"select sample_id, shard, {number} from {parts} where n is not null and shard in ({within}) group by all"
+        )
         return conservation_result(compare_keys(warehouse, expected, found, ("sample_id", "shard", "n")))
 
     return conservation

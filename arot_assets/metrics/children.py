@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from arot_assets.columns import Column, metric_schema
-from arot_assets.media.medium import TABLES, ChildTable, Medium, Want
+from arot_assets.media.medium import FRAMES, TABLES, ChildTable, Medium, Want
 from arot_assets.metrics.metric import Metric, metric_version
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ POSITION = (
     Column("n", pa.int32(), "ordinal of the still's frame; null where a film failed"),
     Column("pts", pa.int64(), "when the still is shown, in units of samples.time_base"),
 )
+FRAME_POSITION = (
+    Column("n", pa.int32(), "ordinal of the frame among those shown, from 0; null where a film failed"),
+    Column("pts", pa.int64(), "when the frame is shown, in units of samples.time_base"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class FileTable:
         columns: of a row.
         version: of current rows.
         want: what of a file it is made from.
-        metric: the metric that is measured on each still; None for a table of the medium.
+        metric: the metric that is measured on each still or frame; None for a table of the medium.
         description: for users.
     """
 
@@ -86,5 +90,6 @@ def _of_medium(table: ChildTable, medium: Medium) -> FileTable:
 
 def _of_metric(metric: Metric, medium: Medium, models: "Models") -> FileTable:
     version = metric.metric_version(models.fingerprint(metric.model) if metric.model else "", medium.decoder)
-    columns = (*POSITION, *metric.columns)
-    return FileTable(metric.name, STILL_ROWS, columns, version, metric.want, metric, metric.description)
+    grain, place = (FRAME, FRAME_POSITION) if metric.want == FRAMES else (STILL_ROWS, POSITION)
+    columns = (*place, *metric.columns)
+    return FileTable(metric.name, grain, columns, version, metric.want, metric, metric.description)

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from arot_assets.media.medium import (
+    FRAMES,
     ChildRows,
     Content,
     DecodeError,
     File,
     Limits,
     Medium,
+    Pictures,
     Still,
     ViewOfParts,
 )
@@ -38,6 +40,7 @@ from arot_assets.metrics.one_pass import (
     infer,
     measure,
 )
+from arot_assets.metrics.windows import Window, Windows
 from resources.models.entry import ModelError
 from resources.parallel import ordered_map
 from resources.storage import StorageError
@@ -128,6 +131,7 @@ class _File:
     parts: dict[str, list[pa.Table]] = field(default_factory=dict)
     waiting: "dict[str, list[tuple[Item, np.ndarray]]]" = field(default_factory=dict)
     places: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    windows: dict[str, Windows] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
     def measured(
@@ -146,6 +150,8 @@ class _File:
                         raise StoppedError
                     if isinstance(part, Still):
                         self._still(part)
+                    elif isinstance(part, Pictures):
+                        self._pictures(part)
                     elif isinstance(part, ChildRows):
                         for row in part.rows if part.table in self.tables else ():
                             self._add(part.table, dict(row))
@@ -154,6 +160,7 @@ class _File:
                         seen = part.frames
             for model in list(self.waiting):
                 self._infer(model)
+            self._pictures(None)
         except DecodeError as error:
             return self._failed(f"{error.status}: {error.reason}")
         except StorageError as error:
@@ -183,7 +190,11 @@ class _File:
         return FileResult(self.item.sample_id, tables, reason, {})
 
     def _still(self, still: Still) -> None:
-        metrics = {name: table.metric for name, table in self.tables.items() if table.metric is not None}
+        metrics = {
+            name: table.metric
+            for name, table in self.tables.items()
+            if table.metric is not None and table.want != FRAMES
+        }
         wanted: dict[str, Metric] = {name: metric for name, metric in metrics.items() if name not in self.broken}
         ident = f"{self.item.sample_id}/{still.n}"  # a still is an item of its own here
         self.places[ident] = {"n": still.n, "pts": still.pts}
@@ -206,6 +217,39 @@ class _File:
                     self._take(cell)
         except ModelError as error:
             self.broken |= {name: str(error) for name, metric in metrics.items() if metric.model == model}
+
+    def _pictures(self, part: Pictures | None) -> None:
+        """Frames for the models of frames in time; None: there are no more."""
+        for name, table in self.tables.items():
+            metric = table.metric
+            if table.want != FRAMES or metric is None or metric.model is None or name in self.broken:
+                continue
+            model = self.models[metric.model]
+            windows = self.windows.setdefault(name, Windows.of(model.entry))
+            try:
+                for window in windows.finish() if part is None else windows.add(part):
+                    self._judge(name, metric, model, window)
+            except ModelError as error:
+                self.broken[name] = str(error)
+
+    def _judge(self, name: str, metric: Metric, model: "ImageModel", window: Window) -> None:
+        """The rows of the frames of a window."""
+        count, context = len(window.pts), int(model.entry.options["context"])
+        values: list[dict[str, Any]] = [{} for _ in range(count)]
+        reason = None
+        if window.frames is not None:
+            assert metric.from_outputs is not None, "it has a model"
+            try:
+                with self.turn:
+                    said = model.predict([window.frames])
+                judged = {of: array[0][context : context + count, None] for of, array in said.items()}
+                values = [dict(row) for row in metric.from_outputs(judged)]
+            except ModelError:
+                raise
+            except Exception as error:  # what one window does to a model is the reason of its rows
+                reason = f"{type(error).__name__}: {error}"
+        for k, (pts, row) in enumerate(zip(window.pts, values, strict=True)):
+            self._add(name, {"n": window.first + k, "pts": pts, **row}, reason)
 
     def _take(self, cell: Measurement) -> None:
         place, result = self.places[cell.sample_id], cell.result

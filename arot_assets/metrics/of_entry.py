@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.media.medium import STILL, Want
+from arot_assets.media.medium import FRAMES, STILL, Want
 from arot_assets.metrics.metric import Column, Metric, Rows, rows
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.output_values import values_of
@@ -89,8 +89,8 @@ def columns_of(entry: ModelEntry) -> list[Column]:
 
 def _takes(entry: ModelEntry) -> Want | Rows:
     """What its table is computed from; with the version of the vectors, where a head is good for one version only."""
-    if entry.takes == "image":
-        return STILL
+    if entry.takes in ("image", "frames"):
+        return STILL if entry.takes == "image" else FRAMES
     if entry.family == "similarity":
         return rows(entry.takes, str(entry.options.get("text", TEXT)))
     return rows(

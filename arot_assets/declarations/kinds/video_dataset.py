@@ -1,12 +1,15 @@
 """A dataset of films."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from arot_assets.declarations.dataset import Dataset, DatasetKind
 from arot_assets.media.medium import MAX_HOURS, Limits, Medium
 from arot_assets.media.video.medium import VIDEO
+
+SHOTS = {"on": "transnetv2", "gated": "transnetv2_gated"}
+"""What ``shots`` says -> the table of scores."""
 
 
 class VideoDataset(Dataset):
@@ -29,6 +32,26 @@ class VideoDataset(Dataset):
         bool,
         Field(description="use what is there of films that end before their index says; otherwise they are corrupt"),
     ] = False
+    shots: Annotated[
+        Literal["on", "gated", "off"],
+        Field(
+            description="a table of TransNetV2, which finds dissolves that the content rule does not: `on` (`transnetv2`), or "
+            "`gated`, only where the picture changes (`transnetv2_gated`). On a CPU it costs several times the rest of the decode"
+        ),
+    ] = "off"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_table_of_shots(cls, said: Any) -> Any:
+        """YAML reads ``on`` and ``off`` as true and false. The table is a metric like any other."""
+        if not isinstance(said, dict) or "shots" not in said:
+            return said
+        shots = said["shots"]
+        if isinstance(shots, bool):
+            shots = "on" if shots else "off"
+        table, metrics = SHOTS.get(str(shots)), said.get("metrics", [])
+        wanted = [*metrics, table] if table and isinstance(metrics, list) and table not in metrics else metrics
+        return {**said, "shots": shots, "metrics": wanted}
 
     @property
     def limits(self) -> Limits:

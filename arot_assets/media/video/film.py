@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import ChildRows, DecodeError, DecodingProgress, Part, Still
+from arot_assets.media.medium import ChildRows, DecodeError, DecodingProgress, Part, Pictures, Still
 from arot_assets.media.video.bars import Bars
 from arot_assets.media.video.cadence import Cadence
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
@@ -36,7 +36,14 @@ BEAT = 24
 
 
 def measured_film(
-    path: Path, facts: Mapping[str, Any], *, tables: bool, stills: bool, side: int | None = None, threads: int = 1
+    path: Path,
+    facts: Mapping[str, Any],
+    *,
+    tables: bool,
+    stills: bool,
+    side: int | None = None,
+    threads: int = 1,
+    pictures: bool = False,
 ) -> Iterator[Part]:
     """Decode a film once.
 
@@ -47,9 +54,10 @@ def measured_film(
         stills: give the pixels of stills.
         side: longest side of stills in pixels; None for the size that is shown.
         threads: of the decoder.
+        pictures: give every frame in 48 x 27.
 
     Yields:
-        Stills as they pass, rows in blocks, the row of ``decoded`` last.
+        Stills as they pass, pictures and rows in blocks, the row of ``decoded`` last.
 
     Raises:
         DecodeError: it cannot be decoded.
@@ -58,15 +66,24 @@ def measured_film(
     measures = Measures(look, base) if tables else None
     due, count = -1.0, 0
     first: int | None = None
+    grid: Grid | None = None
+    seen: list[tuple[int, NDArray[np.uint8]]] = []
     for frame in decoded(path, interlaced=bool(facts.get("interlaced_flag")), threads=threads):
         first = frame.pts if first is None else first
         seconds = float((frame.pts - first) * base)
         is_still = seconds >= due or seconds < due - 2 * STILL_SECONDS
         if is_still:
             due = (seconds // STILL_SECONDS + 1) * STILL_SECONDS
-        if measures is not None:
-            measures.add(frame, seconds, is_still)
-            yield from measures.blocks()
+        if tables or pictures:
+            grid = grid or Grid(frame.frame.width, frame.frame.height, look)
+            cells = grid.cells(frame.frame)
+            if measures is not None:
+                measures.add(frame, cells, seconds, is_still)
+                yield from measures.blocks()
+            if pictures:
+                seen.append((frame.pts, grid.picture(cells)))
+                if len(seen) >= BLOCK:
+                    yield _pictures(seen)
         if is_still and stills:
             yield Still(Image(rgb_of(frame.frame, look, side)), frame.pts, frame.n)
         count += 1
@@ -74,10 +91,18 @@ def measured_film(
             yield DecodingProgress(count)
     if count == 0:
         raise DecodeError("corrupt", "no frame can be decoded")
+    if seen:
+        yield _pictures(seen)
     if measures is not None:
         measures.finish()
         yield from measures.blocks(whole=False)
         yield ChildRows("decoded", [measures.told(count)])
+
+
+def _pictures(seen: list[tuple[int, NDArray[np.uint8]]]) -> Pictures:
+    found = Pictures([pts for pts, _ in seen], np.stack([rgb for _, rgb in seen]))
+    seen.clear()
+    return found
 
 
 def warm_up() -> Iterator[None]:
@@ -118,7 +143,6 @@ class Measures:
 
     def __init__(self, look: FrameAppearance, base: Fraction) -> None:
         self._look, self._base = look, base
-        self._grid: Grid | None = None
         self._statistics, self._motion, self._bars, self._cadence = FrameStatistics(), Motion(), Bars(), Cadence()
         self._rows: dict[str, list[dict[str, Any]]] = {"frames": [], "steps": [], "stills": []}
         self._chain = hashlib.sha256()
@@ -126,11 +150,8 @@ class Measures:
         self._damage: list[tuple[int, int]] = []
         self._resized = 0
 
-    def add(self, frame: Frame, seconds: float, is_still: bool) -> None:
-        """Take the next frame."""
-        if self._grid is None:
-            self._grid = Grid(frame.frame.width, frame.frame.height, self._look)
-        cells = self._grid.cells(frame.frame)
+    def add(self, frame: Frame, cells: Cells, seconds: float, is_still: bool) -> None:
+        """Take the next frame, and what is on its grid."""
         self._chain.update(cells.crc.to_bytes(4, "little"))
         self._rows["frames"] += self._counted(self._statistics.add(frame, cells))
         step = self._motion.add(frame.n, seconds, cells.y, fresh=frame.resized)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arot_assets.media.medium import PICTURE
 from arot_assets.media.video.colour import FrameAppearance, rgb_of_yuv, tone_mapped, upright, yuv_of_rgb
 from arot_assets.media.video.decode import planes
 from arot_assets.media.video.kernels import shrink
@@ -71,14 +72,16 @@ class Grid:
         y, u, v = (np.ascontiguousarray(upright(part, self._look)) for part in self._tones(raw, means))
         return Cells(y, u, v, crc)
 
+    def picture(self, cells: Cells) -> Bytes:
+        """A frame in ``PICTURE``, ``uint8 [27, 48, 3]`` RGB, upright: squeezed, whatever its shape."""
+        y, u, v = (_resized(plane, plane.shape[1], *PICTURE) for plane in (cells.y, cells.u, cells.v))
+        matrix = "bt709" if self._look.hdr else self._look.matrix
+        rgb = rgb_of_yuv(y / 255, (u - 128) / 255, (v - 128) / 255, matrix)
+        return np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
+
     def _shrunk(self, plane: NDArray[Any], width: int, half: bool) -> NDArray[np.float32]:
         rows, columns = (self._rows // 2, self._columns // 2) if half else (self._rows, self._columns)
-        few = np.empty((min(rows, plane.shape[0]), min(columns, width)), np.float32)
-        shrink(plane, width, few)
-        if few.shape == (rows, columns):
-            return few
-        across, down = np.arange(columns) * few.shape[1] // columns, np.arange(rows) * few.shape[0] // rows
-        return np.asarray(few[down][:, across])  # a later part of the film with fewer pixels than the grid
+        return _resized(plane, width, rows, columns)
 
     def _tones(self, raw: list[Bytes], means: list[NDArray[np.float32]]) -> tuple[Bytes, Bytes, Bytes]:
         if self._look.full_range and not self._look.hdr:
@@ -96,3 +99,13 @@ class Grid:
             np.clip(np.rint(u * 255 + 128), 0, 255).astype(np.uint8),
             np.clip(np.rint(v * 255 + 128), 0, 255).astype(np.uint8),
         )
+
+
+def _resized(plane: NDArray[Any], width: int, rows: int, columns: int) -> NDArray[np.float32]:
+    """A plane in means of boxes; cells are repeated where it has fewer pixels."""
+    few = np.empty((min(rows, plane.shape[0]), min(columns, width)), np.float32)
+    shrink(plane, width, few)
+    if few.shape == (rows, columns):
+        return few
+    across, down = np.arange(columns) * few.shape[1] // columns, np.arange(rows) * few.shape[0] // rows
+    return np.asarray(few[down][:, across])

@@ -10,6 +10,7 @@ from typing import Self
 
 from arot_assets.columns import Column
 from arot_assets.media.medium import (
+    FRAMES,
     TABLES,
     ChildTable,
     DecodeError,
@@ -58,8 +59,8 @@ class VideoView:
         self.cost = BYTES_PER_PIXEL * (file.facts.get("width") or 0) * (file.facts.get("height") or 0)
 
     def __enter__(self) -> Self:
-        if any(want.kind == "frames" for want in self._wants):
-            raise DecodeError("unsupported", "frames at a rate of their own are not read from films yet")
+        if any(want.kind == "frames" and want != FRAMES for want in self._wants):
+            raise DecodeError("unsupported", "of frames in time, only all of them in 48 x 27 are read from films")
         return self
 
     def __exit__(
@@ -75,6 +76,7 @@ class VideoView:
             self._file.facts,
             tables=TABLES in self._wants,
             stills=bool(images),
+            pictures=FRAMES in self._wants,
             side=None if None in sides else max((side for side in sides if side is not None), default=None),
             threads=self._threads,
         )

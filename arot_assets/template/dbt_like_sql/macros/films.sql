@@ -23,10 +23,11 @@
 {%- endmacro %}
 
 {# The boundaries of shots: sample_id, start_n, end_n, start_pts, end_pts, kind, found_by, score. Frames from start_n up to, but without, end_n
-   belong to no shot; at a cut the two are equal, and the new shot begins there. Flashes, strobes and whip pans are none. Variables:
-   cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
+   belong to no shot; at a cut the two are equal, and the new shot begins there. Flashes, strobes and whip pans are none. scores: the
+   table of TransNetV2 (`shots: on | gated` of the dataset), which adds dissolves, and cuts that the other rules miss. Variables:
+   transition, transition_least, transition_frames, transition_change, shot_cut, shot_ratio, cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
    dissolve_frames, blank_contrast, gap_seconds. #}
-{% macro boundaries(frames, samples) -%}
+{% macro boundaries(frames, samples, scores=none) -%}
 (with changes as materialized (
     select *,
         max(n) filter (where not coalesce(falls, false)) over (partition by sample_id order by n) as last_level,
@@ -51,6 +52,37 @@ linear as (
     )
     group by sample_id, run having count(*) >= {{ var('dissolve_frames', 3) }}
 ),
+{% if scores is not none -%}
+scored as (
+    select c.*, coalesce(t.cut, 0) as tn, coalesce(t.transition, 0) as tn_many
+    from changes c join {{ scores }} t on t.sample_id = c.sample_id and t.n = c.n
+),
+many as (
+    -- frames of a transition: those that the second head marks, if the first sees something and the pictures around differ
+    select sample_id, min(n) as start_n, max(n) + 1 as end_n, 'dissolve' as kind, 'transnet' as found_by, max(tn_many) as score
+    from (
+        select *, n - row_number() over (partition by sample_id order by n) as run from scored
+        where tn_many > {{ var('transition', 0.25) }}
+    )
+    group by sample_id, run
+    having count(*) >= {{ var('transition_frames', 3) }} and max(tn) >= {{ var('transition_least', 0.15) }}
+        and coalesce(max(linear_change), 0) >= {{ var('transition_change', 8) }}
+),
+lone as (
+    -- the first head marks the last frames of the old shot: the new one begins behind them
+    select r.sample_id, r.next_n as start_n, r.next_n as end_n, 'cut' as kind, 'transnet' as found_by, r.score
+    from (
+        select sample_id, max(n) + 1 as next_n, max(tn) as score
+        from (
+            select *, n - row_number() over (partition by sample_id order by n) as run from scored
+            where tn > {{ var('shot_cut', 0.5) }}
+        )
+        group by sample_id, run
+    ) r
+    join changes c on c.sample_id = r.sample_id and c.n = r.next_n
+    where c.comes_back <= {{ var('cut_comes_back', 0.9) }} and c.ratio >= {{ var('shot_ratio', 2) }}
+),
+{% endif -%}
 blanks as (
     select sample_id, min(n) as first_n, max(n) as last_n, avg(mean_y) as level
     from (
@@ -85,6 +117,12 @@ found as (
     union all (from linear where not exists (
         from cuts where cuts.sample_id = linear.sample_id and cuts.start_n between linear.start_n and linear.end_n))
     union all from cuts
+    {% if scores is not none -%}
+    union all (from many where not exists (
+        from cuts where cuts.sample_id = many.sample_id and cuts.start_n between many.start_n and many.end_n))
+    union all (from lone where not exists (
+        from many where many.sample_id = lone.sample_id and lone.start_n between many.start_n and many.end_n))
+    {% endif -%}
 ),
 grouped as (
     select *, sum(is_new) over (partition by sample_id order by start_n, end_n) as boundary from (
