@@ -14,6 +14,7 @@ from arot_assets.pace import Pace
 
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
+MOST_COUNTS = 20
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -48,3 +49,18 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValu
         return dg.MetadataValue.md("none")
     head = list(rows[0])
     return dg.MetadataValue.md(write_table(head, ([row[name] for name in head] for row in rows)))
+
+
+def count_table(
+    counts: Mapping[str, int], of: str, counted: str = "rows", most: int | None = MOST_COUNTS
+) -> dg.MarkdownMetadataValue:
+    """Counts as a table, the largest first; “none” without any.
+
+    Args:
+        counts: by what they are of.
+        of: title of its column.
+        counted: title of the counts' column.
+        most: how many are shown; None for all.
+    """
+    largest = sorted(counts.items(), key=lambda count: -count[1])[:most]
+    return markdown_table([{of: name, counted: number} for name, number in largest])

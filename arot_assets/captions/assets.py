@@ -20,7 +20,7 @@ from arot_assets.datasets.places import all_roots, place_of
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table
 from arot_assets.metrics.assets.pool import GPU_POOL
 from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.assets.shards import reserve_in_turn
@@ -120,9 +120,7 @@ def _shard_metadata(
         "kept": dg.MetadataValue.int(result.kept),
         "copied by content": dg.MetadataValue.int(result.copied),
         "cost of the table": dg.MetadataValue.float(_sum(rows, "cost")),
-        "failed, by reason": markdown_table(
-            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
-        ),
+        "failed, by reason": count_table(result.failures, "reason"),
     }
     samples = tables.read(TableRef(dataset, SAMPLES, shard), columns=["sample_id", "uri", "status"])
     samples = samples.filter(pa.compute.equal(samples["status"], "ok"))

@@ -33,7 +33,7 @@ from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.presence import Shards
 from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table, markdown_table
 from arot_assets.metrics.assets.pool import GPU_POOL
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.metric import metric_schema
@@ -316,8 +316,6 @@ def _shard_metadata(result: MetricResult, labels: Mapping[str, int]) -> dict[str
         return {ROW_COUNT: dg.MetadataValue.int(result.rows), "nothing to do": dg.MetadataValue.bool(True)}
     return {
         ROW_COUNT: dg.MetadataValue.int(result.rows),
-        "labels": markdown_table([{"label": k, "rows": v} for k, v in sorted(labels.items(), key=lambda i: -i[1])]),
-        "failed, by reason": markdown_table(
-            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
-        ),
+        "labels": count_table(labels, "label", most=None),
+        "failed, by reason": count_table(result.failures, "reason"),
     }

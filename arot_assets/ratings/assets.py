@@ -11,7 +11,7 @@ from arot_assets.automation import WHOLE
 from arot_assets.datasets.assets import samples_key
 from arot_assets.drawing import data_uri
 from arot_assets.failures import fails_in_words
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table, markdown_table
 from arot_assets.ratings.build import CONTENT, RatingsResult, build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.joined import SCHEMA, rules_digest
@@ -170,7 +170,5 @@ def _ratings_metadata(built: RatingsResult) -> Mapping[str, dg.MetadataValue]:
         "new events": dg.MetadataValue.int(sum(source.new for source in built.sources)),
         "sources": markdown_table([source.__dict__ for source in built.sources]),
         "statuses": markdown_table([{"status": k, "events": v} for k, v in sorted(built.statuses.items())]),
-        "does not count, by reason": markdown_table(
-            [{"reason": k, "events": v} for k, v in sorted(built.reasons.items(), key=lambda i: -i[1])[:20]]
-        ),
+        "does not count, by reason": count_table(built.reasons, "reason", "events"),
     }

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 import dagster as dg
 
 from arot_assets.datasets.turns import Unit, in_turn, work_on
-from arot_assets.metadata import ROW_COUNT, markdown_table, pace_metadata
+from arot_assets.metadata import ROW_COUNT, count_table, markdown_table, pace_metadata
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FileTable
@@ -165,9 +165,7 @@ def _shard_metadata(
         "computed": dg.MetadataValue.int(result.computed),
         "kept": dg.MetadataValue.int(result.kept),
         "copied by content": dg.MetadataValue.int(result.copied),
-        "failed, by reason": markdown_table(
-            [{"reason": k, "rows": v} for k, v in sorted(result.failures.items(), key=lambda i: -i[1])[:20]]
-        ),
+        "failed, by reason": count_table(result.failures, "reason"),
     }
     if result.model:
         metadata["model run"] = markdown_table([result.model])
