@@ -65,7 +65,9 @@ def shard_condition(*unpartitioned: dg.AssetKey, another: Any = None) -> dg.Auto
     wanted = _first_time | (updated | _Condition.code_version_changed()).since_last_handled()
     if another is not None:
         wanted = wanted | _unanswered(another, _Condition.in_progress())
-    return (wanted & ~_Condition.any_deps_missing() & _sound & ~_not_now).with_label("shard missing or outdated")
+    ready = wanted & ~_Condition.any_deps_missing() & _sound & ~_not_now
+    condition: dg.AutomationCondition[Any] = ready.with_label("shard missing or outdated")
+    return condition
 
 
 # in one tick, a finished materialization cannot be distinguished from one that began before the change: one check too

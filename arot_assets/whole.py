@@ -37,7 +37,6 @@ def whole_asset(
         shown: all else that ``dagster.asset`` takes.
     """
 
-    @dg.asset(key=dg.AssetKey(path), deps=[dg.AssetKey(one) for one in upstream], **shown)
     @fails_in_words
     def whole(
         context: dg.AssetExecutionContext,
@@ -49,4 +48,7 @@ def whole_asset(
     ) -> dg.MaterializeResult:
         return work(Resources(storage, tables, warehouse, models, compute), context.log)
 
-    return whole
+    declare: Callable[..., dg.AssetsDefinition] = dg.asset(
+        key=dg.AssetKey(path), deps=[dg.AssetKey(one) for one in upstream], **shown
+    )
+    return declare(whole)

@@ -118,11 +118,8 @@ def _tell(what: str, found: set[Pair], same: set[Pair]) -> None:
 
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:
-    return min(
-        (one["phash"] ^ other["phash"]).bit_count(),
-        (one["mirrored"] ^ other["phash"]).bit_count(),
-        (other["mirrored"] ^ one["phash"]).bit_count(),
-    )
+    pairs = (("phash", "phash"), ("mirrored", "phash"), ("phash", "mirrored"))
+    return min((int(one[a]) ^ int(other[b])).bit_count() for a, b in pairs)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def measure_rows(count: int, folder: Path) -> None:
 
     written = [as_written(r) for r in rows]
     with timed(f"{len(rows):,} rows: manifest, buckets and lineage"):
-        manifest, buckets = manifest_rows(written), bucket_rows(selection, written)
+        manifest, buckets = manifest_rows(written, selection.paths), bucket_rows(selection, written)
         receipt = Receipt("0" * 16, "", "", len(rows), 0, datetime.now(UTC).isoformat(), 0, {}, ["images"], "image")
         lineage = lineage_of(declaration, project, resources, selection)
         write_records(resources.tables, "train", receipt, manifest, buckets, left_out_rows(selection), lineage)

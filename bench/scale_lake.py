@@ -17,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.datasets import duplicates, inventory, samples
+from arot_assets.datasets import duplicates, samples
+from arot_assets.datasets.changes import SCHEMA
 from arot_assets.datasets.declaration import SHARD_SIZE
+from arot_assets.datasets.objects import LISTED
 from arot_assets.declarations import ImageDataset
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric
@@ -75,7 +77,7 @@ def make_lake(store: Path, source: Path, rows: int, metrics: Sequence[str] = (*D
     for name, value in (("first_seen", past), ("last_seen", past), ("state", "present")):
         whole = whole.append_column(name, pa.repeat(value, rows))
     footer = {"changed_at": past.as_py().isoformat(), "change": f"{rows:,} new", "root": declaration.root}
-    tables.write(whole.cast(inventory.SCHEMA), TableRef(DATASET, INVENTORY), footer=footer)
+    tables.write(whole.cast(SCHEMA), TableRef(DATASET, INVENTORY), footer=footer)
     random = np.random.default_rng(0)
     for number, shard in enumerate(shards):
         part = listed.slice(number * SHARD_SIZE, SHARD_SIZE)
@@ -96,12 +98,12 @@ def make_departed(store: Path, of: Path) -> None:
     whole = tables.read(TableRef(DATASET, INVENTORY))
     left = pa.array(np.arange(whole.num_rows) % 100 == 99)
     state = pc.if_else(left, "gone", "present")
-    whole = whole.set_column(whole.schema.get_field_index("state"), inventory.SCHEMA.field("state"), state)
+    whole = whole.set_column(whole.schema.get_field_index("state"), SCHEMA.field("state"), state)
     Tables(store=str(store), storage=Storage()).write(whole, TableRef(DATASET, INVENTORY))
 
 
 def listing(source: Path, rows: int) -> pa.Table:
-    """What a listing of the source would return: columns ``inventory.LISTED``."""
+    """What a listing of the source would return: columns ``LISTED``."""
     numbers = np.arange(rows)
     names = [f"{source}/{n // FOLDER_SIZE:05}/{n:08}.jpg" for n in range(rows)]
     if source.is_dir():
@@ -118,7 +120,7 @@ def listing(source: Path, rows: int) -> pa.Table:
             "sidecar_mtime": pa.nulls(rows, STAMP),
             "metadata": pa.nulls(rows, pa.string()),
         },
-        schema=inventory.LISTED,
+        schema=LISTED,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from scale_lake import DATASET, DECLARED, SYNTHETIC, TIME, listing, make_departed, make_lake, make_source, mixed
 
 from arot_assets.datasets import inventory
+from arot_assets.datasets.changes import InventoryChanges, plan
 from arot_assets.datasets.declaration import SHARD_SIZE
 from resources.storage import Storage
 from resources.tables import INVENTORY, StoreFile, TableRef, Tables
@@ -129,14 +130,14 @@ STEPS: dict[str, Callable[[Tables, int, int], Timed]] = {
 }  # fmt: skip
 
 
-def _plan(tables: Tables, which: str, repeat: int) -> tuple[inventory.InventoryChanges, Times]:
+def _plan(tables: Tables, which: str, repeat: int) -> tuple[InventoryChanges, Times]:
     previous = tables.read(TableRef(DATASET, INVENTORY))
     listed = tables.read(LISTINGS[which])
-    found: list[inventory.InventoryChanges] = []
+    found: list[InventoryChanges] = []
 
     def once() -> None:
         found.clear()
-        found.append(inventory.plan(previous, listed, NOW, SHARD_SIZE))
+        found.append(plan(previous, listed, NOW, SHARD_SIZE))
 
     seconds = _times(once, repeat)
     return found[0], seconds

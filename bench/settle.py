@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import results
 
-from arot_assets.datasets import inventory
+from arot_assets.datasets.changes import SCHEMA
 from arot_assets.datasets.duplicates import mark_within, settle, shard_footer
 from arot_assets.datasets.samples import samples_schema
 from arot_assets.markdown import write_table
@@ -53,10 +53,9 @@ def make(tables: Tables, shards: int, rows: int) -> None:
     now = datetime.fromtimestamp(1_750_000_000, UTC)
     listed = {"uri": uris, "size": [1] * total, "mtime": [now] * total, "shard": np.repeat(names, rows)}
     listed |= {"first_seen": [now] * total, "last_seen": [now] * total, "state": ["present"] * total}
-    schema = inventory.SCHEMA
-    columns = [pa.array(listed[f.name], f.type) if f.name in listed else pa.nulls(total, f.type) for f in schema]
+    columns = [pa.array(listed[f.name], f.type) if f.name in listed else pa.nulls(total, f.type) for f in SCHEMA]
     footer = {"changed_at": now.isoformat()}
-    tables.write(pa.table(columns, schema=schema), TableRef(DATASET, INVENTORY), footer=footer)
+    tables.write(pa.table(columns, schema=SCHEMA), TableRef(DATASET, INVENTORY), footer=footer)
     schema = samples_schema(IMAGE)
     for number, shard in enumerate(names):
         part = range(number * rows, (number + 1) * rows)

@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 
 from arot_assets.datasets.changes import SCHEMA, ListingDifference, compare
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import FOLDER_METADATA, INVENTORY, read_inventory
+from arot_assets.datasets.inventory import FOLDER_METADATA, read_inventory
 from arot_assets.datasets.objects import found_table, listing_of
 from arot_assets.datasets.sources.folder_metadata import metadata_files, seen_files
 from arot_assets.media.medium import Medium
 from resources.storage import ObjectInfo, Storage
 from resources.storage.objects import ObjectColumns
 from resources.storage.s3.backend import S3Backend
-from resources.tables import TableRef, Tables
+from resources.tables import INVENTORY, TableRef, Tables
 from sensors.change import Change
 
 WINDOW = 10_000

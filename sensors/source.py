@@ -12,11 +12,11 @@ import dagster as dg
 from arot_assets.datasets.assets import inventory_key
 from arot_assets.datasets.changes import compare
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.inventory import INVENTORY, SIGNATURE, carry, known_of, read_inventory
+from arot_assets.datasets.inventory import SIGNATURE, carry, known_of, read_inventory
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.sources.pinned import pin
 from resources.storage import Storage, StorageError
-from resources.tables import TableRef, Tables
+from resources.tables import INVENTORY, TableRef, Tables
 from sensors import s3_prefix
 from sensors.change import Change
 from sensors.interval import seconds_between_looks

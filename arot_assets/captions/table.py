@@ -11,8 +11,8 @@ import pyarrow as pa
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.fields import field_columns
 from arot_assets.captions.prompt import Prompt
-from arot_assets.columns import Column
-from arot_assets.metrics.metric import RESERVED, metric_schema, metric_version
+from arot_assets.columns import RESERVED, Column
+from arot_assets.metrics.metric import metric_schema, metric_version
 
 CODE_VERSION = "1"
 """Change it when the same answer becomes another row."""

@@ -16,9 +16,9 @@ from arot_assets.automation import WHOLE, shard_condition
 from arot_assets.datasets import duplicates
 from arot_assets.datasets import inventory as inventories
 from arot_assets.datasets import samples as sample_rows
-from arot_assets.datasets.changes import InventoryChanges
+from arot_assets.datasets.changes import SCHEMA, InventoryChanges
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.listing import Listing
+from arot_assets.datasets.objects import Listing
 from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
@@ -70,7 +70,7 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
         kinds={"parquet"},
         owners=declaration.owners,
         description=f"Every object seen at `{declaration.source}`, and the shard that works on it. {declaration.description}",
-        metadata={COLUMN_SCHEMA: column_schema(inventories.SCHEMA), "source": declaration.source},
+        metadata={COLUMN_SCHEMA: column_schema(SCHEMA), "source": declaration.source},
         pool=f"{dataset}_inventory",
         automation_condition=WHOLE if declaration.made_from else None,  # otherwise the sensor of its source asks for it
     )

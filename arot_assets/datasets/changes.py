@@ -109,7 +109,7 @@ def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
     if pa.types.is_list(left.type):
         left, right = (pc.binary_join(side, "\0") for side in (left, right))
     both_null = pc.and_(left.is_null(), right.is_null())
-    return pc.or_(pc.fill_null(pc.equal(left, right), False), both_null).to_numpy()
+    return np.asarray(pc.or_(pc.fill_null(pc.equal(left, right), False), both_null))
 
 
 def plan(

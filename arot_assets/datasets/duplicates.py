@@ -247,7 +247,7 @@ def _rewrite(
         position = table.schema.get_field_index(name)
         values = pa.array([row[name] for row in rows], pa.string())
         table = table.set_column(position, table.schema.field(position), values)
-    footer = kept | shard_footer(table, kept["samples_version"])
+    footer: dict[str, str] = kept | shard_footer(table, kept["samples_version"])
     try:
         tables.write(table, ref, footer=footer, replacing=version)
     except StorageError as error:

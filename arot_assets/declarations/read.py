@@ -33,7 +33,8 @@ def read_declaration(file: YamlFile) -> BaseModel:
         if key not in ("type", "attributes"):
             raise error_at(file, (key,), f"unknown key '{key}'; a declaration has 'type' and 'attributes'")
     try:
-        return kind.model.model_validate(value.get("attributes") or {})
+        model: type[BaseModel] = kind.model
+        return model.model_validate(value.get("attributes") or {})
     except ValidationError as error:
         found = error.errors()
         # a misspelt key is missing too; reporting the misspelling is more helpful

@@ -81,4 +81,4 @@ def prepare_companion(
 
 def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two pictures have other shapes."""
-    return abs(one["width"] * other["height"] / (one["height"] * other["width"]) - 1) > SAME_SHAPE
+    return bool(abs(one["width"] * other["height"] / (one["height"] * other["width"]) - 1) > SAME_SHAPE)

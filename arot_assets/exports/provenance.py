@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from arot_assets.classifiers.entry import load_entry
 from arot_assets.classifiers.promotion import ROOT, current
-from arot_assets.datasets.inventory import COMMIT, INVENTORY
+from arot_assets.datasets.inventory import COMMIT
 from arot_assets.datasets.places import dataset_root
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.rows import added_descriptions
@@ -18,7 +18,7 @@ from arot_assets.subsets.describe import ModelColumn, ModelResult
 from arot_assets.subsets.project import WIDE, Project
 from arot_assets.subsets.runner import load_result, stale_models, waiting_models
 from resources.models.entries import find_entry
-from resources.tables import SAMPLES, TableRef, Tables
+from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
 

@@ -6,8 +6,9 @@ Belongs here: holding such metrics to the other tables of their dataset. Does no
 
 from collections.abc import Collection, Iterator, Mapping
 
+from arot_assets.columns import RESERVED
 from arot_assets.errors import did_you_mean
-from arot_assets.metrics.metric import RESERVED, Metric
+from arot_assets.metrics.metric import Metric
 from resources.tables import SAMPLES
 
 

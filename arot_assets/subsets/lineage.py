@@ -101,7 +101,7 @@ def _warnings_count() -> Iterator[None]:
     """Treat sqlglot's warnings as what they are: part of the query was ignored.
 
     Raises:
-        _NotFollowed: there was a warning.
+        _UnfollowedSql: there was a warning.
     """
     told: list[str] = []
 
@@ -125,7 +125,7 @@ def _sources(nodes: Iterable["Node"], written: Mapping[tuple[str, ...], Upstream
     """The columns of tables among the nodes below an output column.
 
     Raises:
-        _NotFollowed: one of them contains more than sqlglot saw.
+        _UnfollowedSql: one of them contains more than sqlglot saw.
     """
     from sqlglot import exp
 
@@ -169,13 +169,13 @@ def _plain(sql: str, schema: dict[str, Any]) -> "exp.Expr | None":
     """The tree of a query, rewritten so that sqlglot follows it correctly; None if it reads nothing.
 
     Raises:
-        _NotFollowed: that is not possible.
+        _UnfollowedSql: that is not possible.
         SqlglotError: it cannot be parsed.
     """
     from sqlglot import exp, parse_one
     from sqlglot.optimizer.qualify import qualify
 
-    tree: Any = parse_one(sql, dialect=DIALECT)
+    tree = parse_one(sql, dialect=DIALECT)
     if isinstance(tree, exp.Values) and tree.find(exp.Query, exp.Column) is None:
         return None
     if isinstance(tree, exp.Subquery):
@@ -213,7 +213,7 @@ def _match_by_position(union: "exp.Expr") -> None:
     """Turn ``UNION BY NAME`` into one by position: each side returns all columns, with NULL for those that it lacks.
 
     Raises:
-        _NotFollowed: the names of one side are unknown.
+        _UnfollowedSql: the names of one side are unknown.
     """
     from sqlglot import exp
 

@@ -12,7 +12,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 import jinja2.nodes
@@ -32,6 +32,7 @@ from arot_assets.subsets.dialect import (
 )
 from arot_assets.subsets.faults import Faults
 
+T = TypeVar("T")
 DEFINED = re.compile(r"\{%[-+]?\s*(macro|test|data_test)\s+(\w+)")
 """The kind and name of a block in a macro file, for files that Jinja cannot parse."""
 
@@ -182,7 +183,7 @@ class Templates:
         text = self._files[name]
         return text, name, lambda: self._files.get(name) == text
 
-    def _guarded(self, path: Path, action: Callable[[], Any]) -> Any:
+    def _guarded(self, path: Path, action: Callable[[], T]) -> T:
         try:
             return action()
         except jinja2.TemplateSyntaxError as error:

@@ -98,7 +98,7 @@ class BucketPlan:
     @property
     def left_out(self) -> int:
         """Samples that the trainer does not use or stops at."""
-        return self.columns.num_rows - self.columns["problem"].null_count
+        return int(self.columns.num_rows - self.columns["problem"].null_count)
 
     @property
     def left_over(self) -> int:

@@ -8,6 +8,7 @@ Every function is thread-safe. JPEG goes through libjpeg-turbo (simplejpeg), 8-b
 release the GIL. Everything else goes through Pillow. Gamma and cICP chunks are not applied.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,13 +115,14 @@ def _libjpeg(data: bytes, colours: str, width: int, height: int) -> Pixels:
     """Decode at the smallest scale that is not below the given size (0: the full size)."""
     import simplejpeg
 
+    decode_jpeg: Callable[..., Pixels] = simplejpeg.decode_jpeg
     try:
-        return simplejpeg.decode_jpeg(data, colours, min_height=height, min_width=width)
+        return decode_jpeg(data, colours, min_height=height, min_width=width)
     except ValueError as error:
         if not any(harmless in str(error) for harmless in _HARMLESS):
             raise corrupt(f"JPEG can't be decoded whole: {error}") from error
     try:
-        return simplejpeg.decode_jpeg(tidied(data), colours, min_height=height, min_width=width)
+        return decode_jpeg(tidied(data), colours, min_height=height, min_width=width)
     except ValueError as error:
         raise corrupt(f"JPEG can't be decoded whole: {error}") from error
 

@@ -88,7 +88,8 @@ def _comfyui(raw: Mapping[str, Any]) -> dict[str, Any] | None:
     objects = [value for value in raw.values() if isinstance(value, dict)]
     for candidate in (*objects, *(part for value in objects for part in value.values())):
         if is_graph(candidate):
-            return candidate
+            graph: dict[str, Any] = candidate
+            return graph
     for name in ("prompt", "workflow"):
         value = raw.get(name)
         if isinstance(value, dict) or (isinstance(value, str) and value.lstrip().startswith("{")):

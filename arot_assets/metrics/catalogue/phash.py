@@ -68,4 +68,4 @@ def _basis() -> NDArray[np.int64]:
     """int64 [8, 32]: orthonormal up to one factor, cosines times 2**14."""
     u, x = np.arange(KEPT)[:, None], np.arange(CELLS)[None, :]
     cosines = np.cos(np.pi * (2 * x + 1) * u / (2 * CELLS)) * np.where(u == 0, np.sqrt(0.5), 1.0)
-    return np.rint(cosines * COSINE).astype(np.int64)
+    return np.asarray(np.rint(cosines * COSINE), np.int64)

@@ -67,7 +67,7 @@ def signature(data: bytes) -> str:
         One of ``FORMATS``.
 
     Raises:
-        NotAnImage: anything else, with what it is.
+        UnknownFormatError: anything else, with what it is.
     """
     for magic, name in _MAGIC:
         if data.startswith(magic):
