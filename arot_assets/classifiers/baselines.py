@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from arot_assets.classifiers.data import Data
 from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.classifiers.figures import spearman
 from arot_assets.classifiers.label_query import LabelError
 from arot_assets.classifiers.tasks import Predictions, Task
 from resources.warehouse import Warehouse
@@ -36,9 +37,41 @@ def predictions(warehouse: Warehouse, declaration: ClassifierDeclaration, data: 
         frequencies = _frequencies(task, values[train])
         found["majority" if task.kind != "multi_label" else "frequencies"] = _always(task, frequencies, count)
     for name in declaration.baselines:
-        column = _column(warehouse, declaration, name, data)
-        found[name] = _of_column(task, column, values, train, data.test)
+        asked = name if not name.endswith(".*") else _best_of(warehouse, declaration, name.split(".")[0], data)
+        column = _column(warehouse, declaration, asked, data)
+        found[asked] = _of_column(task, column, values, train, data.test)
     return found
+
+
+def _best_of(warehouse: Warehouse, declaration: ClassifierDeclaration, table: str, data: Data) -> str:
+    """The column of numbers that orders the training samples best, in either direction.
+
+    Raises:
+        LabelError: the table is not there, or has no column of numbers.
+    """
+    import duckdb
+
+    dataset = quote(declaration.dataset)
+    query = f"select * from {dataset}.{quote(table)} limit 0"
+    with warehouse.connect(query) as con:
+        try:
+            schema = con.execute(query).to_arrow_table().schema
+        except duckdb.Error as error:
+            said = str(error).split("\n\nLINE ")[0]
+            raise LabelError(f"{declaration.name}: baseline '{table}.*' cannot be read: {said}") from error
+    train = data.job.train
+    wanted = data.job.targets.values[train].astype(np.float64)
+    strength: dict[str, float] = {}
+    for column in schema:
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            values = _column(warehouse, declaration, f"{table}.{column.name}", data)[train]
+            there = np.isfinite(values)
+            strength[column.name] = abs(np.nan_to_num(spearman(wanted[there], values[there]))) if there.any() else 0.0
+    if not strength:
+        raise LabelError(
+            f"{declaration.name}: baseline '{table}.*': '{table}' has no column of numbers; name another table"
+        )
+    return f"{table}.{max(strength, key=lambda name: strength[name])}"
 
 
 def _frequencies(task: Task, values: NDArray[np.generic]) -> NDArray[np.float32]:

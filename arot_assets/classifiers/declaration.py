@@ -112,8 +112,11 @@ class ClassifierDeclaration(BaseModel):
         Field(description="name -> SQL expression over <dataset>.wide: figures are shown for each of its values"),
     ] = {}
     baselines: Annotated[
-        list[Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]],
-        Field(description="TABLE.COLUMN of numbers that the model must beat"),
+        list[Annotated[str, Field(pattern=r"^[a-z0-9_]+\.([a-z0-9_]+|\*)$")]],
+        Field(
+            description="TABLE.COLUMN of numbers to be compared with; of numbers and levels also TABLE.*: the column that "
+            "orders the training samples best"
+        ),
     ] = []
     promote_if: Annotated[
         dict[str, float] | None,
@@ -156,6 +159,13 @@ class ClassifierDeclaration(BaseModel):
         columns = [tag_column(name) for name in self.labels.classes or ()]
         if len(set(columns)) < len(columns):
             raise ValueError(f"labels: classes {self.labels.classes} would share columns: {columns}; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _best_column_of_an_order(self) -> "ClassifierDeclaration":
+        every = [name for name in self.baselines if name.endswith(".*")]
+        if every and self.task not in ("regression", "ordinal"):
+            raise ValueError(f"baselines: {every[0]!r} needs an order, which {self.task} has not; name a column")
         return self
 
     @model_validator(mode="after")

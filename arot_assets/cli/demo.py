@@ -11,6 +11,8 @@ import click
 from arot_assets.cli.work import States, Work
 
 DATASET, EXPORT = "demo", "demo_pairs"
+RATED = "degraded"
+"""A second dataset, rated by made-up raters, if it is declared."""
 MODELS = ((DATASET, "real_or_drawn"), (DATASET, "open_nsfw"), (DATASET, "faces"))
 """The tables that it shows queries of, if they are there."""
 TRY = (
@@ -41,6 +43,7 @@ TRY_LARGE = {
 def command(models: bool) -> None:
     """Materialize the dataset `demo` (examples/images) through the whole graph, and show the results.
 
+    A second dataset, `degraded`, has photos whose quality is known: raters who are made up rate it, and a model learns from them.
     Inventory, samples, measurements, the tables of three small models, a trained classifier and its scores, SQL models and
     subsets, and an export of one subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the
     results in Dagster.
@@ -61,6 +64,8 @@ def command(models: bool) -> None:
     with open_work(DATASET) as work, reporting(reporter()):
         without = fetch_weights(work, [DATASET, *([LARGE] if models else [])])
         states = work.bring_up_to_date(DATASET)
+        if RATED in work.declared.datasets:
+            states = {**work.bring_up_to_date(RATED), **states}
         exported = _export(work)
         if models:
             states = {**states, **work.bring_up_to_date(LARGE)}
@@ -108,6 +113,7 @@ def _summary(work: Work, states: States) -> None:
     shown = {".".join(k): state for k, state in states.items() if k[0] in work.declared.datasets and not state.waits}
     for name, state in shown.items():
         click.echo(f"  {name:<{max(map(len, shown))}} {state.rows:>6,} rows, {state.failed} failed")
+    _models(work)
     click.secho("\nNot usable, by reason:", bold=True)
     for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
         click.echo(f"  {rows:>4}  {reason}")
@@ -120,6 +126,31 @@ def _summary(work: Work, states: States) -> None:
         for step in waterfall.steps:
             label = step.label or " ".join(step.text.split())
             click.echo(f"  -{step.removed_in_order:<5,} {label}  (on its own: {step.removed_alone:,})")
+
+
+def _models(work: Work) -> None:
+    """What each classifier reaches on its test samples, beside the best baseline."""
+    from arot_assets.classifiers.declaration import ClassifierDeclaration
+    from arot_assets.classifiers.evaluation import Evaluation
+    from arot_assets.classifiers.promotion import latest, read_json
+
+    tables, declared = work.resources.tables, work.declared.of(ClassifierDeclaration)
+    trained = {name: pointer for name in declared if (pointer := latest(tables, name)) is not None}
+    if trained:
+        click.secho("\nTrained, on test samples with 95 % intervals:", bold=True)
+    for name, pointer in trained.items():
+        found = Evaluation.from_json(read_json(tables, name, pointer.digest, "evaluation.json"))
+        figure = "spearman" if declared[name].task in ("regression", "ordinal") else "macro_f1"
+        others = {
+            base: of[figure]
+            for base, of in found.baselines.items()
+            if figure in of and of[figure].value == of[figure].value
+        }
+        beside = "".join(f"; {base} {of}" for base, of in others.items())
+        missed = f" (not promoted: {pointer.missed})" if pointer.missed else ""
+        click.echo(
+            f"  {name}: {figure.replace('_', ' ')} {found.figures[figure]} of {found.samples} samples{beside}{missed}"
+        )
 
 
 def _suggest(work: Work, states: States) -> None:

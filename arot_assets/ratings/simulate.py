@@ -4,7 +4,8 @@ Belongs here: the recipe. Does not belong here: images, and what becomes of the 
 
     python -m arot_assets.ratings.simulate truth.csv ratings.csv
 
-reads ``sample_id`` and ``quality`` (any numbers, higher is better) and writes ``sample_id,rater,score,time,seconds``.
+reads ``sample_id`` and ``quality`` (any numbers, higher is better) and writes ``sample_id,rater,score,time,seconds``. A third
+argument names another column than ``sample_id``: ``… truth.csv ratings.csv file``.
 """
 
 import csv
@@ -91,14 +92,14 @@ def simulate(
     return rows
 
 
-def main(truth: str, ratings: str) -> None:
-    """Read the truth from one CSV, write ratings to another."""
+def main(truth: str, ratings: str, item: str = "sample_id") -> None:
+    """Read the truth from one CSV, write ratings to another; both name the samples in the column ``item``."""
     with open(truth, newline="", encoding="utf-8") as file:
-        quality = {row["sample_id"]: float(row["quality"]) for row in csv.DictReader(file)}
-    rows = simulate(quality)
+        quality = {row[item]: float(row["quality"]) for row in csv.DictReader(file)}
+    rows = [{item if k == "sample_id" else k: v for k, v in row.items()} for row in simulate(quality)]
     Path(ratings).parent.mkdir(parents=True, exist_ok=True)
     with open(ratings, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

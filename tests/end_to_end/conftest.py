@@ -63,9 +63,10 @@ class Project:
         return self.root / "defs"
 
     def lay_out(self) -> None:
-        """What `arot init` writes, with the classifiers and the SQL of the repository."""
+        """What `arot init` writes, with the classifier `style` and the SQL of the repository."""
         init_project(self.root)
-        shutil.copytree(REPOSITORY / "arot_assets" / "defs" / "classifiers", self.defs / "classifiers")
+        style = Path("classifiers") / "style"
+        shutil.copytree(REPOSITORY / "arot_assets" / "defs" / style, self.defs / style)
         shutil.copytree(
             REPOSITORY / "dbt_like_sql",
             self.root / "dbt_like_sql",

@@ -43,9 +43,10 @@ def warehouse(tables: Tables) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store to copy: the dataset ``demo``."""
+    """A store to copy: the datasets ``demo`` and ``degraded``."""
     folder = tmp_path_factory.mktemp("demo") / "store"
-    write_demo(Tables(store=str(folder), storage=Storage()))
+    for seed, dataset in enumerate(("demo", "degraded")):
+        write_demo(Tables(store=str(folder), storage=Storage()), dataset, seed)
     return folder
 
 
@@ -182,4 +183,5 @@ def _metrics(sample_ids: list[str], rng: np.random.Generator) -> dict[str, pa.Ta
                 "p_anime": (1 - confidence) / 2,
             }
         ),
+        "technical_quality": table({"score": spread(1, 5)}),
     }

@@ -25,6 +25,7 @@ EVERYTHING = [
     "clean_photos",
     "distinct_pictures",
     "safe_photos",
+    "good_versions",
 ]
 SMALL = {
     "models/one.sql": "select sample_id, width from {{ source('demo', 'samples') }} where width > {{ var('least') }}",

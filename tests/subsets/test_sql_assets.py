@@ -13,7 +13,16 @@ from arot_assets.subsets.project import Project
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
-KEYS = {"clean", "clean_photos", "distinct_pictures", "safe_photos", "aspect_buckets", "tag_counts", "caption_lengths"}
+KEYS = {
+    "clean",
+    "clean_photos",
+    "distinct_pictures",
+    "safe_photos",
+    "good_versions",
+    "aspect_buckets",
+    "tag_counts",
+    "caption_lengths",
+}
 
 
 def key(path: str) -> dg.AssetKey:
