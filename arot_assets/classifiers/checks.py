@@ -14,28 +14,42 @@ from arot_assets.classifiers.split import leaking_groups
 from arot_assets.classifiers.steps import GOOD_ENOUGH, NO_LEAK
 from arot_assets.failures import fails_in_words
 from arot_assets.metrics.checks import conservation_check
+from arot_assets.ratings.split import trained_on
 from resources.tables import Tables
+from resources.warehouse import Warehouse
 
 
 def classifier_checks(declaration: ClassifierDeclaration) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of one classifier."""
-    yield _split_does_not_leak(declaration.name)
+    yield _split_does_not_leak(declaration)
     yield _good_enough(declaration)
     yield conservation_check(declaration.dataset, declaration.name)
 
 
-def _split_does_not_leak(name: str) -> dg.AssetChecksDefinition:
+def _split_does_not_leak(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition:
+    name = declaration.name
+
     @dg.asset_check(
         asset=unpartitioned_keys(name)[1],
         name=NO_LEAK,
         blocking=True,
-        description="No group of near-duplicates is in more than one split.",
+        description="No group is in more than one split, and nothing to train on is in an evaluation set that ratings declare.",
     )
     @fails_in_words
-    def no_leak(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
-        leaking = leaking_groups(tables.read(classifier_file(name, "split.parquet"), columns=["group_id", "split"]))
+    def no_leak(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        split = tables.read(classifier_file(name, "split.parquet"), columns=["sample_id", "group_id", "split"])
+        leaking, sets = leaking_groups(split), declaration.every_evaluation_set()
+        held: dict[str, list[str]] = {}
+        if sets:
+            with warehouse.connect() as con:
+                held = trained_on(con, name, split.to_pylist(), sets)
         return dg.AssetCheckResult(
-            passed=not leaking, metadata={"groups in two splits": len(leaking), "for example": ", ".join(leaking[:5])}
+            passed=not leaking and not held,
+            metadata={
+                "groups in two splits": len(leaking),
+                "for example": ", ".join(leaking[:5]),
+                **{f"in {of}": f"{len(ids):,}, for example {', '.join(ids[:5])}" for of, ids in held.items()},
+            },
         )
 
     return no_leak

@@ -4,6 +4,7 @@ Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong 
 other rooms (does the dataset have the embedding?).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -131,6 +132,7 @@ class ClassifierDeclaration(BaseModel):
     description: Annotated[str, Field(description="what it distinguishes, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     _files: DatasetDeclaration | None = PrivateAttr(default=None)
+    _evaluation_sets: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -183,6 +185,14 @@ class ClassifierDeclaration(BaseModel):
     def set_files(self, dataset: DatasetDeclaration) -> None:
         """Tell where the images are: what the declared dataset says."""
         self._files = dataset
+
+    def set_evaluation_sets(self, sets: Mapping[str, str]) -> None:
+        """Tell what declared ratings keep from training: name -> query that returns sample ids."""
+        self._evaluation_sets = dict(sets)
+
+    def every_evaluation_set(self) -> Mapping[str, str]:
+        """What declared ratings keep from training."""
+        return self._evaluation_sets
 
     def files_of_dataset(self) -> DatasetDeclaration:
         """The declaration of the dataset, for reading its images.

@@ -4,10 +4,11 @@ Belongs here: the fields of ``defs.yaml`` and their validation. Does not belong 
 (``sources/``), and checks that need other rooms (``arot_assets.declarations``).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from arot_assets.names import Name, Owner, ServerUrl
 from resources.root import project_root
@@ -154,7 +155,9 @@ class RatingSplitRule(BaseModel):
     ] = []
     evaluation_sets: Annotated[
         dict[str, str],
-        Field(description="name -> query that returns the sample_id of samples that nothing may train on"),
+        Field(
+            description="name -> query that returns the sample_id of samples that nothing may train on, no classifier either"
+        ),
     ] = {}
 
     @model_validator(mode="after")
@@ -212,6 +215,7 @@ class RatingsDeclaration(BaseModel):
     queue: QueueRule = QueueRule()
     description: Annotated[str, Field(description="what is rated, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
+    _elsewhere: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("sources")
     @classmethod
@@ -220,6 +224,14 @@ class RatingsDeclaration(BaseModel):
         if len(set(names)) < len(names):
             raise ValueError("two sources have one name; events are told apart by it")
         return sources
+
+    def set_evaluation_sets(self, sets: Mapping[str, str]) -> None:
+        """Tell what other declarations keep from training: name -> query."""
+        self._elsewhere = dict(sets)
+
+    def every_evaluation_set(self) -> dict[str, str]:
+        """The evaluation sets of this declaration, and those of the others that are declared."""
+        return {**self._elsewhere, **(self.split.evaluation_sets if self.split is not None else {})}
 
     def scale_of(self, source: SourceRule) -> ScaleRule:
         """The scale on which the scores of a source are given."""

@@ -245,15 +245,34 @@ def leaks(con: Connection, tables: Tables, declaration: RatingsDeclaration) -> d
     for row in rows:
         shares[row["group_id"]].add(row["split"])
     found = {"groups in two shares": sorted(group for group, have in shares.items() if len(have) > 1)}
-    for name, query in _rule(declaration).evaluation_sets.items():
-        held = {str(sample) for (sample,) in _asked(con, declaration.name, query, 1)}
+    found |= trained_on(con, declaration.name, rows, declaration.every_evaluation_set())
+    return {name: samples for name, samples in found.items() if samples}
+
+
+def trained_on(
+    con: Connection, name: str, rows: Sequence[Mapping[str, str]], evaluation_sets: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Evaluation set -> samples in train or val that are in it, or stay together with one that is.
+
+    Args:
+        con: a connection with the catalogue's views.
+        name: of what is divided, for errors.
+        rows: sample_id, group_id and split of each sample.
+        evaluation_sets: name -> query that returns sample ids.
+
+    Raises:
+        RatingsError: a query fails.
+    """
+    found: dict[str, list[str]] = {}
+    for name_of_set, query in evaluation_sets.items():
+        held = {str(sample) for (sample,) in _asked(con, name, query, 1)}
         groups = {row["group_id"] for row in rows if row["sample_id"] in held}
-        found[name] = [
+        found[name_of_set] = [
             row["sample_id"]
             for row in rows
             if row["split"] != "test" and (row["sample_id"] in held or row["group_id"] in groups)
         ]
-    return {name: samples for name, samples in found.items() if samples}
+    return {name_of_set: samples for name_of_set, samples in found.items() if samples}
 
 
 def _asked(con: Connection, name: str, query: str, columns: int) -> list[tuple[object, ...]]:

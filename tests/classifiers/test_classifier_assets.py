@@ -125,6 +125,24 @@ def outdated_scores(world: World) -> tuple[str, ...]:
         return scores_state(look, world.classifier).missing
 
 
+def test_what_ratings_keep_from_training_is_in_no_classifiers_training(world: World) -> None:
+    labels, split, _ = unpartitioned_keys("kind")
+    world.run([labels])
+    world.run([split])
+    rows = world.resources.tables.read(classifier_file("kind", "split.parquet")).to_pylist()
+
+    def passes(sample_id: str) -> bool:
+        world.classifier.set_evaluation_sets({"quality.benchmark": f"select '{sample_id}'"})
+        no_leak = next(classifier_checks(world.classifier))
+        found = no_leak(tables=world.resources.tables, warehouse=world.resources.warehouse)
+        assert isinstance(found, dg.AssetCheckResult)
+        assert found.passed or sample_id in str(found.metadata["in quality.benchmark"].value)
+        return bool(found.passed)
+
+    of = {row["split"]: row["sample_id"] for row in rows}
+    assert passes(of["test"]) and not passes(of["train"]) and not passes(of["val"])
+
+
 def test_from_folders_to_scores_in_sql_and_nothing_twice(world: World) -> None:
     assert not training_is_current(world)
     metadata = world.train()

@@ -1,14 +1,17 @@
 """Train, val and test of rated samples: stable, grouped, stratified, and without leaks."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
+from arot_assets.declarations import load_declarations
 from arot_assets.ratings.build import build_ratings
-from arot_assets.ratings.declaration import RatingSplitRule
+from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.said import RatingsError
 from arot_assets.ratings.split import SplitInputs, build_split, divide, leaks
 from arot_assets.ratings.trust import build_trust
@@ -109,3 +112,22 @@ def test_declared_groups_and_leaks_and_what_is_missing(rated: Rated) -> None:
             rule = RatingSplitRule.model_validate({**split, **wrong})
             with pytest.raises(RatingsError, match=said):
                 build_split(con, tables, declaration.model_copy(update={"split": rule}))
+
+
+def test_every_declaration_knows_what_others_keep_from_training(tmp_path: Path) -> None:
+    def declare(kind: str, name: str, text: str) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text(
+            f"type: arot_assets.components.{kind}\nattributes:\n  name: {name}\n{text}"
+        )
+
+    declare("ImageDataset", "d", f"  source: {tmp_path}\n  metrics: [phash, embedding]\n")
+    declare("Ratings", "one", "  dataset: d\n  split: {evaluation_sets: {benchmark: select 'a'}}\n")
+    declare("Ratings", "other", "  dataset: d\n  split: {evaluation_sets: {own: select 'b'}}\n")
+    declare("Classifier", "kind", "  dataset: d\n  labels: {from_folder: 1}\n")
+    declared = load_declarations(tmp_path)
+    assert not declared.problems()
+    own = declared.get(RatingsDeclaration, "other").every_evaluation_set()
+    assert own == {"one.benchmark": "select 'a'", "own": "select 'b'"}
+    found = declared.get(ClassifierDeclaration, "kind").every_evaluation_set()
+    assert found == {"one.benchmark": "select 'a'", "other.own": "select 'b'"}

@@ -7,6 +7,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.steps import classifier_steps
 from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kind import KindOfDataset
+from arot_assets.declarations.kinds.ratings import evaluation_sets
 from arot_assets.metrics.registry import known_metrics
 from arot_assets.ratings.split import PHASH
 from arot_assets.steps import Step
@@ -41,6 +42,7 @@ class Classifiers(KindOfDataset[ClassifierDeclaration]):
             fault = error_at(file, ("attributes", "name"), text)
         if dataset is not None:
             one.set_files(dataset)
+        one.set_evaluation_sets(evaluation_sets(declared))
         return fault
 
     def tables(self, one: ClassifierDeclaration) -> Mapping[str, Collection[str]]:

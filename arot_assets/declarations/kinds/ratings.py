@@ -36,6 +36,7 @@ class Ratings(KindOfDataset[RatingsDeclaration]):
         if one.name in RESERVED_SCHEMAS:
             text = f"'{one.name}' is a schema of its own; choose another name"
             return error_at(declared.files[one.name], ("attributes", "name"), text)
+        one.set_evaluation_sets(evaluation_sets(declared, but=one.name))
         return super().fault(one, declared)
 
     def steps(self, one: RatingsDeclaration) -> list[Step]:
@@ -50,6 +51,21 @@ class Ratings(KindOfDataset[RatingsDeclaration]):
         from arot_assets.ratings.checks import rating_checks
 
         return dg.Definitions(assets=rating_assets(one), asset_checks=[*rating_checks(one)])
+
+
+def evaluation_sets(declared: "Declarations", but: str = "") -> dict[str, str]:
+    """What declared ratings keep from training: ``RATINGS.SET`` -> query.
+
+    Args:
+        declared: all declarations.
+        but: without those of these ratings.
+    """
+    return {
+        f"{name}.{of}": query
+        for name, one in declared.of(RatingsDeclaration).items()
+        if name != but and one.split is not None
+        for of, query in one.split.evaluation_sets.items()
+    }
 
 
 def ratings_of(name: str, declared: "Declarations") -> RatingsDeclaration:
