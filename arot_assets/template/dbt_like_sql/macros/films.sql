@@ -25,7 +25,8 @@
 {# The boundaries of shots: sample_id, start_n, end_n, start_pts, end_pts, kind, found_by, score. Frames from start_n up to, but without, end_n
    belong to no shot; at a cut the two are equal, and the new shot begins there. Flashes, strobes and whip pans are none. scores: the
    table of TransNetV2 (`shots: on | gated` of the dataset), which adds dissolves, and cuts that the other rules miss. Variables:
-   transition, transition_least, transition_frames, transition_change, shot_cut, shot_ratio, cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
+   transition, transition_least, transition_frames, transition_change, shot_cut, shot_ratio, shot_similarity,
+   cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
    dissolve_frames, blank_contrast, gap_seconds. #}
 {% macro boundaries(frames, samples, scores=none) -%}
 (with changes as materialized (
@@ -65,7 +66,7 @@ many as (
         where tn_many > {{ var('transition', 0.25) }}
     )
     group by sample_id, run
-    having count(*) >= {{ var('transition_frames', 3) }} and max(tn) >= {{ var('transition_least', 0.15) }}
+    having count(*) >= {{ var('transition_frames', 5) }} and max(tn) >= {{ var('transition_least', 0.15) }}
         and coalesce(max(linear_change), 0) >= {{ var('transition_change', 8) }}
 ),
 lone as (
@@ -81,6 +82,7 @@ lone as (
     ) r
     join changes c on c.sample_id = r.sample_id and c.n = r.next_n
     where c.comes_back <= {{ var('cut_comes_back', 0.9) }} and c.ratio >= {{ var('shot_ratio', 2) }}
+        and c.similarity < {{ var('shot_similarity', 0.75) }}
 ),
 {% endif -%}
 blanks as (
