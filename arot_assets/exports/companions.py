@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.prepare import PreparedFile, encode, fitted, prepare
+from arot_assets.exports.prepare import PreparedFile, encode, fitted, opaque, prepare
 from arot_assets.exports.rules import Violation
 
 Role = Literal["mask", "control"]
@@ -72,7 +72,9 @@ def prepare_companion(
         )
         if kept or (own.width, own.height) == size:
             return own
-        return PreparedFile(encode(fitted(decode(data), *size), declaration), declaration.format, *size, own.broken)
+        return PreparedFile(
+            encode(fitted(opaque(data, declaration), *size), declaration), declaration.format, *size, own.broken
+        )
     import cv2
 
     gray = cv2.cvtColor(fitted(decode(data), *size, mask=True), cv2.COLOR_RGB2GRAY)

@@ -33,6 +33,10 @@ TrainerName = Literal[
 ]
 
 
+COLOUR = r"^#[0-9a-f]{6}$"
+WHITE = "#ffffff"
+
+
 class ExportDeclaration(BaseModel):
     """A subset as a training set on disk, in S3 or on the Hub."""
 
@@ -91,6 +95,9 @@ class ExportDeclaration(BaseModel):
     ] = "link"
     format: Annotated[Literal["jpg", "png"], Field(description="of re-encoded pictures")] = "jpg"
     quality: Annotated[int, Field(ge=50, le=100, description="of re-encoded JPEG")] = 95
+    background: Annotated[
+        str, Field(pattern=COLOUR, description="of re-encoded pictures: the colour behind what is transparent")
+    ] = WHITE
     max_side: Annotated[
         int | None, Field(ge=64, description="longer side in pixels above which pictures are scaled down")
     ] = None

@@ -1,7 +1,7 @@
 """One picture as trainers can read it: the original bytes where possible, else re-encoded; and what had to be mended.
 
 Belongs here: which rules a file breaks, losslessly dropping metadata, scaling and encoding. Does not belong here: decoding
-(``media.image.decode``, whose pixels are those that every metric saw: upright, over white, sRGB), where bytes go.
+(``media.image.decode``, whose pixels are those that every metric saw: upright, over a colour, sRGB), where bytes go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -137,15 +137,26 @@ def prepare(data: bytes, declaration: ExportDeclaration, known: HeaderFacts | No
         # a profile that is to stay is metadata too
         bare = "metadata" in found.rules and "profile" not in found.rules and declaration.action("metadata") == "mend"
         return replace(original, data=without_metadata(data)) if bare and declaration.media != "original" else original
-    from arot_assets.media.image.decode import decode
-
-    pixels = decode(data)
+    pixels = opaque(data, declaration)
     size = wanted_size(pixels.shape[1], pixels.shape[0], declaration)
     broken = found.rules
     if size[0] > pixels.shape[1] or size[1] > pixels.shape[0]:
         broken = (*broken, "up_scaled")
     resized = fitted(pixels, *size)
     return PreparedFile(encode(resized, declaration), declaration.format, size[0], size[1], broken)
+
+
+def opaque(data: bytes, declaration: ExportDeclaration) -> Pixels:
+    """The pixels of a picture, ``uint8 [H, W, 3]`` RGB, upright, over the declared background, sRGB.
+
+    Raises:
+        DecodeError: the file cannot be decoded.
+    """
+    from PIL import ImageColor
+
+    from arot_assets.media.image.decode import decode
+
+    return decode(data, background=ImageColor.getrgb(declaration.background)[:3])
 
 
 def wanted_size(width: int, height: int, declaration: ExportDeclaration) -> tuple[int, int]:

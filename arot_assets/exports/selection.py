@@ -22,7 +22,7 @@ from arot_assets.errors import did_you_mean
 from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
 from arot_assets.exports.companions import FIELDS, ROLES, broken_companions, column
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.export import WHITE, ExportDeclaration
 from arot_assets.exports.prepare import KNOWN, MODIFIED, PLAIN, wanted_size
 from arot_assets.exports.rows import source_datasets
 from arot_assets.exports.rules import RULES, RuleName, Violation, one_line
@@ -327,6 +327,8 @@ def _plan(declaration: ExportDeclaration, selection: Selection, trainer: Trainer
 def settings_of(declaration: ExportDeclaration) -> str:
     """What of a declaration determines the files."""
     unused = {role for role in ROLES if role not in declaration.companions}
+    if declaration.background == WHITE:  # as versions were made before it could be chosen
+        unused.add("background")
     told: dict[str, Any] = declaration.model_dump(
         mode="json", exclude={"name", "description", "owners", "destination", "files", "private", *unused}
     )

@@ -17,7 +17,7 @@ from arot_assets.datasets.places import Place, dataset_root, place_of
 from arot_assets.exports.companions import ROLES, column, companion_folder, prepare_companion
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
-from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.export import WHITE, ExportDeclaration
 from arot_assets.exports.links import link, link_or_copy
 from arot_assets.exports.prepare import MODIFIED, PreparedFile, as_it_is, faults_of_row, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
@@ -248,6 +248,8 @@ def _extension(uri: str) -> str:
 def _settings(declaration: ExportDeclaration) -> str:
     """What changes the bytes of a media file, besides the content of its original."""
     fields = ("media", "format", "quality", "max_side") + (("resolution",) if declaration.media == "exact" else ())
+    if declaration.background != WHITE:
+        fields += ("background",)
     settings = [*((name, getattr(declaration, name)) for name in fields), formats_of(declaration)]
     return f"{settings!r}, {sorted((rule, declaration.action(rule)) for rule in CHOSEN)!r}"
 

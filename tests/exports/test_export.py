@@ -259,6 +259,23 @@ def test_an_original_that_is_known_to_be_plain_is_linked_without_a_look_while_it
         assert os.path.samefile(uri, place(done) / "images" / f"{sample}.jpg")
 
 
+def test_what_is_transparent_shows_the_declared_background(training: Training) -> None:
+    pixels = np.full((80, 90, 4), 255, np.uint8)
+    pixels[:40, :, 3], pixels[40:, :45, 3] = 0, 128
+    Image.fromarray(pixels).save(training.dataset.source / "sign.png")
+    training.update()
+    sign = training.dataset.sql("select sample_id from d.samples where uri like '%sign.png'")[0][0]
+    white = training.export(format="png")
+    green = training.export(format="png", background="#20c040")
+    assert green.receipt.version != white.receipt.version
+    with Image.open(place(green) / "images" / f"{sign}.png") as picture:
+        shown = np.asarray(picture)
+    assert shown.shape == (80, 90, 3) and {tuple(p) for p in shown[:40].reshape(-1, 3).tolist()} == {(0x20, 0xC0, 0x40)}
+    assert np.abs(shown[60, 10].astype(int) - [144, 224, 160]).max() <= 1 and shown[60, 80].tolist() == [255, 255, 255]
+    with Image.open(place(white) / "images" / f"{sign}.png") as picture:
+        assert (np.asarray(picture) == 255).all()
+
+
 def test_an_original_that_does_not_arrive_as_it_was_chosen_is_named(
     bare: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""From the colours of a file to sRGB on white.
+"""From the colours of a file to opaque sRGB.
 
 Belongs here: ICC profiles (their names, conversion), transparency. Does not belong here: opening files.
 """
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from arot_assets.media.image.formats.header import WHITE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,8 +69,9 @@ def rgb_to_srgb(rgb: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:
     return by_strips(rgb, lambda part: np.array(to_srgb(Image.fromarray(part), icc)))
 
 
-def over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``uint8 [H, W, 3]`` over white by ``uint8 [H, W]``: rgb x alpha / 255, rounded, + 255 - alpha. Overwrites ``rgb``."""
+def over(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """``uint8 [H, W, 3]`` over a colour by ``uint8 [H, W]``: rgb x alpha / 255 + colour x (255 - alpha) / 255, each rounded.
+    Overwrites ``rgb``."""
     import cv2
 
     if alpha.min() == 255:
@@ -76,6 +79,8 @@ def over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.u
     by_channel = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
     cv2.multiply(rgb, by_channel, dst=rgb, scale=1 / 255)
     cv2.bitwise_not(by_channel, dst=by_channel)
+    if colour != WHITE:
+        by_channel = ((by_channel.astype(np.uint16) * np.uint16(colour) + 127) // 255).astype(np.uint8)
     return cv2.add(rgb, by_channel, dst=rgb)  # type: ignore[return-value]
 
 

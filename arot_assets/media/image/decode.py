@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.image.colour import by_strips, over_white, rgb_to_srgb, strip_rows, to_srgb
-from arot_assets.media.image.formats.header import MAX_MEGAPIXELS, DecodeError, Header, corrupt, unsupported
+from arot_assets.media.image.colour import by_strips, over, rgb_to_srgb, strip_rows, to_srgb
+from arot_assets.media.image.formats.header import MAX_MEGAPIXELS, WHITE, DecodeError, Header, corrupt, unsupported
 from arot_assets.media.image.formats.jpeg import tidied
 from arot_assets.media.image.formats.pillow import load_heif, load_whole, open_heif, open_image, open_page, translated
 from arot_assets.media.image.formats.png import pixel_chunks
@@ -36,20 +36,21 @@ _MIRROR = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 """EXIF orientation -> ``cv2.flip`` code (1 left-right, 0 upside down, -1 both), after transposing from 5 on."""
 
 
-def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
+def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS, background: tuple[int, int, int] = WHITE) -> Pixels:
     """Decode an image for measuring.
 
     Args:
         data: the file.
         max_megapixels: refuse larger images from their header.
+        background: the sRGB colour, 0-255 each, behind what is transparent.
 
     Returns:
-        ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255: upright, over white, sRGB.
+        ``uint8 [H, W, 3]`` RGB, C-contiguous, 0-255: upright, over the background, sRGB.
 
     Raises:
         DecodeError: not an image, too large, or incomplete. Nothing else is raised, whatever the bytes.
     """
-    return _decode(data, max_megapixels, None)
+    return _decode(data, Header(max_megapixels=max_megapixels, background=background), None)
 
 
 def thumbnail(data: bytes, side: int, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
@@ -68,11 +69,10 @@ def thumbnail(data: bytes, side: int, max_megapixels: float = MAX_MEGAPIXELS) ->
     """
     if side < 1:
         raise ValueError(f"thumbnail side must be at least 1 pixel, not {side}")
-    return _decode(data, max_megapixels, side)
+    return _decode(data, Header(max_megapixels=max_megapixels), side)
 
 
-def _decode(data: bytes, max_megapixels: float, side: int | None) -> Pixels:
-    header = Header(max_megapixels=max_megapixels)
+def _decode(data: bytes, header: Header, side: int | None) -> Pixels:
     read_header(data, header, whole=data[:2] != b"\xff\xd8")  # JPEG is decoded strictly, which detects a missing end
     try:
         if header.format == "JPEG":
@@ -153,7 +153,7 @@ def _opaque(bgra: Pixels, header: Header) -> Pixels:
     import cv2
 
     rgb = rgb_to_srgb(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), header.icc)  # type: ignore[arg-type]
-    return over_white(rgb, cv2.extractChannel(bgra, 3))  # type: ignore[arg-type]
+    return over(rgb, cv2.extractChannel(bgra, 3), header.background)  # type: ignore[arg-type]
 
 
 def _keyed(data: bytes, header: Header) -> Pixels:
@@ -175,8 +175,8 @@ def _keyed(data: bytes, header: Header) -> Pixels:
         alpha = np.where(differs.any(axis=2) if part.ndim == 3 else differs, 255, 0).astype(np.uint8)
         high = (part >> 8).astype(np.uint8) if depth == 16 else part
         if part.ndim == 3:
-            return over_white(rgb_to_srgb(cv2.cvtColor(high, cv2.COLOR_BGR2RGB), header.icc), alpha)  # type: ignore[arg-type]
-        return over_white(np.array(to_srgb(Image.fromarray(high), header.icc)), alpha)
+            return over(rgb_to_srgb(cv2.cvtColor(high, cv2.COLOR_BGR2RGB), header.icc), alpha, header.background)  # type: ignore[arg-type]
+        return over(np.array(to_srgb(Image.fromarray(high), header.icc)), alpha, header.background)
 
     return by_strips(stored, opaque)  # type: ignore[arg-type]
 
@@ -190,7 +190,9 @@ def _banded(header: Header) -> Pixels:
     for top, colours, alpha in header.bands():
         mode = "L" if colours.ndim == 2 else "RGB" if colours.shape[2] == 3 else "CMYK"
         part = np.array(to_srgb(Image.fromarray(np.ascontiguousarray(colours), mode), header.icc))
-        rgb[top : top + len(part)] = part if alpha is None else over_white(part, np.ascontiguousarray(alpha))
+        rgb[top : top + len(part)] = (
+            part if alpha is None else over(part, np.ascontiguousarray(alpha), header.background)
+        )
     return rgb
 
 
@@ -224,7 +226,7 @@ def _by_pillow(data: bytes, header: Header) -> Pixels:
 def _from_pillow(image: "Image", header: Header) -> Pixels:
     base, alpha = _parts(image, header)
     rgb = np.array(to_srgb(base, header.icc))
-    return rgb if alpha is None else over_white(rgb, alpha)
+    return rgb if alpha is None else over(rgb, alpha, header.background)
 
 
 def _parts(image: "Image", header: Header) -> "tuple[Image, Pixels | None]":

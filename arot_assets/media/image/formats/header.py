@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from arot_assets.media.medium import MAX_MEGAPIXELS, DecodeError
 
-__all__ = ["MAX_MEGAPIXELS", "Band", "DecodeError", "Header", "corrupt", "unsupported"]
+__all__ = ["MAX_MEGAPIXELS", "WHITE", "Band", "DecodeError", "Header", "corrupt", "unsupported"]
 
 Band = tuple[int, NDArray[np.uint8], NDArray[np.uint8] | None]
 """Some rows of an image: the first row; colours ``uint8 [h, W]`` or ``[h, W, C]``; alpha ``uint8 [h, W]`` or None."""
+WHITE = (255, 255, 255)
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Header:
     Attributes:
         format: Pillow's name where Pillow has one: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF; else HEIC, JXL, SVG, MP4 ...
         max_megapixels: the limit that ``set_size`` checks.
+        background: the sRGB colour behind what is transparent, when it is decoded.
         mode: Pillow's name of the stored pixels: 1, L, LA, P, RGB, RGBA, CMYK, I;16 ...
         width, height: in pixels, as stored.
         orientation: EXIF orientation, 1-8.
@@ -46,6 +48,7 @@ class Header:
 
     format: str | None = None
     max_megapixels: float = MAX_MEGAPIXELS
+    background: tuple[int, int, int] = WHITE
     mode: str | None = None
     width: int | None = None
     height: int | None = None
