@@ -3,7 +3,7 @@
 python load_finetrainers.py CHECKOUT CONFIG.json
 
 It is of the time of ``datasets`` 3, which decodes clips with decord; ``finetrainers-packages`` beside the checkout has it (`pip install
---no-deps --target finetrainers-packages datasets==3.3.2 dill==0.3.8 multiprocess==0.70.16`). It gives pictures without their paths, so its answers are in its own order: captions and sizes.
+--no-deps --target finetrainers-packages datasets==3.3.2 dill==0.3.8 multiprocess==0.70.16`, and `aiohttp` with what it needs). It gives pictures without their paths, so its answers are in its own order: captions and sizes.
 """
 
 import json

@@ -55,7 +55,7 @@ def test_diffusion_pipe(training: Training, media: str, tmp_path: Path) -> None:
     wanted = predicted(training.resources.tables, done, "diffusion-pipe")
     found = load("diffusion-pipe", place(done) / "configs" / "diffusion_pipe.toml", tmp_path / "cache")
     assert {p: c for p, c, *_ in found} == {p: v["caption"] for p, v in wanted.items()}
-    for path, _, ratio, size in found:
+    for path, _, ratio, size, *_ in found:
         if size is not None:
             assert size[:2] == [wanted[path]["bucket_w"], wanted[path]["bucket_h"]]
         else:
