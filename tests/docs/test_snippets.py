@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -140,7 +141,8 @@ def _declare(root: Path, snippet: Snippet) -> None:
     shutil.copytree(root / "arot_assets" / "defs", folder / "defs")
     (folder / "defs.yaml").write_text(snippet.text, encoding="utf-8")
     try:
-        problems = load_declarations(folder).problems()
+        with mock.patch.dict(os.environ, {"AROT_PROJECT": str(root)}):  # whose files declarations name
+            problems = load_declarations(folder).problems()
         assert not problems, f"{snippet.place}: {problems}"
     finally:
         shutil.rmtree(folder)
