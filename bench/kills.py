@@ -25,10 +25,10 @@ DRIVE += "cluster.step(compute_of('ray'), Path(sys.argv[1]), Path(sys.argv[2]), 
 VICTIMS = ("driver", "worker", "node")
 WHOLE = "Every table of every run is that of an undisturbed one, bit for bit; no reservation was left."
 EPILOG = """
-A run is a driver that makes samples, cv2 and phash of some photos on three nodes of one core. After each new table
-and a random time, one of driver, a worker process, or a node that is not the head is killed; a dead driver is started again, a node replaced.
-When the run has ended, its tables must be those of an undisturbed run of one process, and no reservation of a living process may
-be left; then the next begins.
+A run is a driver that makes samples, cv2 and phash of some photos on three nodes of one core. After each new table and a random
+time, one of driver, a worker process, or a node that is not the head is killed; a dead driver is started again, a node
+replaced. When the run has ended, its tables must be those of an undisturbed run of one process, and no reservation of a living
+process may be left; then the next begins.
 
 example: python bench/kills.py --kills 100
 """
