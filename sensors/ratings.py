@@ -20,11 +20,11 @@ LOOK_EVERY_SECONDS = 30
 
 
 def ratings_sensor(declarations: Iterable[RatingsDeclaration]) -> dg.SensorDefinition | None:
-    """The sensor ``ratings``; None without ratings.
+    """The sensor ``ratings``; None where there are no ratings, or only such as are taken in by hand.
 
     Each state of the sources is requested once: if that run fails, it waits for a user, or for the next change.
     """
-    declared = list(declarations)
+    declared = [one for one in declarations if "ratings" not in one.manual]
     if not declared:
         return None
 

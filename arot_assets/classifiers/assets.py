@@ -95,7 +95,9 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         metadata={COLUMN_SCHEMA: column_schema(label_tables.SCHEMA)},
         # a different query or folder level requires new labels
         code_version=hashlib.sha256(declaration.labels.model_dump_json().encode()).hexdigest()[:12],
-        automation_condition=_condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
+        automation_condition=None
+        if "labels" in declaration.manual
+        else _condition([samples_key(dataset)] if samples_key(dataset) in deps else []),
     )
     @fails_in_words
     def labels(
@@ -142,7 +144,9 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         owners=declaration.owners,
         description="Train, val and test: near-duplicates stay together, every class has its fraction in each.",
         metadata={COLUMN_SCHEMA: column_schema(splits.SCHEMA)},
-        automation_condition=_condition([metric_key(dataset, PHASH)], [labels_key]),
+        automation_condition=None
+        if "split" in declaration.manual
+        else _condition([metric_key(dataset, PHASH)], [labels_key]),
     )
     @fails_in_words
     def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
@@ -214,7 +218,7 @@ def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         owners=declaration.owners,
         description=f"{declaration.recipe} on {', '.join(declaration.columns) or 'images'}, measured on the test set; promoted "
         f"when it has {asked or 'any figures'} and is not worse than the model that scores{manual}.",
-        automation_condition=_condition(sources, [split_key]),
+        automation_condition=None if "model" in declaration.manual else _condition(sources, [split_key]),
     )
 
 
@@ -272,7 +276,9 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
         metadata={COLUMN_SCHEMA: column_schema(schema)},
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
-        automation_condition=shard_condition(model_key, another=another_model),
+        automation_condition=None
+        if "scores" in declaration.manual
+        else shard_condition(model_key, another=another_model),
     )
     @fails_in_words
     def scores(

@@ -129,6 +129,10 @@ class ClassifierDeclaration(BaseModel):
     promotion: Annotated[
         Literal["automatic", "manual"], Field(description="manual: only `arot promote` makes a model score")
     ] = "automatic"
+    manual: Annotated[
+        list[Literal["labels", "split", "model", "scores"]],
+        Field(description="what no condition starts, only `arot run` or the UI; model: the training"),
+    ] = []
     description: Annotated[str, Field(description="what it distinguishes, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     _files: DatasetDeclaration | None = PrivateAttr(default=None)

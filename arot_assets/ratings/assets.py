@@ -52,7 +52,7 @@ def _ratings(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
         description=f"What people said of the samples of `{declaration.dataset}`, a row an event. {declaration.description}",
         metadata={COLUMN_SCHEMA: column_schema(SCHEMA)},
         code_version=rules_digest(declaration),
-        automation_condition=WHOLE,
+        automation_condition=None if "ratings" in declaration.manual else WHOLE,
     )
     @fails_in_words
     def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
@@ -91,7 +91,7 @@ def _trust(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
                 description=text,
                 metadata={COLUMN_SCHEMA: column_schema(schema)},
                 code_version=trust_version(declaration),
-                automation_condition=WHOLE,
+                automation_condition=None if "trust" in declaration.manual else WHOLE,
             )
             for key, (schema, text) in told.items()
         ],
@@ -136,7 +136,7 @@ def _split(declaration: RatingsDeclaration, rule: RatingSplitRule) -> dg.AssetsD
         owners=declaration.owners,
         description="Train, val and test of the rated samples: groups stay together, and what was once divided stays so.",
         metadata={COLUMN_SCHEMA: column_schema(SPLIT_SCHEMA)},
-        automation_condition=WHOLE,
+        automation_condition=None if "split" in declaration.manual else WHOLE,
     )
     @fails_in_words
     def split(tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:

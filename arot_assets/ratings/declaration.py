@@ -213,6 +213,13 @@ class RatingsDeclaration(BaseModel):
         RatingSplitRule | None, Field(description="divide the rated samples into train, val and test: <name>.split")
     ] = None
     queue: QueueRule = QueueRule()
+    manual: Annotated[
+        list[Literal["ratings", "trust", "split"]],
+        Field(
+            description="what no sensor or condition starts, only `arot run` or the UI: taking ratings in, the scale with its "
+            "labels and raters, the split"
+        ),
+    ] = []
     description: Annotated[str, Field(description="what is rated, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     _elsewhere: dict[str, str] = PrivateAttr(default_factory=dict)
