@@ -172,7 +172,7 @@ def write(path: Path, frames: Frames, crf: int) -> None:
             film.mux(packet)
 
 
-def _packets(stream: "av.VideoStream", frames: Frames) -> Iterator["av.Packet"]:
+def _packets(stream: "av.VideoStream", frames: Frames) -> Iterator["av.Packet[av.VideoStream]"]:
     for rgb in frames:
         frame = av.VideoFrame.from_ndarray(np.clip(np.rint(rgb), 0, 255).astype(np.uint8), format="rgb24")
         yield from stream.encode(frame)

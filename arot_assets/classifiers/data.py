@@ -17,10 +17,10 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.inputs import TrainingInputs, read_vectors
 from arot_assets.classifiers.label_classes import task_of
 from arot_assets.classifiers.label_query import LabelError
-from arot_assets.classifiers.pictures import Pictures
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Task
 from arot_assets.classifiers.trainers import Checkpoints, FittedModel, Job, Targets
+from arot_assets.classifiers.training_images import TrainingImages
 from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models import Models
 from resources.models.entries import find_entry
@@ -59,7 +59,7 @@ class Data:
     versions: Mapping[str, str]
     left_out: int
     licence: str
-    pictures: Pictures | None = None
+    pictures: TrainingImages | None = None
 
     def trained_on(self, fitted: FittedModel) -> str:
         """The version of the vectors that a head was trained on; empty for pixels."""
@@ -106,7 +106,7 @@ def read_data(
         there &= has
     pictures = None
     if not declaration.columns:
-        pictures = Pictures.of(storage, warehouse, declaration.dataset, ids)
+        pictures = TrainingImages.of(storage, warehouse, declaration.dataset, ids)
         there &= pictures.there()
     part = np.array(split["split"].to_pylist())
     train, val, test = (np.flatnonzero((part == name) & there) for name in SPLITS)

@@ -96,8 +96,10 @@ def published_forward(
             spatial, temporal = (tensors[f"{name}.Conv3D_{d}.layers.{k}.weight"] for k in (0, 1))
             one = functional.conv3d(x, spatial, padding=(0, 1, 1))
             found.append(functional.conv3d(one, temporal, padding=(d, 0, 0), dilation=(d, 1, 1)))
-        norm = {part: tensors[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")}
-        return functional.batch_norm(torch.cat(found, 1), **norm, eps=EPSILON)
+        mean, variance, weight, bias = (
+            tensors[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(torch.cat(found, 1), mean, variance, weight, bias, eps=EPSILON)
 
     def run(frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         given = torch.from_numpy(frames)

@@ -20,7 +20,7 @@ from resources.warehouse.views import quote
 
 
 @dataclass(frozen=True)
-class Pictures:
+class TrainingImages:
     """Images by row; may be called from several threads.
 
     Attributes:
@@ -36,7 +36,7 @@ class Pictures:
     facts: Mapping[str, Mapping[str, object]]
 
     @classmethod
-    def of(cls, storage: Storage, warehouse: Warehouse, dataset: str, ids: Sequence[str]) -> "Pictures":
+    def of(cls, storage: Storage, warehouse: Warehouse, dataset: str, ids: Sequence[str]) -> "TrainingImages":
         """Those of some samples of a dataset."""
         place = place_of(storage, warehouse, dataset, ids)
         columns = [column.name for column in MEDIA[place.medium.name].columns]
