@@ -30,6 +30,7 @@ class Column:
         description: what it means, with unit and range: shown in the UI and in DuckDB.
         low: the smallest value allowed, None for no limit. A check applies it to a metric's table.
         high: the largest value allowed, None for no limit.
+        nullable: whether an ok row may be without a value; otherwise that is outside the range as well.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Column:
     description: str
     low: float | None = None
     high: float | None = None
+    nullable: bool = False
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Column:
         description: str,
         low: float | None = None,
         high: float | None = None,
+        nullable: bool = False,
     ) -> None:
         if not isinstance(type, pa.DataType) and type not in PYTHON_TYPES:
             raise ValueError(
@@ -52,7 +55,14 @@ class Column:
                 f"or {', '.join(t.__name__ for t in PYTHON_TYPES)}"
             )
         kind = type if isinstance(type, pa.DataType) else PYTHON_TYPES[type]
-        fields = {"name": name, "type": kind, "description": description, "low": low, "high": high}
+        fields = {
+            "name": name,
+            "type": kind,
+            "description": description,
+            "low": low,
+            "high": high,
+            "nullable": nullable,
+        }
         for field_name, value in fields.items():
             object.__setattr__(self, field_name, value)  # frozen from here on
 

@@ -65,14 +65,23 @@ COLUMNS = (
         "size of the UTF-8 text over its zlib-compressed size; above 4 it repeats itself",
         0,
     ),
-    Column("latin", pa.float32(), "share of its letters that are Latin, 0-1; null without letters"),
+    Column(
+        "latin", pa.float32(), "share of its letters that are Latin, 0-1; null without letters", 0, 1, nullable=True
+    ),
     Column("markdown", pa.bool_(), "has marks of Markdown: headings, bold, bullet points"),
     Column(
         "language",
         pa.string(),
         "the most probable language, ISO 639-1 (py3langid); null without letters, and without `pip install 'arot[language]'`",
     ),
-    Column("language_probability", pa.float32(), "of that language, 0-1; low for a few words, or tags; null as it is"),
+    Column(
+        "language_probability",
+        pa.float32(),
+        "of that language; low for a few words, or tags; null where the language is",
+        0,
+        1,
+        nullable=True,
+    ),
     Column(
         "contradictions",
         pa.list_(pa.string()),

@@ -112,7 +112,7 @@ def _values_in_range(dataset: str, metric: MetricTable) -> dg.AssetChecksDefinit
     @dg.asset_check(
         asset=metric_key(dataset, metric.name),
         name=VALUES_IN_RANGE,
-        description="Every value of an ok row is a number within the range that its column documents.",
+        description="Every value of an ok row is a number within the range that its column documents, or null where it may be.",
     )
     @fails_in_words
     def values_in_range(
@@ -121,7 +121,7 @@ def _values_in_range(dataset: str, metric: MetricTable) -> dg.AssetChecksDefinit
         counts = []
         for column in bounded:
             name = quote(column.name)
-            rules = [f"{name} is null", f"isnan({name}::double)"]
+            rules = [f"isnan({name}::double)", *([] if column.nullable else [f"{name} is null"])]
             rules += [f"{name} < {column.low!r}"] if column.low is not None else []
             rules += [f"{name} > {column.high!r}"] if column.high is not None else []
             counts.append(f"count(*) filter ({' or '.join(rules)})")

@@ -311,5 +311,5 @@ def outside(metric: MetricTable, table: pa.Table) -> dict[str, int]:
         low = -math.inf if column.low is None else column.low
         high = math.inf if column.high is None else column.high
         inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
-        counts[column.name] = ok.num_rows - int(pc.sum(inside).as_py() or 0)
+        counts[column.name] = ok.num_rows - int(pc.sum(pc.fill_null(inside, column.nullable)).as_py() or 0)
     return {name: count for name, count in counts.items() if count}

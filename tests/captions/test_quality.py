@@ -4,13 +4,16 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arot_assets.captions.contradictions import contradictions
+from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.quality import COLUMNS, quality_metric, text_quality
 from arot_assets.metrics.rows import build_rows
+from arot_assets.metrics.table_builder import outside
 from resources.models import Models
 from resources.models.entry import ModelError
 from resources.tables import TableRef
@@ -62,9 +65,23 @@ def test_any_text_has_every_column_within_its_range(text: str) -> None:
     found = quality(text)
     for column in COLUMNS:
         value = found[column.name]
-        assert value is not None or column.name in ("latin", "language", "language_probability", "contradictions")
+        assert value is not None or column.nullable or column.name in ("language", "contradictions")
         if value is not None and column.low is not None:
             assert column.low <= value <= (float("inf") if column.high is None else column.high)
+
+
+@pytest.mark.parametrize("text", [GOOD, "12 34"])
+def test_a_value_that_a_text_cannot_have_is_not_outside_its_range(text: str) -> None:
+    server = {"url": "http://127.0.0.1:1/v1", "model": "none"}
+    declaration = CaptionsDeclaration.model_validate(
+        {"name": "short", "dataset": "d", "prompt": "short.jinja", "server": server}
+    )
+    columns = {c.name: pa.array([quality(text)[c.name]], c.type) for c in COLUMNS}
+    table = pa.table({"status": ["ok"], **columns})
+    metric = quality_metric(declaration)
+    assert outside(metric, table) == {}
+    empty = table.set_column(table.column_names.index("words"), "words", pa.array([None], pa.int32()))
+    assert outside(metric, empty) == {"words": 1}
 
 
 @pytest.mark.skipif(
@@ -164,12 +181,12 @@ def test_tokenizer_is_named_at_a_commit(asked: Asked, uri: str) -> None:
 
 
 def test_text_without_letters_is_no_value_outside_its_range(asked: Asked) -> None:
-    """A column that may be null declares no range, since null is outside any."""
+    """A column with a range says whether it may be null."""
     asked.server.words = lambda request, kind: "12 34"  # type: ignore[method-assign]
     asked.run()
     r, metric = asked.dataset.resources, quality_metric(asked.declaration())
     for shard in asked.dataset.shards():
         build_rows(r.warehouse, Models(), "d", shard, [metric])
         assert r.tables.footer(TableRef("d", "caption_quality", shard))["outside"] == "{}"
-    ranges = {column.name for column in metric.columns if column.low is not None or column.high is not None}
+    ranges = {c.name for c in metric.columns if not c.nullable and (c.low is not None or c.high is not None)}
     assert not ranges & {name for name, (value,) in text_quality(["12 34"]).items() if value is None}
