@@ -35,6 +35,9 @@ MODELS = {
     "motion": "{{ clip_motion(ref('clips'), source('films', 'steps')) }}",
     "cadence": "{{ clip_cadence(ref('clips'), source('films', 'frames'), source('films', 'samples')) }}",
     "pictures": "{{ clip_stills(ref('clips'), source('films', 'stills')) }}",
+    "texts": """(select sample_id, n, status, case when n < 24 then 'TITLE' || chr(10) || 'CHANNEL' else 'CHANNEL' end as text,
+        case when n < 24 then 0.2 else 0.05 end as text_share from {{ source('films', 'stills') }})""",
+    "text": "{{ clip_text(ref('clips'), ref('texts')) }}",
     "blur": "{{ clip_aggregate(ref('clips'), source('films', 'stills'), 'blur') }}",
 }
 SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: frames}, {name: steps}, {name: stills}, {name: decoded}]}]"
@@ -187,6 +190,16 @@ def test_rhythm_counts_different_frames(built: Built) -> None:
     assert found["slideshow.mp4", 0][0] == 1.0
     assert found["freeze.mp4", 0][2] == pytest.approx(2.0, abs=0.1)
     assert found["freeze.mp4", 84][0] == 0
+
+
+def test_a_logo_lasts_and_a_title_does_not(built: Built) -> None:
+    clips = built.rows("select count(*), count(distinct clip_id) from main.clips")
+    assert built.rows("select count(*), count(distinct clip_id) from main.text") == clips
+    longest = """select t.stills, t.longest_text, t.lasting_text, t.written_share, round(t.text_share_max::double, 2), t.text_share_mean < 0.2
+        from main.text t join main.clips c using (clip_id) where c.start_n = 0 order by t.stills desc, c.uri limit 1"""
+    (row,) = built.rows(longest)
+    assert row[0] >= 4 and row[1:] == ("TITLE\nCHANNEL", "CHANNEL", 1.0, 0.2, True)
+    assert built.rows("select count(*) from main.text where stills < 3 and lasting_text is not null") == [(0,)]
 
 
 def test_pieces_of_a_fixed_length_stay_inside_shots(built: Built) -> None:

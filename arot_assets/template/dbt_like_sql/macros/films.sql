@@ -311,6 +311,32 @@ from {{ clips }} c join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c
 group by c.clip_id)
 {%- endmacro %}
 
+{# Text in each clip, from a table of text that is read on stills (`metrics: [ocr_text]`): stills read, text_share_mean and text_share_max
+   (of the picture), written_share (of the stills, how many show text: near 1 for a logo or burnt-in subtitles, small for a title), the
+   longest text, and lasting_text: the first line that at least half of three or more stills have. Null where no still could be read. #}
+{% macro clip_text(clips, texts) -%}
+(with inside as (
+    select c.clip_id, t.n, t.text, t.text_share
+    from {{ clips }} c join {{ texts }} t on t.sample_id = c.sample_id and t.n >= c.start_n and t.n < c.end_n and t.status = 'ok'
+),
+told as (
+    select clip_id, count(*) as stills, avg(text_share) as text_share_mean, max(text_share) as text_share_max,
+        avg((text <> '')::int) as written_share, arg_max(text, length(text)) as longest_text
+    from inside group by clip_id
+),
+lines as (
+    select clip_id, line, count(distinct n) as shown, min(n) as first_n
+    from (select clip_id, n, trim(unnest(string_split(text, chr(10)))) as line from inside where text <> '')
+    where line <> '' group by clip_id, line
+),
+lasting as (
+    select l.clip_id, arg_min(l.line, l.first_n) as lasting_text
+    from lines l join told t using (clip_id) where t.stills >= 3 and l.shown >= t.stills / 2 group by l.clip_id
+)
+select c.clip_id, coalesce(t.stills, 0) as stills, t.* exclude (clip_id, stills), l.lasting_text
+from (select distinct clip_id from {{ clips }}) c left join told t using (clip_id) left join lasting l using (clip_id))
+{%- endmacro %}
+
 {# Clips that show nearly the same: clip_id, other_id (the larger of the two ids), bits (the mean distance of their stills at the best
    alignment), shift_s (how much later the same picture comes in clip_id), overlap (stills compared), mirrored. They need half of the shorter
    clip in common, and one still that agrees in a quarter of its hash. Give what clip_stills gives. Variables: duplicate_bits,
