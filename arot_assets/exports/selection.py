@@ -326,7 +326,7 @@ def _plan(declaration: ExportDeclaration, selection: Selection, trainer: Trainer
 
 def settings_of(declaration: ExportDeclaration) -> str:
     """What of a declaration determines the files."""
-    unused = {role for role in ROLES if role not in declaration.companions}
+    unused: set[str] = {role for role in ROLES if role not in declaration.companions}
     if declaration.background == WHITE:  # as versions were made before it could be chosen
         unused.add("background")
     told: dict[str, Any] = declaration.model_dump(

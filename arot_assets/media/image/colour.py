@@ -80,7 +80,7 @@ def over(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], colour: tuple[int, in
     cv2.multiply(rgb, by_channel, dst=rgb, scale=1 / 255)
     cv2.bitwise_not(by_channel, dst=by_channel)
     if colour != WHITE:
-        by_channel = ((by_channel.astype(np.uint16) * np.uint16(colour) + 127) // 255).astype(np.uint8)
+        by_channel = ((by_channel.astype(np.uint16) * np.array(colour, np.uint16) + 127) // 255).astype(np.uint8)
     return cv2.add(rgb, by_channel, dst=rgb)  # type: ignore[return-value]
 
 
