@@ -6,6 +6,7 @@ runs. Does not belong here: which assets and shards (``work.py``).
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -123,19 +124,34 @@ def materialize(
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = RunOutcome("")
     for tags in _ranges(instance, dataset, shards):
-        result = job.execute_in_process(
-            instance=instance,
-            asset_selection=list(keys),
-            tags={**tags, PROCESS_TAG: _this_process()},
-            run_config=_run_config(definitions, keys, retry),
-            raise_on_error=False,
-        )
+        with _still_ended_by_sigterm():
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=list(keys),
+                tags={**tags, PROCESS_TAG: _this_process()},
+                run_config=_run_config(definitions, keys, retry),
+                raise_on_error=False,
+            )
         if _interrupted(result):
             raise KeyboardInterrupt
         outcome = _outcome(definitions, keys, result)
         if not result.success:
             break
     return outcome
+
+
+@contextmanager
+def _still_ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this process after a run as before it.
+
+    After a run, Dagster gives SIGTERM what SIGINT has: to be ignored, in a command that a script started in the background.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before != signal.SIG_IGN and signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, before)
 
 
 def last_results(instance: dg.DagsterInstance, checks: Sequence[CheckId]) -> Results:

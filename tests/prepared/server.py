@@ -171,6 +171,7 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
         os.close(stream)
     os.chdir(request["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Dagster has it ignored where tests run in the background of a shell
     arguments, environment = request["arguments"], request["environment"]
     option = arguments[0].startswith("-") and arguments[0] not in ("-m", "-c")
     if option or at_start(environment) != at_start(GIVEN):
