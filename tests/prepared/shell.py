@@ -5,7 +5,9 @@ for each command.
 """
 
 import os
+import select
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +35,11 @@ def main(path: str, arguments: Sequence[str]) -> None:
 
     for number in FORWARDED:
         signal.signal(number, forward)
+    woken, told = socket.socketpair()  # a signal that comes just before this waits ends the waiting too
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    while connection not in select.select([connection, woken], [], [])[0]:
+        woken.recv(100)
     status = int(connection.recv(100))
     sys.exit(status if status >= 0 else 128 - status)  # what a shell says of a signal

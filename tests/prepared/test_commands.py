@@ -15,6 +15,8 @@ from tests.waiting import finish, until, work_of
 SHOWS = (
     "import os, sys; print(os.getcwd(), os.environ.get('ONLY_HERE'), os.environ.get('HOME'), sys.argv, sys.path[:2])"
 )
+WAITS = "[time.sleep(0.1) for _ in range(6000)]"
+"""Not one sleep: a signal that comes between Python's last look and the start of a sleep waits for its end."""
 ENDS = {
     "nothing": "print('said')",
     "status": "import sys; print('said'); print('wrong', file=sys.stderr); sys.exit(7)",
@@ -95,7 +97,7 @@ def test_in_a_shell_it_reads_writes_and_runs_where_the_shell_says(program: Path)
 
 def test_in_a_shell_a_signal_ends_both(program: Path) -> None:
     started = program.parent / "started"
-    code = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); {WAITS}"
     process = subprocess.Popen([program, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     until("its start", lambda: started.exists() and started.read_text(), work_of(python.prepared_process_id()))
     process.send_signal(signal.SIGINT)
@@ -108,7 +110,7 @@ def test_in_a_shell_a_signal_ends_both(program: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_it_and_is_its_exit_status(number: signal.Signals, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    code = f"import time; open({str(started)!r}, 'w').close(); time.sleep(600)"
+    code = f"import time; open({str(started)!r}, 'w').close(); {WAITS}"
     process = python.start(["-c", code], tmp_path, environment())
     until("its start", started.exists, work_of(process.pid))
     assert process.poll() is None
