@@ -1,4 +1,4 @@
-"""`arot report`: what is wrong with the images of a dataset, on one page."""
+"""`arot report`: what is wrong with the files of a dataset, on one page."""
 
 import click
 
