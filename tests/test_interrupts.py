@@ -1,5 +1,6 @@
 """An interrupt that arrives where Python cannot raise it stops the work all the same."""
 
+import signal
 import sys
 import time
 
@@ -18,10 +19,16 @@ class Dropped:
         raise self.error
 
 
-def test_interrupt_within_a_finalizer_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_within_a_finalizer_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     told: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(dropped.exc_value))
     other = ValueError("of somebody else")
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where tests run in a script's background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with interrupts_kept():
         Dropped(other)
         with pytest.raises(KeyboardInterrupt):

@@ -29,7 +29,7 @@ from tests.exports.training import Training, place, tree
 MOMENTS = {
     "while media are written": ("arot_assets.exports.write", "_write_one", 5),
     "before captions are written": ("arot_assets.exports.build", "_write_texts", 1),
-    "before it takes its place": ("arot_assets.exports.destinations.folder", "Folder.publish", 1),
+    "before it takes its place": ("arot_assets.exports.destinations.folder", "FolderDestination.publish", 1),
     "before its records": ("arot_assets.exports.build", "write_records", 1),
     "before it is current": ("arot_assets.exports.versions", "make_current", 1),
 }
