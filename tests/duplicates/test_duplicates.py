@@ -81,6 +81,27 @@ def test_all_similar_embeddings_are_found() -> None:
     assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == wanted and len(wanted) >= 25
 
 
+@pytest.mark.parametrize("least", [0.3, 0.9, 0.97])
+@pytest.mark.parametrize("kind", ["spread evenly", "near a few directions", "in clumps"])
+def test_no_pair_of_embeddings_is_ruled_out_that_is_similar(kind: str, least: float) -> None:
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((2500, 300), np.float32)
+    if kind == "near a few directions":
+        vectors *= np.geomspace(1, 0.01, 300, dtype=np.float32)
+    elif kind == "in clumps":
+        vectors = (
+            vectors[random.integers(0, 300, 2500)] + random.uniform(0, 0.6, (2500, 1)).astype(np.float32) * vectors
+        )
+    vectors[:900] = vectors[900:1800] + 0.3 * vectors[:900]
+    vectors[5:7] = 0
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    cosines = np.triu(unit.astype(np.float64) @ unit.T.astype(np.float64), 1)
+    sure, possible = ({*zip(*(cosines >= least + by).nonzero(), strict=True)} for by in (1e-5, -1e-5))
+    found = similar_pairs(vectors, least)
+    pairs = {*zip(found.first, found.second, strict=True)}
+    assert len(pairs) == len(found.first) and sure and sure <= pairs <= possible
+
+
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The near duplicates with known truth, and a copy with other bytes and the same pixels."""
