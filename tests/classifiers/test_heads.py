@@ -167,3 +167,17 @@ def test_vectors_that_are_not_finite_are_an_error() -> None:
     broken[5] = np.nan
     with pytest.raises(TrainingError, match="are the embeddings finite"):
         heads.train(replace(job, vectors={"e.vector": broken}))
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_few_vectors_with_numbers_that_vary_elsewhere_only_are_scored_better_than_by_the_mean(normalise: bool) -> None:
+    job = head_job("regression", "mse", normalise=[normalise], learning_rates=[0.003, 0.01], min_steps=200)
+    stored = np.zeros((500, 64), np.float32)
+    stored[:, : job.vectors["e.vector"].shape[1]] = job.vectors["e.vector"]
+    stored[:, 40:] = np.random.default_rng(0).normal(scale=0.003, size=(500, 24))
+    stored[150:, 40:] *= 30
+    few = replace(job, vectors={"e.vector": stored}, train=np.arange(60), val=np.arange(60, 150))
+    truth = job.targets.values[REST]
+    said = few.task.predictions(heads.train(few).logits(REST)).scores
+    assert said is not None
+    assert np.abs(said - truth).mean() < np.abs(truth - truth.mean()).mean()
