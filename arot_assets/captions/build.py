@@ -256,8 +256,13 @@ def _answer(
 ) -> dict[str, Any]:
     """The row of one sample, without its id; one that cannot be opened costs nothing, nor one without its pictures beside."""
     images = []
+    stills, fps = captioner.declaration.stills, captioner.declaration.stills_fps
     for uri in (one.uri, *one.beside):
         try:
+            if stills is not None:
+                shown = medium.moments(files(uri), stills, fps)
+                images.extend(jpeg(picture, captioner.declaration.image) for picture in shown)
+                continue
             with medium.open(files(uri), frozenset({STILL}), ANY_SIZE) as view:
                 images.append(jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image))
         except StorageError as error:

@@ -37,6 +37,12 @@ class Context:
                     f"the dataset's metrics, or run `arot run {dataset}`"
                 )
             table = tables.read(ref)
+            ids = [one for one in table["sample_id"].to_pylist() if one is not None]
+            if name != SAMPLE and len(ids) > len(set(ids)):
+                raise PromptError(
+                    f"{prompt.path}: it reads '{name}', which has several rows a sample in dataset '{dataset}' (shard {shard}); "
+                    "a prompt reads tables with one"
+                )
             self._columns[name] = table.schema.names
             self._rows[name] = {row["sample_id"]: row for row in table.to_pylist() if row["sample_id"] is not None}
 

@@ -111,6 +111,17 @@ class CaptionsDeclaration(BaseModel):
             "the dataset, e.g. `{{ sample.uri | replace('/images/', '/controls/') }}`"
         ),
     ] = []
+    stills: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=64,
+            description="of films and clips: how many pictures are sent, evenly spaced in time; needed there",
+        ),
+    ] = None
+    stills_fps: Annotated[
+        float | None, Field(gt=0, le=30, description="pictures per second instead, `stills` at most")
+    ] = None
     sampling: SamplingRule = SamplingRule()
     budget: BudgetRule = BudgetRule()
     price: Price = Price()
@@ -150,6 +161,10 @@ class CaptionsDeclaration(BaseModel):
     def _one_model(self) -> Self:
         if (self.server is None) == (self.local is None):
             raise ValueError("give exactly one of `server` and `local`: who answers?")
+        if self.stills_fps is not None and self.stills is None:
+            raise ValueError("stills_fps needs `stills`, the most pictures that one question may have")
+        if self.stills is not None and self.beside:
+            raise ValueError("`beside` is for images, `stills` for films and clips; give one of them")
         if self.budget.money is not None and not (self.price.input or self.price.output):
             raise ValueError("budget.money needs `price`, the cost of a million tokens")
         if "clip" in self.tokenizers:

@@ -82,4 +82,6 @@ def caption_version(declaration: CaptionsDeclaration, prompt: Prompt) -> str:
     }
     if declaration.beside:  # without, the version is that of before they could be declared
         params = {**params, "beside": declaration.beside}
+    if declaration.stills is not None:
+        params = {**params, "stills": [declaration.stills, declaration.stills_fps]}
     return metric_version(declaration.name, CODE_VERSION, params)

@@ -353,6 +353,20 @@ class Medium(Protocol):
         """
         ...
 
+    def moments(self, file: File, most: int, fps: float | None = None) -> list[Pixels]:
+        """Pictures of a file in order of time, upright and of their shown size; of an image the image.
+
+        Args:
+            file: of this medium.
+            most: how many, each from the middle of one of as many equal parts of the time; fewer if it has fewer frames.
+            fps: pictures per second of the file, ``most`` at most and at least one; None for ``most``.
+
+        Raises:
+            DecodeError: the file cannot be decoded.
+            StorageError: its decoder stalled or crashed.
+        """
+        ...
+
     def preview(self, file: File, side: int) -> bytes | None:
         """A small animated WebP of a file that moves, its longest side at most ``side`` pixels; None of one that does not.
 

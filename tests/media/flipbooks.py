@@ -16,7 +16,7 @@ from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import DecodeError, File, Limits, Medium, Pixels, Probe, PublishedForm, Still, Want
+from arot_assets.media.medium import STILL, DecodeError, File, Limits, Medium, Pixels, Probe, PublishedForm, Still, Want
 from arot_assets.media.question import QualityQuestion
 from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.registry import get_metric
@@ -86,6 +86,11 @@ class Flipbooks:
     def preview(self, file: File, side: int) -> bytes | None:
         """See ``Medium``."""
         return None
+
+    def moments(self, file: File, most: int, fps: float | None = None) -> list[Pixels]:
+        """The first pages."""
+        with self.open(file, frozenset({STILL}), Limits()) as view:
+            return [still.image.rgb for still in view.stills()][:most]
 
     def poster(self, file: File, side: int) -> Pixels:
         with Pillow.open(file.path()) as book:

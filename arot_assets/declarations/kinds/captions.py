@@ -36,9 +36,13 @@ class Captioners(KindOfDataset[CaptionsDeclaration]):
         file, dataset = declared.files[one.name], declared.datasets.get(one.dataset)
         if dataset is None:
             return super().fault(one, declared)
-        if dataset.medium.tables:
-            text = f"'{dataset.name}' is of {dataset.medium.name}s, which are not captioned yet; caption images"
-            return error_at(file, ("attributes", "dataset"), text)
+        if bool(dataset.medium.tables) != (one.stills is not None):
+            remedy = (
+                "say how many pictures of each are sent, e.g. `stills: 8`"
+                if one.stills is None
+                else "take `stills` out"
+            )
+            return error_at(file, ("attributes", "stills"), f"'{dataset.name}' is of {dataset.medium.name}s; {remedy}")
         if one.name in known_metrics() or one.name in RESERVED_TABLES:
             text = f"'{one.name}' is another table's name; choose another"
             return error_at(file, ("attributes", "name"), text)

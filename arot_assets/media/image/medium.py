@@ -12,7 +12,18 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.media.image.questions import QUESTIONS
-from arot_assets.media.medium import ChildTable, DecodeError, File, Limits, Pixels, Probe, PublishedForm, Still, Want
+from arot_assets.media.medium import (
+    STILL,
+    ChildTable,
+    DecodeError,
+    File,
+    Limits,
+    Pixels,
+    Probe,
+    PublishedForm,
+    Still,
+    Want,
+)
 from arot_assets.media.question import QualityQuestion
 
 if TYPE_CHECKING:
@@ -116,6 +127,11 @@ class ImageMedium:
     def open(self, file: File, wants: frozenset[Want], limits: Limits) -> ImageView:
         """The image, decoded on entry."""
         return ImageView(file, wants, limits)
+
+    def moments(self, file: File, most: int, fps: float | None = None) -> list[Pixels]:
+        """The image."""
+        with self.open(file, frozenset({STILL}), Limits()) as view:
+            return [still.image.rgb for still in view.stills()]
 
     def poster(self, file: File, side: int) -> Pixels:
         """A small version of the image."""

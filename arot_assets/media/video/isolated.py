@@ -161,6 +161,16 @@ def poster(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
     return pixels
 
 
+def moments(path: Path, facts: Mapping[str, Any], most: int, fps: float | None) -> list[Pixels]:
+    """See ``poster.moments_of``.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+        StorageError: the decoder stalled or crashed.
+    """
+    return list(WORKERS.ask("moments", path, dict(facts), most, fps))
+
+
 def preview(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
     """See ``poster.preview_of``.
 
@@ -186,7 +196,7 @@ def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[
 def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     from arot_assets.media.video.cut import cut_film
     from arot_assets.media.video.film import measured_film, warm_up
-    from arot_assets.media.video.poster import poster_of, preview_of
+    from arot_assets.media.video.poster import moments_of, poster_of, preview_of
     from arot_assets.media.video.probe import probe_film
 
     def film(path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any], beat: Callable[[], None]) -> Any:
@@ -199,6 +209,13 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
 
     def image(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[Pixels]:
         yield poster_of(path, facts, side)
+
+    def several(
+        path: Path, facts: Mapping[str, Any], most: int, fps: float | None, beat: Callable[[], None]
+    ) -> Iterator[Pixels]:
+        for picture in moments_of(path, facts, most, fps):
+            beat()
+            yield picture
 
     def moving(path: Path, facts: Mapping[str, Any], side: int, _beat: Callable[[], None]) -> Iterator[bytes]:
         yield preview_of(path, facts, side)
@@ -215,7 +232,7 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
             beat()
         yield from cut_film(path, facts, cuts, settings, folder, beat)
 
-    return {"film": film, "probe": one, "poster": image, "preview": moving, "cut": clips}
+    return {"film": film, "probe": one, "poster": image, "moments": several, "preview": moving, "cut": clips}
 
 
 def serve(connection: Connection) -> None:

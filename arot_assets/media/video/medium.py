@@ -106,6 +106,10 @@ class VideoMedium:
         """The film, decoded as its parts are taken."""
         return VideoView(file, wants)
 
+    def moments(self, file: File, most: int, fps: float | None = None) -> list[Pixels]:
+        """Evenly spaced pictures, from the middles of equal parts: what is left of a neighbouring shot is at the ends."""
+        return isolated.moments(file.path(), file.facts, most, fps)
+
     def poster(self, file: File, side: int) -> Pixels:
         """The first, middle and last picture in a strip."""
         return isolated.poster(file.path(), file.facts, side)

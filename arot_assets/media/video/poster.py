@@ -58,6 +58,55 @@ def poster_of(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
     return _strip(pictures, side)
 
 
+def moments_of(path: Path, facts: Mapping[str, Any], most: int, fps: float | None) -> Iterator[Pixels]:
+    """Pictures from the middles of equal parts of the time, in order, of their shown size; one decode of a clip.
+
+    Args:
+        path: a local film.
+        facts: its columns of ``samples``; empty if they are not known.
+        most: how many; fewer if it has fewer frames.
+        fps: per second of the film, ``most`` at most and at least one; None for ``most``.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
+    facts = _known(path, facts)
+    look, seconds = FrameAppearance.of(facts), facts.get("seconds") or 0.0
+    count = most if fps is None else max(1, min(most, round(seconds * fps)))
+    times = _times(facts, [(n + 0.5) / count for n in range(count)])
+    with opened(path) as container:
+        stream = chosen(container)
+        if seconds > LONG_SECONDS:  # seeking is cheaper than decoding all of it
+            frames: Iterator[VideoFrame] = (
+                frame for pts in times if (frame := _at(container, stream, pts)) is not None
+            )
+        else:
+            frames = _in_one_pass(container, stream, times)
+        last: int | None = None
+        is_empty = True
+        for frame in frames:
+            if is_empty or frame.pts is None or frame.pts != last:
+                yield rgb_of(frame, look)
+            last, is_empty = frame.pts, False
+    if is_empty:
+        raise DecodeError("corrupt", "no frame can be decoded")
+
+
+def _in_one_pass(
+    container: "InputContainer", stream: "VideoStream", times: Sequence[int | None]
+) -> "Iterator[VideoFrame]":
+    """The first frame at or after each of these times, each once."""
+    left = list(times)
+    for frame in _decoded_from(container, stream, None):
+        due = [pts for pts in left if pts is None or (frame.pts is not None and frame.pts >= pts)]
+        if due:
+            yield frame
+            left = left[len(due) :]
+        if not left:
+            return
+    raise DecodeError("corrupt", f"{len(left)} of {len(times)} pictures cannot be decoded")
+
+
 def preview_of(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
     """An animated WebP: the first seconds of a clip, or of the middle of a film, without sound.
 
