@@ -130,10 +130,13 @@ class Declarations:
         samples = samples_schema(declaration.medium).names
         faults = dict(faults_of_inputs(dataset, metrics, samples, self.tables_of(dataset)))
         if declaration.medium.tables:
-            for metric in [name for name, one in metrics.items() if one.rows is not None]:
-                faults[metric] = (
-                    f"metric '{metric}' is computed from stored columns, of which '{dataset}' has several rows a sample"
-                )
+            of_frames = {name for name, one in metrics.items() if one.takes == FRAMES}
+            for metric, one in metrics.items():
+                for table in of_frames & set(one.rows.tables if one.rows is not None else ()):
+                    faults[metric] = (
+                        f"metric '{metric}' takes '{table}', which has a row for each frame; take tables with a row for"
+                        " each still"
+                    )
         else:
             for metric in [name for name, one in metrics.items() if one.takes == FRAMES]:
                 faults[metric] = (

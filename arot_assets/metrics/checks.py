@@ -49,7 +49,7 @@ def _checks_of_files(declaration: DatasetDeclaration) -> Iterator[dg.AssetChecks
             yield _children_check(dataset, table.name, table.grain, tables[-1].name)
     for name in declaration.metrics:
         metric = get_metric(name)
-        if metric.want == FRAMES:
+        if metric.takes == FRAMES:
             yield _children_check(dataset, name, FRAME, tables[-1].name)
         else:
             yield conservation_check(dataset, name, several=True)

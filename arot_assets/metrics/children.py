@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from arot_assets.columns import Column, metric_schema
-from arot_assets.media.medium import FRAMES, TABLES, ChildTable, Medium, Want
+from arot_assets.media.medium import FRAMES, STILL, TABLES, ChildTable, Medium, Want
 from arot_assets.metrics.metric import Metric, metric_version
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ def file_tables(medium: Medium, metrics: Sequence[Metric], models: "Models") -> 
 def own_tables(medium: Medium) -> list[FileTable]:
     """The tables that a medium has by itself."""
     return [_of_medium(table, medium) for table in medium.tables]
+
+
+def still_table(metric: Metric, version: str) -> FileTable:
+    """The table of a metric that is computed from stored columns of stills."""
+    return FileTable(metric.name, STILL_ROWS, (*POSITION, *metric.columns), version, STILL, metric, metric.description)
 
 
 def _of_medium(table: ChildTable, medium: Medium) -> FileTable:

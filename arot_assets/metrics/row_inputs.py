@@ -8,13 +8,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.duplicates import MARKS
 from arot_assets.datasets.presence import present_uris
 from arot_assets.metrics.metric import Rows
-from resources.tables import SAMPLES, TableRef
+from arot_assets.metrics.table_builder import row_keys
+from resources.tables import GRAIN, SAMPLES, TableRef
 from resources.warehouse import Warehouse
 
 INPUTS = "inputs"
@@ -28,11 +30,12 @@ class Inputs:
     """The stored columns of one shard, aligned.
 
     Attributes:
-        table: the columns as the metrics name them, a row for each sample.
-        ids: the samples.
-        reasons: why the inputs of a sample are not there; null if they are.
-        versions: table -> what its row of a sample was made by.
+        table: the columns as the metrics name them, a row for each sample, or each still.
+        ids: the samples; of stills, ``row_keys``.
+        reasons: why the inputs of a row are not there; null if they are.
+        versions: table -> what its row was made by.
         footer: what the table says of itself that is made from them.
+        places: ``sample_id``, ``n`` and ``pts`` of the rows if they are of stills; None if a sample has one row.
     """
 
     table: pa.Table
@@ -40,10 +43,13 @@ class Inputs:
     reasons: pa.Array
     versions: Mapping[str, Sequence[str]]
     footer: Mapping[str, str]
+    places: pa.Table | None = None
 
 
 def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> Inputs:
     """The columns that some metrics take of one shard, a row for each ok sample that all tables have.
+
+    If one of the tables has a row for each still, so has the result; those of one row a sample say the same of each still.
 
     Raises:
         TablesError: one of the tables has no file for this shard.
@@ -55,14 +61,24 @@ def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> 
     samples = _ok_samples(warehouse, dataset, shard, takes.of(SAMPLES))
     ids = samples["sample_id"].combine_chunks()
     found = {
-        table: tables.read(TableRef(dataset, table, shard), _columns(takes, table))
+        table: tables.read(TableRef(dataset, table, shard), _columns(takes, table, GRAIN in footers[table]))
         for table in takes.tables
         if table != SAMPLES
     }
     for table in found.values():
         ids = ids.filter(pc.is_in(ids, value_set=table["sample_id"].combine_chunks()))
     found[SAMPLES] = samples
-    aligned = {n: t.take(pc.index_in(ids, value_set=t["sample_id"].combine_chunks())) for n, t in found.items()}
+    stills = [name for name in found if GRAIN in footers[name]]
+    places = _places(ids, [found[name] for name in stills]) if stills else None
+    if places is not None:
+        ids = row_keys(places)
+    samples_of_rows = ids if places is None else places["sample_id"]
+    aligned = {
+        name: table.take(pc.index_in(ids, value_set=row_keys(table)))
+        if name in stills
+        else table.take(pc.index_in(samples_of_rows, value_set=table["sample_id"].combine_chunks()))
+        for name, table in found.items()
+    }
     taken = {f"{t}.{c}": aligned[t][c] for t, c in (name.split(".") for name in takes.columns)}
     others = {name: table for name, table in aligned.items() if name != SAMPLES}
     digests = {footers[table].get("samples_digest", "") for table in takes.tables}
@@ -77,12 +93,30 @@ def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> 
         footer={
             "samples_digest": own if digests == {own} else next(iter(digests - {own})),
             INPUTS: mark_of({table: footers[table] for table in takes.tables}),
+            **({GRAIN: footers[stills[0]][GRAIN]} if stills else {}),
         },
+        places=places,
     )
 
 
-def _columns(takes: Rows, table: str) -> list[str]:
-    return list(dict.fromkeys(["sample_id", "status", "reason", "metric_version", *takes.of(table)]))
+def _columns(takes: Rows, table: str, of_stills: bool) -> list[str]:
+    position = ["n", "pts"] if of_stills else []
+    return list(dict.fromkeys(["sample_id", *position, "status", "reason", "metric_version", *takes.of(table)]))
+
+
+def _places(ids: pa.Array, tables: Sequence[pa.Table]) -> pa.Table:
+    """The stills that all of some tables have, film by film; a film that failed as a whole in one has a row without ``n``."""
+    first = tables[0].filter(pc.is_in(tables[0]["sample_id"], value_set=ids))
+    failed = pa.concat_tables([t.filter(pc.is_null(t["n"])).select(["sample_id", "n", "pts"]) for t in tables])
+    failed = (
+        failed.filter(pc.is_in(failed["sample_id"], value_set=ids)).group_by(["sample_id", "n", "pts"]).aggregate([])
+    )
+    whole = first.filter(pc.invert(pc.is_in(first["sample_id"], value_set=failed["sample_id"].combine_chunks())))
+    for other in tables[1:]:
+        whole = whole.filter(pc.is_in(row_keys(whole), value_set=row_keys(other)))
+    places = pa.concat_tables([whole.select(["sample_id", "n", "pts"]), failed])
+    position = pc.index_in(places["sample_id"], value_set=ids).to_numpy()
+    return places.take(pa.array(np.argsort(position, kind="stable"))).combine_chunks()
 
 
 def _ok_samples(warehouse: Warehouse, dataset: str, shard: str, columns: Sequence[str]) -> pa.Table:

@@ -4,8 +4,9 @@ Belongs here: row-level increments of tables that are made from tables. Does not
 (``build.py``), reading the columns (``row_inputs.py``), whether the values of a row fit (``fit_rows.py``), Dagster. Nothing is
 decoded here.
 
-A sample has a row if it has one in each table that the metric takes; where one of those failed, so does this one. A row is
-current if its version matches: of the metric, and of the rows that it was computed from. Those of metric tables have a version of
+A sample has a row if it has one in each table that the metric takes; where one of those failed, so does this one. Where those
+have a row for each still, so has this one; a film that failed as a whole has one row. A row is current if its version matches:
+of the metric, and of the rows that it was computed from. Those of metric tables have a version of
 their own; of ``samples``, whose texts may change while the bytes do not, the values count. Missing rows are first looked for in
 other shards, as for metrics that see files; then they are computed, in blocks.
 """
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.presence import Shards
+from arot_assets.metrics.children import still_table
 from arot_assets.metrics.fit_rows import REASON, computed_rows
 from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
 from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
@@ -127,7 +129,7 @@ def build_rows(
 
 
 def _wanted_versions(version: str, metric: Metric, inputs: Inputs) -> dict[str, str]:
-    """Sample -> version of its row: the metric's, and what the row is made from."""
+    """Sample, or key of a still -> version of its row: the metric's, and what the row is made from."""
     assert metric.rows is not None
     made_by = [inputs.versions[table] for table in metric.rows.tables]
     known: dict[tuple[str, ...], str] = {}
@@ -149,26 +151,31 @@ def _start(
     shards: Shards,
 ) -> TableBuilder:
     """The rows that are current already: this shard's own, then rows of the same content in other shards."""
-    one = TableBuilder(metric, version, Unfinished(tables, dataset, metric.name, shard, version))
+    unfinished = Unfinished(tables, dataset, metric.name, shard, version)
+    table_of_metric = metric if inputs.places is None else still_table(metric, version)
+    one = TableBuilder(table_of_metric, version, unfinished, of_stills=inputs.places is not None)
     there = inputs.ids.filter(pc.is_null(inputs.reasons))
     assert metric.rows is not None
     missed = tuple(missing_prefix(table) for table in metric.rows.tables)
 
     def usable(table: pa.Table) -> pa.Table:
+        keys = one.keys(table)
         keep = [
-            wanted.get(sample) == found
+            wanted.get(key) == found
             and not (reason or "").startswith(missed)
             and not (status == "failed" and retry is not None and meant(retry, reason or ""))
-            for sample, found, status, reason in cells_of(table, "sample_id", "metric_version", "status", "reason")
+            for key, (found, status, reason) in zip(
+                keys.to_pylist(), cells_of(table, "metric_version", "status", "reason"), strict=True
+            )
         ]
-        of_inputs = pc.is_in(table["sample_id"], value_set=there)
+        of_inputs = pc.is_in(keys, value_set=there)
         return table.filter(pc.and_(pa.array(keep, pa.bool_()), of_inputs))
 
     ref = TableRef(dataset, metric.name, shard)
     if tables.exists(ref):
         own = tables.read(ref)
         one.had_value = had_value(own, tables.footer(ref))
-        if own.schema.names == metric.schema().names:
+        if own.schema.names == one.metric.schema().names:
             one.result.kept += one.take(usable(own))
     take_copies(one, tables, dataset, shard, there.to_pylist(), usable, shards)
     return one
@@ -251,23 +258,25 @@ def _fill(
             assert compute is not None
             block = taken.slice(start, BLOCK).combine_chunks()
             made = computed_rows(metric, compute, block)
-            one.add_part(_as_rows(metric, inputs.ids.take(todo.slice(start, BLOCK)), made, wanted))
+            one.add_part(_as_rows(one, inputs, todo.slice(start, BLOCK), made, wanted))
             one.result.computed += made.num_rows
             advance(made.num_rows)
-    absent = inputs.ids.filter(pc.invert(pc.is_null(inputs.reasons)))
+    absent = pc.indices_nonzero(pc.is_valid(inputs.reasons))
     columns = [pa.nulls(len(absent), column.type) for column in metric.columns]
     made = pa.table([*columns, inputs.reasons.drop_null()], names=[*(c.name for c in metric.columns), REASON])
-    one.add_part(_as_rows(metric, absent, made, wanted))
+    one.add_part(_as_rows(one, inputs, absent, made, wanted))
 
 
-def _as_rows(metric: Metric, ids: pa.Array, made: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
-    """Rows of the metric's table for some samples."""
+def _as_rows(one: TableBuilder, inputs: Inputs, which: pa.Array, made: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
+    """Rows of the metric's table for some rows of the inputs."""
+    keys = inputs.ids.take(which)
+    place = pa.table({"sample_id": keys}) if inputs.places is None else inputs.places.take(which)
     status = pc.if_else(pc.is_null(made[REASON]), "ok", "failed")
-    schema = metric.schema()
+    schema = one.metric.schema()
     given = {
-        "sample_id": ids,
+        **{name: place[name] for name in place.column_names},
         "status": status,
-        "metric_version": pa.array([wanted[sample] for sample in ids.to_pylist()], pa.string()),
-        "computed_at": pa.array([datetime.now(UTC)] * len(ids), schema.field("computed_at").type),
+        "metric_version": pa.array([wanted[key] for key in keys.to_pylist()], pa.string()),
+        "computed_at": pa.array([datetime.now(UTC)] * len(keys), schema.field("computed_at").type),
     }
     return pa.table([given[f.name] if f.name in given else made[f.name] for f in schema], schema=schema)

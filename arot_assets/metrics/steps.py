@@ -30,9 +30,8 @@ def metric_path(dataset: str, metric: str) -> Key:
 def metric_steps(declaration: DatasetDeclaration) -> list[Step]:
     """The metric tables of one dataset; those that see files and miss the same shards share a decode."""
     metrics = [get_metric(name) for name in declaration.metrics]
-    if declaration.medium.tables:
-        return [_own_step(declaration), *(_step(declaration, metric) for metric in metrics)]
-    return [row_step(declaration.name, m) if m.rows is not None else _step(declaration, m) for m in metrics]
+    own = [_own_step(declaration)] if declaration.medium.tables else []
+    return own + [row_step(declaration.name, m) if m.rows is not None else _step(declaration, m) for m in metrics]
 
 
 def _step(declaration: DatasetDeclaration, metric: Metric) -> Step:

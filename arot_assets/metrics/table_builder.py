@@ -90,19 +90,26 @@ class TableBuilder:
     computed: list[dict[str, Any]] = field(default_factory=list)
     had_value: frozenset[str] = frozenset()
     result: MetricResult = field(default_factory=MetricResult)
+    of_stills: bool = False
+    """Whether a row is known by its sample and still (``row_keys``), and not by its sample alone."""
+
+    def keys(self, table: pa.Table) -> pa.Array:
+        """What each row is known by."""
+        return row_keys(table) if self.of_stills else table["sample_id"]
 
     def take(self, part: pa.Table) -> int:
-        """Add the rows of samples that are not there yet; returns how many."""
-        fresh = part.filter(pc.invert(pc.is_in(part["sample_id"], value_set=pa.array(list(self.done), pa.string()))))
+        """Add the rows that are not there yet; returns how many."""
+        keys = self.keys(part)
+        fresh = part.filter(pc.invert(pc.is_in(keys, value_set=pa.array(list(self.done), pa.string()))))
         if fresh.num_rows:
             self.parts.append(fresh)
-            self.done.update(fresh["sample_id"].to_pylist())
+            self.done.update(self.keys(fresh).to_pylist())
         return int(fresh.num_rows)
 
     def add_part(self, part: pa.Table) -> None:
         """Add rows of samples that are not there yet."""
         self.parts.append(part)
-        self.done.update(part["sample_id"].to_pylist())
+        self.done.update(self.keys(part).to_pylist())
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a computed row, of a sample that is not there yet."""
@@ -215,16 +222,28 @@ def take_copies(
         tables: the lake.
         dataset: whose table.
         shard: the shard's name.
-        wanted: its samples.
+        wanted: its samples; of stills, the keys of their rows.
         usable: the current ones of some rows.
         shards: of the dataset.
     """
     missing = [sample for sample in wanted if sample not in one.done]
     others = set(tables.shards(dataset, one.metric.name)) - {shard} if missing else set()
-    for other in sorted(others & shards.having(missing)) if others else ():
+    samples = list(dict.fromkeys(sample_of(key) for key in missing)) if one.of_stills else missing
+    for other in sorted(others & shards.having(samples)) if others else ():
         found = tables.read(TableRef(dataset, one.metric.name, other))
         if found.schema.names == one.metric.schema().names:
             one.result.copied += one.take(of_content(usable(found)))
+
+
+def row_keys(table: pa.Table) -> pa.Array:
+    """What the rows of stills are known by: the sample and ``n``, which is empty where a film failed."""
+    keys = pc.binary_join_element_wise(table["sample_id"], pc.fill_null(table["n"].cast(pa.string()), ""), " ")
+    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+
+
+def sample_of(key: str) -> str:
+    """The sample of one of ``row_keys``."""
+    return key.rpartition(" ")[0]
 
 
 def of_content(table: pa.Table) -> pa.Table:
@@ -266,7 +285,7 @@ def write_table(
         dataset: whose table.
         shard: the shard's name.
         one: its rows, and the result that is completed here.
-        order: samples in the order of the rows; those without a row are passed over.
+        order: samples (of stills, keys) in the order of the rows; those without a row are passed over.
         of: strings of the footer that say what the rows were made from.
         many: whether a sample may have several rows, which stay in their order.
     """
@@ -277,7 +296,7 @@ def write_table(
         position = pc.index_in(table["sample_id"], value_set=pa.array(order, pa.string()))
         table = table.take(pa.array(np.argsort(position.to_numpy(), kind="stable"))).combine_chunks()
     else:
-        position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=table["sample_id"])
+        position = pc.index_in(pa.array([s for s in order if s in one.done], pa.string()), value_set=one.keys(table))
         table = table.take(position).combine_chunks()
     one.parts = [table]
     failed = pc.equal(table["status"], "failed")

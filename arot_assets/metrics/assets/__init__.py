@@ -23,14 +23,16 @@ def metric_assets(declaration: DatasetDeclaration, models: Models) -> list[dg.As
         models: the resource that runs use; settings that affect the numbers go into the code versions.
     """
     metrics = [get_metric(name) for name in declaration.metrics]
-    if declaration.medium.tables:
-        return [file_asset(declaration, metrics, models)]
     seeing = [m for m in metrics if m.rows is None]
     by_tables: dict[tuple[str, ...], list[Metric]] = {}
     for metric in metrics:
         if metric.rows is not None:
             by_tables.setdefault(metric.rows.tables, []).append(metric)
+    if declaration.medium.tables:
+        of_files = [file_asset(declaration, seeing, models)]
+    else:
+        of_files = [pixel_asset(declaration, seeing, models)] if seeing else []
     return [
-        *([pixel_asset(declaration, seeing, models)] if seeing else []),
+        *of_files,
         *(row_asset(declaration.name, declaration.owners, of_tables, models) for of_tables in by_tables.values()),
     ]
