@@ -255,7 +255,7 @@ def _answer(
     files: Callable[[str], File], key: str, one: _Asked, medium: Medium, captioner: Captioner
 ) -> dict[str, Any]:
     """The row of one sample, without its id; one that cannot be opened costs nothing, nor one without its pictures beside."""
-    images = []
+    images: list[bytes] = []
     stills, fps = captioner.declaration.stills, captioner.declaration.stills_fps
     for uri in (one.uri, *one.beside):
         try:
