@@ -34,6 +34,7 @@ FAULTS = {
     "memory": (f"{HEAD}  name: memory\n  source: x\n", 3, "use for example 'memory_images'"),
     "temp": (f"{HEAD}  name: temp\n  source: x\n", 3, "use for example 'temp_images'"),
     "my_cats": (f"{HEAD}  name: My Cats\n  source: x\n", 3, "for example 'my_cats'"),
+    "year": (f"{HEAD}  name: pets\n  source: 2024\n", 4, "put it in quotes"),
     "type": ("type: arot_assets.components.ImageDatset\nattributes: {}\n", 1, "unknown type"),
     "list": ("- a\n", 1, "needs the keys 'type' and 'attributes'"),
     "empty": ("", 1, "needs the keys 'type' and 'attributes'"),

@@ -31,7 +31,7 @@ from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
 PHASH = "phash"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Of training and evaluation: raised when the same inputs give another model."""
 
 

@@ -13,6 +13,7 @@ from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kinds import kinds
 from arot_assets.errors import did_you_mean
 from arot_assets.yaml_lines import Where, YamlFile
+from resources.errors import quotes_hint
 from resources.storage.http.rules import redacted
 
 
@@ -52,7 +53,9 @@ def read_declaration(file: YamlFile) -> BaseModel:
             raise error_at(file, where[:-1], f"'{key}' is missing: {description}") from error
         text = str(first["msg"]).removeprefix("Value error, ")
         raise error_at(
-            file, where, f"'{'.'.join(str(x) for x in first['loc'])}': {text} (got {shown(first['input'])})"
+            file,
+            where,
+            f"'{'.'.join(str(x) for x in first['loc'])}': {text} (got {shown(first['input'])}){quotes_hint(first)}",
         ) from error
 
 

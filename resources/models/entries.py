@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from resources.errors import quotes_hint
 from resources.models.entry import ModelEntry, ModelError
 from resources.root import NoProjectError, project_root
 
@@ -148,7 +149,7 @@ def entry_of(fields: Mapping[str, Any], where: str) -> ModelEntry:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{where}: attributes.{place}: {first['msg']}") from error
+        raise ModelError(f"{where}: attributes.{place}: {first['msg']}{quotes_hint(first)}") from error
 
 
 @lru_cache(maxsize=1)

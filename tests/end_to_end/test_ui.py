@@ -1,7 +1,8 @@
 """The real thing, as a person meets it in the browser: one launch, and everything else comes by itself.
 
 `arot ui` runs on a project with two declared datasets, one of them with a source that is not there, and with one SQL model
-that does not run. The tests share it: they look at what came, they do not start work of their own. Sensors look every five seconds (AROT_SENSOR_SECONDS).
+that does not run. The tests share it: they look at what came, they do not start work of their own. What one launch led to is noted
+before files are added (``launched``), so that the order of the tests does not matter. Sensors look every five seconds (AROT_SENSOR_SECONDS).
 """
 
 import base64
@@ -13,7 +14,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -86,6 +87,49 @@ def server(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         yield running
 
 
+@dataclass(frozen=True)
+class Launched:
+    """What there was after one launch, before anything came to the source.
+
+    Attributes:
+        counts: of samples and each table of a row a sample: rows, samples, whether all are ok.
+        models: rows of SQL models.
+        materializations: asset -> its materializations.
+        metadata: asset -> that of its last materialization.
+        checks: asset -> check -> how it ended.
+        runs: all of them.
+        ticks: of all sensors.
+    """
+
+    counts: Mapping[str, tuple[int, int, bool]]
+    models: Mapping[str, int]
+    materializations: Mapping[str, list[dict[str, Any]]]
+    metadata: Mapping[str, dict[str, Any]]
+    checks: Mapping[str, dict[str, str]]
+    runs: list[dict[str, Any]]
+    ticks: list[dict[str, Any]]
+
+    def partitions(self, table: str) -> Counter[str]:
+        """How often each shard of a table of demo was materialized."""
+        return Counter(m["partition"] for m in self.materializations[f"demo/{table}"])
+
+
+@pytest.fixture(scope="module")
+def launched(server: DagsterServer) -> Launched:
+    """What one launch led to."""
+    sharded = [f"demo/{table}" for table in SHARDED]
+    query = "select count(*), count(distinct sample_id), bool_and(status = 'ok') from demo.{}"
+    return Launched(
+        {table: server.project.sql(query.format(table))[0] for table in SHARDED},
+        {model: server.project.sql(f"select count(*) from {model}")[0][0] for model in MODELS},
+        {asset: server.materializations(asset) for asset in (*sharded, *WHOLE)},
+        {asset: server.metadata(asset) for asset in ("demo/inventory", *sharded, *WHOLE)},
+        {asset: server.checks(asset) for asset in (*sharded, *WHOLE)},
+        server.runs(),
+        [tick for sensor in ("automation", "demo_source", "run_failure") for tick in server.ticks(sensor)],
+    )
+
+
 def _is_idle(server: DagsterServer) -> bool:
     """Whether some ticks have passed since the last run ended, and asked for nothing."""
     runs = server.runs()
@@ -96,43 +140,36 @@ def _is_idle(server: DagsterServer) -> bool:
     return len(since) >= IDLE_TICKS and all(t["status"] == "SKIPPED" for t in since)
 
 
-def test_one_launch_leads_to_every_table(server: DagsterServer) -> None:
-    project = server.project
-    assert project.sql("select count(*), count(*) filter (status = 'ok') from demo.samples") == [(48, 48)]
-    for table in (*METRICS, "style"):
-        assert project.sql(
-            f"select count(*), count(distinct sample_id), bool_and(status = 'ok') from demo.{table}"
-        ) == [(48, 48, True)], table
-    assert project.sql("select count(*) from clean_photos")[0][0] > 0
-    assert project.sql("select count(*) from tag_counts")[0][0] > 0
+def test_one_launch_leads_to_every_table(launched: Launched) -> None:
+    assert launched.counts == dict.fromkeys(SHARDED, (48, 48, True))
+    assert launched.models["clean_photos"] > 0 and launched.models["tag_counts"] > 0
 
 
-def test_nothing_is_done_twice_and_nothing_goes_on_for_ever(server: DagsterServer) -> None:
+def test_nothing_is_done_twice_and_nothing_goes_on_for_ever(launched: Launched) -> None:
     for table in SHARDED:
-        assert _partitions(server, table) == {SHARD: 1}, table
+        assert launched.partitions(table) == {SHARD: 1}, table
     for asset in WHOLE:  # a look too many is allowed, see arot_assets/automation.py
-        assert len(server.materializations(asset)) <= 2, asset
-    failed = {asset for run in server.runs() if run["status"] != "SUCCESS" for asset in run["assets"]}
+        assert len(launched.materializations[asset]) <= 2, asset
+    failed = {asset for run in launched.runs if run["status"] != "SUCCESS" for asset in run["assets"]}
     assert failed == {"lost/inventory", "models/broken"}
-    assert all(sum(asset in run["assets"] for run in server.runs()) == 1 for asset in failed)
-    assert not [t for s in ("automation", "demo_source", "run_failure") for t in server.ticks(s) if t["error"]]
+    assert all(sum(asset in run["assets"] for run in launched.runs) == 1 for asset in failed)
+    assert not [tick for tick in launched.ticks if tick["error"]]
 
 
-def test_samples_and_metrics_share_one_run_and_one_decode(server: DagsterServer) -> None:
-    runs = {m["runId"] for t in ("samples", *METRICS) for m in server.materializations(f"demo/{t}")}
-    assert len(runs) == 1
+def test_samples_and_metrics_share_one_run_and_one_decode(launched: Launched) -> None:
+    assert len({m["runId"] for t in ("samples", *METRICS) for m in launched.materializations[f"demo/{t}"]}) == 1
 
 
-def test_metadata_shows_counts_pictures_and_columns(server: DagsterServer) -> None:
-    inventory = server.metadata("demo/inventory")
+def test_metadata_shows_counts_pictures_and_columns(launched: Launched) -> None:
+    inventory = launched.metadata["demo/inventory"]
     assert inventory["dagster/row_count"] == 48 and inventory["shards"] == 1
     for table in SHARDED:
-        rows = {m["partition"]: m["metadata"]["dagster/row_count"] for m in server.materializations(f"demo/{table}")}
-        assert rows == {SHARD: 48}, table
-    sheet = _picture(server.metadata("demo/samples")["contact sheet"], "jpeg")
+        made = launched.materializations[f"demo/{table}"]
+        assert {m["partition"]: m["metadata"]["dagster/row_count"] for m in made} == {SHARD: 48}, table
+    sheet = _picture(launched.metadata["demo/samples"]["contact sheet"], "jpeg")
     assert sheet.width > 300 and len(sheet.getcolors(1 << 24) or ()) > 1000
-    assert _picture(server.metadata("demo/cv2")["histograms"], "png").width > 300
-    assert server.metadata("demo/cv2")["computed"] == 48
+    assert _picture(launched.metadata["demo/cv2"]["histograms"], "png").width > 300
+    assert launched.metadata["demo/cv2"]["computed"] == 48
 
 
 def test_declarations_show_group_owner_kind_and_described_columns(server: DagsterServer) -> None:
@@ -145,33 +182,32 @@ def test_declarations_show_group_owner_kind_and_described_columns(server: Dagste
         assert all(column["description"] for column in schema["columns"]), table
 
 
-def test_subset_shows_its_waterfall_and_where_each_column_comes_from(server: DagsterServer) -> None:
-    shown = server.metadata("models/clean")
-    assert _waterfall_starts_with(server, 48)
+def test_subset_shows_its_waterfall_and_where_each_column_comes_from(launched: Launched) -> None:
+    shown = launched.metadata["models/clean"]
+    assert _waterfall_starts_with(shown, 48)
     assert "| large enough |" in shown["waterfall"] and "cv2.sharpness >= 6" in shown["waterfall"]
-    ((kept,),) = server.project.sql("select count(*) from clean")
-    assert shown["dagster/row_count"] == kept
+    assert shown["dagster/row_count"] == launched.models["clean"]
     lineage = {
         entry["columnName"]: [("/".join(d["assetKey"]["path"]), d["columnName"]) for d in entry["columnDeps"]]
         for entry in shown["dagster/column_lineage"]
     }
     assert lineage["sharpness"] == [("demo/cv2", "sharpness")]
     assert lineage["caption"] == [("demo/samples", "caption")]
-    through = server.metadata("models/clean_photos")["dagster/column_lineage"]
+    through = launched.metadata["models/clean_photos"]["dagster/column_lineage"]
     assert [
         d["assetKey"]["path"] for e in through if e["columnName"] == "style_confidence" for d in e["columnDeps"]
     ] == [["demo", "style"]]
 
 
-def test_head_shows_figures_and_confusion(server: DagsterServer) -> None:
-    shown = server.metadata("classifiers/style/model")
+def test_head_shows_figures_and_confusion(launched: Launched) -> None:
+    shown = launched.metadata["classifiers/style/model"]
     assert shown["promoted"] == "yes" and 0.8 <= shown["accuracy"] <= 1
     for name in ("anime", "illustration", "photo"):
         assert name in shown["confusion"]
 
 
-def test_every_check_has_run_and_passed(server: DagsterServer) -> None:
-    checks = {a: server.checks(a) for a in (*(f"demo/{t}" for t in SHARDED), *WHOLE)}
+def test_every_check_has_run_and_passed(launched: Launched) -> None:
+    checks = launched.checks
     for table in SHARDED:
         assert checks[f"demo/{table}"]["conservation"] == "SUCCEEDED", table
     assert "values_in_range" in checks["demo/cv2"] and "no_leak" in checks["classifiers/style/split"]
@@ -216,7 +252,7 @@ class Update:
 
 
 @pytest.fixture(scope="module")
-def update(server: DagsterServer) -> Update:
+def update(server: DagsterServer, launched: Launched) -> Update:
     """New files came and one was renamed, and the source sensor has led to scores of their shard."""
     project = server.project
     ((uri, renamed),) = project.sql(
@@ -266,7 +302,7 @@ def test_renamed_file_costs_no_computation(server: DagsterServer, update: Update
 
 def test_models_follow_new_samples(server: DagsterServer, update: Update) -> None:
     total = 48 + update.new
-    server.wait("a waterfall of all samples", lambda: _waterfall_starts_with(server, total))
+    server.wait("a waterfall of all samples", lambda: _waterfall_starts_with(server.metadata("models/clean"), total))
     ((kept,),) = server.project.sql("select count(*) from clean")
     assert server.metadata("models/clean")["dagster/row_count"] == kept
 
@@ -280,8 +316,8 @@ def _failure(server: DagsterServer, webhook: Webhook, asset: str) -> tuple[dict[
     return run, post
 
 
-def _waterfall_starts_with(server: DagsterServer, rows: int) -> bool:
-    return bool(re.search(rf"\| \*all rows\* \| {rows} \|", server.metadata("models/clean")["waterfall"]))
+def _waterfall_starts_with(shown: Mapping[str, Any], rows: int) -> bool:
+    return bool(re.search(rf"\| \*all rows\* \| {rows} \|", shown["waterfall"]))
 
 
 def _partitions(server: DagsterServer, table: str) -> Counter[str]:

@@ -96,7 +96,7 @@ def test_pinning_an_entry_of_the_catalogue_writes_it_into_the_project(
     commit = hub.commit(repository, files).id
     hub.commit(repository, {"README.md": b"later"})
     shipped = (CATALOGUE / "wd_vit.yaml").read_text()
-    (project / "models" / "wd_vit.yaml").write_text(shipped.replace("7f6b584d", commit[:8]))
+    (project / "models" / "wd_vit.yaml").write_text(shipped.replace("7f6b584d", f'"{commit[:8]}"'))
     pinned = CliRunner().invoke(main, ["models", "pin", "wd_vit"])
     assert pinned.exit_code == 0, pinned.output
     assert find_entry("wd_vit").weights.release == commit and find_entry("wd_vit").is_pinned
@@ -106,6 +106,13 @@ def test_pinning_an_entry_of_the_catalogue_writes_it_into_the_project(
     assert (CATALOGUE / "wd_vit.yaml").read_text() == shipped
     follows = CliRunner().invoke(main, ["models", "pin", "caption_similarity"])
     assert follows.exit_code != 0 and "`arot models pin clip_l14` pins both" in follows.output
+
+
+def test_a_commit_of_digits_alone_is_to_be_put_in_quotes(models: Models, project: Path) -> None:
+    shipped = (CATALOGUE / "wd_vit.yaml").read_text()
+    (project / "models" / "wd_vit.yaml").write_text(shipped.replace("7f6b584d", "12345678"))
+    refused = CliRunner().invoke(main, ["models", "pin", "wd_vit"])
+    assert refused.exit_code != 0 and "hub.revision" in refused.output and "put it in quotes" in refused.output
 
 
 def test_wd_taggers_have_two_contracts(models: Models, of_catalogue: Publish) -> None:
