@@ -18,6 +18,16 @@ CASES = {
     "misspelt metric": ("new image-dataset dogs . --metrics phsh", 1, ["no metric 'phsh'. Did you mean 'phash'?"]),
     "unknown layout": ("new export e clean --layout zip", 2, ["'zip' is not one of 'pairs'"]),
     "no such port": ("ui --port 99999", 2, ["99999 is not in the range 1<=x<=65535"]),
+    "no dataset named": ("run", 2, ["Missing argument 'DATASET'", "declared: cats"]),
+    "no export named": ("export", 2, ["Missing argument 'NAME'"]),
+    "subset of no dataset": ("new subset s dogs", 1, ["no dataset 'dogs'", "`arot new image-dataset dogs SOURCE`"]),
+    "subset by a table that is not there": (
+        "new subset s cats --where cv2.x>1",
+        1,
+        ["'cats' has no table 'cv2'", "phash"],
+    ),
+    "subset by no condition": ("new subset s cats --where 'phash.x >'", 1, ["not a condition: phash.x >"]),
+    "subset that cannot be named": ("new subset 'My Cats' cats", 1, ["for example 'my_cats'"]),
     "empty query": ("sql ''", 1, ["the query is empty", "`arot sql --help`"]),
     "empty store": ("sql 'select * from cats.samples'", 1, ["no table 'cats.samples'", "`arot run DATASET`"]),
 }

@@ -17,7 +17,7 @@ from resources.root import PROJECT_VARIABLE
 COMMANDS = {
     "demo": "run the whole demo on examples/, then show a summary and what to try next",
     "init": "create a project: a folder for your own declarations, SQL and metrics",
-    "new": "declare a dataset or an export, by writing its defs.yaml",
+    "new": "declare a dataset, a subset or an export, in a file",
     "run": "do all missing work: inventory, samples, metrics, classifiers, SQL models",
     "status": "show what is done, missing and failed, by reason",
     "retry": "compute failed rows again",
@@ -92,9 +92,31 @@ class LazyGroup(click.Group):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(130)  # threads waiting for a server or a large image are abandoned: none of their work is kept
+        except click.MissingParameter as error:
+            raise click.MissingParameter(_names_to_choose(error), error.ctx, error.param, error.param_hint) from error
         except ArotError as error:
             click.secho(f"Error: {error}", err=True, fg="red")
             ctx.exit(1)
+
+
+def _names_to_choose(error: click.MissingParameter) -> str:
+    """What is declared that a missing argument could name; empty if it could name anything else."""
+    from arot_assets.declarations import load_declarations
+    from arot_assets.declarations.kinds import kind_of
+
+    if error.param is None or error.ctx is None or error.param.name not in ("dataset", "name"):
+        return ""
+    try:
+        declared = load_declarations()
+    except ArotError:
+        return ""  # the command says so, once it is complete
+    if error.param.name == "dataset":
+        names = list(declared.datasets)
+        remedy = "none is declared; declare one with `arot new image-dataset NAME SOURCE`"
+    else:
+        names = [one.name for one in declared.all() if kind_of(type(one)).command == error.ctx.info_name]  # type: ignore[attr-defined]
+        remedy = ""
+    return f"declared: {', '.join(sorted(names))}" if names else remedy
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,4 +1,4 @@
-"""`arot new`: declare a dataset or an export by writing its defs.yaml."""
+"""`arot new`: declare a dataset or an export by writing its defs.yaml, or a subset by writing its SQL."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from arot_assets.cli.new_subset import subset
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
 from arot_assets.declarations import Declarations, ImageDataset, VideoDataset, load_declarations
 from arot_assets.declarations.dataset import Dataset
@@ -26,9 +27,12 @@ def _choices(model: type[BaseModel], field: str) -> click.Choice[str]:
     return click.Choice(get_args(model.model_fields[field].annotation))
 
 
-@click.group(name="new", short_help="declare a dataset or an export, by writing its defs.yaml")
+@click.group(name="new", short_help="declare a dataset, a subset or an export, in a file")
 def command() -> None:
     """Declare something new, in a file that you can edit."""
+
+
+command.add_command(subset)
 
 
 @command.command("image-dataset", short_help="a dataset of images")

@@ -85,6 +85,10 @@ def command(query: str | None, path: str | None, output: str, out: str | None) -
         click.echo(f"{rows:,} rows written to {out}")
     elif kind == "table":
         click.echo(data.decode(), nl=False)
+        if re.fullmatch(r"\s*show\s+tables\s*;?\s*", text, re.IGNORECASE):
+            click.echo(
+                'these are the SQL models; `arot sql "show all tables"` lists the tables of datasets too', err=True
+            )
     else:
         sys.stdout.buffer.write(data)
 
