@@ -26,7 +26,7 @@ from arot_assets.media.image.probe import NOTES
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
-from arot_assets.ratings import joined, queue, schemas, split
+from arot_assets.ratings import joined, label_errors, queue, schemas, split
 from arot_assets.ratings.raters import RATERS_SCHEMA
 from resources.models.entries import known_models
 
@@ -114,6 +114,11 @@ def _ratings() -> Iterator[str]:
         ("raters", RATERS_SCHEMA, "How each rater rates."),
         ("split", split.SCHEMA, "Train, val and test, where `split` is declared."),
         ("queue", queue.SCHEMA, "What `arot review --queue` chose last."),
+        (
+            "label_errors",
+            label_errors.SCHEMA,
+            "Labels and what similar samples say of them, as the queue last judged them.",
+        ),
     ):
         yield f"## quality.{name}\n\n{text}\n"
         yield _fields(schema)

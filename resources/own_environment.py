@@ -6,6 +6,7 @@ Belongs here: making such an environment on first use, and finding its commands.
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from resources.errors import ArotError
@@ -21,12 +22,13 @@ class ToolError(ArotError):
     """A tool cannot be installed; the message says what its installer said."""
 
 
-def command_in_own_environment(tool: str, requirement: str) -> Path:
+def command_in_own_environment(tool: str, requirement: str, told: Callable[[str], object] = str) -> Path:
     """The command of a tool, installed on first use into ``.arot/tools/`` of the project.
 
     Args:
         tool: the command's name.
         requirement: what pip installs, as ``lenslet>=0.4,<0.5``; another one is another environment.
+        told: is told that something is being installed, which takes a while.
 
     Raises:
         ToolError: it cannot be installed.
@@ -36,6 +38,7 @@ def command_in_own_environment(tool: str, requirement: str) -> Path:
     marker = folder / DONE
     if marker.exists() and marker.read_text(encoding="utf-8") == requirement:
         return commands / tool
+    told(f"installing {requirement} into {folder}, once; it takes about a minute")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     for arguments in (

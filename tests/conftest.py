@@ -25,6 +25,7 @@ from resources.models import Models
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
+from tests.browser import browser  # noqa: F401
 from tests.order import Pieces, place
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
 from tests.tiers import draws, is_slow

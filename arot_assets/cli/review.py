@@ -1,6 +1,6 @@
 """`arot review`: rate samples in the browser, and take the ratings in."""
 
-import subprocess
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,27 @@ if TYPE_CHECKING:
     from arot_assets.ratings.review import Review
 
 LENSLET = "lenslet>=0.4,<0.5"
+MIXED = "all"
+QUEUES = (MIXED, "uncertain", "models-disagree", "different", "rare", "label-errors", "random", "repeat")
+"""As ``ratings.queue.REASONS``, which is loaded only when it is needed."""
+SHOWN = 5
+"""Samples that are named among those that cannot be shown."""
 LOOK_SECONDS = 5.0
 """How often what was done is taken in while the gallery is open."""
 
 
 @click.command(name="review", short_help="rate samples in the browser, and take the ratings in")
 @click.argument("name")
-@click.option("--rater", required=True, help="name of the person who rates")
+@click.option("--rater", default="", help="name of the person who rates; Label Studio knows its users without")
 @click.option("--subset", default="", help="show the samples of this SQL model")
-@click.option("--queue", is_flag=True, help="show what is worth rating next, kept as NAME.queue")
+@click.option(
+    "--queue",
+    is_flag=False,
+    flag_value=MIXED,
+    type=click.Choice(QUEUES),
+    metavar="[REASON]",
+    help="show what is worth rating next, for all declared reasons or for one; kept as NAME.queue",
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="samples to show")
 @click.option("--group", default=1, show_default=True, type=click.IntRange(1, 9), help="2 for pairs, more to rank")
 @click.option("--with", "tool", type=click.Choice(["lenslet", "label-studio"]), default="lenslet", show_default=True)
@@ -33,7 +45,7 @@ def command(
     name: str,
     rater: str,
     subset: str,
-    queue: bool,
+    queue: str | None,
     limit: int,
     group: int,
     tool: str,
@@ -49,10 +61,22 @@ def command(
     `arot run`, takes the answers in.
 
     \b
+    What --queue shows, in the parts that `queue` in the declaration sets, or one reason alone:
+      uncertain         rated, with a large standard error, or raters who disagree
+      models-disagree   two columns, such as two scores, rank them differently
+      different         unlike everything that is rated, by an embedding
+      rare              of the slices with the fewest ratings
+      label-errors      rated, and likely wrong: samples like it have another label
+      random            drawn among the unrated, as a control
+      repeat            rated before, so that consistency is known
+
+    \b
     Examples:
       arot review quality --rater ann
+      arot review quality --rater ann --queue
+      arot review quality --rater ann --queue label-errors --limit 20
       arot review quality --rater ann --group 2 --subset clean_photos
-      arot review quality --rater ann --with label-studio --url http://127.0.0.1:8080
+      arot review quality --with label-studio --url http://127.0.0.1:8080
     """
     from arot_assets.cli.session import open_work
     from arot_assets.declarations.kinds.ratings import ratings_of
@@ -60,20 +84,28 @@ def command(
     from arot_assets.ratings.queue import build_queue
     from arot_assets.ratings.review import choose, make_review, push_to_label_studio
 
+    if tool == "label-studio" and not url:
+        raise click.UsageError("--url is missing: where is Label Studio?")
+    if tool == "lenslet" and not rater:
+        raise click.UsageError("--rater is missing: who rates?")
+    if queue and subset:
+        raise click.UsageError("--queue chooses among all samples; leave out --subset")
     with open_work() as work:
         declaration = ratings_of(name, work.declared)
         resources = work.resources
         with resources.warehouse.connect() as con:
             if queue:
-                samples = build_queue(con, resources.tables, declaration, limit)["sample_id"].to_pylist()
+                reason = "" if queue == MIXED else queue.replace("-", " ")
+                chosen = build_queue(con, resources.tables, declaration, limit, reason=reason)
+                samples = chosen["sample_id"].to_pylist()
             else:
                 samples = choose(con, declaration, limit, subset)
         if tool == "label-studio":
-            if not url:
-                raise click.UsageError("--url is missing: where is Label Studio?")
-            server = SourceRule(name="server", type="label_studio", url=url, project=1)
-            number, review = push_to_label_studio(resources.storage, resources.warehouse, declaration, samples, server)
-            click.echo(f"{review.samples:,} samples are tasks of {url}/projects/{number}")
+            server = SourceRule(name="server", type="label_studio", url=url, project=1, rater_name=rater)
+            number, review = push_to_label_studio(
+                resources.storage, resources.warehouse, declaration, samples, server, group
+            )
+            click.echo(f"{review.samples:,} samples are tasks of {server.url}/projects/{number}")
             _tell_left_out(review)
             return
         review = make_review(resources.storage, resources.warehouse, declaration, samples, rater, group)
@@ -87,15 +119,17 @@ def command(
 
 
 def _tell_left_out(review: "Review") -> None:
-    for sample, reason in list(review.left_out.items())[:5]:
+    for sample, reason in list(review.left_out.items())[:SHOWN]:
         click.echo(f"  not shown: {sample}: {reason}")
+    if len(review.left_out) > SHOWN:
+        click.echo(f"  and {len(review.left_out) - SHOWN:,} more")
 
 
 def _lenslet(review: "Review", group: int, port: int) -> list[str]:
     """The command that opens a review."""
     from resources.own_environment import command_in_own_environment
 
-    tool = command_in_own_environment("lenslet", LENSLET)
+    tool = command_in_own_environment("lenslet", LENSLET, told=click.echo)
     what = ["rank", str(review.opens)] if group > 1 else [str(review.opens)]
     columns = (
         [] if group > 1 else ["--source-column", "source", "--path-column", "path", "--base-dir", str(review.folder)]
@@ -105,17 +139,27 @@ def _lenslet(review: "Review", group: int, port: int) -> list[str]:
 
 def _open(work: "Work", declaration: "RatingsDeclaration", arguments: list[str]) -> None:
     """Run the gallery until it is closed; what is done in it is taken in meanwhile."""
-    process = subprocess.Popen(arguments)
-    try:
-        while process.poll() is None:
-            time.sleep(LOOK_SECONDS)
+    from arot_assets.cli.supervise import supervise
+    from resources.errors import ArotError
+
+    looked, told = time.monotonic(), ""
+
+    def look() -> None:
+        nonlocal looked, told
+        if time.monotonic() - looked < LOOK_SECONDS:
+            return
+        try:
             _take_in(work, declaration)
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
+        except ArotError as error:  # another source of these ratings, say; who rates here goes on
+            if str(error) != told:
+                click.echo(f"not taken in yet: {error}", err=True)
+            told = str(error)
+        looked = time.monotonic()
+
+    status = supervise(arguments, click.echo, look)
     _take_in(work, declaration)
-    if process.returncode not in (0, -15, -2, 130):
-        raise click.ClickException(f"lenslet ended with status {process.returncode}; its lines above say why")
+    if status not in (0, -signal.SIGINT, 128 + signal.SIGINT, 128 + signal.SIGKILL):
+        raise click.ClickException(f"lenslet ended with status {status}; its lines above say why")
 
 
 def _take_in(work: "Work", declaration: "RatingsDeclaration") -> None:

@@ -24,7 +24,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
 
 
-def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
+def supervise(
+    command: Sequence[str], say: Callable[[str], object], meanwhile: Callable[[], object] = lambda: None
+) -> int:
     """Run a program to its end, in its own process group.
 
     SIGINT, SIGTERM, SIGHUP (unless ignored, as under ``nohup``) and the end of the parent process end it: it is interrupted, and
@@ -33,6 +35,7 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
     Args:
         command: the program and its arguments.
         say: called with a line for the user.
+        meanwhile: called between two looks, while the program runs.
 
     Returns:
         The program's exit status; 0 if it ended on request.
@@ -54,6 +57,7 @@ def supervise(command: Sequence[str], say: Callable[[str], object]) -> int:
                 )
                 break
             time.sleep(LOOK_SECONDS)
+            meanwhile()
         if child.poll() is not None:
             return child.returncode
         child.send_signal(signal.SIGINT)

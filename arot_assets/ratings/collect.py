@@ -50,7 +50,10 @@ def collect(tables: Tables, declaration: RatingsDeclaration, reviews: list[Sourc
     found = []
     for source in (*declaration.sources, *reviews):
         said = list(read_source(tables.storage, source))
-        new = append_events(tables, declaration.name, source.name, source.by, declaration.scale_of(source), said)
+        new = append_events(
+            tables, declaration.name, source.name, source.by, declaration.scale_of(source), said,
+            scales=source.scales, whole=bool(source.url),
+        )  # fmt: skip
         found.append(SourceRatings(source.name, len(said), new))
     return found
 

@@ -89,6 +89,9 @@ class SourceRule(BaseModel):
     ] = "repeat"
     separator: Annotated[str, Field(min_length=1, description="between several labels in one text")] = "|"
     scale: Annotated[ScaleRule | None, Field(description="of these scores, if it is not that of the ratings")] = None
+    scales: Annotated[
+        dict[str, ScaleRule], Field(description="rater -> scale, of those who use another one in the same file")
+    ] = {}
 
     @field_validator("timezone")
     @classmethod
@@ -178,6 +181,9 @@ class QueueRule(BaseModel):
         0.2
     )
     rare: Annotated[float, Field(ge=0, description="samples of slices with the fewest ratings")] = 0.1
+    label_errors: Annotated[
+        float, Field(ge=0, description="rated samples whose label is likely wrong, by `embedding`")
+    ] = 0.1
     random: Annotated[float, Field(gt=0, description="drawn among the unrated, as a control")] = 0.2
     repeats: Annotated[float, Field(ge=0, description="rated samples that are shown again, for consistency")] = 0.1
     columns: Annotated[

@@ -11,7 +11,7 @@ equal events, which count once.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from arot_assets.columns import Column
 from arot_assets.datasets.forgotten import forgotten, is_forgotten
-from arot_assets.ratings.declaration import ScaleRule
+from arot_assets.ratings.declaration import SKIP, ScaleRule
 from arot_assets.ratings.said import Statement
 from resources.tables import RatingsRef, Tables
 from resources.tables.refs import SUFFIX, StoreFile
@@ -33,6 +33,7 @@ INPUTS = "inputs"
 NAMING = ("ratings", "raters")
 """Tables made from events that name raters."""
 EVENTS = "events"
+TAKEN_BACK = "the rater took it back: it is not on the server any more"
 COLUMNS = (
     Column("event_id", pa.string(), "32 hex digits: of the key, the content and what it replaces"),
     Column("key", pa.string(), "16 hex digits: what was said later under the same key corrects it"),
@@ -85,6 +86,9 @@ def append_events(
     scale: ScaleRule,
     said: Iterable[Statement],
     now: datetime | None = None,
+    *,
+    scales: Mapping[str, ScaleRule] | None = None,
+    whole: bool = False,
 ) -> int:
     """Take in what a source says that it had not said before.
 
@@ -96,6 +100,8 @@ def append_events(
         scale: of its scores.
         said: everything that it says.
         now: when; by default now.
+        scales: of raters who use another one.
+        whole: what it does not say any more was taken back there, as on a server; a file may just have been shortened.
 
     Returns:
         How many events were added.
@@ -109,8 +115,10 @@ def append_events(
     for row in read_events(tables, name).to_pylist():
         chains.setdefault(row["key"], []).append(row)
     again: dict[str, list[dict[str, Any]]] = {}
+    told: set[str] = set()
     for one in said:
-        row = _row(source, by, scale, one, moment)
+        row = _row(source, by, (scales or {}).get(one.rater, scale), one, moment)
+        told.add(row["key"])
         if rater_mark(name, one.rater) not in withdrawn and not is_forgotten(taken_down, row["items"]):
             again.setdefault(row["key"], []).append(row)
     new = []
@@ -120,6 +128,9 @@ def append_events(
             row["replaces"] = last
             row["event_id"] = last = _hash(last, key, *(row[c] for c in CONTENT))
             new.append(row)
+    if whole:
+        silent = [rows[-1] for key, rows in chains.items() if key not in told and rows[-1]["source"] == source]
+        new += [_taken_back(row, moment) for row in silent if row["kind"] != SKIP]
     if new:
         digest = _hash(*(row["event_id"] for row in new))[:8]
         file = ratings_file(name, EVENTS, f"{moment:%Y%m%dT%H%M%S%f}-{digest}{SUFFIX}")
@@ -136,6 +147,13 @@ def _unheard(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
     known, saying = [_content(row) for row in before], [_content(row) for row in told]
     longest = next(n for n in range(min(len(known), len(saying)), -1, -1) if n == 0 or known[-n:] == saying[:n])
     return told[longest:]
+
+
+def _taken_back(row: dict[str, Any], moment: datetime) -> dict[str, Any]:
+    """The event that a rating is not held to any more: its rater says nothing now."""
+    nothing = dict.fromkeys(("score", "low", "high", "labels", "ranks", "rated_at", "seconds", "session", "fault"))
+    after = row | nothing | {"kind": SKIP, "note": TAKEN_BACK, "replaces": row["event_id"], "recorded_at": moment}
+    return after | {"event_id": _hash(row["event_id"], row["key"], *(after[c] for c in CONTENT))}
 
 
 def _content(row: dict[str, Any]) -> list[Any]:

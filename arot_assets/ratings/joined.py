@@ -19,7 +19,7 @@ from arot_assets.datasets.places import all_roots
 from arot_assets.errors import did_you_mean
 from arot_assets.ratings.declaration import SKIP, RatingsDeclaration
 from arot_assets.ratings.events import COLUMNS as EVENT_COLUMNS
-from arot_assets.ratings.events import current_events
+from arot_assets.ratings.events import TAKEN_BACK, current_events
 from resources.tables import SAMPLES, Tables
 from resources.warehouse import Connection
 from resources.warehouse.views import literal, quote
@@ -81,7 +81,7 @@ def _row(
     elif missing:
         status, reason = UNMATCHED, missing
     elif row["kind"] == SKIP:
-        status, reason = SKIPPED, "the rater said nothing"
+        status, reason = SKIPPED, row["note"] if row["note"] == TAKEN_BACK else "the rater said nothing"
     kept = {name: row[name] for name in SCHEMA.names if name in row}
     return kept | {
         "sample_id": ids[0] if len(ids) == 1 and len(samples) == 1 else None,
@@ -100,11 +100,17 @@ def _on_scale(row: Mapping[str, Any], declaration: RatingsDeclaration) -> float 
     return float(scale.low + (row["score"] - row["low"]) / (row["high"] - row["low"]) * (scale.high - scale.low))
 
 
+def outside_scale(row: Mapping[str, Any]) -> bool:
+    """Whether a score is outside the scale on which it was given."""
+    return row["score"] is not None and not row["low"] <= row["score"] <= row["high"]
+
+
 def _fault(row: Mapping[str, Any], declaration: RatingsDeclaration) -> str:
     """Why a rating cannot be used as declared; empty if it can."""
-    if row["score"] is not None and not row["low"] <= row["score"] <= row["high"]:
+    if outside_scale(row):
         return (
-            f"the score {row['score']:g} is outside {row['low']:g} to {row['high']:g}; declare the scale of its source"
+            f"the score {row['score']:g} is outside {row['low']:g} to {row['high']:g}; declare the scale of its source, or "
+            "that of its rater in `scales`"
         )
     known = declaration.categories
     for label in row["labels"] or () if known is not None else ():

@@ -2,12 +2,13 @@
 
 Belongs here: why a sample is worth a rating, and mixing these reasons. Does not belong here: showing it (``review.py``).
 
-Each reason ranks the samples on its own, and takes its declared part of the queue, in turn. A part is drawn at random: without
-such a control nobody can tell whether the choice helps, and a test set of chosen samples alone is none of the data. Some samples
-that the raters have seen are planted again, which is how their consistency is known.
+Each reason ranks the samples on its own, and takes its declared part of the queue, in turn; or one reason is asked for alone. A
+part is drawn at random: without such a control nobody can tell whether the choice helps, and a test set of chosen samples alone
+is none of the data. Some samples that the raters have seen are planted again, which is how their consistency is known.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from arot_assets.columns import Column
 from arot_assets.ratings.declaration import QueueRule, RatingsDeclaration
+from arot_assets.ratings.label_errors import NothingToJudge, build_label_errors
 from arot_assets.ratings.said import RatingsError
 from arot_assets.ratings.trust import SCALE_TABLE
 from resources.tables import RatingsRef, Tables
@@ -23,6 +25,11 @@ from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
 QUEUE_TABLE = "queue"
+UNCERTAIN, MODELS_DISAGREE, DIFFERENT, RARE = "uncertain", "models disagree", "different", "rare"
+LABEL_ERRORS, RANDOM, REPEAT = "label errors", "random", "repeat"
+REASONS = (UNCERTAIN, MODELS_DISAGREE, DIFFERENT, RARE, LABEL_ERRORS, RANDOM, REPEAT)
+NEEDS = {MODELS_DISAGREE: "columns", DIFFERENT: "embedding", RARE: "slices", LABEL_ERRORS: "embedding"}
+"""Reason -> the field of `queue` that it needs."""
 MOST_DIFFERENT = 1000
 """Samples that are looked for; each takes one look at all vectors."""
 SCHEMA = pa.schema(
@@ -31,13 +38,15 @@ SCHEMA = pa.schema(
         for column in (
             Column("place", pa.int64(), "order of rating, from 1"),
             Column("sample_id", pa.string(), "the sample"),
-            Column("why", pa.string(), "uncertain | models disagree | different | rare | random | repeat"),
+            Column("why", pa.string(), " | ".join(REASONS)),
         )
     ]
 )
 
 
-def build_queue(con: Connection, tables: Tables, declaration: RatingsDeclaration, size: int, seed: int = 0) -> pa.Table:
+def build_queue(
+    con: Connection, tables: Tables, declaration: RatingsDeclaration, size: int, seed: int = 0, reason: str = ""
+) -> pa.Table:
     """Choose what to rate next, and keep the choice.
 
     Args:
@@ -46,18 +55,22 @@ def build_queue(con: Connection, tables: Tables, declaration: RatingsDeclaration
         declaration: the ratings.
         size: samples of the queue.
         seed: of the random part.
+        reason: one of ``REASONS`` alone; empty for all, in the declared parts.
 
     Raises:
-        RatingsError: a declared column or query cannot be read.
+        RatingsError: a declared column or query cannot be read; there is nothing that has this reason, or it needs something
+            that is not declared.
         StorageError: the store cannot be written.
     """
-    rule = declaration.queue
-    order = ranked(con, tables, declaration, seed)
+    if reason in NEEDS and not getattr(declaration.queue, NEEDS[reason]):
+        raise RatingsError(f"{declaration.name}: '{reason}' needs `queue.{NEEDS[reason]}` in the declaration")
+    share = {reason: 1.0} if reason else {why: part for why, part in parts(declaration.queue).items() if part > 0}
+    order = {why: _ranked(con, tables, declaration, why, seed, alone=bool(reason)) for why in share}
+    if not any(order.values()):
+        wanted = f"of reason '{reason}'" if reason else "to rate"
+        raise RatingsError(f"{declaration.name}: there is no sample {wanted}; `arot run` takes in samples and ratings")
     table = pa.Table.from_pylist(
-        [
-            {"place": n, "sample_id": sample, "why": why}
-            for n, (sample, why) in enumerate(mixed(order, parts(rule), size), 1)
-        ],
+        [{"place": n, "sample_id": sample, "why": why} for n, (sample, why) in enumerate(mixed(order, share, size), 1)],
         schema=SCHEMA,
     )
     tables.write(table, RatingsRef(declaration.name, QUEUE_TABLE))
@@ -66,14 +79,16 @@ def build_queue(con: Connection, tables: Tables, declaration: RatingsDeclaration
 
 def parts(rule: QueueRule) -> dict[str, float]:
     """Reason -> its part of the queue."""
-    return {
-        "uncertain": rule.uncertain,
-        "models disagree": rule.models_disagree if rule.columns else 0.0,
-        "different": rule.different if rule.embedding else 0.0,
-        "rare": rule.rare if rule.slices else 0.0,
-        "repeat": rule.repeats,
-        "random": rule.random,
+    given = {
+        UNCERTAIN: rule.uncertain,
+        MODELS_DISAGREE: rule.models_disagree,
+        DIFFERENT: rule.different,
+        RARE: rule.rare,
+        LABEL_ERRORS: rule.label_errors,
+        REPEAT: rule.repeats,
+        RANDOM: rule.random,
     }
+    return {why: part if why not in NEEDS or getattr(rule, NEEDS[why]) else 0.0 for why, part in given.items()}
 
 
 def mixed(order: Mapping[str, Sequence[str]], share: Mapping[str, float], size: int) -> list[tuple[str, str]]:
@@ -92,39 +107,52 @@ def mixed(order: Mapping[str, Sequence[str]], share: Mapping[str, float], size: 
     return list(taken.items())
 
 
-def ranked(con: Connection, tables: Tables, declaration: RatingsDeclaration, seed: int) -> dict[str, list[str]]:
-    """Reason -> samples, most worth rating first.
+def _ranked(
+    con: Connection, tables: Tables, declaration: RatingsDeclaration, why: str, seed: int, alone: bool
+) -> list[str]:
+    """Samples, most worth rating first for this reason.
 
     Raises:
-        RatingsError: a declared column or query cannot be read.
+        RatingsError: a declared column or query cannot be read; labels cannot be judged, and they are asked for alone.
     """
     rule, dataset = declaration.queue, declaration.dataset
     ref = RatingsRef(declaration.name, SCALE_TABLE)
-    scale = tables.read(ref).to_pylist() if tables.exists(ref) else []
-    rated = {row["sample_id"]: row for row in scale}
+    rated = {row["sample_id"]: row for row in (tables.read(ref).to_pylist() if tables.exists(ref) else [])}
+    if why == MODELS_DISAGREE:
+        return _disagreement(con, declaration, rule.columns)
+    if why == LABEL_ERRORS:
+        return _likely_errors(con, tables, declaration, seed, alone)
     found = _asked(con, declaration, f"select sample_id from {quote(dataset)}.samples where status = 'ok'")
     samples = sorted(str(sample) for (sample,) in found)
-    fresh = [sample for sample in samples if sample not in rated]
+    if why == UNCERTAIN:
+        return sorted((s for s in samples if s in rated), key=lambda s: -_uncertainty(rated[s]))
+    if why == DIFFERENT:
+        return _different(con, declaration, rule.embedding, set(rated), [s for s in samples if s not in rated])
     drawn = sorted(samples, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
-    unsure = sorted((s for s in samples if s in rated), key=lambda s: -_uncertainty(rated[s]))
-    order = {
-        "random": [s for s in drawn if s not in rated],
-        "repeat": [s for s in drawn if s in rated],
-        "uncertain": unsure,
-    }
-    if rule.columns:
-        order["models disagree"] = _disagreement(con, declaration, rule.columns)
-    if rule.slices:
-        slices = {str(sample): name for sample, name in _asked(con, declaration, rule.slices)}
-        counts: dict[object, int] = {}
-        for sample in rated:
-            counts[slices.get(sample)] = counts.get(slices.get(sample), 0) + 1
-        order["rare"] = [
-            s for s in sorted(drawn, key=lambda s: counts.get(slices.get(s), 0)) if s not in rated and s in slices
-        ]
-    if rule.embedding:
-        order["different"] = _different(con, declaration, rule.embedding, set(rated), fresh)
-    return order
+    if why == REPEAT:
+        return [s for s in drawn if s in rated]
+    fresh = [s for s in drawn if s not in rated]
+    return _rare(con, declaration, fresh, set(rated)) if why == RARE else fresh
+
+
+def _rare(con: Connection, declaration: RatingsDeclaration, fresh: Sequence[str], rated: set[str]) -> list[str]:
+    """Unrated samples, those of slices with the fewest ratings first."""
+    slices = {str(sample): name for sample, name in _asked(con, declaration, declaration.queue.slices)}
+    counts = Counter(slices.get(sample) for sample in rated)
+    return sorted((s for s in fresh if s in slices), key=lambda s: counts[slices[s]])
+
+
+def _likely_errors(
+    con: Connection, tables: Tables, declaration: RatingsDeclaration, seed: int, alone: bool
+) -> list[str]:
+    """Samples whose labels are likely wrong, the worst first; among other reasons, none where labels cannot be judged yet."""
+    try:
+        table = build_label_errors(con, tables, declaration, seed)
+    except NothingToJudge:
+        if alone:
+            raise
+        return []
+    return [row["sample_id"] for row in table.to_pylist() if row["likely"]]
 
 
 def _uncertainty(row: Mapping[str, float | None]) -> float:

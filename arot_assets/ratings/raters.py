@@ -18,6 +18,8 @@ from arot_assets.ratings.latent import Latent, Scores
 
 FEWEST = 10
 """Ratings below which nobody is called a speeder, a straight-liner or the like."""
+OUTSIDE_SHARE = 0.05
+"""Of a rater's scores: if more are outside the declared scale, the others are of another scale too, and not slips."""
 RATERS_SCHEMA = pa.schema(
     [
         column.field()
@@ -42,7 +44,10 @@ RATERS_SCHEMA = pa.schema(
             Column("values_used", pa.int64(), "different scores or classes"),
             Column("top_share", pa.float64(), "share of their most frequent score or class"),
             Column("median_seconds", pa.float64(), "time of a rating at the median; null if no source tells"),
-            Column("flags", pa.list_(pa.string()), "speeder | straight-liner | upside down | unreliable"),
+            Column("outside", pa.int64(), "their scores outside the declared scale, which do not count"),
+            Column(
+                "flags", pa.list_(pa.string()), "another scale | speeder | straight-liner | upside down | unreliable"
+            ),
         )
     ]
 )
@@ -55,6 +60,7 @@ def rater_rows(
     scores: Scores,
     samples: Sequence[str],
     declaration: RatingsDeclaration,
+    outside: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """A row for each rater.
 
@@ -65,6 +71,7 @@ def rater_rows(
         scores: as they went into it.
         samples: ids, in the order of their numbers.
         declaration: what makes a speeder and a straight-liner.
+        outside: rater -> how many scores were outside the declared scale.
     """
     bias = _bias(scores, len(samples), len(raters))
     mine: dict[str, list[Mapping[str, Any]]] = {name: [] for name in raters}
@@ -90,6 +97,7 @@ def rater_rows(
             "values_used": len(set(values)) if values else None,
             "top_share": top,
             "median_seconds": float(np.median(seconds)) if seconds else None,
+            "outside": outside.get(name, 0),
         }
         for column in ("offset", "slope", "noise", "sharpness"):
             row[column] = _number(getattr(latent, column)[number]) if latent is not None else None
@@ -98,9 +106,11 @@ def rater_rows(
 
 
 def _flags(row: Mapping[str, Any], declaration: RatingsDeclaration, upside_down: bool) -> list[str]:
-    if row["ratings"] < FEWEST:
-        return []
     found = []
+    if row["outside"] > OUTSIDE_SHARE * (row["ratings"] + row["outside"]):
+        found.append("another scale")
+    if row["ratings"] < FEWEST:
+        return found
     if row["median_seconds"] is not None and row["median_seconds"] < declaration.fastest_seconds:
         found.append("speeder")
     if row["top_share"] is not None and row["top_share"] >= declaration.same_share:

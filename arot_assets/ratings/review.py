@@ -7,8 +7,6 @@ Pictures are named ``<sample_id>.jpg``, ``<sample_id>.2.jpg`` for one that is sh
 it is about, whatever becomes of the dataset meanwhile.
 """
 
-import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,6 +34,8 @@ SIDE = 1024
 """Longer side of a picture, in pixels."""
 STARS = ScaleRule(low=1, high=5)
 ITEMS, QUEUE = "items.parquet", "queue.json"
+MOST_STARS = 10
+"""That people can tell apart at a glance."""
 MOST_COLUMNS = 40
 """Of metrics; the tool draws a histogram of each."""
 
@@ -66,7 +67,7 @@ def choose(con: Connection, declaration: RatingsDeclaration, limit: int, subset:
 
     dataset, name = declaration.dataset, declaration.name
     known = con.execute("select 1 from duckdb_views() where schema_name = ? and view_name = 'scale'", [name]).fetchone()
-    rated = f"select sample_id, n from {quote(name)}.scale" if known else "select null as sample_id, 0 as n where false"
+    rated = f"select sample_id, n from {quote(name)}.scale" if known else "select '' as sample_id, 0 as n where false"
     among = f"and sample_id in (select sample_id from {quote(subset)})" if subset else ""
     query = f"""select sample_id from {quote(dataset)}.samples left join ({rated}) r using (sample_id)
         where status = 'ok' {among} order by coalesce(r.n, 0), hash(sample_id), sample_id limit {limit}"""
@@ -121,67 +122,84 @@ def make_review(
         ]
     else:
         opens = folder / QUEUE
-        groups = [names[k : k + group] for k in range(0, len(names) - group + 1, group)]
+        groups = _side_by_side(names, group, left_out)
         queue = [
             {"instance_id": f"{folder.name}-{n}", "images": [f"images/{file}" for file, _ in one]}
             for n, one in enumerate(groups, 1)
-            if len({sample for _, sample in one}) == group
         ]
         opens.write_text(json.dumps(queue), encoding="utf-8")
         results = str(folder / ".lenslet" / "ranking" / "queue.results.jsonl")
         kind = "pair" if group == 2 else "ranking"
         sources = [SourceRule(name=label, type="lenslet_ranking", file=results, kind=kind, **source)]  # type: ignore[arg-type]
     write_sources(folder, sources)
-    return Review(folder, opens, len(names), left_out)
+    return Review(folder, opens, len(names) if group == 1 else group * len(groups), left_out)
 
 
 def push_to_label_studio(
-    storage: Storage, warehouse: Warehouse, declaration: RatingsDeclaration, samples: Sequence[str], server: SourceRule
+    storage: Storage,
+    warehouse: Warehouse,
+    declaration: RatingsDeclaration,
+    samples: Sequence[str],
+    server: SourceRule,
+    group: int = 1,
 ) -> tuple[int, Review]:
     """Make a project of these samples in Label Studio, and a source that takes its answers back.
 
-    The pictures travel inside the tasks, so that the server needs no access to the dataset.
+    The pictures are uploaded, so that the server needs no access to the dataset.
 
     Args:
         storage: reaches the files.
         warehouse: over the store.
-        declaration: the ratings; with ``categories``, people choose one of them, otherwise they give stars.
+        declaration: the ratings; with ``categories``, people choose one of them, otherwise they give stars or a number.
         samples: to be rated.
-        server: its address and the variable of its key.
+        server: its address, the variable of its key, and the rater's name if one person rates; otherwise raters are known by the
+            e-mail addresses of their accounts.
+        group: 1 for single pictures, 2 for pairs.
 
     Raises:
         LabelStudioError: the server does not answer, or refuses.
-        RatingsError: no picture can be read.
+        RatingsError: no picture can be read, or there are no pairs of so many.
     """
-    folder = _new_folder(declaration.name, "label_studio")
+    if group > 2:
+        raise RatingsError(f"Label Studio compares pairs here, not {group} images: --group 2, or rank with lenslet")
+    studio = LabelStudio(server.url, server.key_variable)
+    studio.people()  # an error before the pictures are read
+    folder = _new_folder(declaration.name, server.rater_name or "label_studio")
     names, left_out = _pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
     if not names:
         raise RatingsError(
             f"{declaration.name}: none of {len(samples):,} samples can be shown: {next(iter(left_out.values()))}"
         )
-    tasks = [{"image": _inline(folder / "images" / file), "sample_id": sample} for file, sample in names]
-    title = f"{declaration.name}: {len(tasks)} samples, {folder.name}"
-    project = LabelStudio(server.url, server.key_variable).create(title, label_config(declaration), tasks)
-    source = server.model_copy(
-        update={
-            "name": f"review_{ascii_word(folder.name).lower()}",
-            "project": project,
-            "kind": "category" if declaration.categories else "score",
-        }
-    )
-    write_sources(folder, [source])
-    return project, Review(folder, folder / "images", len(names), left_out)
+    project = studio.create(f"{declaration.name}: {folder.name}", label_config(declaration, group))
+    addresses = studio.upload(project, [folder / "images" / file for file, _ in names])
+    if group == 1:
+        tasks = [{"image": addresses[file], server.item: sample} for file, sample in names]
+    else:
+        tasks = [
+            {"image": addresses[file], "other": addresses[second], server.left: sample, server.right: other}
+            for (file, sample), (second, other) in _side_by_side(names, 2, left_out)
+        ]
+    studio.add(project, tasks)
+    kind = "pair" if group == 2 else "category" if declaration.categories else "score"
+    name = f"review_{ascii_word(folder.name).lower()}"
+    write_sources(folder, [server.model_copy(update={"name": name, "project": project, "kind": kind, "by": "id"})])
+    return project, Review(folder, folder / "images", group * len(tasks), left_out)
 
 
-def label_config(declaration: RatingsDeclaration) -> str:
-    """What people see in Label Studio: the picture, and stars up to the scale's end or the declared classes."""
-    from xml.sax.saxutils import quoteattr
-
+def label_config(declaration: RatingsDeclaration, group: int = 1) -> str:
+    """What people see in Label Studio: a picture, and stars up to the end of the scale, a number, or the classes; or a pair."""
+    low, high = declaration.scale.low, declaration.scale.high
+    if group == 2:
+        images = '<Image name="image" value="$image"/><Image name="other" value="$other"/>'
+        pair = '<Pairwise name="rating" toName="image,other"/>'
+        return f'<View>{pair}<View style="display: grid; grid-template-columns: 1fr 1fr">{images}</View></View>'
     if declaration.categories:
         choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in declaration.categories)
         question = f'<Choices name="rating" toName="image" choice="single">{choices}</Choices>'
-    else:
-        question = f'<Rating name="rating" toName="image" maxRating="{int(declaration.scale.high)}"/>'
+    elif low == 1 and high.is_integer() and high <= MOST_STARS:
+        question = f'<Rating name="rating" toName="image" maxRating="{int(high)}"/>'
+    else:  # stars begin with one, and are whole
+        question = f'<Number name="rating" toName="image" min="{low:g}" max="{high:g}" step="any"/>'
     return f'<View><Image name="image" value="$image"/>{question}</View>'
 
 
@@ -224,8 +242,36 @@ def _pictures(
     return names, left_out
 
 
+def _side_by_side(
+    names: Sequence[tuple[str, str]], group: int, left_out: dict[str, str]
+) -> list[list[tuple[str, str]]]:
+    """Groups of (file, sample), in order and without a sample twice; what is left over at the end is added to ``left_out``.
+
+    Raises:
+        RatingsError: there are too few for one group.
+    """
+    found: list[list[tuple[str, str]]] = []
+    waiting = list(names)
+    while waiting:
+        one: list[tuple[str, str]] = []
+        for name in waiting:
+            if len(one) < group and name[1] not in {sample for _, sample in one}:
+                one.append(name)
+        if len(one) < group:
+            break
+        found.append(one)
+        waiting = [name for name in waiting if name not in one]
+    if not found:
+        raise RatingsError(f"{len(waiting)} images are too few for groups of {group}; choose more with --limit")
+    left_out |= {sample: f"nothing is left to show beside it in groups of {group}" for _, sample in waiting}
+    return found
+
+
 def _table(warehouse: Warehouse, dataset: str, names: Sequence[tuple[str, str]]) -> pa.Table:
-    """A row a picture: where it is, its sample, the numbers and short texts of ``wide``, and vectors for similarity."""
+    """A row a picture: where it is, its sample, the numbers and short texts of ``wide``, and vectors for similarity.
+
+    The first to be shown is the last row: the tool takes rows to be added one after the other, and shows the newest first.
+    """
     given = pa.table(
         {
             "source": [f"images/{file}" for file, _ in names],
@@ -250,7 +296,7 @@ def _table(warehouse: Warehouse, dataset: str, names: Sequence[tuple[str, str]])
         con.register("shown", given)
         table = con.execute(
             f"""select s.*{picked} from shown s left join {quote(dataset)}.wide w
-            on w.sample_id = s.sample_id and w.status = 'ok' order by s.place"""
+            on w.sample_id = s.sample_id and w.status = 'ok' order by s.place desc"""
         ).to_arrow_table()
     return _fixed(table).drop_columns(["place"])
 
@@ -265,12 +311,3 @@ def _fixed(table: pa.Table) -> pa.Table:
             fixed = table[field.name].cast(pa.list_(pa.float32(), lengths.pop()))
             table = table.set_column(n, field.name, fixed)
     return table
-
-
-def _inline(path: Path) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

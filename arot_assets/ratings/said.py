@@ -67,7 +67,7 @@ def number_of(value: Any) -> float | None:
         return None
     try:
         number = float(value) if isinstance(value, int | float) else float(text_of(value).replace(",", "."))
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer of 400 digits
         return None
     return number if math.isfinite(number) else None
 
@@ -93,7 +93,10 @@ def time_of(value: Any, zone: str) -> tuple[datetime | None, str]:
     elif isinstance(value, date):
         found = datetime(value.year, value.month, value.day)
     elif (seconds := number_of(value)) is not None and re.fullmatch(r"[\d.]+", text) and seconds > 1e8:
-        found = datetime.fromtimestamp(seconds / (1000 if seconds > 1e11 else 1), UTC)
+        try:
+            found = datetime.fromtimestamp(seconds / (1000 if seconds > 1e11 else 1), UTC)
+        except (ValueError, OverflowError, OSError):
+            return None, f"the time {text!r} is no number of seconds since 1970"
     else:
         try:
             found = datetime.fromisoformat(text)
@@ -103,7 +106,10 @@ def time_of(value: Any, zone: str) -> tuple[datetime | None, str]:
         if not zone:
             return None, f"the time {text!r} names no zone; set `timezone` of the source"
         found = found.replace(tzinfo=ZoneInfo(zone))
-    return found.astimezone(UTC), ""
+    try:
+        return found.astimezone(UTC), ""
+    except OverflowError:  # the last hours of the year 9999
+        return None, f"the time {text!r} is outside the calendar"
 
 
 Value = tuple[float | None, tuple[str, ...], str]

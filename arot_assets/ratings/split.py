@@ -1,7 +1,7 @@
 """Train, val and test of rated samples: ``<name>.split``.
 
-Belongs here: groups that stay together, which share a group gets, and leaks. Does not belong here: near-duplicates
-(``metrics/near_duplicates.py``), the values by which samples are stratified (``trust.py``).
+Belongs here: which share a group gets, and leaks. Does not belong here: the groups (``groups.py``), the values by which samples
+are stratified (``trust.py``).
 
 What was once divided stays so: a sample never changes its share while its group stays, however much is added, and whatever it is
 rated. So a test set is the same for a champion and for its challengers. The hash of a new group's smallest sample id, with the
@@ -22,18 +22,15 @@ import numpy as np
 import pyarrow as pa
 
 from arot_assets.columns import Column
-from arot_assets.metrics.near_duplicates import near_duplicate_groups
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.events import INPUTS
-from arot_assets.ratings.said import RatingsError
+from arot_assets.ratings.groups import asked, connected, groups_of
 from arot_assets.ratings.trust import LABELS_TABLE, SCALE_TABLE
 from resources.tables import RatingsRef, Tables
 from resources.warehouse import Connection
-from resources.warehouse.views import quote
 
 CODE_VERSION = "1"
 SPLIT_TABLE = "split"
-PHASH = "phash"
 SHARES = ("train", "val", "test")
 SLACK = 0.1
 """How much more of a share than declared a stratum may have, as a part of the share."""
@@ -76,12 +73,7 @@ def split_inputs(con: Connection, tables: Tables, declaration: RatingsDeclaratio
     """
     rule = _rule(declaration)
     strata = _strata(tables, declaration.name)
-    together: list[Mapping[str, object]] = []
-    if rule.near_duplicate_distance is not None:
-        together.append(_near_duplicates(con, tables, declaration.dataset, list(strata), rule.near_duplicate_distance))
-    for query in rule.groups:
-        rows = _asked(con, declaration.name, query, 2)
-        together.append({str(sample): group for sample, group in rows if group is not None and sample in strata})
+    together = groups_of(con, tables, declaration, rule, strata)
     # groups by their members: a group's number may change while they stay
     said = [
         CODE_VERSION,
@@ -121,7 +113,7 @@ def divide(inputs: SplitInputs, known: Mapping[str, str], rule: RatingSplitRule)
         rule: shares and seed.
     """
     samples = sorted({*inputs.strata, *known})
-    groups = _groups(samples, inputs.together)
+    groups = connected(samples, inputs.together)
     wanted = {"val": rule.val, "test": rule.test, "train": 1 - rule.val - rule.test}
     shares: dict[str, str] = {}
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -170,26 +162,6 @@ def _key(seed: int, group: str) -> float:
     return int(hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()[:15], 16) / 16**15
 
 
-def _groups(samples: Sequence[str], together: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
-    """Smallest sample -> all samples that are connected by groups of any kind."""
-    parent = {sample: sample for sample in samples}
-
-    def root(sample: str) -> str:
-        while parent[sample] != sample:
-            parent[sample] = sample = parent[parent[sample]]
-        return sample
-
-    for of in together:
-        first: dict[object, str] = {}
-        for sample, group in of.items():
-            one, other = root(sample), root(first.setdefault(group, sample))
-            parent[max(one, other)] = min(one, other)
-    found: dict[str, list[str]] = defaultdict(list)
-    for sample in samples:
-        found[root(sample)].append(sample)
-    return found
-
-
 def _members(of: Mapping[str, object]) -> list[list[str]]:
     """The groups of more than one sample, by their members."""
     found: dict[object, list[str]] = defaultdict(list)
@@ -206,32 +178,6 @@ def _strata(tables: Tables, name: str) -> dict[str, str]:
     found = {sample: f"fifth {int(k) * STRATA // len(ids) + 1}" for sample, k in zip(ids, place, strict=True)}
     labels = tables.read(RatingsRef(name, LABELS_TABLE), columns=["sample_id", "label"]).to_pylist()
     return found | {row["sample_id"]: row["label"] or found.get(row["sample_id"], "") for row in labels}
-
-
-def _near_duplicates(
-    con: Connection, tables: Tables, dataset: str, samples: list[str], distance: int
-) -> dict[str, object]:
-    """The group of each sample that has a perceptual hash.
-
-    Raises:
-        RatingsError: the dataset has no perceptual hashes.
-    """
-    if not tables.shards(dataset, PHASH):
-        raise RatingsError(
-            f"'{dataset}' has no metric '{PHASH}', which finds near-duplicates: add it to the dataset's metrics, or set "
-            "split.near_duplicate_distance to null"
-        )
-    con.register("rated_samples", pa.table({"sample_id": pa.array(samples, pa.string())}))
-    try:
-        rows = con.execute(
-            f"""select sample_id, phash, mirrored from {quote(dataset)}.{PHASH} semi join rated_samples using (sample_id)
-            where status = 'ok' order by sample_id"""
-        ).to_arrow_table()
-    finally:
-        con.unregister("rated_samples")
-    hashes, mirrored = (rows[name].to_numpy().astype(np.uint64) for name in ("phash", "mirrored"))
-    groups = near_duplicate_groups(hashes, mirrored, distance)
-    return dict(zip(rows["sample_id"].to_pylist(), groups.tolist(), strict=True))
 
 
 def leaks(con: Connection, tables: Tables, declaration: RatingsDeclaration) -> dict[str, list[str]]:
@@ -265,7 +211,7 @@ def trained_on(
     """
     found: dict[str, list[str]] = {}
     for name_of_set, query in evaluation_sets.items():
-        held = {str(sample) for (sample,) in _asked(con, name, query, 1)}
+        held = {str(sample) for (sample,) in asked(con, name, query, 1)}
         groups = {row["group_id"] for row in rows if row["sample_id"] in held}
         found[name_of_set] = [
             row["sample_id"]
@@ -273,26 +219,6 @@ def trained_on(
             if row["split"] != "test" and (row["sample_id"] in held or row["group_id"] in groups)
         ]
     return {name_of_set: samples for name_of_set, samples in found.items() if samples}
-
-
-def _asked(con: Connection, name: str, query: str, columns: int) -> list[tuple[object, ...]]:
-    """The first columns of a declared query.
-
-    Raises:
-        RatingsError: it fails, or has fewer columns.
-    """
-    import duckdb
-
-    try:
-        rows = con.execute(query.rstrip().rstrip(";"))
-    except duckdb.Error as error:
-        said = str(error).partition("\n\nLINE ")[0]
-        raise RatingsError(f"{name}: a query of the split fails: {said}; try it with `arot sql`") from error
-    if len(rows.columns) < columns:
-        raise RatingsError(
-            f"{name}: a query of the split must return {'sample_id and a group' if columns > 1 else 'sample_id'}"
-        )
-    return [row[:columns] for row in rows.fetchall()]
 
 
 def share_counts(table: pa.Table) -> list[dict[str, object]]:

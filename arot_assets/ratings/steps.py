@@ -9,8 +9,9 @@ from arot_assets.ratings.build import CONTENT, SOURCES, inputs_digest
 from arot_assets.ratings.collect import sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
 from arot_assets.ratings.events import INPUTS
+from arot_assets.ratings.groups import PHASH
 from arot_assets.ratings.reviews import review_sources
-from arot_assets.ratings.split import PHASH, SPLIT_TABLE, split_inputs
+from arot_assets.ratings.split import SPLIT_TABLE, split_inputs
 from arot_assets.ratings.trust import LABELS_TABLE, RATERS_TABLE, SCALE_TABLE, trust_inputs
 from arot_assets.steps import Check, Key, Look, State, Step
 from resources.errors import ArotError

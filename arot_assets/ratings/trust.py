@@ -6,6 +6,7 @@ Belongs here: which ratings go into which figure, and the tables. Does not belon
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,13 +20,13 @@ from arot_assets.ratings.build import CONTENT
 from arot_assets.ratings.comparisons import Comparison
 from arot_assets.ratings.declaration import CATEGORY, LABELS, PAIR, RANKING, SCORE, RatingsDeclaration
 from arot_assets.ratings.events import INPUTS
-from arot_assets.ratings.joined import INVALID, OK, UNMATCHED
+from arot_assets.ratings.joined import INVALID, OK, UNMATCHED, outside_scale
 from arot_assets.ratings.latent import Latent, Scores, fit
 from arot_assets.ratings.raters import RATERS_SCHEMA, rater_rows
 from arot_assets.ratings.schemas import LABELS_SCHEMA, SCALE_SCHEMA
 from resources.tables import RatingsRef, Tables
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SCALE_TABLE, RATERS_TABLE, LABELS_TABLE = "scale", "raters", "labels"
 TRUST = "trust"
 """The footer's string of ``raters``: the figures as JSON."""
@@ -118,7 +119,8 @@ def conclude(rows: Rows, declaration: RatingsDeclaration) -> Conclusions:
     compared = [row for row in ok if row["kind"] in (PAIR, RANKING)]
     classed = [row for row in ok if row["kind"] == CATEGORY]
     samples = sorted({row["sample_id"] for row in scored} | {sample for row in compared for sample in row["samples"]})
-    raters = sorted({row["rater"] or "" for row in ok})
+    counted = [row for row in rows if row["status"] in (OK, UNMATCHED, INVALID)]
+    raters = sorted({row["rater"] or "" for row in counted})  # also those of whom nothing counts
     place, who = {s: n for n, s in enumerate(samples)}, {r: n for n, r in enumerate(raters)}
     scores = Scores(
         np.array([place[row["sample_id"]] for row in scored], np.int64),
@@ -130,7 +132,6 @@ def conclude(rows: Rows, declaration: RatingsDeclaration) -> Conclusions:
     ]
     latent = fit(scores, comparisons, len(samples), len(raters)) if samples else None
     labels = _labels(ok)
-    counted = [row for row in rows if row["status"] in (OK, UNMATCHED, INVALID)]
     per_sample = np.bincount(_codes([row["sample_id"] for row in ok if row["sample_id"]])) if ok else np.zeros(0)
     trust = Trust(
         _agreement(scored, "value", declaration.level),
@@ -141,7 +142,8 @@ def conclude(rows: Rows, declaration: RatingsDeclaration) -> Conclusions:
         int(latent.part.max()) + 1 if latent is not None else 0,
         len(samples),
     )
-    made = rater_rows(ok, raters, latent, scores, samples, declaration)
+    outside = Counter(row["rater"] or "" for row in counted if row["status"] == INVALID and outside_scale(row))
+    made = rater_rows(ok, raters, latent, scores, samples, declaration, outside)
     return Conclusions(
         _scale(samples, scores, comparisons, latent), pa.Table.from_pylist(made, schema=RATERS_SCHEMA), labels, trust
     )

@@ -14,24 +14,7 @@ from resources.notebook.labels import start_labels
 from resources.storage import StorageError
 from tests.conftest import DATA, EXAMPLES
 
-CHROMIUM = Path("/usr/bin/chromium")
 PHOTOS = sorted((EXAMPLES / "photo").rglob("*.jpg"))[:4]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
-    if not CHROMIUM.exists():
-        pytest.skip("needs Debian's chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_stars_tags_and_repeats_come_back_under_the_raters_name(rated: Rated, pr
     review = make_review(r.storage, r.warehouse, declaration, [one, two, one, "f" * 32], "Ann B.")
     assert (review.samples, review.left_out) == (3, {"f" * 32: "no sample of 'd'"})
     table = pq.read_table(review.opens)
-    assert table["path"].to_pylist() == [f"{one}.jpg", f"{two}.jpg", f"{one}.2.jpg"]
+    assert table["path"].to_pylist() == [f"{one}.2.jpg", f"{two}.jpg", f"{one}.jpg"]  # the last row is shown first
     assert table["sample_id"].to_pylist() == [one, two, one]
     assert "cv2__sharpness" in table.column_names or any(name.startswith("cv2__") for name in table.column_names)
     assert all((review.folder / path).exists() for path in table["source"].to_pylist())

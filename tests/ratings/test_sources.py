@@ -50,7 +50,7 @@ def test_what_cannot_be_used_stays_with_its_reason(rated: Rated) -> None:
     assert reasons[a] == "'nan' is no number"
     assert reasons[""] == "the row names no sample"
     assert [r["reason"] for r in rows if r["rater"] == "bob"] == [
-        "the score 7 is outside 1 to 5; declare the scale of its source"
+        "the score 7 is outside 1 to 5; declare the scale of its source, or that of its rater in `scales`"
     ]
     (timeless,) = [row for row in rows if row["items"] == [b]]
     assert (timeless["status"], timeless["rated_at"]) == ("ok", None)

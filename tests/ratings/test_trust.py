@@ -17,7 +17,7 @@ def row(sample: str | None, rater: str, value: float | str, **fields: Any) -> di
     return {
         "sample_id": sample, "samples": None, "kind": kind, "status": "ok", "rater": rater, "ranks": None, "seconds": None,
         "rated_at": None, "labels": [value] if kind == "category" else None, "value": value if kind == "score" else None,
-        "label": value if kind == "category" else None, **fields,
+        "label": value if kind == "category" else None, "score": value if kind == "score" else None, "low": 1, "high": 5, **fields,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kind import KindOfDataset
 from arot_assets.declarations.kinds.ratings import evaluation_sets
 from arot_assets.metrics.registry import known_metrics
-from arot_assets.ratings.split import PHASH
+from arot_assets.ratings.groups import PHASH
 from arot_assets.steps import Step
 from resources.errors import ArotError
 

@@ -7,7 +7,7 @@ from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kind import KindOfDataset
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.duplicates.steps import duplicates_steps
-from arot_assets.ratings.split import PHASH
+from arot_assets.ratings.groups import PHASH
 from arot_assets.steps import Step
 from resources.errors import ArotError
 

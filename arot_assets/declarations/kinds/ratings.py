@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from arot_assets.declarations.errors import DeclarationError, error_at
 from arot_assets.declarations.kind import KindOfDataset
 from arot_assets.ratings.declaration import RatingsDeclaration
-from arot_assets.ratings.split import PHASH
+from arot_assets.ratings.groups import PHASH
 from arot_assets.ratings.steps import rating_steps
 from arot_assets.steps import Step
 from resources.errors import ArotError

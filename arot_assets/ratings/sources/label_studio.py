@@ -4,7 +4,8 @@ Belongs here: Label Studio's annotations as ``Statement``. Does not belong here:
 tasks for raters (``review.py``).
 
 Values that are taken: ``rating``, ``number``, ``choices``, ``taxonomy``, ``pairwise``, ``ranker``; a skipped task is an event.
-A corrected annotation keeps its ``unique_id``, which is the key of its events.
+A corrected annotation keeps its ``unique_id``, which is the key of its events. A server names raters by number in its
+annotations; they are known here by their e-mail addresses.
 """
 
 import json
@@ -27,14 +28,17 @@ def read_label_studio(storage: Storage, source: SourceRule) -> Iterator[Statemen
         LabelStudioError: the server does not answer, or refuses.
         StorageError: the file cannot be read.
     """
+    people: Mapping[int, str] = {}
     if source.url:
-        tasks: Any = LabelStudio(source.url, source.key_variable).annotations(source.project or 1)
+        server = LabelStudio(source.url, source.key_variable)
+        tasks: Any = server.annotations(source.project or 1)
+        people = server.people() if tasks and not source.rater_name else {}
     else:
         tasks = _exported(storage, source)
     for task in tasks:
         if "annotations" in task:
-            for annotation in task["annotations"]:
-                yield _of_annotation(task, annotation, source)
+            for annotation in task["annotations"] or ():
+                yield _of_annotation(task, annotation, source, people)
         else:
             yield _of_row(task, source)
 
@@ -49,9 +53,11 @@ def _exported(storage: Storage, source: SourceRule) -> list[dict[str, Any]]:
     return tasks
 
 
-def _of_annotation(task: Mapping[str, Any], annotation: Mapping[str, Any], source: SourceRule) -> Statement:
+def _of_annotation(
+    task: Mapping[str, Any], annotation: Mapping[str, Any], source: SourceRule, people: Mapping[int, str]
+) -> Statement:
     by = annotation.get("completed_by")
-    rater = text_of(by.get("email") or by.get("id")) if isinstance(by, dict) else text_of(by)
+    rater = text_of(by.get("email") or by.get("id")) if isinstance(by, dict) else people.get(by or 0) or text_of(by)
     data = task.get("data") or {}
     results = [(str(r.get("type")), r.get("value") or {}) for r in annotation.get("result") or ()]
     key = text_of(annotation.get("unique_id") or annotation.get("id"))

@@ -72,7 +72,7 @@ def read_lenslet_ranking(storage: Storage, source: SourceRule, images: dict[str,
         ranks: dict[int, int] = {}
         fault = "" if items else f"the queue has no instance {name!r}"
         for rank, group in enumerate(line.get("final_ranks") or [], 1):
-            ranks |= {int(place): rank for place in group}
+            ranks |= {int(place) if text_of(place).isdecimal() else -1: rank for place in group}
         if items and sorted(ranks) != list(range(len(items))):
             fault = "not every image has one rank"
         rated_at, note = time_of(line.get("submitted_at"), source.timezone or "UTC")

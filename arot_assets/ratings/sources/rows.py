@@ -113,6 +113,21 @@ def _require(columns: Sequence[str], source: SourceRule) -> None:
             )
 
 
+def _object(line: str, number: int) -> Row:
+    """A line of JSONL.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"line {number} is no JSON object")
+    return found
+
+
 def _rows(storage: Storage, source: SourceRule) -> tuple[Sequence[str], Sequence[Row]]:
     """The columns and rows of a file; its form follows from its name."""
     name = source.file.lower()
@@ -126,7 +141,7 @@ def _rows(storage: Storage, source: SourceRule) -> tuple[Sequence[str], Sequence
             return table.column_names, table.to_pylist()
         text = data.decode("utf-8-sig")
         if name.endswith((".jsonl", ".ndjson")):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [_object(line, n) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
             names = list(dict.fromkeys(key for row in rows for key in row))
             return names, [{**dict.fromkeys(names), **row} for row in rows]
         if name.endswith((".csv", ".tsv")):
@@ -137,7 +152,7 @@ def _rows(storage: Storage, source: SourceRule) -> tuple[Sequence[str], Sequence
                     f"source '{source.name}': '{source.file}': row {short} has more or fewer cells than the header"
                 )
             return list(reader.fieldnames or ()), found
-    except (ValueError, OSError, AttributeError, csv.Error) as error:
+    except (ValueError, OSError, csv.Error) as error:
         said = str(error).partition("\n")[0]
         raise RatingsError(f"source '{source.name}': '{source.file}' cannot be read: {said}; check the file") from error
     raise RatingsError(
