@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from arot_assets.clips.cutting import Target, cut_clips
@@ -26,7 +27,7 @@ NAMES = (
     *("cuts_hard.mp4", "cuts_jump.mp4", "flashes.mp4", "camera.mp4", "subject.mp4", "vfr_numbers.mkv", "opengop_b.mp4"),
     *("dissolves.mp4", "fades.mp4", "interlaced_unflagged.mp4", "hdr10.mp4", "dup_24in60.mp4", "slideshow.mp4"),
     *("gap.mkv", "size_changes.ts", "damaged_middle.mp4", "one_frame.mp4", "freeze.mp4"),
-    *("mpeg4_b.avi", "editlist.mp4", "start_offset.ts"),
+    *("mpeg4_b.avi", "editlist.mp4", "start_offset.ts", "ntsc_audio.mp4"),
 )
 MODELS = {
     "boundaries": "{{ boundaries(source('films', 'frames'), source('films', 'samples')) }}",
@@ -38,9 +39,13 @@ MODELS = {
     "texts": """(select sample_id, n, status, case when n < 24 then 'TITLE' || chr(10) || 'CHANNEL' else 'CHANNEL' end as text,
         case when n < 24 then 0.2 else 0.05 end as text_share from {{ source('films', 'stills') }})""",
     "text": "{{ clip_text(ref('clips'), ref('texts')) }}",
+    "quality": "{{ clip_quality(ref('clips'), source('films', 'frames'), source('films', 'stills'), source('films', 'decoded')) }}",
+    "sounds": "{{ clip_sound(ref('clips'), source('films', 'sound'), source('films', 'samples')) }}",
+    "vectors": "(select *, [sin(n / 10), cos(n / 10)]::float[] as vector from {{ source('films', 'stills') }})",
+    "coherent": "{{ clip_coherence(ref('clips'), ref('vectors')) }}",
     "blur": "{{ clip_aggregate(ref('clips'), source('films', 'stills'), 'blur') }}",
 }
-SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: frames}, {name: steps}, {name: stills}, {name: decoded}]}]"
+SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: frames}, {name: steps}, {name: stills}, {name: sound}, {name: decoded}]}]"
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +205,68 @@ def test_a_logo_lasts_and_a_title_does_not(built: Built) -> None:
     (row,) = built.rows(longest)
     assert row[0] >= 4 and row[1:] == ("TITLE\nCHANNEL", "CHANNEL", 1.0, 0.2, True)
     assert built.rows("select count(*) from main.text where stills < 3 and lasting_text is not null") == [(0,)]
+
+
+def test_quality_has_a_row_a_clip_and_says_what_is_dark_flat_or_damaged(built: Built) -> None:
+    assert built.rows("select count(*) = count(distinct clip_id) from main.quality") == [(True,)]
+    assert built.rows("select count(*) from main.clips anti join main.quality using (clip_id)") == [(0,)]
+    bounds = """select bool_and(brightness_min <= brightness_p10 and brightness_p10 <= brightness_max
+        and coalesce(blur_min <= blur_p10 and blur_p10 <= blur_mean * 3 and blockiness_mean <= blockiness_max, true)
+        and black_share between 0 and 1 and white_share between 0 and 1) from main.quality"""
+    assert built.rows(bounds) == [(True,)]
+    # frames between the damage and the next key frame belong to no clip
+    assert built.rows("select max(damaged_frames) from main.quality") == [(0,)]
+    names = "select parse_filename(split_part(uri, '!', 1)) as name, q.* from main.quality q join main.clips using (clip_id)"
+    ((dark, light),) = built.rows(f"select min(brightness_mean), max(brightness_mean) from ({names})")
+    assert dark < 60 and light > 120
+
+
+def test_sound_of_a_clip_is_that_of_its_span(built: Built) -> None:
+    rows = built.rows("""select parse_filename(split_part(uri, '!', 1)) as name, has_sound, loudness, rms_db, silent_share, seconds
+        from main.sounds join main.clips using (clip_id)""")
+    assert len(rows) == built.rows("select count(*) from main.clips")[0][0]
+    heard = [row for row in rows if row[1]]
+    assert {row[0] for row in heard} == {"ntsc_audio.mp4"}
+    assert all(row[2:5] == (None, None, None) for row in rows if not row[1])
+    for _, _, loudness, rms, silent, seconds in heard:
+        assert silent == pytest.approx(0, abs=0.05) and rms == pytest.approx(-16.5, abs=1)
+        assert loudness is None if seconds < 0.4 else loudness == pytest.approx(-17.1, abs=1)
+
+
+def test_coherence_is_the_least_cosine_between_neighbouring_stills(built: Built) -> None:
+    rows = built.rows("""select c.stills, c.coherence, c.drift, p.gap, p.span from main.coherent c join (
+        select clip_id, max(n - before) as gap, max(n) - min(n) as span from (
+            select clip_id, s.n, lag(s.n) over (partition by clip_id order by s.n) as before from main.clips c
+            join films.stills s on s.sample_id = c.sample_id and s.n >= c.start_n and s.n < c.end_n)
+        group by clip_id) p using (clip_id)""")
+    many = [row for row in rows if row[0] > 1]
+    assert many and all(row[1:3] == (None, None) for row in rows if row[0] == 1)
+    for _, coherence, drift, gap, span in many:  # vectors that turn by a tenth of a radian a frame
+        assert drift == pytest.approx(np.cos(span / 10), abs=1e-4)
+        assert gap > 31 or coherence == pytest.approx(np.cos(gap / 10), abs=1e-4)
+
+
+CAPTIONS = """select * from (values
+    ('a', 'ok', 'The camera pans slowly to the right.'), ('b', 'ok', 'Camera pans left'), ('c', 'ok', 'A static shot on a tripod'),
+    ('d', 'ok', 'a beautiful scene'), ('e', 'ok', 'slow zoom in'), ('f', 'failed', 'pans'), ('g', 'ok', 'Handheld, tilting upwards')
+) as t(sample_id, status, camera)"""
+CUT = "select chr(97 + k::int) as sample_id, 'clip ' || k as clip_id, 'ok' as status from range(7) as r(k)"
+MOTIONS = """select 'clip ' || k as clip_id, ['pan', 'pan', 'still', 'pan', 'zoom', 'pan', 'tilt'][k + 1] as camera_kind,
+    0.2 as pan, 0.3 as tilt from range(7) as r(k)"""
+
+
+def test_words_about_the_camera_are_held_to_its_motion(resources: Resources, tmp_path: Path) -> None:
+    words = "{{ clip_camera_words(ref('captions'), 'camera', ref('cut'), ref('motions')) }}"
+    queries = {"captions": f"({CAPTIONS})", "cut": f"({CUT})", "motions": f"({MOTIONS})", "words": words}
+    found = Built(resources, tmp_path, queries).rows("select sample_id, said, agrees from main.words order by 1")
+    assert found == [
+        ("a", ["pan"], True),
+        ("b", ["pan"], False),  # it moves to the right
+        ("c", ["still"], True),
+        ("d", [], None),
+        ("e", ["zoom"], True),
+        ("g", ["tilt", "handheld"], True),
+    ]
 
 
 def test_pieces_of_a_fixed_length_stay_inside_shots(built: Built) -> None:

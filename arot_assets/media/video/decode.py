@@ -11,7 +11,7 @@ differ more from their neighbours than from the lines after those belong to two 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,8 +25,11 @@ from arot_assets.media.video.container import chosen, opened, words
 from arot_assets.media.video.kernels import combing
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.filter import Graph
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -69,7 +72,9 @@ class Frame:
     frame: "VideoFrame"
 
 
-def decoded(path: Path, *, interlaced: bool = False, threads: int = 1) -> Iterator[Frame]:
+def decoded(
+    path: Path, *, interlaced: bool = False, threads: int = 1, hear: "Callable[[AudioFrame], None] | None" = None
+) -> Iterator[Frame]:
     """Every frame that the decoder shows; interlaced ones with two fields turned into one frame by motion (FFmpeg's
     bwdif).
 
@@ -77,6 +82,7 @@ def decoded(path: Path, *, interlaced: bool = False, threads: int = 1) -> Iterat
         path: a local film.
         interlaced: whether it says that it is.
         threads: of the decoder.
+        hear: given the frames of the first sound, as they pass.
 
     Raises:
         DecodeError: the film cannot be opened.
@@ -86,12 +92,12 @@ def decoded(path: Path, *, interlaced: bool = False, threads: int = 1) -> Iterat
         context = stream.codec_context
         context.thread_count = threads
         context.thread_type = "FRAME" if threads > 1 else "NONE"
-        frames = _frames(container, stream)
+        frames = frames_of(container, stream, hear)
         if not interlaced:
             first = _first(frames)
             interlaced = _is_combed([frame for frame, _ in first])
             frames = chain(first, frames)
-        yield from _numbered(_woven(frames, stream) if interlaced else frames)
+        yield from _numbered(woven(frames, stream) if interlaced else frames)
 
 
 def _first(frames: "Iterator[tuple[VideoFrame, bool]]") -> "list[tuple[VideoFrame, bool]]":
@@ -110,10 +116,23 @@ def _is_combed(frames: "list[VideoFrame]") -> bool:
     return bool(combs) and sum(combs) >= COMBED_SHARE * len(combs)
 
 
-def _frames(container: "InputContainer", stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":
-    """Frames, and whether they follow a refused packet."""
+def frames_of(
+    container: "InputContainer", stream: "VideoStream", hear: "Callable[[AudioFrame], None] | None" = None
+) -> "Iterator[tuple[VideoFrame, bool]]":
+    """Frames from where a container stands, and whether they follow a refused packet.
+
+    Args:
+        container: of the film.
+        stream: its pictures.
+        hear: see ``decoded``.
+    """
+    sound = [s for s in container.streams.audio if s.codec_context is not None][:1] if hear is not None else []
     damaged = False
-    for packet in container.demux(stream):
+    for packet in container.demux(stream, *sound):
+        if hear is not None and packet.stream.type == "audio":
+            for heard in _heard(packet):
+                hear(heard)
+            continue
         try:
             found = packet.decode()
         except (OSError, ValueError):
@@ -125,7 +144,15 @@ def _frames(container: "InputContainer", stream: "VideoStream") -> "Iterator[tup
             yield frame, damaged or bool(frame.is_corrupt)
 
 
-def _woven(frames: "Iterator[tuple[VideoFrame, bool]]", stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":
+def _heard(packet: "Packet[AudioStream]") -> "list[AudioFrame]":
+    """The sound of a packet; a damaged one is a gap."""
+    try:
+        return packet.decode()
+    except (OSError, ValueError):
+        return []
+
+
+def woven(frames: "Iterator[tuple[VideoFrame, bool]]", stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":
     """The same frames without combs: as many, at the same times."""
     graph: Graph | None = None
     size: tuple[int, int, str] | None = None

@@ -1,7 +1,7 @@
-"""One decode of a film: every frame passes once, and fills ``frames``, ``steps``, ``stills`` and ``decoded``.
+"""One decode of a film: every frame passes once, and fills ``frames``, ``steps``, ``stills``, ``sound`` and ``decoded``.
 
 Belongs here: what is done with each frame, and what is told about the film at its end. Does not belong here: each
-measurement (``statistics.py``, ``motion.py``, ``bars.py``), the process that this runs in (``isolated.py``). Only
+measurement (``statistics.py``, ``motion.py``, ``loudness.py`` …), the process that this runs in (``isolated.py``). Only
 workers import this module.
 
 Memory does not grow with the film: rows leave in blocks, and one still at a time is in memory.
@@ -23,7 +23,8 @@ from arot_assets.media.video.cadence import Cadence
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.decode import COMBED, Frame, decoded, planes
 from arot_assets.media.video.grid import Cells, Grid
-from arot_assets.media.video.kernels import blurring, combing
+from arot_assets.media.video.kernels import block_steps, blurring, combing, filtered
+from arot_assets.media.video.loudness import Loudness, filters
 from arot_assets.media.video.motion import Motion
 from arot_assets.media.video.statistics import FrameStatistics
 
@@ -63,12 +64,13 @@ def measured_film(
         DecodeError: it cannot be decoded.
     """
     look, base = FrameAppearance.of(facts), Fraction(facts["time_base"])
-    measures = Measures(look, base) if tables else None
+    measures = Measures(look, base, facts) if tables else None
+    hear = measures.loudness.add if measures is not None else None
     due, count = -1.0, 0
     first: int | None = None
     grid: Grid | None = None
     seen: list[tuple[int, NDArray[np.uint8]]] = []
-    for frame in decoded(path, interlaced=bool(facts.get("interlaced_flag")), threads=threads):
+    for frame in decoded(path, interlaced=bool(facts.get("interlaced_flag")), threads=threads, hear=hear):
         first = frame.pts if first is None else first
         seconds = float((frame.pts - first) * base)
         is_still = seconds >= due or seconds < due - 2 * STILL_SECONDS
@@ -130,6 +132,11 @@ def warm_up() -> Iterator[None]:
     yield
     blurring(luma, width)
     yield
+    block_steps(luma, width)
+    yield
+    silence = np.zeros((1, 1), np.float32)
+    filtered(silence, filters(48_000), np.zeros((1, 2, 2)), silence)
+    yield
     Bars().add(luma, width, False, 8)
 
 
@@ -139,12 +146,17 @@ class Measures:
     Args:
         look: how it is shown.
         base: seconds of a unit of PTS.
+        facts: its columns of ``samples``.
+
+    Attributes:
+        loudness: takes its sound.
     """
 
-    def __init__(self, look: FrameAppearance, base: Fraction) -> None:
-        self._look, self._base = look, base
+    def __init__(self, look: FrameAppearance, base: Fraction, facts: Mapping[str, Any]) -> None:
+        self._look, self._base, self._codec = look, base, facts.get("codec")
+        self.loudness = Loudness((facts.get("first_pts") or 0) * base)
         self._statistics, self._motion, self._bars, self._cadence = FrameStatistics(), Motion(), Bars(), Cadence()
-        self._rows: dict[str, list[dict[str, Any]]] = {"frames": [], "steps": [], "stills": []}
+        self._rows: dict[str, list[dict[str, Any]]] = {"frames": [], "steps": [], "stills": [], "sound": []}
         self._chain = hashlib.sha256()
         self._combs: list[float] = []
         self._damage: list[tuple[int, int]] = []
@@ -169,9 +181,11 @@ class Measures:
     def finish(self) -> None:
         """There is no further frame."""
         self._rows["frames"] += self._counted(self._statistics.finish())
+        self.loudness.finish()
 
     def blocks(self, whole: bool = True) -> Iterator[ChildRows]:
         """The rows so far, of each table that has a block of them; all with ``whole=False``."""
+        self._rows["sound"] += self.loudness.rows()
         for table, rows in self._rows.items():
             if rows and (not whole or len(rows) >= BLOCK):
                 yield ChildRows(table, rows[:])
@@ -179,6 +193,9 @@ class Measures:
 
     def told(self, count: int) -> dict[str, Any]:
         """The row of ``decoded``."""
+        import av
+
+        version = ".".join(map(str, av.library_versions["libavcodec"]))
         top, bottom, left, right = self._bars.crop()
         comb = float(np.median(self._combs)) if self._combs else 0.0
         return {
@@ -194,6 +211,7 @@ class Measures:
             "is_interlaced": comb > COMBED,
             **self._cadence.told(self._base),
             "content_hash": self._chain.hexdigest()[:32],
+            "decoder": f"{self._codec} (libavcodec {version})",
         }
 
     def _counted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -212,6 +230,7 @@ class Measures:
             "pts": frame.pts,
             "blur": blurring(luma, width) / (1 << (depth - 8)),
             "comb": comb,
+            "blockiness": block_steps(luma, width) / (1 << (depth - 8)),
             "phash": hash_of(cells.y),
             "phash_mirrored": hash_of(np.ascontiguousarray(cells.y[:, ::-1])),
         }

@@ -21,7 +21,7 @@ ROUNDS = 5
 SOFTNESS = 0.25
 """Cells of residual from which on a cell loses weight."""
 BLOCK = 8
-"""Cells of a side of the blocks of which the worst counts."""
+"""Cells of a side of the blocks of which the worst counts; pixels of a side of what codecs transform."""
 
 
 @njit(**OPTIONS)
@@ -168,6 +168,60 @@ def blurring(plane: NDArray[Any], width: int) -> float:
                 - np.int32(plane[y, x + 1])
             )
     return total / max(1, rows * (width - 2))
+
+
+@njit(**OPTIONS)
+def block_steps(plane: NDArray[Any], width: int) -> float:
+    """How much larger steps between neighbouring pixels of a plane ``[H, line size]`` are on the borders of blocks of 8 x 8
+    than elsewhere: mean there minus mean elsewhere, in its levels; about 0 without blocks."""
+    on, off = np.int64(0), np.int64(0)
+    height = plane.shape[0]
+    sums = np.zeros(width - 1, np.int64)
+    for y in range(height):
+        for x in range(width - 1):
+            sums[x] += abs(np.int32(plane[y, x + 1]) - np.int32(plane[y, x]))
+    n_on, n_off = np.int64(0), np.int64(0)
+    for x in range(width - 1):
+        if x % BLOCK == BLOCK - 1:
+            on += sums[x]
+            n_on += height
+        else:
+            off += sums[x]
+            n_off += height
+    for y in range(height - 1):
+        total = np.int64(0)
+        for x in range(width):
+            total += abs(np.int32(plane[y + 1, x]) - np.int32(plane[y, x]))
+        if y % BLOCK == BLOCK - 1:
+            on += total
+            n_on += width
+        else:
+            off += total
+            n_off += width
+    return on / n_on - off / n_off if n_on > 0 and n_off > 0 else 0.0
+
+
+@njit(**OPTIONS)
+def filtered(
+    samples: NDArray[np.float32], filters: NDArray[np.float64], state: NDArray[np.float64], out: NDArray[np.float32]
+) -> None:
+    """Sound behind filters of second order, one after the other.
+
+    Args:
+        samples: ``float32 [channels, n]``.
+        filters: ``float64 [filters, 5]``: b0, b1, b2, a1, a2 each.
+        state: ``float64 [channels, filters, 2]`` of the samples before, brought up to date here; zeros at the beginning.
+        out: ``float32 [channels, n]``, filled here.
+    """
+    for c in range(samples.shape[0]):
+        for k in range(samples.shape[1]):
+            value = np.float64(samples[c, k])
+            for f in range(filters.shape[0]):
+                result = filters[f, 0] * value + state[c, f, 0]
+                state[c, f, 0] = filters[f, 1] * value - filters[f, 3] * result + state[c, f, 1]
+                state[c, f, 1] = filters[f, 2] * value - filters[f, 4] * result
+                value = result
+            out[c, k] = np.float32(value)
 
 
 @njit(**OPTIONS)

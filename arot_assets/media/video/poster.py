@@ -15,6 +15,8 @@ import numpy as np
 from arot_assets.media.medium import DecodeError, Limits, Pixels
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.container import chosen, opened
+from arot_assets.media.video.decode import COMBED, decoded, frames_of, planes, woven
+from arot_assets.media.video.kernels import combing
 from arot_assets.media.video.probe import probe_film
 
 if TYPE_CHECKING:
@@ -47,11 +49,11 @@ def poster_of(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
         DecodeError: it cannot be decoded.
     """
     facts = _known(path, facts)
-    look = FrameAppearance.of(facts)
+    look, fields = FrameAppearance.of(facts), bool(facts.get("interlaced_flag"))
     places = FILM if (facts.get("seconds") or 0) > LONG_SECONDS else CLIP
     with opened(path) as container:
         stream = chosen(container)
-        frames = [_at(container, stream, pts) for pts in _times(facts, places)]
+        frames = [_at(container, stream, pts, fields) for pts in _times(facts, places)]
         pictures = [rgb_of(frame, look, side) for frame in frames if frame is not None]
     if not pictures:
         raise DecodeError("corrupt", "no frame can be decoded")
@@ -74,33 +76,35 @@ def moments_of(path: Path, facts: Mapping[str, Any], most: int, fps: float | Non
     look, seconds = FrameAppearance.of(facts), facts.get("seconds") or 0.0
     count = most if fps is None else max(1, min(most, round(seconds * fps)))
     times = _times(facts, [(n + 0.5) / count for n in range(count)])
-    with opened(path) as container:
-        stream = chosen(container)
-        if seconds > LONG_SECONDS:  # seeking is cheaper than decoding all of it
-            frames: Iterator[VideoFrame] = (
-                frame for pts in times if (frame := _at(container, stream, pts)) is not None
-            )
-        else:
-            frames = _in_one_pass(container, stream, times)
-        last: int | None = None
-        is_empty = True
-        for frame in frames:
-            if is_empty or frame.pts is None or frame.pts != last:
-                yield rgb_of(frame, look)
-            last, is_empty = frame.pts, False
+    # seeking is cheaper than decoding all of a long film
+    frames = _each_at(path, facts, times) if seconds > LONG_SECONDS else _in_one_pass(path, facts, times)
+    last: int | None = None
+    is_empty = True
+    for frame in frames:
+        if is_empty or frame.pts is None or frame.pts != last:
+            yield rgb_of(frame, look)
+        last, is_empty = frame.pts, False
     if is_empty:
         raise DecodeError("corrupt", "no frame can be decoded")
 
 
-def _in_one_pass(
-    container: "InputContainer", stream: "VideoStream", times: Sequence[int | None]
-) -> "Iterator[VideoFrame]":
+def _each_at(path: Path, facts: Mapping[str, Any], times: Sequence[int | None]) -> "Iterator[VideoFrame]":
+    """The frame that is shown at each of these times."""
+    with opened(path) as container:
+        stream = chosen(container)
+        for pts in times:
+            frame = _at(container, stream, pts, bool(facts.get("interlaced_flag")))
+            if frame is not None:
+                yield frame
+
+
+def _in_one_pass(path: Path, facts: Mapping[str, Any], times: Sequence[int | None]) -> "Iterator[VideoFrame]":
     """The first frame at or after each of these times, each once."""
     left = list(times)
-    for frame in _decoded_from(container, stream, None):
-        due = [pts for pts in left if pts is None or (frame.pts is not None and frame.pts >= pts)]
+    for frame in decoded(path, interlaced=bool(facts.get("interlaced_flag"))):
+        due = [pts for pts in left if pts is None or frame.pts >= pts]
         if due:
-            yield frame
+            yield frame.frame
             left = left[len(due) :]
         if not left:
             return
@@ -128,7 +132,7 @@ def preview_of(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
     with opened(path) as container:
         stream = chosen(container)
         first: int | None = None
-        for frame in _decoded_from(container, stream, start):
+        for frame in _decoded_from(container, stream, start, bool(facts.get("interlaced_flag"))):
             if frame.pts is None:
                 continue
             first = frame.pts if first is None else first
@@ -171,29 +175,31 @@ def _times(facts: Mapping[str, Any], places: Sequence[float]) -> list[int | None
     return [round(first + place * (last - first)) for place in places]
 
 
-def _at(container: "InputContainer", stream: "VideoStream", pts: int | None) -> "VideoFrame | None":
-    """The frame that is shown at a time, or one a little before; None if nothing can be decoded from there on."""
+def _at(container: "InputContainer", stream: "VideoStream", pts: int | None, fields: bool) -> "VideoFrame | None":
+    """The frame that is shown at a time, or one a little before; None if nothing can be decoded from there on. One that turns
+    out to be of two fields is decoded again, as film of fields."""
     best: VideoFrame | None = None
-    for n, frame in enumerate(_decoded_from(container, stream, pts)):
+    for n, frame in enumerate(_decoded_from(container, stream, pts, fields)):
         if best is not None and pts is not None and frame.pts is not None and frame.pts > pts:
             break
         best = frame
         if pts is None or n >= MOST_DECODED or (frame.pts is not None and frame.pts >= pts):
             break
+    if best is not None and not fields and combing(*planes(best)[0]) > COMBED:
+        return _at(container, stream, pts, True)
     return best
 
 
-def _decoded_from(container: "InputContainer", stream: "VideoStream", pts: int | None) -> "Iterator[VideoFrame]":
-    """Frames from the key frame before a time on."""
+def _decoded_from(
+    container: "InputContainer", stream: "VideoStream", pts: int | None, fields: bool
+) -> "Iterator[VideoFrame]":
+    """Frames from the key frame before a time on; fields are made into frames."""
     try:
         container.seek(pts or 0, stream=stream)
     except OSError:  # no index: the beginning will do
         container.seek(0)
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except (OSError, ValueError):
-            continue  # a damaged packet; the next key frame will do
+    frames = frames_of(container, stream)
+    yield from (frame for frame, _ in (woven(frames, stream) if fields else frames))
 
 
 def _strip(pictures: Sequence[Pixels], side: int) -> Pixels:

@@ -76,8 +76,27 @@ STILLS = ChildTable(
         Column("pts", pa.int64(), "when it is shown, in units of samples.time_base"),
         Column("blur", pa.float32(), "mean absolute Laplacian of luma: the less, the more blurred"),
         Column("comb", pa.float32(), "energy from line to line over that to the second line; above 1.2 two fields"),
+        Column(
+            "blockiness",
+            pa.float32(),
+            "how much larger steps between neighbouring pixels of luma are on the borders of blocks of 8 x 8 than elsewhere, "
+            "levels; about 0 without blocks",
+        ),
         Column("phash", pa.uint64(), "perceptual hash (DCT)"),
         Column("phash_mirrored", pa.uint64(), "the same of the mirrored picture"),
+    ),
+    version="2",
+)
+SOUND = ChildTable(
+    "sound",
+    "tenth",
+    "Level of the sound in each tenth of a second, mono or stereo as clips get it; none for a film without sound.",
+    (
+        Column("n", pa.int32(), "tenths of a second since the first frame"),
+        Column("heard", pa.float32(), "share of it for which the film has sound", 0, 1),
+        Column("rms_db", pa.float32(), "root mean square of its samples, dB below full scale; null in digital silence"),
+        Column("peak_db", pa.float32(), "largest sample, dB below full scale; null in digital silence"),
+        Column("loudness", pa.float32(), "loudness by ITU-R BS.1770-4 without gates, LUFS; null in digital silence"),
     ),
 )
 DECODED = ChildTable(
@@ -99,7 +118,9 @@ DECODED = ChildTable(
         Column("unique_fps", pa.float64(), "different frames a second"),
         Column("cadence", pa.string(), "the two most common numbers of equal frames in a row, 2:3 for film at 60"),
         Column("content_hash", pa.string(), "32 hex digits of what was decoded: the same after a remux"),
+        Column("decoder", pa.string(), "the codec, and the version of FFmpeg's libavcodec that decoded it"),
     ),
+    version="2",
 )
-TABLES = (FRAMES, STEPS, STILLS, DECODED)
+TABLES = (FRAMES, STEPS, STILLS, SOUND, DECODED)
 """``decoded`` is last: a film with a row in it has its rows in all of them."""
