@@ -13,6 +13,8 @@ from arot_assets.cli.work import States, Work
 DATASET, EXPORT = "demo", "demo_pairs"
 RATED = "degraded"
 """A second dataset, rated by made-up raters, if it is declared."""
+FILMS = "films"
+"""A third one, of films, with the clips that are cut out of them, if it is declared."""
 MODELS = ((DATASET, "real_or_drawn"), (DATASET, "open_nsfw"), (DATASET, "faces"))
 """The tables that it shows queries of, if they are there."""
 TRY = (
@@ -29,6 +31,10 @@ TRY_MODELS = (
     "select real_or_drawn__label, count(*), round(avg(open_nsfw__score), 3) as unsafe, sum(len(faces__faces)) as faces "
     "from demo.wide group by 1",
 )
+TRY_FILMS = (
+    "select parse_filename(split_part(uri, '!', 1)) as film, round(seconds, 1) as s, camera_kind, round(pan, 2) as pan "
+    "from film_clips join film_motion using (clip_id) order by uri limit 10",
+)
 TRY_LARGE = {
     "clip_b16": "arot search demo_models --like examples/images/photo/sea/bwerner0.jpg",
     "laion_aesthetic_b16": 'arot sql "select uri, laion_aesthetic_b16__score from demo_models.wide order by 2 limit 5"',
@@ -44,6 +50,7 @@ def command(models: bool) -> None:
     """Materialize the dataset `demo` (examples/images) through the whole graph, and show the results.
 
     A second dataset, `degraded`, has photos whose quality is known: raters who are made up rate it, and a model learns from them.
+    A third, `films`, is decoded once and divided into shots; these are cut into files, which are the dataset `clips`.
     Inventory, samples, measurements, the tables of three small models, a trained classifier and its scores, SQL models and
     subsets, and an export of one subset for trainers. A second run finds everything up to date and says so. `arot ui` opens the
     results in Dagster.
@@ -66,6 +73,8 @@ def command(models: bool) -> None:
         states = work.bring_up_to_date(DATASET)
         if RATED in work.declared.datasets:
             states = {**work.bring_up_to_date(RATED), **states}
+        if FILMS in work.declared.datasets:
+            states = {**states, **work.bring_up_to_date(FILMS)}
         exported = _export(work)
         if models:
             states = {**states, **work.bring_up_to_date(LARGE)}
@@ -158,12 +167,15 @@ def _suggest(work: Work, states: States) -> None:
 
     filled = {key for key, state in states.items() if state.rows}
     click.secho("\nTry:", bold=True)
-    for query in (*TRY, *(TRY_MODELS if filled.issuperset(MODELS) else ())):
+    films = (FILMS, "frames") in filled
+    for query in (*TRY, *(TRY_MODELS if filled.issuperset(MODELS) else ()), *(TRY_FILMS if films else ())):
         click.echo(f'  arot sql "{query}"')
     for table, line in TRY_LARGE.items():
         if (LARGE, table) in filled:
             click.echo(f"  {line}")
     click.echo("  arot explain clean chelsea.png")
+    if films:
+        click.echo("  arot report films --out films.html      (where shots begin; `arot report clips …` plays them)")
     click.echo("  arot buckets demo_pairs --trainer sd-scripts --compare")
     click.echo("  arot ui            (or: make ui)")
     click.echo(

@@ -19,6 +19,7 @@ from arot_assets.subsets.runner import build_all
 from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
+from tests.subsets.films_store import write_films
 
 REPOSITORY = Path(__file__).parents[2]
 SQL_FOLDER = REPOSITORY / "dbt_like_sql"
@@ -43,10 +44,12 @@ def warehouse(tables: Tables) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store to copy: the datasets ``demo`` and ``degraded``."""
+    """A store to copy: the datasets ``demo``, ``degraded``, ``films`` and ``clips``."""
     folder = tmp_path_factory.mktemp("demo") / "store"
+    tables = Tables(store=str(folder), storage=Storage())
     for seed, dataset in enumerate(("demo", "degraded")):
-        write_demo(Tables(store=str(folder), storage=Storage()), dataset, seed)
+        write_demo(tables, dataset, seed)
+    write_films(tables, NOW)
     return folder
 
 

@@ -26,6 +26,10 @@ EVERYTHING = [
     "distinct_pictures",
     "safe_photos",
     "good_versions",
+    "film_boundaries",
+    "film_clips",
+    "film_motion",
+    "moving_clips",
 ]
 SMALL = {
     "models/one.sql": "select sample_id, width from {{ source('demo', 'samples') }} where width > {{ var('least') }}",

@@ -152,7 +152,7 @@ where m.end_n > 0)
 {%- endmacro %}
 
 {# Every shot between boundaries, each once: clip_id, sample_id (of the film), uri, start_n, end_n, frames, start_pts, end_pts, seconds,
-   before_kind, after_kind, guard_frames, status (ok | short), reason, notes. Gradual boundaries cost a frame on their side, because
+   fps (1 / median step of the film), is_vfr, width, height (as shown, with bars), before_kind, after_kind, guard_frames, status (ok | short), reason, notes. Gradual boundaries cost a frame on their side, because
    they begin and end with almost nothing. Variables: clip_seconds, cut_step, cut_ratio, cut_comes_back. #}
 {% macro shots(boundaries, frames, samples) -%}
 (with changes as materialized (from {{ frame_changes(frames, samples) }}),
@@ -172,7 +172,8 @@ guarded as (
 ),
 timed as (
     select g.*, a.pts as start_pts, coalesce(z.pts, s.end_pts) as ends, s.end_pts as film_ends, s.sha256, s.time_base, s.uri as film,
-        split_part(s.time_base, '/', 1)::double / split_part(s.time_base, '/', 2)::double as unit, l.pts as last_pts, s.median_fps
+        split_part(s.time_base, '/', 1)::double / split_part(s.time_base, '/', 2)::double as unit, l.pts as last_pts, s.median_fps,
+        s.is_vfr, s.width, s.height
     from guarded g
     join {{ samples }} s using (sample_id)
     join changes a on a.sample_id = g.sample_id and a.n = g.start_n
@@ -192,7 +193,8 @@ flashed as (
 )
 select left(sha256(concat_ws(' ', e.sha256, e.start_pts, e.end_pts, e.time_base)), 32) as clip_id, e.sample_id,
     e.film || '!/clip/' || e.start_pts || '-' || e.end_pts as uri, e.start_n::int as start_n, e.end_n::int as end_n,
-    (e.end_n - e.start_n)::int as frames, e.start_pts, e.end_pts, (e.end_pts - e.start_pts) * e.unit as seconds, e.before_kind, e.after_kind,
+    (e.end_n - e.start_n)::int as frames, e.start_pts, e.end_pts, (e.end_pts - e.start_pts) * e.unit as seconds,
+    e.median_fps as fps, e.is_vfr, e.width, e.height, e.before_kind, e.after_kind,
     ((e.start_n - e.first_n) + (e.next_n - e.end_n))::int as guard_frames,
     case when (e.end_pts - e.start_pts) * e.unit >= {{ var('clip_seconds', 0.5) }} then 'ok' else 'short' end as status,
     case when (e.end_pts - e.start_pts) * e.unit < {{ var('clip_seconds', 0.5) }}
@@ -226,8 +228,8 @@ whole as (
 )
 select left(sha256(concat_ws(' ', sha256, start_pts, end_pts, time_base)), 32) as clip_id, sample_id,
     film || '!/clip/' || start_pts || '-' || end_pts as uri, start_n::int as start_n, end_n::int as end_n,
-    (end_n - start_n)::int as frames, start_pts, end_pts, (end_pts - start_pts) * unit as seconds, before_kind, after_kind,
-    0 as guard_frames, 'ok' as status, null::varchar as reason, notes
+    (end_n - start_n)::int as frames, start_pts, end_pts, (end_pts - start_pts) * unit as seconds, fps, is_vfr, width, height,
+    before_kind, after_kind, 0 as guard_frames, 'ok' as status, null::varchar as reason, notes
 from whole)
 {%- endmacro %}
 
@@ -242,7 +244,9 @@ from whole)
 ),
 told as (
     select clip_id, count(*) as steps, avg(total) as total_mean, median(total) as total_p50, quantile_cont(total, 0.9) as total_p90,
-        avg(camera) as camera_mean, quantile_cont(camera, 0.9) as camera_p90, avg(subject) as subject_mean,
+        min(total) as total_min, avg(camera) as camera_mean, median(camera) as camera_p50, quantile_cont(camera, 0.9) as camera_p90,
+        min(camera) as camera_min, avg(subject) as subject_mean, median(subject) as subject_p50,
+        quantile_cont(subject, 0.9) as subject_p90, min(subject) as subject_min,
         avg(subject_p95) as subject_p95, avg(subject_area) as subject_area,
         median(cam_x) as pan, median(cam_y) as tilt, median(zoom) as zoom, median(roll) as roll,
         sqrt(avg(((cam_x - cam_x_before) ^ 2 + (cam_y - cam_y_before) ^ 2) / seconds ^ 2)) as shake,
@@ -309,6 +313,112 @@ group by clip_id)
     quantile_cont(m.{{ column }}, 0.1) as {{ column }}_p10, max(m.{{ column }}) as {{ column }}_max
 from {{ clips }} c join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
 group by c.clip_id)
+{%- endmacro %}
+
+{# How good the picture of each clip is. Of stills: blur (the less, the more blurred), blockiness (above 1 blocks are seen), comb_max; of
+   frames: brightness (mean luma), contrast (its standard deviation), black_share and white_share (of frames, how many have 2 % or more of
+   their cells at an end of the scale); of the film: crop_top, crop_bottom, crop_left, crop_right, the bars in pixels as stored.
+   _mean, _min, _p10, _max are over the clip. #}
+{% macro clip_quality(clips, frames, stills, decoded) -%}
+(with of_stills as (
+    select c.clip_id, avg(s.blur) as blur_mean, min(s.blur) as blur_min, quantile_cont(s.blur, 0.1) as blur_p10,
+        avg(s.blockiness) as blockiness_mean, max(s.blockiness) as blockiness_max, max(s.comb) as comb_max
+    from {{ clips }} c join {{ stills }} s on s.sample_id = c.sample_id and s.n >= c.start_n and s.n < c.end_n
+    group by c.clip_id
+),
+of_frames as (
+    select c.clip_id, avg(f.mean_y) as brightness_mean, min(f.mean_y) as brightness_min, quantile_cont(f.mean_y, 0.1) as brightness_p10,
+        max(f.mean_y) as brightness_max, avg(f.std_y) as contrast_mean, min(f.std_y) as contrast_min,
+        avg((f.p02_y <= 2)::int) as black_share, avg((f.p98_y >= 253)::int) as white_share, sum(f.damaged::int)::int as damaged_frames
+    from {{ clips }} c join {{ frames }} f on f.sample_id = c.sample_id and f.n >= c.start_n and f.n < c.end_n
+    group by c.clip_id
+)
+select f.*, s.* exclude (clip_id), d.crop_top, d.crop_bottom, d.crop_left, d.crop_right
+from of_frames f left join of_stills s using (clip_id)
+join (select distinct clip_id, sample_id from {{ clips }}) c using (clip_id) left join {{ decoded }} d on d.sample_id = c.sample_id)
+{%- endmacro %}
+
+{# Whether each clip shows one thing, from an embedding of its stills (`metrics: [embedding]`): coherence, the least cosine between two
+   stills half a second apart (a cut that was missed is low), drift, the cosine between the first and the last, and the number of
+   stills. Null for a clip with one still. #}
+{% macro clip_coherence(clips, embedding, column='vector') -%}
+(select clip_id, count(*) as stills, min(list_cosine_similarity(vector, before)) as coherence,
+    case when count(*) > 1 then list_cosine_similarity(arg_min(vector, n), arg_max(vector, n)) end as drift
+from (
+    select c.clip_id, m.n, m.{{ column }}::float[] as vector, lag(m.{{ column }}::float[]) over (partition by c.clip_id order by m.n) as before
+    from {{ clips }} c join {{ embedding }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
+)
+group by clip_id)
+{%- endmacro %}
+
+{# The sound of each clip: loudness (LUFS, with the gates of ITU-R BS.1770-4: parts without sound do not count), rms_db and peak_db (below
+   full scale), silent_share (of its time, how much has no sound, or less than silence_db). A clip of a film without sound has
+   has_sound = false, and nulls. Variable: silence_db. #}
+{% macro clip_sound(clips, sound, samples) -%}
+(with spans as (
+    select c.clip_id, c.sample_id, s.audio_codec is not null as has_sound, (c.start_pts - s.first_pts) * unit * 10 as starts,
+        (c.end_pts - s.first_pts) * unit * 10 as ends
+    from {{ clips }} c
+    join (select *, split_part(time_base, '/', 1)::double / split_part(time_base, '/', 2)::double as unit from {{ samples }}) s
+    using (sample_id)
+),
+inside as (
+    select p.clip_id, t.n, t.heard, t.rms_db, t.peak_db, coalesce(10 ^ (t.loudness / 10), 0) as power
+    from spans p join {{ sound }} t on t.sample_id = p.sample_id and t.n + 0.5 >= p.starts and t.n + 0.5 < p.ends
+),
+blocks as (
+    -- of 0.4 s, each begun 0.1 s after the one before
+    select clip_id, avg(power) over w as power, count(*) over w as parts from inside
+    window w as (partition by clip_id order by n rows between 3 preceding and current row)
+),
+gated as (select clip_id, power from blocks where parts = 4 and power > 10 ^ (-70 / 10)),
+loud as (
+    select g.clip_id, 10 * log10(avg(g.power)) as loudness
+    from gated g join (select clip_id, avg(power) as power from gated group by clip_id) m using (clip_id)
+    where g.power > m.power / 10 group by g.clip_id
+),
+levels as (
+    select clip_id, 10 * log10(nullif(sum(heard * coalesce(10 ^ (rms_db / 10), 0)) / nullif(sum(heard), 0), 0)) as rms_db,
+        max(peak_db) as peak_db, sum(case when coalesce(rms_db, -1000) >= {{ var('silence_db', -60) }} then heard else 0 end) as audible
+    from inside group by clip_id
+)
+select p.clip_id, p.has_sound, l.loudness, v.rms_db, v.peak_db,
+    case when p.has_sound then greatest(0, 1 - coalesce(v.audible, 0) / greatest(ceil(p.ends - 0.5) - ceil(p.starts - 0.5), 1)) end
+        as silent_share
+from spans p left join levels v using (clip_id) left join loud l using (clip_id))
+{%- endmacro %}
+
+{# Whether what captions say of the camera is what was measured: sample_id, said (still, pan, tilt, zoom, roll, handheld, as named by the
+   text), measured (camera_kind of clip_motion), agrees; null where the text says nothing of it. Of a pan or tilt the direction must
+   agree too, if it is named. captions: a table with the column; cut: of the clips. #}
+{% macro clip_camera_words(captions, column, cut, motion) -%}
+(with words as (
+    select sample_id, lower({{ column }}) as text from {{ captions }} where status = 'ok' and {{ column }} is not null
+),
+named as (
+    select sample_id, text, list_filter([
+        case when regexp_matches(text, '\b(still|static|stationary|fixed|locked|motionless|tripod|does not move|no (camera )?movement)\b')
+            then 'still' end,
+        case when regexp_matches(text, '\b(pan|pans|panned|panning|track|tracks|tracking|truck|trucks|trucking|sideways)\b') then 'pan' end,
+        case when regexp_matches(text, '\b(tilt|tilts|tilted|tilting|crane|cranes|boom|pedestal)\b') then 'tilt' end,
+        case when regexp_matches(text, '\b(zoom|zooms|zoomed|zooming|dolly|dollies|dollying|push(es)?[ -]in|pull(s)?[ -](out|back))\b') then 'zoom' end,
+        case when regexp_matches(text, '\b(roll|rolls|rolling|rotate|rotates|rotating|rotation)\b') then 'roll' end,
+        case when regexp_matches(text, '\b(handheld|hand-held|shaky|shaking|shakes|jitter|jittery|wobbl\w*)\b') then 'handheld' end
+    ], k -> k is not null) as said
+    from words
+)
+select n.sample_id, n.said, m.camera_kind as measured, case when len(n.said) > 0 and m.camera_kind is not null then
+    list_contains(n.said, m.camera_kind)
+        and not (m.camera_kind = 'pan' and m.pan > 0 and regexp_matches(n.text, '\bleft(ward|wards)?\b')
+            and not regexp_matches(n.text, '\bright(ward|wards)?\b'))
+        and not (m.camera_kind = 'pan' and m.pan < 0 and regexp_matches(n.text, '\bright(ward|wards)?\b')
+            and not regexp_matches(n.text, '\bleft(ward|wards)?\b'))
+        and not (m.camera_kind = 'tilt' and m.tilt > 0 and regexp_matches(n.text, '\bdown(ward|wards)?\b')
+            and not regexp_matches(n.text, '\bup(ward|wards)?\b'))
+        and not (m.camera_kind = 'tilt' and m.tilt < 0 and regexp_matches(n.text, '\bup(ward|wards)?\b')
+            and not regexp_matches(n.text, '\bdown(ward|wards)?\b'))
+    end as agrees
+from named n join {{ cut }} c on c.sample_id = n.sample_id and c.status = 'ok' left join {{ motion }} m on m.clip_id = c.clip_id)
 {%- endmacro %}
 
 {# Text in each clip, from a table of text that is read on stills (`metrics: [ocr_text]`): stills read, text_share_mean and text_share_max

@@ -1,0 +1,1 @@
+select * from {{ boundaries(source('films', 'frames'), source('films', 'samples')) }}

@@ -1,0 +1,1 @@
+select * from {{ shots(ref('film_boundaries'), source('films', 'frames'), source('films', 'samples')) }}

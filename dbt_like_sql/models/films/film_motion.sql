@@ -1,0 +1,1 @@
+select * from {{ clip_motion(ref('film_clips'), source('films', 'steps')) }}
