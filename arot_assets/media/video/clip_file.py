@@ -171,7 +171,8 @@ class Writer:
                 "preset": self.settings.preset,
                 "bf": "0",
                 "g": str(gop),
-                "x264-params": "scenecut=0:open-gop=0",
+                # without mbtree, which gives small pictures other bytes from time to time (x264 core 165)
+                "x264-params": "scenecut=0:open-gop=0:mbtree=0",
             }
             context = stream.codec_context
             context.thread_count = 1  # the bytes depend on it; films are cut side by side
