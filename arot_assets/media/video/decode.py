@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,11 +130,11 @@ def frames_of(
     damaged = False
     for packet in container.demux(stream, *sound):
         if hear is not None and packet.stream.type == "audio":
-            for heard in _heard(packet):
+            for heard in _heard(cast("Packet[AudioStream]", packet)):
                 hear(heard)
             continue
         try:
-            found = packet.decode()
+            found = cast("Packet[VideoStream]", packet).decode()
         except (OSError, ValueError):
             damaged |= packet.size > 0  # frames that are still to come may be shown before it, and refer to it
             continue
