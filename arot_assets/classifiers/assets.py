@@ -28,7 +28,7 @@ from arot_assets.classifiers.promotion import classifier_file, current, decision
 from arot_assets.classifiers.report import figure_rows, slice_rows
 from arot_assets.classifiers.scoring import build_scores
 from arot_assets.classifiers.steps import input_paths, label_sources, training_paths
-from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key
+from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key, shard_partitions
 from arot_assets.datasets.places import dataset_root
 from arot_assets.datasets.presence import Shards
 from arot_assets.datasets.turns import Unit, work_on
@@ -62,13 +62,15 @@ def unpartitioned_keys(name: str) -> list[dg.AssetKey]:
 def classifier_assets(
     declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
-    """Labels, split, model and scores of one classifier.
+    """Labels, split, model and scores of one classifier; scores of other datasets too that list it among their metrics.
 
     Args:
         declaration: what the user declared.
         partitions_def: the shards of its dataset.
     """
-    return [_labels(declaration), _split(declaration), _model(declaration), _scores(declaration, partitions_def)]
+    others = [_scores(declaration, dataset, shard_partitions(dataset)) for dataset in declaration.elsewhere]
+    own = _scores(declaration, declaration.dataset, partitions_def)
+    return [_labels(declaration), _split(declaration), _model(declaration), own, *others]
 
 
 def _condition(sharded: Sequence[dg.AssetKey], whole: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
@@ -255,11 +257,13 @@ def _model_metadata(
     return metadata
 
 
-def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartitionsDefinition) -> dg.AssetsDefinition:
-    name, dataset = declaration.name, declaration.dataset
+def _scores(
+    declaration: ClassifierDeclaration, dataset: str, partitions_def: dg.DynamicPartitionsDefinition
+) -> dg.AssetsDefinition:
+    name = declaration.name
     model_key = unpartitioned_keys(name)[2]
     schema = metric_schema(score_columns(declaration))
-    made_from = [dg.AssetKey(list(path)) for path in input_paths(declaration)]
+    made_from = [dg.AssetKey(list(path)) for path in input_paths(declaration, dataset)]
     another_model = (
         _Condition.any_deps_match(_Condition.data_version_changed())
         .allow(dg.AssetSelection.assets(model_key))
@@ -304,7 +308,7 @@ def _scores(declaration: ClassifierDeclaration, partitions_def: dg.DynamicPartit
             tables,
             context.partition_keys,
             lambda shard: Unit.of(dataset, shard, [name], context.run.run_id),
-            partial(build_scores, storage, warehouse, models, declaration, Shards(warehouse, dataset)),
+            partial(build_scores, storage, warehouse, models, declaration, dataset, Shards(warehouse, dataset)),
             done,
             Needs(device=metric.rows is None),
             context.log.info,

@@ -24,6 +24,8 @@ def classifier_checks(declaration: ClassifierDeclaration) -> Iterator[dg.AssetCh
     yield _split_does_not_leak(declaration)
     yield _good_enough(declaration)
     yield conservation_check(declaration.dataset, declaration.name)
+    for name, dataset in declaration.elsewhere.items():
+        yield conservation_check(name, declaration.name, several=bool(dataset.medium.tables))
 
 
 def _split_does_not_leak(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition:

@@ -136,6 +136,7 @@ class ClassifierDeclaration(BaseModel):
     description: Annotated[str, Field(description="what it distinguishes, for the UI")] = ""
     owners: Annotated[list[Owner], Field(description="e-mail addresses or team:NAME, shown in the UI")] = []
     _files: DatasetDeclaration | None = PrivateAttr(default=None)
+    _elsewhere: dict[str, DatasetDeclaration] = PrivateAttr(default_factory=dict)
     _evaluation_sets: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -190,6 +191,15 @@ class ClassifierDeclaration(BaseModel):
         """Tell where the images are: what the declared dataset says."""
         self._files = dataset
 
+    def set_elsewhere(self, datasets: Mapping[str, DatasetDeclaration]) -> None:
+        """Tell which other datasets have its scores, by name."""
+        self._elsewhere = dict(datasets)
+
+    @property
+    def elsewhere(self) -> Mapping[str, DatasetDeclaration]:
+        """The other datasets that have its scores, by name."""
+        return self._elsewhere
+
     def set_evaluation_sets(self, sets: Mapping[str, str]) -> None:
         """Tell what declared ratings keep from training: name -> query that returns sample ids."""
         self._evaluation_sets = dict(sets)
@@ -198,12 +208,17 @@ class ClassifierDeclaration(BaseModel):
         """What declared ratings keep from training."""
         return self._evaluation_sets
 
-    def files_of_dataset(self) -> DatasetDeclaration:
+    def files_of_dataset(self, dataset: str = "") -> DatasetDeclaration:
         """The declaration of the dataset, for reading its images.
+
+        Args:
+            dataset: another one that has its scores.
 
         Raises:
             ValueError: it is not known.
         """
+        if dataset in self._elsewhere:
+            return self._elsewhere[dataset]
         if self._files is None:
             raise ValueError(
                 f"classifier '{self.name}' reads the images of '{self.dataset}', whose declaration is not known"

@@ -50,6 +50,8 @@ def kendall(truth: NDArray[Any], scores: NDArray[Any]) -> float:
     """Kendall's tau-b."""
     from scipy.stats import kendalltau
 
+    if len(truth) < 2:
+        return float("nan")
     return float(kendalltau(truth, scores).statistic)
 
 

@@ -30,29 +30,40 @@ def classifier_steps(declaration: ClassifierDeclaration) -> list[Step]:
     """Training, and scores."""
     name, dataset = declaration.name, declaration.dataset
     labels, split, model = training_paths(name)
-    inputs, scores = input_paths(declaration), metric_path(dataset, name)
     return [
         Step(
             keys=(labels, split, model),
-            upstream=tuple(dict.fromkeys((*label_sources(declaration), metric_path(dataset, PHASH), *inputs))),
+            upstream=tuple(
+                dict.fromkeys((*label_sources(declaration), metric_path(dataset, PHASH), *input_paths(declaration)))
+            ),
             state=lambda look: training_state(look, declaration),
             checks={split: (Check(NO_LEAK),), model: (Check(GOOD_ENOUGH),)},
         ),
-        Step(
-            keys=(scores,),
-            upstream=(*inputs, model),
-            state=lambda look: scores_state(look, declaration),
-            dataset=dataset,
-            checks={scores: (Check(CONSERVATION),)},
-        ),
+        *(_scores_step(declaration, one) for one in (dataset, *declaration.elsewhere)),
     ]
 
 
-def input_paths(declaration: ClassifierDeclaration) -> list[Key]:
-    """The tables that a model is computed from: those of vectors, or the samples whose images it sees."""
-    return [metric_path(declaration.dataset, table) for table in declaration.tables] or [
-        samples_path(declaration.dataset)
-    ]
+def _scores_step(declaration: ClassifierDeclaration, dataset: str) -> Step:
+    """The scores of a dataset: its own, or another that lists the classifier among its metrics."""
+    scores = metric_path(dataset, declaration.name)
+    return Step(
+        keys=(scores,),
+        upstream=(*input_paths(declaration, dataset), training_paths(declaration.name)[2]),
+        state=lambda look: scores_state(look, declaration, dataset),
+        dataset=dataset,
+        checks={scores: (Check(CONSERVATION),)},
+    )
+
+
+def input_paths(declaration: ClassifierDeclaration, dataset: str = "") -> list[Key]:
+    """The tables that a model is computed from: those of vectors, or the samples whose images it sees.
+
+    Args:
+        declaration: the classifier.
+        dataset: one that has its scores; by default the one that it is trained on.
+    """
+    dataset = dataset or declaration.dataset
+    return [metric_path(dataset, table) for table in declaration.tables] or [samples_path(dataset)]
 
 
 def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
@@ -77,9 +88,9 @@ def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
     return State(current, rows=int(latest(look.resources.tables, declaration.name) is not None))
 
 
-def scores_state(look: Look, declaration: ClassifierDeclaration) -> State:
-    """Which shards have the scores of the promoted model for their current inputs."""
+def scores_state(look: Look, declaration: ClassifierDeclaration, dataset: str = "") -> State:
+    """Which shards of its dataset, or of another that has its scores, have those of the promoted model for their inputs."""
     metric = score_metric(look.resources.tables, declaration)
     if metric.rows is None:
-        return metric_state(look, declaration.files_of_dataset(), metric)
-    return row_state(look, declaration.dataset, metric)
+        return metric_state(look, declaration.files_of_dataset(dataset), metric)
+    return row_state(look, dataset or declaration.dataset, metric)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from arot_assets.cli.new_subset import subset
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
 from arot_assets.declarations import Declarations, ImageDataset, VideoDataset, load_declarations
-from arot_assets.declarations.dataset import Dataset
+from arot_assets.declarations.dataset import Dataset, unknown_metric
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.declarations.load import FILE
 from arot_assets.declarations.read import shown
@@ -77,7 +77,11 @@ def video_dataset(name: str, source: str, metrics: str, shard_size: int) -> None
 
 
 def _declare_dataset(kind: type[Dataset], name: str, source: str, metrics: str, shard_size: int) -> None:
-    _require_new(load_declarations(), name)
+    declared = load_declarations()
+    _require_new(declared, name)
+    wanted = [m.strip() for m in metrics.split(",") if m.strip()]
+    if unknown := next((text for one in wanted if (text := unknown_metric(one, declared))), ""):
+        raise click.ClickException(unknown)
     folder = Path(source).expanduser()
     is_list = folder.is_file() and source.lower().endswith(LIST_EXTENSIONS)
     if "://" not in source and not folder.is_dir() and not is_list:
@@ -87,7 +91,7 @@ def _declare_dataset(kind: type[Dataset], name: str, source: str, metrics: str, 
     attributes = {
         "name": name,
         "source": source if "://" in source else absolute(source),
-        "metrics": [m.strip() for m in metrics.split(",") if m.strip()],
+        "metrics": wanted,
         "shard_size": shard_size,
     }
     path = _declare("datasets", kind, attributes)

@@ -30,10 +30,9 @@ def command(dataset: str, metrics: str | None) -> None:
         declared = work.declared.dataset(dataset)
         wanted = [m.strip() for m in metrics.split(",")] if metrics else None
         for name in wanted or ():
-            if name not in declared.metrics:
-                raise click.ClickException(
-                    f"'{name}' is not a metric of '{dataset}'; declared: {', '.join(declared.metrics)}"
-                )
+            there = (*declared.metrics, *declared.scored_by)
+            if name not in there:
+                raise click.ClickException(f"'{name}' is not a metric of '{dataset}'; declared: {', '.join(there)}")
         states = work.bring_up_to_date(dataset, wanted)
     awaited = [f"{'/'.join(key)} waits for {', '.join(state.waits)}" for key, state in states.items() if state.waits]
     if wanted:  # what was asked for by name

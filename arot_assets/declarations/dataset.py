@@ -5,32 +5,35 @@ Belongs here: checking a dataset against the catalogue of metrics, its steps and
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from pydantic import field_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import dataset_steps
+from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kind import Kind
 from arot_assets.errors import did_you_mean
 from arot_assets.metrics.registry import known_metrics
 from arot_assets.metrics.steps import metric_steps
 from arot_assets.steps import Step
+from resources.errors import ArotError
 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from arot_assets.declarations.declared import Declarations
+
 
 class Dataset(DatasetDeclaration):
-    """A dataset whose metrics are checked against the catalogue."""
+    """A dataset whose metrics are checked against the catalogue. Names that are not in it are those of classifiers."""
+
+    _scored_by: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("metrics")
     @classmethod
-    def _known_once(cls, metrics: list[str]) -> list[str]:
-        known = known_metrics()
-        for name in metrics:
-            if name not in known:
-                raise ValueError(f"no metric {name!r}.{did_you_mean(name, known)}")
+    def _each_once(cls, metrics: list[str]) -> list[str]:
         if len(set(metrics)) < len(metrics):
             raise ValueError("a metric is listed twice; remove one of them")
         own = sorted({table.name for table in cls.medium.tables} & set(metrics))
@@ -39,6 +42,28 @@ class Dataset(DatasetDeclaration):
                 f"'{own[0]}' is a table of every dataset of {cls.medium.name}s; remove it from the metrics"
             )
         return metrics
+
+    @model_validator(mode="after")
+    def _names_of_classifiers(self) -> Self:
+        known = known_metrics()
+        others = tuple(name for name in self.metrics if name not in known)
+        if others:
+            self._scored_by = others
+            self.metrics = [name for name in self.metrics if name in known]
+        return self
+
+    @property
+    def scored_by(self) -> tuple[str, ...]:
+        """The names among the declared metrics that are no metric: classifiers, whose promoted models score it."""
+        return self._scored_by
+
+
+def unknown_metric(name: str, declared: "Declarations") -> str:
+    """Why there is no metric of a name, in a line; empty if there is one, or a classifier, even if it has a fault."""
+    classifiers = declared.of(ClassifierDeclaration)
+    if name in known_metrics() or name in classifiers or declared.fault(name) is not None:
+        return ""
+    return f"no metric {name!r}.{did_you_mean(name, [*known_metrics(), *classifiers])}"
 
 
 S = TypeVar("S", bound=Dataset)
@@ -52,6 +77,11 @@ class DatasetKind(Kind[S], Generic[S]):
     def remedy(self, name: str) -> str:
         """How to declare one of this name, of images or of films."""
         return f"`arot new image-dataset {name} SOURCE`, or `arot new video-dataset {name} SOURCE`"
+
+    def fault(self, one: S, declared: "Declarations") -> ArotError | None:
+        """One of its metrics is neither in the catalogue nor a classifier."""
+        text = next((text for name in one.scored_by if (text := unknown_metric(name, declared))), "")
+        return error_at(declared.files[one.name], ("attributes", "metrics"), text) if text else None
 
     def steps(self, one: S) -> Iterator[Step]:
         """Inventory, samples and metric tables."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.datasets.samples import samples_schema
 from arot_assets.declarations.dataset import Dataset
 from arot_assets.declarations.errors import DeclarationError, Fault, error_at
@@ -88,8 +89,13 @@ class Declarations:
 
     def tables_of(self, dataset: str) -> dict[str, Collection[str]]:
         """The tables that others add to a dataset (scores, captions), with what each is made from."""
-        of_dataset = [one for one in self.all() if getattr(one, "dataset", None) == dataset]
-        return {table: made for one in of_dataset for table, made in kind_of(type(one)).tables(one).items()}
+        found: dict[str, Collection[str]] = {}
+        for one in self.all():
+            kind = kind_of(type(one))
+            found |= (
+                kind.tables(one) if getattr(one, "dataset", None) == dataset else kind.tables_elsewhere(one, dataset)
+            )
+        return found
 
     def add(self, name: str, one: BaseModel, file: YamlFile) -> None:
         """Add a declaration, unless its name is taken: then it is not clear which one is meant, and both are left out."""
@@ -108,6 +114,8 @@ class Declarations:
             self.leave_out(name, fault)
         if faults:
             self.check()
+        else:
+            self._share_models()
 
     def check_metrics(self) -> None:
         """Import the file of every declared metric; a metric with a fault is left out of its datasets.
@@ -122,6 +130,41 @@ class Declarations:
         for name in self.datasets:
             self._check_inputs(name)
         self.check()
+
+    def _share_models(self) -> None:
+        """Tell each classifier which other datasets list it among their metrics; one that cannot score is left out there."""
+        classifiers = self.of(ClassifierDeclaration)
+        elsewhere: dict[str, dict[str, Dataset]] = {name: {} for name in classifiers}
+        for dataset in self.datasets.values():
+            for name in dataset.scored_by:
+                why = self._why_not_scored(dataset, name, classifiers.get(name))
+                if why is None:
+                    elsewhere[name][dataset.name] = dataset
+                elif name not in self.left_out.get(dataset.name, {}):
+                    self.faults.append(Fault(f"metric {name}", why))
+                    self.left_out.setdefault(dataset.name, {})[name] = why
+        for name, one in classifiers.items():
+            one.set_elsewhere(elsewhere[name])
+
+    def _why_not_scored(self, dataset: Dataset, name: str, one: ClassifierDeclaration | None) -> ArotError | None:
+        """Why a classifier cannot score a dataset that lists it; None if it can."""
+        if one is None:
+            return self.fault(name)
+        file = self.files[dataset.name]
+        if one.dataset == dataset.name:
+            text = (
+                f"'{name}' is a classifier of '{dataset.name}', which has its scores anyway; remove it from the metrics"
+            )
+            return error_at(file, ("attributes", "metrics"), text)
+        lacking = [table for table in one.tables if table not in dataset.metrics]
+        if not lacking:
+            return None
+        every = [*dataset.metrics, *lacking, *dataset.scored_by]
+        text = (
+            f"'{name}' scores from {' and '.join(lacking)}, which '{dataset.name}' has not; write "
+            f"`metrics: [{', '.join(every)}]`"
+        )
+        return self.left_out.get(dataset.name, {}).get(lacking[0]) or error_at(file, ("attributes", "metrics"), text)
 
     def _check_inputs(self, dataset: str) -> None:
         """Leave out the metrics of stored columns that miss one of them, and then those that are made from these."""

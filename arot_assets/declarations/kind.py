@@ -57,6 +57,10 @@ class Kind(ABC, Generic[D]):
         """The tables that it adds to a dataset, with the tables of that dataset from which each is made."""
         return {}
 
+    def tables_elsewhere(self, one: D, dataset: str) -> Mapping[str, Collection[str]]:
+        """The same for another dataset than its own."""
+        return {}
+
     def subsets(self, one: D) -> Iterable[tuple[str, str]]:
         """The SQL models that it needs, each with the field that names it; each must be tagged ``subset``."""
         return ()

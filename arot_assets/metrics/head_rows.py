@@ -4,14 +4,16 @@ Belongs here: loading the heads that some metrics name, and their values as whol
 (``resources.models.heads``), which rows are missing (``rows.py``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from arot_assets.media.media import MEDIA
 from arot_assets.metrics.metric import ColumnsOfRows, Metric
 from arot_assets.metrics.of_entry import TRAINED_ON
+from arot_assets.metrics.registry import get_metric, known_metrics
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry, ModelError
@@ -95,15 +97,32 @@ def head_outputs(heads: "Heads", column: pa.ChunkedArray) -> dict[str, Any]:
     return heads.predict(vectors)
 
 
+def trained_for(models: "Models", metric: Metric) -> frozenset[str]:
+    """The versions of vectors that a head can take: the one that it was trained on, and that of the same model, code and
+    parameters for files of another medium, whose pixels it sees alike. Empty if the head does not say."""
+    assert metric.model is not None
+    entry = find_entry(metric.model)
+    wanted, table = entry.options.get(TRAINED_ON), entry.takes.split(".")[0]
+    if not wanted:
+        return frozenset()
+    if table in known_metrics() and (source := get_metric(table)).rows is None:
+        fingerprint = models.fingerprint(source.model) if source.model else ""
+        alike = frozenset(source.metric_version(fingerprint, medium.decoder) for medium in MEDIA.values())
+        if wanted in alike:
+            return alike
+    return frozenset([str(wanted)])
+
+
 def columns_of_head(
-    metric: Metric, output: Any, made_by: pa.ChunkedArray | None = None
+    metric: Metric, output: Any, made_by: pa.ChunkedArray | None = None, right: Collection[str] = ()
 ) -> Callable[[pa.Table], ColumnsOfRows]:
     """The function that gives a head's columns, of a table whose column ``index`` says which rows of its output are meant.
 
     Args:
         metric: of the head.
         output: what the head gives, a row each.
-        made_by: the version of each vector; rows of another version than the head was trained on fail.
+        made_by: the version of each vector; rows of another version than the head can take fail.
+        right: these, as ``trained_for``.
     """
     assert metric.model is not None
     entry = find_entry(metric.model)
@@ -125,7 +144,7 @@ def columns_of_head(
             found = [versions[k] for k in table[INDEX].to_pylist()]
             columns["reason"] = [
                 None
-                if version == wanted
+                if version in right
                 else f"{table_name} is of version {version}, the head was trained on {wanted}: train it again"
                 for version in found
             ]

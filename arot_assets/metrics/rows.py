@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from arot_assets.datasets.presence import Shards
 from arot_assets.metrics.children import still_table
 from arot_assets.metrics.fit_rows import REASON, computed_rows
-from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads
+from arot_assets.metrics.head_rows import INDEX, columns_of_head, head_outputs, load_heads, trained_for
 from arot_assets.metrics.metric import ColumnsOfRows, Metric, Rows
 from arot_assets.metrics.row_inputs import INPUTS, Inputs, cells_of, mark_of, missing_prefix, read_inputs
 from arot_assets.metrics.table_builder import MetricResult, TableBuilder, had_value, take_copies, write_table
@@ -227,7 +227,7 @@ def _of_heads(
                 made_by = (
                     inputs.table[version].take(todo[good[0].name]) if version in inputs.table.column_names else None
                 )
-                found |= {m.name: columns_of_head(m, outputs[m.name], made_by) for m in good}
+                found |= {m.name: columns_of_head(m, outputs[m.name], made_by, trained_for(models, m)) for m in good}
         for name, why in failed.items():
             growing[name].result.error = why
     return found

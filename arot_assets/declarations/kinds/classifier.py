@@ -49,6 +49,10 @@ class Classifiers(KindOfDataset[ClassifierDeclaration]):
         """Its scores."""
         return {one.name: (*one.tables, PHASH)}
 
+    def tables_elsewhere(self, one: ClassifierDeclaration, dataset: str) -> Mapping[str, Collection[str]]:
+        """Its scores, where another dataset lists it among its metrics."""
+        return {one.name: one.tables} if dataset in one.elsewhere else {}
+
     def steps(self, one: ClassifierDeclaration) -> list[Step]:
         """Labels, split, model, scores."""
         return classifier_steps(one)

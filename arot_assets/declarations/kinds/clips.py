@@ -60,7 +60,7 @@ class ClipDatasets(DatasetKind[Clips]):
         """Its films are no dataset of films."""
         films = declared.datasets.get(one.films)
         if films is not None and films.medium.tables:
-            return None
+            return super().fault(one, declared)
         hint = did_you_mean(one.films, [d.name for d in declared.datasets.values() if d.medium.tables])
         text = f"no dataset of films '{one.films}' is declared.{hint}"
         return declared.fault(one.films) or error_at(declared.files[one.name], ("attributes", "films"), text)
