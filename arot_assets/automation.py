@@ -28,6 +28,8 @@ from typing import Any
 
 import dagster as dg
 
+BY_CONDITION = "dagster/from_automation_condition"
+"""The tag of runs that conditions start."""
 _Condition: Any = dg.AutomationCondition  # its self types exclude each other, so a type checker rejects any mixture
 
 # a run that ends during a tick may be seen as ended before its results or its failure are: look again on the next tick
@@ -76,6 +78,12 @@ _changed = _unanswered(
     _Condition.any_deps_updated() | _Condition.code_version_changed(),
     _Condition.in_progress() | _Condition.newly_updated(),
 )
+
+
+def asked_by_automation() -> bool:
+    """Whether a condition started the run that an asset is made in, rather than a person, a command or a sensor."""
+    return dg.AssetExecutionContext.get().run.tags.get(BY_CONDITION) == "true"
+
 
 WHOLE: dg.AutomationCondition[Any] = (
     (_first_time | _changed)

@@ -96,6 +96,7 @@ class State:
         lost: failed rows whose sample had a value of an earlier version.
         counts: other numbers to show, such as objects by state.
         waits: what has to exist first; a run skips such a step.
+        note: what users should know beside, in a line.
         fault: why the state cannot be determined, in a line; a run skips the step, and what is made from it.
     """
 
@@ -109,6 +110,7 @@ class State:
     lost: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     waits: tuple[str, ...] = ()
+    note: str = ""
     fault: str = ""
 
 

@@ -8,6 +8,7 @@ version): a training that finds nothing to do starts no scoring.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from arot_assets.automation import WHOLE, shard_condition
+from arot_assets.automation import WHOLE, asked_by_automation, shard_condition
 from arot_assets.classifiers import labels as label_tables
 from arot_assets.classifiers import split as splits
 from arot_assets.classifiers.declaration import ERRORS, ClassifierDeclaration
@@ -24,6 +25,7 @@ from arot_assets.classifiers.entry import score_columns, score_metric
 from arot_assets.classifiers.inputs import PHASH, with_hashes
 from arot_assets.classifiers.label_classes import counted
 from arot_assets.classifiers.label_query import label_files
+from arot_assets.classifiers.news import HEARD, heard
 from arot_assets.classifiers.promotion import classifier_file, current, decisions
 from arot_assets.classifiers.report import figure_rows, slice_rows
 from arot_assets.classifiers.scoring import build_scores
@@ -105,14 +107,15 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     def labels(
         context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
-        files = label_files(declaration, tables)  # before they are read, so that a change in between is noticed
+        # before they are read, so that a change in between is noticed
+        files, said = label_files(declaration, tables), heard(tables, declaration)
         with warehouse.connect(declaration.labels.from_sql or "") as con:
             table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             gone = label_tables.unknown_samples(con, declaration, table)
         if gone:
             context.log.warning(f"{name}: {len(gone):,} labelled samples are no longer in '{dataset}': {gone[:5]}")
         digest = label_tables.labels_digest(table)
-        footer = {"labels_digest": digest, **({FILES: files} if files else {})}
+        footer = {"labels_digest": digest, HEARD: json.dumps(said), **({FILES: files} if files else {})}
         tables.write(table, classifier_file(name, "labels.parquet"), footer=footer)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest),
@@ -165,6 +168,7 @@ def _split(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
                 ROW_COUNT: table.num_rows,
                 "groups of near-duplicates": len(sizes),
                 "samples in a group with others": sum(size for size in sizes if size > 1),
+                "held: was in test and was moved": table["split"].to_pylist().count(splits.HELD),
                 "groups with more than one label": len(splits.disputed_groups(table)),
                 "samples": markdown_table(splits.split_counts(table)),
             }
@@ -194,10 +198,20 @@ def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
 
         tables = resources.tables
         labels, split = (tables.read(classifier_file(name, f"{file}.parquet")) for file in ("labels", "split"))
-        result = train(declaration, labels, split, resources.storage, resources.warehouse, resources.models)
+        result = train(
+            declaration,
+            labels,
+            split,
+            resources.storage,
+            resources.warehouse,
+            resources.models,
+            patient=asked_by_automation(),
+        )
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
-        if not result.trained:
+        if result.waits:
+            log.info(f"{name}: {result.waits}")
+        elif not result.trained:
             log.info(f"{name}: nothing to do, model {result.pointer.digest} has the same inputs")
         if result.pointer.missed:
             kept = (
@@ -233,7 +247,7 @@ def _model_metadata(
     evaluation = result.evaluation
     shown = {key.replace("_", " "): round(figure.value, 4) for key, figure in evaluation.figures.items()}
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
-        **({} if result.trained else {"nothing to do": True}),
+        **({} if result.trained else {"waits": result.waits} if result.waits else {"nothing to do": True}),
         "model": result.pointer.digest,
         "promoted": result.pointer.missed or "yes",
         **{key: value for key, value in shown.items() if value == value},

@@ -10,7 +10,7 @@ import dagster as dg
 from arot_assets.classifiers.assets import unpartitioned_keys
 from arot_assets.classifiers.declaration import ERRORS, ClassifierDeclaration
 from arot_assets.classifiers.promotion import classifier_file, decisions, latest
-from arot_assets.classifiers.split import leaking_groups
+from arot_assets.classifiers.split import HELD, leaking_groups
 from arot_assets.classifiers.steps import GOOD_ENOUGH, NO_LEAK
 from arot_assets.failures import fails_in_words
 from arot_assets.metrics.checks import conservation_check
@@ -44,7 +44,8 @@ def _split_does_not_leak(declaration: ClassifierDeclaration) -> dg.AssetChecksDe
         held: dict[str, list[str]] = {}
         if sets:
             with warehouse.connect() as con:
-                held = trained_on(con, name, split.to_pylist(), sets)
+                used = [row for row in split.to_pylist() if row["split"] != HELD]
+                held = trained_on(con, name, used, sets)
         return dg.AssetCheckResult(
             passed=not leaking and not held,
             metadata={

@@ -129,6 +129,14 @@ class ClassifierDeclaration(BaseModel):
     promotion: Annotated[
         Literal["automatic", "manual"], Field(description="manual: only `arot promote` makes a model score")
     ] = "automatic"
+    start_after: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="new ratings since the last training (of labels from elsewhere: samples) after which automation trains "
+            "again; `arot run` and the UI train at once, and other settings or inputs do not wait",
+        ),
+    ] = 1
     manual: Annotated[
         list[Literal["labels", "split", "model", "scores"]],
         Field(description="what no condition starts, only `arot run` or the UI; model: the training"),

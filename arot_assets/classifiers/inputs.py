@@ -90,7 +90,7 @@ def usable_inputs(con: Connection, declaration: ClassifierDeclaration, labels: p
             raise LabelError(
                 f"{declaration.name}: no labelled sample has a row in {dataset}.{table}; run `arot run {dataset}` first"
             )
-    parts = json.dumps([CODE_VERSION, _settings(declaration), labels_digest(labels), found], sort_keys=True)
+    parts = json.dumps([CODE_VERSION, settings_of(declaration), labels_digest(labels), found], sort_keys=True)
     return TrainingInputs(
         hashlib.sha256(parts.encode()).hexdigest()[:12],
         min(count for _, count, _ in found.values()),
@@ -115,7 +115,7 @@ def _version(con: Connection, declaration: ClassifierDeclaration, table: str) ->
     return (str(rows[0][0]), int(rows[0][1]), str(rows[0][2])) if rows else ("", 0, "")
 
 
-def _settings(declaration: ClassifierDeclaration) -> dict[str, Any]:
+def settings_of(declaration: ClassifierDeclaration) -> dict[str, Any]:
     """What a trained model depends on beside the data."""
     said = declaration.model_dump(include={"task", "split", "inputs", "backbone", "recipe", "slices", "baselines"})
     own = declaration.trained_with.model_dump()

@@ -9,6 +9,9 @@ them: in train, if one of them was. A new group has a key, a hash of the seed an
 (a level; a fifth of the values) new groups are taken in the order of their keys: test gets what it lacks of its fraction, then
 val, the rest is for training. Plain thresholds on the key would occasionally leave a class of 20 without test samples. A split
 that the labels give themselves is taken as it is.
+
+Whatever moves a sample out of test (a split or a group that the labels give, a new near-duplicate in train), no later model is
+trained on it: it is held. Earlier models were judged by it, and one that had learnt it would win the comparison with them.
 """
 
 import hashlib
@@ -26,6 +29,8 @@ from arot_assets.classifiers.labels import SCHEMA as LABELS
 from arot_assets.metrics.near_duplicates import near_duplicate_groups
 
 SPLITS = ("train", "val", "test")
+HELD = "held"
+"""Of samples that were in test and that something moved since: no model is trained on them, and none is judged on them."""
 LEAST_GROUPS = len(SPLITS)
 BINS = 5
 """Parts of about equal size in which the values of a regression are stratified."""
@@ -38,7 +43,13 @@ SCHEMA = pa.schema(
             pa.string(),
             metadata={"description": "smallest sample_id among its near duplicates and given group"},
         ),
-        pa.field("split", pa.string(), metadata={"description": "train | val | test; one group is in one split"}),
+        pa.field(
+            "split",
+            pa.string(),
+            metadata={
+                "description": "train | val | test; one group is in one split; held: was in test and was moved, so it is not used"
+            },
+        ),
     ]
 )
 
@@ -82,12 +93,12 @@ def make_split(
     for k, group_id in enumerate(group_ids):
         members[group_id].append(k)
     by_stratum: dict[str, list[_Group]] = defaultdict(list)
-    said = _given(labels, "given_split")
+    said, had = _given(labels, "given_split"), before or {}
     for group_id, rows in members.items():
         counts = Counter(strata[k] for k in rows)
         stratum = min(counts, key=lambda name: (-counts[name], name))
         key = hashlib.sha256(f"{declaration.seed}/{group_id}".encode()).hexdigest()
-        split = _known_split([said[k] for k in rows], [(before or {}).get(ids[k]) for k in rows], group_id)
+        split = _known_split([said[k] for k in rows], [had.get(ids[k]) for k in rows], group_id)
         by_stratum[stratum].append(_Group(group_id, stratum, len(rows), key, split))
     if all(group.split is not None for groups_of in by_stratum.values() for group in groups_of) and any(said):
         assigned = {g.group_id: str(g.split) for groups_of in by_stratum.values() for g in groups_of}
@@ -97,8 +108,13 @@ def make_split(
         assigned = {}
         for groups_of in _large_enough(by_stratum):
             assigned |= _assign(groups_of, declaration)
+    now = [assigned[group_id] for group_id in group_ids]
+    moved = [part != "test" and had.get(sample) in ("test", HELD) for sample, part in zip(ids, now, strict=True)]
     columns = {name: labels[name] if name in labels.column_names else None for name in SCHEMA.names[:5]}
-    columns |= {"group_id": group_ids, "split": [assigned[group_id] for group_id in group_ids]}
+    columns |= {
+        "group_id": group_ids,
+        "split": [HELD if held else part for part, held in zip(now, moved, strict=True)],
+    }
     arrays = [pa.nulls(len(ids), f.type) if columns[f.name] is None else columns[f.name] for f in SCHEMA]
     return pa.table(arrays, schema=SCHEMA)
 
@@ -161,7 +177,7 @@ def _known_split(given: Sequence[str | None], before: Sequence[str | None], grou
     if said:
         return said.pop()
     had = {split for split in before if split is not None}
-    return next((split for split in SPLITS if split in had), None)
+    return next((split for split in (*SPLITS, HELD) if split in had), None)
 
 
 def _require_all(assigned: Mapping[str, str]) -> None:
@@ -227,7 +243,8 @@ def leaking_groups(split: pa.Table) -> list[str]:
     """Groups that are in more than one split: none, unless something else wrote the table."""
     found: dict[str, set[str]] = defaultdict(set)
     for group_id, name in zip(split["group_id"].to_pylist(), split["split"].to_pylist(), strict=True):
-        found[group_id].add(name)
+        if name != HELD:
+            found[group_id].add(name)
     return sorted(group_id for group_id, names in found.items() if len(names) > 1)
 
 
@@ -243,5 +260,6 @@ def disputed_groups(split: pa.Table) -> list[str]:
 def split_counts(split: pa.Table) -> list[dict[str, int | str]]:
     """One row per class, tag or part of the values: how many of its samples are in each split."""
     strata = _strata(split)
-    counts = Counter(zip(strata, split["split"].to_pylist(), strict=True))
-    return [{"class": name, **{part: counts[name, part] for part in SPLITS}} for name in sorted(set(strata))]
+    parts = split["split"].to_pylist()
+    counts, shown = Counter(zip(strata, parts, strict=True)), [*SPLITS, HELD] if HELD in parts else SPLITS
+    return [{"class": name, **{part: counts[name, part] for part in shown}} for name in sorted(set(strata))]

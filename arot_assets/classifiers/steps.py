@@ -11,6 +11,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import score_metric
 from arot_assets.classifiers.inputs import PHASH, training_is_current
 from arot_assets.classifiers.label_query import LabelError, query_tables
+from arot_assets.classifiers.news import waits_now
 from arot_assets.classifiers.promotion import ROOT, latest
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.steps import metric_path, metric_state, row_state
@@ -84,8 +85,10 @@ def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
 
 def training_state(look: Look, declaration: ClassifierDeclaration) -> State:
     """Whether the most recently trained model is the result that training would give now."""
-    current = training_is_current(look.connection(), declaration, look.resources.tables)
-    return State(current, rows=int(latest(look.resources.tables, declaration.name) is not None))
+    con, tables = look.connection(), look.resources.tables
+    current = training_is_current(con, declaration, tables)
+    note = "" if current else waits_now(con, tables, declaration)
+    return State(current, rows=int(latest(tables, declaration.name) is not None), note=note)
 
 
 def scores_state(look: Look, declaration: ClassifierDeclaration, dataset: str = "") -> State:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from arot_assets.classifiers import baselines, calibration
+from arot_assets.classifiers import baselines, calibration, news
 from arot_assets.classifiers.contest import ModelComparison, below_gate, compare
 from arot_assets.classifiers.data import Data, read_data, slices_of
 from arot_assets.classifiers.declaration import ClassifierDeclaration
@@ -61,6 +61,7 @@ class Training:
         about: facts about the training, as in ``about.json``.
         sheet: a JPEG of the worst mistakes, None without mistakes.
         trained: False if it existed already, from the same inputs; its sheet is in its report.
+        waits: why there was no other training although labels changed, in words.
     """
 
     pointer: Pointer
@@ -68,6 +69,7 @@ class Training:
     about: Mapping[str, Any]
     sheet: bytes | None = None
     trained: bool = True
+    waits: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def train(
     storage: Storage,
     warehouse: Warehouse,
     models: Models,
+    patient: bool = False,
 ) -> Training:
     """Train and store a model, unless the latest one was made from the same labels, inputs and settings.
 
@@ -111,6 +114,7 @@ def train(
         storage: reaches the images.
         warehouse: over the store.
         models: settings of devices, and the weights that a backbone starts from.
+        patient: whether it waits for as many new ratings as ``start_after`` says.
 
     Raises:
         LabelError: there is nothing to train from.
@@ -120,14 +124,19 @@ def train(
     with warehouse.connect() as con:
         usable = usable_inputs(con, declaration, labels)
     before = latest(tables, name)
-    if before is not None and before.inputs == usable.digest:
+    waiting = news.waits(tables, declaration, labels, usable) if patient else ""
+    if before is not None and (before.inputs == usable.digest or waiting):
         evaluation = Evaluation.from_json(read_json(tables, name, before.digest, "evaluation.json"))
-        return Training(before, evaluation, read_json(tables, name, before.digest, "about.json"), trained=False)
+        about = read_json(tables, name, before.digest, "about.json")
+        return Training(before, evaluation, about, trained=False, waits=waiting)
+    said_by_now = news.heard_with(tables, name)
     checkpoint = StoredCheckpoint(tables, name, usable.digest)
     with scratch() as folder:
         data = read_data(declaration, labels, split, usable, storage, warehouse, models, checkpoint, folder)
         fitted = _fit(declaration, data, checkpoint)
-        result = _judged(declaration, labels, data, fitted, usable.digest, storage, warehouse, models, folder)
+        result = _judged(
+            declaration, labels, split, data, fitted, usable.digest, said_by_now, storage, warehouse, models, folder
+        )
     checkpoint.clear()
     return result
 
@@ -152,9 +161,11 @@ def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheck
 def _judged(
     declaration: ClassifierDeclaration,
     labels: pa.Table,
+    split: pa.Table,
     data: Data,
     fitted: FittedModel,
     inputs: str,
+    heard: news.Heard,
     storage: Storage,
     warehouse: Warehouse,
     models: Models,
@@ -190,12 +201,13 @@ def _judged(
         missed = f"promotion is manual: `arot promote {name} {digest}`"
     about = _about(declaration, labels, data, fitted, inputs, temperature, missed) | {"digest": digest}
     about["compared"] = str(comparison) if comparison else apart
+    about |= {news.HEARD: dict(heard), "unused": labels.num_rows - sum(about["samples"].values())}
     mistaken = [mistake.sample_id for mistake in evaluation.mistakes]
     place = place_of(storage, warehouse, declaration.dataset, mistaken)
     sheet = mistake_sheet(place, evaluation, _uris(warehouse, declaration.dataset, mistaken))
     for file in facts["files"]:
         tables.write_bytes((made / file).read_bytes(), classifier_file(name, digest, file))
-    tables.write(_rows(data, job.train, job.val), classifier_file(name, digest, "split.parquet"))
+    tables.write(_rows(data, split), classifier_file(name, digest, "split.parquet"))
     page = html_report(declaration, evaluation, about, fitted.curves, sheet, missed)
     for file, content in {
         "about.json": json.dumps(about, indent=2).encode(),
@@ -283,6 +295,7 @@ def _about(
         "recipe": recipe.name,
         "recipe_source": recipe.source,
         "settings": declaration.trained_with.model_dump(),
+        "settings_digest": news.settings_digest(declaration),
         "split": declaration.split.model_dump(),
         "chosen": dict(fitted.chosen),
         "temperature": temperature,
@@ -318,14 +331,16 @@ def _calibration(
     )
 
 
-def _rows(data: Data, train: NDArray[np.int64], val: NDArray[np.int64]) -> pa.Table:
-    """Which samples the model has seen, and as what."""
-    parts: Sequence[tuple[str, NDArray[np.int64]]] = (("train", train), ("val", val), ("test", data.test))
+def _rows(data: Data, labelled: pa.Table) -> pa.Table:
+    """Which samples the model has seen, as what, and with which label."""
+    job, said = data.job, news.said(labelled)
+    parts: Sequence[tuple[str, NDArray[np.int64]]] = (("train", job.train), ("val", job.val), ("test", data.test))
     return pa.table(
         {
             "sample_id": [data.ids[k] for _, rows in parts for k in rows],
             "group_id": [data.groups[k] for _, rows in parts for k in rows],
             "split": [name for name, rows in parts for _ in rows],
+            "said": [said[k] for _, rows in parts for k in rows],
         }
     )
 

@@ -123,4 +123,6 @@ def _in_words(state: "State") -> str:
         return DAMAGED
     if state.waits:
         return f"waits for {', '.join(state.waits)}"
+    if state.note:
+        return f"to be built: {state.note}"
     return "current" if state.current else "to be built"

@@ -110,7 +110,9 @@ class Declarations:
         """Leave out declarations that cannot be used beside the others, and then those that depended on them."""
         found = {name: kind_of(type(one)).fault(one, self) for name, one in self._by_name.items()}
         faults = {name: fault for name, fault in found.items() if fault is not None}
-        for name, fault in faults.items():
+        # first what others depend on: of a misspelt metric nothing else is to be said
+        of_datasets = {name: fault for name, fault in faults.items() if name in self.datasets}
+        for name, fault in (of_datasets or faults).items():
             self.leave_out(name, fault)
         if faults:
             self.check()

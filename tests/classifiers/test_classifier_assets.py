@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from arot_assets.automation import BY_CONDITION
 from arot_assets.classifiers.assets import classifier_assets, unpartitioned_keys
 from arot_assets.classifiers.checks import classifier_checks
 from arot_assets.classifiers.declaration import ClassifierDeclaration
@@ -53,8 +54,10 @@ class World:
         self.classifier = ClassifierDeclaration.model_validate(fields | classifier)
         self.instance = dg.DagsterInstance.ephemeral()
 
-    def run(self, keys: Sequence[dg.AssetKey], sharded: bool = False) -> dg.ExecuteInProcessResult:
-        """Materialize assets with their checks, over all shards."""
+    def run(
+        self, keys: Sequence[dg.AssetKey], sharded: bool = False, by_condition: bool = False
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize assets with their checks, over all shards; perhaps as a condition does."""
         declaration = self.classifier
         shards = sorted(self.instance.get_dynamic_partitions("d_shards"))
         span = (
@@ -72,7 +75,7 @@ class World:
             resources=dagster_resources(self.resources),
             instance=self.instance,
             selection=dg.AssetSelection.assets(*keys),
-            tags=span,
+            tags={**(span or {}), **({BY_CONDITION: "true"} if by_condition else {})},
         )
 
     def ingest(self) -> None:
@@ -81,10 +84,10 @@ class World:
         self.run([dg.AssetKey(["d", "samples"])], sharded=True)
         self.run([dg.AssetKey(["d", "phash"]), dg.AssetKey(["d", "embedding"])], sharded=True)
 
-    def train(self) -> dict[str, dg.MetadataValue]:
+    def train(self, by_condition: bool = False) -> dict[str, dg.MetadataValue]:
         """Labels, split, model; returns the model's metadata."""
         for key in unpartitioned_keys("kind"):
-            result = self.run([key])
+            result = self.run([key], by_condition=by_condition)
             assert result.success and all(e.passed for e in result.get_asset_check_evaluations())
         (event,) = result.asset_materializations_for_node("classifiers__kind__model")
         return dict(event.metadata)

@@ -109,6 +109,31 @@ def test_new_samples_move_no_old_one_and_every_part_keeps_its_size() -> None:
     assert all(abs(splits.count(part) - 150) <= 20 for part in ("val", "test"))
 
 
+def test_sample_that_was_moved_out_of_test_is_trained_on_by_nobody() -> None:
+    table, hashes, mirrored = samples(100, "ab")
+    before = make_split(table, hashes, mirrored, SplitDeclaration())
+    had = dict(zip(before["sample_id"].to_pylist(), before["split"].to_pylist(), strict=True))
+    ids, parts = before["sample_id"].to_pylist(), before["split"].to_pylist()
+    k = parts.index("test")
+    alike = [g == before["group_id"][k].as_py() for g in before["group_id"].to_pylist()]
+
+    def after(had: dict[str, str], **given: list[str | None]) -> dict[str, str]:
+        told = table
+        for column, values in given.items():
+            told = told.append_column(column, pa.array(values, pa.string()))
+        made = make_split(told, hashes, mirrored, SplitDeclaration(), had)
+        assert leaking_groups(made) == []
+        return dict(zip(made["sample_id"].to_pylist(), made["split"].to_pylist(), strict=True))
+
+    by_split = after(had, given_split=["train" if same else None for same in alike])
+    trained = parts.index("train")
+    by_group = after(had, given_group=["one artist" if n in (k, trained) else None for n in range(100)])
+    for moved in (by_split, by_group):
+        assert moved[ids[k]] == "held" and {s: p for s, p in moved.items() if p != "held"}.items() <= had.items()
+        assert after(moved)[ids[k]] == "held", "and stays so"
+    assert after(by_split, given_split=["test" if same else None for same in alike]) == had, "unless it is put back"
+
+
 def test_groups_and_splits_that_labels_give_are_kept() -> None:
     table, hashes, mirrored = samples(60, "ab")
     artists = [f"artist {k // 4}" for k in range(60)]
