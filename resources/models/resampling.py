@@ -12,7 +12,7 @@ for images that lose far more height than width.
 import math
 import threading
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numba import njit, types
@@ -23,6 +23,7 @@ from resources.lanes import OPTIONS, add, mul, shift_right_signed
 
 Pixels = NDArray[np.uint8]
 Filter = Literal["bicubic", "bilinear", "lanczos", "box"]
+Table: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 BITS = 22
 """Of the fraction of a weight: 8 bits are the level's, 2 are left for sums beyond the range."""
 CHUNK = 4096
@@ -46,7 +47,7 @@ def resize(rgb: Pixels, height: int, width: int, kind: Filter) -> Pixels:
         return to_width(to_height(rgb, height, kind), width, kind)
     if wide == width or high == height:
         return to_height(to_width(rgb, width, kind), height, kind)
-    starts, counts, _ = _weights(high, height, kind)
+    starts, counts, _ = table_of_weights(high, height, kind)
     first, last = int(starts[0]), int(starts[-1] + counts[-1])  # an enlarged image may use fewer rows than it has
     return to_height(to_width(rgb[first:last], width, kind), height, kind, first, high)
 
@@ -75,65 +76,83 @@ def to_height(rgb: Pixels, height: int, kind: Filter, first: int = 0, high: int 
     if high == height:
         return rgb
     _compiled()
-    starts, counts, weights = _weights(high, height, kind)
+    starts, counts, weights = table_of_weights(high, height, kind)
     rows = np.ascontiguousarray(rgb).reshape(rgb.shape[0], -1)
     return _down(rows, first, starts, counts, weights).reshape(height, rgb.shape[1], 3)
 
 
 @lru_cache(maxsize=256)
-def _weights(size: int, wanted: int, kind: Filter) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+def table_of_weights(size: int, wanted: int, kind: Filter) -> Table:
     """For each of ``wanted`` pixels: its first source pixel, how many, and their weights in fixed point.
 
-    Every operation in Pillow's order, because sums of floating-point numbers depend on it.
+    Compiled: images of many sizes need many tables, and Python would have one thread at a time compute one.
     """
-    reach, shape = _FILTERS[kind]
-    scale = size / wanted
-    stretch = max(scale, 1.0)
-    support = reach * stretch
-    longest = math.ceil(support) * 2 + 1
+    _compiled()
+    reach, number = _FILTERS[kind]
+    longest = math.ceil(reach * max(size / wanted, 1.0)) * 2 + 1
     starts, counts = np.zeros(wanted, np.int64), np.zeros(wanted, np.int64)
     weights = np.zeros((wanted, longest), np.int32)
-    for place in range(wanted):
-        centre = (place + 0.5) * scale
-        start = max(0, int(centre - support + 0.5))
-        count = min(size, int(centre + support + 0.5)) - start
-        found = [shape((n + start - centre + 0.5) * (1.0 / stretch)) for n in range(count)]
-        total = 0.0
-        for weight in found:
-            total += weight
-        starts[place], counts[place] = start, count
-        for n, weight in enumerate(found):
-            share = weight / total if total else weight
-            weights[place, n] = int((-0.5 if share < 0 else 0.5) + share * (1 << BITS))
+    _fill(starts, counts, weights, size, number, reach)
     for array in (starts, counts, weights):
         array.flags.writeable = False
     return starts, counts, weights
 
 
-def _bicubic(x: float) -> float:
-    x = abs(x)
-    if x < 1.0:
-        return (1.5 * x - 2.5) * x * x + 1
-    return (((x - 5) * x + 8) * x - 4) * -0.5 if x < 2.0 else 0.0
+_FILTERS: dict[str, tuple[float, int]] = {
+    "bicubic": (2.0, 0),
+    "bilinear": (1.0, 1),
+    "lanczos": (3.0, 2),
+    "box": (0.5, 3),
+}
+"""Filter -> how far it reaches, in pixels of the smaller image, and its number below."""
 
 
-def _bilinear(x: float) -> float:
-    return 1.0 - abs(x) if abs(x) < 1.0 else 0.0
+@njit(**OPTIONS)
+def _share(x: float, number: int) -> float:
+    """The height of a filter at ``x``, by Pillow's operations."""
+    if number == 0:
+        x = abs(x)
+        if x < 1.0:
+            return (1.5 * x - 2.5) * x * x + 1
+        return (((x - 5) * x + 8) * x - 4) * -0.5 if x < 2.0 else 0.0
+    if number == 1:
+        return 1.0 - abs(x) if abs(x) < 1.0 else 0.0
+    if number == 2:
+        return _sinc(x) * _sinc(x / 3) if -3.0 <= x < 3.0 else 0.0
+    return 1.0 if -0.5 < x <= 0.5 else 0.0
 
 
-def _lanczos(x: float) -> float:
-    return _sinc(x) * _sinc(x / 3) if -3.0 <= x < 3.0 else 0.0
-
-
+@njit(**OPTIONS)
 def _sinc(x: float) -> float:
     return 1.0 if x == 0.0 else math.sin(x * math.pi) / (x * math.pi)
 
 
-def _box(x: float) -> float:
-    return 1.0 if -0.5 < x <= 0.5 else 0.0
-
-
-_FILTERS = {"bicubic": (2.0, _bicubic), "bilinear": (1.0, _bilinear), "lanczos": (3.0, _lanczos), "box": (0.5, _box)}
+@njit(**OPTIONS)
+def _fill(
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    weights: NDArray[np.int32],
+    size: int,
+    number: int,
+    reach: float,
+) -> None:
+    """Every operation in Pillow's order, because sums of floating-point numbers depend on it."""
+    scale = size / starts.size
+    stretch = max(scale, 1.0)
+    support = reach * stretch
+    found = np.zeros(weights.shape[1], np.float64)
+    for place in range(starts.size):
+        centre = (place + 0.5) * scale
+        start = max(0, int(centre - support + 0.5))
+        count = min(size, int(centre + support + 0.5)) - start
+        total = 0.0
+        for n in range(count):
+            found[n] = _share((n + start - centre + 0.5) * (1.0 / stretch), number)
+            total += found[n]
+        starts[place], counts[place] = start, count
+        for n in range(count):
+            share = found[n] / total if total != 0.0 else found[n]
+            weights[place, n] = int((-0.5 if share < 0 else 0.5) + share * (1 << BITS))
 
 
 @njit(**OPTIONS)
@@ -172,15 +191,24 @@ _TABLE = (
     types.Array(types.int64, 1, "C", readonly=True),
     types.Array(types.int32, 2, "C", readonly=True),
 )
+_FILL = (
+    types.Array(types.int64, 1, "C"),
+    types.Array(types.int64, 1, "C"),
+    types.Array(types.int32, 2, "C"),
+    types.int64,
+    types.int64,
+    types.float64,
+)
 _lock = threading.Lock()
 _ready = threading.Event()
 
 
 def _compiled() -> None:
-    """Compile the loop, or load it from numba's cache beside this file; later calls return at once."""
+    """Compile the loops, or load them from numba's cache beside this file; later calls return at once."""
     if _ready.is_set():
         return
     with _lock:
         if not _ready.is_set():
+            _fill.compile(_FILL)
             _down.compile((_READ, types.int64, *_TABLE))
             _ready.set()
