@@ -7,30 +7,47 @@ Belongs here: calls to the C library and the kernel. Does not belong here: how m
 import ctypes
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 MMAP_THRESHOLD = 4_000_000
 """Bytes: freed blocks of at least this size are returned immediately; the size of an image of 1.4 megapixels."""
+KEPT = 1 << 30
+"""The same where memory is plentiful: every block is kept."""
+PLENTY = 1_000_000_000
+"""Bytes for each thread from which on freed memory is kept: an image of 100 megapixels takes as much while it is decoded."""
 
 MAPPINGS = Path("/proc/self/maps")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MADV_PAGEOUT = 21
 
 
-@cache
-def return_freed_memory() -> None:
-    """Make glibc return large freed blocks at once, and keep few arenas.
+def settle_freed_memory(limit: int, threads: int) -> None:
+    """Say what becomes of large blocks that are freed from now on, and return what is free now where memory is short.
 
-    By default the threshold grows with the largest freed block (up to 32 MB), so that decoded images of up to 10 megapixels
-    are allocated from heaps, one per thread, that never shrink: hundreds of megabytes after an hour of photos.
+    A block that is returned and taken again costs a page fault for every 4 KB, for which the threads of a process wait for each
+    other: 16 threads lose up to a third of what they decode. So with plenty of memory the blocks stay. Otherwise glibc gives them
+    back at once, and has few arenas: by its default the threshold grows with the largest freed block (up to 32 MB), so that
+    decoded images of up to 10 megapixels are taken from heaps, one per thread, that never shrink: hundreds of megabytes after an
+    hour of photos.
+
+    Args:
+        limit: bytes that the process may hold.
+        threads: how many share them.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
-        mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD)
-        mallopt(_M_TRIM_THRESHOLD, MMAP_THRESHOLD)
+    libc: Any = ctypes.CDLL(None)
+    keep = limit // threads >= PLENTY
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, 8 * (os.cpu_count() or 1) if keep else 2)
+        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            libc.mallopt(option, KEPT if keep else MMAP_THRESHOLD)
+    if not keep or resident_bytes() > limit // 2:
+        _return_free(libc)
+
+
+def _return_free(libc: Any) -> None:
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(ctypes.c_size_t(0))
 
 
 def release_loaded() -> None:
@@ -42,8 +59,7 @@ def release_loaded() -> None:
     for files that the user owns or may write.
     """
     libc: Any = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(ctypes.c_size_t(0))
+    _return_free(libc)
     if sys.platform != "linux" or not MAPPINGS.exists():
         return
     for line in MAPPINGS.read_text().splitlines():
