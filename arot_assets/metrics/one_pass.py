@@ -4,8 +4,9 @@ Belongs here: the way of one file through fetch, decode, measurements and models
 bounded memory. Does not belong here: which rows are missing (``table_builder.py``), what a metric measures (``catalogue/``).
 
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
-their thread. The caller's thread takes the results in order and hands batches to one thread for all models, so that a model
-computes while others read, decode and write: it sees a sample once, however many metrics want its outputs. A failure is a row.
+their thread. The caller's thread takes the results in order and hands batches to the models' threads, so that a model
+computes while others read, decode and write: it sees a sample once, however many metrics want its outputs. On a CPU that
+is one thread; a GPU has several batches at once, so that it computes while rows are made of the last one. A failure is a row.
 The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
@@ -20,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium, Still, View
 from arot_assets.metrics.fit import Misfit, fitted
-from arot_assets.metrics.memory import MemoryBudget
+from arot_assets.metrics.memory import MemoryBudget, memory_limit
 from arot_assets.metrics.metric import Metric, Row
-from resources.memory import return_freed_memory
+from resources.memory import settle_freed_memory
 from resources.models.entry import ModelError
-from resources.parallel import leave, ordered_map
+from resources.parallel import default_threads, leave, ordered_map
 from resources.storage import StorageError
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 UNREADABLE = "unreadable: "
 """Prefix of the reason if the sample could not be read, which says nothing about its content."""
-BATCHES_AHEAD = 2
-"""Batches that wait for the models' thread, or are computed by it: one runs while the next is collected."""
+BATCHES_AHEAD = 1
+"""Batches that wait for the models' threads, besides those that they are at."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def one_pass(
         Exactly one ``Measurement`` for each metric of each item. Image metrics come in the order of the items; so do those of
         each model, delayed by up to a batch.
     """
-    return_freed_memory()
+    settle_freed_memory(memory_limit(), threads or default_threads())
 
     def opened(item: Item) -> tuple[File, View]:
         file = File(item.uri, partial(read, item.uri), item.facts)
@@ -148,7 +149,7 @@ def one_pass(
 
 
 class _Inference:
-    """The models' side of a pass: batches are collected here and computed in one thread, each model's in order.
+    """The models' side of a pass: batches are collected here and computed in threads of their own; results are in order.
 
     Args:
         metrics: by name; what is made of the outputs.
@@ -159,7 +160,9 @@ class _Inference:
         self._metrics, self._models = metrics, models
         self._collected: dict[str, list[tuple[Item, np.ndarray]]] = {m.model: [] for m in metrics.values() if m.model}
         self._broken: dict[str, ModelFailure] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="arot-models")
+        threads = max((models[name].at_once for name in self._collected), default=1)
+        self._ahead = threads + BATCHES_AHEAD
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="arot-models")
         self._under_way: deque[Future[list[Measurement]]] = deque()
 
     def take(self, item: Item, inputs: "Mapping[str, np.ndarray]") -> Iterator[Measurement]:
@@ -169,18 +172,18 @@ class _Inference:
             collected.append((item, tensor))
             if len(collected) >= self._models[name].batch_size:
                 self._begin(name)
-                yield from self._ended(BATCHES_AHEAD)
+                yield from self._ended(self._ahead)
 
     def rest(self) -> Iterator[Measurement]:
         """Everything that is still to come."""
         for name, collected in self._collected.items():
             if collected:
                 self._begin(name)
-                yield from self._ended(BATCHES_AHEAD)
+                yield from self._ended(self._ahead)
         yield from self._ended(0)
 
     def close(self) -> None:
-        """Begin nothing more, and wait for the batch that is computed."""
+        """Begin nothing more, and wait for the batches that are computed."""
         leave(self._pool, self._under_way)
 
     def _begin(self, name: str) -> None:

@@ -60,6 +60,11 @@ class ImageModel(Protocol):
         """The number of images per batch, which callers collect before they call ``predict``."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """Batches that are best with it at the same time, from a thread each."""
+        ...
+
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[Any]:
         """``uint8 [H, W, 3]`` RGB -> one input; meant to run in decoding threads."""
         ...

@@ -53,6 +53,9 @@ class Network:
         batch: the only size of a batch that it takes; None: any.
         encode_text: texts -> ``float32 [N, D]``, in the space of ``embedding``; None without a text tower.
         precision: what it really computes in, as its engine reports it.
+        begin: hands ``[N, …]`` inputs to the device and returns at once; what it gives waits for the arrays. The inputs are left
+            alone until then. Called by one thread at a time, what it gives by any. None: the network computes in ``predict``.
+        room: shape and type -> an array for inputs, in memory from which they reach the device soonest; its content is undefined.
     """
 
     prepare: Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -62,6 +65,8 @@ class Network:
     batch: int | None = None
     encode_text: "Callable[[Sequence[str]], NDArray[np.float32]] | None" = None
     precision: str = "float32"
+    begin: "Callable[[NDArray[Any]], Callable[[], Outputs]] | None" = None
+    room: "Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]" = np.empty
 
 
 class Family(Protocol):

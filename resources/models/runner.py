@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.batching import BatchRunner
+from resources.models.device_load import DeviceLoad
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Network, Placement
 from resources.models.outputs import width
+
+DEVICE_MEMORY, DEVICE_LOAD = "most memory taken on the device, MB", "share of time in which the device computed, %"
+"""What a report calls them."""
+BATCHES_QUEUED = 3
+"""Batches with a GPU: one is computed, one waits there, of one the rows are made."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +31,26 @@ class Usage:
 
     Attributes:
         images: that went through it.
-        seconds: that it computed.
+        seconds: in which at least one batch was with it.
         waited: seconds between its batches, in which it waited for images.
+        answers: of its GPU's driver how busy that was.
+        busy: the sum of them, each 0-100.
     """
 
     images: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    answers: int = 0
+    busy: float = 0.0
 
     def since(self, earlier: "Usage") -> "Usage":
         """What was done after an earlier moment."""
         return Usage(
-            self.images - earlier.images, self.seconds - earlier.seconds, max(0.0, self.waited - earlier.waited)
+            self.images - earlier.images,
+            self.seconds - earlier.seconds,
+            max(0.0, self.waited - earlier.waited),
+            self.answers - earlier.answers,
+            self.busy - earlier.busy,
         )
 
 
@@ -64,14 +78,20 @@ class Runner:
         self.fingerprint = fingerprint
         size = network.batch or (1 if network.input_shape is None else batch_size)
         self._batches = BatchRunner(size)
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time, self._counting = threading.Lock(), threading.Lock()
         self._usage = Usage()
+        self._device = DeviceLoad(place.device)
         self._last = 0.0
 
     @property
     def batch_size(self) -> int:
         """Images that callers collect before they call ``predict``; it decreases when the device runs out of memory."""
         return self._batches.size
+
+    @property
+    def at_once(self) -> int:
+        """Batches that are best with it at the same time, from a thread each."""
+        return BATCHES_QUEUED if self.network.begin else 1
 
     @property
     def usage(self) -> Usage:
@@ -94,9 +114,9 @@ class Runner:
         if self.place.device.startswith("cuda"):
             import torch
 
-            said["most memory taken on the device, MB"] = round(
-                torch.cuda.max_memory_allocated(self.place.device) / 1e6, 1
-            )
+            said[DEVICE_MEMORY] = round(torch.cuda.max_memory_allocated(self.place.device) / 1e6, 1)
+        if done.answers:
+            said[DEVICE_LOAD] = round(done.busy / done.answers, 1)
         return said
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[Any]:
@@ -133,21 +153,33 @@ class Runner:
             return self.network.encode_text(texts)
 
     def _forward(self, chunk: Sequence[NDArray[Any]]) -> dict[str, Any]:
-        stacked = np.zeros((max(self._batches.size, len(chunk)), *chunk[0].shape), chunk[0].dtype)
+        shape = (max(self._batches.size, len(chunk)), *chunk[0].shape)
+        stacked = self.network.room(shape, chunk[0].dtype)
         for position, item in enumerate(chunk):
             stacked[position] = item
+        stacked[len(chunk) :] = 0
         with self._one_at_a_time:
             start = time.perf_counter()
-            waited = start - self._last if self._last else 0.0
-            outputs = self.network.predict(stacked)
-            self._last = time.perf_counter()
-            self._usage = Usage(
-                self._usage.images + len(chunk),
-                self._usage.seconds + self._last - start,
-                self._usage.waited + waited,
-            )
+            begin = self.network.begin
+            found = begin(stacked) if begin else self.network.predict(stacked)
+        outputs = found() if callable(found) else found
+        self._device.look()
+        self._count(len(chunk), start)
         self._hold_to_entry(outputs)
         return {name: value[: len(chunk)] for name, value in outputs.items()}
+
+    def _count(self, images: int, start: float) -> None:
+        """Count a batch that is done; what several are with the network for at the same time counts once."""
+        with self._counting:
+            now, last, before = time.perf_counter(), self._last, self._usage
+            self._usage = Usage(
+                before.images + images,
+                before.seconds + now - max(start, last),
+                before.waited + (max(0.0, start - last) if last else 0.0),
+                self._device.answers,
+                self._device.total,
+            )
+            self._last = now
 
     def _hold_to_entry(self, outputs: Mapping[str, Any]) -> None:
         """Refuse arrays that the entry does not describe: its columns would hold something else."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.memory import release_loaded
-from resources.models.batching import is_out_of_memory
+from resources.models.device_queue import DeviceQueue, as_images, pinned
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.network import Network, Outputs, Placement
 from resources.models.preprocessing import preprocess, values_of_levels
@@ -55,81 +55,23 @@ def torch_network(
         with torch.autocast(device_type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False):
             return {name: value.float() for name, value in forward(module, tensor).items()}
 
-    on_gpu = place.device.startswith("cuda")
-    run = _RecordedPass(computed, place.device) if on_gpu and input_shape is not None else computed
+    if place.device.startswith("cuda"):
+        queue = DeviceQueue(computed, place.device, input_shape is not None)
+        return Network(
+            prepare, queue.predict, input_shape, size, precision=place.precision, begin=queue.begin, room=pinned
+        )
 
     def predict(batch: NDArray[Any]) -> Outputs:
         with torch.inference_mode():
-            return {name: value.cpu().numpy() for name, value in run(_on_device(batch, place.device)).items()}
+            return {name: value.cpu().numpy() for name, value in computed(_on_device(batch, place.device)).items()}
 
     return Network(prepare, predict, input_shape, size, precision=place.precision)
-
-
-class _RecordedPass:
-    """A forward pass on a GPU, recorded at its first batch and replayed for the others: one call in place of hundreds.
-
-    Each of those calls waits for the interpreter's lock, which the threads that decode hold: a pass lost a fifth of the model's
-    speed to it. Batches have one size, so that one recording serves until memory runs out. A model that cannot be recorded,
-    because it looks at its numbers on the way, is called as it is.
-
-    Args:
-        compute: ``[N, …]`` on the device -> arrays there; one thread at a time.
-        device: ``cuda`` or ``cuda:N``.
-    """
-
-    def __init__(self, compute: "Callable[[torch.Tensor], dict[str, torch.Tensor]]", device: str) -> None:
-        self._compute, self._device = compute, device
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._input: torch.Tensor | None = None
-        self._outputs: dict[str, torch.Tensor] = {}
-        self._recordable = True
-
-    def __call__(self, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
-        """The arrays of a batch; they are overwritten by the next call."""
-        if not self._recordable:
-            return self._compute(batch)
-        if self._graph is None or self._input is None or self._input.shape != batch.shape:
-            self._graph, self._input, self._outputs = None, None, {}  # a smaller batch comes when memory has run out
-            self._record(batch)
-        if self._graph is None or self._input is None:
-            return self._compute(batch)
-        self._input.copy_(batch)
-        self._graph.replay()
-        return self._outputs
-
-    def _record(self, batch: "torch.Tensor") -> None:
-        import torch
-
-        with torch.cuda.device(self._device):
-            fixed = batch.clone()
-            aside = torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                for _ in range(2):  # kernels are chosen, and libraries take their working memory
-                    self._compute(fixed)
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            try:
-                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                    outputs = self._compute(fixed)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise
-                log.debug("a model that cannot be recorded is called as it is: %s", " ".join(str(error).split())[:200])
-                self._recordable = False
-                return
-        self._graph, self._input, self._outputs = graph, fixed, outputs
 
 
 def _on_device(batch: NDArray[Any], device: str) -> "torch.Tensor":
     import torch
 
-    tensor = torch.from_numpy(batch)
-    # pinned memory is copied by the device itself
-    on_gpu = device.startswith("cuda")
-    tensor = tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor.to(device)
-    as_image = tensor.ndim == 4 and tensor.dtype != torch.uint8
-    return tensor.contiguous(memory_format=torch.channels_last) if as_image else tensor
+    return as_images(torch.from_numpy(batch).to(device))
 
 
 def _configure(place: Placement) -> None:
@@ -157,17 +99,44 @@ def levels_network(
     """
     if not place.device.startswith("cuda") or how.dtype == "uint8" or how.scale == "0-max":
         return torch_network(module, forward, place, lambda rgb: preprocess(rgb, how), how.input_shape)
+    levels = replace(how, dtype="uint8", layout="NHWC")
+    return network_of_levels(
+        module,
+        forward if how.layout == "NCHW" else lambda m, batch: forward(m, batch.permute(0, 2, 3, 1)),
+        place,
+        lambda rgb: preprocess(rgb, levels),
+        levels.input_shape,
+        values_of_levels(how),
+    )
+
+
+def network_of_levels(
+    module: "torch.nn.Module",
+    forward: "Callable[[Any, torch.Tensor], dict[str, torch.Tensor]]",
+    place: Placement,
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    input_shape: tuple[int, ...] | None,
+    values: NDArray[np.float32],
+) -> Network:
+    """A network on a GPU whose inputs are levels ``uint8 [H, W, 3]``, of which the device looks the values up.
+
+    Args:
+        module: see ``torch_network``.
+        forward: module and values ``float32 [N, 3, H, W]`` -> arrays by name.
+        place: see ``torch_network``.
+        prepare: an image's levels.
+        input_shape: see ``Network``.
+        values: ``[3, 256]``: the value of each level of each channel.
+    """
     import torch
 
-    levels = replace(how, dtype="uint8", layout="NHWC")
-    values = torch.from_numpy(values_of_levels(how)).to(place.device)
+    table = torch.from_numpy(values).to(place.device)
 
     def looked_up(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
-        flat = [values[channel].index_select(0, batch[..., channel].flatten().int()) for channel in range(3)]
-        tensor = torch.stack(flat, dim=-1).view(batch.shape)
-        return forward(model, tensor if how.layout == "NHWC" else tensor.permute(0, 3, 1, 2))
+        flat = [table[channel].index_select(0, batch[..., channel].flatten().int()) for channel in range(3)]
+        return forward(model, torch.stack(flat, dim=-1).view(batch.shape).permute(0, 3, 1, 2))
 
-    return torch_network(module, looked_up, place, lambda rgb: preprocess(rgb, levels), levels.input_shape)
+    return torch_network(module, looked_up, place, prepare, input_shape)
 
 
 def read_tensors(entry: ModelEntry, file: Path) -> "dict[str, torch.Tensor]":

@@ -50,6 +50,10 @@ class Counting:
     def batch_size(self) -> int:
         return int(self.model.batch_size)
 
+    @property
+    def at_once(self) -> int:
+        return int(self.model.at_once)
+
     def prepare(self, rgb: np.ndarray) -> np.ndarray:
         self.prepared += 1
         return self.model.prepare(rgb)  # type: ignore[no-any-return]

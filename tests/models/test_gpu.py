@@ -1,7 +1,9 @@
 """On a GPU every family gives the numbers of the CPU. These tests run where there is one."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,12 @@ import pytest
 
 from resources.models import Models
 from resources.models.entry import Preprocessing
+from resources.models.families import shots
+from resources.models.network import Placement
 from resources.models.preprocessing import normalised, preprocess, values_of_levels
+from resources.models.runner import DEVICE_LOAD, DEVICE_MEMORY, Usage
 from tests.models.test_families import KINDS, images
+from tests.models.test_shots_family import random_transnet, transnet_entry
 
 pytestmark = pytest.mark.gpu
 TOLERANCE = 1e-3
@@ -57,6 +63,33 @@ def test_levels_that_a_gpu_looks_up_are_the_values_of_the_cpu(channels: Any) -> 
     assert np.array_equal(found.cpu().numpy(), normalised(pixels, how))
 
 
+def test_batches_that_are_queued_give_each_its_own_numbers(
+    models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    make, fields = KINDS["tagger"]
+    published("tagger", make, **fields)
+    runner = replace(models, device="cuda", batch_size=2).get("tagger")
+    random = np.random.default_rng(0)
+    inputs = [runner.prepare(random.integers(0, 256, (40, 40, 3), np.uint8)) for _ in range(100)]
+    alone = [runner.predict([one])["logits"][0] for one in inputs]
+    with ThreadPoolExecutor(runner.at_once) as pool:
+        found = list(pool.map(lambda n: runner.predict(inputs[n : n + 2])["logits"], range(0, 100, 2)))
+    assert np.array_equal(np.concatenate(found), np.stack(alone))
+    done = runner.report(Usage())
+    assert done["images"] == 200
+    assert done[DEVICE_MEMORY] > 0 and 0 <= done[DEVICE_LOAD] <= 100
+
+
+def test_shots_of_a_film_are_those_of_the_cpu(tmp_path: Path) -> None:
+    folder, entry = random_transnet(tmp_path), transnet_entry()
+    here, there = (shots.load(entry, folder, Placement(device, "float32", "torch", 1)) for device in ("cpu", "cuda"))
+    films = np.random.default_rng(0).integers(0, 256, (1, 60, 27, 48, 3), np.uint8)
+    films[0, 20:] = films[0, 20]
+    wanted, found = here.predict(films), there.predict(films)
+    for name in ("cut", "transition"):
+        assert np.abs(found[name] - wanted[name]).max() < TOLERANCE
+
+
 def test_a_device_that_is_full_halves_the_batch_and_goes_on(
     models: Models, published: Callable[..., dict[str, Any]]
 ) -> None:
@@ -69,17 +102,18 @@ def test_a_device_that_is_full_halves_the_batch_and_goes_on(
     wanted = runner.predict(inputs[:1])["logits"][0]
     free, _ = torch.cuda.mem_get_info()
     torch.cuda.empty_cache()
-    forward = runner.network.predict
+    begin = runner.network.begin
+    assert begin is not None
 
     def greedy(batch: Any) -> Any:
         """Takes so much memory an image that no more than 16 fit."""
         held = torch.empty(len(batch) * (free // 20), dtype=torch.uint8, device="cuda")
         try:
-            return forward(batch)
+            return begin(batch)
         finally:
             del held
 
-    object.__setattr__(runner.network, "predict", greedy)
+    object.__setattr__(runner.network, "begin", greedy)
     found = runner.predict(inputs)["logits"]
     assert runner.batch_size == 16
     np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=1e-4)

@@ -15,13 +15,18 @@ from resources.models.network import Placement
 PLACE = Placement("cpu", "float32", "torch", 1)
 
 
-def entry(**options: int) -> ModelEntry:
+def transnet_entry(**options: int) -> ModelEntry:
     return replace(find_entry("transnetv2"), options={"window": 60, "context": 25, **options})
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random tensors in the layout of the published weights."""
+    """Random weights."""
+    return random_transnet(tmp_path_factory.mktemp("weights"))
+
+
+def random_transnet(place: Path) -> Path:
+    """A folder with random tensors in the layout of the published weights."""
     torch.manual_seed(0)
     tensors: dict[str, torch.Tensor] = {}
     channels = 3
@@ -44,16 +49,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (out, into) in {**sizes, "fc1": (1024, 4864), "cls_layer1": (1, 1024), "cls_layer2": (1, 1024)}.items():
         tensors[f"{name}.weight"] = torch.randn(out, into) * into**-0.5
         tensors[f"{name}.bias"] = torch.randn(out)
-    place = tmp_path_factory.mktemp("weights")
-    file = place / entry().file()
+    file = place / transnet_entry().file()
     file.parent.mkdir(parents=True)
     torch.save(tensors, file)
     return place
 
 
 def test_numbers_are_those_of_the_published_forward_pass(folder: Path) -> None:
-    network = shots.load(entry(), folder, PLACE)
-    published = shots.published_forward(torch.load(folder / entry().file(), weights_only=True))
+    network = shots.load(transnet_entry(), folder, PLACE)
+    published = shots.published_forward(torch.load(folder / transnet_entry().file(), weights_only=True))
     rng = np.random.default_rng(0)
     films = rng.integers(0, 256, (2, 60, 27, 48, 3), np.uint8)
     films[1, 20:] = films[1, 20]  # a cut, and nothing after it
@@ -65,11 +69,11 @@ def test_numbers_are_those_of_the_published_forward_pass(folder: Path) -> None:
 
 
 def test_weights_of_another_network_and_windows_without_frames_to_judge_are_told(folder: Path, tmp_path: Path) -> None:
-    tensors = torch.load(folder / entry().file(), weights_only=True)
+    tensors = torch.load(folder / transnet_entry().file(), weights_only=True)
     tensors["fc1.weight"] = tensors["fc1.weight"][:, :100]
-    (tmp_path / entry().file()).parent.mkdir(parents=True)
-    torch.save(tensors, tmp_path / entry().file())
+    (tmp_path / transnet_entry().file()).parent.mkdir(parents=True)
+    torch.save(tensors, tmp_path / transnet_entry().file())
     with pytest.raises(ModelError, match="has not the tensors of TransNetV2"):
-        shots.load(entry(), tmp_path, PLACE)
+        shots.load(transnet_entry(), tmp_path, PLACE)
     with pytest.raises(ModelError, match="window is 50 and"):
-        shots.load(entry(window=50), folder, PLACE)
+        shots.load(transnet_entry(window=50), folder, PLACE)

@@ -10,11 +10,12 @@ a dissolve.
 
 The network has four temporal convolutions of different dilation beside each other, each behind a spatial one, without anything
 between the two. Here the four spatial ones are one 2-D convolution, whose result is multiplied by all temporal weights and added
-to the frames before and after; batch normalization is part of the weights. It takes a few frames at a time, so that they stay in
-the processor's cache. Numbers differ by less than 1e-6 from the published forward pass.
+to the frames before and after; batch normalization is part of the weights. A CPU takes a few frames at a time, so that they stay
+in its cache, a GPU all of them. Numbers differ by less than 1e-6 from the published forward pass.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ BLOCKS, LAYERS = 3, 2
 AROUND = 101
 """Frames, itself in the middle, that a frame is compared with."""
 TOGETHER = 16
-"""Frames that a convolution takes at a time."""
+"""Frames that a convolution takes at a time on a CPU."""
 EPSILON = 1e-3
 
 
@@ -47,7 +48,9 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     module = _module(entry, read_tensors(entry, folder / entry.file()))
     length = window_length(entry)
-    return torch_network(module, _forward, place, partial(picture_window, length=length), (length, HEIGHT, WIDTH, 3))
+    prepare, shape = partial(picture_window, length=length), (length, HEIGHT, WIDTH, 3)
+    # a window is as much work as a batch, and films are looked at one window at a time: more would be padding
+    return replace(torch_network(module, _forward, place, prepare, shape), batch=1)
 
 
 def window_length(entry: ModelEntry) -> int:
@@ -196,8 +199,9 @@ def _layer(
     width = len(bias) // len(DILATIONS)
     out = torch.empty(count, high * wide, len(bias), device=x.device)
     out[:] = bias
-    for start in range(0, count, TOGETHER):
-        end = min(count, start + TOGETHER)
+    together = TOGETHER if x.device.type == "cpu" else count
+    for start in range(0, count, together):
+        end = min(count, start + together)
         y = (
             functional.conv2d(x[start:end], spatial, padding=1)
             .permute(0, 2, 3, 1)
