@@ -5,13 +5,19 @@ Belongs here: what the families of transformers share. Does not belong here: whi
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
+from resources.models.network import Network, Placement
+from resources.models.torch_network import network_of_levels, torch_network
+
+if TYPE_CHECKING:
+    import torch
 
 
 def from_files(entry: ModelEntry, folder: Path, auto_class: Any) -> Any:
@@ -65,6 +71,60 @@ def processed(processor: Any, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     found = processor(images=Image.fromarray(rgb), return_tensors="pt")["pixel_values"][0]
     return np.ascontiguousarray(found.numpy(), np.float32)
+
+
+def processor_network(
+    module: "torch.nn.Module",
+    forward: "Callable[[Any, torch.Tensor], dict[str, torch.Tensor]]",
+    place: Placement,
+    processor: Any,
+) -> Network:
+    """A network whose inputs a processor prepares; a GPU gets levels, where the processor makes its values of levels.
+
+    Args:
+        module, forward, place: see ``torch_network``.
+        processor: of images, which all become of one size.
+    """
+    shape = processed(processor, np.zeros((8, 8, 3), np.uint8)).shape
+    if place.device.startswith("cuda") and has_levels(processor):
+        high_wide = (*shape[1:], 3)
+        return network_of_levels(
+            module, forward, place, lambda rgb: levels(processor, rgb), high_wide, values_of(processor)
+        )
+    return torch_network(module, forward, place, lambda rgb: processed(processor, rgb), shape)
+
+
+def has_levels(processor: Any) -> bool:
+    """Whether a processor resizes and crops levels, and scales and normalises them after that, as most of transformers do."""
+    from transformers.image_processing_backends import TorchvisionBackend
+
+    own, steps = type(processor), ("_preprocess", "rescale_and_normalize", "preprocess", "process_image")
+    plain = isinstance(processor, TorchvisionBackend) and all(
+        getattr(own, step) is getattr(TorchvisionBackend, step) for step in steps
+    )
+    return plain and not getattr(processor, "do_pad", False)
+
+
+def levels(processor: Any, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``uint8 [H, W, 3]`` RGB -> ``uint8 [h, w, 3]``: what the processor then scales and normalises."""
+    import cv2
+    import torch
+
+    planes = np.empty((3, *rgb.shape[:2]), np.uint8)
+    for channel in range(3):
+        cv2.extractChannel(rgb, channel, planes[channel])
+    given = torch.from_numpy(planes)
+    found = processor(images=given, return_tensors="pt", do_rescale=False, do_normalize=False)["pixel_values"][0]
+    return np.ascontiguousarray(found.numpy().transpose(1, 2, 0))
+
+
+def values_of(processor: Any) -> NDArray[np.float32]:
+    """``float32 [3, 256]``: what the processor makes of each level of each channel."""
+    import torch
+
+    every = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    found = processor(images=every, return_tensors="pt", do_resize=False, do_center_crop=False)["pixel_values"][0]
+    return np.ascontiguousarray(found[:, 0].numpy(), np.float32)
 
 
 def require(entry: ModelEntry, file: str) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from resources.models import ModelError, Models
 from resources.models.entries import find_entry
+from resources.models.transformers_files import has_levels, levels, processed, values_of
 from resources.models.which_family import family_of
 from tests.models import tiny
 
@@ -129,3 +130,18 @@ def test_a_text_tower_embeds_text_into_the_space_of_images(
     with torch.inference_mode():
         wanted = model.eval().encode_text(open_clip.get_tokenizer(f"local-dir:{folder}")(["a red car", "a cat"]))
     np.testing.assert_allclose(found, wanted.numpy(), atol=TOLERANCE)
+
+
+def test_levels_are_what_a_processor_makes_its_values_of() -> None:
+    """What a GPU gets and looks up are the very values of the processor."""
+    from transformers import BitImageProcessor, CLIPImageProcessor, SiglipImageProcessor, ViTImageProcessor
+
+    for kind in (BitImageProcessor, CLIPImageProcessor, SiglipImageProcessor, ViTImageProcessor):
+        processor = kind()
+        assert has_levels(processor)
+        values = values_of(processor)
+        for picture in images():
+            rgb = np.asarray(picture)
+            small = levels(processor, rgb)
+            looked_up = np.stack([values[channel][small[..., channel]] for channel in range(3)])
+            assert np.array_equal(looked_up, processed(processor, rgb)), (kind, rgb.shape)

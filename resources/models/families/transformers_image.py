@@ -10,14 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import Ordinal, Probabilities
-from resources.models.torch_network import torch_network
-from resources.models.transformers_files import from_files, processed, processor_of
+from resources.models.transformers_files import from_files, processor_network, processor_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +30,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
 
     module = from_files(entry, folder, AutoModelForImageClassification)
     _same_labels(entry, {int(index): str(label) for index, label in module.config.id2label.items()})
-    processor = processor_of(entry, folder)
-    shape = processed(processor, np.zeros((8, 8, 3), np.uint8)).shape
-
-    def prepare(rgb: NDArray[np.uint8]) -> NDArray[Any]:
-        return processed(processor, rgb)
-
-    return torch_network(module, _forward, place, prepare, shape)
+    return processor_network(module, _forward, place, processor_of(entry, folder))
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
