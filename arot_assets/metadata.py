@@ -40,7 +40,9 @@ def pace_metadata(pace: Pace, unit: str) -> dict[str, dg.MetadataValue]:
     """
     cost = pace.cost_per_thousand
     money = {} if cost is None else {"cost per 1,000": dg.MetadataValue.float(float(f"{cost:.3g}"))}
-    return {unit: dg.MetadataValue.float(round(pace.rate, 1)), **money}
+    busy = pace.gpu_utilization
+    gpu = {} if busy is None else {"GPU utilization, %": dg.MetadataValue.float(busy)}
+    return {unit: dg.MetadataValue.float(round(pace.rate, 1)), **gpu, **money}
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

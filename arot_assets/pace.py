@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from resources.errors import ArotError
@@ -24,6 +24,8 @@ HELP = {
     "arot_items_done": "images or rows that this run has worked on",
     "arot_items_per_second": "of this run so far",
     "arot_seconds_left": "if the other shards take as long",
+    "arot_gpu_utilization_percent": "share of time in which the GPU computed, during the last shard",
+    "arot_gpu_memory_bytes": "most memory that PyTorch has taken on the GPU",
     "arot_cost_per_thousand": "of 1,000 images or rows, in the currency of AROT_COST_PER_HOUR",
     "arot_last_shard_time_seconds": "when the last shard was finished, since 1970",
 }
@@ -69,11 +71,18 @@ class Pace:
         self._dataset, self._step = dataset, step
         self._cost = cost_per_hour()
         self._started = time.monotonic()
+        self._gpu: Mapping[str, float] = {}
 
-    def finished(self, items: int) -> float:
-        """Count a shard with so many items that were worked on; gives items a second so far, 0 if there were none."""
+    def finished(self, items: int, gpu: Mapping[str, float] | None = None) -> float:
+        """Count a shard with so many items that were worked on; gives items a second so far, 0 if there were none.
+
+        Args:
+            items: how many.
+            gpu: series of a GPU by name, as far as they are known (``HELP``).
+        """
         self._done += 1
         self._items += items
+        self._gpu = gpu or {}
         if folder := os.environ.get(FOLDER_VARIABLE, ""):
             try:
                 _replace(Path(folder) / f"arot-{self._dataset}-{self._step}.prom", "".join(self._lines()))
@@ -100,11 +109,18 @@ class Pace:
         """What 1,000 items cost so far; None if nobody said what an hour costs, or nothing was worked on."""
         return self._cost * self._seconds / 3.6 / self._items if self._cost and self._items else None
 
+    @property
+    def gpu_utilization(self) -> float | None:
+        """Percentage of the time in which the GPU computed, during the last shard; None if it is not known."""
+        return self._gpu.get("arot_gpu_utilization_percent")
+
     def __str__(self) -> str:
         """In words."""
         cost = self.cost_per_thousand
         money = "" if cost is None else f", {cost:.3g} per 1,000"
-        return f"{self._done:,} of {self._shards:,}, about {self.seconds_left / 60:,.0f} min left{money}"
+        busy = self.gpu_utilization
+        gpu = "" if busy is None else f", GPU {busy:.0f} %"
+        return f"{self._done:,} of {self._shards:,}, about {self.seconds_left / 60:,.0f} min left{gpu}{money}"
 
     @property
     def _seconds(self) -> float:
@@ -120,6 +136,7 @@ class Pace:
             "arot_seconds_left": self.seconds_left,
             "arot_cost_per_thousand": self.cost_per_thousand,
             "arot_last_shard_time_seconds": time.time(),
+            **self._gpu,
         }
         labels = f'{{dataset="{self._dataset}",step="{re.sub(r"[^a-z0-9_]", "_", self._step)}"}}'
         for name, value in found.items():

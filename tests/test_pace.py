@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from arot_assets import pace
+from arot_assets.metadata import pace_metadata
+from arot_assets.metrics.assets.shards import gpu_of
+from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.pace import Pace, PaceError, costs
+from resources.models.runner import DEVICE_LOAD, DEVICE_MEMORY
 
 
 @pytest.fixture
@@ -60,6 +64,22 @@ def test_file_for_prometheus_is_whole_and_its_own(
         'arot_last_shard_time_seconds{dataset="demo",step="metrics"} 1000000000',
     ]
     assert lines[:2] == ["# HELP arot_shards shards of the step", "# TYPE arot_shards gauge"]
+
+
+def test_what_a_gpu_did_is_in_the_log_and_in_the_file(
+    minutes: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AROT_METRICS_FOLDER", str(tmp_path))
+    step = Pace(2, "demo", "metrics")
+    minutes.append(1)
+    found = MetricResult(model={DEVICE_LOAD: 93.4, DEVICE_MEMORY: 2500.5})
+    step.finished(60, gpu_of([MetricResult(), found]))
+    assert str(step) == "1 of 2, about 1 min left, GPU 93 %"
+    assert pace_metadata(step, "rows/s")["GPU utilization, %"].value == 93.4
+    lines = (tmp_path / "arot-demo-metrics.prom").read_text().splitlines()
+    assert 'arot_gpu_utilization_percent{dataset="demo",step="metrics"} 93.4' in lines
+    assert 'arot_gpu_memory_bytes{dataset="demo",step="metrics"} 2500500000' in lines
+    assert gpu_of([MetricResult()]) == {}
 
 
 def test_folder_that_is_not_there_stops_no_work(

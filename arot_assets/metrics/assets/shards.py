@@ -4,7 +4,7 @@ Belongs here: which shards, in whose turn, with which device; telling Dagster. D
 ``rows.py``, ``build_files.py`` of the room).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 
 import dagster as dg
@@ -22,6 +22,7 @@ from arot_assets.progress import SHARD_DONE
 from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
 from resources.models.entries import find_entry
+from resources.models.runner import DEVICE_LOAD, DEVICE_MEMORY
 from resources.tables import TableRef, Tables
 
 
@@ -73,7 +74,7 @@ def build_shards(
                 broken[name] = result.error
                 context.log.error(f"{dataset}/{name}: {result.error}")
         built = [one for one in wanted if one.name in unit.names and one.name not in broken]
-        rate = pace.finished(max((result.computed for result in results.values()), default=0))
+        rate = pace.finished(max((result.computed for result in results.values()), default=0), gpu_of(results.values()))
         context.log.info(f"{SHARD_DONE}{dataset} {unit.shard}: {rate:,.1f} rows/s, {pace}")
         tell(context, tables, dataset, unit.shard, built, versions, results, pace_metadata(pace, "rows/s"))
 
@@ -92,6 +93,17 @@ def build_shards(
         ]
     )
     return broken
+
+
+def gpu_of(results: Iterable[MetricResult]) -> dict[str, float]:
+    """What the models of a shard say of their GPU, as the series of ``pace.py``."""
+    said = [result.model for result in results if result.model]
+    busy = [float(one[DEVICE_LOAD]) for one in said if DEVICE_LOAD in one]
+    memory = [float(one[DEVICE_MEMORY]) for one in said if DEVICE_MEMORY in one]
+    return {
+        **({"arot_gpu_utilization_percent": max(busy)} if busy else {}),
+        **({"arot_gpu_memory_bytes": max(memory) * 1e6} if memory else {}),
+    }
 
 
 def reserve_in_turn(
