@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ from arot_assets.markdown import write_table
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.medium import Limits
+from arot_assets.metrics.memory import memory_limit
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.of_entry import metric_of
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
+from resources.memory import settle_freed_memory
 from resources.models import Models
 from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry, Preprocessing, Store
 from resources.models.outputs import Embedding, Tags
-from resources.models.runner import Runner
+from resources.models.runner import DEVICE_LOAD, Runner
 from resources.models.which_family import family_of
 from resources.parallel import default_threads, ordered_map
 
@@ -38,17 +41,20 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 EPILOG = """
 what is timed, in images per second, medians of interleaved rounds:
   network      one batch again and again, to the device and back: no pass can be faster
-  model        the runner over prepared inputs: batches are collected too
+  model        the runner over prepared inputs: batches are collected too; from as many threads as the pass has for it
   decode       read, decode and prepare in threads, no model
   pass         the real pass: read, decode, prepare, model, rows
   plain        what a notebook does on the CPU: Pillow, the model card's own pipeline, one image after the other (``--plain``)
 
 models: names of the catalogue, or random weights of real architectures:
-  clip_l14     ViT-L/14 at 224, the centre of the shorter side
-  wd_vit       the WD tagger's ViT-B/16 at 448, a white square, BGR, 10,861 tags
+  clip_l14        open_clip's ViT-L-14-quickgelu at 224, the centre of the shorter side
+  wd_vit          the WD tagger's ViT-B/16 at 448, a white square, BGR, 10,861 tags
+  wd_vit_large    its ViT-L/16
+  wd_eva02_large  its EVA02-L/14
+  wd_swinv2       its SwinV2-B
 
 examples:
-  python bench/models.py                    both on a GPU, float32 and bfloat16; adds a section to bench/RESULTS.md
+  python bench/models.py                    all on a GPU, float32 and bfloat16; adds a section to bench/RESULTS.md
   python bench/models.py --models clip_l14 --precisions bfloat16 --batches 32 128 --no-record
   python bench/models.py --device cpu --models efficientnet_lite0 --precisions float32 --images 128 --plain
 """
@@ -56,53 +62,68 @@ examples:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network of the benchmark: timm's name, its arguments, its input and what is kept of it."""
+    """A network of the benchmark: its family's name for it, its arguments, its input and what is kept of it."""
 
-    timm: str
+    name: str
     arguments: dict[str, Any]
-    how: Preprocessing
+    how: Preprocessing | None
     output: Embedding | Tags
+    family: str = "timm"
 
 
+WHITE_SQUARE = Preprocessing(448, "pad", (0.5,) * 3, (0.5,) * 3, channels="BGR", colour=(255, 255, 255))
+TAGS = Embedding("embedding", size=10861, of="logits", meaning="random")
 ARCHITECTURES = {
     "clip_l14": Architecture(
-        "vit_large_patch14_clip_224",
-        {"num_classes": 768},
-        Preprocessing(224, "center_crop", CLIP_MEAN, CLIP_STD),
-        Embedding("embedding", size=768, of="logits", meaning="random"),
+        "ViT-L-14-quickgelu", {}, None, Embedding("embedding", size=768, meaning="random"), "clip"
     ),
-    "wd_vit": Architecture(
-        "vit_base_patch16_224",
-        {"img_size": 448, "num_classes": 10861},
-        Preprocessing(448, "pad", (0.5,) * 3, (0.5,) * 3, channels="BGR", colour=(255, 255, 255)),
-        Embedding("embedding", size=10861, of="logits", meaning="random"),
+    "wd_vit": Architecture("vit_base_patch16_224", {"img_size": 448, "num_classes": 10861}, WHITE_SQUARE, TAGS),
+    "wd_vit_large": Architecture("vit_large_patch16_224", {"img_size": 448, "num_classes": 10861}, WHITE_SQUARE, TAGS),
+    "wd_eva02_large": Architecture(
+        "eva02_large_patch14_448", {"img_size": 448, "num_classes": 10861}, WHITE_SQUARE, TAGS
+    ),
+    "wd_swinv2": Architecture(
+        "swinv2_base_window8_256", {"img_size": 448, "window_size": 14, "num_classes": 10861}, WHITE_SQUARE, TAGS
     ),
 }
 
 
 def entry_of(name: str, folder: Path) -> ModelEntry:
     """An entry with random weights in a folder."""
-    import timm
     import torch
     from safetensors.torch import save_file
 
     known = ARCHITECTURES[name]
     torch.manual_seed(0)
-    module = timm.create_model(known.timm, pretrained=False, **known.arguments)
-    file = folder / name / "model.safetensors"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(module.state_dict(), file)
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # random numbers by the hundred million
+        if known.family == "clip":
+            import open_clip
+
+            config = open_clip.get_model_config(known.name)
+            module: torch.nn.Module = open_clip.CLIP(**config)
+            said = {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+            (place / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": said}))
+            file = place / "open_clip_model.safetensors"
+        else:
+            import timm
+
+            module = timm.create_model(known.name, pretrained=False, **known.arguments)
+            file = place / "model.safetensors"
+    save_file({tensor: value.contiguous().cpu() for tensor, value in module.state_dict().items()}, file)
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
     return ModelEntry(
         name=f"random_{name}",
-        family="timm",
-        weights=Store(str(file.parent), {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}),
+        family=known.family,
+        weights=Store(str(place), files),
         outputs=(known.output,),
         licence="none",
         parameters=sum(p.numel() for p in module.parameters()),
         reference="none",
         preprocessing=known.how,
         precision="float16",
-        options={"architecture": known.timm, "arguments": known.arguments},
+        options={"architecture": known.name, "arguments": known.arguments} if known.family == "timm" else {},
     )
 
 
@@ -121,8 +142,12 @@ def network_rate(runner: Runner, inputs: Sequence[Any], count: int) -> float:
 def model_rate(runner: Runner, inputs: Sequence[Any], count: int) -> float:
     """Images per second of the runner, from inputs in memory to arrays in memory."""
     start = time.perf_counter()
-    for first in range(0, count, runner.batch_size):
+
+    def one(first: int) -> None:
         runner.predict([inputs[n % len(inputs)] for n in range(first, min(count, first + runner.batch_size))])
+
+    with ThreadPoolExecutor(runner.at_once) as pool:
+        list(pool.map(one, range(0, count, runner.batch_size)))
     return count / (time.perf_counter() - start)
 
 
@@ -177,6 +202,7 @@ def measure(
     """The median rates of one model with some settings of the resource."""
     models = Models(**settings)
     runner = models.load(entry)
+    settle_freed_memory(memory_limit(), default_threads())  # as the pass does
     inputs = [runner.prepare(decode(data)) for data in files]
     metric = metric_of(entry)
     runner.predict(inputs[: runner.batch_size])  # kernels are chosen at the first batch
@@ -189,10 +215,15 @@ def measure(
     if plain:
         ways["plain"] = lambda: plain_rate(entry, models, files, count)
     found: dict[str, list[float]] = {way: [] for way in ways}
+    busy: list[float] = []
     for _ in range(rounds):
         for way, rate in ways.items():
+            before = runner.usage
             found[way].append(rate())
-    return {way: statistics.median(rates) for way, rates in found.items()}
+            if way == "pass" and DEVICE_LOAD in (said := runner.report(before)):
+                busy.append(said[DEVICE_LOAD])
+    rates = {way: statistics.median(rates) for way, rates in found.items()}
+    return rates | ({"GPU busy in the pass, %": statistics.median(busy)} if busy else {})
 
 
 def main() -> None:
