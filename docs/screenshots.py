@@ -1,4 +1,4 @@
-"""Remake ``docs/images/*.png``: the images of the Dagster UI in the documentation, from what `arot demo` left.
+"""Remake ``docs/images/*.png``: the images of the Dagster UI and of the gallery in the documentation, from what `arot demo` left.
 
 Belongs here: which pages, and what is opened on them. Run `arot demo` first, then ``python docs/screenshots.py [NAME …]``.
 It needs the dev extra (Playwright) and a Chromium: ``$CHROMIUM``, or one on the path, or Playwright's own.
@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -56,6 +57,36 @@ def subset(page: "Page") -> None:
     _open(page, "/assets/models/clean?view=events", "waterfall")
 
 
+def review(page: "Page") -> None:
+    """The gallery of `arot review`: an image that has four stars, and the metrics of all."""
+    page.goto("/")
+    page.get_by_role("gridcell").nth(3).click()
+    page.wait_for_timeout(2000)
+    page.get_by_title("Metrics / Filters").click()
+    page.keyboard.press("4")
+    page.wait_for_timeout(2000)
+
+
+@contextlib.contextmanager
+def running_ui() -> Iterator[str]:
+    """`arot ui` on a free port; returns its address."""
+    with _running([sys.executable, "-m", "arot_assets.cli", "ui"], "/server_info") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def running_gallery() -> Iterator[str]:
+    """The gallery of a review; what is rated in it is kept nowhere."""
+    made = subprocess.run(
+        [sys.executable, "-m", "arot_assets.cli", "review", "technical", "--rater", "you", "--limit", "24", "--no-open"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    command = shlex.split(made.splitlines()[-1].partition("open them with: ")[2])
+    place = command.index("--port")
+    with _running([*command[:place], *command[place + 2 :], "--no-write"], "/") as url:
+        yield url
+
+
 @dataclass(frozen=True)
 class Picture:
     """One image.
@@ -65,63 +96,70 @@ class Picture:
         window: width and height in pixels.
         left: pixels that are cut off at the left.
         width: pixels of the file.
+        server: starts what shows it.
     """
 
     open: Callable[["Page"], None]
     window: tuple[int, int]
     left: int = 0
     width: int = 1440
+    server: Callable[[], contextlib.AbstractContextManager[str]] = running_ui
 
 
 PICTURES = {
     "graph": Picture(graph, (2560, 1660), left=370, width=1800),
     "asset": Picture(asset, (1440, 960)),
     "subset": Picture(subset, (1560, 900)),
+    "review": Picture(review, (1440, 900), width=1200, server=running_gallery),
 }
 
 
 def main() -> None:
-    """Start the UI, take every image, stop the UI."""
+    """Start what is shown, take every image, stop it."""
     from playwright.sync_api import sync_playwright
 
     IMAGES.mkdir(exist_ok=True)
-    with running_ui() as url, sync_playwright() as playwright:
+    wanted = {name: PICTURES[name] for name in sys.argv[1:] or PICTURES}
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
         )
-        wanted = sys.argv[1:] or list(PICTURES)
-        for name, picture in ((n, PICTURES[n]) for n in wanted):
-            wait_until_idle(url)
-            width, height = picture.window
-            page = browser.new_page(base_url=url, viewport={"width": width, "height": height})
-            page.set_default_timeout(WAIT_MS)
-            picture.open(page)
-            path = IMAGES / f"{name}.png"
-            path.write_bytes(compressed(page.screenshot(), picture))
-            print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
-            page.close()
+        for server in (running_ui, running_gallery):
+            names = [name for name, picture in wanted.items() if picture.server is server]
+            if not names:
+                continue
+            with server() as url:
+                for name in names:
+                    if server is running_ui:
+                        wait_until_idle(url)
+                    width, height = wanted[name].window
+                    page = browser.new_page(base_url=url, viewport={"width": width, "height": height})
+                    page.set_default_timeout(WAIT_MS)
+                    wanted[name].open(page)
+                    path = IMAGES / f"{name}.png"
+                    path.write_bytes(compressed(page.screenshot(), wanted[name]))
+                    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+                    page.close()
         browser.close()
 
 
 @contextlib.contextmanager
-def running_ui() -> Iterator[str]:
-    """`arot ui` on a free port; returns its address."""
+def _running(command: list[str], answers: str) -> Iterator[str]:
+    """A server on a free port, once it answers at an address; returns its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "arot_assets.cli", "ui", "--port", str(port)], cwd=ROOT, start_new_session=True
-    )
+    process = subprocess.Popen([*command, "--port", str(port)], cwd=ROOT, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{url}/server_info", timeout=5).close()
+                urllib.request.urlopen(f"{url}{answers}", timeout=5).close()
                 break
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("arot ui did not start; see what it printed above")
+                raise SystemExit(f"{command[0]} did not start; see what it printed above")
             time.sleep(0.5)
         yield url
     finally:

@@ -60,17 +60,38 @@ class LabelStudio:
         """
         return {int(user["id"]): str(user.get("email") or user["id"]) for user in self._ask("GET", "/api/users/")}
 
-    def create(self, title: str, label_config: str) -> int:
-        """A new project; returns its number.
+    def create(self, title: str) -> int:
+        """A new project that shows pictures and asks nothing yet; returns its number.
 
         Args:
-            title: three letters or more.
-            label_config: what people see and choose, in Label Studio's XML.
+            title: three letters or more, of which the server keeps 50.
 
         Raises:
             LabelStudioError: the server does not answer, or refuses.
         """
-        return int(self._ask("POST", "/api/projects/", {"title": title, "label_config": label_config})["id"])
+        # before it has a question: files are refused where a task has several pictures
+        body = {"title": title[:50], "label_config": '<View><Image name="image" value="$image"/></View>'}
+        return int(self._ask("POST", "/api/projects/", body)["id"])
+
+    def delete(self, project: int) -> None:
+        """Remove a project with all that is in it.
+
+        Raises:
+            LabelStudioError: the server does not answer, refuses, or has no such project.
+        """
+        self._ask("DELETE", f"/api/projects/{project}/")
+
+    def show(self, project: int, label_config: str) -> None:
+        """Set what people see in a project, and what they are asked.
+
+        Args:
+            project: its number.
+            label_config: in Label Studio's XML.
+
+        Raises:
+            LabelStudioError: the server does not answer, or refuses.
+        """
+        self._ask("PATCH", f"/api/projects/{project}/", {"label_config": label_config})
 
     def upload(self, project: int, pictures: Sequence[Path]) -> dict[str, str]:
         """Name of each picture's file -> the address under which tasks of this project show it.
@@ -127,7 +148,7 @@ class LabelStudio:
 
     def _read(self, answer: urllib3.BaseHTTPResponse, path: str) -> Any:
         try:
-            return json.loads(answer.data)
+            return json.loads(answer.data) if answer.status != 204 else None
         except ValueError as error:
             raise LabelStudioError(f"{redacted(self.url)}{path} answered with no JSON; is it Label Studio?") from error
 

@@ -22,18 +22,21 @@ class ToolError(ArotError):
     """A tool cannot be installed; the message says what its installer said."""
 
 
-def command_in_own_environment(tool: str, requirement: str, told: Callable[[str], object] = str) -> Path:
-    """The command of a tool, installed on first use into ``.arot/tools/`` of the project.
+def command_in_own_environment(
+    tool: str, requirement: str, told: Callable[[str], object] = str, folder: Path | None = None
+) -> Path:
+    """The command of a tool, installed on first use.
 
     Args:
         tool: the command's name.
         requirement: what pip installs, as ``lenslet>=0.4,<0.5``; another one is another environment.
         told: is told that something is being installed, which takes a while.
+        folder: of the environment; by default in ``.arot/tools/`` of the project.
 
     Raises:
         ToolError: it cannot be installed.
     """
-    folder = project_root() / ".arot" / "tools" / tool
+    folder = folder or project_root() / ".arot" / "tools" / tool
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
     marker = folder / DONE
     if marker.exists() and marker.read_text(encoding="utf-8") == requirement:

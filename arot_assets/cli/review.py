@@ -82,7 +82,8 @@ def command(
     from arot_assets.declarations.kinds.ratings import ratings_of
     from arot_assets.ratings.declaration import SourceRule
     from arot_assets.ratings.queue import build_queue
-    from arot_assets.ratings.review import choose, make_review, push_to_label_studio
+    from arot_assets.ratings.review import choose, make_review
+    from arot_assets.ratings.review_tasks import push_to_label_studio
 
     if tool == "label-studio" and not url:
         raise click.UsageError("--url is missing: where is Label Studio?")

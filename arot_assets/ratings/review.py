@@ -1,7 +1,8 @@
-"""A review: a folder with pictures and a table, or a queue of groups, that a rating tool opens.
+"""A review: a folder with pictures and a table, or a queue of groups, that lenslet opens.
 
-Belongs here: choosing samples, writing what lenslet and Label Studio read, and the sources by which the answers come back. Does
-not belong here: starting tools (``cli/review.py``), reading answers (``sources/``), what to rate next (``queue.py``).
+Belongs here: choosing samples, their pictures, what lenslet reads, and the sources by which the answers come back. Does not
+belong here: Label Studio (``review_tasks.py``), starting tools (``cli/review.py``), reading answers (``sources/``), what to rate
+next (``queue.py``).
 
 Pictures are named ``<sample_id>.jpg``, ``<sample_id>.2.jpg`` for one that is shown again, so that every answer says which sample
 it is about, whatever becomes of the dataset meanwhile.
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +25,6 @@ from arot_assets.names import ascii_word
 from arot_assets.ratings.declaration import RatingsDeclaration, ScaleRule, SourceRule
 from arot_assets.ratings.reviews import reviews_folder, write_sources
 from arot_assets.ratings.said import RatingsError
-from resources.label_studio import LabelStudio
 from resources.storage import Storage, StorageError
 from resources.warehouse import Connection, Warehouse
 from resources.warehouse.views import literal, quote
@@ -34,8 +33,6 @@ SIDE = 1024
 """Longer side of a picture, in pixels."""
 STARS = ScaleRule(low=1, high=5)
 ITEMS, QUEUE = "items.parquet", "queue.json"
-MOST_STARS = 10
-"""That people can tell apart at a glance."""
 MOST_COLUMNS = 40
 """Of metrics; the tool draws a histogram of each."""
 
@@ -104,8 +101,8 @@ def make_review(
         RatingsError: no picture can be read.
         StorageError: the folder cannot be written.
     """
-    folder = _new_folder(declaration.name, rater)
-    names, left_out = _pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
+    folder = new_folder(declaration.name, rater)
+    names, left_out = pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
     if not names:
         raise RatingsError(
             f"{declaration.name}: none of {len(samples):,} samples can be shown: {next(iter(left_out.values()))}"
@@ -122,7 +119,7 @@ def make_review(
         ]
     else:
         opens = folder / QUEUE
-        groups = _side_by_side(names, group, left_out)
+        groups = side_by_side(names, group, left_out)
         queue = [
             {"instance_id": f"{folder.name}-{n}", "images": [f"images/{file}" for file, _ in one]}
             for n, one in enumerate(groups, 1)
@@ -135,81 +132,13 @@ def make_review(
     return Review(folder, opens, len(names) if group == 1 else group * len(groups), left_out)
 
 
-def push_to_label_studio(
-    storage: Storage,
-    warehouse: Warehouse,
-    declaration: RatingsDeclaration,
-    samples: Sequence[str],
-    server: SourceRule,
-    group: int = 1,
-) -> tuple[int, Review]:
-    """Make a project of these samples in Label Studio, and a source that takes its answers back.
-
-    The pictures are uploaded, so that the server needs no access to the dataset.
-
-    Args:
-        storage: reaches the files.
-        warehouse: over the store.
-        declaration: the ratings; with ``categories``, people choose one of them, otherwise they give stars or a number.
-        samples: to be rated.
-        server: its address, the variable of its key, and the rater's name if one person rates; otherwise raters are known by the
-            e-mail addresses of their accounts.
-        group: 1 for single pictures, 2 for pairs.
-
-    Raises:
-        LabelStudioError: the server does not answer, or refuses.
-        RatingsError: no picture can be read, or there are no pairs of so many.
-    """
-    if group > 2:
-        raise RatingsError(f"Label Studio compares pairs here, not {group} images: --group 2, or rank with lenslet")
-    studio = LabelStudio(server.url, server.key_variable)
-    studio.people()  # an error before the pictures are read
-    folder = _new_folder(declaration.name, server.rater_name or "label_studio")
-    names, left_out = _pictures(storage, warehouse, declaration.dataset, samples, folder / "images")
-    if not names:
-        raise RatingsError(
-            f"{declaration.name}: none of {len(samples):,} samples can be shown: {next(iter(left_out.values()))}"
-        )
-    project = studio.create(f"{declaration.name}: {folder.name}", label_config(declaration, group))
-    addresses = studio.upload(project, [folder / "images" / file for file, _ in names])
-    if group == 1:
-        tasks = [{"image": addresses[file], server.item: sample} for file, sample in names]
-    else:
-        tasks = [
-            {"image": addresses[file], "other": addresses[second], server.left: sample, server.right: other}
-            for (file, sample), (second, other) in _side_by_side(names, 2, left_out)
-        ]
-    studio.add(project, tasks)
-    kind = "pair" if group == 2 else "category" if declaration.categories else "score"
-    name = f"review_{ascii_word(folder.name).lower()}"
-    write_sources(folder, [server.model_copy(update={"name": name, "project": project, "kind": kind, "by": "id"})])
-    return project, Review(folder, folder / "images", group * len(tasks), left_out)
-
-
-def label_config(declaration: RatingsDeclaration, group: int = 1) -> str:
-    """What people see in Label Studio: a picture, and stars up to the end of the scale, a number, or the classes; or a pair."""
-    low, high = declaration.scale.low, declaration.scale.high
-    if group == 2:
-        images = '<Image name="image" value="$image"/><Image name="other" value="$other"/>'
-        pair = '<Pairwise name="rating" toName="image,other"/>'
-        return f'<View>{pair}<View style="display: grid; grid-template-columns: 1fr 1fr">{images}</View></View>'
-    if declaration.categories:
-        choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in declaration.categories)
-        question = f'<Choices name="rating" toName="image" choice="single">{choices}</Choices>'
-    elif low == 1 and high.is_integer() and high <= MOST_STARS:
-        question = f'<Rating name="rating" toName="image" maxRating="{int(high)}"/>'
-    else:  # stars begin with one, and are whole
-        question = f'<Number name="rating" toName="image" min="{low:g}" max="{high:g}" step="any"/>'
-    return f'<View><Image name="image" value="$image"/>{question}</View>'
-
-
-def _new_folder(name: str, rater: str) -> Path:
+def new_folder(name: str, rater: str) -> Path:
     folder = reviews_folder(name) / f"{ascii_word(rater).lower()}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     (folder / "images").mkdir(parents=True)
     return folder
 
 
-def _pictures(
+def pictures(
     storage: Storage, warehouse: Warehouse, dataset: str, samples: Sequence[str], folder: Path
 ) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Write the pictures; gives (file, sample) in order, and the samples without a picture with the reason."""
@@ -242,9 +171,7 @@ def _pictures(
     return names, left_out
 
 
-def _side_by_side(
-    names: Sequence[tuple[str, str]], group: int, left_out: dict[str, str]
-) -> list[list[tuple[str, str]]]:
+def side_by_side(names: Sequence[tuple[str, str]], group: int, left_out: dict[str, str]) -> list[list[tuple[str, str]]]:
     """Groups of (file, sample), in order and without a sample twice; what is left over at the end is added to ``left_out``.
 
     Raises:

@@ -54,6 +54,36 @@ def test_withdrawing_removes_events_and_tells_what_must_be_made_again(rated: Rat
     assert "no ratings 'qq'. Did you mean 'q'?" in wrong.output
 
 
+def test_withdrawing_names_the_models_that_must_be_trained_again_and_the_subsets_of_their_scores(
+    rated: Rated, project: Path
+) -> None:
+    (project / "defs" / "d" / "defs.yaml").write_text(
+        DATASET.replace("metrics: []", "metrics: [phash, embedding]").format(source=rated.dataset.source)
+    )
+    for name, labels in (
+        ("beauty", "select sample_id, value from q.scale"),
+        ("city", "select sample_id, 1.0 as value from d.phash"),
+    ):
+        (project / "defs" / name).mkdir()
+        (project / "defs" / name / "defs.yaml").write_text(
+            f"type: arot_assets.components.Classifier\nattributes:\n  name: {name}\n  dataset: d\n  task: regression\n"
+            f"  labels:\n    from_sql: {labels}\n"
+        )
+    models = project / "dbt_like_sql" / "models"
+    models.mkdir()
+    (models / "schema.yml").write_text("sources: [{name: d, tables: [{name: beauty}, {name: city}]}]\n")
+    for name in ("beauty", "city"):
+        (models / f"best_{name}.sql").write_text(
+            "{{ config(tags=['subset']) }}\nselect sample_id from {{ source('d', '" + name + "') }} where value > 3\n"
+        )
+    rated.build(load_declarations().get(RatingsDeclaration, "q"))
+    done = CliRunner().invoke(main, ["withdraw", "q", "ann", "--yes"])
+    assert done.exit_code == 0, done.output
+    told = done.output.partition("to be made again, by `arot run`: ")[2]
+    assert "classifiers/beauty" in told and "d/beauty" in told and "best_beauty" in told
+    assert "city" not in told and "left out" not in done.output
+
+
 def test_review_writes_a_folder_and_shows_the_command(
     rated: Rated, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

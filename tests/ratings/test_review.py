@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.ratings.review import choose, label_config, make_review
+from arot_assets.ratings.review import choose, make_review, side_by_side
+from arot_assets.ratings.review_tasks import label_config
 from arot_assets.ratings.reviews import forget_reviews, review_sources
 from arot_assets.ratings.said import RatingsError
 from tests.ratings.conftest import Rated
@@ -98,6 +99,20 @@ def test_what_is_rated_least_is_shown_first_and_a_missing_subset_is_told(rated: 
 def test_label_studio_asks_for_stars_or_for_the_declared_classes(rated: Rated) -> None:
     assert 'maxRating="5"' in label_config(rated.declared())
     assert '<Choice value="a &amp; b"/>' in label_config(rated.declared(categories=["a & b"]))
+    assert '<Number name="rating" toName="image" min="0" max="1" ' in label_config(
+        rated.declared(scale={"low": 0, "high": 1})
+    )
+    assert '<Pairwise name="rating" toName="image,other"/>' in label_config(rated.declared(), group=2)
+
+
+def test_nothing_is_shown_beside_itself_and_what_is_left_over_is_told() -> None:
+    left: dict[str, str] = {}
+    names = [("a.jpg", "a"), ("a.2.jpg", "a"), ("b.jpg", "b"), ("c.jpg", "c"), ("d.jpg", "d")]
+    found = side_by_side(names, 2, left)
+    assert found == [[names[0], names[2]], [names[1], names[3]]]
+    assert left == {"d": "nothing is left to show beside it in groups of 2"}
+    with pytest.raises(RatingsError, match="1 images are too few for groups of 2; choose more with --limit"):
+        side_by_side(names[:1], 2, {})
 
 
 @pytest.mark.skipif("AROT_LENSLET" not in os.environ, reason="needs a command of lenslet 0.4 in $AROT_LENSLET")
