@@ -53,7 +53,7 @@ PITFALLS = {
     ),
     "finetrainers": (
         "`reshape_mode: bicubic` distorts pictures to the bucket; use `media: exact`, in which nothing has to be reshaped.",
-        "It has no repeats: `repeats` and those of `mix` count for the other trainers only.",
+        "It has no repeats: subsets in `mix` need equal ones.",
         "A folder `a/b` is looked up on the Hub first; the configuration has absolute paths.",
     ),
     "diffusers": (

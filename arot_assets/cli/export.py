@@ -44,15 +44,23 @@ def command(name: str, dry_run: bool) -> None:
 
 def _preview(work: "Work", declaration: "ExportDeclaration") -> None:
     from arot_assets.exports.build import plan
+    from arot_assets.exports.mix import mix_rows
+    from arot_assets.exports.token_lengths import length_lines
 
     found = plan(declaration, work.project, work.resources)
     click.echo(f"{declaration.name}: {found.rows.num_rows:,} {found.medium.name}s, layout {declaration.layout}")
     for rule, count in sorted(found.noted.items()):
         click.echo(f"  {count:,} break {rule}: {declaration.action(rule)}")
     click.echo(f"  {len(found.left_out):,} left out")
+    for row in mix_rows(found.repeats(declaration), found.counts(declaration)):
+        click.echo(
+            f"  {row['subset']}: {row['samples']:,} samples x {row['repeats']}, {row['of an epoch']} of an epoch"
+        )
     for trainer, buckets in found.plans.items():
         facts = buckets.facts()
         click.echo(
             f"  {trainer}: {len(buckets.buckets)} buckets, {facts['crop']:.1%} cropped, {facts['up_scaled']:.1%} up-scaled, "
             f"{buckets.left_over:,} left over"
         )
+    for line in length_lines(found.rows["caption"].to_pylist()):
+        click.echo(f"  {line}")

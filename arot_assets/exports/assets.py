@@ -98,6 +98,8 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
                 [{"sample": v.subject, "rule": v.rule, "because": v.text} for v in done.left_out[:MOST_SHOWN]]
             ),
         }
+        if done.mix:
+            metadata["mix"] = markdown_table(done.mix)
         for trainer, plan in done.plans.items():
             metadata[f"buckets of {trainer}"] = dg.MetadataValue.md(bucket_page(plan))
         captions = caption_page(resources.tables, resources.storage, declaration, receipt)

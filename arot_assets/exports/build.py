@@ -8,6 +8,7 @@ version before stays whole. Whatever ends the process, the next export starts ov
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample, media_folder
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.mix import mix_rows
 from arot_assets.exports.provenance import require_current
 from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
 from arot_assets.exports.rules import CHOSEN, Violation
@@ -53,6 +55,7 @@ class Outcome:
         plans: trainer -> buckets.
         seen: what the loaders' rules find in the version that was written; None if nothing was.
         left_out: violations whose samples are not in it.
+        mix: for each of several subsets its samples, their repeats and its share of an epoch.
     """
 
     receipt: Receipt
@@ -60,6 +63,7 @@ class Outcome:
     plans: Mapping[str, BucketPlan]
     seen: LoaderFindings | None
     left_out: Sequence[Violation]
+    mix: Sequence[Mapping[str, str | int]]
 
 
 def export(declaration: ExportDeclaration, project: Project, resources: Resources) -> Outcome:
@@ -84,7 +88,8 @@ def export(declaration: ExportDeclaration, project: Project, resources: Resource
     now = current_receipt(tables, declaration.name)
     same = now is not None and now.inputs == inputs and now.place == destination.place(now.version)
     if now is not None and same and destination.has(now.version):
-        return Outcome(now, False, selection.plans, None, selection.left_out)
+        mix = mix_rows(selection.repeats(declaration), selection.counts(declaration))
+        return Outcome(now, False, selection.plans, None, selection.left_out, mix)
     try:
         staging = destination.staging()
         with _written_in_words(declaration, destination):
@@ -138,7 +143,10 @@ def _build(
     manifest = manifest_rows(written, selection.paths)
     version = _version(declaration, manifest)
     root = declaration.trainer_root or destination.place(version)
-    parts = [Part(p, folders[p], n, sum(w.row["part"] == p for w in written)) for p, n in declaration.parts.items()]
+    repeats = selection.repeats(declaration)
+    counts = Counter(w.row["part"] for w in written)
+    mix = mix_rows(repeats, counts)
+    parts = [Part(p, folders[p], repeats[p], counts[p]) for p in declaration.parts]
     _write_texts(declaration, staging, root, medium, parts, selection.trainers, written)
     kept = frozenset(rule for rule in CHOSEN if declaration.action(rule) == "keep")
     proved = {w.path: w.bytes for w in written if w.proved}
@@ -162,7 +170,8 @@ def _build(
     earlier = read_receipt(tables, declaration.name, version)
     if earlier is not None and destination.has(version):  # another way to the same files
         make_current(tables, declaration.name, version)
-        return Outcome(earlier, now is None or now.version != version, selection.plans, seen, selection.left_out)
+        changed = now is None or now.version != version
+        return Outcome(earlier, changed, selection.plans, seen, selection.left_out, mix)
     message = f"Export {declaration.name}: {len(written):,} samples, version {version}"
     commit = destination.publish(staging, version, message)
     receipt = Receipt(**{**asdict(receipt), "commit": commit})
@@ -176,7 +185,7 @@ def _build(
         left_out,
         lineage_of(declaration, project, resources, selection),
     )
-    return Outcome(receipt, True, selection.plans, seen, selection.left_out)
+    return Outcome(receipt, True, selection.plans, seen, selection.left_out, mix)
 
 
 def _version(declaration: ExportDeclaration, manifest: pa.Table) -> str:

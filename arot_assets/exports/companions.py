@@ -1,4 +1,4 @@
-"""What belongs to a sample besides its caption: its mask, and its control (a conditioning picture, or a reference clip).
+"""What belongs to a sample besides its caption: its mask, and its controls (conditioning pictures, or a reference clip).
 
 Belongs here: their names, where they lie in a version, and making their files. Does not belong here: which samples they are
 (``selection.py``), how a trainer is told (``trainers/``).
@@ -13,7 +13,7 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.prepare import PreparedFile, encode, fitted, opaque, prepare
 from arot_assets.exports.rules import Violation
 
-Role = Literal["mask", "control"]
+Role = Literal["mask", "control", "control_2", "control_3"]
 ROLES: tuple[Role, ...] = get_args(Role)
 FIELDS = ("sample_id", "dataset", "uri", "width", "height", "frames", "fps")
 SAME_SHAPE = 0.02
@@ -26,8 +26,10 @@ def column(role: str, field: str) -> str:
 
 
 def companion_folder(role: str, folder: str) -> str:
-    """Where the companions of a media folder lie: ``masks`` beside ``images``, ``masks-x`` beside ``images-x``."""
-    return "-".join([f"{role}s", *folder.split("-", 1)[1:]])
+    """Where the companions of a media folder lie: ``masks`` beside ``images``, ``masks-x`` beside ``images-x``; the second
+    controls in ``controls_2``."""
+    kind, *place = role.split("_")
+    return "-".join(["_".join([f"{kind}s", *place]), *folder.split("-", 1)[1:]])
 
 
 def broken_companions(declaration: ExportDeclaration, row: Mapping[str, Any], video: bool) -> list[Violation]:
@@ -65,7 +67,7 @@ def prepare_companion(
     """
     from arot_assets.media.image.decode import decode
 
-    if role == "control":
+    if role != "mask":
         own = prepare(data, declaration.model_copy(update={"media": "safe"}))
         kept = declaration.action("companion_shape") == "keep" and _differs(
             {f: row[column(role, f)] for f in FIELDS}, row

@@ -18,7 +18,9 @@ from resources.storage.http.rules import redacted
 Layout = Literal[
     "pairs", "hf", "ltx", "kohya_jsonl", "musubi_jsonl", "simpletuner_parquet", "diffusion_pipe_json", "webdataset"
 ]
-WITHOUT_COMPANIONS = ("kohya_jsonl", "simpletuner_parquet")
+WITHOUT_COMPANIONS = ("kohya_jsonl",)
+WITHOUT_WEIGHTS = ("hf", "ltx", "webdataset")
+WITH_SEVERAL_CONTROLS = ("pairs", "hf", "musubi_jsonl", "simpletuner_parquet", "webdataset")
 TrainerName = Literal[
     "sd-scripts",
     "musubi",
@@ -33,6 +35,7 @@ TrainerName = Literal[
 ]
 
 
+Column = Annotated[str, Field(pattern=MODEL)]
 COLOUR = r"^#[0-9a-f]{6}$"
 WHITE = "#ffffff"
 
@@ -71,15 +74,17 @@ class ExportDeclaration(BaseModel):
         ),
     ] = None
     control: Annotated[
-        str | None,
+        Column | Annotated[list[Column], Field(min_length=1, max_length=3)] | None,
         Field(
-            pattern=MODEL,
-            description="a column with the sample_id of a sample's conditioning picture or reference clip",
+            description="a column with the sample_id of a sample's conditioning picture or reference clip; or up to three of them"
         ),
     ] = None
     mix: Annotated[
-        Mapping[str, Annotated[int, Field(ge=1)]],
-        Field(description="further subsets in the same export, with their repeats"),
+        Mapping[str, Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]],
+        Field(
+            description="further subsets in the same export: with their repeats, or each with its share of an epoch, above 0 and "
+            "below 1; the rest is the subset's"
+        ),
     ] = {}
     repeats: Annotated[int, Field(ge=1, description="times that a sample of the subset is seen in an epoch")] = 1
     media: Annotated[
@@ -131,6 +136,11 @@ class ExportDeclaration(BaseModel):
                 raise ValueError(f"'{name}' cannot be kept: there is nothing to write; use stop or skip")
         return rules
 
+    @field_validator("control")
+    @classmethod
+    def _one_is_one(cls, control: str | list[str] | None) -> str | list[str] | None:
+        return control[0] if isinstance(control, list) and len(control) == 1 else control
+
     @field_validator("frames")
     @classmethod
     def _eights(cls, frames: list[int]) -> list[int]:
@@ -154,13 +164,28 @@ class ExportDeclaration(BaseModel):
             exact_sizes(self.resolution)
         if self.subset in self.mix:
             raise ValueError("`mix` names the subset itself; set its `repeats`")
+        self._check_weights()
         if self.companions and self.layout in WITHOUT_COMPANIONS:
             raise ValueError(f"the layout '{self.layout}' has no place for masks and controls; `pairs` has")
+        if "control_2" in self.companions and self.layout not in WITH_SEVERAL_CONTROLS:
+            raise ValueError(f"the layout '{self.layout}' has a place for one control of a sample; `pairs` has more")
         if self.media == "original":
             for name, action in self.rules.items():
                 if action == "mend" and RULES[name].media:
                     raise ValueError(f"with `media: original` nothing is re-encoded, so '{name}' cannot be mended")
         return self
+
+    def _check_weights(self) -> None:
+        shares = [w for w in self.mix.values() if isinstance(w, float)]
+        if shares and (len(shares) < len(self.mix) or self.repeats != 1):
+            raise ValueError("`mix` has shares, such as 0.3, beside repeats; use one of them for all subsets")
+        if sum(shares) >= 1:
+            raise ValueError(f"the shares in `mix` add up to {sum(shares):g}, which leaves nothing for '{self.subset}'")
+        if self.weighted and self.layout in WITHOUT_WEIGHTS:
+            raise ValueError(
+                f"no trainer that takes the layout '{self.layout}' sees some subsets more often than others; `pairs` has "
+                "trainers that do, or give all of `mix` the repeats of the subset"
+            )
 
     def action(self, rule: RuleName) -> Action:
         """What is done about a violation."""
@@ -172,9 +197,28 @@ class ExportDeclaration(BaseModel):
     @property
     def companions(self) -> dict[str, str]:
         """Role -> the column with the sample_id of each sample's companion."""
-        return {role: name for role, name in (("mask", self.mask), ("control", self.control)) if name is not None}
+        controls = [self.control] if isinstance(self.control, str) else self.control or []
+        roles = ("control", *(f"control_{n}" for n in range(2, len(controls) + 1)))
+        named = dict(zip(roles, controls, strict=False))
+        return {"mask": self.mask, **named} if self.mask is not None else named
 
     @property
-    def parts(self) -> dict[str, int]:
-        """Subset -> repeats, the main one first."""
-        return {self.subset: self.repeats, **self.mix}
+    def parts(self) -> tuple[str, ...]:
+        """The subsets, the main one first."""
+        return self.subset, *self.mix
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Subset -> its share of an epoch; None if repeats are declared."""
+        if not any(isinstance(weight, float) for weight in self.mix.values()):
+            return None
+        return {self.subset: 1 - sum(self.mix.values()), **self.mix}
+
+    @property
+    def weighted(self) -> bool:
+        """Whether samples of some subsets are seen more often than those of others."""
+        return self.shares is not None or any(times != self.repeats for times in self.mix.values())
+
+    def repeats_of(self, part: str) -> int:
+        """Times that a sample of a subset is seen in an epoch, where repeats are declared."""
+        return self.repeats if part == self.subset else int(self.mix[part])

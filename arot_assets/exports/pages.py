@@ -9,10 +9,10 @@ from pathlib import Path
 from arot_assets.drawing import contact_sheet, data_uri
 from arot_assets.exports.buckets.plan import BucketPlan
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.token_lengths import ENCODERS, length_lines
 from arot_assets.exports.versions import Receipt, read_manifest
 from arot_assets.markdown import write_table
 from arot_assets.media.medium import DecodeError
-from resources.models.clip_tokens import clip_tokens
 from resources.storage import Storage, StorageError
 from resources.storage.objects import join
 from resources.tables import Tables
@@ -45,13 +45,14 @@ def bucket_page(plan: BucketPlan) -> str:
 
 
 def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaration, receipt: Receipt) -> str:
-    """Up to 50 samples, spread over all, each with the caption that is trained and its length in CLIP's tokens; empty for clips
-    and tar files."""
+    """Up to 50 samples, spread over all, each with the caption that is trained and its length in tokens of text encoders; above
+    them how long all captions are. Clips and tar files have only that."""
     from arot_assets.media.image.decode import thumbnail
 
-    if receipt.medium != "image" or declaration.layout == "webdataset":
-        return ""
     manifest = read_manifest(tables, declaration.name, receipt.version)
+    head = "\n".join(f"- {line}" for line in length_lines(manifest["caption"].to_pylist())) + "\n\n"
+    if receipt.medium != "image" or declaration.layout == "webdataset":
+        return head
     step = max(1, manifest.num_rows // PREVIEWED)
     lines = []
     for row in manifest.to_pylist()[::step][:PREVIEWED]:
@@ -61,13 +62,10 @@ def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaratio
             continue
         sheet = data_uri(contact_sheet([pixels], tile=SIDE))
         name = Path(row["path"]).name
-        lines.append((f"![{name}]({sheet})", f"{row['width']}x{row['height']}", html.escape(row["caption"])))
-    counts = [clip_tokens(html.unescape(caption)) for *_, caption in lines]
-    return write_table(
-        ("", "size", "CLIP tokens", "caption"),
-        [(picture, size, count, caption) for (picture, size, caption), count in zip(lines, counts, strict=True)],
-        right=("CLIP tokens",),
-    )
+        counts = [encoder.count(row["caption"]) for encoder in ENCODERS]
+        lines.append((f"![{name}]({sheet})", f"{row['width']}x{row['height']}", *counts, html.escape(row["caption"])))
+    names = [f"{encoder.name} tokens" for encoder in ENCODERS]
+    return head + write_table(("", "size", *names, "caption"), lines, right=names)
 
 
 def _bar(share: float) -> str:

@@ -125,10 +125,10 @@ RULES: Mapping[RuleName, ContractRule] = {
     ),
     "metadata": ContractRule(
         "files carry no metadata",
-        "EXIF with the place of the photo, prompts of generators and the like would be passed on",
+        "the place where a photo or a clip was taken, prompts of generators and the like would be passed on",
         "mend",
         mendable=True,
-        media=("image",),
+        media=("image", "video"),
     ),
     "animation": ContractRule(
         "pictures have one frame",

@@ -23,6 +23,7 @@ from arot_assets.exports.buckets.plan import BucketPlan, plan_buckets
 from arot_assets.exports.companions import FIELDS, ROLES, broken_companions, column
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import WHITE, ExportDeclaration
+from arot_assets.exports.mix import repeats_of
 from arot_assets.exports.prepare import KNOWN, MODIFIED, PLAIN, wanted_size
 from arot_assets.exports.rows import source_datasets
 from arot_assets.exports.rules import RULES, RuleName, Violation, one_line
@@ -38,7 +39,7 @@ from resources.warehouse.views import literal, quote
 SMALLEST_SIDE = 64
 LAYOUT_MULTIPLE = 32
 SHOWN = 5
-RESERVED = ("file_name", "text", "image", "video", "mask_file_name", "control_file_name")
+RESERVED = ("file_name", "text", "image", "video", *(f"{role}_file_name" for role in ROLES))
 COLUMNS = ("sample_id", "part", "dataset", "uri", "sha256", "bytes", "width", "height", "frames", "fps", "caption")
 
 
@@ -65,6 +66,15 @@ class Selection:
     left_out: list[Violation] = field(default_factory=list)
     noted: Counter[RuleName] = field(default_factory=Counter)
     plans: dict[str, BucketPlan] = field(default_factory=dict)
+
+    def counts(self, declaration: ExportDeclaration) -> dict[str, int]:
+        """Subset -> number of its samples."""
+        found = Counter(self.rows["part"].to_pylist())
+        return {part: found[part] for part in declaration.parts}
+
+    def repeats(self, declaration: ExportDeclaration) -> dict[str, int]:
+        """Subset -> times that each of its samples is seen in an epoch."""
+        return repeats_of(declaration, self.counts(declaration))
 
     def digest(self, settings: str) -> str:
         """64 hex digits of what determines the files: the samples' content, captions and values, and the settings."""
@@ -320,7 +330,8 @@ def _plan(declaration: ExportDeclaration, selection: Selection, trainer: Trainer
         widths = np.array([sizes.get(p, p)[0] for p in pairs])
         heights = np.array([sizes.get(p, p)[1] for p in pairs])
     table = pa.table({"width": widths, "height": heights, "frames": rows["frames"], "fps": rows["fps"]})
-    repeats = np.array([declaration.parts[p] for p in rows["part"].to_pylist()])
+    times = selection.repeats(declaration)
+    repeats = np.array([times[p] for p in rows["part"].to_pylist()])
     return plan_buckets(table, trainer.rule(declaration, selection.medium.name), trainer.batch(declaration), repeats)
 
 

@@ -48,9 +48,13 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("broken", pa.list_(pa.string()), metadata={"description": "rules that the original breaks"}),
         pa.field("mask", pa.string(), metadata={"description": "path of its mask, below the version's folder"}),
         pa.field("mask_key", pa.string(), metadata={"description": "digest of the mask and of all that changes it"}),
-        pa.field("control", pa.string(), metadata={"description": "path of its control, below the version's folder"}),
-        pa.field(
-            "control_key", pa.string(), metadata={"description": "digest of the control and of all that changes it"}
+        *(
+            pa.field(f"{name}{end}", pa.string(), metadata={"description": text})
+            for name in ("control", "control_2", "control_3")
+            for end, text in (
+                ("", "path of its control, below the version's folder"),
+                ("_key", "digest of the control and of all that changes it"),
+            )
         ),
     ]
 )

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from arot_assets.datasets.places import Place, dataset_root, place_of
+from arot_assets.exports.clip import prepare_clip
 from arot_assets.exports.companions import ROLES, column, companion_folder, prepare_companion
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import WHITE, ExportDeclaration
 from arot_assets.exports.links import link, link_or_copy
-from arot_assets.exports.prepare import MODIFIED, PreparedFile, as_it_is, faults_of_row, formats_of, prepare
+from arot_assets.exports.prepare import MODIFIED, as_it_is, faults_of_row, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
 from arot_assets.exports.selection import Selection, settle
 from arot_assets.exports.versions import Receipt, read_manifest
@@ -30,7 +31,7 @@ from resources.parallel import fetching_threads, grouped, ordered_map
 from resources.storage import StorageError
 from resources.storage.objects import is_local, local_path
 
-FORMAT = "1"
+FORMAT = "2"
 """Change this when the same samples result in different files."""
 AT_ONCE = 32
 """Files that a thread writes before it asks for more; of those that must be fetched, one."""
@@ -162,8 +163,11 @@ def _write_one(
     content = place.files({uri: sample_id})(uri)
     try:
         data = content.read()
-        clip = PreparedFile(None, _extension(uri), *_size(row), ()) if video else None
-        prepared = clip or prepare(data, declaration, faults)
+        prepared = (
+            prepare_clip(data, _extension(uri), *_size(row), declaration)
+            if video
+            else prepare(data, declaration, faults)
+        )
     except (StorageError, DecodeError) as error:
         return Violation("unreadable", sample_id, f"{uri}: {error.reason}")
     made, size, broken = prepared.data, (prepared.width, prepared.height), prepared.broken
@@ -219,7 +223,7 @@ def _write_companions(
             try:
                 data = place.files({uri: sample_id})(uri).read()
                 if place.medium.name == "video":
-                    made = PreparedFile(data, _extension(uri), one.width, one.height, ())
+                    made = prepare_clip(data, _extension(uri), one.width, one.height, declaration)
                 else:
                     made = prepare_companion(data, role, row, (one.width, one.height), declaration)
             except (StorageError, DecodeError) as error:

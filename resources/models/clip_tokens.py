@@ -30,7 +30,7 @@ def clip_tokens(text: str) -> int:
     import ftfy
 
     clean = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).lower()
-    letters, pairs = _letters(), _pairs()
+    letters, pairs = byte_letters(), _pairs()
     words = _words().findall(clean)
     return sum(1 if w in MARKS else len(pairs.tokenize("".join(letters[b] for b in w.encode()))) for w in words)
 
@@ -43,7 +43,7 @@ def _words() -> Any:
 
 
 @cache
-def _letters() -> list[str]:
+def byte_letters() -> list[str]:
     """The letter that stands for each byte: itself if it can be printed, else one of those from U+0100."""
     printed = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     others = iter(range(256, 512))
@@ -58,6 +58,6 @@ def _pairs() -> "BPE":
     assert spec is not None and spec.submodule_search_locations is not None, "open_clip is a dependency"
     lines = gzip.decompress((Path(spec.submodule_search_locations[0]) / VOCABULARY).read_bytes()).decode().split("\n")
     merges = [(first, second) for first, second in (line.split() for line in lines[1 : MERGES + 1])]
-    letters = _letters()
+    letters = byte_letters()
     entries = [*letters, *(letter + END_OF_WORD for letter in letters), *("".join(pair) for pair in merges)]
     return BPE(vocab={entry: n for n, entry in enumerate(entries)}, merges=merges, end_of_word_suffix=END_OF_WORD)

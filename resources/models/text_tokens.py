@@ -1,7 +1,7 @@
 """The length of texts in the tokens of any text encoder that publishes a ``tokenizer.json``: T5 of Flux, Qwen of Qwen-Image …
 
-Belongs here: bringing the file of a pinned commit into the model cache, and counting. Does not belong here: CLIP, whose
-vocabulary ships with a package (``clip_tokens.py``).
+Belongs here: bringing the file of a pinned commit into the model cache, and counting. Does not belong here: CLIP, T5
+and Qwen of known vocabularies, which are counted without fetching anything (``clip_tokens.py``, ``shipped_tokens.py``).
 """
 
 import hashlib

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from arot_assets.exports.errors import ExportError
@@ -24,8 +25,10 @@ from tests.exports.training import Training, place
 
 SUBSET = """{{ config(tags=['subset']) }}
 with files as (select sample_id, uri, parse_filename(uri, true) as stem from {{ source('d', 'samples') }} where status = 'ok')
-select p.sample_id, p.uri, 'picture ' || p.stem as caption, m.sample_id as covered, g.sample_id as guide
+select p.sample_id, p.uri, 'picture ' || p.stem as caption, m.sample_id as covered, g.sample_id as guide,
+    k.sample_id as picked
 from files p left join files m on m.uri like '%/masks/%' and m.stem = p.stem
+left join files k on k.uri like '%/sketches/%' and k.stem = p.stem
 left join files g on g.uri like '%/guides/%' and g.stem = p.stem where p.uri like '%/pictures/%'
 """
 SIZES = [(640, 480), (480, 640), (900, 400)]
@@ -33,10 +36,11 @@ SIZES = [(640, 480), (480, 640), (900, 400)]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """Three pictures, each with a mask of half its size whose left half is white, and a guide; one of them is rotated by EXIF."""
+    """Three pictures, each with a mask of half its size whose left half is white, a guide, and a sketch whose right half is; one of
+    them is rotated by EXIF."""
     place = tmp_path_factory.mktemp("companions")
     source = place / "source"
-    for folder in ("pictures", "masks", "guides"):
+    for folder in ("pictures", "masks", "guides", "sketches"):
         (source / folder).mkdir(parents=True)
     for n, (width, height) in enumerate(SIZES):
         picture = Image.effect_noise((width, height), 30 + n).convert("RGB")
@@ -49,6 +53,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Training:
         mask[0, 0] = n
         Image.fromarray(mask).save(source / "masks" / f"{n}.png")
         Image.effect_noise((width, height), 60 + n).convert("RGB").save(source / "guides" / f"{n}.png")
+        sketch = np.full((height, width, 3), 20 * n, np.uint8)  # dark on the left, light on the right
+        sketch[:, width // 2 :] = 255
+        Image.fromarray(sketch).save(source / "sketches" / f"{n}.png")
     tables = Tables(store=str(place / "store"), storage=Storage())
     dataset = Dataset(Resources(tables.storage, tables, Warehouse(tables=tables), Models(device="cpu")), source)
     dataset.run()
@@ -187,6 +194,61 @@ def test_a_layout_without_a_place_for_masks_says_so() -> None:
         ExportDeclaration.model_validate({"name": "e", "subset": "s", "layout": "kohya_jsonl", "mask": "covered"})
 
 
-def test_a_trainer_that_takes_no_control_is_refused_by_name(training: Training) -> None:
-    with pytest.raises(ExportError, match="simpletuner does not take images with a control"):
-        training.export(control="guide", trainers=["simpletuner"])
+@pytest.mark.parametrize(
+    ("trainer", "layout", "declared"),
+    [
+        ("finetrainers", "pairs", {"control": "guide"}),
+        ("finetrainers", "webdataset", {"mask": "covered"}),
+        ("musubi", "pairs", {"mask": "covered"}),
+        ("diffusion-pipe", "pairs", {"control": ["guide", "covered"]}),
+        ("sd-scripts", "pairs", {"control": ["guide", "covered"]}),
+        ("onetrainer", "pairs", {"control": ["guide", "covered"]}),
+        ("diffusers", "hf", {"control": ["guide", "covered"]}),
+    ],
+)
+def test_a_trainer_that_does_not_take_them_is_refused_by_name(
+    training: Training, trainer: str, layout: str, declared: dict[str, object]
+) -> None:
+    with pytest.raises(ExportError, match=f"{trainer} does not take images with a"):
+        training.export(**declared, layout=layout, trainers=[trainer])
+
+
+@pytest.mark.parametrize("layout", ["ltx", "diffusion_pipe_json"])
+def test_a_layout_with_a_place_for_one_control_refuses_several(layout: str) -> None:
+    with pytest.raises(ValueError, match="a place for one control"):
+        ExportDeclaration.model_validate({"name": "e", "subset": "s", "layout": layout, "control": ["a", "b"]})
+
+
+@pytest.mark.parametrize("layout", ["pairs", "hf", "musubi_jsonl", "simpletuner_parquet", "webdataset"])
+def test_every_layout_for_several_controls_is_read_back_with_each(training: Training, layout: str) -> None:
+    done = training.export(layout=layout, control=["guide", "picked"], format="png")
+    entries = list(LAYOUTS[layout].entries(place(done), ["images"]))
+    assert done.seen is not None and done.seen.whole and len(entries) == 3
+    for sample, stem in ids(training).items():
+        (entry,) = (e for e in entries if sample in e.path)
+        found = {role: read() for role, (_, read) in entry.companions.items() if read is not None}
+        guide = (training.dataset.source / "guides" / f"{stem}.png").read_bytes()
+        assert found["control"] == guide and set(found) == {"control", "control_2"} and found["control_2"] != guide
+
+
+def test_a_second_control_that_is_gone_is_found_by_the_check(training: Training) -> None:
+    done = training.export(control=["guide", "picked"])
+    victim = sorted((place(done) / "controls_2").iterdir())[0]
+    victim.unlink()
+    declaration = training.declaration(control=["guide", "picked"])
+    seen = verify(declaration, training.resources.tables, training.resources.storage)
+    assert [(v.rule, v.text) for v in seen.violations] == [("companion_missing", "it has no control_2")]
+
+
+def test_configurations_name_every_control(training: Training) -> None:
+    done = place(training.export(control=["guide", "picked"], mask="covered", trainers=["ai-toolkit", "simpletuner"]))
+    (dataset,) = yaml.safe_load((done / "configs" / "ai_toolkit.yaml").read_text())["config"]["process"][0]["datasets"]
+    assert dataset["mask_path"] == f"{done}/masks"
+    assert [dataset[f"control_path_{n}"] for n in (1, 2)] == [f"{done}/controls", f"{done}/controls_2"]
+    main, *beside = json.loads((done / "configs" / "simpletuner_multidatabackend.json").read_text())[:-1]
+    assert [one["id"] for one in beside] == main["conditioning_data"]
+    assert [one["conditioning_type"] for one in beside] == ["mask", "reference_strict", "reference_strict"]
+    for one in beside:
+        names = {p.name for p in Path(one["instance_data_dir"]).iterdir()}
+        assert names == {p.name for p in (done / "images").iterdir() if p.suffix != ".txt"}
+    assert "--conditioning_multidataset_sampling combined" in (done / "configs" / "commands.md").read_text()

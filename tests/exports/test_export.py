@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +171,30 @@ def test_mixed_subsets_have_folders_and_repeats(training: Training) -> None:
     concepts = json.loads((place(done) / "configs" / "onetrainer_concepts.json").read_text())
     assert [(c["name"], c["balancing"]) for c in concepts] == [("chosen", 1.0), ("seas", 3.0)]
     assert len(list(Path(concepts[1]["path"]).glob("*.jpg"))) == 4
+
+
+def test_shares_become_repeats_of_every_configuration(training: Training) -> None:
+    training.select(SUBSET.replace("= 'ok'", "= 'ok' and uri like '%sea%'"), "seas")
+    done = training.export(mix={"seas": 0.5})
+    configs = place(done) / "configs"
+    kohya = tomllib.loads((configs / "kohya.toml").read_text())["datasets"][0]["subsets"]
+    assert [s["num_repeats"] for s in kohya] == [1, 3]  # twelve, and four of them
+    simpletuner = json.loads((configs / "simpletuner_multidatabackend.json").read_text())
+    assert [b["repeats"] for b in simpletuner if "repeats" in b] == [0, 2]
+    assert not (configs / "finetrainers.json").exists()  # it has no repeats
+    assert [(r["subset"], r["repeats"], r["of an epoch"]) for r in done.mix] == [
+        ("chosen", 1, "50.0%"),
+        ("seas", 3, "50.0%"),
+    ]
+    assert sum(b.samples for b in done.plans["sd-scripts"].buckets) == 24
+
+
+def test_a_trainer_without_repeats_is_refused_by_name_if_subsets_are_weighted(training: Training) -> None:
+    training.select(SUBSET.replace("= 'ok'", "= 'ok' and uri like '%sea%'"), "seas")
+    for mix in ({"seas": 0.5}, {"seas": 2}):
+        with pytest.raises(ExportError, match="finetrainers has no repeats"):
+            training.export(mix=mix, trainers=["finetrainers"])
+    assert training.export(mix={"seas": 1}, trainers=["finetrainers"]).receipt.samples == 16
 
 
 def test_an_export_to_another_folder_keeps_its_records_in_the_store(training: Training, tmp_path: Path) -> None:

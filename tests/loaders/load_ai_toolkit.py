@@ -1,6 +1,8 @@
 """ai-toolkit's own data set code on an export: prints what it would train, as JSON.
 
-python load_ai_toolkit.py CHECKOUT CONFIG.yaml DIVISIBILITY
+python load_ai_toolkit.py CHECKOUT CONFIG.yaml DIVISIBILITY [REFERENCE CLIPS]
+
+The last argument is 1 for a model that takes clips as controls. The last column has the paths of the controls.
 """
 
 import sys
@@ -24,12 +26,15 @@ def main() -> None:
         get_bucket_divisibility=lambda: step, use_raw_control_images=False, is_flux=False, arch="sdxl", te_padding_side="right",
         model_config=SimpleNamespace(arch="sdxl", latent_space_version="sdxl"), vae=None, unet=None, text_embedding_space_version="sdxl", text_encoder=None, tokenizer=None, adapter=None, device_torch="cpu", encode_control_in_text_embeddings=False,
     )  # fmt: skip
+    model.supports_video_control_images = sys.argv[4:] == ["1"]
     found = []
     for raw in preprocess_dataset_raw_config(process["datasets"]):
         raw["cache_latents_to_disk"] = False
         dataset = AiToolkitDataset(DatasetConfig(**raw), batch_size=process["train"]["batch_size"], sd=model)
         for item in {id(i): i for i in dataset.file_list}.values():
             item.load_caption()
+            if not hasattr(item, "control_video_paths"):
+                item.control_video_paths = None
             found.append(
                 [
                     item.path,
@@ -40,7 +45,9 @@ def main() -> None:
                     item.scale_to_height,
                     item.num_frames,
                     item.mask_path,
-                    item.control_path,
+                    [item.control_path]
+                    if isinstance(item.control_path, str)
+                    else item.control_path or item.control_video_paths or [],
                 ]
             )
     told(found)

@@ -60,6 +60,7 @@ def main() -> None:
                     row["size_bucket"],
                     row["mask_file"],
                     row.get("control_file"),
+                    directory["num_repeats"],
                 ]
             )
     told(found)

@@ -3,9 +3,10 @@
 ``AROT_TRAINERS`` as in ``test_loaders.py``, with `ltx2` (LTX-2) and `ltx-video-trainer` beside the others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,16 @@ where status = 'ok'
 """
 
 
-def write_clip(path: Path, size: tuple[int, int], seed: int, frames: int = FRAMES) -> None:
-    """A clip as `arot cut` writes them: H.264, constant rate, no B-frames."""
+def write_clip(
+    path: Path, size: tuple[int, int], seed: int, frames: int = FRAMES, told: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """A clip as `arot cut` writes them: H.264, constant rate, no B-frames; with metadata, if told."""
     import av
 
     random = np.random.default_rng(seed)
     first = random.integers(0, 255, (size[1] // 16, size[0] // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1)
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+    with av.open(str(path), "w", options={"movflags": "+faststart+use_metadata_tags"}) as container:
+        container.metadata.update(told)
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"preset": "ultrafast", "bf": "0"}
@@ -52,12 +56,18 @@ def write_clip(path: Path, size: tuple[int, int], seed: int, frames: int = FRAME
 class Clips:
     """A dataset of clips with a subset of all, and exports of it."""
 
-    def __init__(self, resources: Resources, folder: Path, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        folder: Path,
+        sizes: Iterable[tuple[int, int]] = SIZES,
+        told: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.resources, self.folder = resources, folder / "project"
         source = folder / "clips"
         source.mkdir()
         for n, size in enumerate(sizes):
-            write_clip(source / f"{n}.mp4", size, n)
+            write_clip(source / f"{n}.mp4", size, n, told=told)
         declared = VideoDataset.model_validate({"name": "clips", "source": str(source), "settle_seconds": 0})
         take_inventory(resources.storage, resources.tables, declared, datetime.now(UTC))
         for shard in set(resources.tables.read(TableRef("clips", "inventory"))["shard"].to_pylist()):
@@ -124,14 +134,14 @@ def test_simpletuner(clips: Clips, tmp_path: Path) -> None:
     done = clips.export()
     config = place(done) / "configs" / "simpletuner_multidatabackend.json"
     found = load("simpletuner", config, tmp_path / "cache", 64)
-    compare({p: (c, w, h, f) for p, c, w, h, _, f in found}, clips.predicted(done, "simpletuner"))
+    compare({p: (c, w, h, f) for p, c, w, h, _, f, _ in found}, clips.predicted(done, "simpletuner"))
 
 
 @pytest.mark.parametrize("layout", ["pairs", "hf"])
 def test_finetrainers(clips: Clips, layout: str) -> None:
     done = clips.export(layout=layout)
     found = load("finetrainers", place(done) / "configs" / "finetrainers.json")
-    compare({c: (c, w, h, f) for c, w, h, f in found}, by_caption(clips.predicted(done, "finetrainers")))
+    compare({c: (c, w, h, f) for c, w, h, f, _ in found}, by_caption(clips.predicted(done, "finetrainers")))
 
 
 @pytest.mark.parametrize("trainer", ["ltx2", "ltx-video"])
@@ -143,6 +153,34 @@ def test_ltx(clips: Clips, trainer: str) -> None:
     }[trainer]
     found = load(script, place(done) / "dataset.jsonl", place(done) / "configs" / buckets)
     compare({str(place(done) / p): (c, w, h, f) for p, c, w, h, f, *_ in found}, clips.predicted(done, trainer))
+
+
+def test_ltx_video_trainer_finds_the_reference_of_each_clip(clips: Clips) -> None:
+    done = clips.export(layout="ltx", trainers=["ltx-video"], control="guide")
+    dataset, bucket = place(done) / "dataset.jsonl", place(done) / "configs" / "resolution_bucket_ltx_video.txt"
+    found = load("ltx-video-trainer", dataset, bucket)
+    assert len(found) == len(SIZES) and all(reference == [f, h, w] for _, _, w, h, f, reference in found)
+    assert "--reference-column reference_video" in (place(done) / "configs" / "commands.md").read_text()
+
+
+def test_ai_toolkit_finds_the_control_of_each_clip_for_a_model_that_takes_clips(clips: Clips) -> None:
+    done = clips.export(trainers=["ai-toolkit"], control="guide")
+    config = place(done) / "configs" / "ai_toolkit.yaml"
+    found = load("ai-toolkit", config, 32, 1)
+    assert {p: controls for p, *_, controls in found} == {
+        p: [p.replace("/videos/", "/controls/")] for p in clips.predicted(done, "ai-toolkit")
+    }
+    assert all(controls == [] for *_, controls in load("ai-toolkit", config, 32, 0))  # of others it sees none
+
+
+def test_simpletuner_finds_the_reference_of_each_clip(clips: Clips, tmp_path: Path) -> None:
+    done = clips.export(trainers=["simpletuner"], control="guide")
+    config = place(done) / "configs" / "simpletuner_multidatabackend.json"
+    found = load("simpletuner", config, tmp_path / "cache", 64)
+    assert len(found) == len(SIZES)
+    for path, caption, *_, ((kind, beside, text, *_),) in found:
+        assert kind == "reference_strict" and text == caption
+        assert beside == f"{place(done)}/simpletuner/controls/{Path(path).name}"
 
 
 def test_ltx2_finds_the_reference_and_the_mask_of_each_clip(clips: Clips) -> None:

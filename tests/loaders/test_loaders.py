@@ -99,7 +99,7 @@ def test_simpletuner(training: Training, media: str, layout: str, resolution: in
     config = place(done) / "configs" / "simpletuner_multidatabackend.json"
     found = load("simpletuner", config, tmp_path / "cache", 64)
     compare({p: (c, w, h) for p, c, w, h, *_ in found}, predicted(training.resources.tables, done, "simpletuner"))
-    assert {repeats for *_, repeats, _ in found} == {1}  # times that a sample is seen again
+    assert {repeats for *_, repeats, _, _ in found} == {1}  # times that a sample is seen again
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_finetrainers(training: Training, media: str, layout: str) -> None:
     found = load("finetrainers", place(done) / "configs" / "finetrainers.json")
     assert len(found) == 16
     compare(
-        {c: (c, w, h) for c, w, h, _ in found}, by_caption(predicted(training.resources.tables, done, "finetrainers"))
+        {c: (c, w, h) for c, w, h, *_ in found}, by_caption(predicted(training.resources.tables, done, "finetrainers"))
     )
 
 

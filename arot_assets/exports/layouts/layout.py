@@ -28,7 +28,7 @@ class Sample:
         height: pixels.
         frames: 1 for a picture.
         values: further columns.
-        companions: ``mask`` and ``control``, as far as it has them: their paths below the version's folder.
+        companions: role, such as ``mask`` or ``control_2`` -> its path below the version's folder.
     """
 
     sample_id: str

@@ -9,6 +9,7 @@ from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
 
 CONTROL = "control_path"
+CONTROLS = ("control", "control_2", "control_3")
 
 
 def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
@@ -24,10 +25,17 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     for part in folders:
         for row in read_lines(folder / f"{part}.jsonl"):
             path = row.get("image_path") or row["video_path"]
-            beside = companion_folder("control", part)
-            found = {"control": f"{beside}/{row[CONTROL].rpartition('/')[2]}"} if CONTROL in row else {}
+            keys = {role: key for role, key in zip(CONTROLS, _keys(len(CONTROLS)), strict=True) if key in row}
+            keys |= {"control": CONTROL} if CONTROL in row else {}
+            found = {r: f"{companion_folder(r, part)}/{row[key].rpartition('/')[2]}" for r, key in keys.items()}
             yield entry(folder, f"{part}/{path.rpartition('/')[2]}", row.get("caption"), found)
 
 
 def _control(root: str, sample: Sample) -> dict[str, str]:
-    return {CONTROL: f"{root}/{sample.companions['control']}"} if "control" in sample.companions else {}
+    paths = [f"{root}/{sample.companions[role]}" for role in CONTROLS if role in sample.companions]
+    return dict(zip(_keys(len(paths)), paths, strict=True))
+
+
+def _keys(count: int) -> list[str]:
+    """One control is that of a picture or a clip; several, of pictures alone, are numbered."""
+    return [CONTROL] if count == 1 else [f"{CONTROL}_{n}" for n in range(count)]

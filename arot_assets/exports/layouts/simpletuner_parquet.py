@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
+from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
 
 SCHEMA = pa.schema(
     [
@@ -38,5 +38,6 @@ def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
     for part in folders:
         path = folder / f"{part}.parquet"
         rows = pq.read_table(path, columns=["filename", "caption"]).to_pylist() if path.is_file() else []
+        beside = CompanionFolders(folder, part)
         for row in rows:
-            yield entry(folder, f"{part}/{row['filename']}", row["caption"])
+            yield entry(folder, f"{part}/{row['filename']}", row["caption"], beside.of(row["filename"]))

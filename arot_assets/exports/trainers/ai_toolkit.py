@@ -7,13 +7,22 @@ import yaml
 from arot_assets.exports.buckets.ai_toolkit import AiToolkit
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.trainers.trainer import Scene, Trainer
+from arot_assets.exports.trainers.trainer import Part, Scene, Trainer
 
 
 def _resolution(declaration: ExportDeclaration, medium: str) -> int:
     if medium == "video":  # it never scales up, so any edge that the size fits in leaves it alone
         return ceil(sqrt(declaration.video_size[0] * declaration.video_size[1]))
     return declaration.resolution
+
+
+def _beside(scene: Scene, part: Part) -> dict[str, str]:
+    """Its folders of masks and controls; several controls are numbered from 1."""
+    folders = scene.beside(part)
+    if "control_2" not in folders:
+        return {f"{role}_path": folder for role, folder in folders.items()}
+    mask = {"mask_path": folders.pop("mask")} if "mask" in folders else {}
+    return mask | {f"control_path_{n}": folder for n, folder in enumerate(folders.values(), 1)}
 
 
 def _config(scene: Scene) -> tuple[str, str]:
@@ -27,7 +36,7 @@ def _config(scene: Scene) -> tuple[str, str]:
             "num_repeats": part.repeats,
             "buckets": True,
             "cache_latents_to_disk": True,
-            **{f"{role}_path": folder for role, folder in scene.beside(part).items()},
+            **_beside(scene, part),
         }
         if scene.video:  # spread over a longer clip, motion would get faster
             values |= {
@@ -63,6 +72,6 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
-    companions={"image": frozenset({"mask", "control"}), "video": frozenset({"control"})},
+    companions={"image": frozenset({"mask", "control", "control_2", "control_3"}), "video": frozenset({"control"})},
     missing_caption="it trains the sample with an empty caption without a word",
 )

@@ -40,6 +40,7 @@ TRAINER = Trainer(
     media=frozenset({"image"}),
     layouts=frozenset({"hf"}),
     remainder="dropped",
+    repeats=False,
     config=lambda _scene: None,
     command=_command,
     rule=_rule,

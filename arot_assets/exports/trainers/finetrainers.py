@@ -15,13 +15,16 @@ def _config(scene: Scene) -> tuple[str, str]:
         how: dict[str, object] = {"video_resolution_buckets": sizes, "reshape_mode": "resize_crop"}
     else:  # resize_crop stops at pictures
         how = {"image_resolution_buckets": [[h, w] for w, h in scene.sizes()], "reshape_mode": "bicubic"}
+    if scene.declaration.control:  # as its control trainer calls it
+        how["rename_columns"] = {f"control.{scene.declaration.format}": "control_image"}
     datasets = [{"data_root": folder, "dataset_type": scene.medium, **how} for folder in folders]
     return "finetrainers.json", json_text({"datasets": datasets})
 
 
 def _command(scene: Scene) -> str:
+    control = "--training_type control-lora --control_type custom " if scene.declaration.control else ""
     return (
-        f"torchrun … train.py --dataset_config {scene.root}/configs/finetrainers.json "
+        f"torchrun … train.py {control}--dataset_config {scene.root}/configs/finetrainers.json "
         f"--batch_size {scene.declaration.batch_size} …"
     )
 
@@ -38,8 +41,11 @@ TRAINER = Trainer(
     media=frozenset({"image", "video"}),
     layouts=frozenset({"pairs", "hf", "webdataset"}),
     remainder="kept",
+    repeats=False,
     config=_config,
     command=_command,
     rule=_rule,
+    companions={"image": frozenset({"control"})},
+    companion_layouts=frozenset({"webdataset"}),
     missing_caption="it does not see the sample",
 )

@@ -37,6 +37,7 @@ def clip_trainer(
         media=frozenset({"video"}),
         layouts=frozenset({"ltx"}),
         remainder="dropped",
+        repeats=False,
         config=lambda scene: (file, f"{line(scene.declaration)}\n"),
         command=lambda scene: command(scene, line(scene.declaration)),
         rule=rule,

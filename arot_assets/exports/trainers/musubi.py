@@ -1,9 +1,17 @@
 """kohya-ss/musubi-tuner: pictures or clips, TOML."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.musubi import Musubi
+from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.layouts.layout import Sample
+from arot_assets.exports.links import link_or_copy
 from arot_assets.exports.trainers.trainer import Scene, Trainer, toml
+
+OWN = "musubi"
 
 
 def _config(scene: Scene) -> tuple[str, str]:
@@ -24,7 +32,9 @@ def _config(scene: Scene) -> tuple[str, str]:
         else:
             where = {f"{scene.medium}_directory": scene.folder(part)}
         if declaration.control and declaration.layout != "musubi_jsonl":
-            where |= {"control_directory": scene.beside(part)["control"]}
+            several = "control_2" in declaration.companions
+            own = f"{scene.root}/{OWN}/{companion_folder('control', part.folder)}"
+            where |= {"control_directory": own if several else scene.beside(part)["control"]}
         values = {**where, "cache_directory": scene.cache("musubi", part), "num_repeats": part.repeats}
         if scene.video:
             values |= {"target_frames": list(declaration.frames[-1:]), "frame_extraction": "head"}
@@ -34,6 +44,18 @@ def _config(scene: Scene) -> tuple[str, str]:
                 f"# source_fps = {float(declaration.fps)}  # only where the model's frames a second differ; a float\n"
             )
     return "musubi.toml", text
+
+
+def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """It looks for all controls of a picture in one folder, numbered: a folder of links for it."""
+    if "control_2" not in scene.declaration.companions or scene.declaration.layout == "musubi_jsonl":
+        return
+    for part, some in samples.items():
+        place = folder / OWN / companion_folder("control", part)
+        place.mkdir(parents=True)
+        for sample in some:
+            for n, path in enumerate(sample.companions.values()):
+                link_or_copy(folder / path, place / f"{sample.sample_id}_{n}.{path.rpartition('.')[2]}")
 
 
 def _command(scene: Scene) -> str:
@@ -59,6 +81,7 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
-    companions={"image": frozenset({"control"}), "video": frozenset({"control"})},
+    arrange=_arrange,
+    companions={"image": frozenset({"control", "control_2", "control_3"}), "video": frozenset({"control"})},
     missing_caption="it leaves a picture out without a word, and stops at a clip",
 )

@@ -1,13 +1,19 @@
 """bghira/SimpleTuner: pictures or clips, a JSON list of data backends."""
 
+from collections.abc import Mapping, Sequence
 from math import sqrt
+from pathlib import Path
 
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.simpletuner import SimpleTuner
+from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.trainers.trainer import Scene, Trainer, json_text
+from arot_assets.exports.layouts.layout import Sample
+from arot_assets.exports.links import link_or_copy
+from arot_assets.exports.trainers.trainer import Part, Scene, Trainer, json_text
 
 ALIGN = 64
+OWN = "simpletuner"
 
 
 def _resolution(declaration: ExportDeclaration, medium: str) -> int:
@@ -54,7 +60,10 @@ def _config(scene: Scene) -> tuple[str, str]:
         if scene.video:
             count = declaration.frames[-1]
             values["video"] = {"num_frames": count, "min_frames": count}
-        backends.append(values)
+        beside = _conditioning(scene, part, values)
+        if beside:
+            values["conditioning_data"] = [one["id"] for one in beside]
+        backends += [values, *beside]
     texts = {
         "id": "text",
         "type": "local",
@@ -65,10 +74,43 @@ def _config(scene: Scene) -> tuple[str, str]:
     return "simpletuner_multidatabackend.json", json_text([*backends, texts])
 
 
+def _conditioning(scene: Scene, part: Part, values: Mapping[str, object]) -> list[dict[str, object]]:
+    """A backend for each companion: of the sizes and crops of the samples, and with their captions."""
+    same = {name: value for name, value in values.items() if name != "parquet"}
+    loose = scene.declaration.action("companion_shape") == "keep"
+    found: list[dict[str, object]] = []
+    for role in scene.declaration.companions:
+        kind = "mask" if role == "mask" else "reference_loose" if loose else "reference_strict"
+        own = {
+            "id": f"{values['id']}-{role}",
+            "dataset_type": "conditioning",
+            "conditioning_type": kind,
+            "source_dataset_id": values["id"],
+            "instance_data_dir": f"{scene.root}/{OWN}/{companion_folder(role, part.folder)}",
+            "caption_strategy": None,
+            "metadata_backend": "discovery",
+            "cache_dir_vae": f"{values['cache_dir_vae']}-{role}",
+        }
+        found.append({**same, **own})
+    return found
+
+
+def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """It looks for a companion by the whole name of its sample's file, and knows its format by its bytes: links for it."""
+    for role in scene.declaration.companions:
+        for part, some in samples.items():
+            place = folder / OWN / companion_folder(role, part)
+            place.mkdir(parents=True)
+            for sample in some:
+                link_or_copy(folder / sample.companions[role], place / sample.file)
+
+
 def _command(scene: Scene) -> str:
+    beside = " --conditioning_multidataset_sampling combined" if len(scene.declaration.companions) > 1 else ""
+    note = "  # for ControlNet: --controlnet, and conditioning_type controlnet" if scene.declaration.control else ""
     return (
         "simpletuner train --data_backend_config "
-        f"{scene.root}/configs/simpletuner_multidatabackend.json --train_batch_size {scene.declaration.batch_size}"
+        f"{scene.root}/configs/simpletuner_multidatabackend.json --train_batch_size {scene.declaration.batch_size}{beside}{note}"
     )
 
 
@@ -86,5 +128,7 @@ TRAINER = Trainer(
     config=_config,
     command=_command,
     rule=_rule,
+    arrange=_arrange,
+    companions={"image": frozenset({"mask", "control", "control_2", "control_3"}), "video": frozenset({"control"})},
     missing_caption="it stops",
 )

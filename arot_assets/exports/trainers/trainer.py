@@ -99,7 +99,9 @@ class Trainer:
         arrange: writes what only this trainer wants, where it cannot take the layout's files as they are: the scene, the folder
             of the version, and the samples of each media folder.
         companions: medium -> the roles of companions that it takes.
+        companion_layouts: the layouts in which it finds them; None for all.
         one_companion: it takes only one of them at a time.
+        repeats: it can see the samples of some subsets more often than others.
         superseded: another one has taken its place; it is taken into account only where a declaration names it.
     """
 
@@ -114,14 +116,19 @@ class Trainer:
     missing_caption: str
     arrange: Callable[[Scene, Path, Mapping[str, Sequence[Sample]]], None] | None = None
     companions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    companion_layouts: frozenset[str] | None = None
     one_companion: bool = False
+    repeats: bool = True
     superseded: bool = False
 
     def takes(self, declaration: ExportDeclaration, medium: str) -> bool:
         """Whether it takes this medium in the layout of an export, with the masks and controls that it has."""
         asked = set(declaration.companions)
         beside = asked <= self.companions.get(medium, frozenset()) and not (self.one_companion and len(asked) > 1)
-        return declaration.layout in self.layouts and medium in self.media and beside
+        if asked and self.companion_layouts is not None:
+            beside = beside and declaration.layout in self.companion_layouts
+        mixed = self.repeats or not declaration.weighted
+        return declaration.layout in self.layouts and medium in self.media and beside and mixed
 
     def batch(self, declaration: ExportDeclaration) -> Batch:
         """What it trains in one step."""

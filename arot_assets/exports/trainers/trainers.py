@@ -44,8 +44,13 @@ def trainers_of(declaration: ExportDeclaration, medium: str) -> list[Trainer]:
         return [t for t in fitting if not t.superseded]
     for name in declaration.trainers:
         if TRAINERS[name] not in fitting:
-            beside = "".join(f" with a {role}" for role in declaration.companions)
+            beside = " with a " + " and a ".join(declaration.companions) if declaration.companions else ""
             known = ", ".join(t.name for t in fitting) or "none"
+            if declaration.weighted and not TRAINERS[name].repeats:
+                raise ExportError(
+                    f"exports/{declaration.name}: {name} has no repeats, so it cannot see some subsets of `mix` more often than "
+                    f"others; those that can: {known}"
+                )
             raise ExportError(
                 f"exports/{declaration.name}: {name} does not take {medium}s{beside} in the layout '{declaration.layout}'; those "
                 f"that do: {known}"
