@@ -4,20 +4,27 @@ Belongs here: what ``arot status`` and ``arot demo`` show about failed rows, and
 belong here: what is done and what is missing (the rooms' ``steps.py``).
 """
 
+from arot_assets.datasets.shards import statuses_of
 from arot_assets.reasons import OBJECT
-from resources.defaults import Resources
+from arot_assets.steps import Look
 from resources.warehouse.views import literal, quote
 
+GOOD = {"ok", "duplicate"}
+"""Statuses of rows that need no reason."""
 
-def failures_by_reason(resources: Resources, dataset: str, table: str) -> list[tuple[str, int]]:
+
+def failures_by_reason(look: Look, dataset: str, table: str) -> list[tuple[str, int]]:
     """Rows of present objects that failed, or are of another kind of file (``unsupported: …``), by reason without the object's
     name, most frequent first.
     """
-    if not resources.tables.shards(dataset, table):
+    if not look.resources.tables.shards(dataset, table) or statuses_of(look, dataset, table).keys() <= GOOD:
         return []
-    with resources.warehouse.connect() as con:
-        return con.execute(
+    return (
+        look.connection()
+        .execute(
             f"""select status || ': ' || regexp_replace(coalesce(reason, ''), {literal(OBJECT)}, '…', 'g'), count(*)
             from {quote(dataset)}.{quote(table)}
-            where status not in ('ok', 'duplicate') group by 1 order by 2 desc, 1"""
-        ).fetchall()
+            where status not in {tuple(GOOD)} group by 1 order by 2 desc, 1"""
+        )
+        .fetchall()
+    )

@@ -116,6 +116,7 @@ def _export(work: Work) -> str:
 
 def _summary(work: Work, states: States) -> None:
     from arot_assets.status import failures_by_reason
+    from arot_assets.steps import Look
     from arot_assets.subsets.runner import load_result
 
     click.secho("\nRows (nothing was lost):", bold=True)
@@ -124,8 +125,9 @@ def _summary(work: Work, states: States) -> None:
         click.echo(f"  {name:<{max(map(len, shown))}} {state.rows:>6,} rows, {state.failed} failed")
     _models(work)
     click.secho("\nNot usable, by reason:", bold=True)
-    for reason, rows in failures_by_reason(work.resources, DATASET, "samples"):
-        click.echo(f"  {rows:>4}  {reason}")
+    with Look(work.resources) as look:
+        for reason, rows in failures_by_reason(look, DATASET, "samples"):
+            click.echo(f"  {rows:>4}  {reason}")
     for name, model in work.project.models.items():
         result = load_result(work.project, name, work.resources.tables) if model.is_subset else None
         if result is None or result.waterfall is None:

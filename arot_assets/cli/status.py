@@ -52,7 +52,7 @@ def command(dataset: str | None) -> None:
         faults = dict.fromkeys(fault for step in asked if not step.by_hand and (fault := look.of(step).fault))
         for step in graph if dataset else ():
             if step.dataset == dataset and not look.of(step).fault:
-                for reason, rows in failures_by_reason(resources, dataset, step.table)[:REASONS_SHOWN]:
+                for reason, rows in failures_by_reason(look, dataset, step.table)[:REASONS_SHOWN]:
                     console.print(f"  {step.table}: {rows:,} x {reason}", markup=False, highlight=False, soft_wrap=True)
     for name in leftover_models(project, resources.tables):
         click.echo(

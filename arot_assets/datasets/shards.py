@@ -77,25 +77,25 @@ def sharded_state(
         failing += [shard] if failed(footer.strings) else []
         outside.update(json.loads(footer.strings.get(OUTSIDE_ROWS, "{}")))
         lost += len(json.loads(footer.strings.get(LOST, "[]")))
-    rows, bad = _shown(look, dataset, table) if len(missing) < len(shards) else (0, 0)
+    shown = statuses_of(look, dataset, table) if len(missing) < len(shards) else {}
     return State(
         current=known and not missing,
         shards=shards,
         missing=tuple(missing),
         failing=tuple(failing),
-        rows=rows,
-        failed=bad,
+        rows=sum(shown.values()),
+        failed=sum(rows for status, rows in shown.items() if status not in NOT_FAILED),
         outside=dict(outside),
         lost=lost,
         waits=() if known else (f"{dataset}/{INVENTORY}",),
     )
 
 
-def _shown(look: Look, dataset: str, table: str) -> tuple[int, int]:
-    """Rows that the view shows, and failed ones among them: objects that disappeared are still in the files, but not
-    counted."""
-    counted = look.connection().execute(
-        f"""select count(*), count(*) filter (status not in {NOT_FAILED}) from {quote(dataset)}.{quote(table)}"""
-    )
-    rows, failed = counted.fetchone() or (0, 0)
-    return rows, failed
+def statuses_of(look: Look, dataset: str, table: str) -> Mapping[str, int]:
+    """Status -> rows that the view shows: objects that disappeared are still in the files, but not counted."""
+
+    def count() -> Mapping[str, int]:
+        query = f"select status, count(*) from {quote(dataset)}.{quote(table)} group by 1"
+        return dict(look.connection().execute(query).fetchall())
+
+    return look.once(("statuses", dataset, table), count)

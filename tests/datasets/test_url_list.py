@@ -268,7 +268,8 @@ def test_every_failure_is_a_row_with_its_kind_and_retried_by_it(
     assert [r.path for r in web.requests[before:]] == ["/timeout.jpg"]
     assert "timeout" not in kinds(dataset)
     # reasons that differ by their object only are one line
-    reasons = dict(failures_by_reason(dataset.resources, "d", "samples"))
+    with Look(dataset.resources) as look:
+        reasons = dict(failures_by_reason(look, "d", "samples"))
     assert sum(reasons.values()) == len(FAILING) + 1 and not any("127.0.0.1:" in reason for reason in reasons)
 
 
@@ -377,8 +378,8 @@ def test_what_left_the_list_is_in_no_count_and_is_not_fetched_again(
     dataset.run("phash")
     with Look(dataset.resources) as look:
         state = samples_state(look, dataset.declaration)
-    assert (state.rows, state.failed) == (2, 2)
-    assert failures_by_reason(dataset.resources, "d", "samples")[0][1] == 2
+        assert (state.rows, state.failed) == (2, 2)
+        assert failures_by_reason(look, "d", "samples")[0][1] == 2
     web.requests.clear()
     assert sum(dataset.samples(retry="not_found").values()) == 2
     assert len({r.path for r in web.requests}) == 2
