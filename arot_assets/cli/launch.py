@@ -237,8 +237,19 @@ def _outcome(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], result: d
         return RunOutcome(result.run_id, problems, frozenset(_doubtful(result)))
     ended = {event.step_key for event in result.all_events if event.event_type == dg.DagsterEventType.STEP_SUCCESS}
     unmade = {key for key in keys if definitions.resolve_assets_def(key).op.name not in ended}
-    told = problems or ("the run failed; see it in the UI",)
+    told = problems or (*_before_any_step(result),) or ("the run failed; see it in the UI",)
     return RunOutcome(result.run_id, told, frozenset((unmade or {*keys}) | {*_doubtful(result)}))
+
+
+def _before_any_step(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """Why a run ended before any of its steps: a resource could not be made, such as an engine that is not installed."""
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.RESOURCE_INIT_FAILURE:
+            cause = event.engine_event_data.error
+            while cause is not None and cause.cause is not None:
+                cause = cause.cause
+            if cause is not None:
+                yield cause.message.strip().partition("\n")[0].partition(": ")[2] or cause.message.strip()
 
 
 def _doubtful(result: dg.ExecuteInProcessResult) -> Iterator[dg.AssetKey]:

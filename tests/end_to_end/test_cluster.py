@@ -24,6 +24,7 @@ from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.conftest import Dataset
+from tests.end_to_end.conftest import Project
 
 METRICS = ("cv2", "phash")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
@@ -160,6 +161,13 @@ def test_engine_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AROT_COMPUTE", "slurm")
     with pytest.raises(ComputeError, match=r"\$AROT_COMPUTE='slurm': no such engine; choose one of local, ray"):
         compute_of()
+
+
+def test_engine_that_cannot_be_had_is_one_clear_error_of_the_command(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.add_examples(1)
+    told = project.arot("run", "demo", status=1, AROT_COMPUTE="slurm")
+    assert "Error: $AROT_COMPUTE='slurm': no such engine; choose one of local, ray\n" in told
 
 
 ALONE = "from resources.compute import Needs, compute_of; print(*sorted(compute_of('ray').map(str, [1, 2], Needs())))"
