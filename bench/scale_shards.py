@@ -31,7 +31,8 @@ INSIDE = """
 import json, resource, sys, time
 from pathlib import Path
 from datetime import UTC, datetime
-from arot_assets.datasets import inventory
+from arot_assets.datasets.objects import LISTED
+from arot_assets.datasets.unchanged import is_unchanged, note_seen
 from resources.storage import Storage
 from resources.tables import INVENTORY, TableRef, Tables
 from resources.warehouse import Warehouse
@@ -40,9 +41,10 @@ tables = Tables(Storage(), sys.argv[1])
 
 
 def compare():
-    previous = inventory.read_inventory(tables, "scale")
-    found = inventory.plan(previous, previous.select(inventory.LISTED.names), datetime.now(UTC), 5000)
-    assert not found.differs
+    ref = TableRef("scale", INVENTORY)
+    listed = tables.read(ref, LISTED.names)
+    assert is_unchanged(tables, "scale", listed)
+    note_seen(tables, "scale", datetime.now(UTC), tables.footer(ref))
 
 
 work = {
@@ -58,7 +60,7 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - before, peak
 STEPS = {
     "catalogue: `Warehouse.refresh`": "refresh",
     "catalogue: connection with all views": "connect",
-    "inventory: read and compare, nothing changed": "compare",
+    "inventory: compare and note, nothing changed": "compare",
 }
 
 

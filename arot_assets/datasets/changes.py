@@ -30,6 +30,8 @@ SCHEMA = pa.schema(
         pa.field("state", pa.string(), metadata={"description": "present | gone | superseded"}),
     ]
 )
+COMPARED = ("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
+"""Columns of which another value makes an object another one."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,10 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> ListingDifference:
     def same(*columns: str) -> NDArray[np.bool_]:
         result = np.ones(len(rows), np.bool_)
         for name in columns:
-            result &= _equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
+            result &= equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
         return result
 
-    whole = same("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
+    whole = same(*COMPARED)
     return ListingDifference(
         new=np.flatnonzero(found.is_null().to_numpy()),
         changed=listed[~whole],
@@ -104,7 +106,7 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> ListingDifference:
     )
 
 
-def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> NDArray[np.bool_]:
+def equal(left: pa.Array | pa.ChunkedArray, right: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Value by value; null equals null."""
     if pa.types.is_list(left.type):
         left, right = (pc.binary_join(side, "\0") for side in (left, right))

@@ -16,7 +16,8 @@ from arot_assets.datasets.changes import SCHEMA, InventoryChanges, compare, plan
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.listing import list_source
 from arot_assets.datasets.objects import LISTED, FolderMetadata, KnownObjects, Listing, ListingNotes
-from arot_assets.datasets.sources.pinned import pin
+from arot_assets.datasets.sources.pinned import PinnedSource, pin
+from arot_assets.datasets.unchanged import is_unchanged, note_seen
 from resources.errors import ArotError
 from resources.storage import Storage
 from resources.storage.member_address import EXTENSIONS as ARCHIVE_EXTENSIONS
@@ -199,7 +200,6 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
     previous = read_inventory(tables, declaration.name)
     footer = tables.footer_if_any(TableRef(declaration.name, INVENTORY))
     pinned = pin(storage, declaration)
-    rules = _rules(declaration)
     listing = list_source(storage, declaration, pinned.root, known_of(previous, footer, declaration))
     if listing.objects.num_rows == 0 and not declaration.allow_empty:
         known = 0 if previous is None else pc.sum(pc.equal(previous["state"], "present")).as_py() or 0
@@ -227,15 +227,74 @@ def survey(storage: Storage, tables: Tables, declaration: DatasetDeclaration, no
     difference = compare(previous, listing.objects)
     shard_bytes = declaration.shard_gigabytes * 1e9 if declaration.shard_gigabytes is not None else None
     result = plan(previous, listing.objects, now, declaration.shard_size, difference, shard_bytes)
-    roots = _roots(footer or {}, declaration.root)
+    change = {}
     if footer is None or result.differs:
-        change = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
-        footer = {"changed_at": now.isoformat(), "change": change}
-    footer |= {**roots, SIGNATURE: pinned.signature or "", REVALIDATED: "true" if asked else ""}
-    footer |= {COMMIT: pinned.commit, ARCHIVES: rules, NOT_TAKEN: not_taken(listing)}
-    footer |= {PROBLEMS: "\n".join(listing.problems)}
-    footer |= {TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()})}
-    footer |= {FOLDER_METADATA: json.dumps(asdict(replace(listing.folder, said={})))}
-    footer |= {MEDIUM: declaration.medium.name}
-    footer |= {RULES: declaration.urls.model_dump_json() if declaration.urls is not None else ""}
-    return Survey(result, listing, footer)
+        told = f"{result.new:,} new, {result.changed:,} changed, {result.gone:,} gone, {result.unchanged:,} unchanged"
+        change = {"changed_at": now.isoformat(), "change": told}
+    return Survey(result, listing, _footer(declaration, pinned, listing, footer or {}, change))
+
+
+def _footer(
+    declaration: DatasetDeclaration,
+    pinned: PinnedSource,
+    listing: Listing,
+    before: Mapping[str, str],
+    change: Mapping[str, str],
+) -> dict[str, str]:
+    """The footer of the next inventory.
+
+    Args:
+        declaration: the dataset.
+        pinned: the source before it was listed.
+        listing: of it.
+        before: the previous footer, which may be empty.
+        change: what changed and when; empty if nothing did, and then the previous words stay.
+    """
+    asked = declaration.urls is not None and declaration.urls.revalidate
+    return {
+        **(change or before),
+        **_roots(before, declaration.root),
+        SIGNATURE: pinned.signature or "",
+        REVALIDATED: "true" if asked else "",
+        COMMIT: pinned.commit,
+        ARCHIVES: _rules(declaration),
+        NOT_TAKEN: not_taken(listing),
+        PROBLEMS: "\n".join(listing.problems),
+        TOLD: json.dumps({uri: asdict(of_it) for uri, of_it in listing.archives.items()}),
+        FOLDER_METADATA: json.dumps(asdict(replace(listing.folder, said={}))),
+        MEDIUM: declaration.medium.name,
+        RULES: declaration.urls.model_dump_json() if declaration.urls is not None else "",
+    }
+
+
+def seen_again(storage: Storage, tables: Tables, declaration: DatasetDeclaration, now: datetime) -> bool:
+    """List the source; if it is what the inventory says, note that it was seen again. Otherwise nothing is written.
+
+    A folder or bucket is compared batch by batch (``unchanged.py``); where a listing takes over what the inventory knows, as
+    for archives and lists of URLs, that is read whole.
+
+    Raises:
+        StorageError: the source cannot be listed, or the store cannot be written.
+        InventoryError: see ``take_inventory``.
+    """
+    ref = TableRef(declaration.name, INVENTORY)
+    footer = tables.footer_if_any(ref)
+    if footer is not None and _is_plain(declaration, footer) and set(tables.descriptions(ref)) == {*SCHEMA.names}:
+        pinned = pin(storage, declaration)
+        listing = list_source(storage, declaration, pinned.root)
+        same = is_unchanged(tables, declaration.name, listing.objects) if listing.objects.num_rows else None
+        if same:
+            note_seen(tables, declaration.name, now, _footer(declaration, pinned, listing, footer, {}))
+        if same is not None:
+            return same
+    found = survey(storage, tables, declaration, now)
+    if not found.changes.differs:
+        record(tables, declaration.name, found)
+    return not found.changes.differs
+
+
+def _is_plain(declaration: DatasetDeclaration, footer: Mapping[str, str]) -> bool:
+    """Whether a listing of the source needs nothing that the inventory knows."""
+    knows = declaration.is_url_list or declaration.opens_archives or declaration.on_hub
+    folder = json.loads(footer.get(FOLDER_METADATA) or "{}")
+    return not (knows or footer.get(ARCHIVES) or folder.get("stamp"))

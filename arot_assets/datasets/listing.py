@@ -64,9 +64,7 @@ def list_source(
 
     with track(f"{declaration.name}: listing {declaration.source}") as advance:
         found = found_table(noting(storage.ls_columns(where, on_progress=advance)))
-    growing = []
-    if is_local(where):  # elsewhere objects appear complete
-        growing = _growing(storage, declaration, found)
+    growing = _growing(storage, declaration, found) if is_local(where) else []  # elsewhere objects appear complete
     return _with_skipped(_listing(storage, declaration, where, found, growing, known or KnownObjects()), skipped)
 
 
@@ -95,7 +93,8 @@ def _listing(
     if declaration.on_hub:
         found, ignored = files_of(storage, found, known.rows)
     folder = folder_metadata(storage, found, declaration.medium, declaration.archives or Archives(), known.folder)
-    found = found.filter(without(found, folder.files))
+    if folder.files:
+        found = found.filter(without(found, folder.files))
     told: Mapping[str, ListingNotes] = {}
     inside = LISTED.empty_table()
     if declaration.opens_archives:

@@ -143,7 +143,7 @@ def listing_of(
     taken = is_taken(extension, medium)
     is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
     others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()
-    files, beside = found.filter(taken), found.filter(is_sidecar)
+    files, beside = (found if pc.all(taken).as_py() else found.filter(taken)), found.filter(is_sidecar)
     pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist(), medium.extensions) if beside.num_rows else None
     objects = _listed(files, beside, pairs, metadata or {})
     if growing:  # they keep their sidecars

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.duplicates import is_settled
-from arot_assets.datasets.inventory import NOT_TAKEN, PROBLEMS, record, survey
+from arot_assets.datasets.inventory import NOT_TAKEN, PROBLEMS, seen_again
 from arot_assets.datasets.samples import FAILED, samples_version
 from arot_assets.datasets.shards import objects_of, sharded_state
 from arot_assets.steps import Check, Key, Look, State, Step
@@ -76,12 +76,9 @@ def _seen_again(look: Look, declaration: DatasetDeclaration) -> bool:
         if isinstance(hold, Holder):
             return False
         with hold:
-            found = survey(look.resources.storage, tables, declaration, datetime.now(UTC))
-            if not found.changes.differs:
-                record(tables, declaration.name, found)
+            return seen_again(look.resources.storage, tables, declaration, datetime.now(UTC))
     except ArotError:
         return False
-    return not found.changes.differs
 
 
 def samples_state(look: Look, declaration: DatasetDeclaration) -> State:

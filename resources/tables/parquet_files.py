@@ -5,7 +5,7 @@ are replaced (``tables.py``), how such types are carried (``stored_types.py``).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,23 @@ def write_rows(table: "pa.Table", sink: Any) -> None:
 
     rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
     pq.write_table(table, sink, compression=COMPRESSION, use_dictionary=_repetitive(table), row_group_size=rows)
+
+
+def write_batches(
+    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", footer: Mapping[str, str], path: Path
+) -> None:
+    """Encode rows as they come into a file; each batch is encoded by itself, and its first one tells which columns repeat."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rest = iter(batches)
+    first = next(rest, None)
+    start = pa.Table.from_batches([first] if first is not None else [], schema=schema)
+    whole = with_footer(schema.empty_table(), footer).schema
+    with pq.ParquetWriter(path, whole, compression=COMPRESSION, use_dictionary=_repetitive(start)) as writer:
+        writer.write_table(start.replace_schema_metadata(whole.metadata))
+        for batch in rest:
+            writer.write_batch(batch.replace_schema_metadata(whole.metadata))
 
 
 class QueryFile:

@@ -11,7 +11,7 @@ current without reading any rows.
 import builtins
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from resources.tables.parquet_files import (
     TablesError,
     footer_strings,
     with_footer,
+    write_batches,
     write_rows,
 )
 from resources.tables.refs import DATASETS, MODELS, SUFFIX, StoreFile, StorePath, TableRef
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 STORE_VARIABLE = "AROT_STORE"
 FAR_THREADS = 16
+BATCH_ROWS = 65_536
+"""Rows that ``batches`` gives at a time."""
 """Concurrent requests to a remote store."""
 REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
 """What to do about a damaged file."""
@@ -218,6 +221,34 @@ class Tables:
             except StorageError as error:
                 if error.kind != "changed" or not retry.again():
                     raise
+
+    def batches(self, place: StorePath, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        """Columns of a table, some rows at a time, so that memory does not grow with it.
+
+        Raises:
+            TablesError: there is no such table, or the file is not Parquet.
+            StorageError: the store cannot be reached; ``changed`` if the file is replaced while it is read.
+        """
+        with self._parquet(place) as file, self._explained(place):
+            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
+
+    def write_batches(
+        self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", place: StorePath, footer: Mapping[str, str]
+    ) -> None:
+        """Write a table in one step from some rows at a time, as ``write`` writes a whole one.
+
+        Args:
+            batches: the rows.
+            schema: of all of them; field metadata (descriptions) is kept.
+            place: where.
+            footer: strings to keep in the file's footer.
+
+        Raises:
+            StorageError: no space, no permission, a read-only store. No partial file remains.
+            LeaseLostError: this process had reserved the table, and another one has taken it over.
+        """
+        self.leases.confirm(place)
+        self.storage.fill(self.uri(place), lambda path: write_batches(batches, schema, footer, path))
 
     def footer(self, place: StorePath) -> dict[str, str]:
         """The strings kept in a file's footer; reads no rows.
