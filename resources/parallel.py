@@ -17,8 +17,9 @@ B = TypeVar("B")
 
 THREADS_VARIABLE = "AROT_THREADS"
 FETCH_THREADS_VARIABLE = "AROT_FETCH_THREADS"
-FETCH_THREADS = 32
-"""Threads that spend most of their time waiting for servers; enough for four hosts with eight requests each."""
+FETCH_THREADS, FETCH_THREADS_PER_CORE = 32, 2
+"""Threads that spend most of their time waiting for servers: enough for four hosts with eight requests each, and for all cores of
+a large machine."""
 WINDOW_PER_THREAD = 4
 LEAVING_SECONDS = 5.0
 """How long a person who interrupts work waits for what threads are at: an image takes a fraction of it, a dead server minutes."""
@@ -30,9 +31,12 @@ def default_threads() -> int:
 
 
 def fetching_threads(far: bool) -> int | None:
-    """Threads for work that starts with fetching: ``$AROT_FETCH_THREADS`` or ``FETCH_THREADS``; None (the default) for
-    local files."""
-    return (int(os.environ.get(FETCH_THREADS_VARIABLE) or 0) or FETCH_THREADS) if far else None
+    """Threads for work that starts with fetching: ``$AROT_FETCH_THREADS``, or ``FETCH_THREADS`` and on a large machine
+    ``FETCH_THREADS_PER_CORE``; None (the default) for local files."""
+    if not far:
+        return None
+    asked = int(os.environ.get(FETCH_THREADS_VARIABLE) or 0)
+    return asked or max(FETCH_THREADS, FETCH_THREADS_PER_CORE * default_threads())
 
 
 def ordered_map(

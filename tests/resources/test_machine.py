@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from arot_assets.media.image.medium import BYTES_PER_PIXEL
 from arot_assets.metrics import memory
+from resources import parallel
 from resources.machine import Machine
 from resources.warehouse.connection import default_memory_limit
 
@@ -100,6 +102,25 @@ def test_pixels_and_a_query_fit_into_small_machines_and_use_large_ones(
         monkeypatch.delenv(name, raising=False)
     assert memory.memory_limit() == pixels * GB
     assert default_memory_limit(described) == queries
+
+
+@pytest.mark.parametrize(("cores", "decoding", "fetching"), [(1, 1, 32), (2, 2, 32), (64, 64, 128)])
+def test_threads_fill_a_large_machine(
+    cores: int, decoding: int, fetching: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "Machine", lambda: Machine(cores, 256 * GB, Path("/nowhere")))
+    for name in ("AROT_THREADS", "AROT_FETCH_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert (parallel.default_threads(), parallel.fetching_threads(far=True)) == (decoding, fetching)
+    assert parallel.fetching_threads(far=False) is None, "local files are read by the threads that decode"
+
+
+def test_large_pictures_are_decoded_in_all_threads_of_a_large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "Machine", lambda: Machine(64, 256 * GB, Path("/nowhere")))
+    for name in ("AROT_MEMORY_MB", "AROT_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    photos = 64 * parallel.WINDOW_PER_THREAD  # all that a pass has in flight
+    assert memory.MemoryBudget().size > photos * BYTES_PER_PIXEL * 24_000_000
 
 
 def test_units_that_share_the_cores_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
