@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ LIMIT_MB = 1200
 GIVEN_MB = "1100"
 """``AROT_MEMORY_MB`` of the runs, unless it is set: the default follows the machine, which would measure that."""
 HEAD = ("shard size", "peak, MB", "own memory, MB", "resident in the quarters of the pass, MB", "seconds")
+GIB = 2**30
+GROUPS = Path("/sys/fs/cgroup")
 EVERY_SECONDS = 0.1
 PARTS = 4
 EPILOG = f"""
@@ -38,7 +41,11 @@ The first run of a copy compiles the image kernels, which counts. Pages of libra
 not dropped, so with a second PyTorch process of the same environment (`arot ui` that has run a model, tests) the peak is
 up to 300 MB higher; the script reports it if there is one.
 
+With --limit-gib each run is alone in a control group with that much memory, as in a container: the kernel kills what exceeds it.
+AROT_MEMORY_MB then follows the limit, unless it is set. Control groups must be writable, of version 1 or 2.
+
 examples:
+  python bench/memory.py --limit-gib 2 ~/Pictures
   python bench/memory.py                                    the example images, a minute; adds a section to bench/RESULTS.md
   python bench/memory.py ~/Pictures --shard-sizes 5000,200
   AROT_MEMORY_MB=800 python bench/memory.py ~/Pictures --no-record
@@ -57,13 +64,51 @@ class Sample:
 
 @dataclass
 class Watched:
-    """A finished run."""
+    """A finished run; ``group`` is what its control group says, empty without one."""
 
     shard_size: int
     seconds: float
     samples: list[Sample]
     measuring_from: float
     output: list[str]
+    group: str = ""
+
+
+class Group:
+    """A control group below this process's own, with a limit of memory.
+
+    Args:
+        limit: bytes.
+
+    Raises:
+        OSError: none can be made here.
+    """
+
+    def __init__(self, limit: int) -> None:
+        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+        self._first = next((path for _, kinds, path in lines if "memory" in kinds.split(",")), None)
+        unified = next((path for _, kinds, path in lines if not kinds), "/")
+        top = GROUPS / "memory" / self._first.lstrip("/") if self._first is not None else GROUPS / unified.lstrip("/")
+        self._folder = top / f"arot-{os.getpid()}"
+        self._folder.mkdir()
+        (self._folder / self._name("memory.limit_in_bytes", "memory.max")).write_text(str(limit))
+
+    def join(self) -> None:
+        """Put this process into it."""
+        (self._folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    def told(self) -> str:
+        """Its peak, pages of files included, and how many processes were killed for memory."""
+        peak = int((self._folder / self._name("memory.max_usage_in_bytes", "memory.peak")).read_text())
+        events = (self._folder / self._name("memory.oom_control", "memory.events")).read_text().split()
+        return f"{peak / 2**20:,.0f} MiB, {events[events.index('oom_kill') + 1]} killed"
+
+    def remove(self) -> None:
+        """Remove it, once all its processes have ended."""
+        self._folder.rmdir()
+
+    def _name(self, first: str, second: str) -> str:
+        return first if self._first is not None else second
 
 
 def look(pid: int, seconds: float) -> Sample | None:
@@ -87,14 +132,27 @@ def torch_elsewhere() -> int:
     return count
 
 
-def watch(project: Path, shard_size: int) -> Watched:
-    """Run `arot run demo` in a project."""
+def watch(project: Path, shard_size: int, limit_gib: float | None = None) -> Watched:
+    """Run `arot run demo` in a project, with so much memory."""
+    group = Group(int(limit_gib * GIB)) if limit_gib else None
+    given = {"AROT_MEMORY_MB": GIVEN_MB} if group is None else {}
+    try:
+        run = _watch(project, shard_size, given, group.join if group is not None else None)
+        run.group = group.told() if group is not None else ""
+    finally:
+        if group is not None:
+            group.remove()
+    return run
+
+
+def _watch(project: Path, shard_size: int, given: dict[str, str], join: Callable[[], None] | None) -> Watched:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AROT_", "DAGSTER_")) or k == "AROT_MEMORY_MB"}
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "arot_assets.cli", "run", "demo"],
         cwd=project,
-        env={"AROT_MEMORY_MB": GIVEN_MB, **kept, "PYTHONPATH": str(project)},
+        env={**given, **kept, "PYTHONPATH": str(project)},
+        preexec_fn=join,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,12 +191,17 @@ def row(run: Watched) -> tuple[str, ...]:
     return f"{run.shard_size:,}", whole, f"{own / 1e6:,.0f}", middle, f"{run.seconds:,.0f}"
 
 
-def report(source: Path, runs: list[Watched], crowd: int) -> str:
+def report(source: Path, runs: list[Watched], crowd: int, limit_gib: float | None) -> str:
     """The section for RESULTS.md."""
-    limit = os.environ.get("AROT_MEMORY_MB", GIVEN_MB)
+    limit = os.environ.get("AROT_MEMORY_MB", GIVEN_MB if limit_gib is None else "by the machine")
+    held = (
+        f"control group of {limit_gib:g} GiB: {'; '.join(r.group for r in runs)}"
+        if limit_gib
+        else f"limit {LIMIT_MB:,} MB"
+    )
     lines = [
         f"`python bench/memory.py`: `arot run` with {METRICS} over {images_in(source)}, VmHWM of the process, "
-        f"limit {LIMIT_MB:,} MB, AROT_MEMORY_MB={limit}; MB are 10^6 bytes. "
+        f"{held}, AROT_MEMORY_MB={limit}; MB are 10^6 bytes. "
         + (f"{crowd} other processes had PyTorch loaded: too high. " if crowd else "")
         + "Each run starts from nothing: it lists, compiles the kernels, loads the model.",
         "",
@@ -162,6 +225,7 @@ def arguments() -> argparse.Namespace:
         "images", nargs="?", type=Path, default=examples, help="folder of images (default: the examples)"
     )
     parser.add_argument("--shard-sizes", default="5000", help="one run for each, comma separated (default 5000)")
+    parser.add_argument("--limit-gib", type=float, help="memory of each run, enforced by a control group")
     parser.add_argument("--no-record", action="store_true", help="print only, leave bench/RESULTS.md alone")
     return parser.parse_args()
 
@@ -183,9 +247,9 @@ def main() -> None:
             )
             print(f"shards of {size:,}: {source}", flush=True)
             crowd = max(crowd, torch_elsewhere())
-            runs.append(watch(project, size))
+            runs.append(watch(project, size, options.limit_gib))
         print(row(runs[-1]), flush=True)
-    text = report(source, runs, crowd)
+    text = report(source, runs, crowd, options.limit_gib)
     print("\n" + text)
     if not options.no_record:
         print(f"added to {results.append('Memory of a run', text)}")

@@ -31,7 +31,8 @@ EPILOG = """
 what is measured, each in a separate process: wall time (median) and peak memory
   inventory    read, write, compare with an unchanged listing and with one of 1 % new, 1 % changed, 1 % gone
   catalogue    a new catalog.duckdb and a connection with all views, over samples and 10 metric tables
-  joins        10 metrics with three filters, written out and through <dataset>.wide; again with 1 % of the objects gone
+  joins        10 metrics with three filters, written out, through <dataset>.wide, and in polars over the same files; again
+               with 1 % of the objects gone
   arot status  the command, as users start it
   arot run     the command with nothing to do, over as many real files (up to 1 M; hard links to a few small images), with
                the metrics cv2 and phash and the SQL models of dbt_like_sql; beside it a bare walk (scandir and stat) of the
@@ -142,6 +143,8 @@ class Bench:
             self._add(f"samples and one metric, one filter{suffix}", "one_metric", lake)
             self._add(f"10 metrics, 3 filters, joined by hand{suffix}", "join_explicit", lake, limit)
             self._add(f"10 metrics, 3 filters, `{DATASET}.wide`{suffix}", "join_wide", lake, limit)
+            if lake == self.lake:
+                self._add("10 metrics, 3 filters, polars over the same files, streamed", "join_polars", lake)
 
     def commands(self) -> None:
         """The commands, in processes as users start them."""

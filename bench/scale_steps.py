@@ -111,6 +111,33 @@ def join_wide(tables: Tables, rows: int, repeat: int) -> Timed:
     return _query(tables, f"select count(*), {columns} from {DATASET}.wide where {WIDE_FILTERS}", repeat)
 
 
+def join_polars(tables: Tables, rows: int, repeat: int) -> Timed:
+    """The same query in polars, streamed, over the same files."""
+    import polars
+
+    def scan(table: str, *columns: str) -> polars.LazyFrame:
+        return polars.scan_parquet(f"{tables.folder(TableRef(DATASET, table))}/*.parquet").select("sample_id", *columns)
+
+    metrics = (*DECLARED, *SYNTHETIC)
+    found: list[tuple[float, ...]] = []
+
+    def once() -> None:
+        whole = scan("samples", "width").filter(polars.col("width") >= 1024)
+        for metric in metrics:
+            columns = {"brightness", _column(metric)} if metric == "cv2" else {_column(metric)}
+            one = scan(metric, *columns).rename({_column(metric): metric})
+            if metric == "cv2":
+                one = one.filter(polars.col("brightness").is_between(50, 200))
+            elif metric == "aesthetic":
+                one = one.filter(polars.col(metric) > 6)
+            whole = whole.join(one, on="sample_id")
+        asked = whole.select(polars.len(), *(polars.col(m).cast(polars.Float64).mean() for m in metrics))
+        found[:] = asked.collect(engine="streaming").rows()
+
+    seconds = _times(once, repeat)
+    return seconds, f"{found[0][0]:,} rows left"
+
+
 def one_metric(tables: Tables, rows: int, repeat: int) -> Timed:
     """The most common query: samples and one metric."""
     query = f"select count(*), avg(brightness) from {DATASET}.samples join {DATASET}.cv2 using (sample_id) where width >= 1024"
@@ -125,7 +152,8 @@ def connect(tables: Tables, rows: int, repeat: int) -> Timed:
 STEPS: dict[str, Callable[[Tables, int, int], Timed]] = {
     f.__name__: f
     for f in (
-        read_inventory, write_inventory, plan_same, plan_mixed, refresh, connect, join_explicit, join_wide, one_metric
+        read_inventory, write_inventory, plan_same, plan_mixed, refresh, connect,
+        join_explicit, join_wide, join_polars, one_metric,
     )
 }  # fmt: skip
 
