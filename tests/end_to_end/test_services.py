@@ -3,33 +3,30 @@
 The commands are read from the file; only addresses are this machine's. No container is built: that needs Docker.
 """
 
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import yaml
 
+from resources.tables import TableRef
 from tests.conftest import REPOSITORY
 from tests.end_to_end.conftest import Project
 from tests.end_to_end.dagster_server import DagsterServer, wait_until_loaded
+from tests.end_to_end.services import DEPLOY, command, end, workspace
 from tests.servers.postgres import Postgres, postgres, programs
-from tests.waiting import until
+from tests.servers.swift import free_ports
+from tests.waiting import finish, until, work_of
 
 T = TypeVar("T")
 
 pytestmark = pytest.mark.slow
 
-DEPLOY = REPOSITORY / "deploy"
 SERVICES = ("code", "daemon", "webserver")
 PICTURES = 6
 
@@ -51,26 +48,6 @@ class Site:
     environment: dict[str, str]
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def command(name: str, replaced: dict[str, str]) -> list[str]:
-    """What `compose.yaml` starts as a service, with other addresses."""
-    words: list[str] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][name]["command"]
-    program, *arguments = (replaced.get(word, word) for word in words)
-    return [str(Path(sys.executable).parent / program), *arguments]
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a service with all that it started, as the end of its container does: a code server leaves a child behind."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The three services and PostgreSQL, all up."""
@@ -85,15 +62,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = project.root / "home"
     home.mkdir()
     shutil.copy(DEPLOY / "dagster.yaml", home)
-    code, page = free_port(), free_port()
-    workspace = project.root / "workspace.yaml"
-    text = (DEPLOY / "workspace.yaml").read_text()
-    workspace.write_text(text.replace("host: code", "host: 127.0.0.1").replace("port: 4000", f"port: {code}"))
+    code, page = free_ports(2)
     replaced = {
         "0.0.0.0": "127.0.0.1",
         "4000": str(code),
         "3000": str(page),
-        "/opt/arot/workspace.yaml": str(workspace),
+        "/opt/arot/workspace.yaml": str(workspace(project.root / "workspace.yaml", code)),
     }
     with ExitStack() as stack:
         records = stack.enter_context(postgres(installed))
@@ -142,6 +116,25 @@ def test_services_and_another_machine_share_the_records_and_outlive_a_killed_pos
     assert until("the page", lambda: told(lambda: site.page.materializations("demo/phash")), events)
     again = until("a launch", lambda: told(lambda: site.page.launch("demo/inventory")), events)
     until("the run after it", lambda: again in ended(), events, told=site.page.log.read_text)
+
+
+def test_postgresql_that_dies_in_the_middle_of_a_run_costs_no_shard(site: Site) -> None:
+    project = site.project
+    project.declare_dataset("more", source="examples/images", metrics=["phash"], shard_size=1)
+    tables = project.resources.tables
+    process = project.start("run", "more", **site.environment)
+    until("a shard", lambda: tables.shards("more", "samples"), work_of(process.pid))
+    first = TableRef("more", "samples", tables.shards("more", "samples")[0])
+    made = tables.version(first)
+    site.records.kill()
+    site.records.start()
+    told = finish(process)
+    assert process.returncode in (0, 1) and "Traceback" not in told, told
+    assert site.records.password not in told
+    project.arot("run", "more", **site.environment)
+    assert tables.version(first) == made, "not made again"
+    assert project.sql("select count(*) from more.phash where status = 'ok'") == [(PICTURES,)]
+    assert tables.list("leases") == []
 
 
 def test_records_that_cannot_be_reached_are_one_error_without_the_password(site: Site) -> None:

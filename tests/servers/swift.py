@@ -124,6 +124,7 @@ class Swift:
         """Args: folder: where data and logs go; its file system must keep user attributes (``user.*`` xattrs)."""
         self.folder = folder
         self.endpoint = ""
+        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Swift":
@@ -135,27 +136,45 @@ class Swift:
             text = PROXY + filters if name == "proxy" else STORAGE
             filled = text.format(name=name, port=port, folder=self.folder, pipeline=PIPELINE)
             (self.folder / f"{name}.conf").write_text(filled)
-        with (self.folder / "start.log").open("wb") as log:
+        self.endpoint, self._ports = f"http://127.0.0.1:{proxy}", ports
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it on its data, and wait until it answers."""
+        with (self.folder / "start.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.servers.swift_process", str(self.folder), *map(str, ports.values())],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.servers.swift_process",
+                    str(self.folder),
+                    *map(str, self._ports.values()),
+                ],
                 cwd=REPOSITORY,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal ends the tests first, and they end this
             )
-        self.endpoint = f"http://127.0.0.1:{proxy}"
         try:
-            self._wait(ports)
+            self._wait(self._ports)
         except BaseException:
             self.stop()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def kill(self) -> None:
+        """Kill -9 it: its servers end with it, in the middle of whatever they answer."""
+        assert self._process is not None and self._process.stdin is not None
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process = None
 
     def stop(self) -> None:
         """End all processes; the data stays until the folder is removed."""
