@@ -18,15 +18,18 @@ from arot_assets.metrics.metric import Metric, row_metric, rows
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.rows import build_rows, row_versions, rows_are_current
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.subsets.load import load_project
+from arot_assets.subsets.runner import build_all
 from resources.defaults import Resources
 from resources.models.entry import ModelEntry
 from resources.models.families.head import reference_of_vectors
 from resources.storage import StorageError
 from resources.tables import TableRef
-from tests.metrics.test_films import FILMS, Films
+from tests.metrics.test_films import FILMS, Films, decodes
 from tests.metrics.test_head_tables import heads
+from tests.subsets.conftest import SQL_FOLDER
 
-__all__ = ["heads"]
+__all__ = ["decodes", "heads"]
 
 
 @row_metric(
@@ -125,6 +128,47 @@ def test_a_head_scores_stills_and_joins_no_wide_view(
     warehouse.refresh()
     with warehouse.connect() as con:
         assert not any(row[0].startswith("beauty__") for row in con.sql("describe films.wide").fetchall())
+
+
+SPANS = """select sample_id || '-' || k as clip_id, sample_id, 36 * k as start_n, 36 * k + 36 as end_n
+    from {{ source('films', 'samples') }} cross join range(4) as r(k) where uri like '%jump%'"""
+SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: embedding}, {name: beauty}]}]"
+AGGREGATES = {
+    "beauties": "select * from {{ clip_aggregate(ref('spans'), source('films', 'beauty'), 'score') }}",
+    "classes": "select * from {{ clip_aggregate(ref('spans'), source('films', 'embedding'), 'top1_probability') }}",
+}
+
+
+def test_clips_have_the_mean_least_tenth_and_most_of_what_a_head_says_of_their_stills(
+    films: Films, heads: dict[str, ModelEntry], tmp_path: Path, decodes: list[str]
+) -> None:
+    films.decode("00000", "embedding")
+    computed(films, get_metric("beauty"))
+    decodes.clear()
+    r, folder = films.resources, tmp_path / "project"
+    files = {
+        "dbt_project.yml": "name: small\nprofile: small\n",
+        "models/sources.yml": SOURCES,
+        "models/spans.sql": SPANS,
+    }
+    files |= {f"models/{name}.sql": text for name, text in AGGREGATES.items()}
+    files["macros/films.sql"] = (SQL_FOLDER / "macros" / "films.sql").read_text()
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    r.warehouse.refresh()
+    build_all(load_project(folder), r.warehouse, r.tables)
+    with r.warehouse.connect() as con:
+        found = con.execute(
+            "select sample_id, start_n, score_mean, score_min, score_p10, score_max from main.beauties join main.spans using (clip_id)"
+        ).fetchall()
+        assert con.execute("select count(*), min(top1_probability_min) > 0 from main.classes").fetchone() == (4, True)
+    assert len(found) == 4
+    for film, start, *told in found:
+        inside = [x["score"] for x in films.rows("beauty") if x["sample_id"] == film and start <= x["n"] < start + 36]
+        expected = [np.mean(inside), min(inside), np.quantile(inside, 0.1), max(inside)]
+        assert len(inside) >= 2 and told == pytest.approx(expected, abs=1e-5)
+    assert decodes == []
 
 
 def test_such_metrics_have_assets_steps_and_checks(films: Films, heads: dict[str, ModelEntry]) -> None:
