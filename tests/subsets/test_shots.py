@@ -117,6 +117,47 @@ def test_hard_cuts_are_found_to_the_frame_and_flashes_are_none(built: Built) -> 
     assert len(found & expected) / len(expected) >= 0.98 and len(found & expected) / len(found) >= 0.98
 
 
+CALM = """select 'f' as sample_id, n::int as n, n as pts, 'ok' as status, false as resized, false as damaged, {d_y} as d_y, 0.1 as d_u,
+    0.1 as d_v, {std_y} as std_y, {mean_y} as mean_y, 10.0 as p02_y, 200.0 as p98_y, {similarity} as similarity, {similarity} as comes_back,
+    {changed} as changed, {worst_block} as worst_block, 2.0 as linear_change, 1.0 as linear_residual, 0.0 as linear_corr from range(60) as r(n)"""
+AT_30 = "case when n = 30 then {} else {} end"
+FACTS = "(select 'f' as sample_id, 'ok' as status, '1/24' as time_base, 24.0 as median_fps, 60 as end_pts)"
+
+
+@pytest.mark.parametrize(
+    ("changed", "worst_block", "found"),
+    [(0.2, 80, [(30, 30, "partial")]), (0.04, 80, []), (0.2, 20, [])],
+    ids=["another framing", "subtitle", "refreshed picture"],
+)
+def test_a_jump_out_of_calm_is_a_cut_if_a_good_part_of_the_picture_changes(
+    resources: Resources, tmp_path: Path, changed: float, worst_block: float, found: list[tuple[int, int, str]]
+) -> None:
+    jump = {"d_y": (8.0, 0.3), "similarity": (0.93, 1.0), "changed": (changed, 0.0), "worst_block": (worst_block, 2.0)}
+    values = {name: AT_30.format(*pair) for name, pair in jump.items()} | {"std_y": "40.0", "mean_y": "100.0"}
+    models = {
+        "calm": f"({CALM.format(**values)})",
+        "facts": FACTS,
+        "jumps": "{{ boundaries(ref('calm'), ref('facts')) }}",
+    }
+    assert Built(resources, tmp_path, models).rows("select start_n, end_n, kind from main.jumps") == found
+
+
+@pytest.mark.parametrize(("level", "kinds"), [(16, ["fade_black"]), (67, []), (240, ["fade_white"])])
+def test_a_fade_leads_to_black_or_white_and_not_to_a_flat_picture(
+    resources: Resources, tmp_path: Path, level: int, kinds: list[str]
+) -> None:
+    falls = "case when n < 20 then 40.0 when n < 28 then 40.0 - 5 * (n - 19) else 0.0 end"
+    values = {"d_y": "1.0", "similarity": "0.99", "changed": "0.0", "worst_block": "2.0"}
+    values |= {"std_y": falls, "mean_y": f"case when n < 28 then 100.0 else {level}.0 end"}
+    models = {
+        "fading": f"({CALM.format(**values)})",
+        "facts": FACTS,
+        "ends": "{{ boundaries(ref('fading'), ref('facts')) }}",
+    }
+    found = Built(resources, tmp_path, models).rows("select kind from main.ends")
+    assert [kind for (kind,) in found] == kinds
+
+
 def test_gradual_boundaries_have_their_extent_within_two_frames(built: Built) -> None:
     assert within(built.boundaries("dissolve")["dissolves.mp4"], truth("dissolve")["dissolves.mp4"])
     black = [(30, 60), (90, 139)]

@@ -5,7 +5,7 @@
    seconds since the frame before. #}
 {% macro frame_changes(frames, samples) -%}
 (select *, step / greatest(around / 4, 0.5) as ratio from (
-    select f.sample_id, f.n, f.pts, f.d_y, f.std_y, f.mean_y, f.similarity, f.comes_back, f.resized, f.damaged,
+    select f.sample_id, f.n, f.pts, f.d_y, f.std_y, f.mean_y, f.similarity, f.comes_back, f.changed, f.worst_block, f.resized, f.damaged,
         f.linear_change, f.linear_residual, f.linear_corr,
         (f.d_y + 2 * (f.d_u + f.d_v)) / 2 as step,
         coalesce(lag((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 1) over w, 0) + coalesce(lag((f.d_y + 2 * (f.d_u + f.d_v)) / 2, 2) over w, 0)
@@ -27,7 +27,8 @@
    table of TransNetV2 (`shots: on | gated` of the dataset), which adds dissolves, and cuts that the other rules miss. Variables:
    transition, transition_least, transition_frames, transition_change, shot_cut, shot_ratio, shot_similarity,
    cut_step, cut_ratio, cut_similarity, cut_comes_back, partial_similarity, dissolve_residual, dissolve_corr, dissolve_change,
-   dissolve_frames, blank_contrast, gap_seconds. #}
+   dissolve_frames, blank_contrast, blank_black, blank_white, gap_seconds, jump_step, jump_ratio, jump_similarity, jump_comes_back,
+   jump_changed, jump_block. #}
 {% macro boundaries(frames, samples, scores=none) -%}
 (with changes as materialized (
     select *,
@@ -43,6 +44,14 @@ cuts as (
     where step >= {{ var('cut_step', 6) }} and step >= peak and comes_back <= {{ var('cut_comes_back', 0.9) }}
         and ((ratio >= {{ var('cut_ratio', 3) }} and similarity < {{ var('cut_similarity', 0.9) }})
             or (ratio >= {{ var('cut_ratio', 3) }} / 1.5 and similarity < 0.3 and comes_back < 0.3))
+    union all
+    -- to a picture much like the one before, out of calm: all at once, in a good part of the picture, and somewhere altogether
+    select sample_id, n, n, 'partial', 'content', step from changes
+    where step >= {{ var('jump_step', 3) }} and step >= peak and comes_back <= {{ var('jump_comes_back', 0.96) }}
+        and similarity < {{ var('jump_similarity', 0.95) }} and ratio >= {{ var('jump_ratio', 6) }}
+        and changed >= {{ var('jump_changed', 0.15) }} and worst_block >= {{ var('jump_block', 60) }}
+        and not (step >= {{ var('cut_step', 6) }} and ratio >= {{ var('cut_ratio', 3) }} and comes_back <= {{ var('cut_comes_back', 0.9) }}
+            and similarity < {{ var('cut_similarity', 0.9) }})
 ),
 linear as (
     select sample_id, min(n) - 2 as start_n, max(n) + 3 as end_n, 'dissolve' as kind, 'linear' as found_by, max(linear_change) as score
@@ -100,7 +109,8 @@ fades as (
     from blanks b
     join changes a on a.sample_id = b.sample_id and a.n = b.first_n
     left join changes z on z.sample_id = b.sample_id and z.n = b.last_n + 1
-    where (b.first_n - case when a.falls then a.last_level else b.first_n end >= 3
+    where not b.level between {{ var('blank_black', 40) }} and {{ var('blank_white', 215) }} and (
+        b.first_n - case when a.falls then a.last_level else b.first_n end >= 3
         or case when z.rises then z.next_level - z.n else 0 end >= 3)
 ),
 breaks as (
