@@ -13,7 +13,7 @@ from pathlib import Path
 from arot_assets.markdown import write_table
 from resources.models.entries import CATALOGUE, read_entry
 from resources.models.entry import ModelEntry, Package
-from resources.models.outputs import Boxes, Embedding, Lines, MapSummary, Tags
+from resources.models.outputs import Boxes, Embedding, Keypoints, Lines, MapSummary, Tags
 
 PAGE = Path(__file__).with_name("models.md")
 INTRODUCTION = """\
@@ -53,6 +53,11 @@ from tags_above('films', 'wd_eva02_large') a join tags_above('films', 'pixai_v09
 -- boxes and lines are lists of structs; places and areas are fractions of the image
 select sample_id, list_max(list_transform(faces, lambda f: f.area)) as largest_face from films.faces;
 select sample_id, list_filter(lines, lambda l: l.score > 0.9 and l.area > 0.01) from films.ocr_text;
+
+-- joints of a person: how many are seen, and whether both shoulders are in the picture
+select sample_id, len(list_filter(keypoints, lambda k: k.score > 0.3)) as joints,
+    list_bool_and(list_transform(keypoints, lambda k: k.label not like '%shoulder' or k.score > 0.3)) as shoulders
+from films.pose;
 ```
 
 One threshold for all taggers is wrong: precision equals recall at .53 for `wd_eva02_large`, and at .26 for the smaller ones. More
@@ -91,7 +96,7 @@ attributes:
 JOBS: dict[str, Callable[[ModelEntry], bool]] = {
     "Embeddings": lambda entry: isinstance(entry.outputs[0], Embedding),
     "Tags": lambda entry: isinstance(entry.outputs[0], Tags),
-    "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Lines),
+    "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Keypoints | Lines),
     "Maps over the image": lambda entry: isinstance(entry.outputs[0], MapSummary),
     "Scores and classes of the image": lambda entry: entry.takes == "image",
     "Scores and classes of stored embeddings": lambda entry: entry.takes not in ("image", "frames"),

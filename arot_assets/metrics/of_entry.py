@@ -16,6 +16,7 @@ from resources.models.output_values import values_of
 from resources.models.outputs import (
     Boxes,
     Embedding,
+    Keypoints,
     Lines,
     MapSummary,
     Ordinal,
@@ -46,6 +47,7 @@ BOX = pa.struct(
     ]
 )
 
+POINT = pa.struct([("label", pa.string()), ("score", pa.float32()), ("x", pa.float32()), ("y", pa.float32())])
 LINE = pa.struct([("text", pa.string()), *(field for field in BOX if field.name != "label")])
 
 
@@ -131,6 +133,12 @@ def output_columns(output: Any) -> list[Column]:
     if isinstance(output, Boxes):
         text = f"{output.meaning}: boxes with label, score 0-1, and left, top, width, height and area as shares, 0-1"
         return [Column(names[0], pa.list_(BOX), text)]
+    if isinstance(output, Keypoints):
+        said = f"with label ({', '.join(output.labels)}), score 0-1, and x and y as shares of the image"
+        text = (
+            f"{output.meaning}: all {len(output.labels)} points, in this order, {said}: outside 0-1 beyond its border"
+        )
+        return [Column(names[0], pa.list_(POINT), text)]
     if isinstance(output, Text):
         return [Column(names[0], pa.string(), output.meaning)]
     if isinstance(output, Lines):

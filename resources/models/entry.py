@@ -24,7 +24,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 ResizeMode = Literal["squash", "center_crop", "pad", "letterbox", "short_side", "native"]
 UNSTATED = "LicenseRef-unknown"
 """The licence of weights whose authors state none."""
-TENSORS = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".ckpt", ".xml")
+TENSORS = (".safetensors", ".onnx", ".tflite", ".pth", ".pt", ".bin", ".ckpt", ".xml")
 """Endings of files that hold a model's tensors; the others of an entry are its configuration, labels and the like."""
 
 
@@ -190,6 +190,8 @@ class ModelEntry:
         gated: whether the repository lets in only who accepted its terms.
         description: one or two sentences for users, about the table.
         precision: the lowest precision that its parity check allows on a GPU.
+        tolerance: largest difference from its reference, as a share of the spread of the reference's numbers: float32 arithmetic
+            in another order stays far below the default; a file of 8 bits says how many of its steps are allowed.
         options: what else the family needs, e.g. the architecture.
     """
 
@@ -208,6 +210,7 @@ class ModelEntry:
     gated: bool = False
     description: str = ""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    tolerance: float = 1e-3
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

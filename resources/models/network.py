@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16", "float16"]
 Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
 Outputs: TypeAlias = Mapping[str, Any]
-"""Name -> array ``[N, …]``, or a list of N values for what is no array (boxes, text)."""
+"""Name -> array ``[N, …]``, or a list of N values for what is no array (boxes, keypoints, text)."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from resources.models.outputs import (
     Activation,
     Boxes,
     Embedding,
+    Keypoints,
     Lines,
     MapSummary,
     Ordinal,
@@ -31,13 +32,15 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
 
     Args:
         output: one of the kinds.
-        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for ``boxes`` and ``text``.
+        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for boxes, keypoints, lines and text.
     """
     array = outputs[output.of]
     if isinstance(output, Text):
         return [{output.name: text} for text in array]
     if isinstance(output, Boxes):
         return [{output.name: [_box(output, box) for box in boxes]} for boxes in array]
+    if isinstance(output, Keypoints):
+        return [{output.name: [_point(output, point) for point in points]} for points in array]
     if isinstance(output, Lines):
         return [_lines(output, lines) for lines in array]
     if isinstance(output, MapSummary):
@@ -122,6 +125,11 @@ def _box(output: Boxes, box: Sequence[float]) -> dict[str, Any]:
     label, score, left, top, wide, high = box
     place = {"left": float(left), "top": float(top), "width": float(wide), "height": float(high)}
     return {"label": output.labels[int(label)], "score": float(score), **place, "area": float(wide) * float(high)}
+
+
+def _point(output: Keypoints, point: Sequence[float]) -> dict[str, Any]:
+    label, score, x, y = point
+    return {"label": output.labels[int(label)], "score": float(score), "x": float(x), "y": float(y)}
 
 
 def _lines(output: Lines, lines: Sequence[Sequence[Any]]) -> dict[str, Any]:

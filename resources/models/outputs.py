@@ -1,4 +1,4 @@
-"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, text, lines of text, a map.
+"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, keypoints, text, lines, a map.
 
 Belongs here: the kinds of outputs, as data. Does not belong here: the arithmetic from a model's arrays to the values of rows
 (``output_values.py``), the columns of a table (``arot_assets.metrics.of_entry``), the arrays themselves (``families``).
@@ -161,6 +161,21 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class Keypoints:
+    """Named points of the one thing in an image (the joints of a person), in shares of width and height.
+
+    The family returns for each image a list of ``(label index, score, x, y)``.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["keypoints"]
+    labels: tuple[str, ...]
+    meaning: str
+    name: str = "keypoints"
+    of: str = "keypoints"
+
+
+@dataclass(frozen=True)
 class Text:
     """Text found or written; the family returns a string for each image."""
 
@@ -210,7 +225,8 @@ class MapSummary:
 
 
 Output = Annotated[
-    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Text | Lines | MapSummary, Field(discriminator="kind")
+    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Keypoints | Text | Lines | MapSummary,
+    Field(discriminator="kind"),
 ]
 """Any of the kinds, told by ``kind``."""
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from resources.models.models import Models
 
-TOLERANCE = 1e-3
-"""Largest difference in units of the array's own spread over the images: float32 arithmetic in another order stays far below."""
-
 
 @dataclass(frozen=True)
 class Deviation:
@@ -32,6 +29,7 @@ class Deviation:
         spread: between the largest and the smallest number of the reference.
         batch: between an image alone and the same in a batch, absolute.
         worst: the image with the largest difference.
+        tolerance: see ``ModelEntry.tolerance``.
     """
 
     array: str
@@ -39,11 +37,12 @@ class Deviation:
     spread: float
     batch: float
     worst: str
+    tolerance: float
 
     @property
     def within(self) -> bool:
-        """Whether both differences are within ``TOLERANCE``."""
-        return max(self.largest, self.batch) <= TOLERANCE * max(self.spread, 1e-6)
+        """Whether both differences are within the tolerance."""
+        return max(self.largest, self.batch) <= self.tolerance * max(self.spread, 1e-6)
 
 
 def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") -> list[Deviation]:
@@ -74,7 +73,7 @@ def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") 
         numbers = np.concatenate([b.reshape(-1) for b in theirs])
         spread = float(np.ptp(numbers)) if numbers.size else 1.0
         worst = named[int(np.argmax(distances))][0]
-        found.append(Deviation(array, max(distances), spread, max(batches), worst))
+        found.append(Deviation(array, max(distances), spread, max(batches), worst, runner.entry.tolerance))
     return found
 
 

@@ -18,6 +18,8 @@ from resources.models.preprocessing import Pixels, preprocess
 
 Box = tuple[int, float, float, float, float, float]
 """Label, score, left, top, width, height: the label's index, and shares of the image's width and height."""
+Point = tuple[int, float, float, float]
+"""Label, score, x, y: the label's index, and shares of the image's width and height."""
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -65,6 +67,14 @@ def in_image(boxes: Iterable[Box], area: NDArray[np.float32]) -> list[Box]:
         if x1 > x0 and y1 > y0:
             found.append((label, score, x0, y0, x1 - x0, y1 - y0))
     return found
+
+
+def on_image(points: Iterable[Point], area: NDArray[np.float32]) -> list[Point]:
+    """Points in shares of the canvas -> in shares of the image; one beside the image is below 0 or above 1."""
+    left, top, wide, high = (float(part) for part in area)
+    if not wide or not high:  # the rows that fill up a batch have no area
+        return []
+    return [(label, score, (x - left) / wide, (y - top) / high) for label, score, x, y in points]
 
 
 def distinct(

@@ -16,6 +16,8 @@ from resources.models.entry import ModelError
 from resources.models.families.head import read_head
 from resources.models.heads import Heads
 from resources.models.output_values import values_of
+from resources.models.outputs import Keypoints
+from resources.models.tag_files import read_tags
 from resources.storage import StorageError
 from tests.conftest import EXAMPLES
 
@@ -164,6 +166,62 @@ def test_a_face_is_found_where_it_is(name: str, label: str, score: float, models
     middle = (found["left"] + found["width"] / 2, found["top"] + found["height"] / 2)
     assert np.allclose(middle, (0.44, 0.24), atol=0.03) and 0.03 < found["area"] < 0.05
     assert np.allclose([moved["left"] * 2, moved["width"] * 2], [found["left"], found["width"]], atol=0.06)
+
+
+@pytest.fixture
+def litert() -> None:
+    """Skips where LiteRT is not installed."""
+    pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
+
+
+def test_joints_of_a_person_are_where_they_are_and_guesses_elsewhere_are_unsure(litert: None, models: Models) -> None:
+    astronaut = _load(DEGRADED / "astronaut__original.jpg")
+    beside = np.concatenate([astronaut, np.full_like(astronaut, 128)], axis=1)  # the canvas has borders now
+    (output,) = find_entry("pose").outputs
+    assert isinstance(output, Keypoints)
+    rows = values_of(output, predict(models, "pose", [astronaut, beside, _load(CAT)]))
+    found, moved, of_a_cat = ({p["label"]: p for p in row["keypoints"]} for row in rows)
+    assert len(found) == 17 and list(found) == list(output.labels)
+    sure = ["left_eye", "right_eye", "nose", "left_shoulder", "right_shoulder"]
+    places = [(0.48, 0.20), (0.40, 0.19), (0.43, 0.24), (0.62, 0.53), (0.21, 0.50)]
+    assert np.allclose([(found[name]["x"], found[name]["y"]) for name in sure], places, atol=0.03)
+    assert all(0.5 < found[name]["score"] < 0.8 for name in sure)
+    assert all(point["score"] < 0.3 for point in of_a_cat.values())
+    assert np.allclose([(moved[n]["x"] * 2, moved[n]["y"]) for n in sure[:3]], places[:3], atol=0.06)
+
+
+def test_a_network_of_8_bits_knows_a_cat_and_an_espresso(litert: None, models: Models) -> None:
+    output = find_entry("imagenet_lite3").outputs[0]
+    images = [_load(CAT), _load(EXAMPLES / "photo" / "food" / "coffee.png")]
+    rows = values_of(output, predict(models, "imagenet_lite3", images))
+    assert [int(row["tags"][0]) for row in rows] == [285, 967]
+    assert [float(row["probabilities"][0]) for row in rows] == pytest.approx([0.86, 0.86], abs=0.03)
+    entry = find_entry("imagenet_lite3")
+    assert read_tags(entry, models.files.verified(entry))[967][0] == "espresso"
+
+
+def test_the_share_of_a_person_is_that_of_the_picture(litert: None, models: Models) -> None:
+    astronaut = _load(DEGRADED / "astronaut__original.jpg")
+    (person,) = predict(models, "person_mask", [astronaut])["map"]
+    row = values_of(find_entry("person_mask").outputs[0], {"map": person[None]})[0]
+    assert row["person_share"] == pytest.approx(0.55, abs=0.02)
+    corner = np.concatenate([person[:9, :9].ravel(), person[:9, -9:].ravel()])
+    assert person[50:60, 120:130].min() > 0.9 and corner.max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["pose", "imagenet_lite3", "person_mask"])
+def test_a_file_of_tensorflow_lite_gives_the_numbers_of_plain_kernels(
+    name: str, litert: None, models: Models, photos: Images
+) -> None:
+    from PIL import Image
+
+    from resources.models.parity import compare
+
+    line = np.random.default_rng(0).integers(0, 256, (1, 400, 3), np.uint8)
+    awkward = [photos[0], line, np.zeros((1, 1, 3), np.uint8), _load(DEGRADED / "astronaut__original.jpg")]
+    predict(models, name, awkward[:1])
+    found = compare(models, name, [(str(n), Image.fromarray(image)) for n, image in enumerate(awkward)])
+    assert all(one.within and one.batch == 0 for one in found), found
 
 
 def test_what_stands_out_is_told_from_its_background(models: Models, photos: Images) -> None:

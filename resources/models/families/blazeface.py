@@ -7,7 +7,6 @@ The array is ``boxes``: for each image a list of boxes in shares of it, with the
 box is not kept (0.3), ``overlap`` beyond which only the better box is kept (0.3).
 """
 
-import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -59,11 +58,11 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
-    """LiteRT, TensorFlow's own runtime, over the same file; it is no dependency, and must be installed to be compared with."""
+    """LiteRT, TensorFlow's own runtime, over the same file; an extra, which must be installed to be compared with."""
     try:
-        runtime: Any = importlib.import_module("ai_edge_litert.interpreter")
+        from ai_edge_litert import interpreter as runtime
     except ImportError as error:
-        raise ModelError(f"model '{entry.name}' is compared with LiteRT: `pip install ai-edge-litert`") from error
+        raise ModelError(f"model '{entry.name}' is compared with LiteRT: `pip install 'arot[litert]'`") from error
     from PIL import Image as pillow
 
     how = entry.preprocessing
