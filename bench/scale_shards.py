@@ -8,6 +8,7 @@ child's peak memory starts at that of its parent.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,28 @@ work()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([time.perf_counter() - wall, time.process_time() - before, peak]))
 """
+MADE_UP = """
+import sys
+from datetime import UTC, datetime
+from resources.storage.local import LocalBackend
+from resources.storage.objects import ObjectColumns
+
+rows, moment = int(sys.argv.pop(1)), 1750000000.0
+at_once = 1000
+
+
+def ls_columns(self, root):
+    for first in range(0, rows, at_once):
+        numbers = range(first, first + at_once)
+        uris = [f"/nowhere/{first // 1000:05}/{n:08}.jpg" for n in numbers]
+        yield ObjectColumns(uris, [20000 + n * 7919 % 500000 for n in numbers], [moment] * at_once, [None] * at_once)
+
+
+LocalBackend.ls_columns = ls_columns
+from arot_assets.cli import main
+main()
+"""
+"""`arot run` with a listing that is made up: no file system has to hold so many files, and none is measured."""
 STEPS = {
     "catalogue: `Warehouse.refresh`": "refresh",
     "catalogue: connection with all views": "connect",
@@ -96,25 +119,39 @@ def measure(folder: Path, rows: int) -> list[tuple[str, ...]]:
         command = [sys.executable, "-c", INSIDE, str(store), step]
         done = subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True, check=True)
         lines.append((what, *json.loads(done.stdout)))
-    status = [sys.executable, "-m", "arot_assets.cli", "status", DATASET]
-    for _ in range(2):  # the first finds no Python bytecode
-        started = time.perf_counter()
-        process = subprocess.Popen(status, env=environment, cwd=project, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        told = process.stdout.read()
-        _, code, usage = os.wait4(process.pid, 0)
-        assert code == 0 and f"{rows // SHARD} of {rows // SHARD}" in told.replace(",", ""), told
-        spent = time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    told, spent = twice([sys.executable, "-m", "arot_assets.cli", "status", DATASET], environment, project)
+    assert f"{rows // SHARD} of {rows // SHARD}" in told.replace(",", ""), told
     lines.append(("`arot status`", *spent))
+    shutil.rmtree(project / "dbt_like_sql" / "models")
+    (project / "dbt_like_sql" / "models").mkdir()
+    environment["DAGSTER_HOME"] = str(folder / f"home-{rows}")
+    told, spent = twice([sys.executable, "-c", MADE_UP, str(rows), "run", DATASET], environment, project)
+    assert "nothing to do" in told, told
+    lines.append(("`arot run`, nothing to do, without the walk", *spent))
     for line in lines:
         print(f"{rows:,}", *line, flush=True)
     return [(f"{rows:,}", f"{rows // SHARD:,}", w, f"{s:.2f}", f"{c:.2f}", f"{m:,.0f}") for w, s, c, m in lines]
+
+
+def twice(command: list[str], environment: dict[str, str], project: Path) -> tuple[str, tuple[float, float, float]]:
+    """Run a command twice; what it printed, and its wall and CPU seconds and peak MiB, the second time: the first one finds no
+    Python bytecode and no records."""
+    for _ in range(2):
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, cwd=project, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0, told
+        spent = time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return told, spent
 
 
 def make(folder: Path, store: Path, rows: int) -> None:
     """A store of whole shards: one is written, the others are links to its files."""
     from scale_lake import DECLARED, make_lake
 
+    from arot_assets.datasets import duplicates
     from arot_assets.declarations import ImageDataset
     from resources.storage import Storage
     from resources.tables import INVENTORY, TableRef, Tables
@@ -134,7 +171,12 @@ def make(folder: Path, store: Path, rows: int) -> None:
         con.execute("set timezone = 'UTC'")
         sql = INVENTORY_ROWS.format(rows=rows, shard=SHARD)
         footer = {**of_one.footer(ref), "root": ImageDataset(name=DATASET, source="/nowhere").root}
-        con.repeated(lambda raw: Tables(Storage(), str(store)).write_query(raw, sql, ref, footer=footer), sql)
+        whole = Tables(Storage(), str(store))
+        con.repeated(lambda raw: whole.write_query(raw, sql, ref, footer=footer), sql)
+    # equal samples in all shards are no duplicates here
+    state = duplicates._state(whole, DATASET)
+    assert state is not None
+    whole.write_bytes(state.digest().encode(), duplicates._settled_file(DATASET))
 
 
 if __name__ == "__main__":
