@@ -15,6 +15,7 @@ from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.end_to_end.conftest import Project
+from tests.servers.faults import FaultProxy, Faults
 from tests.servers.swift import Swift
 from tests.waiting import kill_when
 
@@ -95,6 +96,22 @@ def test_killed_at_any_moment_the_tables_on_s3_end_up_the_same(
     project.arot("run", "demo", AROT_STORE=store)
     project.arot("run", "demo")  # the same work on a disk
     assert contents(on_s3(store)) == contents(project.resources)
+
+
+def test_one_request_in_five_that_is_answered_503_changes_nothing(
+    make_project: Callable[[], Project], bucket: str, swift: Swift
+) -> None:
+    project = make_project()
+    prepare(project, bucket, 3)
+    shutil.rmtree(project.root / "dbt_like_sql" / "models")
+    store = f"s3://{bucket}/lake"
+    with FaultProxy(swift.endpoint, Faults(error=0.2), seed=5) as proxy:
+        told = project.arot("run", "demo", AROT_STORE=store, AWS_ENDPOINT_URL=proxy.endpoint)
+        assert proxy.injected["error"] > 10 and "Traceback" not in told
+        assert "nothing to do" in project.arot("run", "demo", AROT_STORE=store, AWS_ENDPOINT_URL=proxy.endpoint)
+    project.arot("run", "demo")  # the same work on a disk
+    assert contents(on_s3(store)) == contents(project.resources)
+    assert on_s3(store).tables.list("leases") == []
 
 
 def test_missing_bucket_and_wrong_secret_are_one_clear_error(project: Project, bucket: str) -> None:
