@@ -52,6 +52,14 @@ class LabelStudio:
         found = self._ask("GET", f"/api/projects/{project}/export?exportType=JSON")
         return found if isinstance(found, list) else []
 
+    def identity(self, project: int) -> str:
+        """The project's number and when it was made: a server that was set up anew has other projects of the same numbers.
+
+        Raises:
+            LabelStudioError: the server does not answer, refuses, or has no such project.
+        """
+        return f"project {project} of {self._ask('GET', f'/api/projects/{project}/')['created_at']}"
+
     def people(self) -> dict[int, str]:
         """The e-mail address of each user, by the number that annotations name.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from arot_assets.ratings.assets import ratings_key
-from arot_assets.ratings.build import SOURCES
+from arot_assets.ratings.build import CONTENT, SOURCES
 from arot_assets.ratings.collect import sources_mark
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.reviews import review_sources
@@ -47,7 +47,9 @@ def ratings_sensor(declarations: Iterable[RatingsDeclaration]) -> dg.SensorDefin
                 continue
             if sources and made.get(SOURCES) != mark:
                 key = ratings_key(declaration.name)
-                requests.append(dg.RunRequest(run_key=f"{key.to_user_string()} {mark}", asset_selection=[key]))
+                # with what is there: a source may say again what it said before, once an answer is taken back
+                run_key = f"{key.to_user_string()} {made.get(CONTENT)} {mark}"
+                requests.append(dg.RunRequest(run_key=run_key, asset_selection=[key]))
         if requests:
             return dg.SensorResult(run_requests=requests)
         return dg.SensorResult(skip_reason="; ".join(faults) or "nobody said anything new")

@@ -12,6 +12,7 @@ from xdist.scheduler import LoadFileScheduling
 LONGEST_FIRST = (
     *("tests/docs/test_snippets.py", "tests/end_to_end/test_ui.py", "tests/end_to_end/test_s3_store.py"),
     *("tests/end_to_end/test_interruptions.py", "tests/docs/", "tests/end_to_end/test_command_line.py"),
+    *("tests/ratings/test_label_studio.py", "tests/ratings/test_review_in_a_browser.py"),
     *("tests/end_to_end/", "tests/test_faults_stay_apart.py", "tests/exports/", "tests/resources/test_s3"),
     *("tests/subsets/", "tests/classifiers/", "tests/sensors/", "tests/clips/", "tests/metrics/"),
 )

@@ -13,7 +13,7 @@ from arot_assets.ratings.declaration import RatingsDeclaration, SourceRule
 from arot_assets.ratings.events import append_events
 from arot_assets.ratings.said import Statement
 from arot_assets.ratings.sources.folders import read_folders
-from arot_assets.ratings.sources.label_studio import read_label_studio
+from arot_assets.ratings.sources.label_studio import read_label_studio, whole_session
 from arot_assets.ratings.sources.lenslet import queue_images, read_lenslet, read_lenslet_ranking
 from arot_assets.ratings.sources.rows import read_table
 from resources.storage import Storage, StorageError
@@ -52,7 +52,7 @@ def collect(tables: Tables, declaration: RatingsDeclaration, reviews: list[Sourc
         said = list(read_source(tables.storage, source))
         new = append_events(
             tables, declaration.name, source.name, source.by, declaration.scale_of(source), said,
-            scales=source.scales, whole=bool(source.url),
+            scales=source.scales, whole=whole_session(source),
         )  # fmt: skip
         found.append(SourceRatings(source.name, len(said), new))
     return found

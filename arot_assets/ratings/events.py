@@ -88,7 +88,7 @@ def append_events(
     now: datetime | None = None,
     *,
     scales: Mapping[str, ScaleRule] | None = None,
-    whole: bool = False,
+    whole: str = "",
 ) -> int:
     """Take in what a source says that it had not said before.
 
@@ -101,7 +101,8 @@ def append_events(
         said: everything that it says.
         now: when; by default now.
         scales: of raters who use another one.
-        whole: what it does not say any more was taken back there, as on a server; a file may just have been shortened.
+        whole: a session of which it says everything: what it does not say of it any more was taken back, as in a project of a
+            server. A file may just have been shortened.
 
     Returns:
         How many events were added.
@@ -129,8 +130,9 @@ def append_events(
             row["event_id"] = last = _hash(last, key, *(row[c] for c in CONTENT))
             new.append(row)
     if whole:
-        silent = [rows[-1] for key, rows in chains.items() if key not in told and rows[-1]["source"] == source]
-        new += [_taken_back(row, moment) for row in silent if row["kind"] != SKIP]
+        silent = (rows[-1] for key, rows in chains.items() if key not in told)
+        of_it = (row for row in silent if (row["source"], row["session"]) == (source, whole))
+        new += [_taken_back(row, moment) for row in of_it if row["kind"] != SKIP]
     if new:
         digest = _hash(*(row["event_id"] for row in new))[:8]
         file = ratings_file(name, EVENTS, f"{moment:%Y%m%dT%H%M%S%f}-{digest}{SUFFIX}")
@@ -151,7 +153,7 @@ def _unheard(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[di
 
 def _taken_back(row: dict[str, Any], moment: datetime) -> dict[str, Any]:
     """The event that a rating is not held to any more: its rater says nothing now."""
-    nothing = dict.fromkeys(("score", "low", "high", "labels", "ranks", "rated_at", "seconds", "session", "fault"))
+    nothing = dict.fromkeys(("score", "low", "high", "labels", "ranks", "rated_at", "seconds", "fault"))
     after = row | nothing | {"kind": SKIP, "note": TAKEN_BACK, "replaces": row["event_id"], "recorded_at": moment}
     return after | {"event_id": _hash(row["event_id"], row["key"], *(after[c] for c in CONTENT))}
 

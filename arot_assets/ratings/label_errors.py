@@ -84,9 +84,9 @@ def build_label_errors(con: Connection, tables: Tables, declaration: RatingsDecl
     x *= STRENGTH / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     groups = [group[sample] for sample in judged]
     if classes:
-        made = _judged_classes(x, [classes[sample] for sample in judged], groups, seed)
+        made = judged_classes(x, [classes[sample] for sample in judged], groups, seed)
     else:
-        made = _judged_values(x, np.array([values[sample] for sample in judged], np.float64), groups, seed)
+        made = judged_values(x, np.array([values[sample] for sample in judged], np.float64), groups, seed)
     rows = [
         {"sample_id": sample, "given": _shown(given[sample]), **row} for sample, row in zip(judged, made, strict=True)
     ]
@@ -144,7 +144,18 @@ def folds_of(groups: Sequence[str], strata: Sequence[object] | None = None, seed
     return found
 
 
-def _judged_classes(x: NDArray[np.float64], labels: list[str], groups: list[str], seed: int) -> list[dict[str, object]]:
+def judged_classes(x: NDArray[np.float64], labels: list[str], groups: list[str], seed: int) -> list[dict[str, object]]:
+    """What the other folds make of each sample.
+
+    Args:
+        x: ``float64 [N, D]``, vectors of length ``STRENGTH``.
+        labels: the class of each.
+        groups: what each stays together with.
+        seed: of the folds.
+
+    Returns:
+        For each sample: ``expected`` class, ``quality`` (the chance of its own) and whether an error is ``likely``.
+    """
     from sklearn.linear_model import LogisticRegression
 
     names, given = np.unique(labels, return_inverse=True)
@@ -164,9 +175,10 @@ def _judged_classes(x: NDArray[np.float64], labels: list[str], groups: list[str]
     ]
 
 
-def _judged_values(
+def judged_values(
     x: NDArray[np.float64], values: NDArray[np.float64], groups: list[str], seed: int
 ) -> list[dict[str, object]]:
+    """What the other folds make of each sample's value; arguments and result as for ``judged_classes``."""
     from sklearn.linear_model import Ridge
 
     predicted, fold = np.zeros(len(x)), folds_of(groups, seed=seed)

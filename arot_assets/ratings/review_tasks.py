@@ -18,6 +18,8 @@ from resources.label_studio import LabelStudio
 from resources.storage import Storage
 from resources.warehouse import Warehouse
 
+NEEDED = 'required="true"'
+"""Nobody can submit without an answer, only skip. Pairs have no such thing: there, an empty answer is an invalid event."""
 MOST_STARS = 10
 """That people can tell apart at a glance."""
 
@@ -88,9 +90,9 @@ def label_config(declaration: RatingsDeclaration, group: int = 1) -> str:
         return f'<View>{pair}<View style="display: grid; grid-template-columns: 1fr 1fr">{images}</View></View>'
     if declaration.categories:
         choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in declaration.categories)
-        question = f'<Choices name="rating" toName="image" choice="single">{choices}</Choices>'
+        question = f'<Choices name="rating" toName="image" choice="single" {NEEDED}>{choices}</Choices>'
     elif low == 1 and high.is_integer() and high <= MOST_STARS:
-        question = f'<Rating name="rating" toName="image" maxRating="{int(high)}"/>'
+        question = f'<Rating name="rating" toName="image" maxRating="{int(high)}" {NEEDED}/>'
     else:  # stars begin with one, and are whole
-        question = f'<Number name="rating" toName="image" min="{low:g}" max="{high:g}" step="any"/>'
+        question = f'<Number name="rating" toName="image" min="{low:g}" max="{high:g}" step="any" {NEEDED}/>'
     return f'<View><Image name="image" value="$image"/>{question}</View>'

@@ -14,6 +14,7 @@ from arot_assets.declarations import load_declarations
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.ratings.build import not_conserved
 from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.ratings.reviews import SOURCES_FILE, forget_reviews, review_sources, reviews_folder, write_sources
 from resources.dagster import dagster_resources
 from resources.label_studio import LabelStudio, LabelStudioError
 from resources.own_environment import ToolError
@@ -22,6 +23,8 @@ from tests.ratings.conftest import Rated
 from tests.servers.label_studio import LabelStudioServer
 
 KEY = "LABEL_STUDIO_KEY"
+ASKED: set[str | None] = set()
+"""Keys of the runs that the sensor asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,9 @@ def project(rated: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ra
     """A project over the store of ``rated``; whoever works in it has a token."""
     root = tmp_path / "project"
     dataset = f"type: arot_assets.components.ImageDataset\nattributes: {{name: d, source: {rated.dataset.source}, metrics: []}}\n"
-    ratings = "type: arot_assets.components.Ratings\nattributes: {name: q, dataset: d}\n"
-    for name, text in (("d", dataset), ("q", ratings)):
+    ratings = "type: arot_assets.components.Ratings\nattributes: {name: NAME, dataset: d}\n"
+    more = {"q": "q", "classes": "classes, categories: [sea, city]", "numbers": "numbers, scale: {low: 0, high: 1}"}
+    for name, text in (("d", dataset), *((name, ratings.replace("NAME", own)) for name, own in more.items())):
         (root / "defs" / name).mkdir(parents=True)
         (root / "defs" / name / "defs.yaml").write_text(text)
     (root / "arot.toml").write_text("")
@@ -53,30 +57,32 @@ def project(rated: Rated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ra
     return rated
 
 
-def pushed(studio: LabelStudioServer, *options: str) -> int:
+def pushed(studio: LabelStudioServer, *options: str, name: str = "q") -> int:
     """`arot review --with label-studio`; gives the number of the new project there."""
-    done = CliRunner().invoke(main, ["review", "q", "--with", "label-studio", "--url", studio.url, *options])
+    done = CliRunner().invoke(main, ["review", name, "--with", "label-studio", "--url", studio.url, *options])
     assert done.exit_code == 0, done.output
     return int(done.output.partition("/projects/")[2].split()[0])
 
 
-def declared() -> RatingsDeclaration:
-    return load_declarations().get(RatingsDeclaration, "q")
+def declared(name: str) -> RatingsDeclaration:
+    return load_declarations().get(RatingsDeclaration, name)
 
 
-def tick(rated: Rated) -> dg.SensorResult:
+def tick(rated: Rated, name: str = "q") -> dg.SensorResult:
     """A look of the sensor."""
-    sensor = ratings_sensor([declared()])
+    sensor = ratings_sensor([declared(name)])
     assert sensor is not None
     found = sensor(dg.build_sensor_context(), tables=rated.dataset.resources.tables)
     assert isinstance(found, dg.SensorResult)
     return found
 
 
-def pulled(rated: Rated) -> list[tuple[Any, ...]]:
+def pulled(rated: Rated, name: str = "q") -> list[tuple[Any, ...]]:
     """What the ratings hold after the sensor asked for a run, and the run."""
-    (request,) = tick(rated).run_requests or ()
-    definitions = kind_of(RatingsDeclaration).definitions(declared())
+    (request,) = tick(rated, name).run_requests or ()
+    assert request.run_key not in ASKED  # Dagster would take it for done
+    ASKED.add(request.run_key)
+    definitions = kind_of(RatingsDeclaration).definitions(declared(name))
     assets = [one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition)]
     run = dg.materialize(
         [*assets, *(definitions.asset_checks or ())],
@@ -84,9 +90,11 @@ def pulled(rated: Rated) -> list[tuple[Any, ...]]:
         selection=list(request.asset_selection or ()),
     )
     assert run.success
-    assert not tick(rated).run_requests  # it has all that there is
-    assert not_conserved(rated.dataset.resources.tables, "q") == []
-    return rated.dataset.sql("select sample_id, rater, kind, value, status from ratings.q order by recorded_at, rater")
+    assert not tick(rated, name).run_requests  # it has all that there is
+    assert not_conserved(rated.dataset.resources.tables, name) == []
+    return rated.dataset.sql(
+        f"select sample_id, rater, kind, coalesce(label, value::varchar), status from ratings.{name} order by recorded_at, rater"
+    )
 
 
 def test_answers_come_back_under_the_raters_names_and_a_correction_is_another_event(
@@ -105,27 +113,54 @@ def test_answers_come_back_under_the_raters_names_and_a_correction_is_another_ev
     third = studio.annotate(tasks[2]["id"], "rating", {"rating": 5})
     assert sorted(pulled(project)) == sorted(
         [
-            (samples[0], studio.email, "score", 4, "ok"),
-            (samples[1], "bob@example.org", "score", 2, "ok"),
-            (samples[2], studio.email, "score", 5, "ok"),
+            (samples[0], studio.email, "score", "4.0", "ok"),
+            (samples[1], "bob@example.org", "score", "2.0", "ok"),
+            (samples[2], studio.email, "score", "5.0", "ok"),
         ]
     )
     studio.correct(first, "rating", {"rating": 1})
     rows = [row for row in pulled(project) if row[0] == samples[0]]
-    assert [(row[3], row[4]) for row in rows] == [(4, "replaced"), (1, "ok")]
+    assert [(row[3], row[4]) for row in rows] == [("4.0", "replaced"), ("1.0", "ok")]
     studio.ask("PATCH", f"/api/annotations/{second}/", {"was_cancelled": True})
     studio.ask("DELETE", f"/api/annotations/{third}/")
     rows = pulled(project)
-    for sample, score in ((samples[1], 2), (samples[2], 5)):
+    for sample, score in ((samples[1], "2.0"), (samples[2], "5.0")):
         assert [row[2:] for row in rows if row[0] == sample] == [
             ("score", score, "replaced"),
             ("skip", None, "skipped"),
         ]
     assert project.dataset.sql("select count(*) from ratings.q where reason like '%took it back%'") == [(1,)]
+    fourth = studio.annotate(tasks[3]["id"], "rating", {"rating": 5})
+    pulled(project)
+    studio.ask("DELETE", f"/api/annotations/{fourth}/")  # now the server says what it said before
+    assert [row[4] for row in pulled(project) if row[0] == samples[3]] == ["replaced", "skipped"]
+    (source,) = review_sources("q")
+    (path,) = reviews_folder("q").glob(f"*/{SOURCES_FILE}")
+    other = pushed(studio, "--limit", "1", "--rater", "Cid")
+    studio.annotate(studio.tasks(other)[0]["id"], "rating", {"rating": 3})
+    forget_reviews("q", "Cid")
+    write_sources(path.parent, [source.model_copy(update={"project": other})])  # under the name of the first project
+    again = {row[0]: row[4] for row in pulled(project) if row[2] == "score" and row[3] == "1.0"}
+    assert again == {samples[0]: "ok"}  # what the first project said still counts
     assert project.dataset.sql("select distinct seconds from ratings.q where kind = 'score'") == [(2.5,)]
 
 
-def test_pairs_and_classes_for_one_named_rater(studio: LabelStudioServer, project: Rated) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind", "value", "said"),
+    [
+        ("classes", "choices", {"choices": ["sea"]}, ("category", "sea")),
+        ("numbers", "number", {"number": 0.25}, ("score", "0.25")),
+    ],
+)
+def test_classes_and_numbers_are_asked_for_where_stars_do_not_fit(
+    studio: LabelStudioServer, project: Rated, name: str, kind: str, value: dict[str, Any], said: tuple[str, str]
+) -> None:
+    (task,) = studio.tasks(pushed(studio, "--limit", "1", name=name))
+    studio.annotate(task["id"], kind, value)
+    assert pulled(project, name) == [(task["data"]["sample_id"], studio.email, *said, "ok")]
+
+
+def test_pairs_for_one_named_rater(studio: LabelStudioServer, project: Rated) -> None:
     number = pushed(studio, "--limit", "5", "--group", "2", "--rater", "Cid")
     tasks = studio.tasks(number)
     assert len(tasks) == 2  # the fifth has no partner

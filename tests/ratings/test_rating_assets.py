@@ -12,6 +12,7 @@ from arot_assets.ratings.steps import rating_steps, ratings_state
 from arot_assets.steps import Look
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
+from resources.tables import RatingsRef
 from tests.ratings.conftest import Rated
 
 
@@ -124,3 +125,21 @@ def test_a_split_is_materialized_checked_and_current(rated: Rated) -> None:
     assert dict(rated.dataset.sql("select split, count(*) from q.split group by 1"))["test"] in (3, 4, 5)
     with Look(resources) as look:
         assert [look.of(step).current for step in rating_steps(declaration)] == [True] * 3
+
+
+def test_an_event_without_its_row_fails_the_check_by_name(rated: Rated) -> None:
+    resources = rated.dataset.resources
+    declaration = rated.csv(f"image,rater,score\n{rated.images[0]},ann,4\nnowhere.jpg,ann,nan\n")
+    rows = rated.build(declaration)
+    ref = RatingsRef("q")
+    resources.tables.write(resources.tables.read(ref).slice(1), ref, footer=resources.tables.footer(ref))
+    definitions = kind_of(RatingsDeclaration).definitions(declaration)
+    result = dg.materialize(
+        [*(definitions.assets or ()), *(definitions.asset_checks or ())],  # type: ignore[list-item]
+        resources=dagster_resources(resources), raise_on_error=False,
+        selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["ratings", "q"]), "conservation")),
+    )  # fmt: skip
+    (found,) = result.get_asset_check_evaluations()
+    assert not found.passed
+    assert found.metadata["events without one row"].value == 1
+    assert found.metadata["for example"].value in {row["event_id"] for row in rows}

@@ -10,6 +10,7 @@ annotations; they are known here by their e-mail addresses.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from arot_assets.ratings.declaration import CATEGORY, LABELS, PAIR, RANKING, SCORE, SKIP, SourceRule
@@ -29,18 +30,28 @@ def read_label_studio(storage: Storage, source: SourceRule) -> Iterator[Statemen
         StorageError: the file cannot be read.
     """
     people: Mapping[int, str] = {}
+    session = ""
     if source.url:
         server = LabelStudio(source.url, source.key_variable)
-        tasks: Any = server.annotations(source.project or 1)
+        session, tasks = server.identity(source.project or 1), server.annotations(source.project or 1)
         people = server.people() if tasks and not source.rater_name else {}
     else:
         tasks = _exported(storage, source)
     for task in tasks:
         if "annotations" in task:
             for annotation in task["annotations"] or ():
-                yield _of_annotation(task, annotation, source, people)
+                yield replace(_of_annotation(task, annotation, source, people), session=session)
         else:
             yield _of_row(task, source)
+
+
+def whole_session(source: SourceRule) -> str:
+    """The session of which a source tells everything that holds now: the project of a server; none of a file.
+
+    Raises:
+        LabelStudioError: the server does not answer, or refuses.
+    """
+    return LabelStudio(source.url, source.key_variable).identity(source.project or 1) if source.url else ""
 
 
 def _exported(storage: Storage, source: SourceRule) -> list[dict[str, Any]]:
