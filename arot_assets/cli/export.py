@@ -38,6 +38,7 @@ def command(name: str, dry_run: bool) -> None:
         facts = work.materialize(export_path(name))
     said = "exported to" if facts["changed"] else "nothing changed, it is in"
     click.echo(f"{name}: {facts['dagster/row_count']:,} samples, version {facts['version']}, {said} {facts['place']}")
+    click.echo(f"next: {facts['place'].rstrip('/')}/configs/commands.md starts each trainer")
     if facts["left out"]:
         click.echo(f"  {facts['left out']:,} samples left out, because `rules` says so; left_out.parquet lists them")
 
@@ -56,11 +57,13 @@ def _preview(work: "Work", declaration: "ExportDeclaration") -> None:
         click.echo(
             f"  {row['subset']}: {row['samples']:,} samples x {row['repeats']}, {row['of an epoch']} of an epoch"
         )
+    if found.shared:
+        click.echo(f"  {found.shared:,} samples are in several subsets: they are seen for each of them")
     for trainer, buckets in found.plans.items():
-        facts = buckets.facts()
+        facts, count = buckets.facts(), len(buckets.buckets)
         click.echo(
-            f"  {trainer}: {len(buckets.buckets)} buckets, {facts['crop']:.1%} cropped, {facts['up_scaled']:.1%} up-scaled, "
-            f"{buckets.left_over:,} left over"
+            f"  {trainer}: {count} bucket{'' if count == 1 else 's'}, {facts['crop']:.1%} cropped, "
+            f"{facts['up_scaled']:.1%} up-scaled, {buckets.left_over:,} left over"
         )
     for line in length_lines(found.rows["caption"].to_pylist()):
         click.echo(f"  {line}")

@@ -47,6 +47,7 @@ class ContractRule:
         action: the default.
         mendable: whether ``mend`` is possible.
         media: the media that it is about; empty for all.
+        remedy: what else there is to do than excluding samples; a sentence.
     """
 
     says: str
@@ -54,14 +55,17 @@ class ContractRule:
     action: Action
     mendable: bool = False
     media: tuple[str, ...] = ()
+    remedy: str = ""
 
 
+CUT = "Cut the clips with the same `frames`, `fps` and `size` (`arot cut`), or declare theirs. "
 RULES: Mapping[RuleName, ContractRule] = {
     "caption_missing": ContractRule(
         "every sample has a caption that is not empty",
         "sd-scripts, ai-toolkit and OneTrainer train it with an empty caption, musubi-tuner and diffusion-pipe leave it out, "
         "SimpleTuner stops",
         "stop",
+        remedy="Write them in the subset's SQL or by a captioner, and name their column in `caption`. ",
     ),
     "caption_lines": ContractRule(
         "a caption is one line without a line break at its end",
@@ -84,18 +88,21 @@ RULES: Mapping[RuleName, ContractRule] = {
         "a clip that is one frame short is left out, of one that is longer the rest is cut off",
         "stop",
         media=("video",),
+        remedy=CUT,
     ),
     "fps": ContractRule(
         "all clips have the declared frames a second",
         "trainers take frames as they come, so motion gets faster or slower; diffusion-pipe counts them after conversion",
         "stop",
         media=("video",),
+        remedy=CUT,
     ),
     "multiple": ContractRule(
         "widths and heights of clips are multiples of 32",
         "LTX-2 refuses the bucket, others scale and crop",
         "stop",
         media=("video",),
+        remedy=CUT,
     ),
     "bucket": ContractRule(
         "every trainer has a bucket for it", "the trainer leaves the sample out, or stops at it", "stop"

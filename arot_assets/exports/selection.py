@@ -72,6 +72,11 @@ class Selection:
         found = Counter(self.rows["part"].to_pylist())
         return {part: found[part] for part in declaration.parts}
 
+    @property
+    def shared(self) -> int:
+        """Samples that are in several subsets: they are written, and seen, for each of them."""
+        return sum(count > 1 for count in Counter(self.rows["sample_id"].to_pylist()).values())
+
     def repeats(self, declaration: ExportDeclaration) -> dict[str, int]:
         """Subset -> times that each of its samples is seen in an epoch."""
         return repeats_of(declaration, self.counts(declaration))
@@ -273,7 +278,7 @@ def told(violations: Sequence[Violation]) -> str:
         remedy = "mend, skip" if RULES[rule].mendable else "skip"
         lines.append(
             f"{len(some):,} samples break the rule {rule}: {RULES[rule].says}. {shown}. Otherwise: {RULES[rule].otherwise}. "
-            f"Exclude them in SQL, or set `rules: {{{rule}: …}}` to {remedy}"
+            f"{RULES[rule].remedy}Exclude them in SQL, or set `rules: {{{rule}: …}}` to {remedy}"
         )
     return "\n".join(lines)
 

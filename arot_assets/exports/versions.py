@@ -181,6 +181,10 @@ def find_version(tables: Tables, name: str, wanted: str) -> Receipt:
         older = [r for r in known if now is None or r.made_at < now.made_at]
         if older:
             return older[-1]
+        raise ExportError(
+            f"exports/{name}: no version is older than {now.version if now else 'the first'}, so there is nothing to compare; "
+            "export again after a change, or name two versions"
+        )
     found = [r for r in known if r.version.startswith(wanted)]
     if len(found) != 1:
         wrong = f"{len(found)} versions begin with" if found else "there is no version"
