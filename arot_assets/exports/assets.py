@@ -80,7 +80,8 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
 
     def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.build import export
-        from arot_assets.exports.pages import bucket_page, caption_page
+        from arot_assets.exports.pages import bucket_page, caption_page, resolution_page
+        from arot_assets.exports.resolutions import MOST_COMPARED, resolutions_of
 
         _tell(resources, declaration.name, log)
         done = export(declaration, load_project(sql_folder()), resources)
@@ -102,6 +103,10 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
             metadata["mix"] = markdown_table(done.mix)
         for trainer, plan in done.plans.items():
             metadata[f"buckets of {trainer}"] = dg.MetadataValue.md(bucket_page(plan))
+        if receipt.medium == "image" and receipt.samples <= MOST_COMPARED:
+            for one in done.selection.trainers:
+                compared = resolution_page(resolutions_of(declaration, done.selection, one))
+                metadata[f"resolutions for {one.name}"] = dg.MetadataValue.md(compared)
         captions = caption_page(resources.tables, resources.storage, declaration, receipt)
         if captions:
             metadata["captions"] = dg.MetadataValue.md(captions)

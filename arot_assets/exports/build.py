@@ -56,6 +56,7 @@ class Outcome:
         seen: what the loaders' rules find in the version that was written; None if nothing was.
         left_out: violations whose samples are not in it.
         mix: for each of several subsets its samples, their repeats and its share of an epoch.
+        selection: its rows.
     """
 
     receipt: Receipt
@@ -64,6 +65,7 @@ class Outcome:
     seen: LoaderFindings | None
     left_out: Sequence[Violation]
     mix: Sequence[Mapping[str, str | int]]
+    selection: Selection
 
 
 def export(declaration: ExportDeclaration, project: Project, resources: Resources) -> Outcome:
@@ -89,7 +91,7 @@ def export(declaration: ExportDeclaration, project: Project, resources: Resource
     same = now is not None and now.inputs == inputs and now.place == destination.place(now.version)
     if now is not None and same and destination.has(now.version):
         mix = mix_rows(selection.repeats(declaration), selection.counts(declaration))
-        return Outcome(now, False, selection.plans, None, selection.left_out, mix)
+        return Outcome(now, False, selection.plans, None, selection.left_out, mix, selection)
     try:
         staging = destination.staging()
         with _written_in_words(declaration, destination):
@@ -171,7 +173,7 @@ def _build(
     if earlier is not None and destination.has(version):  # another way to the same files
         make_current(tables, declaration.name, version)
         changed = now is None or now.version != version
-        return Outcome(earlier, changed, selection.plans, seen, selection.left_out, mix)
+        return Outcome(earlier, changed, selection.plans, seen, selection.left_out, mix, selection)
     message = f"Export {declaration.name}: {len(written):,} samples, version {version}"
     commit = destination.publish(staging, version, message)
     receipt = Receipt(**{**asdict(receipt), "commit": commit})
@@ -185,7 +187,7 @@ def _build(
         left_out,
         lineage_of(declaration, project, resources, selection),
     )
-    return Outcome(receipt, True, selection.plans, seen, selection.left_out, mix)
+    return Outcome(receipt, True, selection.plans, seen, selection.left_out, mix, selection)
 
 
 def _version(declaration: ExportDeclaration, manifest: pa.Table) -> str:

@@ -4,7 +4,9 @@ Belongs here: Markdown and small images. Does not belong here: what they show (`
 """
 
 import html
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from arot_assets.drawing import contact_sheet, data_uri
 from arot_assets.exports.buckets.plan import BucketPlan
@@ -44,28 +46,42 @@ def bucket_page(plan: BucketPlan) -> str:
     return head + write_table(("bucket", "samples", "left over", ""), rows, right=("samples", "left over"))
 
 
+def resolution_page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What other training sizes would lose, with the best one marked; see ``resolutions_of``."""
+    shares = ("lost", "invented")
+    shown = [{**row, **{name: f"{row[name]:.1%}" for name in shares}} for row in rows]
+    names = ("resolution", "buckets", *shares, "left out", "left over", "best")
+    return write_table((*names[:-1], ""), [[row[name] for name in names] for row in shown], right=names[:-1])
+
+
 def caption_page(tables: Tables, storage: Storage, declaration: ExportDeclaration, receipt: Receipt) -> str:
     """Up to 50 samples, spread over all, each with the caption that is trained and its length in tokens of text encoders; above
-    them how long all captions are. Clips and tar files have only that."""
-    from arot_assets.media.image.decode import thumbnail
-
+    them how long all captions are. Clips, and what is in tar files, are shown by their names."""
     manifest = read_manifest(tables, declaration.name, receipt.version)
     head = "\n".join(f"- {line}" for line in length_lines(manifest["caption"].to_pylist())) + "\n\n"
-    if receipt.medium != "image" or declaration.layout == "webdataset":
-        return head
+    pictures = receipt.medium == "image" and declaration.layout != "webdataset"
     step = max(1, manifest.num_rows // PREVIEWED)
     lines = []
     for row in manifest.to_pylist()[::step][:PREVIEWED]:
-        try:
-            pixels = thumbnail(storage.read_bytes(join(receipt.place, row["path"])), SIDE)
-        except (StorageError, DecodeError):
-            continue
-        sheet = data_uri(contact_sheet([pixels], tile=SIDE))
         name = Path(row["path"]).name
+        shown = _picture(storage, join(receipt.place, row["path"]), name) if pictures else name
+        if shown is None:
+            continue
         counts = [encoder.count(row["caption"]) for encoder in ENCODERS]
-        lines.append((f"![{name}]({sheet})", f"{row['width']}x{row['height']}", *counts, html.escape(row["caption"])))
+        lines.append((shown, f"{row['width']}x{row['height']}", *counts, html.escape(row["caption"])))
     names = [f"{encoder.name} tokens" for encoder in ENCODERS]
     return head + write_table(("", "size", *names, "caption"), lines, right=names)
+
+
+def _picture(storage: Storage, uri: str, name: str) -> str | None:
+    """A small picture in Markdown; None if it cannot be read."""
+    from arot_assets.media.image.decode import thumbnail
+
+    try:
+        pixels = thumbnail(storage.read_bytes(uri), SIDE)
+    except (StorageError, DecodeError):
+        return None
+    return f"![{name}]({data_uri(contact_sheet([pixels], tile=SIDE))})"
 
 
 def _bar(share: float) -> str:

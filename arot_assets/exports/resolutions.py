@@ -12,6 +12,9 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.selection import Selection
 from arot_assets.exports.trainers.trainer import Trainer
 
+MOST_COMPARED = 5000
+"""Samples of which the UI shows the comparison; of more, `arot buckets --compare` does, which takes seconds for each trainer."""
+
 
 def resolutions_of(declaration: ExportDeclaration, selection: Selection, trainer: Trainer) -> list[dict[str, Any]]:
     """What each resolution would lose of the originals; see ``compare_resolutions``."""

@@ -14,6 +14,7 @@ from arot_assets.exports.buckets.onetrainer import OneTrainer
 from arot_assets.exports.buckets.plan import LEFT_OUT, Batch, compare_resolutions, plan_buckets
 from arot_assets.exports.buckets.sd_scripts import SdScripts
 from arot_assets.exports.buckets.simpletuner import SimpleTuner
+from arot_assets.exports.pages import resolution_page
 from tests.conftest import DATA
 
 RULES: dict[str, Rule] = {
@@ -111,3 +112,5 @@ def test_the_suggested_resolution_neither_throws_pixels_away_nor_invents_them() 
     assert {r["resolution"]: r["lost"] > 0 for r in rows}[512] and {r["resolution"]: r["invented"] > 0 for r in rows}[
         1536
     ]
+    (best,) = (line for line in resolution_page(rows).splitlines() if "best" in line)
+    assert [cell.strip() for cell in best.split("|")][1:5] == ["1,024", "1", "0.0%", "0.0%"]

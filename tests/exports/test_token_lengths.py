@@ -39,3 +39,10 @@ def test_the_preview_shows_each_caption_with_its_lengths(training: Training) -> 
     assert len(rows) == done.receipt.samples and all("a &lt;cat&gt; &amp; a dog" in row for row in rows)
     assert "CLIP tokens" in page and "T5 tokens" in page and "Qwen tokens" in page
     assert all([cell.strip() for cell in row.split("|")][3:6] == ["7", "11", "7"] for row in rows), rows[0][-200:]
+
+
+def test_what_has_no_pictures_of_its_own_is_shown_by_name(training: Training) -> None:
+    done = training.export(layout="webdataset")
+    declaration = training.declaration(layout="webdataset")
+    page = caption_page(training.resources.tables, training.resources.storage, declaration, done.receipt)
+    assert all(f"{sample}.jpg" in page and caption in page for sample, (_, caption) in training.rows().items())
