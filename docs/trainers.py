@@ -20,6 +20,11 @@ REMAINDERS = {
     "padded": "filled up with samples that were seen already",
     "refused": "refused: a bucket that is smaller than one batch stops the run",
 }
+COUNTS = {1: "a control", 3: "up to three controls"}
+REPEATS = {
+    True: "Subsets of `mix` may have repeats or shares of their own.",
+    False: "It has no repeats: subsets in `mix` are seen equally often, and an export with others is not made for it.",
+}
 PITFALLS = {
     "sd-scripts": (
         "Its default caption extension is `.caption`: with text files, training goes on without captions. The configuration "
@@ -31,6 +36,7 @@ PITFALLS = {
         "Clips that are shorter than `target_frames` give no sample, and nothing is printed; `arot buckets` names them.",
         "Each dataset needs a `cache_directory` of its own: equal names overwrite each other's caches.",
         "`source_fps` must be a float.",
+        "Of several controls, models that take one (FLUX.1 Kontext, FramePack, Wan) see the first.",
     ),
     "diffusion-pipe": (
         "Buckets are cut down to whole batches; a bucket with fewer samples disappears, which only a log line says.",
@@ -41,19 +47,20 @@ PITFALLS = {
         "It never scales up: a small picture is trained small.",
         "A picture that cannot be read is replaced by another one without a word; exports are read back before.",
         "`shrink_video_to_frames` makes motion faster; the configuration sets it to false.",
+        "Clips as controls reach models that take reference clips (MiniMax-H3); others do not see them, without a word.",
     ),
     "onetrainer": (
         "Sizes that are exact for other trainers, such as 1216x832, are cropped; `media: exact` has those that are not.",
         "Crop jitter is on by default; the configuration turns it off.",
     ),
     "simpletuner": (
-        "A missing caption stops the run.",
+        "Controls are references that lie over their samples (`reference_strict`), for models that edit; for ControlNet, set "
+        "`conditioning_type` to `controlnet`. Several are all seen only with `--conditioning_multidataset_sampling combined`.",
         "The first picture of an aspect ratio fixes the size of all others of it.",
         "Never set `delete_unwanted_images` or `delete_problematic_images`: they delete the files of the export.",
     ),
     "finetrainers": (
         "`reshape_mode: bicubic` distorts pictures to the bucket; use `media: exact`, in which nothing has to be reshaped.",
-        "It has no repeats: subsets in `mix` need equal ones.",
         "A folder `a/b` is looked up on the Hub first; the configuration has absolute paths.",
     ),
     "diffusers": (
@@ -71,6 +78,20 @@ PITFALLS = {
         "If a clip is shorter than the bucket, captions shift to the wrong clips; an export refuses it.",
     ),
 }
+
+
+def companions(trainer: Trainer) -> str:
+    """Which masks and controls it takes."""
+    told = []
+    for medium, roles in sorted(trainer.companions.items()):
+        controls = len(roles - {"mask"})
+        kinds = [*(["a mask"] if "mask" in roles else []), *([COUNTS[controls]] if controls else [])]
+        told.append(f"{(' or ' if trainer.one_companion else ' and ').join(kinds)} beside {medium}s")
+    if not told:
+        return "It takes no masks and no controls."
+    layouts = sorted(trainer.companion_layouts or ())
+    where = f", in the layout {', '.join(f'`{name}`' for name in layouts)}" if layouts else ""
+    return f"It takes {'; '.join(told)}{where}: [masks and controls](../export-for-trainers.md#masks-and-controls)."
 
 
 def page(trainer: Trainer) -> str:
@@ -117,6 +138,8 @@ def page(trainer: Trainer) -> str:
         "",
         f"- Without a caption {trainer.missing_caption}. An export refuses that, or leaves the sample out as declared.",
         f"- What does not fill a batch of a bucket is {REMAINDERS[trainer.remainder]}; `arot buckets` counts it.",
+        f"- {companions(trainer)}",
+        f"- {REPEATS[trainer.repeats]}",
         *(f"- {text}" for text in PITFALLS[trainer.name]),
         "",
     ]
