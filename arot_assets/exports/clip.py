@@ -129,10 +129,15 @@ def _without_metadata(data: bytes, extension: str) -> bytes:
             av.open(io.BytesIO(data), mode="r", options=OPTIONS) as source,
             av.open(str(path), "w", options={"movflags": "+faststart"}) as target,
         ):
-            kept = [stream for stream in source.streams if stream.type in TRAINED]
-            copies = {stream.index: target.add_stream_from_template(stream) for stream in kept}
-            for packet in source.demux(kept):
-                if packet.dts is not None:  # the last one of each stream is empty
-                    packet.stream = copies[packet.stream.index]
-                    target.mux(packet)
+            _copy(source, target)
         return path.read_bytes()
+
+
+def _copy(source: Any, target: Any) -> None:
+    """The packets of pictures and sound, from one container into another."""
+    kept = [stream for stream in source.streams if stream.type in TRAINED]
+    copies = {stream.index: target.add_stream_from_template(stream) for stream in kept}
+    for packet in source.demux(kept):
+        if packet.dts is not None:  # the last one of each stream is empty
+            packet.stream = copies[packet.stream.index]
+            target.mux(packet)
