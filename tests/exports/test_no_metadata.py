@@ -18,7 +18,7 @@ from tests.loaders.test_clip_loaders import Clips
 TOLD = {"location": "+48.8577+002.295/", "com.android.manufacturer": "camera-of-someone"}
 
 
-def pictures_and_times(data: bytes) -> list[tuple[int, bytes]]:
+def pictures_and_times(data: bytes) -> list[tuple[Fraction, bytes]]:
     """Time and content of every packet."""
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]

@@ -1,7 +1,9 @@
 """Trainers' own loaders see the samples of each subset as often as its share asks for; ``AROT_TRAINERS`` as beside."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,15 @@ from tests.exports.training import SUBSET, Training, place
 from tests.loaders.loading import ROOT, load
 
 pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="AROT_TRAINERS has no checkouts")
+
+
+TIMES: dict[str, Callable[[list[Any]], int]] = {
+    "sd-scripts": lambda row: int(row[6]),
+    "musubi-tuner": lambda row: int(row[-1]),
+    "diffusion-pipe": lambda row: int(row[-1]),
+    "simpletuner": lambda row: int(row[4]) + 1,
+}
+"""How often a loader sees a sample that it gives once; the others give it as often as they see it."""
 
 
 @pytest.fixture
@@ -40,21 +51,14 @@ def test_a_share_of_half_an_epoch(training: Training, trainer: str, script: str,
     done = training.export(mix={"seas": 0.5}, trainers=[trainer], layout=layout, media="exact", resolution=512)
     configs = place(done) / "configs"
     name = next(p for p in configs.iterdir() if p.name != "commands.md")
-    further = {
+    further: dict[str, list[object]] = {
         "musubi-tuner": ["fp"],
         "diffusion-pipe": [tmp_path / "cache"],
         "ai-toolkit": [32],
         "onetrainer": [512, 1],
         "simpletuner": [tmp_path / "cache", 64],
     }
-    found = load(script, name, *further.get(script, []))
     seen: Counter[str] = Counter()
-    for row in found:
-        times = {
-            "sd-scripts": lambda r: r[6],
-            "musubi-tuner": lambda r: r[-1],
-            "diffusion-pipe": lambda r: r[-1],
-            "simpletuner": lambda r: r[4] + 1,
-        }.get(script, lambda _: 1)(row)
-        seen[Path(row[0]).parent.name] += times
+    for row in load(script, name, *further.get(script, [])):
+        seen[Path(row[0]).parent.name] += TIMES.get(script, lambda _: 1)(row)
     assert seen == {"images-chosen": 12, "images-seas": 12}
