@@ -52,6 +52,8 @@ class Preprocessing:
         dtype: ``uint8`` passes the levels as they are: no scale, mean or std.
         colour: RGB of what is not image, 0-255.
         anchor: where the image lies on the canvas of a ``letterbox``.
+        canvas: for ``letterbox``: the side of a square that the image is fitted onto first, bilinearly, its sides rounded to the
+            nearest pixel; the square is then resized to ``size`` (imgutils' ``pad_to_size`` before ``resize``). 0: at once.
         crop: for ``center_crop`` and ``squash``: share of the resized side that is kept in the middle (timm's ``crop_pct``).
         multiple_of: for ``short_side`` and ``native``: each side is rounded to the nearest multiple.
     """
@@ -68,6 +70,7 @@ class Preprocessing:
     dtype: Literal["float32", "uint8"] = "float32"
     colour: tuple[int, int, int] = (0, 0, 0)
     anchor: Literal["center", "corner"] = "center"
+    canvas: int = 0
     crop: float = 1.0
     multiple_of: int = 1
 

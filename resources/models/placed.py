@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import Preprocessing
-from resources.models.preprocessing import Pixels, preprocess
+from resources.models.preprocessing import Pixels, letterboxed, preprocess
 
 Box = tuple[int, float, float, float, float, float]
 """Label, score, left, top, width, height: the label's index, and shares of the image's width and height."""
@@ -38,9 +38,7 @@ def area_on_canvas(height: int, width: int, how: Preprocessing) -> tuple[float, 
         return ((side - width) // 2 / side, (side - height) // 2 / side, width / side, height / side)
     if how.resize != "letterbox":
         return WHOLE
-    canvas_height, canvas_width = how.height_width
-    scale = min(canvas_height / height, canvas_width / width)
-    high, wide = max(1, int(height * scale)), max(1, int(width * scale))
+    (canvas_height, canvas_width), (high, wide) = letterboxed(height, width, how)
     corner = how.anchor == "corner"
     top, left = (0, 0) if corner else ((canvas_height - high) // 2, (canvas_width - wide) // 2)
     return (left / canvas_width, top / canvas_height, wide / canvas_width, high / canvas_height)

@@ -5,6 +5,7 @@ Does not belong here: decoding, and anything that needs torch: these functions r
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +110,20 @@ def _multiple(side: float, of: int) -> int:
 
 
 def _letterbox(rgb: Pixels, how: Preprocessing) -> Pixels:
-    height, width = how.height_width
-    scale = min(height / rgb.shape[0], width / rgb.shape[1])
-    small = resized(rgb, max(1, int(rgb.shape[0] * scale)), max(1, int(rgb.shape[1] * scale)), how)
+    (height, width), (high, wide) = letterboxed(rgb.shape[0], rgb.shape[1], how)
+    small = resized(rgb, high, wide, replace(how, interpolation="bilinear") if how.canvas else how)
     canvas = _canvas(height, width, how)
-    top, left = (0, 0) if how.anchor == "corner" else ((height - small.shape[0]) // 2, (width - small.shape[1]) // 2)
-    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return canvas
+    top, left = (0, 0) if how.anchor == "corner" else ((height - high) // 2, (width - wide) // 2)
+    canvas[top : top + high, left : left + wide] = small
+    return resized(canvas, *how.height_width, how) if how.canvas else canvas
+
+
+def letterboxed(height: int, width: int, how: Preprocessing) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width of the canvas that an image of this size is put onto, and of the image on it."""
+    high, wide = (how.canvas, how.canvas) if how.canvas else how.height_width
+    scale = min(high / height, wide / width)
+    whole = round if how.canvas else int
+    return (high, wide), (max(1, whole(height * scale)), max(1, whole(width * scale)))
 
 
 def _pad(rgb: Pixels, how: Preprocessing) -> Pixels:

@@ -21,6 +21,7 @@ from resources.models.entries import CATALOGUE, all_entries, find_entry, read_en
 from resources.models.entry import Hub as OnHub
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.output_values import values_of
+from resources.models.preprocessing import preprocess
 from resources.models.tag_files import read_tags, tags_output
 from resources.models.which_family import family_of, known_families
 from tests.models import tiny
@@ -202,6 +203,37 @@ def test_camie_pads_with_its_own_colour_and_its_refined_output_is_taken(models: 
     np.testing.assert_allclose(given_to(models, "camie_v2", tall)["refined"][0], wanted, atol=1e-5)
     tags = read_tags(find_entry("camie_v2"), models.files.verified(find_entry("camie_v2")))
     assert [tags[2][:2], tags[3][:2]] == [("tag_2", "year"), ("tag_3", "artist")]
+
+
+def test_animetimm_is_fitted_onto_a_white_square_first_and_each_tag_has_its_threshold(
+    models: Models, of_catalogue: Publish
+) -> None:
+    import yaml
+
+    def make(folder: Path) -> None:
+        tiny.timm_tagger(folder)
+        rows = [f"{n},tag_{n},{9 if n < 4 else 0},0.{n + 10}" for n in range(12)]
+        (folder / "selected_tags.csv").write_text("\n".join(["id,name,category,best_threshold", *rows]) + "\n")
+
+    shipped = yaml.safe_load((CATALOGUE / "animetimm_eva02_large.yaml").read_text())["attributes"]["preprocessing"]
+    small = shipped | {"size": 32, "canvas": 37}
+    outputs = outputs_with("animetimm_eva02_large", count=12)
+    of_catalogue("animetimm_eva02_large", make, outputs=outputs, preprocessing=small, parameters=30_000)
+    entry = find_entry("animetimm_eva02_large")
+    assert entry.gated and entry.licence == "GPL-3.0-only"
+    folder = models.files.verified(entry)
+    assert read_tags(entry, folder)[5] == ("tag_5", "general", 0.15)
+    reference = family_of(entry).reference(entry, folder)
+    for image in (picture(), picture(60, 200), picture(8, 400), Image.new("RGB", (1, 400), "red")):
+        found = given_to(models, entry.name, image)["logits"]
+        np.testing.assert_allclose(found, reference(image)["logits"], atol=TOLERANCE, err_msg=str(image.size))
+    how = find_entry("animetimm_eva02_large").preprocessing
+    assert how is not None
+    tall, canvas = picture(100, 333), Image.new("RGB", (37, 37), WHITE)
+    canvas.paste(tall.resize((11, 37), Image.Resampling.BILINEAR), (13, 0))  # 11.1 pixels wide
+    wanted = np.asarray(canvas.resize((32, 32), Image.Resampling.BICUBIC), np.float32).transpose(2, 0, 1) / 255
+    wanted = (wanted - np.array(how.mean)[:, None, None]) / np.array(how.std)[:, None, None]
+    np.testing.assert_allclose(preprocess(np.asarray(tall), how), wanted, atol=1e-5)
 
 
 def test_joytag_is_padded_with_white_and_has_one_threshold_for_all_tags(models: Models, of_catalogue: Publish) -> None:

@@ -66,10 +66,14 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     module.eval()
     transform = create_transform(**_reference_config(entry, _data_config(module)), is_training=False)
     flip = entry.preprocessing is not None and entry.preprocessing.channels == "BGR"
-    square = entry.preprocessing if entry.preprocessing and entry.preprocessing.resize == "pad" else None
+    how = entry.preprocessing
 
     def run(picture: "Image") -> Outputs:
-        tensor = transform(_squared(picture, square.colour) if square else picture)[None]
+        if how is not None and how.resize == "pad":
+            picture = _squared(picture, how.colour)
+        elif how is not None and how.canvas:
+            picture = _fitted(picture, how.canvas, how.colour)
+        tensor = transform(picture)[None]
         with torch.inference_mode():
             features = module.forward_features(tensor[:, [2, 1, 0]] if flip else tensor)
             said = {"embedding": module.forward_head(features, pre_logits=True)}
@@ -102,7 +106,12 @@ def _reference_config(entry: ModelEntry, config: dict[str, Any]) -> dict[str, An
     if how is None:
         return config
     said = {"input_size": (3, *how.height_width), "mean": how.mean, "std": how.std, "interpolation": how.interpolation}
-    modes = {"squash": "squash", "pad": "squash", "center_crop": "center"}
+    modes = {
+        "squash": "squash",
+        "pad": "squash",
+        "center_crop": "center",
+        **({"letterbox": "squash"} if how.canvas else {}),
+    }
     if how.resize not in modes or how.scale != "0-1":
         raise ModelError(f"model '{entry.name}': timm has no pipeline that prepares as {how.resize!r} does")
     return {**said, "crop_mode": modes[how.resize], "crop_pct": how.crop}
@@ -114,6 +123,17 @@ def _squared(picture: "Image", colour: tuple[int, int, int]) -> "Image":
     side = max(picture.size)
     canvas = Image.new("RGB", (side, side), colour)
     canvas.paste(ImageOps.exif_transpose(picture), ((side - picture.width) // 2, (side - picture.height) // 2))
+    return canvas
+
+
+def _fitted(picture: "Image", side: int, colour: tuple[int, int, int]) -> "Image":
+    """imgutils' ``pad_to_size``: as large as fits, bilinear, in the middle."""
+    from PIL import Image
+
+    ratio = side / max(picture.size)
+    wide, high = (max(1, round(length * ratio)) for length in picture.size)
+    canvas = Image.new("RGB", (side, side), colour)
+    canvas.paste(picture.resize((wide, high), Image.Resampling.BILINEAR), ((side - wide) // 2, (side - high) // 2))
     return canvas
 
 
