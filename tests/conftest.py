@@ -142,6 +142,7 @@ class Dataset:
                 for field in ("rows", "computed", "copied", "kept"):
                     setattr(total[name], field, getattr(total[name], field) + getattr(one, field))
                 total[name].failures.update(one.failures)
+                total[name].error = total[name].error or one.error
         return total
 
     def shards(self) -> list[str]:

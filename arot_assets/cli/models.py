@@ -129,17 +129,31 @@ def pin_model(name: str) -> None:
 def verify(name: str, images: Path, limit: int) -> None:
     """Compare a model with the model card's own pipeline, with the same weights, on images; and alone with in a batch.
 
-    Prints the largest difference of each array, and ends with status 1 if it is beyond float32 rounding.
+    Both see the pixels that a run would score: upright, over white, sRGB. An image that cannot be decoded is named and left out.
+    Prints the largest difference of each array, and ends with status 1 if it is beyond the entry's tolerance.
     """
+    from PIL import Image
+
+    from arot_assets.media.image.decode import DecodeError, decode
+    from arot_assets.media.image.medium import IMAGE
     from resources.defaults import default_resources
     from resources.models.entry import ModelError
-    from resources.models.parity import compare, opened
+    from resources.models.parity import compare
 
-    endings = {".jpg", ".jpeg", ".png", ".webp"}
-    found = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in endings][:limit]
+    models = default_resources().models
+    models.get(name)  # what is wrong with it is told before any image is decoded
+    files = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in IMAGE.extensions and path.is_file()]
+    found: list[tuple[str, Image.Image]] = []
+    for path in files:
+        if len(found) == limit:
+            break
+        try:
+            found.append((path.name, Image.fromarray(decode(path.read_bytes()))))
+        except DecodeError as error:
+            click.secho(f"left out: {path.name}: {error.reason}", err=True, fg="yellow")
     if not found:
-        raise ModelError(f"'{images}' has no .jpg, .png or .webp image; name a folder with some")
-    differences = compare(default_resources().models, name, ((path.name, opened(path)) for path in found))
+        raise ModelError(f"'{images}' has no image that can be decoded; name a folder with some")
+    differences = compare(models, name, found)
     for one in differences:
         click.echo(
             f"{name} {one.array}: {len(found)} images, largest difference {one.largest:.2e} (of a spread of {one.spread:.3g}, "

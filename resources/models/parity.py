@@ -5,7 +5,6 @@ Belongs here: running both over images, and the largest difference. Does not bel
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,11 +89,3 @@ def _distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     if ours.shape != theirs.shape:
         return float("inf")
     return float(np.abs(ours - theirs).max()) if ours.size else 0.0
-
-
-def opened(path: Path) -> "Image":
-    """An image as a plain Pillow pipeline sees it: upright, over white, RGB."""
-    from PIL import Image, ImageOps
-
-    upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")

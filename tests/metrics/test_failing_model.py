@@ -1,6 +1,7 @@
 """A model that cannot be used ends its own tables only; models that do not fit together get a pass each."""
 
 import gc
+import hashlib
 import shutil
 import weakref
 from dataclasses import replace
@@ -46,6 +47,33 @@ def test_it_is_told_before_any_image_is_decoded_and_the_other_tables_are_finishe
     assert found[broken].rows == 0
     assert not dataset.sql("select 1 from information_schema.tables where table_name = 'lost'")
     assert dataset.sql("select count(*) from d.embedding where status = 'ok'")[0][0] == found["embedding"].computed
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("lost", "nowhere"),
+        ("other", "the entry pins"),
+        ("pickle", "cannot be read as tensors alone"),
+        ("large", "raise resources.models.memory_gb"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_no_image_is_decoded_for_it(
+    kind: str, said: str, dataset: Dataset, broken: str, decodes: list[int], tmp_path: Path
+) -> None:
+    import torch
+
+    file = tmp_path / "own" / "model.pth"
+    torch.save({"weight": torch.nn.Linear(1, 1)}, file)
+    pinned = hashlib.sha256(file.read_bytes()).hexdigest() if kind in ("pickle", "large") else "0" * 64
+    entry = BROKEN.replace("model.safetensors", "model.pth").replace("0" * 64, pinned)
+    entry = entry if kind == "lost" else entry.replace("uri: nowhere", f"uri: {file.parent}")
+    entry = entry.replace("parameters: 4", "parameters: 1000000000000000") if kind == "large" else entry
+    (tmp_path / "own" / "models" / "lost.yaml").write_text(entry)
+    dataset.run()
+    result = dataset.metrics(broken)[broken]
+    assert result.rows == 0 and decodes == []
+    assert said in result.error and "\n" not in result.error
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What cannot be had or trusted is one clear error before any image is decoded."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.servers.hub import Hub
 
 QUALITY = {"family": "transformers_image", "outputs": [LEVELS]}
 Publish = Callable[..., dict[str, Any]]
+FAULTS = Path(__file__).parents[1] / "data" / "faults"
 
 
 def rewrite(project: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -166,14 +169,26 @@ def test_a_table_follows_from_the_entry_alone(models: Models, published: Publish
     assert "low 1, middle 2, high 3" in metric.columns[0].description
 
 
-def test_verify_compares_with_the_reference(models: Models, published: Publish, project: Path) -> None:
+def test_verify_compares_with_the_reference_on_awkward_images_and_names_those_it_cannot_decode(
+    models: Models, published: Publish, project: Path
+) -> None:
     from PIL import Image
 
     published("quality", tiny.vit_classifier, **QUALITY)
-    (project / "pictures").mkdir()
-    Image.new("RGB", (30, 20), "red").save(project / "pictures" / "red.png")
-    Image.new("L", (9, 70), 90).save(project / "pictures" / "gray.png")
-    said = CliRunner().invoke(main, ["models", "verify", "quality", "--images", str(project / "pictures")])
-    assert said.exit_code == 0 and "quality logits: 2 images, largest difference" in said.stdout
+    pictures = project / "pictures"
+    shutil.copytree(FAULTS, pictures)
+    Image.new("RGB", (8000, 5000), "red").save(pictures / "forty_megapixels.jpg")
+    verify = ["models", "verify", "quality", "--limit", "99", "--images"]
+    said = CliRunner().invoke(main, [*verify, str(pictures)])
+    assert said.exit_code == 0, said.output
+    count = int(re.search(r"quality logits: (\d+) images, largest difference .*: ok", said.stdout)[1])  # type: ignore[index]
+    left_out = re.findall(r"^left out: (.+?): ", said.stderr, re.MULTILINE)
+    assert {"truncated.png", "bomb_60000x60000.png", "html_error_page.jpg"} <= set(left_out)
+    assert not {"gray16.png", "cmyk.jpg", "palette_transparent.png", "extreme_aspect_1x4000.png"} & set(left_out)
+    assert count > 30 and "forty_megapixels.jpg" not in left_out
+    (project / "broken").mkdir()
+    shutil.copyfile(FAULTS / "truncated.png", project / "broken" / "truncated.png")
+    nothing = CliRunner().invoke(main, [*verify, str(project / "broken")])
+    assert nothing.exit_code != 0 and "has no image that can be decoded" in nothing.output
     shown = CliRunner().invoke(main, ["models", "show", "quality"])
     assert shown.exit_code == 0 and "p_middle" in shown.stdout
