@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arot_assets.classifiers.trainers import TrainingError, backbone
+from arot_assets.classifiers.trainers import Job, TrainingError, backbone
 from arot_assets.classifiers.trainers.networks import trainable
 from arot_assets.classifiers.trainers.rates import parameter_groups, schedule
 from resources.models.families import timm as timm_family
@@ -102,6 +102,50 @@ def test_a_training_that_is_killed_ends_with_the_same_weights_bit_for_bit(
     )
     assert 0 < left.saved < 6, "only the rest is done again"
     assert killed.keys() == whole.keys() and all(torch.equal(killed[key], whole[key]) for key in whole)
+
+
+def test_trainings_of_one_process_have_a_precision_each(bases: dict[str, Path]) -> None:
+    """accelerate keeps a precision for all of a process unless it is told."""
+    for precision in ("no", "bf16", "no"):
+        job = easy.job("timm", bases["convnext"], Kept(), epochs=1, mixed_precision=precision)
+        assert backbone.train(job).chosen["precision"] == precision
+
+
+class Left(Exception):
+    """A training ends in the middle."""
+
+
+class LeavesAtThird(Kept):
+    """Checkpoints of a training that ends right after its third one."""
+
+    def save(self, state: bytes) -> None:
+        super().save(state)
+        if self.saved == 3:
+            raise Left
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+def test_on_a_gpu_a_training_learns_and_is_continued(precision: str, bases: dict[str, Path]) -> None:
+    import torch
+
+    def on_gpu(kept: Kept) -> Job:
+        job = easy.demanding(bases["convnext"], kept)
+        settings = job.settings.model_copy(update={"mixed_precision": precision})
+        return replace(job, settings=settings, backbone=replace(job.backbone, device="cuda"))
+
+    whole, left = backbone.train(on_gpu(Kept())), LeavesAtThird()
+    assert (whole.chosen["precision"], whole.chosen["device"]) == (precision, "cuda")
+    with pytest.raises(Left):
+        backbone.train(on_gpu(left))
+    continued = backbone.train(on_gpu(left))
+    assert continued.chosen["steps"] == whole.chosen["steps"]
+    for name, t in whole.module.state_dict().items():
+        assert torch.allclose(continued.module.state_dict()[name], t, atol=1e-4), name
+    learns = on_gpu(Kept())
+    own = {"epochs": 6, "mixup": 0.0, "drop_path": 0.0, "crop": 1.0, "accumulate": 1, "checkpoint_steps": 0}
+    easily = backbone.train(replace(learns, settings=learns.settings.model_copy(update=own)))
+    assert (easily.logits(easy.TEST).argmax(1) == learns.targets.values[easy.TEST]).all()
 
 
 def test_only_what_is_to_be_trained_moves_and_lower_layers_move_less(bases: dict[str, Path]) -> None:

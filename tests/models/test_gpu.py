@@ -1,5 +1,6 @@
 """On a GPU every family gives the numbers of the CPU. These tests run where there is one."""
 
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,9 @@ from resources.models.families import shots
 from resources.models.network import Placement
 from resources.models.preprocessing import normalised, preprocess, values_of_levels
 from resources.models.runner import DEVICE_LOAD, DEVICE_MEMORY, Usage
+from resources.vlm.local import LocalVlm
+from resources.vlm.question import Question, Sampling
+from tests.models import vlm
 from tests.models.test_families import KINDS, images
 from tests.models.test_shots_family import random_transnet, transnet_entry
 
@@ -88,6 +92,18 @@ def test_shots_of_a_film_are_those_of_the_cpu(tmp_path: Path) -> None:
     wanted, found = here.predict(films), there.predict(films)
     for name in ("cut", "transition"):
         assert np.abs(found[name] - wanted[name]).max() < TOLERANCE
+
+
+def test_a_captioner_on_a_gpu_answers_the_same_each_time(tmp_path: Path) -> None:
+    vlm.qwen2_vl(tmp_path)
+    model = LocalVlm(str(tmp_path), device="auto")
+    image = io.BytesIO()
+    images()[0].save(image, "JPEG")
+    question = Question("Describe it.", (image.getvalue(),), sampling=Sampling(max_tokens=12))
+    first, again = model.ask(question), model.ask(question)
+    assert first.text == again.text and 0 < first.tokens_out <= 12
+    _, loaded = model._load()
+    assert loaded.device.type == "cuda"
 
 
 def test_a_device_that_is_full_halves_the_batch_and_goes_on(

@@ -72,6 +72,7 @@ class _Run:
     def __init__(self, job: Job, settings: BackboneSettings) -> None:
         import torch
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         from resources.models.torch_network import resolve_device
 
@@ -79,6 +80,7 @@ class _Run:
         self.net = trainable(job.backbone, job.task, settings)
         self.aims = aims_of(job, settings.balanced)
         tracker = None if settings.tracker == "none" or job.log is None else settings.tracker
+        AcceleratorState._reset_state(reset_partial_state=True)  # of the process's training before this one
         self.accelerator = Accelerator(
             cpu=resolve_device(job.backbone.device) == "cpu",
             mixed_precision=settings.mixed_precision,
