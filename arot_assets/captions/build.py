@@ -266,6 +266,8 @@ def _answer(
             with medium.open(files(uri), frozenset({STILL}), ANY_SIZE) as view:
                 images.append(jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image))
         except StorageError as error:
+            if error.is_outage:
+                raise
             return _unasked(captioner, f"{UNREADABLE}{error.reason}")
         except DecodeError as error:
             return _unasked(captioner, f"{error.status}: {error.reason}")

@@ -8,7 +8,7 @@ which of equal objects is the sample (``duplicates.py``), what a file is (its ``
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,7 +92,7 @@ def samples_version(declaration: DatasetDeclaration) -> str:
 def read_sample(
     storage: Storage, medium: Medium, limits: Limits, uri: str, sidecars: Sequence[str], metadata: str | None = None
 ) -> dict[str, Any]:
-    """Read one object and describe it; never raises: failures become the row's status and reason.
+    """Read one object and describe it; failures become the row's status and reason.
 
     Args:
         storage: accesses the object.
@@ -104,6 +104,9 @@ def read_sample(
 
     Returns:
         The columns of ``samples_schema`` that depend only on the object.
+
+    Raises:
+        StorageError: the server of the source does not answer at all.
     """
     row: dict[str, Any] = {"uri": uri, "notes": [], "tags": [], "ingested_at": datetime.now(UTC)}
     try:
@@ -111,6 +114,8 @@ def read_sample(
         sha256, size = digest(content)
         found = medium.probe(File.of(uri, content), limits)
     except StorageError as error:
+        if error.is_outage:
+            raise
         return row | {"status": "unreadable", "reason": error.reason}
     beside, lost = _read_sidecars(storage, sidecars)
     side = add_listed(parse_sidecars(beside), metadata)
@@ -135,8 +140,11 @@ def _read_sidecars(storage: Storage, uris: Sequence[str]) -> tuple[dict[str, byt
     listed."""
     found: dict[str, bytes] = {}
     for uri in uris:
-        with suppress(StorageError):
+        try:
             found[os.path.splitext(uri)[1]] = storage.read_bytes(uri)
+        except StorageError as error:
+            if error.is_outage:
+                raise
     return found, [BAD_SIDECAR] if len(found) < len(uris) else []
 
 
@@ -155,7 +163,7 @@ def build_samples(
         retry: None keeps failed rows; otherwise failed rows whose status or reason contains this text are read again.
 
     Raises:
-        StorageError: the store cannot be written; existing rows remain.
+        StorageError: the store cannot be written, or the server of the source does not answer; existing rows remain.
     """
     dataset, medium = declaration.name, declaration.medium
     inventory = tables.read(TableRef(dataset, INVENTORY), columns=["uri", "sidecars", "metadata", "shard", "state"])

@@ -164,6 +164,8 @@ class _File:
         except DecodeError as error:
             return self._failed(f"{error.status}: {error.reason}")
         except StorageError as error:
+            if error.is_outage:
+                raise
             return self._failed(f"{UNREADABLE}{error.reason}")
         for name in self.tables:
             self._pack(name)

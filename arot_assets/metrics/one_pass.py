@@ -227,6 +227,8 @@ def _prepare(
     try:
         file.fetch()
     except Exception as error:  # whatever a file system raises is this row's reason, not the end of the run
+        if isinstance(error, StorageError) and error.is_outage:
+            raise
         return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
         with view as entered:

@@ -101,9 +101,17 @@ class StorageError(ArotError):
             ``too_large``, ``opt_out`` …; empty if no word says more than the message.
     """
 
+    UNREACHABLE = "unreachable"
+
     def __init__(self, message: str, *, kind: str = "") -> None:
         super().__init__(shown(message))
         self.kind = kind
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether it says nothing of the object: the server of all objects does not answer, even after many attempts. Then work
+        ends and goes on later; a row that says so would stay."""
+        return self.kind == self.UNREACHABLE
 
     @property
     def reason(self) -> str:

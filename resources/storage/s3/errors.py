@@ -63,7 +63,7 @@ def error_of_connection(uri: str, action: str, error: BaseException, endpoint: s
     """
     name, text = type(error).__name__, said_by(error)
     kind, cause, remedy = (
-        "unreachable",
+        StorageError.UNREACHABLE,
         f"{endpoint} is not reachable ({name})",
         "check AWS_ENDPOINT_URL_S3 and the network",
     )
