@@ -77,7 +77,7 @@ class Site:
     ) -> None:
         installed = programs()
         assert installed is not None, "PostgreSQL is not installed"
-        self.killed, self.in_service = Counter[str](), 0
+        self.killed, self.in_service, self.healed = Counter[str](), 0, 0
         self._chance, self._choose, self._stack = chance, choose, ExitStack()
         self._folder = folder
         self._log = self._stack.enter_context((folder / "log").open("ab"))
@@ -138,6 +138,14 @@ class Site:
                     ends += 1
                     if ends > TRIES:
                         return [f"{store}: `arot run` failed {TRIES} times in a row, see {self._folder / 'log'}"]
+                    if (
+                        not self._nodes.are_whole()
+                    ):  # the head went, which nobody killed: too much to do for its heartbeats
+                        self.healed += 1
+                        self._nodes.begin_again()
+                        environment = self._environment(store)
+                        end(services["code"])
+                        services["code"] = self._service("code", environment)
                     driver = self._drive(environment)
                 before = self._count(store)
                 while (
@@ -248,12 +256,25 @@ class Nodes:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["RAY_health_check_failure_threshold"] = "50"  # noqa: SIM112  # Ray's own spelling; slow is not dead
         os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (str(REPOSITORY), os.environ.get("PYTHONPATH")) if p)
+        self._node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+        self._begin()
+
+    def _begin(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self._node = {"num_cpus": 1, "object_store_memory": 80_000_000}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args={**self._node, "include_dashboard": False})
         self._others = [self._cluster.add_node(**self._node) for _ in range(2)]
         self.address = str(self._cluster.address)
+
+    def are_whole(self) -> bool:
+        """Whether the head and the others live."""
+        nodes = (self._cluster.head_node, *self._others)
+        return all(one.process.poll() is None for node in nodes for one in node.all_processes["raylet"])
+
+    def begin_again(self) -> None:
+        """Another cluster in place of this one."""
+        self.stop()
+        self._begin()
 
     def kill_worker(self, chance: random.Random) -> bool:
         """Kill a process that works on a unit; False where there is none."""
@@ -390,9 +411,8 @@ def main() -> int:
         finally:
             shutil.copy(Path(folder) / "log", Path(tempfile.gettempdir()) / "arot-kills.log")
     each = ", ".join(f"{site.killed[v]} of a {v}" for v in VICTIMS)
-    print(
-        f"{site.killed.total()} kills ({each}; {site.in_service} code servers had a run) over {runs} runs, seed {said.seed}"
-    )
+    more = f"{site.in_service} code servers had a run; the cluster was begun again {site.healed} times"
+    print(f"{site.killed.total()} kills ({each}; {more}); {runs} runs of {said.photos} photos, seed {said.seed}")
     print("\n".join(wrong or ["every table is that of an undisturbed run, bit for bit; no reservation was left"]))
     return 1 if wrong else 0
 
