@@ -262,7 +262,7 @@ class _LoadedModels:
 
     def _tell_terms(self, entry: ModelEntry) -> None:
         """Say once what a user has to know before the scores are used."""
-        if entry.name in self._told:
+        if entry.name in self._told or not (entry.use or entry.gated):
             return
         self._told.add(entry.name)
         if entry.use:

@@ -18,6 +18,7 @@ from arot_assets.media.medium import Limits
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
+from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
@@ -164,6 +165,18 @@ def test_code_versions_are_those_of_the_injected_models(monkeypatch: pytest.Monk
 
 def _has(assets: Any, table: str) -> bool:
     return metric_key("d", table) in assets.keys
+
+
+def test_what_a_model_did_is_told_with_its_table(dataset: Dataset) -> None:
+    dataset.run()
+    r, shard = dataset.resources, dataset.shards()[0]
+    result = build_metrics(r.storage, r.warehouse, r.models, dataset.declaration, shard, [EMBEDDING])["embedding"]
+    said = result.model
+    assert said["images"] == result.computed > 0
+    where = {"device": "cpu", "engine": "torch", "precision": "float32", "batch size": 4}
+    assert {name: said[name] for name in where} == where
+    assert said["images/s of the model"] > 0 and said["memory of its weights, MB"] > 10
+    assert said["seconds that it waited for images"] >= 0
 
 
 @pytest.mark.parametrize(("table", "waits"), [("phash", False), ("embedding", True)])

