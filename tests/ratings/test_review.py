@@ -1,9 +1,6 @@
 """Reviews: what a rating tool is given, and how what people do there comes back."""
 
 import json
-import os
-import subprocess
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -113,52 +110,3 @@ def test_nothing_is_shown_beside_itself_and_what_is_left_over_is_told() -> None:
     assert left == {"d": "nothing is left to show beside it in groups of 2"}
     with pytest.raises(RatingsError, match="1 images are too few for groups of 2; choose more with --limit"):
         side_by_side(names[:1], 2, {})
-
-
-@pytest.mark.skipif("AROT_LENSLET" not in os.environ, reason="needs a command of lenslet 0.4 in $AROT_LENSLET")
-def test_the_real_gallery_writes_what_is_taken_in(rated: Rated, project: Path) -> None:
-    import urllib.request
-
-    r = rated.dataset.resources
-    ids = sorted(rated.ids.values())
-    review = make_review(r.storage, r.warehouse, rated.declared(), ids, "ann")
-    arguments = [
-        "--source-column",
-        "source",
-        "--path-column",
-        "path",
-        "--base-dir",
-        str(review.folder),
-        "--port",
-        "17071",
-    ]
-    log = (project / "lenslet.log").open("wb")
-    process = subprocess.Popen([os.environ["AROT_LENSLET"], str(review.opens), *arguments], stdout=log, stderr=log)
-    try:
-        for k, sample in enumerate(ids[:10]):
-            body = json.dumps({"set_star": k % 5 + 1}).encode()
-            headers = {
-                "Origin": "http://127.0.0.1:17071",
-                "If-Match": "1",
-                "Idempotency-Key": f"k{k}",
-                "Content-Type": "application/json",
-            }
-            request = urllib.request.Request(
-                f"http://127.0.0.1:17071/item?path=/{sample}.jpg", body, headers, method="PATCH"
-            )
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(request, timeout=60).read()
-                    break
-                except (ConnectionError, urllib.error.URLError) as error:
-                    if isinstance(error, urllib.error.HTTPError):
-                        raise
-                    time.sleep(0.1)
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
-    rows = rated.build(rated.declared(), review_sources("q"))
-    assert [
-        (row["sample_id"], row["score"], row["rater"]) for row in sorted(rows, key=lambda row: row["sample_id"])
-    ] == [(sample, k % 5 + 1, "ann") for k, sample in enumerate(ids[:10])]
