@@ -163,6 +163,18 @@ def _with_hub(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> N
     reader.environment |= hub.environment(folder / "home", hub.token) | {"AROT_CACHE": str(folder / "cache")}
 
 
+def _with_hub_model(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
+    """The Hub of the tests has a small classifier ``owner/quality``."""
+    from tests.models import tiny
+
+    hub: Hub = request.getfixturevalue("hub")
+    made = folder / "quality"
+    made.mkdir()
+    tiny.vit_classifier(made)
+    hub.commit(hub.create("owner/quality", "model"), {path.name: path.read_bytes() for path in made.iterdir()})
+    reader.environment |= hub.environment(folder / "home", hub.token)
+
+
 def _with_s3(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
     """The S3 server of the tests has a bucket ``my-bucket`` with photos, and the reader a profile ``data``."""
     swift: Swift = request.getfixturevalue("swift")
@@ -189,7 +201,7 @@ def _with_vlm(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> N
     reader.instead = {"http://127.0.0.1:8000/v1": server.url, "Qwen/Qwen3-VL-8B-Instruct": MODEL}
 
 
-SERVERS = {"with-hub": _with_hub, "with-s3": _with_s3, "with-vlm": _with_vlm}
+SERVERS = {"with-hub": _with_hub, "with-hub-model": _with_hub_model, "with-s3": _with_s3, "with-vlm": _with_vlm}
 """Flag of a snippet -> what its page needs."""
 CATS = "data/train-00000-of-00001.parquet"
 
