@@ -134,10 +134,9 @@ def output_columns(output: Any) -> list[Column]:
         text = f"{output.meaning}: boxes with label, score 0-1, and left, top, width, height and area as shares, 0-1"
         return [Column(names[0], pa.list_(BOX), text)]
     if isinstance(output, Keypoints):
-        said = f"with label ({', '.join(output.labels)}), score 0-1, and x and y as shares of the image"
-        text = (
-            f"{output.meaning}: all {len(output.labels)} points, in this order, {said}: outside 0-1 beyond its border"
-        )
+        named = f"label ({', '.join(output.labels)})"
+        place = "score 0-1, and x and y as shares of the image, outside of 0-1 beyond its border"
+        text = f"{output.meaning}: all {len(output.labels)} points, in this order, with {named}, {place}"
         return [Column(names[0], pa.list_(POINT), text)]
     if isinstance(output, Text):
         return [Column(names[0], pa.string(), output.meaning)]
