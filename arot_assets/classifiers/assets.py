@@ -109,7 +109,7 @@ def _labels(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         # before they are read, so that a change in between is noticed
         files, said = label_files(declaration, tables), heard(tables, declaration)
-        with warehouse.connect(declaration.labels.from_sql or "") as con:
+        with warehouse.connect(declaration.labels.query or "") as con:
             table = label_tables.read_labels(con, declaration, dataset_root(tables, dataset))
             gone = label_tables.unknown_samples(con, declaration, table)
         if gone:
@@ -254,6 +254,7 @@ def _model_metadata(
         "with 95 % intervals, beside baselines": markdown_table(figure_rows(evaluation)),
         "slices": markdown_table(slice_rows(evaluation)),
         "samples of each split": markdown_table([dict(result.about["samples"])]),
+        **({"comparisons": markdown_table([pairs])} if (pairs := result.about.get("comparisons")) else {}),
         "chosen": markdown_table([{"setting": k, "value": str(v)} for k, v in result.about["chosen"].items()]),
         "decisions": markdown_table(decision_rows(decisions(tables, name))[:10]),
         "report": dg.MetadataValue.path(page),

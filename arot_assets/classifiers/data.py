@@ -124,6 +124,7 @@ def read_data(
         vectors,
         pictures,
         _backbone(declaration, models),
+        pairs=pairs_of(split) if declaration.labels.pairs else None,
     )
     versions = {table: usable.versions[table] for table in declaration.tables}
     return Data(
@@ -161,6 +162,18 @@ def targets_of(task: Task, split: pa.Table) -> Targets:
         return Targets(values, weights)
     index = {name: k for k, name in enumerate(task.classes)}
     return Targets(np.array([index[text] for text in split["label"].to_pylist()], np.int64), weights)
+
+
+def pairs_of(split: pa.Table) -> NDArray[np.int64]:
+    """``int64 [P, 2]``: the comparisons between samples of a split, as rows of it, the preferred one first."""
+    place = {sample: row for row, sample in enumerate(split["sample_id"].to_pylist())}
+    found = [
+        (row, place[other])
+        for row, others in enumerate(split["preferred_to"].to_pylist())
+        for other in others or ()
+        if other in place
+    ]
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def slices_of(

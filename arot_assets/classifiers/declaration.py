@@ -31,6 +31,13 @@ class LabelsDeclaration(BaseModel):
             "weight, group_id and split",
         ),
     ] = None
+    pairs: Annotated[
+        Name | None,
+        Field(
+            description="of a regression: ratings whose pairs and rankings are learnt themselves; from_sql gives the values "
+            "that it is judged by, by default those of their scale"
+        ),
+    ] = None
     classes: Annotated[
         list[str] | None,
         Field(
@@ -41,11 +48,20 @@ class LabelsDeclaration(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> "LabelsDeclaration":
-        if (self.from_folder is None) == (self.from_sql is None):
+        if self.pairs is not None and self.from_folder is not None:
+            raise ValueError("labels: pairs go with values; give from_sql, or neither")
+        if self.pairs is None and (self.from_folder is None) == (self.from_sql is None):
             raise ValueError("labels: set exactly one of from_folder (e.g. 1) and from_sql (a query)")
         if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) < len(self.classes)):
             raise ValueError(f"labels: classes must be at least two different names, got {self.classes}")
         return self
+
+    @property
+    def query(self) -> str | None:
+        """The query that gives labels; None for folders."""
+        if self.from_sql is None and self.pairs is not None:
+            return f'select sample_id, value from "{self.pairs}".scale where value is not null'
+        return self.from_sql
 
 
 class SplitDeclaration(BaseModel):
@@ -157,6 +173,12 @@ class ClassifierDeclaration(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> "ClassifierDeclaration":
         recipe = get_recipe(self.recipe)
+        if self.labels.pairs and (
+            self.task != "regression" or self.inputs == PIXELS or self.trained_with.loss != "pairwise"
+        ):
+            raise ValueError(
+                "labels: pairs are learnt by heads on embeddings: task: regression, and loss: pairwise or none"
+            )
         loss_of(self.task, self.trained_with.loss)
         if (self.inputs == PIXELS) != (recipe.trainer == "backbone"):
             wants = "inputs: pixels" if recipe.trainer == "backbone" else "tables of embeddings as inputs"
@@ -257,7 +279,8 @@ class ClassifierDeclaration(BaseModel):
         Raises:
             ValueError: no such recipe or setting.
         """
-        return get_recipe(self.recipe).with_settings(self.settings)
+        found = get_recipe(self.recipe).with_settings(self.settings)
+        return found.model_copy(update={"loss": "pairwise"}) if self.labels.pairs and found.loss == "auto" else found
 
 
 _CLASSES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision")

@@ -137,7 +137,7 @@ def read_vectors(
         file: where the numbers are kept.
 
     Returns:
-        ``[N, D]`` of the stored type in the order of ``sample_ids``, memory-mapped, and ``bool [N]``: which have a vector.
+        ``[N, D]`` of the stored type in the order of ``sample_ids``, memory-mapped, and ``bool [N]``: which have a finite vector.
     """
     table_name, vector = column.split(".")
     wanted = pa.array(sample_ids, pa.string())
@@ -158,7 +158,7 @@ def read_vectors(
         # a moved file can have rows in two shards, which are equal
         places = pc.index_in(table["sample_id"], value_set=wanted).to_numpy()
         matrix[places] = vectors
-        there[places] = True
+        there[places] = np.isfinite(vectors).all(axis=1)  # one that is not finite would make every loss NaN
     if matrix is None:
         raise LabelError(f"{declaration.name}: no labelled sample has an embedding of version {version}")
     return matrix, there

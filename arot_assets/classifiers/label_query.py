@@ -57,7 +57,7 @@ def query_labels(con: Connection, declaration: ClassifierDeclaration, root: str)
     import duckdb
 
     depth = declaration.labels.from_folder
-    query = declaration.labels.from_sql or folder_query(declaration.dataset, root, depth or 1)
+    query = declaration.labels.query or folder_query(declaration.dataset, root, depth or 1)
     read_from(con, project_root())
     try:
         rows = con.execute(query.rstrip().rstrip(";")).to_arrow_table()
@@ -79,6 +79,37 @@ def query_labels(con: Connection, declaration: ClassifierDeclaration, root: str)
     rows = rows.select([c for c in ("sample_id", wanted, "weight", "group_id", "split") if c in rows.column_names])
     rows = rows.set_column(0, "sample_id", rows["sample_id"].cast(pa.string()))
     return rows.filter(pc.is_valid(rows["sample_id"]))
+
+
+def query_pairs(con: Connection, declaration: ClassifierDeclaration) -> dict[str, list[str]]:
+    """What people preferred in the pairs and rankings of ``labels.pairs``: sample -> those that it was preferred to, each
+    as often as it was. Ties say nothing.
+
+    Raises:
+        LabelError: there are no such ratings, or none of them compares.
+    """
+    import duckdb
+
+    name, of = declaration.name, declaration.labels.pairs or ""
+    try:
+        rows = con.execute(
+            f"select samples, ranks from ratings.{quote(of)} where status = 'ok' and kind in ('pair', 'ranking') "
+            "order by event_id"
+        ).fetchall()
+    except duckdb.Error as error:
+        said = str(error).split("\n\nLINE ")[0]
+        raise LabelError(f"{name}: the ratings '{of}' cannot be read: {said}; run `arot run` first") from error
+    found: dict[str, list[str]] = {}
+    for samples, ranks in rows:
+        for one, rank in zip(samples, ranks, strict=True):
+            worse = [other for other, below in zip(samples, ranks, strict=True) if rank < below]
+            if worse:
+                found.setdefault(str(one), []).extend(map(str, worse))
+    if not found:
+        raise LabelError(
+            f"{name}: nobody preferred one sample to another in the ratings '{of}'; learn from values instead"
+        )
+    return {sample: sorted(others) for sample, others in found.items()}
 
 
 def refuse_lists(rows: pa.Table, name: str, columns: Sequence[str]) -> None:
@@ -105,7 +136,7 @@ def some(names: Sequence[str]) -> str:
 
 def label_files(declaration: ClassifierDeclaration, tables: Tables) -> str | None:
     """12 hex digits that change when a file that the labels are read from does; None if they come from tables alone."""
-    query = declaration.labels.from_sql
+    query = declaration.labels.query
     return None if query is None else files_mark(tables, project_root(), query)
 
 

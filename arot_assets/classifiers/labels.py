@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.label_classes import declared_classes
-from arot_assets.classifiers.label_query import LabelError, query_labels, refuse_lists, some
+from arot_assets.classifiers.label_query import LabelError, query_labels, query_pairs, refuse_lists, some
 from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
@@ -28,6 +28,11 @@ SCHEMA = pa.schema(
         ),
         pa.field("given_group", pa.string(), metadata={"description": "what it must share a split with, if given"}),
         pa.field("given_split", pa.string(), metadata={"description": "train | val | test, if given"}),
+        pa.field(
+            "preferred_to",
+            pa.list_(pa.string()),
+            metadata={"description": "with labels.pairs: samples that it was preferred to, each as often as it was"},
+        ),
         pa.field("source", pa.string(), metadata={"description": "where the label comes from: folder | sql"}),
     ]
 )
@@ -73,6 +78,12 @@ def read_labels(con: Connection, declaration: ClassifierDeclaration, root: str) 
         "given_split": _splits(rows, name),
         "source": pa.array(["folder" if declaration.labels.from_folder else "sql"] * rows.num_rows, pa.string()),
     }
+    if declaration.labels.pairs:
+        better = query_pairs(con, declaration)
+        lists = pa.array([better.get(s, []) for s in rows["sample_id"].to_pylist()], pa.list_(pa.string()))
+    else:
+        lists = pa.nulls(rows.num_rows, pa.list_(pa.string()))
+    given["preferred_to"] = lists
     for column in ("label", "labels", "value"):
         given[column] = _column(rows, column, SCHEMA.field(column).type)
     return pa.table([given[field.name] for field in SCHEMA], schema=SCHEMA)
@@ -199,7 +210,10 @@ def _refuse_two_labels(con: Connection, rows: pa.Table, declaration: ClassifierD
 def labels_digest(labels: pa.Table) -> str:
     """12 hex digits that change whenever a label, its weight, group or split does. Rows are in the order of ``read_labels``."""
     digest = hashlib.sha256()
-    for column in ("sample_id", "label", "labels", "value", "weight", "given_group", "given_split"):
+    columns = ["sample_id", "label", "labels", "value", "weight", "given_group", "given_split"]
+    if "preferred_to" in labels.column_names and labels["preferred_to"].null_count < labels.num_rows:
+        columns.append("preferred_to")
+    for column in columns:
         if column in labels.column_names:
             digest.update(json.dumps(labels[column].to_pylist()).encode())
     return digest.hexdigest()[:12]

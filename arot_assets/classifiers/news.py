@@ -98,12 +98,12 @@ def waits_now(con: Connection, tables: Tables, declaration: ClassifierDeclaratio
 
 
 def _ratings_of(tables: Tables, declaration: ClassifierDeclaration) -> list[str]:
-    query = declaration.labels.from_sql
+    query = declaration.labels.query
     try:
         read = query_tables(query) if query else []
     except LabelError:
         return []
-    names = {table if schema == RATINGS else schema for schema, table in read}
+    names = {table if schema == RATINGS else schema for schema, table in read} | {declaration.labels.pairs or ""} - {""}
     return sorted(name for name in names if tables.exists(RatingsRef(name)))
 
 
@@ -121,7 +121,8 @@ def _new_ratings(tables: Tables, declaration: ClassifierDeclaration, about: Mapp
             later = rows.filter(pc.greater(rows["recorded_at"], pa.scalar(datetime.fromisoformat(last))))
         if rows.num_rows - later.num_rows < number:
             return None
-        count += later.filter(pc.and_(pc.equal(later["status"], OK), pc.not_equal(later["kind"], SKIP))).num_rows
+        counts = pc.and_(pc.equal(later["status"], OK), pc.not_equal(later["kind"], SKIP))
+        count += int(later.filter(counts).num_rows)
     return count
 
 

@@ -37,7 +37,7 @@ BINS = 5
 
 SCHEMA = pa.schema(
     [
-        *(LABELS.field(name) for name in ("sample_id", "label", "labels", "value", "weight")),
+        *(LABELS.field(name) for name in ("sample_id", "label", "labels", "value", "weight", "preferred_to")),
         pa.field(
             "group_id",
             pa.string(),
@@ -110,7 +110,7 @@ def make_split(
             assigned |= _assign(groups_of, declaration)
     now = [assigned[group_id] for group_id in group_ids]
     moved = [part != "test" and had.get(sample) in ("test", HELD) for sample, part in zip(ids, now, strict=True)]
-    columns = {name: labels[name] if name in labels.column_names else None for name in SCHEMA.names[:5]}
+    columns = {name: labels[name] if name in labels.column_names else None for name in SCHEMA.names[:6]}
     columns |= {
         "group_id": group_ids,
         "split": [HELD if held else part for part, held in zip(now, moved, strict=True)],

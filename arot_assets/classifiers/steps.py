@@ -16,7 +16,7 @@ from arot_assets.classifiers.promotion import ROOT, latest
 from arot_assets.datasets.steps import CONSERVATION, samples_path
 from arot_assets.metrics.steps import metric_path, metric_state, row_state
 from arot_assets.steps import Check, Key, Look, State, Step
-from resources.tables import WIDE
+from resources.tables import RATINGS, WIDE
 
 LABELS, SPLIT, MODEL = "labels", "split", "model"
 NO_LEAK, GOOD_ENOUGH = "no_leak", "good_enough"
@@ -69,7 +69,7 @@ def input_paths(declaration: ClassifierDeclaration, dataset: str = "") -> list[K
 
 def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
     """What the labels are read from: the samples, or the tables of the query."""
-    query = declaration.labels.from_sql
+    query = declaration.labels.query
     if query is None:
         return [samples_path(declaration.dataset)]
     try:
@@ -80,6 +80,8 @@ def label_sources(declaration: ClassifierDeclaration) -> list[Key]:
         ("models", table) if schema == "main" else samples_path(schema) if table == WIDE else (schema, table)
         for schema, table in read
     }
+    if declaration.labels.pairs:
+        keys.add((RATINGS, declaration.labels.pairs))
     return sorted(keys)
 
 

@@ -41,6 +41,7 @@ from arot_assets.classifiers.report import html_report, mistake_sheet
 from arot_assets.classifiers.split import SPLITS
 from arot_assets.classifiers.tasks import Predictions, Task
 from arot_assets.classifiers.trainers import FittedModel
+from arot_assets.classifiers.trainers.pairs import divided, share_right
 from arot_assets.datasets.places import place_of
 from arot_assets.progress import track
 from resources.models import Models
@@ -147,7 +148,7 @@ def _fit(declaration: ClassifierDeclaration, data: Data, checkpoint: StoredCheck
     if isinstance(settings, HeadSettings):
         from arot_assets.classifiers.trainers import heads
 
-        with track(title, heads.epochs_of(settings, len(job.train))) as advance:
+        with track(title, heads.epochs_of(settings, heads.learnt_of(job))) as advance:
             return heads.train(job, advance)
     from arot_assets.classifiers.trainers import backbone
 
@@ -201,6 +202,7 @@ def _judged(
         missed = f"promotion is manual: `arot promote {name} {digest}`"
     about = _about(declaration, labels, data, fitted, inputs, temperature, missed) | {"digest": digest}
     about["compared"] = str(comparison) if comparison else apart
+    about |= _comparisons(data, fitted)
     about |= {news.HEARD: dict(heard), "unused": labels.num_rows - sum(about["samples"].values())}
     mistaken = [mistake.sample_id for mistake in evaluation.mistakes]
     place = place_of(storage, warehouse, declaration.dataset, mistaken)
@@ -329,6 +331,19 @@ def _calibration(
         None if curve is None else calibration.calibration_error(curve(after[0]), after[1]),
         tuple(calibration.reliability(*after)),
     )
+
+
+def _comparisons(data: Data, fitted: FittedModel) -> dict[str, Any]:
+    """Of a model that learnt comparisons: how many were in each split, and the share right of those with a test sample."""
+    job = data.job
+    if job.pairs is None:
+        return {}
+    parts = divided(job.pairs, job.train, job.val, data.test)
+    rows = np.unique(parts.test)
+    scores = np.zeros(len(data.ids))
+    scores[rows] = fitted.logits(rows)[:, 0]
+    counts = {name: len(getattr(parts, name)) for name in SPLITS}
+    return {"comparisons": {**counts, "test, in the right order": round(share_right(scores, parts.test), 4)}}
 
 
 def _rows(data: Data, labelled: pa.Table) -> pa.Table:

@@ -1,5 +1,8 @@
 """The trainer of heads: it learns every task, repeats exactly, continues where it was left, and scores what it says."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,9 @@ from arot_assets.classifiers.trainers.losses import losses, sample_weights
 from resources.models.entries import entry_of
 from resources.models.families import head as family
 from resources.models.heads import Heads
+from tests.classifiers import easy
 from tests.classifiers.made import Kept, head_job
+from tests.conftest import REPOSITORY
 
 REST = np.arange(400, 500)
 TASKS = [
@@ -114,6 +119,80 @@ def test_a_training_that_was_left_ends_with_the_same_weights(
     assert continued.chosen == whole.chosen and continued.curves == whole.curves
     for one, other in zip(whole.layers, continued.layers, strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from arot_assets.classifiers.trainers import heads
+from tests.classifiers import easy, made
+
+heads.CHECKPOINT_SECONDS = 0.0
+kept = easy.InFile(Path(sys.argv[1]), lambda saved: os.kill(os.getpid(), signal.SIGKILL) if saved == 20 else None)
+heads.train(replace(made.head_job("classification", "cross_entropy", hidden=[8], dropout=[0.3]), checkpoints=kept))
+"""
+
+
+def test_a_training_that_is_killed_ends_with_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "state")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    job = head_job("classification", "cross_entropy", hidden=[8], dropout=[0.3])
+    killed, whole = heads.train(replace(job, checkpoints=easy.InFile(tmp_path / "state"))), heads.train(job)
+    assert killed.chosen == whole.chosen
+    for one, other in zip(whole.layers, killed.layers, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_rates_that_are_too_high_are_named_and_never_chosen() -> None:
+    fitted = heads.train(head_job("regression", "mse", learning_rates=[0.01, 1e4], optimizer="sgd"))
+    assert fitted.chosen["learning_rate"] == 0.01 and fitted.chosen["diverged"] == [1e4]
+    fine = heads.train(head_job("regression", "mse", learning_rates=[0.01, 0.03]))
+    assert "diverged" not in fine.chosen and "rates" not in fine.chosen
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "optimizer"), [("regression", "mse", "sgd"), ("classification", "cross_entropy", "adamw")]
+)
+def test_where_every_head_diverges_the_sweep_begins_again_with_lower_rates(
+    kind: str, loss: str, optimizer: str
+) -> None:
+    job = head_job(kind, loss, learning_rates=[30.0, 100.0], optimizer=optimizer, min_steps=300)
+    fitted = heads.train(job)
+    assert "divided by" in fitted.chosen["rates"] and fitted.chosen["learning_rate"] < 30
+    found, truth = job.task.predictions(fitted.logits(REST)), job.targets.values[REST]
+    if found.scores is not None:
+        assert np.corrcoef(found.scores, truth)[0, 1] > 0.8
+    elif found.probabilities is not None:
+        assert (found.probabilities.argmax(1) == truth).mean() > 0.7
+    with pytest.raises(TrainingError, match="every head diverged, even with rates of"):
+        heads.train(head_job(kind, loss, learning_rates=[1e9], optimizer="sgd"))
+
+
+def test_a_training_with_lowered_rates_that_was_left_ends_with_the_same_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heads, "CHECKPOINT_SECONDS", 0.0)
+    job, kept = head_job("regression", "mse", learning_rates=[30.0], min_steps=60), Kept()
+
+    class Left(Exception):
+        pass
+
+    def leave(_: int) -> None:
+        if kept.saved == 70:
+            raise Left
+
+    with pytest.raises(Left):
+        heads.train(replace(job, checkpoints=kept), leave)
+    whole, continued = heads.train(job), heads.train(replace(job, checkpoints=kept))
+    assert continued.chosen == whole.chosen and "rates" in whole.chosen
+    assert all(np.array_equal(a["weight"], b["weight"]) for a, b in zip(whole.layers, continued.layers, strict=True))
 
 
 def test_weights_and_balance_count() -> None:

@@ -242,6 +242,7 @@ def test_what_a_dataset_lacks_is_said_with_the_line_to_write(folder: Path) -> No
             "which has its scores anyway; remove it from the metrics",
         ),
         ({"drawn": {"promote_if": {"beauty": 1}}}, "unknown figure 'beauty'"),
+        ({"drawn": {"labels": {"pairs": "team"}}}, "no ratings 'team' are declared"),
         ({"d": {"metrics": ["phash"]}}, "'drawn' needs the metric 'embedding': add it to the metrics of 'd'"),
     ],
 )

@@ -69,6 +69,7 @@ class Job:
         backbone: loads what the trainer ``backbone`` starts from.
         checkpoints: where it can be continued from.
         log: folder of learning curves, for trackers; None: none.
+        pairs: ``int64 [P, 2]``, rows of comparisons that are learnt themselves, the preferred sample first; None: values are.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Job:
     pixels: "Callable[[int], Pixels] | None" = None
     backbone: Any = None
     log: Path | None = None
+    pairs: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

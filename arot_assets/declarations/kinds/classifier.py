@@ -8,7 +8,9 @@ from arot_assets.classifiers.steps import classifier_steps
 from arot_assets.declarations.errors import error_at
 from arot_assets.declarations.kind import KindOfDataset
 from arot_assets.declarations.kinds.ratings import evaluation_sets
+from arot_assets.errors import did_you_mean
 from arot_assets.metrics.registry import known_metrics
+from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.ratings.groups import PHASH
 from arot_assets.steps import Step
 from resources.errors import ArotError
@@ -40,6 +42,10 @@ class Classifiers(KindOfDataset[ClassifierDeclaration]):
         if fault is None and one.name in known_metrics():
             text = f"'{one.name}' is the name of a metric; choose another name"
             fault = error_at(file, ("attributes", "name"), text)
+        ratings, pairs = declared.of(RatingsDeclaration), one.labels.pairs
+        if fault is None and pairs is not None and pairs not in ratings:
+            text = f"no ratings '{pairs}' are declared.{did_you_mean(pairs, ratings)}"
+            fault = declared.fault(pairs) or error_at(file, ("attributes", "labels", "pairs"), text)
         if dataset is not None:
             one.set_files(dataset)
         one.set_evaluation_sets(evaluation_sets(declared))
