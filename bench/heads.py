@@ -19,6 +19,7 @@ import results
 from numpy.typing import NDArray
 
 from arot_assets.markdown import write_table
+from arot_assets.metrics.head_rows import head_outputs
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.heads import BLOCK, Head, Heads, Layer
 from resources.storage import Storage
@@ -161,7 +162,7 @@ def from_files(vectors: NDArray[Any], heads: Heads, rounds: int) -> list[list[An
             return [vectors_of(tables.read(place)["vector"]) for place in places]
 
         def score() -> list[Any]:
-            return [heads.predict(vectors_of(tables.read(place)["vector"])) for place in places]
+            return [head_outputs(heads, tables.read(place)["vector"]) for place in places]
 
         found = timed({"read the Parquet files": read, "read and score, float32": score}, rounds)
     each = len(vectors) / found["read the Parquet files"]

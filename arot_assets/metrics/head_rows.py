@@ -87,14 +87,17 @@ def head_outputs(heads: "Heads", column: pa.ChunkedArray) -> dict[str, Any]:
     Raises:
         ModelError: the stored vectors are of another kind than those that the heads were trained on.
     """
-    vectors = vectors_of(column)
+    # a piece at a time, as the file has them: to join them would copy all
+    blocks = [vectors_of(chunk) for chunk in column.chunks if len(chunk)] or [vectors_of(column)]
     wanted = heads.dimensions
-    if vectors.shape[1] != wanted:
+    other = [block.shape[1] for block in blocks if block.shape[1] != wanted]
+    if other:
         raise ModelError(
-            f"heads {', '.join(heads.names)} take vectors of {wanted} dimensions, and the stored ones have {vectors.shape[1]}: "
+            f"heads {', '.join(heads.names)} take vectors of {wanted} dimensions, and the stored ones have {other[0]}: "
             "correct `takes` of their entries"
         )
-    return heads.predict(vectors)
+    parts = [heads.predict(block) for block in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def trained_for(models: "Models", metric: Metric) -> frozenset[str]:

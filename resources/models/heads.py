@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid"]
-BLOCK = 8192
-"""Vectors that are computed at a time: what the widest layer gives of them stays small."""
+BLOCK = 1024
+"""Vectors that are computed at a time on a CPU, whose cache holds them and what is made of them."""
+DEVICE_BLOCK = 16_384
+"""The same on a GPU, which has to be kept busy."""
 SHORTEST = 1e-12
 """Instead of the length of a vector of zeros, as in torch's ``normalize``."""
 
@@ -129,8 +131,9 @@ class Heads:
 
         parts: list[dict[str, NDArray[np.float32]]] = []
         with torch.inference_mode():
-            for start in range(0, max(len(vectors), 1), BLOCK):
-                parts.append(self._of_block(vectors[start : start + BLOCK]))
+            size = BLOCK if self._device == "cpu" else DEVICE_BLOCK
+            for start in range(0, max(len(vectors), 1), size):
+                parts.append(self._of_block(vectors[start : start + size]))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _of_block(self, vectors: NDArray[Any]) -> dict[str, NDArray[np.float32]]:

@@ -141,7 +141,7 @@ class Tables:
     def write(
         self, table: "pa.Table", place: StorePath, footer: Mapping[str, str] | None = None, replacing: str | None = None
     ) -> None:
-        """Write a table in one step, zstd-compressed.
+        """Write a table in one step, zstd-compressed but for vectors.
 
         Args:
             table: the rows; field metadata (descriptions) is kept.

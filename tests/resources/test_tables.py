@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +31,25 @@ def test_footer_belongs_to_who_asked_for_it(tables: Tables) -> None:
     tables.write(pa.table({"x": [0]}), StoreFile("t.parquet"), footer={"a": "1"})
     tables.footer(StoreFile("t.parquet"))["a"] = "changed"
     assert tables.footer(StoreFile("t.parquet")) == {"a": "1"}
+
+
+def test_vectors_of_half_precision_are_not_compressed_and_all_else_is(tables: Tables) -> None:
+    numbers = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float16)
+    table = pa.table(
+        {
+            "sample_id": [f"{n:032}" for n in range(50)],
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), 8),
+            "boxes": [[{"label": "cat", "score": 0.5}]] * 50,
+        }
+    )
+    tables.write(table, StoreFile("vectors.parquet"))
+    tables.write_batches(table.to_batches(20), table.schema, StoreFile("batches.parquet"), {})
+    for name in ("vectors.parquet", "batches.parquet"):
+        assert tables.read(StoreFile(name)).equals(table)
+        group = pq.read_metadata(tables.uri(StoreFile(name))).row_group(0)
+        found = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
+        assert found.pop("vector.list.element") == "UNCOMPRESSED"
+        assert set(found.values()) == {"ZSTD"} and len(found) == 3
 
 
 def test_only_values_that_repeat_get_a_dictionary(tables: Tables) -> None:
