@@ -43,6 +43,11 @@ def write_films(tables: Tables, now: datetime) -> None:
         footer = {} if table.grain == "sample" else {"grain": table.grain}
         tables.write(pa.Table.from_pylist(own, table.schema()), TableRef("films", table.name, SHARD), footer)
 
+    scores = [
+        {**{k: row[k] for k in ("sample_id", "n", "pts")}, "status": "ok", "p_photo": 0.9} for row in rows["stills"]
+    ]
+    tables.write(pa.Table.from_pylist(scores), TableRef("films", "style", SHARD), {"grain": "still"})
+
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

@@ -29,6 +29,7 @@ EVERYTHING = [
     "film_boundaries",
     "film_clips",
     "film_motion",
+    "film_style",
     "moving_clips",
 ]
 SMALL = {

@@ -22,6 +22,7 @@ KEYS = {
     "film_boundaries",
     "film_clips",
     "film_motion",
+    "film_style",
     "moving_clips",
     "aspect_buckets",
     "tag_counts",

@@ -1,0 +1,1 @@
+select * from {{ clip_aggregate(ref('film_clips'), source('films', 'style'), 'p_photo') }}
