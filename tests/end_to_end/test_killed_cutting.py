@@ -25,6 +25,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(REPOSITORY / "examples" / "films", found.root / "examples" / "films")
     for name in ("films", "clips"):
         shutil.copytree(REPOSITORY / "arot_assets" / "defs" / "datasets" / name, found.defs / "datasets" / name)
+    declared = found.defs / "datasets" / "films" / "defs.yaml"
+    declared.write_text(declared.read_text().replace("metrics: [embedding, style]", "metrics: []"))
     found.arot("run", "films")
     return found
 
