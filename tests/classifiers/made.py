@@ -18,6 +18,7 @@ QUICK: Mapping[str, Any] = {
     "learning_rates": [0.01, 0.03],
     "weight_decays": [0.0],
     "normalise": [False],
+    "standardise": True,
     "min_steps": 120,
 }
 
