@@ -48,7 +48,7 @@ cuts as (
     -- to a picture much like the one before, out of calm: all at once, in a good part of the picture, and somewhere altogether
     select sample_id, n, n, 'partial', 'content', step from changes
     where step >= {{ var('jump_step', 3) }} and step >= peak and comes_back <= {{ var('jump_comes_back', 0.96) }}
-        and similarity < {{ var('jump_similarity', 0.95) }} and ratio >= {{ var('jump_ratio', 6) }}
+        and similarity < {{ var('cut_similarity', 0.9) }} + {{ var('jump_similarity', 0.05) }} and ratio >= {{ var('jump_ratio', 6) }}
         and changed >= {{ var('jump_changed', 0.15) }} and worst_block >= {{ var('jump_block', 60) }}
         and not (step >= {{ var('cut_step', 6) }} and ratio >= {{ var('cut_ratio', 3) }} and comes_back <= {{ var('cut_comes_back', 0.9) }}
             and similarity < {{ var('cut_similarity', 0.9) }})
