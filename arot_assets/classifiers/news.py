@@ -123,7 +123,7 @@ def _new_ratings(tables: Tables, declaration: ClassifierDeclaration, about: Mapp
             return None
         counts = pc.and_(pc.equal(later["status"], OK), pc.not_equal(later["kind"], SKIP))
         count += int(later.filter(counts).num_rows)
-    return count
+    return int(count)
 
 
 def _new_labels(tables: Tables, name: str, digest: str, labels: pa.Table, about: Mapping[str, Any]) -> int | None:

@@ -249,7 +249,7 @@ class _Sweep:
         pairs = zip(self.least, self.initial, strict=True)
         worse = np.stack([np.logical_not(now <= DIVERGED * begun) for now, begun in pairs])
         of_rate = worse.all(axis=0).reshape(len(self.settings.learning_rates), -1).all(axis=1)
-        return [bool(one) for one in of_rate]
+        return [bool(one) for one in np.atleast_1d(of_rate)]
 
     def best(self) -> "FittedHead":
         """The head with the least validation loss; of equal ones the first."""
