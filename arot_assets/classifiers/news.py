@@ -133,7 +133,7 @@ def _new_labels(tables: Tables, name: str, digest: str, labels: pa.Table, about:
         return None
     known = dict(zip(learnt["sample_id"].to_pylist(), learnt["said"].to_pylist(), strict=True))
     now = zip(labels["sample_id"].to_pylist(), said(labels), strict=True)
-    return max(0, sum(known.get(sample) != text for sample, text in now) - int(about.get("unused", 0)))
+    return max(0, sum(bool(known.get(sample) != text) for sample, text in now) - int(about.get("unused", 0)))
 
 
 def said(labels: pa.Table) -> list[str]:
