@@ -96,18 +96,17 @@ def repeat(film: Path, target: Path, seconds: float) -> None:
     with av.open(str(target), "w") as out:
         shift = 0
         stream = None
-        while stream is None or shift * stream.time_base < seconds:
+        while stream is None or stream.time_base is None or shift * stream.time_base < seconds:
             with av.open(str(film)) as container:
                 source = container.streams.video[0]
                 stream = stream or out.add_stream_from_template(source)
-                packets = [packet for packet in container.demux(source) if packet.dts is not None]
-                first = min(packet.dts for packet in packets)
-                end = max((packet.pts or 0) + (packet.duration or 0) for packet in packets)
-                for packet in packets:
-                    packet.pts, packet.dts = (packet.pts or 0) + shift - first, packet.dts + shift - first
+                packets = [(packet, packet.dts) for packet in container.demux(source) if packet.dts is not None]
+                first = min(dts for _, dts in packets)
+                end = max((packet.pts or 0) + (packet.duration or 0) for packet, _ in packets)
+                for packet, dts in packets:
+                    packet.pts, packet.dts = (packet.pts or 0) + shift - first, dts + shift - first
                     packet.stream = stream
                     out.mux(packet)
-                assert source.time_base is not None
                 shift += end - first
 
 

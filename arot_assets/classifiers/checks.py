@@ -72,11 +72,14 @@ def _good_enough(declaration: ClassifierDeclaration) -> dg.AssetChecksDefinition
     def good_enough(tables: dg.ResourceParam[Tables]) -> dg.AssetCheckResult:
         last, made = latest(tables, name), decisions(tables, name)
         missed = last.missed if last else "no model was trained"
-        by_hand = [one for one in made if last and one.digest == last.digest and one.choice != "kept"]
+        about = [
+            one for one in made if last and one.digest == last.digest
+        ]  # other labels may judge the same weights again
+        by_hand = about[-1] if about and about[-1].choice != "kept" else None
         return dg.AssetCheckResult(
-            passed=not missed or bool(by_hand),
+            passed=not missed or by_hand is not None,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{by_hand[-1].choice}: {by_hand[-1].reason}" if missed and by_hand else missed or "promoted",
+            description=f"{by_hand.choice}: {by_hand.reason}" if missed and by_hand else missed or "promoted",
             metadata={"reason": made[-1].reason} if made else {},
         )
 

@@ -57,7 +57,7 @@ def is_unchanged(tables: Tables, dataset: str, objects: pa.Table) -> bool | None
             if not all(equal(present[name], objects[name].take(pa.array(rows))).all() for name in ("uri", *COMPARED)):
                 return False
             seen += present.num_rows
-    return seen == objects.num_rows
+    return bool(seen == objects.num_rows)
 
 
 def note_seen(tables: Tables, dataset: str, now: datetime, footer: Mapping[str, str]) -> None:
