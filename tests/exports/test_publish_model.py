@@ -3,12 +3,15 @@
 import json
 import os
 import subprocess
-import sys
+import venv
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import digest_of, entry_facts
@@ -95,13 +98,14 @@ def store(
     note(tables, name, Pointer(digest, "i", task.classes), Decision(now(), digest, "promoted", "it passed"))
 
 
-def elsewhere(hub: Hub, folder: Path, code: str) -> np.ndarray:
-    """What a process prints that has no access to this project, only to the installed libraries."""
+def elsewhere(hub: Hub, folder: Path, packages: tuple[str, ...], code: str) -> np.ndarray:
+    """What a process prints in an environment that has these packages and what they need, and nothing else."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AROT"))}
     environment |= hub.environment(folder / "elsewhere", hub.token)
-    blocked = "import sys\nsys.modules['arot_assets'] = sys.modules['resources'] = None\n"
+    python = environment_of(folder / "venv", packages)
+    bare = "import importlib.util\nassert not any(map(importlib.util.find_spec, ('arot_assets', 'resources', 'dagster')))\n"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", blocked + code],
+        [python, "-I", "-c", bare + code],
         env=environment,
         cwd=folder,
         capture_output=True,
@@ -110,6 +114,26 @@ def elsewhere(hub: Hub, folder: Path, code: str) -> np.ndarray:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return np.array(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def environment_of(folder: Path, packages: tuple[str, ...]) -> Path:
+    """A new virtual environment: links to the installed packages of these names and to all that they need. Gives its Python."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    wanted, seen = list(packages), set[str]()
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        found = distribution(name)
+        needs = [Requirement(text) for text in found.requires or ()]
+        wanted += [one.name for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]
+        for top in {path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}:
+            link = site / top
+            if not link.exists():
+                link.symlink_to(Path(str(found.locate_file(top))).resolve())
+    return folder / "bin" / "python"
 
 
 @pytest.mark.parametrize("family", ["timm", "transformers_image"])
@@ -137,9 +161,10 @@ def test_backbone_is_loaded_by_its_library_alone(family: str, there: Resources, 
         else "from transformers import AutoModelForImageClassification\n"
         'model = AutoModelForImageClassification.from_pretrained("owner/red")\nrun = lambda x: model(pixel_values=x).logits\n'
     )
+    packages = ("timm",) if family == "timm" else ("transformers", "torch")
     read = f"import json, numpy, torch\nx = torch.from_numpy(numpy.load({str(tmp_path / 'inputs.npy')!r}))\n"
     said = elsewhere(
-        hub, tmp_path, f"{read}{load}model.eval()\nwith torch.no_grad(): print(json.dumps(run(x).tolist()))"
+        hub, tmp_path, packages, f"{read}{load}model.eval()\nwith torch.no_grad(): print(json.dumps(run(x).tolist()))"
     )
     np.testing.assert_allclose(said, fitted.logits(easy.TEST), atol=1e-5)
 
@@ -167,7 +192,7 @@ def test_head_is_used_with_its_example_alone_and_its_card_says_what_was_measured
     code = (
         f"import runpy, sys\nsys.argv = ['x', {str(kept / 'v.npy')!r}]\nrunpy.run_path({str(kept / 'example.py')!r})\n"
     )
-    elsewhere(hub, kept, code + "import json, numpy\nprint(json.dumps(1))")
+    elsewhere(hub, kept, ("torch", "safetensors", "numpy"), code + "import json, numpy\nprint(json.dumps(1))")
     np.testing.assert_allclose(np.load(kept / "logits.npy"), fitted.logits(REST), atol=1e-4)
     card = files["README.md"].decode()
     assert "license: apache-2.0" in card and "majority" in card and "95 % intervals" in card
