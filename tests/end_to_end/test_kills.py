@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(
         pytest.skip("PostgreSQL is not installed")
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH"):  # set for workers
         monkeypatch.setenv(name, os.environ.get(name, ""))
-    victims = iter(VICTIMS)
+    victims = cycle(VICTIMS)
     site, _, wrong = kill_often(
         tmp_path, len(VICTIMS), PHOTOS, SHARD, random.Random(0), lambda: [next(victims)], seconds=0.5
     )
