@@ -63,3 +63,12 @@ def test_of_films_only_what_has_a_row_a_film_is_joined(project: Path) -> None:
     new("long_films", "films", "--where", "decoded.frames >= 100")
     done = CliRunner().invoke(main, ["new", "subset", "sharp", "films", "--where", "cv2.sharpness > 1"])
     assert done.exit_code == 1 and "'films' has no table 'cv2'" in done.output
+
+
+def test_a_place_that_cannot_be_written_is_named(project: Path) -> None:
+    (project / "models" / "subsets").write_text("a file in the folder's place")
+    done = CliRunner().invoke(main, ["new", "subset", "one", "cats"])
+    assert done.exit_code == 1 and "cannot write" in done.output and "subsets" in done.output
+    (project.parent / "defs" / "datasets").write_text("")
+    done = CliRunner().invoke(main, ["new", "image-dataset", "dogs", "."])
+    assert done.exit_code == 1 and "cannot write" in done.output and "dogs" in done.output

@@ -8,6 +8,7 @@ import click
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from arot_assets.cli.new_file import write_new
 from arot_assets.cli.new_subset import subset
 from arot_assets.datasets.declaration import LIST_EXTENSIONS
 from arot_assets.declarations import Declarations, ImageDataset, VideoDataset, load_declarations
@@ -194,7 +195,5 @@ def _declare(folder: str, kind: type[BaseModel], attributes: Mapping[str, Any]) 
     path = defs_folder() / folder / str(attributes["name"]) / FILE
     if path.exists():
         raise click.ClickException(f"{path} already exists; edit it, or choose another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
     body = {"type": kind_of(kind).type, "attributes": dict(attributes)}
-    path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return path
+    return write_new(path, yaml.safe_dump(body, sort_keys=False, allow_unicode=True))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from arot_assets.cli.new_file import write_new
 from arot_assets.errors import did_you_mean
 from arot_assets.names import LONGEST, NAME, proposed_name
 
@@ -55,11 +56,9 @@ def subset(name: str, dataset: str, conditions: tuple[str, ...]) -> None:
     known = ["samples", *whole, *(declared.metrics if not whole else ())]
     tables = list(dict.fromkeys(table for text in conditions for table in _tables(text, dataset, known)))
     path = folder / "models" / "subsets" / f"{name}.sql"
-    path.parent.mkdir(parents=True, exist_ok=True)
     joins = "".join(JOIN.format(dataset=dataset, table=table) for table in tables if table != "samples")
     steps = "".join(f"    and {_step(text)}\n" for text in conditions)
-    path.write_text(HEAD.format(dataset=dataset) + joins + STATUS + steps, encoding="utf-8")
-    click.echo(f"wrote {path}")
+    click.echo(f"wrote {write_new(path, HEAD.format(dataset=dataset) + joins + STATUS + steps)}")
     if not any(source == dataset for source, _ in project.sources):
         click.echo(f"wrote {_list_tables(folder, dataset, known)}")
     click.echo(f"next: arot explain {name}")
@@ -95,11 +94,6 @@ def _step(condition: str) -> str:
 
 def _list_tables(folder: Path, dataset: str, tables: list[str]) -> Path:
     """List a dataset's tables as sources, in a file of their own."""
-    path = folder / "models" / "sources" / f"{dataset}.yml"
-    path.parent.mkdir(parents=True, exist_ok=True)
     listed = "".join(f"      - name: {table}\n" for table in ("inventory", *tables, "wide"))
-    path.write_text(
-        f"version: 2\nsources:\n  - name: {dataset}\n    database: catalog  # for real dbt\n    tables:\n{listed}",
-        encoding="utf-8",
-    )
-    return path
+    text = f"version: 2\nsources:\n  - name: {dataset}\n    database: catalog  # for real dbt\n    tables:\n{listed}"
+    return write_new(folder / "models" / "sources" / f"{dataset}.yml", text)
