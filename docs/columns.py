@@ -7,7 +7,7 @@ Belongs here: laying out what the code says of its columns. What a column means 
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,8 @@ from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES
 from arot_assets.markdown import write_table
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import NOTES
+from arot_assets.media.video.columns import NOTES as NOTES_OF_FILMS
+from arot_assets.media.video.columns import NOTES_OF_DECODED
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.metrics.metric import Column, metric_schema
 from arot_assets.metrics.registry import get_metric, known_metrics
@@ -64,7 +66,7 @@ def _parts() -> Iterator[str]:
         **SIDECAR_NOTES,
         OPTED_OUT: "its server forbids training on it (`X-Robots-Tag: noai`); taken because of `honour_opt_out: false`",
     }
-    yield write_table(("note", "meaning"), ((f"`{k}`", v) for k, v in notes.items())) + "\n"
+    yield _notes(notes)
     yield "## Every metric table\n\nOne row for each `ok` sample. Each metric table has these columns, and its own:\n"
     yield _fields(metric_schema(()))
     for name in sorted(known_metrics() - set(known_models())):
@@ -124,13 +126,21 @@ def _ratings() -> Iterator[str]:
         yield _fields(schema)
 
 
+def _notes(notes: Mapping[str, str]) -> str:
+    return write_table(("note", "meaning"), ((f"`{k}`", v) for k, v in notes.items())) + "\n"
+
+
 def _films() -> Iterator[str]:
     """The tables of a dataset of films that is named ``films``."""
     yield "## films.samples\n\nOf a dataset of films. The columns of samples of every dataset, and:\n"
     yield _columns(VIDEO.columns)
+    yield "`notes` holds:\n"
+    yield _notes(NOTES_OF_FILMS)
     for table in VIDEO.tables:
         yield f"## films.{table.name}\n\n{table.description} The columns of a metric table, and:\n"
         yield _columns(table.columns)
+    yield "`films.decoded.notes` holds:\n"
+    yield _notes(NOTES_OF_DECODED)
     yield "A metric of images has a row for each still there, with `n` and `pts` of the still before its own columns.\n"
     yield (
         "## clips.cut\n\nOf a dataset of clips: a row for each clip that its model asks for. `arot cut` writes the same as "

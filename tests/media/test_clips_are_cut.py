@@ -29,8 +29,8 @@ HARD = (
 class Film:
     """A film with the PTS and CRC of each frame, as the first decode stores them."""
 
-    def __init__(self, name: str) -> None:
-        self.path = FILMS / name
+    def __init__(self, name: str, folder: Path = FILMS) -> None:
+        self.path = folder / name
         self.facts = dict(probe_film(self.path, name, Limits()).facts)
         self.look = FrameAppearance.of(self.facts)
         grid: Grid | None = None

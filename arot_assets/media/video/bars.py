@@ -38,24 +38,30 @@ class Bars:
 
     def crop(self) -> tuple[int, int, int, int]:
         """Top, bottom, left, right: pixels of the stored picture to cut away; 0 without bars."""
-        if self._rows is None or self._columns is None:
-            return 0, 0, 0, 0
-        top, bottom = _ends(self._rows / len(self._columns))
-        left, right = _ends(self._columns / len(self._rows))
+        (top, bottom, _), (left, right, _) = self._sides()
         return top, bottom, left, right
 
+    def hold_text(self) -> bool:
+        """Whether something brighter, subtitles as a rule, stands in a bar."""
+        return any(text for *_, text in self._sides())
 
-def _ends(bright: NDArray[np.float64]) -> tuple[int, int]:
-    """The dark lines at both ends, from the share of bright pixels of each line."""
+    def _sides(self) -> tuple[tuple[int, int, bool], tuple[int, int, bool]]:
+        if self._rows is None or self._columns is None:
+            return (0, 0, False), (0, 0, False)
+        return _ends(self._rows / len(self._columns)), _ends(self._columns / len(self._rows))
+
+
+def _ends(bright: NDArray[np.float64]) -> tuple[int, int, bool]:
+    """The dark lines at both ends, from the share of bright pixels of each line, and whether one end holds text."""
     most = int(len(bright) * MOST)
     first, last = _run(bright[:most], SPECKS), _run(bright[::-1][:most], SPECKS)
     if first == most and last == most:
-        return 0, 0
+        return 0, 0, False
     if first > last and _run(bright[::-1][:first], TEXT) == first:
-        last = first
-    elif last > first and _run(bright[:last], TEXT) == last:
-        first = last
-    return first, last
+        return first, first, True
+    if last > first and _run(bright[:last], TEXT) == last:
+        return last, last, True
+    return first, last, False
 
 
 def _run(bright: NDArray[np.float64], limit: float) -> int:

@@ -85,7 +85,29 @@ HDR = "hdr"
 INTERLACED = "interlaced"
 PTS_GOES_BACK = "pts_goes_back"
 SEVERAL_STREAMS = "several_streams"
+TEXT_IN_BAR = "text_in_bar"
 COVER = "cover"
 TRUNCATED = "truncated"
 COLOUR_UNTAGGED = "colour_untagged"
 VFR = "vfr"
+
+NOTES = {
+    EXTENSION_MISMATCH: "the extension belongs to another container than the content",
+    VFR: "variable frame rate: use PTS, not frame numbers",
+    EDIT_LIST: "an edit list hides frames, which are not shown and not counted",
+    GAP: "a step in time of more than half a second, and of four ordinary ones",
+    PTS_GOES_BACK: "time stamps go back: pieces that were joined",
+    TRUNCATED: "the data end early; what is there is used",
+    SEVERAL_STREAMS: "several video streams; the default one counts, or else the largest",
+    COVER: "a cover picture, which is passed over",
+    COLOUR_UNTAGGED: "no tag of the colour matrix: BT.709 from 720 lines on, else BT.601",
+    HDR: "high dynamic range, which is tone-mapped",
+    INTERLACED: "flagged as interlaced; fields are made into frames first",
+}
+"""Notes of ``samples``, which are told without decoding."""
+NOTES_OF_DECODED = {
+    DAMAGED: "a packet was refused; the frames from there to the next key frame are marked, and belong to no clip",
+    INTERLACED: "frames of two fields, by their flag or by their lines; they were made into frames first",
+    TEXT_IN_BAR: "something brighter, subtitles as a rule, stands in a dark bar",
+}
+"""Notes of ``decoded``."""

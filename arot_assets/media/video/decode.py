@@ -61,6 +61,7 @@ class Frame:
         key: whether decoding can start here.
         damaged: whether its pixels may be wrong.
         resized: whether its size differs from that of the frame before.
+        woven: whether it is made of the two fields of an interlaced frame.
         frame: the pixels.
     """
 
@@ -69,6 +70,7 @@ class Frame:
     key: bool
     damaged: bool
     resized: bool
+    woven: bool
     frame: "VideoFrame"
 
 
@@ -97,7 +99,7 @@ def decoded(
             first = _first(frames)
             interlaced = _is_combed([frame for frame, _ in first])
             frames = chain(first, frames)
-        yield from _numbered(woven(frames, stream) if interlaced else frames)
+        yield from _numbered(woven(frames, stream) if interlaced else frames, interlaced)
 
 
 def _first(frames: "Iterator[tuple[VideoFrame, bool]]") -> "list[tuple[VideoFrame, bool]]":
@@ -198,14 +200,14 @@ def _bwdif(frame: "VideoFrame", stream: "VideoStream") -> "Graph":
     return graph
 
 
-def _numbered(frames: "Iterator[tuple[VideoFrame, bool]]") -> Iterator[Frame]:
+def _numbered(frames: "Iterator[tuple[VideoFrame, bool]]", interlaced: bool) -> Iterator[Frame]:
     size: tuple[int, int] | None = None
     last: int | None = None
     for n, (frame, damaged) in enumerate(frames):
         now = (frame.width, frame.height)
         # a frame without a time of its own follows the one before
         pts = frame.pts if frame.pts is not None else (last or 0) + (frame.duration or 1 if last is not None else 0)
-        yield Frame(n, pts, bool(frame.key_frame), damaged, size is not None and size != now, frame)
+        yield Frame(n, pts, bool(frame.key_frame), damaged, size is not None and size != now, interlaced, frame)
         size, last = now, pts
 
 

@@ -21,7 +21,8 @@ from arot_assets.media.medium import ChildRows, DecodeError, DecodingProgress, P
 from arot_assets.media.video.bars import Bars
 from arot_assets.media.video.cadence import Cadence
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
-from arot_assets.media.video.decode import COMBED, Frame, decoded, planes
+from arot_assets.media.video.columns import DAMAGED, INTERLACED, TEXT_IN_BAR
+from arot_assets.media.video.decode import Frame, decoded, planes
 from arot_assets.media.video.grid import Cells, Grid
 from arot_assets.media.video.kernels import block_steps, blurring, combing, filtered
 from arot_assets.media.video.loudness import Loudness, filters
@@ -116,7 +117,7 @@ def warm_up() -> Iterator[None]:
 
     look = FrameAppearance(0, False, Fraction(1), "bt709", False, None)
     picture = VideoFrame(64, 48, "yuv420p")
-    frame = Frame(0, 0, True, False, False, picture)
+    frame = Frame(0, 0, True, False, False, False, picture)
     grid, statistics, motion = Grid(64, 48, look), FrameStatistics(), Motion()
     luma, width = planes(picture)[0]
     cells = grid.cells(picture)
@@ -161,6 +162,7 @@ class Measures:
         self._combs: list[float] = []
         self._damage: list[tuple[int, int]] = []
         self._resized = 0
+        self._woven = False
 
     def add(self, frame: Frame, cells: Cells, seconds: float, is_still: bool) -> None:
         """Take the next frame, and what is on its grid."""
@@ -172,6 +174,7 @@ class Measures:
         if is_still:
             self._rows["stills"].append(self._still(frame, cells))
         self._resized += frame.resized
+        self._woven |= frame.woven
         if frame.damaged:
             if self._damage and self._damage[-1][1] == frame.n - 1:
                 self._damage[-1] = (self._damage[-1][0], frame.n)
@@ -197,7 +200,7 @@ class Measures:
 
         version = ".".join(map(str, av.library_versions["libavcodec"]))
         top, bottom, left, right = self._bars.crop()
-        comb = float(np.median(self._combs)) if self._combs else 0.0
+        notes = {DAMAGED: bool(self._damage), INTERLACED: self._woven, TEXT_IN_BAR: self._bars.hold_text()}
         return {
             "frames_decoded": count,
             "damaged_from": [a for a, _ in self._damage],
@@ -207,9 +210,10 @@ class Measures:
             "crop_bottom": bottom,
             "crop_left": left,
             "crop_right": right,
-            "comb": comb,
-            "is_interlaced": comb > COMBED,
+            "comb": float(np.median(self._combs)) if self._combs else 0.0,
+            "is_interlaced": self._woven,
             **self._cadence.told(self._base),
+            "notes": [note for note, holds in notes.items() if holds],
             "content_hash": self._chain.hexdigest()[:32],
             "decoder": f"{self._codec} (libavcodec {version})",
         }

@@ -179,7 +179,7 @@ def _at(container: "InputContainer", stream: "VideoStream", pts: int | None, fie
     """The frame that is shown at a time, or one a little before; None if nothing can be decoded from there on. One that turns
     out to be of two fields is decoded again, as film of fields."""
     best: VideoFrame | None = None
-    for n, frame in enumerate(_decoded_from(container, stream, pts, fields)):
+    for n, frame in enumerate(_from_before(container, stream, pts, fields)):
         if best is not None and pts is not None and frame.pts is not None and frame.pts > pts:
             break
         best = frame
@@ -188,6 +188,26 @@ def _at(container: "InputContainer", stream: "VideoStream", pts: int | None, fie
     if best is not None and not fields and combing(*planes(best)[0]) > COMBED:
         return _at(container, stream, pts, True)
     return best
+
+
+def _from_before(
+    container: "InputContainer", stream: "VideoStream", pts: int | None, fields: bool
+) -> "Iterator[VideoFrame]":
+    """Frames from one on that is not later than a time, if there is one: frames that are shown before the key frame of an open
+    group cannot be decoded from it, only from the key frame before."""
+    earliest = stream.start_time or 0
+    back = round(1 / (stream.time_base or Fraction(1, 1000)))
+    start = pts
+    while True:
+        frames = _decoded_from(container, stream, start, fields)
+        first = next(frames, None)
+        if first is None:
+            return
+        if pts is None or start is None or first.pts is None or first.pts <= pts or start <= earliest:
+            yield first
+            yield from frames
+            return
+        start, back = max(earliest, start - back), 2 * back
 
 
 def _decoded_from(

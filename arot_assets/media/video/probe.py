@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 VFR_SHARE, VFR_TOLERANCE, VFR_SECONDS = 0.02, 0.1, 0.002
 GAP_SECONDS, GAP_STEPS = 0.5, 4
 """A gap is a step longer than both: half a second, and four times the median."""
+TRANSPORT_PACKETS = (188, 192, 204)
+"""Bytes of a packet of MPEG-TS: plain, with times (M2TS), with error correction."""
 TRIES = 300
 """Packets after which a stream of which nothing could be decoded counts as damaged."""
 
@@ -66,6 +68,7 @@ def probe_film(path: Path, uri: str, limits: Limits, beat: Callable[[], None] | 
             _refuse(container, stream, limits)
             sound = container.streams.audio[0] if container.streams.audio else None
             walk, audio = walk_packets(container, stream, sound, beat)
+            walk.cut_off |= kind == "mpegts" and all(path.stat().st_size % size for size in TRANSPORT_PACKETS)
             facts |= _times(walk, stream, notes) | _sound(audio, sound, walk, stream)
             _require_all(walk, stream, limits, notes)
         facts |= _first_frame(path, notes)

@@ -113,14 +113,24 @@ DECODED = ChildTable(
         Column("crop_left", pa.int32(), "columns of a dark bar, as stored", 0),
         Column("crop_right", pa.int32(), "columns of a dark bar, as stored", 0),
         Column("comb", pa.float32(), "median of stills.comb, after fields were turned into frames", 0),
-        Column("is_interlaced", pa.bool_(), "whether stills still show two fields: comb above 1.2"),
+        Column(
+            "is_interlaced",
+            pa.bool_(),
+            "whether its frames are of two fields, by their flag or by their lines; they were turned into frames before anything "
+            "was measured",
+        ),
         Column("repeat_share", pa.float32(), "share of frames that repeat the one before", 0, 1),
         Column("unique_fps", pa.float64(), "different frames a second"),
         Column("cadence", pa.string(), "the two most common numbers of equal frames in a row, 2:3 for film at 60"),
+        Column(
+            "notes",
+            pa.list_(pa.string()),
+            "worth knowing, and told by decoding alone: damaged, interlaced, text_in_bar",
+        ),
         Column("content_hash", pa.string(), "32 hex digits of what was decoded: the same after a remux"),
         Column("decoder", pa.string(), "the codec, and the version of FFmpeg's libavcodec that decoded it"),
     ),
-    version="2",
+    version="3",
 )
 TABLES = (FRAMES, STEPS, STILLS, SOUND, DECODED)
 """``decoded`` is last: a film with a row in it has its rows in all of them."""
