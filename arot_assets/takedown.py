@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from arot_assets.captions.stills import remove_stills
 from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import classifier_file, current, digests, latest
 from arot_assets.datasets.duplicates import shard_footer
@@ -155,25 +156,29 @@ def forget(resources: Resources, meant: TakedownScope, why: str, run: str = "aro
     samples = list(meant.places)
     add_forgotten(tables, samples, why, datetime.now(UTC).isoformat(timespec="seconds"))
     done = TakedownResult()
-    _remove_clips(tables, meant)
+    of_films = _remove_clips(tables, meant)
     for path in _tables_with_rows(tables):
         place = StoreFile(path)
         in_turn(tables, [""], lambda _, p=place: [p], partial(_take_out, tables, place, meant, why, done), run)  # type: ignore[misc]
     cache = Cache(default_folder(), default_bytes())
     done.cached = cache.remove_content(meant.sizes, lambda path: _hash_of(path) in meant.places)
+    done.cached += remove_stills(cache, {*meant.places, *of_films})
     done.left = remove_versions(resources, samples)
     resources.warehouse.refresh()
     return done
 
 
-def _remove_clips(tables: Tables, meant: TakedownScope) -> None:
-    """Delete the files of clips that are meant, or were cut out of films that are."""
+def _remove_clips(tables: Tables, meant: TakedownScope) -> set[str]:
+    """Delete the files of clips that are meant, or were cut out of films that are; gives the ids of these clips."""
+    removed: set[str] = set()
     for dataset in tables.datasets():
         if not tables.exists(TableRef(dataset, CUT)):
             continue
         for row in tables.read(TableRef(dataset, CUT), columns=["sample_id", "film", "file"]).to_pylist():
             if row["file"] and {row["sample_id"], row["film"]} & meant.places.keys():
                 tables.storage.delete(tables.uri(StoreFile(f"{CLIPS}/{dataset}/{row['file']}")))
+                removed.add(row["sample_id"])
+    return removed
 
 
 def published(tables: Tables, samples: Collection[str]) -> list[PublishedVersion]:

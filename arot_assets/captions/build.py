@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from arot_assets.captions.budget import Budget, BudgetSpentError
 from arot_assets.captions.context import Context
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.prompt import SAMPLE, Prompt
+from arot_assets.captions.stills import sent_stills
 from arot_assets.captions.table import CaptionTable, caption_table, caption_version
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.datasets.presence import Shards, present_uris
@@ -256,12 +258,10 @@ def _answer(
 ) -> dict[str, Any]:
     """The row of one sample, without its id; one that cannot be opened costs nothing, nor one without its pictures beside."""
     images: list[bytes] = []
-    stills, fps = captioner.declaration.stills, captioner.declaration.stills_fps
     for uri in (one.uri, *one.beside):
         try:
-            if stills is not None:
-                shown = medium.moments(files(uri), stills, fps)
-                images.extend(jpeg(picture, captioner.declaration.image) for picture in shown)
+            if captioner.declaration.stills is not None:
+                images.extend(sent_stills(medium, partial(files, uri), one.sample_id, captioner.declaration))
                 continue
             with medium.open(files(uri), frozenset({STILL}), ANY_SIZE) as view:
                 images.append(jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image))

@@ -154,6 +154,18 @@ class Cache:
             path.unlink(missing_ok=True)
         return len(found)
 
+    def remove_kind(self, suffix: str, is_meant: Callable[[Path], bool]) -> int:
+        """Remove the entries with a suffix that are meant; returns their number.
+
+        Args:
+            suffix: of their names, with the dot.
+            is_meant: whether the content of an entry is meant.
+        """
+        found = [e.path for e in self._entries() if e.path.suffix == suffix and is_meant(e.path)]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+
     def size(self) -> int:
         """Bytes of all entries."""
         return sum(e.size for e in self._entries())

@@ -28,6 +28,12 @@ FIELDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that were sent are kept for the test alone."""
+    monkeypatch.setenv("AROT_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def server() -> Iterator[VlmServerDouble]:
     """A server that answers everything well until told otherwise."""

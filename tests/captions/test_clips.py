@@ -4,16 +4,24 @@ import base64
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from arot_assets.captions.declaration import CaptionsDeclaration
+from arot_assets.captions.stills import remove_stills
 from arot_assets.declarations import Dataset, VideoDataset
 from arot_assets.media.media import MEDIA
 from arot_assets.media.medium import File
+from arot_assets.media.video import isolated
+from arot_assets.media.video.decode import COMBED
+from arot_assets.media.video.kernels import combing
+from arot_assets.takedown import TakedownScope, forget
 from resources.defaults import Resources
+from resources.storage.cache import Cache, default_bytes, default_folder
 from tests.captions.conftest import FIELDS, Asked
 from tests.conftest import DATA, Dataset
 from tests.servers.vlm import Request, VlmServerDouble
@@ -70,6 +78,65 @@ def test_unchanged_clip_is_not_asked_again_and_other_stills_are(clips: Asked) ->
     assert len(sizes(last)) == 2 and all(9_000 <= width * height <= 10_300 for width, height in sizes(last))
     assert clips.run(stills=3, stills_fps=0.01).computed == 2
     assert len(sizes(clips.server.requests[-1])) == 1, "by length, at least one"
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the films that are decoded."""
+    names: list[str] = []
+    real = isolated.moments
+
+    def counted(path: Path, *arguments: Any) -> Any:
+        names.append(path.name)
+        return real(path, *arguments)
+
+    monkeypatch.setattr(isolated, "moments", counted)
+    return names
+
+
+def test_another_prompt_or_schema_asks_again_about_the_same_pictures_and_decodes_nothing(
+    clips: Asked, decodes: list[str]
+) -> None:
+    clips.run(stills=4)
+    assert sorted(decodes) == ["rotated_90.mp4", "slideshow.mp4"]
+    first = {request.image for request in clips.server.requests if request.image}
+    decodes.clear()
+    clips.prompt.write_text("What happens?")
+    assert clips.run(stills=4).computed == 2 and clips.run(stills=4, fields=FIELDS).computed == 2
+    (clips.dataset.source / "slideshow.mp4").rename(clips.dataset.source / "renamed.mp4")
+    clips.dataset.inventory()
+    clips.dataset.samples()
+    clips.prompt.write_text("What happens here?")
+    found = clips.run(stills=4)
+    assert found.computed == 2 and decodes == []
+    assert {request.image for request in clips.server.requests if request.image} == first
+    assert clips.run(stills=3).computed == 2 and len(decodes) == 2, "other pictures are decoded"
+
+
+def test_pictures_of_what_is_taken_down_are_not_kept(clips: Asked, decodes: list[str]) -> None:
+    clips.run(stills=2)
+    (gone, uri), (other, _) = clips.dataset.sql("select sample_id, uri from d.samples order by uri")
+    done = forget(clips.dataset.resources, TakedownScope({gone: [uri]}, frozenset()), "asked for")
+    assert done.cached == 1
+    cache = Cache(default_folder(), default_bytes())
+    assert remove_stills(cache, [gone]) == 0 and remove_stills(cache, [other]) == 1
+
+
+def test_pictures_of_interlaced_film_have_no_combs(clips: Asked) -> None:
+    for name in ("slideshow.mp4", "rotated_90.mp4"):
+        (clips.dataset.source / name).unlink()
+    for name in ("interlaced.ts", "interlaced_unflagged.mp4"):
+        shutil.copyfile(DATA / "films" / name, clips.dataset.source / name)
+        with av.open(str(DATA / "films" / name)) as raw:
+            stored = [frame.to_ndarray(format="gray") for frame in raw.decode(video=0)][10:80:20]
+        assert np.median([combing(y, y.shape[1]) for y in stored]) > COMBED
+    clips.dataset.inventory()
+    clips.dataset.samples()
+    assert clips.run(stills=4).computed == 2
+    asked = [pictures(request) for request in clips.server.requests if request.image][-2:]
+    for sent in (picture for one in asked for picture in one):
+        luma = np.asarray(sent.convert("L"))
+        assert combing(luma, luma.shape[1]) < 0.8 < COMBED
 
 
 def test_clip_that_cannot_be_read_is_a_failed_row_and_costs_nothing(clips: Asked) -> None:
