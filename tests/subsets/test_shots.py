@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
+from arot_assets.media.video import isolated
 from arot_assets.media.video.clip_file import Settings
 from arot_assets.metrics.build_files import build_files
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
 from resources.defaults import Resources, default_resources
+from resources.tables import TableRef
 from tests.conftest import DATA
 from tests.subsets.conftest import SQL_FOLDER
+from tests.subsets.content_rule import breaks, content_cuts, damage, merged
 
 FILMS = DATA / "films"
 NAMES = (
@@ -209,6 +214,94 @@ def test_another_threshold_is_another_query(resources: Resources, built: Built, 
     jumps = "select count(*) from main.{} join films.samples using (sample_id) where uri like '%cuts_jump%'"
     assert strict.rows(jumps.format("strict")) < built.rows(jumps.format("boundaries")) == [(5,)]
     assert strict.rows("select min(seconds) >= 1.5 from main.strict_clips where status = 'ok'") == [(True,)]
+
+
+def random_films(count: int, frames: int) -> list[dict[str, Any]]:
+    """Rows of ``frames`` at random, about the thresholds of the rule: with nulls, damage, changes of size, jumps in time."""
+    random = np.random.default_rng(11)
+
+    def one_of(*values: Any) -> Any:
+        return values[int(random.integers(len(values)))]
+
+    rows = []
+    for film in range(count):
+        pts = 0
+        for n in range(frames):
+            pts += one_of(*[1] * 40, 20, -3, 0)
+            big = random.random() < 0.25
+            row = {"sample_id": f"film {film}", "n": n, "pts": pts, "status": "ok", "mean_y": 100.0, "std_y": 40.0}
+            row |= {"d_y": float(random.uniform(0, 30 if big else 2)), "d_u": float(random.uniform(0, 2)), "d_v": 0.1}
+            row |= {"similarity": float(random.uniform(0.2, 1)), "comes_back": float(random.uniform(0.2, 1))}
+            row |= {"changed": float(random.uniform(0, 0.5)), "worst_block": float(random.uniform(20, 120))}
+            row |= {"linear_change": None, "linear_residual": None, "linear_corr": None}
+            row |= {"resized": n > 0 and random.random() < 0.02, "damaged": random.random() < 0.05}
+            for name in ("d_y", "d_u", "similarity", "comes_back", "changed", "worst_block"):
+                if n == 0 or random.random() < 0.03:
+                    row[name] = None
+            rows.append(row)
+    return rows
+
+
+def test_the_rule_in_sql_cuts_random_frames_as_the_rule_in_words_does(resources: Resources, tmp_path: Path) -> None:
+    rows = random_films(150, 60)
+    held = f"read_parquet('{tmp_path / 'frames.parquet'}')"
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "frames.parquet")
+    facts = f"(select distinct sample_id, 'ok' as status, '1/24' as time_base, 24.0 as median_fps, 10000 as end_pts from {held})"
+    models = {
+        "held": held,
+        "told": facts,
+        "random": "{{ boundaries(ref('held'), ref('told')) }}",
+    }
+    found = Built(resources, tmp_path / "project", models).rows(
+        "select sample_id, start_n, end_n, kind from main.random"
+    )
+    expected = []
+    for film in dict.fromkeys(row["sample_id"] for row in rows):
+        frames = [row for row in rows if row["sample_id"] == film]
+        spans = [
+            (n, n, kind) for of in (content_cuts(frames), breaks(frames, 1 / 24, 1 / 24)) for n, kind in of.items()
+        ]
+        spans += [(start, end, "damage") for start, end in damage(frames)]
+        expected += [(film, *span) for span in merged(spans)]
+    assert sorted(found) == sorted(expected)
+    assert {kind for *_, kind in found} == {"cut", "partial", "gap", "size_change", "damage"} and len(found) > 500
+
+
+def test_the_rule_in_sql_cuts_the_films_as_the_rule_in_words_does(resources: Resources, built: Built) -> None:
+    boundaries = built.rows(
+        "select sample_id, start_n, end_n, kind from main.boundaries where found_by like '%content%'"
+    )
+    alone = {row[:2] for row in boundaries if row[1] == row[2]}
+    with resources.warehouse.connect() as con:
+        rows = con.sql("from films.frames where status = 'ok' order by sample_id, n").to_arrow_table().to_pylist()
+    cuts = set()
+    for film in {row["sample_id"] for row in rows}:
+        cuts |= {(film, n) for n in content_cuts([row for row in rows if row["sample_id"] == film])}
+    assert len(cuts) > 45 and alone <= cuts
+    assert all(any(f == film and a <= n <= b for f, a, b, _ in boundaries) for film, n in cuts)
+    assert all(any(f == film and a <= n <= b for f, n in cuts) for film, a, b, _ in boundaries)
+
+
+def test_another_threshold_decodes_nothing(
+    resources: Resources, built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(isolated.WORKERS, "ask", lambda *job: asked.append(job) or iter(()))
+    versions = {
+        table: [resources.tables.footer(TableRef("films", table, "00000"))["metric_version"]]
+        for table in ("frames", "steps", "stills", "decoded")
+    }
+    rows = [built.rows("select count(*) from main.boundaries")]
+    for step in (6, 40):
+        models = {f"at_{step}": MODELS["boundaries"]}
+        there = Built(resources, tmp_path / str(step), models, f"vars: {{cut_step: {step}}}\n")
+        rows.append(there.rows(f"select count(*) from main.at_{step}"))
+    assert rows[0] == rows[1] > rows[2], "the higher the threshold, the fewer the cuts"
+    films = VideoDataset.model_validate({"name": "films", "source": "x", "settle_seconds": 0})
+    build_files(resources.storage, resources.warehouse, resources.models, films, "00000", [])
+    assert asked == []
+    for table, version in versions.items():
+        assert [resources.tables.footer(TableRef("films", table, "00000"))["metric_version"]] == version
 
 
 def test_motion_is_that_of_the_camera(built: Built) -> None:
