@@ -225,12 +225,13 @@ def random_films(count: int, frames: int) -> list[dict[str, Any]]:
 
     rows = []
     for film in range(count):
-        pts = 0
+        pts, calm = 0, film % 2 == 0
         for n in range(frames):
             pts += one_of(*[1] * 40, 20, -3, 0)
-            big = random.random() < 0.25
+            big = random.random() < (0.1 if calm else 0.25)
             row = {"sample_id": f"film {film}", "n": n, "pts": pts, "status": "ok", "mean_y": 100.0, "std_y": 40.0}
-            row |= {"d_y": float(random.uniform(0, 30 if big else 2)), "d_u": float(random.uniform(0, 2)), "d_v": 0.1}
+            change = random.uniform(5, 12) if calm and big else random.uniform(0, 30 if big else 0.3 if calm else 2)
+            row |= {"d_y": float(change), "d_u": float(random.uniform(0, 0.02 if calm else 2)), "d_v": 0.01}
             row |= {"similarity": float(random.uniform(0.2, 1)), "comes_back": float(random.uniform(0.2, 1))}
             row |= {"changed": float(random.uniform(0, 0.5)), "worst_block": float(random.uniform(20, 120))}
             row |= {"linear_change": None, "linear_residual": None, "linear_corr": None}
