@@ -110,11 +110,12 @@ def finish(process: "subprocess.Popen[str] | Forked", helpers: Callable[[], Any]
 
 def kill_when(
     process: "subprocess.Popen[str] | Forked", moment: Callable[[], object], poll: float = POLL_SECONDS
-) -> None:
-    """Kill a process at a moment, or see it end before; ``poll`` is the seconds between two looks for the moment."""
+) -> str:
+    """Kill a process at a moment, or see it end before; gives what it printed. ``poll`` is the seconds between two looks for the
+    moment."""
     until("the moment to kill at", lambda: process.poll() is not None or moment(), work_of(process.pid), poll=poll)
     process.kill()
-    process.communicate()
+    return process.communicate()[0] or ""
 
 
 def run(

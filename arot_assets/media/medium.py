@@ -245,6 +245,10 @@ class View(Protocol):
         ...
 
 
+KILLED = "killed"
+"""``StorageError.kind`` of a decoder that was killed from outside, by the kernel for its memory, say: the file may be sound."""
+
+
 class ViewOfParts(View, Protocol):
     """A view of a medium with tables of its own."""
 

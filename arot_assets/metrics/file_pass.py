@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from arot_assets.media.medium import (
     FRAMES,
+    KILLED,
     ChildRows,
     Content,
     DecodeError,
@@ -103,10 +104,20 @@ def file_pass(
 
     def work(item: Item) -> FileResult:
         file = File(item.uri, partial(read, item.uri), item.facts)
-        view = cast(ViewOfParts, medium.open(file, frozenset(tables[name].want for name in item.metrics), limits))
-        with budget.hold(view.cost):
-            one = _File(item, {name: tables[name] for name in sorted(item.metrics)}, models, turn)
-            return one.measured(file, view, advance, stop)
+        wants = frozenset(tables[name].want for name in item.metrics)
+
+        def once(again: bool) -> FileResult:
+            view = cast(ViewOfParts, medium.open(file, wants, limits))
+            with budget.hold(view.cost):
+                one = _File(item, {name: tables[name] for name in sorted(item.metrics)}, models, turn)
+                return one.measured(file, view, advance, stop, again)
+
+        try:
+            return once(again=True)
+        except StorageError as error:
+            if error.kind != KILLED:
+                raise
+        return once(again=False)
 
     with closing(ordered_map(work, items, threads, finish=True)) as results:
         try:
@@ -135,9 +146,13 @@ class _File:
     broken: dict[str, str] = field(default_factory=dict)
 
     def measured(
-        self, file: File, view: ViewOfParts, advance: Callable[[int], None], stop: threading.Event
+        self, file: File, view: ViewOfParts, advance: Callable[[int], None], stop: threading.Event, again: bool
     ) -> FileResult:
-        """All rows of the file."""
+        """All rows of the file.
+
+        Raises:
+            StorageError: the server of all files does not answer; or, with ``again``, its decoder was killed.
+        """
         try:
             file.fetch()
             with (
@@ -164,7 +179,7 @@ class _File:
         except DecodeError as error:
             return self._failed(f"{error.status}: {error.reason}")
         except StorageError as error:
-            if error.is_outage:
+            if error.is_outage or (again and error.kind == KILLED):
                 raise
             return self._failed(f"{UNREADABLE}{error.reason}")
         for name in self.tables:

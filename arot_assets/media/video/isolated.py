@@ -5,6 +5,7 @@ Belongs here: the process, what is sent to it and comes back, and the clock over
 
 A process is kept for the next film. It is ended when nothing was heard of it for ``STALL_SECONDS``; one whose parent is
 gone ends itself. Results are read as they come: a process that is ahead waits for its reader, which is no stall.
+One that was killed from outside, by the kernel for the memory of all, say, tells nothing of its film, which gets a second try.
 """
 
 import atexit
@@ -19,7 +20,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arot_assets.media.medium import DecodeError, Limits, Part, Pixels, Probe
+from arot_assets.media.medium import KILLED, DecodeError, Limits, Part, Pixels, Probe
 from resources.storage import StorageError
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Worker:
 
         Raises:
             DecodeError: the job's.
-            StorageError: nothing was heard of it for ``STALL_SECONDS``, or the process died.
+            StorageError: nothing was heard of it for ``STALL_SECONDS``, or the process died; of the kind ``KILLED`` if
+                somebody killed it.
         """
         try:
             self._connection.send((job, arguments))
@@ -73,19 +75,17 @@ class Worker:
                 elif kind == "error":
                     raise value
         except (EOFError, OSError) as error:
-            raise StorageError(f"decoder crashed: {self._death()}") from error
+            code = self._process.wait(10)
+            if code >= 0:
+                raise StorageError(f"decoder crashed: exit status {code}") from error
+            name = f"signal {-code} ({signal.Signals(-code).name})"
+            raise StorageError(f"decoder crashed: {name}", kind=KILLED if -code == signal.SIGKILL else "") from error
 
     def close(self) -> None:
         """End the process."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
-
-    def _death(self) -> str:
-        code = self._process.wait(10)
-        if code < 0:
-            return f"signal {-code} ({signal.Signals(-code).name})"
-        return f"exit status {code}"
 
 
 class Workers:
@@ -134,7 +134,7 @@ def probe(path: Path, uri: str, limits: Limits) -> Probe:
     Raises:
         StorageError: the decoder stalled or crashed.
     """
-    (found,) = WORKERS.ask("probe", path, uri, limits)
+    (found,) = _all("probe", path, uri, limits)
     assert isinstance(found, Probe)
     return found
 
@@ -156,7 +156,7 @@ def poster(path: Path, facts: Mapping[str, Any], side: int) -> Pixels:
         DecodeError: it cannot be decoded.
         StorageError: the decoder stalled or crashed.
     """
-    (found,) = WORKERS.ask("poster", path, dict(facts), side)
+    (found,) = _all("poster", path, dict(facts), side)
     pixels: Pixels = found
     return pixels
 
@@ -168,7 +168,7 @@ def moments(path: Path, facts: Mapping[str, Any], most: int, fps: float | None) 
         DecodeError: it cannot be decoded.
         StorageError: the decoder stalled or crashed.
     """
-    return list(WORKERS.ask("moments", path, dict(facts), most, fps))
+    return _all("moments", path, dict(facts), most, fps)
 
 
 def preview(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
@@ -178,7 +178,7 @@ def preview(path: Path, facts: Mapping[str, Any], side: int) -> bytes:
         DecodeError: it cannot be decoded.
         StorageError: the decoder stalled or crashed.
     """
-    (found,) = WORKERS.ask("preview", path, dict(facts), side)
+    (found,) = _all("preview", path, dict(facts), side)
     moving: bytes = found
     return moving
 
@@ -191,6 +191,16 @@ def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[
         StorageError: the decoder stalled or crashed.
     """
     yield from WORKERS.ask("cut", path, dict(facts), *arguments)
+
+
+def _all(job: str, *arguments: Any) -> list[Any]:
+    """All that a job gives, of a second process if the first was killed."""
+    try:
+        return list(WORKERS.ask(job, *arguments))
+    except StorageError as error:
+        if error.kind != KILLED:
+            raise
+    return list(WORKERS.ask(job, *arguments))
 
 
 def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
