@@ -110,7 +110,9 @@ def _agree(wanted: Sequence[FileTable], growing: Mapping[str, TableBuilder]) -> 
         return
     whole = own[-1].done
     for one in own[:-1]:
-        one.parts = [part.filter(pc.is_in(part["sample_id"], value_set=pa.array(list(whole)))) for part in one.parts]
+        one.parts = [
+            part.filter(pc.is_in(part["sample_id"], value_set=pa.array(list(whole), pa.string()))) for part in one.parts
+        ]
         one.done = set(whole)
 
 
