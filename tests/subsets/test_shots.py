@@ -21,6 +21,7 @@ from arot_assets.media.video.clip_file import Settings
 from arot_assets.metrics.build_files import build_files
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
+from arot_assets.subsets.tests import run_test
 from resources.defaults import Resources, default_resources
 from resources.tables import TableRef
 from tests.conftest import DATA
@@ -87,7 +88,7 @@ class Built:
         project = load_project(folder)
         assert not project.broken
         build_all(project, resources.warehouse, resources.tables)
-        self._warehouse = resources.warehouse
+        self.project, self._warehouse = project, resources.warehouse
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._warehouse.connect() as con:
@@ -194,6 +195,44 @@ def test_shots_and_boundaries_cover_each_film_without_overlap(built: Built) -> N
     overlaps = """select count(*) from main.clips a join main.clips b
         on a.sample_id = b.sample_id and a.start_n < b.start_n and b.start_n < a.end_n"""
     assert built.rows(overlaps) == [(0,)]
+
+
+def held_to(folder: Path, resources: Resources, models: Mapping[str, str], tests: Mapping[str, str]) -> dict[str, int]:
+    """Rows that fail one data test of each model, given in YAML."""
+    listed = [f"- {{name: {name}, data_tests: [{text}]}}" for name, text in tests.items()]
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "tests.yml").write_text("models:\n" + "\n".join(listed))
+    there = Built(resources, folder, {**MODELS, **models})
+    with resources.warehouse.connect() as con:
+        return {str(test.target): run_test(con, there.project, test).failures for test in there.project.tests}
+
+
+def test_a_frame_that_no_shot_has_or_that_two_have_fails_a_test_of_the_data(
+    resources: Resources, tmp_path: Path
+) -> None:
+    covers = """{covers_films: {arguments: {boundaries: "ref('boundaries')", frames: "source('films', 'frames')"}}}"""
+    models = {
+        "lost": "{{ ref('clips') }} where uri not like '%opengop_b%' or start_n > 0",
+        "shorter": "(select * replace (end_n - 1 as end_n) from {{ ref('clips') }} where uri like '%cuts_hard%')",
+        "longer": "(select * replace (end_n + (uri like '%cuts_jump%')::int as end_n) from {{ ref('clips') }})",
+        "twice": "(from {{ ref('clips') }} union all (from {{ ref('clips') }} where frames = 1))",
+    }
+    found = held_to(tmp_path, resources, models, dict.fromkeys(["clips", *models], covers))
+    assert found["clips"] == 0
+    assert found["lost"] == 1 and found["twice"] == 1 and found["longer"] == 6 and found["shorter"] >= 13
+
+
+def test_every_table_of_clips_has_a_row_for_each_clip(resources: Resources, tmp_path: Path) -> None:
+    tables = ("motion", "cadence", "pictures", "text", "quality", "sounds", "coherent", "blur")
+    each = """{has_each_clip: {arguments: {clips: "ref('clips')"}}}"""
+    models = {
+        "fewer": "{{ ref('motion') }} where steps > 0",
+        "more": "(select clip_id from {{ ref('motion') }} union all select 'another')",
+        "again": "(select clip_id from {{ ref('motion') }} union all (select clip_id from {{ ref('motion') }} limit 2))",
+    }
+    found = held_to(tmp_path, resources, models, dict.fromkeys([*tables, *models], each))
+    assert {name: found[name] for name in tables} == dict.fromkeys(tables, 0)
+    assert found["fewer"] >= 1 and found["more"] == 1 and found["again"] == 2
 
 
 def test_clips_have_an_address_and_an_identity_of_their_own(built: Built) -> None:

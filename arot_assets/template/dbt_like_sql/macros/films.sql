@@ -244,7 +244,8 @@ from whole)
 {%- endmacro %}
 
 {# Motion of each clip, in widths of the picture a second: of the whole, of the camera, of the subject. camera_kind: still, pan, tilt,
-   zoom, roll or handheld, from medians. shake: change of the camera's speed, widths/s². static_share: share of steps with next to none. #}
+   zoom, roll or handheld, from medians. shake: change of the camera's speed, widths/s². static_share: share of steps with next to none.
+   steps is 0, and all else null, for a clip of fewer than two pictures 1/12 s apart. #}
 {% macro clip_motion(clips, steps) -%}
 (with inside as (
     select c.clip_id, s.*, sqrt(s.cam_x ^ 2 + s.cam_y ^ 2) as camera,
@@ -263,18 +264,19 @@ told as (
         avg((total < 0.005)::int) as static_share
     from inside group by clip_id
 )
-select *, case
+select c.clip_id, coalesce(t.steps, 0) as steps, t.* exclude (clip_id, steps), case
+    when t.steps is null then null
     when camera_mean < 0.02 and abs(zoom) < 0.05 and abs(roll) < 0.05 then 'still'
     when coalesce(shake, 0) > 1 then 'handheld'
     when greatest(abs(pan), abs(tilt), abs(zoom) / 2, abs(roll) / 2) < 0.02 then 'handheld'
     when abs(zoom) / 2 >= greatest(abs(pan), abs(tilt), abs(roll) / 2) then 'zoom'
     when abs(roll) / 2 >= greatest(abs(pan), abs(tilt)) then 'roll'
     when abs(pan) >= abs(tilt) then 'pan' else 'tilt' end as camera_kind
-from told)
+from (select distinct clip_id from {{ clips }}) c left join told t using (clip_id))
 {%- endmacro %}
 
 {# Rhythm of each clip: repeat_share and unique_fps count frames that differ from the one before; longest_still_s is the longest time
-   without any change. Variables: repeat_change, repeat_ratio. #}
+   without any change. Null for a clip of one frame. Variables: repeat_change, repeat_ratio. #}
 {% macro clip_cadence(clips, frames, samples) -%}
 (with inside as (
     select c.clip_id, f.n, f.d_y, list(f.d_y) over (partition by c.clip_id order by f.n rows between 5 preceding and current row) as recent,
@@ -292,36 +294,41 @@ marked as (
 runs as (
     select *, n - row_number() over (partition by clip_id, repeats order by n) as run from marked
 ),
+told as (
+    select clip_id, avg(repeats::int) as repeat_share,
+        count(*) filter (where not repeats) / nullif(sum(passed), 0) * (count(passed) / count(*)) as unique_fps
+    from marked group by clip_id
+),
 stills as (
     select clip_id, max(lasts) as longest_still_s from (
         select clip_id, sum(coalesce(passed, 0)) as lasts from runs where repeats group by clip_id, run
     ) group by clip_id
 )
-select m.clip_id, avg(m.repeats::int) as repeat_share,
-    count(*) filter (where not m.repeats) / nullif(sum(m.passed), 0) * (count(m.passed) / count(*)) as unique_fps,
-    coalesce(any_value(t.longest_still_s), 0) as longest_still_s
-from marked m left join stills t using (clip_id) group by m.clip_id)
+select c.clip_id, t.repeat_share, t.unique_fps, case when t.clip_id is not null then coalesce(s.longest_still_s, 0) end as longest_still_s
+from (select distinct clip_id from {{ clips }}) c left join told t using (clip_id) left join stills s using (clip_id))
 {%- endmacro %}
 
 {# What stills tell of each clip: blur_min, blur_mean, how many, the 2 Hz fingerprint with its mirror image, and largest_change: the most
    bits by which two stills half a second apart differ. Nine of ten cuts change 24 of 63 or more, and fast pans
-   do too: look at such clips. #}
+   do too: look at such clips. stills is 0, and all else null, for a clip between two stills. #}
 {% macro clip_stills(clips, stills) -%}
-(select clip_id, count(*) as stills, min(blur) as blur_min, avg(blur) as blur_mean, max(comb) as comb_max,
+(select clip_id, coalesce(t.stills, 0) as stills, t.* exclude (clip_id, stills)
+from (select distinct clip_id from {{ clips }}) left join (
+select clip_id, count(*) as stills, min(blur) as blur_min, avg(blur) as blur_mean, max(comb) as comb_max,
     coalesce(max(bit_count(xor(phash, before))), 0) as largest_change,
     list(phash order by n) as fingerprint, list(phash_mirrored order by n) as fingerprint_mirrored
 from (
     select c.clip_id, s.n, s.blur, s.comb, s.phash, s.phash_mirrored, lag(s.phash) over (partition by c.clip_id order by s.n) as before
     from {{ clips }} c join {{ stills }} s on s.sample_id = c.sample_id and s.n >= c.start_n and s.n < c.end_n
 )
-group by clip_id)
+group by clip_id) t using (clip_id))
 {%- endmacro %}
 
-{# An aggregate of any column that is measured on stills: clip_id, and its mean, min, p10 and max. #}
+{# An aggregate of any column that is measured on stills: clip_id, and its mean, min, p10 and max; null for a clip without such stills. #}
 {% macro clip_aggregate(clips, metric, column) -%}
 (select c.clip_id, avg(m.{{ column }}) as {{ column }}_mean, min(m.{{ column }}) as {{ column }}_min,
     quantile_cont(m.{{ column }}, 0.1) as {{ column }}_p10, max(m.{{ column }}) as {{ column }}_max
-from {{ clips }} c join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
+from {{ clips }} c left join {{ metric }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
 group by c.clip_id)
 {%- endmacro %}
 
@@ -352,11 +359,11 @@ join (select distinct clip_id, sample_id from {{ clips }}) c using (clip_id) lef
    stills half a second apart (a cut that was missed is low), drift, the cosine between the first and the last, and the number of
    stills. Null for a clip with one still. #}
 {% macro clip_coherence(clips, embedding, column='vector') -%}
-(select clip_id, count(*) as stills, min(list_cosine_similarity(vector, before)) as coherence,
+(select clip_id, count(vector) as stills, min(list_cosine_similarity(vector, before)) as coherence,
     case when count(*) > 1 then list_cosine_similarity(arg_min(vector, n), arg_max(vector, n)) end as drift
 from (
     select c.clip_id, m.n, m.{{ column }}::float[] as vector, lag(m.{{ column }}::float[]) over (partition by c.clip_id order by m.n) as before
-    from {{ clips }} c join {{ embedding }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
+    from {{ clips }} c left join {{ embedding }} m on m.sample_id = c.sample_id and m.n >= c.start_n and m.n < c.end_n and m.status = 'ok'
 )
 group by clip_id)
 {%- endmacro %}
@@ -492,3 +499,30 @@ where c.bits <= {{ var('duplicate_bits', 8) }}
     and c.overlap >= {{ var('duplicate_overlap', 0.5) }} * least(a.stills, b.stills)
 group by c.clip_id, c.other_id)
 {%- endmacro %}
+
+{# Data test of a model of shots: the spans of each film that do not follow one another. Shots and boundaries must cover every decoded
+   frame once; a gradual boundary may cost a frame on each side, its guard. #}
+{% test covers_films(model, boundaries, frames) %}
+with films as (
+    select sample_id, count(*) as frames from {{ frames }} where status = 'ok' and n is not null group by sample_id
+),
+spans as (
+    select sample_id, start_n, end_n, 0 as guards from {{ model }}
+    union all select sample_id, start_n, end_n, (kind in ('dissolve', 'fade_black', 'fade_white'))::int from {{ boundaries }}
+    union all select sample_id, 0, 0, 0 from films
+    union all select sample_id, frames, frames, 0 from films
+),
+following as (
+    select sample_id, start_n, end_n, start_n - lag(end_n) over w as missing, guards + lag(guards) over w as allowed
+    from spans window w as (partition by sample_id order by start_n, end_n)
+)
+select sample_id, start_n, end_n, missing from following where missing < 0 or missing > allowed
+{% endtest %}
+
+{# Data test of a table of clips: clips that it lacks, and those that it has twice or should not have. #}
+{% test has_each_clip(model, clips) %}
+select coalesce(c.clip_id, t.clip_id) as clip_id, coalesce(t.rows, 0) as rows
+from (select distinct clip_id from {{ clips }}) c
+full join (select clip_id, count(*) as rows from {{ model }} group by clip_id) t on t.clip_id = c.clip_id
+where c.clip_id is null or t.rows is distinct from 1
+{% endtest %}
