@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from arot_assets.captions.camera import COLUMNS as CAMERA
 from arot_assets.captions.quality import COLUMNS as QUALITY
 from arot_assets.captions.table import ANSWER
 from arot_assets.classifiers.declaration import ClassifierDeclaration
@@ -98,6 +99,8 @@ def _parts() -> Iterator[str]:
         "and:\n"
     )
     yield _columns(QUALITY)
+    yield "Of a captioner of films or clips whose `fields` have a text `camera`, also:\n"
+    yield _columns(CAMERA)
     yield from _ratings()
     yield from _films()
     yield (

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from arot_assets.captions import camera
 from arot_assets.captions.contradictions import contradictions
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.language import PACKAGE, language_of, release
@@ -97,9 +98,14 @@ def quality_metric(declaration: CaptionsDeclaration) -> Metric:
     source = f"{declaration.name}.{TEXT}"
     tokenizers = declaration.tokenizers
 
+    of_camera = camera.speaks_of_camera(declaration)
+
     def compute(table: pa.Table) -> Mapping[str, Any]:
         texts = table[source].to_pylist()
         found = text_quality(texts, table[TAGS].to_pylist())
+        if of_camera:
+            steps = {name: table[f"{camera.STEPS}.{name}"] for name in camera.MEASURED}
+            found |= camera.camera_words(table[f"{declaration.name}.{camera.FIELD}"], steps)
         return found | {_tokens(name): list(map(count, texts)) for name, count in _counters(tokenizers).items()}
 
     own = (Column(_tokens(name), pa.int32(), f"tokens of {uri}, with its marks", 0) for name, uri in tokenizers.items())
@@ -107,9 +113,9 @@ def quality_metric(declaration: CaptionsDeclaration) -> Metric:
         f"{declaration.name}{QUALITY}",
         VERSION,
         f"How good the texts of `{declaration.name}` are, by the texts and tags alone: length, refusal, repetition, phrases.",
-        (*COLUMNS, *own),
+        (*COLUMNS, *own, *(camera.COLUMNS if of_camera else ())),
         params={PACKAGE: release(), "tokenizers": tokenizers},
-        takes=rows(source, TAGS),
+        takes=rows(source, TAGS, *(camera.taken(declaration) if of_camera else ())),
         compute_rows=compute,
     )
 

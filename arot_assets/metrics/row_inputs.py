@@ -21,6 +21,9 @@ from resources.warehouse import Warehouse
 
 INPUTS = "inputs"
 """Key of the footer: what the tables were that the rows were made from."""
+FOLDED = "step"
+"""The grain of tables of which a sample's rows are taken together."""
+OF_ROWS = ("sample_id", "status", "reason", "metric_version")
 TOLD = ("metric_version", INPUTS, "samples_version", "samples_digest", MARKS, "failed")
 """Keys of a footer which together change whenever the rows of a table do."""
 
@@ -49,7 +52,8 @@ class Inputs:
 def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> Inputs:
     """The columns that some metrics take of one shard, a row for each ok sample that all tables have.
 
-    If one of the tables has a row for each still, so has the result; those of one row a sample say the same of each still.
+    If one of the tables has a row for each still, so has the result; those of one row a sample say the same of each still. Of
+    tables with the grain ``FOLDED`` a sample has the list of each column's values, null where it has no row.
 
     Raises:
         TablesError: one of the tables has no file for this shard.
@@ -61,14 +65,16 @@ def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> 
     samples = _ok_samples(warehouse, dataset, shard, takes.of(SAMPLES))
     ids = samples["sample_id"].combine_chunks()
     found = {
-        table: tables.read(TableRef(dataset, table, shard), _columns(takes, table, GRAIN in footers[table]))
+        table: tables.read(TableRef(dataset, table, shard), _columns(takes, table, footers[table].get(GRAIN)))
         for table in takes.tables
         if table != SAMPLES
     }
+    folded = {name for name in found if footers[name].get(GRAIN) == FOLDED}
+    found |= {name: _folded(found[name], ids) for name in folded}
     for table in found.values():
         ids = ids.filter(pc.is_in(ids, value_set=table["sample_id"].combine_chunks()))
     found[SAMPLES] = samples
-    stills = [name for name in found if GRAIN in footers[name]]
+    stills = [name for name in found if GRAIN in footers[name] and name not in folded]
     places = _places(ids, [found[name] for name in stills]) if stills else None
     if places is not None:
         ids = row_keys(places)
@@ -99,8 +105,21 @@ def read_inputs(warehouse: Warehouse, dataset: str, shard: str, takes: Rows) -> 
     )
 
 
-def _columns(takes: Rows, table: str, of_stills: bool) -> list[str]:
-    position = ["n", "pts"] if of_stills else []
+def _folded(table: pa.Table, ids: pa.Array) -> pa.Table:
+    """One row for each sample, with the lists of its values in their order."""
+    own = [name for name in table.schema.names if name not in OF_ROWS]
+    some = table.group_by("sample_id", use_threads=False).aggregate(
+        [("metric_version", "first"), *((c, "list") for c in own)]
+    )
+    at = pc.index_in(ids, value_set=some["sample_id"].combine_chunks())
+    lists = {name: some[f"{name}_list"].take(at) for name in own}
+    versions = pc.fill_null(some["metric_version_first"].take(at), "")
+    ok, none = pa.array(["ok"] * len(ids), pa.string()), pa.nulls(len(ids), pa.string())
+    return pa.table({"sample_id": ids, "status": ok, "reason": none, "metric_version": versions, **lists})
+
+
+def _columns(takes: Rows, table: str, grain: str | None) -> list[str]:
+    position = ["n", "pts"] if grain not in (None, FOLDED) else []
     return list(dict.fromkeys(["sample_id", *position, "status", "reason", "metric_version", *takes.of(table)]))
 
 
