@@ -4,7 +4,7 @@ Belongs here: the fields of ``defs.yaml`` and their checks. Does not belong here
 checks that need other rooms (``arot_assets.declarations``).
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -42,6 +42,28 @@ class LocalModel(BaseModel):
     revision: Annotated[
         str, Field(pattern=r"^([0-9a-f]{40})?$", description="the commit on the Hub, 40 hex digits; none for a folder")
     ] = ""
+    trust_remote_code: Annotated[
+        bool, Field(description="run Python code of the repository, of which `files` pins all")
+    ] = False
+    files: Annotated[
+        dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]],
+        Field(description="each Python file of the repository that is run, and its SHA-256, 64 hex digits"),
+    ] = {}
+
+    @model_validator(mode="after")
+    def _pinned_code(self) -> Self:
+        if not self.trust_remote_code:
+            if self.files:
+                raise ValueError("`files` pins code, which is run only with `trust_remote_code: true`")
+            return self
+        if not self.revision:
+            raise ValueError("trust_remote_code needs the commit on the Hub as `revision`: code of a branch may change")
+        if not self.files:
+            raise ValueError("trust_remote_code needs `files`: each Python file that is run, with its SHA-256")
+        for path in map(PurePosixPath, self.files):
+            if path.suffix != ".py" or path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"files: '{path}' is no Python file of the repository")
+        return self
 
 
 class ImageRule(BaseModel):

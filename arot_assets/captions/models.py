@@ -28,6 +28,8 @@ def vlm_of(declaration: CaptionsDeclaration) -> Vlm:
         )
     assert local is not None, "the declaration has one of both"
     folder = project_root() / local.model
+    if local.trust_remote_code:
+        return LocalVlm(local.model, local.revision, code=local.files)
     return LocalVlm(str(folder) if folder.is_dir() else local.model, local.revision)
 
 

@@ -80,6 +80,8 @@ def caption_version(declaration: CaptionsDeclaration, prompt: Prompt) -> str:
         "model": declaration.model,
         "revision": local.revision if local else "",
     }
+    if local and local.trust_remote_code:
+        params = {**params, "code": local.files}
     if declaration.beside:  # without, the version is that of before they could be declared
         params = {**params, "beside": declaration.beside}
     if declaration.stills is not None:

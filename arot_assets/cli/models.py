@@ -44,6 +44,7 @@ def list_models() -> None:
             row["licence"],
             *([] if row["commercial"] else ["not commercial"]),
             *(["gated"] if row["gated"] else []),
+            *([row["runs"]] if row["runs"] else []),
         ]
         shown.add_row(
             row["name"], f"{row['id']}\n{row['revision']}", "\n".join(terms), parameters, row["input"], outputs, size
@@ -68,6 +69,8 @@ def show(name: str) -> None:
     click.echo(
         f"  licence     {entry.licence}{f' ({entry.use})' if entry.use else ''}{', gated' if entry.gated else ''}"
     )
+    if entry.runs:
+        click.echo(f"  code        {entry.runs}: {', '.join(entry.code)}")
     click.echo(f"  family      {entry.family}, {entry.parameters / 1e6:,.1f} M parameters")
     click.echo(f"  reference   {entry.reference}")
     click.echo(f"  entry       {model_files()[name]}")

@@ -128,7 +128,7 @@ def _file_of_tower(fields: Mapping[str, Any]) -> Path | None:
 
 
 def _with_weights_of(tower: ModelEntry, fields: dict[str, Any]) -> dict[str, Any]:
-    same = ("weights", "licence", "parameters", "reference", "commercial", "gated")
+    same = ("weights", "licence", "parameters", "reference", "commercial", "gated", "trust_remote_code")
     said = {name: getattr(tower, name) for name in same}
     options = {**tower.options, **fields.get("options", {})}
     return {**said, "id": tower.public_name, **fields, "options": options}

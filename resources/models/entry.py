@@ -24,6 +24,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 ResizeMode = Literal["squash", "center_crop", "pad", "letterbox", "short_side", "native"]
 UNSTATED = "LicenseRef-unknown"
 """The licence of weights whose authors state none."""
+WITH_CODE = ("transformers_image", "clip", "depth", "prompts", "similarity")
+"""Families that can run code of a repository: those of the library transformers."""
 TENSORS = (".safetensors", ".onnx", ".tflite", ".pth", ".pt", ".bin", ".ckpt", ".xml")
 """Endings of files that hold a model's tensors; the others of an entry are its configuration, labels and the like."""
 
@@ -196,6 +198,7 @@ class ModelEntry:
         tolerance: largest difference from its reference, as a share of the spread of the reference's numbers: float32 arithmetic
             in another order stays far below the default; a file of 8 bits says how many of its steps are allowed.
         options: what else the family needs, e.g. the architecture.
+        trust_remote_code: run Python code of the repository, of which only the files among ``weights.files`` are there.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -215,6 +218,18 @@ class ModelEntry:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     tolerance: float = 1e-3
     options: Mapping[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The Python files that it runs -> SHA-256; empty unless that is declared."""
+        return {p: h for p, h in self.weights.files.items() if p.endswith(".py")} if self.trust_remote_code else {}
+
+    @property
+    def runs(self) -> str:
+        """What a user has to know of the code that it runs; empty if none."""
+        where = self.weights
+        return f"runs code of {where.repo} at {where.revision}" if self.code and isinstance(where, Hub) else ""
 
     @property
     def use(self) -> str:
@@ -250,6 +265,7 @@ class ModelEntry:
             next(iter(files.values())) if len(files) == 1 else files,
             dict(self.options),
             self.preprocessing.numbers() if self.preprocessing else None,
+            *(["trust_remote_code"] if self.trust_remote_code else []),
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -283,6 +299,24 @@ class ModelEntry:
                 raise ModelError(
                     f"model '{self.name}': '{path}' has no SHA-256 (64 hex digits), but {sha256!r}; {remedy}"
                 )
+        if self.trust_remote_code:
+            self._require_pinned_code()
+
+    def _require_pinned_code(self) -> None:
+        said = f"model '{self.name}': trust_remote_code"
+        if self.family not in WITH_CODE:
+            raise ModelError(
+                f"{said}: the family {self.family} runs no code of a repository; only {', '.join(WITH_CODE)} can"
+            )
+        if not isinstance(self.weights, Hub):
+            raise ModelError(
+                f"{said}: only code of the Hub is run, pinned by `repo`, a commit and hashes; its weights are elsewhere"
+            )
+        if not self.code:
+            raise ModelError(
+                f"{said}: none of its files is Python, so no code is pinned; name the .py files of {self.weights.repo} among "
+                f"`weights.files`, or leave `files` out: `arot models pin {self.name}` writes them"
+            )
 
     def file(self, ending: str = "") -> str:
         """The path of the file that holds the tensors, or of the only one with this ending; ``options.file`` decides.

@@ -167,6 +167,7 @@ class Models:
             "licence": entry.licence,
             "commercial": entry.commercial,
             "gated": entry.gated,
+            "runs": entry.runs,
             "parameters": entry.parameters,
             "input": f"{' x '.join(map(str, how.height_width))}, {how.resize}" if how else "as its repository says",
             "outputs": {output.name: f"{output.kind}: {output.meaning}" for output in entry.outputs},
@@ -262,9 +263,11 @@ class _LoadedModels:
 
     def _tell_terms(self, entry: ModelEntry) -> None:
         """Say once what a user has to know before the scores are used."""
-        if entry.name in self._told or not (entry.use or entry.gated):
+        if entry.name in self._told or not (entry.use or entry.gated or entry.runs):
             return
         self._told.add(entry.name)
+        if entry.runs:
+            log.warning("model %s: %s (%s)", entry.name, entry.runs, ", ".join(entry.code))
         if entry.use:
             log.warning("model %s: %s", entry.name, entry.use)
         if entry.gated:

@@ -62,7 +62,8 @@ def _pinned(entry: ModelEntry, weights: Hub, storage: Storage) -> Hub:
     commit = _commit(weights, storage)
     root = f"hf://models/{weights.repo}@{commit}"
     there = sorted(found.uri.partition(f"@{commit}/")[2] for found in storage.ls(root))
-    wanted = list(weights.files) or [p for p in there if any(fnmatch.fnmatch(p, f) for f in family_of(entry).FILES)]
+    patterns = [*family_of(entry).FILES, *(["*.py"] if entry.trust_remote_code else [])]
+    wanted = list(weights.files) or [p for p in there if any(fnmatch.fnmatch(p, pattern) for pattern in patterns)]
     if not wanted:
         raise ModelError(
             f"model '{entry.name}': {weights.repo} has none of the files that the family {entry.family} reads "

@@ -1,7 +1,7 @@
 """Models and image processors of the library transformers, from pinned files of one folder.
 
 Belongs here: what the families of transformers share. Does not belong here: which class it is, and what its outputs are
-(``families``). Code that a repository ships is never run.
+(``families``), and which code of a repository is run (``resources.repository_code``): none, unless an entry declares it.
 """
 
 import json
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Network, Placement
 from resources.models.torch_network import network_of_levels, torch_network
+from resources.repository_code import RepositoryCodeError, with_pinned_code
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ def from_files(entry: ModelEntry, folder: Path, auto_class: Any) -> Any:
     """A model in float32 and evaluation mode; tensors are renamed as transformers does.
 
     Raises:
-        ModelError: a file is missing, it is a pickle, it needs code of its repository, or it is of another kind.
+        ModelError: a file is missing, it is a pickle, it needs code that is not declared or not pinned, or it is of another kind.
     """
     require(entry, "config.json")
     if not any(path.endswith(".safetensors") for path in entry.weights.files):
@@ -33,20 +34,46 @@ def from_files(entry: ModelEntry, folder: Path, auto_class: Any) -> Any:
             "model.safetensors, or convert it"
         )
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if "auto_map" in config:
+    if "auto_map" in config and not entry.trust_remote_code:
         raise ModelError(
-            f"model '{entry.name}': {entry.public_name} needs code of its own (trust_remote_code), which is not run; use a "
-            "conversion to ONNX or to a class of transformers"
+            f"model '{entry.name}': {entry.public_name} needs code of its own, which is not run unless the entry says "
+            "`trust_remote_code: true` and pins its files; better, use a conversion to ONNX or to a class of transformers"
         )
     try:
         import torch
 
         return auto_class.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            folder, **trusted(entry), local_files_only=True, use_safetensors=True, dtype=torch.float32
         ).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except _of_loading(entry) as error:
         said = " ".join(str(error).split())[:300]
         raise ModelError(f"model '{entry.name}': {auto_class.__name__} cannot load it: {said}") from error
+
+
+def folder_of(entry: ModelEntry, folder: Path) -> Path:
+    """The folder that transformers is given: where an entry declares code, one in which only its pinned files are.
+
+    Raises:
+        ModelError: code that is not pinned would run, or it is not what is pinned.
+    """
+    if not entry.trust_remote_code:
+        return folder
+    entry.require_pinned()
+    code = entry.code
+    try:
+        return with_pinned_code(folder, [path for path in entry.weights.files if path not in code], code)
+    except RepositoryCodeError as error:
+        raise ModelError(f"model '{entry.name}': trust_remote_code: {error}") from error
+
+
+def trusted(entry: ModelEntry) -> dict[str, bool]:
+    """What says to transformers whether it may run the code of a folder (``folder_of``)."""
+    return {"trust_remote_code": entry.trust_remote_code}
+
+
+def _of_loading(entry: ModelEntry) -> tuple[type[Exception], ...]:
+    """What may be raised where a model is loaded: by code of a repository, anything."""
+    return (Exception,) if entry.trust_remote_code else (OSError, ValueError, KeyError, RuntimeError)
 
 
 def processor_of(entry: ModelEntry, folder: Path) -> Any:
@@ -59,8 +86,8 @@ def processor_of(entry: ModelEntry, folder: Path) -> Any:
 
     require(entry, "preprocessor_config.json")
     try:
-        return AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        return AutoImageProcessor.from_pretrained(folder, **trusted(entry), local_files_only=True)
+    except _of_loading(entry) as error:
         said = " ".join(str(error).split())[:300]
         raise ModelError(f"model '{entry.name}': its image processor cannot be made: {said}") from error
 

@@ -2,19 +2,26 @@
 
 Belongs here: loading it, and one answer. Does not belong here: servers (``server.py``), which batch and are faster on a GPU.
 
-The code of a repository is never run (no ``trust_remote_code``), weights are safetensors, and a repository of the Hub is pinned
-to a commit.
+Weights are safetensors, and a repository of the Hub is pinned to a commit. Its code is not run, except for files whose hashes are
+stated (``resources.repository_code``).
 """
 
 import io
+import logging
 import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resources.repository_code import RepositoryCodeError, with_pinned_code
 from resources.vlm.question import Answer, NoAnswerError, Question, VlmError
 
+log = logging.getLogger(__name__)
+OF_LOADING = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+"""What transformers raises for a model that it cannot load; code of a repository may raise anything."""
+NOT_FETCHED = ("*.py", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf")
+"""Of a repository with code of its own: other code, pickles, and weights for other libraries."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -25,17 +32,25 @@ class LocalVlm:
         model: a folder, or ``owner/name`` on the Hub.
         revision: the commit, 40 hex digits; empty for a folder.
         device: ``auto`` for CUDA if there is one, else ``cpu``; or what torch calls it.
+        code: Python files of the repository that are run -> SHA-256; none without. No other code of it is fetched.
     """
 
     structured = False
 
-    def __init__(self, model: str, revision: str = "", device: str = "auto") -> None:
+    def __init__(
+        self, model: str, revision: str = "", device: str = "auto", code: Mapping[str, str] | None = None
+    ) -> None:
+        if code and not COMMIT.fullmatch(revision):
+            raise VlmError(
+                f"local model '{model}': trust_remote_code needs a commit of the Hub as `revision` (40 hex digits), not "
+                f"'{revision}': other code may change"
+            )
         if not Path(model).is_dir() and not COMMIT.fullmatch(revision):
             raise VlmError(
                 f"local model '{model}': there is no such folder, and a model of the Hub needs a commit as `revision` "
                 f"(40 hex digits), not '{revision}'"
             )
-        self.model, self.revision, self.device = model, revision, device
+        self.model, self.revision, self.device, self.code = model, revision, device, dict(code or {})
         self._loaded: tuple[Any, Any] | None = None
         self._lock = threading.Lock()
 
@@ -82,13 +97,11 @@ class LocalVlm:
             device = self.device
             if device == "auto":
                 device = "cuda" if torch.cuda.is_available() else "cpu"
-            chosen = {"revision": self.revision} if self.revision else {}
+            source, chosen = self._source()
             dtype = torch.float32 if device == "cpu" else torch.bfloat16
             try:
-                processor = AutoProcessor.from_pretrained(self.model, trust_remote_code=False, **chosen)
-                model = AutoModelForImageTextToText.from_pretrained(
-                    self.model, trust_remote_code=False, use_safetensors=True, dtype=dtype, **chosen
-                )
+                processor = AutoProcessor.from_pretrained(source, **chosen)
+                model = AutoModelForImageTextToText.from_pretrained(source, use_safetensors=True, dtype=dtype, **chosen)
                 model.to(device)  # type: ignore[arg-type]
                 self._loaded = processor, model.eval()
             except ImportError as error:
@@ -96,10 +109,31 @@ class LocalVlm:
                 raise VlmError(
                     f"local model '{self.model}' needs a package that is not installed: {line[:300]}"
                 ) from error
-            except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            except Exception as error:
+                if not self.code and not isinstance(error, (*OF_LOADING, SafetensorError)):
+                    raise
                 line = " ".join(str(error).split())
                 raise VlmError(f"local model '{self.model}' cannot be loaded: {line[:300]}") from error
         return self._loaded
+
+    def _source(self) -> tuple[str, dict[str, Any]]:
+        """Where transformers finds the model, and what it may do."""
+        revision = {"revision": self.revision} if self.revision else {}
+        if not self.code:
+            return self.model, {"trust_remote_code": False, **revision}
+        from huggingface_hub import hf_hub_download, snapshot_download
+
+        try:
+            folder = Path(snapshot_download(self.model, revision=self.revision, ignore_patterns=list(NOT_FETCHED)))
+            for path in self.code:
+                hf_hub_download(self.model, path, revision=self.revision)
+            files = [path for path in folder.rglob("*") if path.is_file() and not any(map(path.match, NOT_FETCHED))]
+            source = with_pinned_code(folder, [path.relative_to(folder).as_posix() for path in files], self.code)
+        except (OSError, ValueError, RepositoryCodeError) as error:
+            line = " ".join(str(error).split())
+            raise VlmError(f"local model '{self.model}': trust_remote_code: {line[:400]}") from error
+        log.warning("local model %s: runs code of it at %s (%s)", self.model, self.revision, ", ".join(self.code))
+        return str(source), {"trust_remote_code": True, "local_files_only": True}
 
 
 def _generation(question: Question) -> dict[str, Any]:

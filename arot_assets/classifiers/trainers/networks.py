@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from arot_assets.classifiers.recipes import BackboneSettings
 from arot_assets.classifiers.tasks import Task
 from arot_assets.classifiers.trainers import ModelFiles, TrainingError
-from resources.models.entry import ModelEntry
+from resources.models.entry import ModelEntry, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -166,6 +166,10 @@ def _transformers(base: Base, task: Task, settings: BackboneSettings) -> Trainab
     from resources.models.transformers_files import processed, processor_of
 
     entry, folder = base.entry, base.folder
+    if entry.trust_remote_code:
+        raise ModelError(
+            f"model '{entry.name}': {entry.runs}, which is not fine-tuned: the result would need that code too"
+        )
     names = list(task.classes[: task.width]) if task.kind != "regression" else ["score"]
     labels = dict(enumerate(names))
     problems = {"classification": "single_label_classification", "regression": "regression"}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
 from resources.models.network import Network, Outputs, Placement
 from resources.models.torch_network import levels_network, torch_network
-from resources.models.transformers_files import from_files, processor_network, processor_of
+from resources.models.transformers_files import folder_of, from_files, processor_network, processor_of, trusted
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,9 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
         return run
     from transformers import AutoImageProcessor, AutoModel
 
-    both, processor = AutoModel.from_pretrained(folder).eval(), AutoImageProcessor.from_pretrained(folder)
+    folder, code = folder_of(entry, folder), trusted(entry)
+    both = AutoModel.from_pretrained(folder, **code).eval()
+    processor = AutoImageProcessor.from_pretrained(folder, **code)
 
     def run_transformers(picture: "Image") -> Outputs:
         with torch.inference_mode():
@@ -125,6 +127,7 @@ def stated(config: Mapping[str, Any]) -> Preprocessing | None:
 def _transformers(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     from transformers import AutoModel
 
+    folder = folder_of(entry, folder)
     model = from_files(entry, folder, AutoModel)
     if not hasattr(model, "get_image_features"):
         raise ModelError(f"model '{entry.name}': {type(model).__name__} of transformers has no image embedding")
@@ -138,7 +141,7 @@ def _transformers(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         return network
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **trusted(entry), local_files_only=True)
     longest = getattr(getattr(model.config, "text_config", model.config), "max_position_embeddings", 77)
     siglip = "siglip" in str(getattr(model.config, "model_type", ""))
 

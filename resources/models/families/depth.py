@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resources.models.entry import ModelEntry
 from resources.models.network import Network, Outputs, Placement
 from resources.models.torch_network import torch_network
-from resources.models.transformers_files import from_files, processed, processor_of
+from resources.models.transformers_files import folder_of, from_files, processed, processor_of, trusted
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     from transformers import AutoModelForDepthEstimation
 
+    folder = folder_of(entry, folder)
     module = from_files(entry, folder, AutoModelForDepthEstimation)
     processor = processor_of(entry, folder)
 
@@ -46,8 +47,9 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    processor = AutoImageProcessor.from_pretrained(folder)
-    model = AutoModelForDepthEstimation.from_pretrained(folder).eval()
+    folder, code = folder_of(entry, folder), trusted(entry)
+    processor = AutoImageProcessor.from_pretrained(folder, **code)
+    model = AutoModelForDepthEstimation.from_pretrained(folder, **code).eval()
 
     def run(picture: "Image") -> Outputs:
         with torch.inference_mode():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Network, Outputs, Placement
 from resources.models.outputs import Ordinal, Probabilities
-from resources.models.transformers_files import from_files, processor_network, processor_of
+from resources.models.transformers_files import folder_of, from_files, processor_network, processor_of, trusted
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     from transformers import AutoModelForImageClassification
 
+    folder = folder_of(entry, folder)
     module = from_files(entry, folder, AutoModelForImageClassification)
     _same_labels(entry, {int(index): str(label) for index, label in module.config.id2label.items()})
     return processor_network(module, _forward, place, processor_of(entry, folder))
@@ -38,8 +39,9 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     import torch
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    processor = AutoImageProcessor.from_pretrained(folder)
-    model = AutoModelForImageClassification.from_pretrained(folder).eval()
+    folder, code = folder_of(entry, folder), trusted(entry)
+    processor = AutoImageProcessor.from_pretrained(folder, **code)
+    model = AutoModelForImageClassification.from_pretrained(folder, **code).eval()
 
     def run(picture: "Image") -> Outputs:
         with torch.inference_mode():
