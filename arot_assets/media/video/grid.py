@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arot_assets.media.medium import PICTURE
 from arot_assets.media.video.colour import FrameAppearance, rgb_of_yuv, tone_mapped, upright, yuv_of_rgb
 from arot_assets.media.video.decode import planes
-from arot_assets.media.video.kernels import shrink
+from arot_assets.media.video.kernels import shrink, to_bytes
 from arot_assets.media.video.probe import shown_size
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Grid:
         means = [self._shrunk(plane, width, half=k > 0) for k, (plane, width) in enumerate(found[:3])]
         if peak != 255:
             means = [m * (255 / peak) for m in means]
-        raw = [np.rint(m).astype(np.uint8) for m in means]
+        raw = [_rounded(m) for m in means]
         crc = 0
         for part in raw:
             crc = zlib.crc32(part.data, crc)
@@ -87,18 +87,29 @@ class Grid:
         if self._look.full_range and not self._look.hdr:
             return raw[0], raw[1], raw[2]
         low, of_luma, of_chroma = (0.0, 255.0, 255.0) if self._look.full_range else (16.0, 219.0, 224.0)
+        if not self._look.hdr:
+            y, u, v = means
+            return _bytes(y, low, of_luma), _bytes(u, 128, of_chroma, 128), _bytes(v, 128, of_chroma, 128)
         y = (means[0] - low) / of_luma
-        u, v = ((m - 128) / of_chroma for m in means[1:])
-        if self._look.hdr:
-            wide_u, wide_v = (part.repeat(2, 0).repeat(2, 1) for part in (u, v))
-            rgb = np.clip(rgb_of_yuv(y, wide_u, wide_v, "bt2020"), 0, 1)
-            y, u, v = yuv_of_rgb(tone_mapped(rgb, self._look.hdr))
-            u, v = u[::2, ::2], v[::2, ::2]
+        u, v = (((m - 128) / of_chroma).repeat(2, 0).repeat(2, 1) for m in means[1:])
+        rgb = np.clip(rgb_of_yuv(y, u, v, "bt2020"), 0, 1)
+        y, u, v = yuv_of_rgb(tone_mapped(rgb, self._look.hdr))
         return (
-            np.clip(np.rint(y * 255), 0, 255).astype(np.uint8),
-            np.clip(np.rint(u * 255 + 128), 0, 255).astype(np.uint8),
-            np.clip(np.rint(v * 255 + 128), 0, 255).astype(np.uint8),
+            _bytes(y),
+            _bytes(np.ascontiguousarray(u[::2, ::2]), zero=128),
+            _bytes(np.ascontiguousarray(v[::2, ::2]), zero=128),
         )
+
+
+def _bytes(values: NDArray[np.float32], low: float = 0, extent: float = 1, zero: float = 0) -> Bytes:
+    """Values as ``uint8``: ``low`` becomes ``zero``, and ``low + extent`` is 255 above it."""
+    return _rounded(values, low, extent, 255, zero)
+
+
+def _rounded(values: NDArray[np.float32], low: float = 0, extent: float = 1, span: float = 1, zero: float = 0) -> Bytes:
+    found = np.empty(values.shape, np.uint8)
+    to_bytes(values, np.float32(low), np.float32(extent), np.float32(span), np.float32(zero), found)
+    return found
 
 
 def _resized(plane: NDArray[Any], width: int, rows: int, columns: int) -> NDArray[np.float32]:

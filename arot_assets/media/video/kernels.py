@@ -33,22 +33,45 @@ def shrink(plane: NDArray[Any], width: int, out: NDArray[np.float32]) -> None:
         width: columns that hold pixels.
         out: ``float32 [h, w]``, filled here; ``h <= H``, ``w <= width``.
     """
-    height = plane.shape[0]
+    height, stride = plane.shape
     rows, columns = out.shape
-    sums = np.empty(plane.shape[1], np.uint32)
+    box = width // columns  # every box has so many columns or one more; without a branch for it this is 1.6 x as fast
+    lefts, more = np.empty(columns, np.int32), np.empty(columns, np.int32)
+    for k in range(columns):
+        lefts[k] = k * width // columns
+        more[k] = (k + 1) * width // columns - lefts[k] - box
+    sums, totals = np.zeros(stride + 1, np.uint32), np.empty(columns, np.uint32)
     for r in range(rows):
         top, bottom = r * height // rows, (r + 1) * height // rows
-        for x in range(sums.size):
+        for x in range(stride):
             sums[x] = np.uint32(plane[top, x])
         for y in range(top + 1, bottom):
-            for x in range(sums.size):
+            for x in range(stride):
                 sums[x] += np.uint32(plane[y, x])
         for k in range(columns):
-            left, right = k * width // columns, (k + 1) * width // columns
-            total = np.int64(0)
-            for x in range(left, right):
-                total += np.int64(sums[x])
-            out[r, k] = np.float32(total / ((right - left) * (bottom - top)))
+            total = sums[lefts[k] + box] * np.uint32(more[k])
+            for x in range(lefts[k], lefts[k] + box):
+                total += sums[x]
+            totals[k] = total
+        for k in range(columns):
+            out[r, k] = np.float32(totals[k] / np.float64((box + more[k]) * (bottom - top)))
+
+
+@njit(**OPTIONS)
+def to_bytes(
+    values: NDArray[np.float32],
+    low: np.float32,
+    extent: np.float32,
+    span: np.float32,
+    zero: np.float32,
+    out: NDArray[np.uint8],
+) -> None:
+    """Fill ``out`` (``uint8 [h, w]``) with ``(values - low) / extent * span + zero``, rounded half to even, in 0-255."""
+    rows, columns = values.shape
+    for y in range(rows):
+        for x in range(columns):
+            value = np.rint((values[y, x] - low) / extent * span + zero)
+            out[y, x] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
 @njit(**OPTIONS)

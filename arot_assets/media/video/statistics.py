@@ -66,8 +66,9 @@ class FrameStatistics:
         small = np.empty((max(1, cells.y.shape[0] // SMALL), max(1, cells.y.shape[1] // SMALL)), np.float32)
         shrink(cells.y, cells.y.shape[1], small)
         raw = small.ravel()
-        centred = raw - raw.mean()
-        length = float(np.linalg.norm(centred))
+        mean = raw.mean()
+        centred = raw - mean
+        length = _length(centred)
         flat = length < np.sqrt(raw.size)
         row = {
             "n": frame.n,
@@ -88,7 +89,7 @@ class FrameStatistics:
             "histogram": _fine(of_change[3]),
             "similarity": _fine(of_change[4]) if before is not None else None,
         }
-        return _KeptFrame(row, np.zeros_like(centred) if flat else centred / length, float(raw.mean()), raw)
+        return _KeptFrame(row, np.zeros_like(centred) if flat else centred / length, float(mean), raw)
 
     def _complete(self, ahead: int) -> dict[str, Any]:
         """The row of the frame that has ``ahead`` frames after it."""
@@ -130,13 +131,17 @@ def _linear(first: _KeptFrame, middle: _KeptFrame, last: _KeptFrame) -> tuple[fl
     """
     whole = last.raw - first.raw
     change = float(np.abs(whole).mean())
-    distance = float(np.linalg.norm(whole))
+    distance = _length(whole)
     if distance == 0:
         return 0.0, 1.0, 0.0
-    residual = float(np.linalg.norm(middle.raw - (first.raw + last.raw) / 2)) / distance
+    residual = _length(middle.raw - (first.raw + last.raw) / 2) / distance
     a, b = middle.raw - first.raw, last.raw - middle.raw
-    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    lengths = float(np.sqrt(a @ a) * np.sqrt(b @ b))
     return change, min(residual, 8.0), float(a @ b) / lengths if lengths else 0.0
+
+
+def _length(vector: NDArray[np.floating]) -> float:
+    return float(np.sqrt(vector @ vector))
 
 
 def _step(value: float) -> float:
