@@ -150,8 +150,8 @@ def timeline(
     draw = ImageDraw.Draw(sheet)
     font = _font(TEXT)
     for start, end, _ in marks:
-        left, right = start * scale, max(start * scale, end * scale - 1)
-        draw.rectangle((left, head, right, head + high), fill=MARK if end <= start else MARKED)
+        if end > start:
+            draw.rectangle((start * scale, head, max(start * scale, end * scale - 1), head + high), fill=MARKED)
     top = max(float(np.max(values)), 1e-9)
     columns = np.minimum((np.arange(len(values)) * scale).astype(int), wide - 1)
     peaks = np.zeros(wide)
@@ -160,6 +160,9 @@ def timeline(
     for column in np.flatnonzero(peaks).tolist():
         tall = max(1, round(high * float(peaks[column]) / top))
         draw.rectangle((column, head + high - tall, min(wide, column + step) - 1, head + high), fill=BAR)
+    for start, end, _ in marks:
+        if end <= start:  # over the bar, which is tall there
+            draw.line((start * scale, head, start * scale, head + high), fill=MARK)
     draw.text((0, 0), f"{top:.3g}", fill=INK, font=font)
     return _encoded(sheet.quantize(16), "PNG", optimize=True)
 

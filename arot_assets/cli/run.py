@@ -54,14 +54,17 @@ def command(dataset: str, metrics: str | None) -> None:
     for line in awaited if not wanted else ():
         click.echo(f"  {line}")
     tables = {step.keys[0]: step.table for step in work.graph}
+    owners = {step.keys[0]: step.dataset for step in work.graph}
     for key, state in states.items():
         name = tables.get(key, key[-1])
         for column, values in state.outside.items():
             click.echo(f"  {values:,} values of {name}.{column} are outside its declared range")
         if state.failed:
             lost = f", {state.lost:,} of which had a value from an earlier version" if state.lost else ""
+            owner = owners.get(key) or dataset  # it may be another one, which this is made from
+            of = name if owner == dataset else f"{owner}.{name}"
             click.echo(
-                f"  {state.failed:,} of {state.rows:,} rows of {name} failed{lost}; `arot status {dataset}` says why"
+                f"  {state.failed:,} of {state.rows:,} rows of {of} failed{lost}; `arot status {owner}` says why"
             )
     work.raise_failures()
     work.declared.require_whole(dataset)

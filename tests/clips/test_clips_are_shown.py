@@ -28,3 +28,11 @@ def test_peaks_and_places_are_where_they_were() -> None:
         row = np.asarray(picture.convert("RGB")).astype(int)[40]
     white = row.sum(axis=1) == 3 * 255
     assert np.flatnonzero(~white).tolist() == [300, 600, *range(700, 800)]
+
+
+def test_a_cut_is_drawn_over_the_change_that_it_is() -> None:
+    values = np.ones(100)
+    values[50] = 10.0
+    with Image.open(io.BytesIO(timeline(values, [(50, 50, "cut")]))) as picture:
+        red, _, blue = np.asarray(picture.convert("RGB")).astype(int)[60, 450]
+    assert red > blue

@@ -26,11 +26,12 @@ QUESTIONS = (
     ),
     QualityQuestion(
         "interlaced",
-        "{medium}s that say they are interlaced",
-        "interlaced_flag",
+        "{medium}s that are interlaced, flagged or not",
+        "is_interlaced",
         "uri",
-        "codec || ' ' || coded_height || ' lines'",
+        "codec || ' ' || coded_height || ' lines' || case when interlaced_flag then '' else ', not flagged' end",
         "fields are turned into frames before anything is measured or cut; look at one of the stills",
+        table="decoded",
     ),
     QualityQuestion(
         "hdr",
@@ -46,7 +47,7 @@ QUESTIONS = (
         "len(damaged_from) > 0",
         "len(damaged_from) desc",
         "len(damaged_from) || ' damaged spans'",
-        "clips that hold such frames are marked; look for a better copy",
+        "these frames belong to no clip; look for a better copy",
         table="decoded",
     ),
 )
