@@ -10,12 +10,15 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from arot_assets.captions.assets import caption_assets
 from arot_assets.captions.camera import MEASURED, camera_words, speaks_of_camera
 from arot_assets.captions.quality import quality_metric
+from arot_assets.captions.steps import caption_steps
 from arot_assets.declarations import VideoDataset
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.rows import build_rows, row_versions, rows_are_current
 from resources.defaults import Resources
+from resources.models import Models
 from resources.tables import TableRef
 from tests.captions.conftest import Asked
 from tests.conftest import EXAMPLES, Dataset
@@ -93,6 +96,15 @@ def test_words_about_the_camera_are_in_the_table_of_quality_beside_what_was_meas
     version = row_versions([metric], r.models)[metric.name]
     assert rows_are_current(r.tables, "d", metric, "00000", version)
     assert build_rows(r.warehouse, r.models, "d", "00000", [metric])[metric.name].computed == 0
+
+
+def test_the_asset_and_the_step_of_quality_come_after_the_measured_motion(clips: Asked) -> None:
+    declaration = clips.declaration(stills=2, fields=FIELDS)
+    _, quality = caption_assets(declaration, Models())
+    upstream = {tuple(key.path) for key in quality.keys_by_input_name.values()}
+    assert {("d", "steps"), ("d", "caption")} <= upstream
+    step = caption_steps(declaration)[1]
+    assert {("d", "steps"), ("d", "caption")} <= set(step.upstream)
 
 
 def test_only_captioners_of_films_with_a_text_about_the_camera_have_these_columns(clips: Asked) -> None:

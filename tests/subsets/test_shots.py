@@ -371,6 +371,9 @@ def test_rhythm_counts_different_frames(built: Built) -> None:
     assert found["slideshow.mp4", 0][0] == 1.0
     assert found["freeze.mp4", 0][2] == pytest.approx(2.0, abs=0.1)
     assert found["freeze.mp4", 84][0] == 0
+    still = """select min(static_share), max(static_share) from main.motion join main.clips using (clip_id)
+        where uri like '%slideshow%'"""
+    assert built.rows(still) == [(1.0, 1.0)]
 
 
 def test_a_logo_lasts_and_a_title_does_not(built: Built) -> None:
