@@ -31,8 +31,8 @@ its own name: `metrics: [NAME]` in a dataset makes its table. `arot models show 
   model is refused.
 
 What to start with: `ocr_text`, `faces`, `sscd_distilled` and `real_or_drawn` come from Python packages alone. For tags of
-anime and drawings take `pixai_v10` or `wd_eva02_large`, where time matters `wd_swinv2`; for photos there is no good open tagger
-in the catalogue: ask a vision-language model ([Caption images](caption-images.md)). For search, prompts and heads take
+anime and drawings take `pixai_v10` or `wd_eva02_large`, where time matters `wd_swinv2`; for photos `ram_plus`,
+which says plain words, or ask a vision-language model ([Caption images](caption-images.md)). For search, prompts and heads take
 `clip_l14`, or `siglip2_so400m` for other languages than English.
 """
 THRESHOLDS = """\

@@ -82,7 +82,7 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class TagList:
-    """The tags of a tagger, in a CSV or JSON file among the weights.
+    """The tags of a tagger, in a CSV or JSON file among the weights, or in one of ``vocabularies/``.
 
     Attributes:
         file: CSV with a header; JSON: a list, or a mapping of index and tag; any other: a tag a line. The n-th tag is the n-th

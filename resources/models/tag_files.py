@@ -13,6 +13,8 @@ from typing import Any
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.outputs import TagList, Tags
 
+VOCABULARIES = Path(__file__).parent / "vocabularies"
+"""Lists of tags that a model's repository lacks ship here."""
 Tag = tuple[str, str | None, float | None]
 """Name, category and published threshold."""
 
@@ -27,7 +29,7 @@ def read_tags(entry: ModelEntry, folder: Path) -> list[Tag]:
 
     Args:
         entry: a tagger.
-        folder: has the files of its weights.
+        folder: has the files of its weights. A list that is not among them may be one that ships with this module.
 
     Raises:
         ModelError: the list is not among the files, cannot be read, or is not as long as the model's output: every tag would be
@@ -37,7 +39,9 @@ def read_tags(entry: ModelEntry, folder: Path) -> list[Tag]:
     assert output is not None, "the caller asked for the tags of a tagger"
     if isinstance(output.tags, TagList):
         said = output.tags
-        if said.file not in entry.weights.files:
+        if said.file not in entry.weights.files and (VOCABULARIES / said.file).is_file():
+            folder = VOCABULARIES
+        elif said.file not in entry.weights.files:
             raise ModelError(
                 f"model '{entry.name}': its list of tags, '{said.file}', is not among the files of its weights; "
                 f"`arot models pin {entry.name}` adds it"

@@ -140,7 +140,7 @@ def network_of_levels(
 
 
 def read_tensors(entry: ModelEntry, file: Path) -> "dict[str, torch.Tensor]":
-    """The tensors of a ``.safetensors`` or ``.pth`` file.
+    """The tensors of a ``.safetensors`` or ``.pth`` file; of the latter those of its ``state_dict`` or ``model``, if it has one.
 
     Raises:
         ModelError: it is a pickle that holds anything but tensors, or no such file at all.
@@ -159,7 +159,8 @@ def read_tensors(entry: ModelEntry, file: Path) -> "dict[str, torch.Tensor]":
             f"model '{entry.name}': {file.name} cannot be read as tensors alone: {said}; a pickle may run code, so only "
             "safetensors and plain tensors are loaded: convert it, or ask its author for safetensors"
         ) from error
-    state = found.get("state_dict", found) if isinstance(found, dict) else None
+    inside = [found[name] for name in ("state_dict", "model") if name in found] if isinstance(found, dict) else []
+    state = next((one for one in inside if isinstance(one, dict)), found)
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise ModelError(f"model '{entry.name}': {file.name} holds no mapping of names to tensors")
     return state

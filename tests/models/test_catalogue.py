@@ -344,3 +344,17 @@ def test_aesthetic_heads_read_the_published_files(models: Models, of_catalogue: 
 
 def test_no_entry_is_broken() -> None:
     assert all_entries()[1] == []
+
+
+def test_ram_plus_says_plain_words_each_with_its_own_threshold(models: Models, of_catalogue: Publish) -> None:
+    """Its repository has the checkpoint alone: the words and their thresholds ship with the catalogue."""
+    small = {"size": 64, "resize": "squash", "interpolation": "bilinear"}
+    of_catalogue(
+        "ram_plus", lambda folder: tiny.ram_plus(folder, tags=4585, texts=2), options=tiny.RAM, preprocessing=small
+    )
+    entry = find_entry("ram_plus")
+    tags = read_tags(entry, models.files.verified(entry))
+    assert tags[:2] == [("3D CG rendering", None, 0.65), ("3D glasses", None, 0.65)] and len(tags) == 4585
+    assert len({threshold for _, _, threshold in tags}) > 5
+    row = values_of(entry.outputs[0], given_to(models, "ram_plus", picture()))[0]
+    assert len(row["tags"]) == len(row["probabilities"]) > 0 and max(row["tags"]) < 4585

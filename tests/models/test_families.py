@@ -41,6 +41,17 @@ KINDS: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
         {"family": "onnx", "preprocessing": NHWC, "outputs": [{"kind": "score", "meaning": "blue against red"}]},
     ),
 }
+WORDS = {"kind": "tags", "count": 6, "meaning": "plain words", "tags": list("abcdef"), "floor": 0.0}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+KINDS["words"] = (
+    tiny.ram_plus,
+    {
+        "family": "ram",
+        "outputs": [WORDS, {"kind": "embedding", "size": 12, "meaning": "its mean token"}],
+        "options": tiny.RAM,
+        "preprocessing": {"size": 64, "resize": "squash", "interpolation": "bilinear", **IMAGENET},
+    },
+)
 TOLERANCE = 2e-5
 
 
@@ -145,3 +156,33 @@ def test_levels_are_what_a_processor_makes_its_values_of() -> None:
             small = levels(processor, rgb)
             looked_up = np.stack([values[channel][small[..., channel]] for channel in range(3)])
             assert np.array_equal(looked_up, processed(processor, rgb)), (kind, rgb.shape)
+
+
+def test_ram_plus_gives_the_numbers_of_its_published_code(
+    models: Models, published: Callable[..., dict[str, Any]]
+) -> None:
+    """The logits are what xinyu1205/recognize-anything@7cb804a gave for these very weights and this picture."""
+    make, fields = KINDS["words"]
+    published("words", make, **fields)
+    y, x = np.mgrid[0:60, 0:90]
+    rgb = np.stack([x * 2 % 256, y * 3 % 256, x * y % 256], axis=-1).astype(np.uint8)
+    runner = models.get("words")
+    found = runner.predict(
+        [runner.prepare(np.asarray(Image.fromarray(rgb).convert(kind).convert("RGB"))) for kind in ("RGB", "L")]
+    )
+    colour, gray = np.asarray(found["logits"])
+    np.testing.assert_allclose(colour, [-0.73265, -0.77803, -0.75239, -0.75604, -0.75706, -0.72432], atol=TOLERANCE)
+    np.testing.assert_allclose(gray, [-0.8431, -0.8968, -0.8710, -0.8753, -0.8735, -0.8407], atol=1e-4)
+
+
+def test_a_file_that_is_no_ram_plus_or_has_other_tags_is_told(
+    models: Models, published: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    make, fields = KINDS["words"]
+    more = [fields["outputs"][0] | {"count": 7, "tags": list("abcdefg")}]
+    published("more", make, **(fields | {"outputs": more}))
+    with pytest.raises(ModelError, match="18 texts, which are not the same number for each of 7 tags"):
+        models.get("more")
+    published("other", lambda folder: tiny.linear_head(folder, "model.pth", [4, 2], ""), **fields)
+    with pytest.raises(ModelError, match="is it a checkpoint of RAM"):
+        models.get("other")

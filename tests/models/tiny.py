@@ -336,3 +336,52 @@ def detector(folder: Path) -> None:
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "model.onnx"
     )
+
+
+RAM = {
+    "architecture": "swin_large_patch4_window12_384",
+    "arguments": {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 4, 8]},
+    "heads": 4,
+}
+"""``options`` of ``ram_plus``."""
+
+
+def ram_plus(folder: Path, tags: int = 6, texts: int = 3) -> None:
+    """RAM++ in the layout of ``ram_plus_swin_large_14m.pth``: ``model``, in the naming of Microsoft's Swin, and its buffers.
+
+    The numbers follow from the names alone, so that what the published code made of them can be written down.
+    """
+    import numpy as np
+    import timm
+    import torch
+
+    swin = timm.create_model(RAM["architecture"], num_classes=0, **RAM["arguments"])
+    shapes = {}
+    for name, tensor in swin.state_dict().items():
+        layer, _, rest = name.removeprefix("layers.").partition(".")
+        before = f"layers.{int(layer) - 1}.{rest}" if rest.startswith("downsample") else name
+        shapes[f"visual_encoder.{before}"] = tuple(tensor.shape)
+    wide, space, seen = 16, 12, swin.num_features
+    linears = {"image_proj": (space, seen), "wordvec_proj": (wide, space), "fc": (1, wide)}
+    norms = []
+    for layer in ("tagging_head.encoder.layer.0", "tagging_head.encoder.layer.1"):
+        linears |= {f"{layer}.crossattention.self.{part}": (wide, space) for part in ("key", "value")}
+        linears |= {f"{layer}.crossattention.{part}": (wide, wide) for part in ("self.query", "output.dense")}
+        linears |= {f"{layer}.intermediate.dense": (24, wide), f"{layer}.output.dense": (wide, 24)}
+        norms += [f"{layer}.crossattention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    for name, shape in linears.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name in norms:
+        shapes |= {f"{name}.weight": (wide,), f"{name}.bias": (wide,)}
+    shapes |= {"label_embed": (tags * texts, space), "reweight_scale": ()}
+    state = {}
+    for number, name in enumerate(sorted(shapes)):
+        shape = shapes[name]
+        uniform = np.sin(np.arange(int(np.prod(shape))) * 12.9898 + number * 78.233) * 43758.5453 % 1 - 0.5
+        if "norm" in name.lower():
+            values = 1 + uniform if name.endswith("weight") else uniform
+        else:
+            values = uniform * 4 / np.prod(shape[1:]) ** 0.5 if len(shape) > 1 else uniform
+        state[name] = torch.from_numpy(values.reshape(shape)).float()
+    state["visual_encoder.layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(16, 16, dtype=torch.long)
+    torch.save({"model": state, "epoch": 1}, folder / "ram_plus_swin_large_14m.pth")
