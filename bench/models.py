@@ -44,7 +44,10 @@ what is timed, in images per second, medians of interleaved rounds:
   model        the runner over prepared inputs: batches are collected too; from as many threads as the pass has for it
   decode       read, decode and prepare in threads, no model
   pass         the real pass: read, decode, prepare, model, rows
-  plain        what a notebook does on the CPU: Pillow, the model card's own pipeline, one image after the other (``--plain``)
+  plain        what a notebook does on the CPU: Pillow, the model card's own pipeline, one image after the other, torch with as
+               many threads as it takes by itself (``--plain``)
+  plain, workers  the same by a worker a core, each with one thread of torch
+The CPU time of an image is that of the whole process.
 
 models: names of the catalogue, or random weights of real architectures:
   clip_l14        open_clip's ViT-L-14-quickgelu at 224, the centre of the shorter side
@@ -182,24 +185,42 @@ def pass_rate(runner: Runner, metric: Metric, files: Sequence[bytes], count: int
     return count / spent
 
 
-def plain_rate(entry: ModelEntry, models: Models, files: Sequence[bytes], count: int) -> float:
-    """Images per second of the model card's own pipeline over Pillow, one image after the other."""
+def plain_rate(run: Callable[[Any], Any], files: Sequence[bytes], count: int, threads: int, workers: int) -> float:
+    """Images per second of the model card's own pipeline over Pillow.
+
+    Args:
+        run: the pipeline.
+        files: JPEG.
+        count: images.
+        threads: of torch.
+        workers: that run the pipeline, each one image after the other.
+    """
     from io import BytesIO
 
+    import torch
     from PIL import Image
 
-    run = family_of(entry).reference(entry, models.files.verified(entry))
-    run(Image.open(BytesIO(files[0])).convert("RGB"))
-    start = time.perf_counter()
-    for n in range(count):
+    def one(n: int) -> None:
         run(Image.open(BytesIO(files[n % len(files)])).convert("RGB"))
-    return count / (time.perf_counter() - start)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, range(workers)))
+        start = time.perf_counter()
+        list(pool.map(one, range(count)))
+        spent = time.perf_counter() - start
+    torch.set_num_threads(before)
+    return count / spent
 
 
 def measure(
     entry: ModelEntry, settings: dict[str, Any], files: Sequence[bytes], count: int, rounds: int, plain: bool
 ) -> dict[str, float]:
     """The median rates of one model with some settings of the resource."""
+    import torch
+
+    default = torch.get_num_threads()
     models = Models(**settings)
     runner = models.load(entry)
     settle_freed_memory(memory_limit(), default_threads())  # as the pass does
@@ -213,16 +234,21 @@ def measure(
         "pass": lambda: pass_rate(runner, metric, files, count),
     }
     if plain:
-        ways["plain"] = lambda: plain_rate(entry, models, files, count)
+        run, cores = family_of(entry).reference(entry, models.files.verified(entry)), default_threads()
+        ways["plain"] = lambda: plain_rate(run, files, count, default, 1)
+        ways["plain, workers"] = lambda: plain_rate(run, files, count, 1, cores)
     found: dict[str, list[float]] = {way: [] for way in ways}
+    cpu: dict[str, list[float]] = {way: [] for way in ways}
     busy: list[float] = []
     for _ in range(rounds):
         for way, rate in ways.items():
-            before = runner.usage
+            before, spent = runner.usage, time.process_time()
             found[way].append(rate())
+            cpu[way].append(1000 * (time.process_time() - spent) / count)
             if way == "pass" and DEVICE_LOAD in (said := runner.report(before)):
                 busy.append(said[DEVICE_LOAD])
     rates = {way: statistics.median(rates) for way, rates in found.items()}
+    rates |= {f"{way}, CPU ms an image": statistics.median(one) for way, one in cpu.items()}
     return rates | ({"GPU busy in the pass, %": statistics.median(busy)} if busy else {})
 
 
@@ -253,12 +279,15 @@ def main() -> None:
                     "name": name,
                     "precision": precision,
                     "batch": batch or "default",
-                    **{way: f"{rate:,.0f}" for way, rate in rates.items()},
+                    **{way: f"{rate:,.{1 if 'CPU' in way else 0}f}" for way, rate in rates.items()},
                     "pass / model": f"{rates['pass'] / rates['model']:.0%}",
                     "pass / slower of both": f"{rates['pass'] / limit:.0%}",
                 }
                 if asked.plain:
                     row["pass / plain"] = f"{rates['pass'] / rates['plain']:.2f}"
+                    row["pass / plain, workers"] = f"{rates['pass'] / rates['plain, workers']:.2f}"
+                    of_cpu = rates["plain, workers, CPU ms an image"] / rates["pass, CPU ms an image"]
+                    row["CPU of plain, workers / pass"] = f"{of_cpu:.2f}"
                 print(json.dumps(row), flush=True)
                 rows.append(row)
     table = write_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -120,7 +120,8 @@ class ModelsResource(dg.ConfigurableResource[Models]):
     )
 
     engine: Engine = Field(
-        default="auto", description="auto takes each family's own; rows of another one get a different version"
+        default="auto",
+        description="auto takes what is fastest with each family's numbers; rows of one that is named get another version",
     )
     memory_gb: float = Field(
         default=0.0,

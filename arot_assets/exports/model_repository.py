@@ -172,14 +172,10 @@ def as_onnx(entry: ModelEntry, folder: Path) -> bytes:
         folder: has its files.
 
     Raises:
-        ExportError: the packages that convert are not installed, or the numbers differ by more than ``PARITY``.
+        ExportError: the numbers differ by more than ``PARITY``.
     """
     import torch
 
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError("converting a model to ONNX needs more packages: pip install 'arot[onnx]'") from error
     module, inputs = _module(entry, folder)
     file = folder / ONNX
     example = torch.from_numpy(inputs[:2])

@@ -198,6 +198,8 @@ class ModelEntry:
         tolerance: largest difference from its reference, as a share of the spread of the reference's numbers: float32 arithmetic
             in another order stays far below the default; a file of 8 bits says how many of its steps are allowed.
         options: what else the family needs, e.g. the architecture.
+        cpu_engine: what ``auto`` takes on a CPU in place of the family's first, with the same numbers within ``tolerance``: no
+            row gets another version for it.
         trust_remote_code: run Python code of the repository, of which only the files among ``weights.files`` are there.
     """
 
@@ -218,6 +220,7 @@ class ModelEntry:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     tolerance: float = 1e-3
     options: Mapping[str, Any] = field(default_factory=dict)
+    cpu_engine: Literal["", "torch", "onnxruntime"] = ""
     trust_remote_code: bool = False
 
     @property

@@ -9,13 +9,14 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.machine import Machine
+from resources.models.converted import ConversionError
 from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.network import Engine, Placement, Precision
@@ -84,7 +85,8 @@ class Models:
             different version.
         batch_size: images per batch; 0 for 4 on a CPU, 32 on a GPU; halved when memory runs out.
         cpu_threads: threads of one forward pass on a CPU; 0 for half of the cores, the rest decode.
-        engine: ``auto`` takes each family's own; another one changes scores in the last digits, so rows get a different version.
+        engine: ``auto`` takes each family's own, or on a CPU the one that an entry names (``ModelEntry.cpu_engine``); one that is
+            asked for changes scores in the last digits, so rows get a different version.
         memory_gb: GB (10^9 bytes) that weights may take together; beyond it the model that was used longest ago is dropped. 0:
             80 % of the GPU's memory, half of the machine's on a CPU.
         cache: see ``ModelCache.folder``.
@@ -182,8 +184,9 @@ class Models:
         return Placement(
             device,
             "float32" if self.precision == "float32" else precision,
-            engine_of(entry, self.engine),
+            engine_of(entry, self.engine, device),
             self.cpu_threads or max(1, Machine().cores // 2),
+            str(self.files.root),
         )
 
     def _budget(self) -> int:
@@ -214,7 +217,15 @@ class Models:
                 f"resources.models.precision={self.precision!r} needs CUDA, this is {device}: use 'float32'"
             )
         mark = self.fingerprint(entry.name) if entry.name in _readable() else entry.fingerprint()
-        network = family_of(entry).load(entry, self.files.verified(entry), place)
+        family, folder = family_of(entry), self.files.verified(entry)
+        try:
+            network = family.load(entry, folder, place)
+        except (ConversionError, OSError) as error:
+            if self.engine != "auto" or place.engine == family.ENGINES[0]:
+                raise
+            place = replace(place, engine=family.ENGINES[0])
+            log.warning("%s; it runs with %s, more slowly", error, place.engine)
+            network = family.load(entry, folder, place)
         log.info("loaded model %s on %s (%s, %s)", entry.name, device, place.engine, network.precision)
         return Runner(entry, network, place, mark, self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH))
 
@@ -232,7 +243,8 @@ class _LoadedModels:
 
     def get(self, models: Models, entry: ModelEntry) -> Runner:
         with self._lock:
-            key = (entry.name, models.fingerprint(entry.name), repr(entry), models.device, models.batch_size)
+            settings = (models.engine, models.device, models.batch_size)
+            key = (entry.name, models.fingerprint(entry.name), repr(entry), *settings)
             if key not in self._runners:
                 self._tell_terms(entry)
                 self._make_room(models, entry)

@@ -32,12 +32,14 @@ class Placement:
         precision: of the computation.
         engine: never ``auto``: one of the family's.
         threads: of one forward pass on a CPU.
+        kept: folder of the model cache, for what is made of weights once.
     """
 
     device: str
     precision: Precision
     engine: str
     threads: int
+    kept: str = ""
 
 
 @dataclass(frozen=True)

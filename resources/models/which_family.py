@@ -32,7 +32,11 @@ def family_of(entry: ModelEntry) -> Family:
     return family
 
 
-def engine_of(entry: ModelEntry, asked: Engine) -> str:
-    """The engine that runs an entry: the one asked for if its family has it, else the family's first."""
+def engine_of(entry: ModelEntry, asked: Engine, device: str = "") -> str:
+    """The engine that runs an entry on a device: the one asked for if its family has it; else, on a CPU, the one that the entry
+    names, which gives the same numbers; else the family's first.
+    """
     has = family_of(entry).ENGINES
+    if asked == "auto" and device == "cpu" and entry.cpu_engine in has:
+        return entry.cpu_engine
     return asked if asked in has else has[0]

@@ -35,6 +35,11 @@ def model() -> Runner:
 
 
 @pytest.fixture(scope="module")
+def of_torch() -> Runner:
+    return Models(device="cpu", engine="torch").get("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
 def inputs(model: Runner) -> list[np.ndarray]:
     return [model.prepare(np.asarray(opened(path))) for path in PHOTOS]
 
@@ -222,3 +227,44 @@ def test_gpu_gives_the_numbers_of_the_cpu(model: Runner, inputs: list[np.ndarray
     cpu, gpu = model.predict(inputs), Models(device="cuda").get("efficientnet_lite0").predict(inputs)
     for name in cpu:
         np.testing.assert_allclose(gpu[name], cpu[name], atol=1e-3, err_msg=name)
+
+
+def test_on_a_cpu_the_engine_that_the_entry_names_gives_the_numbers_of_torch(
+    model: Runner, of_torch: Runner, inputs: list[np.ndarray]
+) -> None:
+    assert (model.report(model.usage)["engine"], of_torch.report(of_torch.usage)["engine"]) == ("onnxruntime", "torch")
+    here, there = model.predict(inputs), of_torch.predict(inputs)
+    for name, found in here.items():
+        assert np.abs(found - there[name]).max() < 1e-4 * there[name].std(), name
+    assert model.fingerprint == of_torch.fingerprint, "rows do not depend on it"
+    named = Models(device="cpu", engine="onnxruntime")
+    assert named.fingerprint("efficientnet_lite0") == f"{model.fingerprint}-onnxruntime"
+
+
+def test_a_graph_is_converted_once_and_a_damaged_one_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    models = Models(device="cpu", cache=str(tmp_path))
+    first = models.load(EFFICIENTNET_LITE0)
+    (file,) = (tmp_path / "converted").iterdir()
+    written = file.stat().st_mtime_ns
+    models.load(EFFICIENTNET_LITE0)
+    assert file.stat().st_mtime_ns == written
+    file.write_bytes(file.read_bytes()[:-9])
+    again = models.load(EFFICIENTNET_LITE0)
+    assert "converted again" in caplog.text and again.place.engine == first.place.engine == "onnxruntime"
+    assert file.stat().st_size == first.network.bytes
+
+
+@pytest.mark.parametrize("why", ["another number", "no place"])
+def test_what_cannot_be_converted_runs_with_torch_and_says_so(
+    tmp_path: Path, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = EFFICIENTNET_LITE0
+    if why == "no place":
+        (tmp_path / "converted").write_text("a file where the folder would be")
+    else:
+        entry = dataclasses.replace(entry, tolerance=0.0)
+    models = Models(device="cpu", cache=str(tmp_path))
+    assert models.load(entry).place.engine == "torch"
+    assert "it runs with torch, more slowly" in caplog.text
+    with pytest.raises(OSError if why == "no place" else ModelError):
+        dataclasses.replace(models, engine="onnxruntime").load(entry)

@@ -14,8 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.models.converted import ConversionError, converted
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
+from resources.models.families.onnx import session
 from resources.models.network import Network, Outputs, Placement
+from resources.models.preprocessing import preprocess
 from resources.models.torch_network import levels_network, load_strictly, read_tensors
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 VERSION = "1"
-ENGINES = ("torch",)
+ENGINES = ("torch", "onnxruntime")
 FILES = ("config.json", "model.safetensors", "selected_tags.csv")
 
 
@@ -31,14 +34,33 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``. Each convolution absorbs the batch normalization after it, which changes outputs by less than 1e-5 of
     their range and saves a fifth of the time on a CPU.
     """
+    if place.engine == "onnxruntime":
+        return _converted(entry, folder, place)
+    module = _loaded(entry, folder)
+    how = entry.preprocessing or published(_data_config(module), entry)
+    return levels_network(module, forward, place, how)
+
+
+def _converted(entry: ModelEntry, folder: Path, place: Placement) -> Network:
+    """The same network as ONNX Runtime runs it; neither torch nor timm is asked where its graph is in the model cache."""
+    how = entry.preprocessing or published(_data_config(_module(entry, folder)), entry)
+    shape = how.input_shape
+    if shape is None or how.layout != "NCHW" or how.dtype != "float32":
+        raise ConversionError(f"model '{entry.name}': ONNX Runtime needs inputs of one size, float32 and NCHW")
+    file = converted(entry, place.kept, lambda: (_loaded(entry, folder), forward), shape)
+    graph = session(entry, file, place)
+    return Network(lambda rgb: preprocess(rgb, how), graph.run, shape, file.stat().st_size, precision=graph.precision)
+
+
+def _loaded(entry: ModelEntry, folder: Path) -> Any:
+    """The module with its weights, its batch normalizations folded."""
     module = _module(entry, folder)
     tensors = read_tensors(entry, folder / entry.file())
     if entry.options.get("tensor_names") == "efficientnet_pytorch":
         tensors = {timm_name(name, tensors, [len(stage) for stage in module.blocks]): t for name, t in tensors.items()}
     load_strictly(entry, module, tensors, f"timm {_architecture(entry, folder)!r}")
     fold_batch_norm(module.eval())
-    how = entry.preprocessing or published(_data_config(module), entry)
-    return levels_network(module, forward, place, how)
+    return module
 
 
 def forward(model: Any, batch: "torch.Tensor") -> "dict[str, torch.Tensor]":
