@@ -173,7 +173,7 @@ def test_what_a_model_did_is_told_with_its_table(dataset: Dataset) -> None:
     result = build_metrics(r.storage, r.warehouse, r.models, dataset.declaration, shard, [EMBEDDING])["embedding"]
     said = result.model
     assert said["images"] == result.computed > 0
-    where = {"device": "cpu", "engine": "torch", "precision": "float32", "batch size": 4}
+    where = {"device": "cpu", "engine": "onnxruntime", "precision": "float32", "batch size": 4}
     assert {name: said[name] for name in where} == where
     assert said["images/s of the model"] > 0 and said["memory of its weights, MB"] > 10
     assert said["seconds that it waited for images"] >= 0

@@ -1,5 +1,6 @@
 """On a GPU every family gives the numbers of the CPU. These tests run where there is one."""
 
+import importlib.util
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +82,9 @@ def test_batches_that_are_queued_give_each_its_own_numbers(
     assert np.array_equal(np.concatenate(found), np.stack(alone))
     done = runner.report(Usage())
     assert done["images"] == 200
-    assert done[DEVICE_MEMORY] > 0 and 0 <= done[DEVICE_LOAD] <= 100
+    assert done[DEVICE_MEMORY] > 0
+    if importlib.util.find_spec("pynvml"):  # without nvidia-ml-py nothing is known of the load
+        assert 0 <= done[DEVICE_LOAD] <= 100
 
 
 def test_shots_of_a_film_are_those_of_the_cpu(tmp_path: Path) -> None:
