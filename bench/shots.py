@@ -5,6 +5,7 @@ Belongs here: the comparison and its report. Does not belong here: the rule (``d
 
 import argparse
 import csv
+import math
 import os
 import subprocess
 import tempfile
@@ -13,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import duckdb
 
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
@@ -26,6 +29,7 @@ from resources.tables import INVENTORY, TableRef
 
 ROOT = Path(__file__).parents[1]
 MODEL = "select * from {{{{ boundaries(source('films', 'frames'), source('films', 'samples'){}) }}}}"
+PROJECT = "name: bench\nprofile: bench\n"
 SOURCES = "sources: [{name: films, tables: [{name: samples}, {name: frames}, {name: transnetv2}]}]"
 HARD = ("cut", "partial", "size_change")
 NEITHER = ("damage", "gap")
@@ -79,6 +83,9 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="films and cuts.csv")
     parser.add_argument("--transnet", action="store_true", help="TransNetV2 too: with the other rules, and alone")
+    parser.add_argument(
+        "--hours", type=float, help="also the time of another threshold over so many hours of stored frames"
+    )
     parser.add_argument("--scenedetect", metavar="PYTHON", help="an interpreter that has PySceneDetect and OpenCV")
     arguments = parser.parse_args()
     folder: Path = arguments.folder.resolve()
@@ -87,6 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["AROT_STORE"] = str(Path(place) / "store")
         frames, found = measured(folder, Path(place) / "project", arguments.transnet)
+        if arguments.hours:
+            print(recut(Path(place), arguments.hours))
     for name, (seconds, spans) in found.items():
         rows.append([name, *truth.held_to(spans)])
         print(f"{name}: {len(spans)} boundaries in {seconds:.2f} s")
@@ -94,6 +103,39 @@ def main() -> None:
         rows += [[name, *truth.held_to(spans)] for name, spans in peers(arguments.scenedetect, folder).items()]
     print(f"\n{frames:,} frames, {truth}\n")
     print(write_table(COLUMNS, rows))
+
+
+def recut(place: Path, hours: float) -> str:
+    """What another threshold costs: the rules over the films' stored frames, repeated for so many hours of 24 frames a
+    second and written as shards of Parquet, each as long as a film of two hours."""
+    with default_resources().warehouse.connect() as con:
+        (frames,) = con.execute("select count(*) from films.frames").fetchone() or (0,)
+        times, a_shard = math.ceil(hours * 3600 * 24 / frames), max(1, 2 * 3600 * 24 // frames)
+        for table, order in (("frames", "k, sample_id, n"), ("samples", "k, sample_id")):
+            (place / table).mkdir()
+            for k in range(0, times, a_shard):
+                con.execute(
+                    f"""copy (select t.* replace (t.sample_id || '-' || k as sample_id) from films.{table} t,
+                    range({k}, {min(times, k + a_shard)}) r(k) order by {order}) to '{place}/{table}/{k}.parquet'"""
+                )
+    with duckdb.connect() as con:
+        con.execute("create schema films")
+        for table in ("frames", "samples"):
+            con.execute(f"create view films.{table} as select * from read_parquet('{place}/{table}/*.parquet')")
+        said = []
+        for similarity in (0.9, 0.3):
+            (place / "project" / "dbt_project.yml").write_text(
+                f"{PROJECT}vars: {{cut_similarity: {similarity}}}\n", encoding="utf-8"
+            )
+            query = load_project(place / "project").compile("rules")
+            wall, cpu = time.perf_counter(), time.process_time()
+            (found,) = con.execute(f"select count(*) from ({query})").fetchone() or (0,)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            said.append(f"cut_similarity {similarity}: {found:,} boundaries in {wall:.1f} s, {cpu:.1f} s of CPU")
+    size = sum(path.stat().st_size for path in (place / "frames").iterdir())
+    return f"{hours:g} hours, {times * frames:,} stored frames of {size / (times * frames):.0f} bytes; " + "; ".join(
+        said
+    )
 
 
 def measured(folder: Path, project: Path, transnet: bool) -> tuple[int, dict[str, tuple[float, list[Boundary]]]]:
@@ -112,7 +154,7 @@ def measured(folder: Path, project: Path, transnet: bool) -> tuple[int, dict[str
             if result.error:
                 raise SystemExit(f"{name}: {result.error}")
     files = {
-        "dbt_project.yml": "name: bench\nprofile: bench\n",
+        "dbt_project.yml": PROJECT,
         "models/sources.yml": SOURCES,
         "models/rules.sql": MODEL.format(""),
         "models/fused.sql": MODEL.format(", source('films', 'transnetv2')"),
