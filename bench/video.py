@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 from statistics import median
 
@@ -23,6 +24,17 @@ from arot_assets.media.video.film import measured_film, warm_up
 from arot_assets.media.video.probe import probe_film
 
 WORK = ("decode only", "the whole pass", "the whole pass with stills in RGB")
+CONTENT = """
+import sys, time
+import cv2
+from scenedetect import ContentDetector, detect
+cv2.setNumThreads(1)
+detect(sys.argv[1], ContentDetector(), end_time=2)
+start = time.process_time()
+detect(sys.argv[1], ContentDetector())
+print(time.process_time() - start)
+"""
+PEER = "PySceneDetect ContentDetector"
 EPILOG = """
 CPU seconds are of all threads of the process; rounds are interleaved, and only ratios within one run mean anything on a
 machine that does other work.
@@ -41,6 +53,7 @@ def main() -> None:
     parser.add_argument("films", type=Path, nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--hours", type=float, help="the memory over a film of this length, made by repeating each")
+    parser.add_argument("--scenedetect", metavar="PYTHON", help="an interpreter that has PySceneDetect and OpenCV")
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.hours:
@@ -53,18 +66,22 @@ def main() -> None:
     rows = []
     for film in arguments.films:
         facts = probe_film(film, film.name, Limits()).facts
-        found: dict[int, list[tuple[float, ...]]] = {}
+        found: dict[str, list[tuple[float, ...]]] = {}
         for _ in range(arguments.rounds):
             for work in range(len(WORK)):
                 command = [sys.executable, __file__, str(film), "--work", str(work)]
                 told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-                found.setdefault(work, []).append(tuple(map(float, told)))
-        alone = median(seconds for seconds, _, _ in found[0])
-        for work, times in found.items():
+                found.setdefault(WORK[work], []).append(tuple(map(float, told)))
+            if arguments.scenedetect:
+                command = [arguments.scenedetect, "-c", CONTENT, str(film)]
+                told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+                found.setdefault(PEER, []).append((float(told[-1]), int(str(facts["frames_expected"])), float("nan")))
+        alone = median(seconds for seconds, _, _ in found[WORK[0]])
+        for name, times in found.items():
             seconds, frames, grown = (median(values) for values in zip(*times, strict=True))
             size = f"{facts['height']}p"
             rate, share = f"{frames / seconds:,.0f}", f"{alone / seconds:.0%}"
-            rows.append((film.name, size, WORK[work], rate, share, f"{grown:,.0f}"))
+            rows.append((film.name, size, name, rate, share, "" if isnan(grown) else f"{grown:,.0f}"))
     print(write_table(("film", "size", "work", "frames a CPU second", "of decode only", "MB over the start"), rows))
     print(f"\nLoad average at the end: {os.getloadavg()[0]:.1f} (one minute); {arguments.rounds} rounds, medians.")
 

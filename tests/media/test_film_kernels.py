@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arot_assets.media.video.kernels import shrink, to_bytes
+from arot_assets.media.video.kernels import BLOCK, CHANGED, compare, levels, shrink, to_bytes
 from arot_assets.media.video.motion import _median_exceeds, _percentile
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -47,3 +47,26 @@ def test_medians_and_percentiles_are_those_of_numpy(seed: int, height: int, widt
         assert _median_exceeds(values, at) == (float(np.median(values)) > at)
     for percent in (0, 50, 90, 95, 100):
         assert _percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)), abs=0)
+
+
+@given(SEEDS, st.integers(8, 40), st.integers(8, 40), st.sampled_from([0.2, 20, 90]))
+def test_a_change_is_told_as_numpy_tells_it(seed: int, height: int, width: int, spread: float):
+    random = np.random.default_rng(seed)
+    before, now = random.normal(120, spread, (2, height, width)).clip(0, 255).astype(np.uint8)
+    found, histograms = np.zeros(5), np.zeros((2, 256), np.int64)
+    for grid, histogram in zip((now, before), histograms, strict=True):
+        levels(grid, histogram, np.zeros(4))
+        assert (histogram == np.bincount(grid.ravel(), minlength=256)).all()
+    compare(now, before, *histograms, found)
+    apart = abs(now.astype(int) - before)
+    blocks = apart[: height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
+    blocks = blocks.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((1, 3))
+    coarse = histograms.reshape(2, 64, 4).sum(2)
+    assert found[:4].tolist() == [
+        apart.sum() / apart.size,
+        (apart > CHANGED).sum() / apart.size,
+        blocks.max(),
+        abs(coarse[0] - coarse[1]).sum() / (2 * apart.size),
+    ]
+    if spread > 1:
+        assert found[4] == pytest.approx(np.corrcoef(now.ravel(), before.ravel())[0, 1], abs=1e-9)

@@ -41,13 +41,12 @@ class FrameStatistics:
 
     def __init__(self) -> None:
         self._seen: deque[_KeptFrame] = deque(maxlen=2 * AROUND + 1)
-        self._before: Cells | None = None
+        self._before: tuple[Cells, NDArray[np.int64]] | None = None
         self._pending = 0
 
     def add(self, frame: Frame, cells: Cells) -> list[dict[str, Any]]:
         """Take the next frame; gives the rows that are complete."""
         self._seen.append(self._look(frame, cells))
-        self._before = cells
         self._pending += 1
         return [self._complete(AROUND)] if self._pending > AROUND else []
 
@@ -57,12 +56,14 @@ class FrameStatistics:
 
     def _look(self, frame: Frame, cells: Cells) -> _KeptFrame:
         of_levels, of_change = np.empty(4), np.zeros(5)
-        levels(cells.y, of_levels)
+        histogram = np.empty(256, np.int64)
+        levels(cells.y, histogram, of_levels)
         d_u = d_v = 0.0
-        before = self._before
+        before, self._before = self._before, (cells, histogram)
         if before is not None:
-            compare(cells.y, before.y, of_change)
-            d_u, d_v = difference(cells.u, before.u), difference(cells.v, before.v)
+            was, histogram_was = before
+            compare(cells.y, was.y, histogram, histogram_was, of_change)
+            d_u, d_v = difference(cells.u, was.u), difference(cells.v, was.v)
         small = np.empty((max(1, cells.y.shape[0] // SMALL), max(1, cells.y.shape[1] // SMALL)), np.float32)
         shrink(cells.y, cells.y.shape[1], small)
         raw = small.ravel()
