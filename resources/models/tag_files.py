@@ -91,9 +91,14 @@ def _of_csv(said: TagList, text: str) -> list[tuple[str, Any, Any]]:
 
 
 def _of_json(said: TagList, text: str) -> list[tuple[str, Any, Any]]:
-    """A list, or a mapping either way: index -> tag or tag -> index; ``category`` is the path of the mapping tag -> category."""
+    """A list, or a mapping either way: index -> tag or tag -> index; ``category`` is the path of the mapping tag -> category.
+
+    Or a list of categories, each with its ``name``, the ``offset`` of its first tag, and ``tags``.
+    """
     whole = json.loads(text)
     names = _at(whole, said.path)
+    if isinstance(names, list) and names and isinstance(names[0], Mapping):
+        return _of_categories(names)
     if isinstance(names, Mapping):
         by_index = all(str(key).isdigit() for key in names) and any(isinstance(v, str) for v in names.values())
         pairs = {int(k): v for k, v in names.items()} if by_index else {int(v): k for k, v in names.items()}
@@ -102,6 +107,15 @@ def _of_json(said: TagList, text: str) -> list[tuple[str, Any, Any]]:
         names = [pairs[index] for index in range(len(pairs))]
     categories = _at(whole, said.category) if said.category else {}
     return [(str(name), categories.get(name), None) for name in names]
+
+
+def _of_categories(categories: list[Any]) -> list[tuple[str, Any, Any]]:
+    rows: list[tuple[str, Any, Any]] = []
+    for one in sorted(categories, key=lambda one: int(one["offset"])):
+        if one["offset"] != len(rows):
+            raise ValueError(f"category '{one['name']}' begins at {one['offset']}, and {len(rows)} tags are before it")
+        rows += [(str(tag), one["name"], None) for tag in one["tags"]]
+    return rows
 
 
 def _at(whole: Any, path: str) -> Any:

@@ -156,10 +156,13 @@ def test_pixai_is_squashed_bilinearly_and_its_probabilities_are_not_passed_throu
 def test_pixai_1_keeps_the_shape_on_black(models: Models, of_catalogue: Publish) -> None:
     def make(folder: Path) -> None:
         tiny.pixel_reader(folder, 1008, "NCHW", {"logits": "Identity"})
-        rows = [f"{n},{n},tag_{n},0,5" for n in range(12)]
-        (folder / "selected_tags.csv").write_text("\n".join(["id,tag_id,name,category,count", *rows]) + "\n")
+        general = {"name": "general", "offset": 0, "count": 10, "tags": [f"tag_{n}" for n in range(10)]}
+        rating = {"name": "rating", "offset": 10, "count": 2, "tags": ["rating:g", "rating:s"]}
+        (folder / "tags.json").write_text(json.dumps({"num_classes": 12, "categories": [rating, general]}))
 
     of_catalogue("pixai_v10", make, outputs=outputs_with("pixai_v10", count=12))
+    tags = read_tags(find_entry("pixai_v10"), models.files.verified(find_entry("pixai_v10")))
+    assert tags[9:11] == [("tag_9", "general", 0.17), ("rating:g", "rating", 0.41)]
     tall, canvas = picture(100, 333), Image.new("RGB", (1008, 1008), "black")
     wide = int(100 * 1008 / 333)  # rounded down, as published
     canvas.paste(tall.resize((wide, 1008), Image.Resampling.BILINEAR), ((1008 - wide) // 2, 0))

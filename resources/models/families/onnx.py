@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 ENGINES = ("onnxruntime", "openvino")
-FILES = ("*.onnx", "*.onnx_data", "*.csv", "*.json")
+FILES = ("*.onnx", "*.onnx_data", "*.onnx.data", "*.csv", "*.json")
 
 
 @dataclass(frozen=True)
