@@ -2,17 +2,20 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from arot_assets.datasets.assets import dataset_assets
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
+from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.declarations import VideoDataset
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.media.video import isolated
@@ -200,3 +203,37 @@ def test_the_graph_and_the_assets_agree(films: Films) -> None:
     assert checks == {(key, check.name) for step in steps.values() for key, of in step.checks.items() for check in of}
     footer = films.resources.tables.footer(TableRef("films", "frames", "00000"))
     assert footer["grain"] == "frame" and json.loads(footer["outside"]) == {}
+
+
+def lose(films: Films, table: str, keep: Callable[[pa.Table], pa.Table]) -> None:
+    """Take rows out of a table behind its back."""
+    tables, ref = films.resources.tables, TableRef("films", table, "00000")
+    tables.write(keep(tables.read(ref)), ref, tables.footer(ref))
+
+
+def failing(films: Films) -> set[str]:
+    """The tables whose check of conservation fails."""
+    definitions = kind_of(type(films.declaration)).definitions(films.declaration)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("films_shards", ["00000"])
+        done = dg.materialize(
+            [*(definitions.assets or ()), *(definitions.asset_checks or ())],  # type: ignore[list-item]
+            instance=instance,
+            resources=dagster_resources(films.resources),
+            selection=dg.AssetSelection.checks(*(k for c in definitions.asset_checks or () for k in c.check_keys)),
+            raise_on_error=False,
+        )
+        found = done.get_asset_check_evaluations()
+    assert len(found) > 5
+    return {e.asset_key.path[-1] for e in found if not e.passed and e.check_name == CONSERVATION}
+
+
+def test_a_film_or_a_frame_that_is_lost_fails_the_check_of_its_table(films: Films) -> None:
+    films.decode()
+    assert failing(films) == set()
+    lose(films, "frames", lambda table: table.filter(pc.field("n") != 3))
+    assert failing(films) == {"frames"}
+    lose(films, "decoded", lambda table: table.slice(1))
+    assert "decoded" in failing(films)
+    lose(films, "samples", lambda table: table.slice(1))
+    assert "samples" in failing(films)
