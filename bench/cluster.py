@@ -10,11 +10,15 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import results
 
 if TYPE_CHECKING:
@@ -25,12 +29,14 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 SAME = "Every table of every round is the same as this process's, bit for bit, with its footer."
 METRICS = ("cv2", "phash")
+KINDS = ("this process", "workers", "Ray's own")
 EPILOG = """
 what is measured: one step of metrics (cv2, phash) over photos, with one thread a unit, tables in a new store each time
   this process            every shard, one thread
   Ray with N nodes        of one core each, N = 1, 2, 3; workers are warm (a first step is not counted)
 efficiency is the time of one node over that of N, and overhead that of one node over this process. On fewer idle cores than
-nodes, or beside other work, the efficiency says nothing; the tables are compared in any case: every value and footer but the
+nodes, or beside other work, the efficiency says nothing; the CPU seconds of each kind of process do: what this process and Ray's
+own ones take of the cores is missing to the workers. The tables are compared in any case: every value and footer but the
 moments of work.
 
 example: python bench/cluster.py --photos 400 --rounds 3
@@ -64,7 +70,7 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
 
     source = folder / "photos"
     photos_at(source, photos)
-    spent: dict[str, list[float]] = {}
+    spent: dict[str, list[Spent]] = {}
     told: list[str] = []
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}
     alone = step(Local(), folder / "store-alone", source, shard)
@@ -87,14 +93,16 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
         shutil.rmtree(folder / "warm")
         ray.shutdown()
         cluster.shutdown()
-    one = statistics.median(spent["Ray with 1 nodes"])
+    one = seconds_of(spent["Ray with 1 nodes"])
     lines = [
         f"{photos} photos of the examples in shards of {shard}, cv2 and phash, one thread a unit, median of {rounds}; load "
     ]
     lines[0] += f"average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
-    lines += ["", "| where | s | time of one node / this |", "|---|---|---|"]
-    for what, times in spent.items():
-        lines.append(f"| {what} | {statistics.median(times):.1f} | {one / statistics.median(times):.2f} |")
+    lines += ["", f"| where | s | time of one node / this | {' | '.join(f'CPU s, {kind}' for kind in KINDS)} |"]
+    lines += ["|---|---|---" + "|---" * len(KINDS) + "|"]
+    for what, rounds_of in spent.items():
+        cpu = " | ".join(f"{statistics.median(one.cpu[kind] for one in rounds_of):.1f}" for kind in KINDS)
+        lines.append(f"| {what} | {seconds_of(rounds_of):.1f} | {one / seconds_of(rounds_of):.2f} | {cpu} |")
     lines += [
         "",
         "; ".join(told) if told else SAME,
@@ -102,8 +110,39 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def step(compute: "Compute", store: Path, source: Path, shard: int) -> float:
-    """Inventory by this process, then samples and metrics by the engine; gives the seconds of the metrics."""
+@dataclass(frozen=True)
+class Spent:
+    """What a step took.
+
+    Attributes:
+        seconds: from its begin to its end.
+        cpu: CPU seconds in that time of each kind of process.
+    """
+
+    seconds: float
+    cpu: Counter[str]
+
+
+def seconds_of(rounds: list[Spent]) -> float:
+    """The median."""
+    return statistics.median(one.seconds for one in rounds)
+
+
+def cpu_now() -> Counter[str]:
+    """CPU seconds of this process, of its children that work, and of Ray's own ones, from their begin."""
+    found = Counter[str]()
+    here = psutil.Process()
+    for process in (here, *here.children(recursive=True)):
+        with suppress(psutil.Error):
+            title, times = "".join(process.cmdline()), process.cpu_times()
+            works = title.startswith("ray::") and "Agent" not in title
+            kind = "this process" if process == here else "workers" if works else "Ray's own"
+            found[kind] += times.user + times.system
+    return found
+
+
+def step(compute: "Compute", store: Path, source: Path, shard: int) -> Spent:
+    """Inventory by this process, then samples and metrics by the engine; gives what the metrics took."""
     from datetime import UTC, datetime
 
     from arot_assets.datasets.duplicates import settle
@@ -134,10 +173,12 @@ def step(compute: "Compute", store: Path, source: Path, shard: int) -> float:
 
     work((SAMPLES,), partial(build_unit, storage, tables, declared, None))
     settle(warehouse, "d")
-    started = time.monotonic()
+    before, started = cpu_now(), time.monotonic()
     of_shards = Shards(warehouse, "d")
     work(METRICS, partial(build_metric_unit, storage, warehouse, models, declared, None, of_shards))
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    after = cpu_now()
+    return Spent(seconds, Counter({kind: after[kind] - before[kind] for kind in KINDS}))
 
 
 def photos_at(source: Path, photos: int) -> None:

@@ -12,6 +12,7 @@ import io
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,19 +22,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from arot_assets.project import init_project
 from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.tables.leases import LEASES, Holder
-from tests.conftest import EXAMPLES, REPOSITORY
+from tests.conftest import EXAMPLES
 from tests.end_to_end.conftest import Project
 from tests.end_to_end.services import DEPLOY, command, end, workspace
 from tests.servers.postgres import postgres, programs
+from tests.servers.ray_nodes import Nodes, importable
 from tests.servers.swift import Swift, free_ports
 
 VICTIMS = ("driver", "worker", "raylet", "code server", "PostgreSQL", "S3 server")
@@ -49,7 +49,9 @@ A run is `arot run` over photos in an S3 server, with its store there too, on th
 daemon whose automation works on the same dataset; their records are in PostgreSQL. After each new table and a random time up to
 three of these are killed: the driver, a worker process, the raylet of a node, the code server, PostgreSQL, the S3 server. What died is
 started again, a dead driver too. When the run has ended, its tables must be those of an undisturbed run of one process, and
-no reservation of a living process may be left; then the next begins.
+no reservation of a living process may be left; then the next begins. A node that nobody killed and that is gone all the same, as on a
+machine with other work, is replaced and counted. After --minutes, or a SIGINT or SIGTERM, nothing more is killed: the run is ended in peace,
+and its tables are compared.
 """
 
 
@@ -138,39 +140,35 @@ class Site:
                     ends += 1
                     if ends > TRIES:
                         return [f"{store}: `arot run` failed {TRIES} times in a row, see {self._folder / 'log'}"]
-                    if (
-                        not self._nodes.are_whole()
-                    ):  # the head went, which nobody killed: too much to do for its heartbeats
-                        self.healed += 1
-                        self._nodes.begin_again()
-                        environment = self._environment(store)
-                        end(services["code"])
-                        services["code"] = self._service("code", environment)
                     driver = self._drive(environment)
                 before = self._count(store)
-                while (
-                    driver.poll() is None and self._count(store) == before
-                ):  # however slow the machine, something is done
+                while driver.poll() is None and self._count(store) == before:  # however slow, something is done
                     time.sleep(0.3)
+                    if lost := self._nodes.lost():  # nobody killed it: too much else to do for its heartbeats
+                        self._heal(lost, driver, services, environment)
+                        ends = 0
                 moment = time.monotonic() + self._chance.uniform(0, seconds)
                 while driver.poll() is None and time.monotonic() < moment:
                     time.sleep(0.05)
-                for victim in self._choose():
-                    if driver.poll() is None and self.killed.total() < kills and not until():
-                        ends = 0
-                        self._kill(victim, driver, services, environment)
+                if driver.poll() is None and not until():
+                    for victim in self._choose():
+                        if self.killed.total() < kills and self._kill(victim, driver, services, environment):
+                            ends = 0
         finally:
             for process in services.values():
                 end(process)
             if driver.poll() is None:
-                driver.kill()
-        for _ in range(2):  # what the killed services held may have to be made; then there is nothing to do
+                end(driver)
+        for _ in range(TRIES):  # what the killed services held may have to be made; then there is nothing to do
             told = subprocess.run(
                 self._arot(), cwd=self._project.root, env=environment, capture_output=True, text=True, check=False
             )
-            if told.returncode:
-                return [f"{store}: {told.stdout[-500:]}{told.stderr[-500:]}"]
-        return [] if "nothing to do" in told.stdout else [f"{store}: never done: {told.stdout[-500:]}"]
+            if "nothing to do" in told.stdout:
+                return []
+            if told.returncode and not self._nodes.lost():
+                break
+            self._nodes.mend()
+        return [f"{store}: never done: {told.stdout[-500:]}{told.stderr[-500:]}"]
 
     def left(self, store: str) -> list[str]:
         """Reservations of living processes; those of killed ones are taken over, or listed by `arot gc`."""
@@ -180,19 +178,37 @@ class Site:
         }
         return [f"{name} is reserved by {holder}" for name, holder in holders.items() if not holder.is_gone]
 
+    def _heal(
+        self,
+        lost: str,
+        driver: "subprocess.Popen[bytes]",
+        services: dict[str, "subprocess.Popen[bytes]"],
+        environment: dict[str, str],
+    ) -> None:
+        """Replace what of the cluster is gone; without its head, what works on it has to begin again too."""
+        print(f"{time.strftime('%H:%M:%S')} a {lost} of the cluster is gone, which nobody killed", flush=True)
+        self.healed += 1
+        self._nodes.mend()
+        if lost == "head":
+            if driver.poll() is None:
+                end(driver)
+            end(services["code"])
+            services["code"] = self._service("code", environment)
+
     def _kill(
         self,
         victim: str,
         driver: "subprocess.Popen[bytes]",
         services: dict[str, "subprocess.Popen[bytes]"],
         environment: dict[str, str],
-    ) -> None:
-        """Kill something, and start it again after a while; a worker where there is none is the driver."""
+    ) -> bool:
+        """Kill something, and start it again after a while; a worker where there is none is the driver. False if that is gone."""
         if victim == "worker" and not self._nodes.kill_worker(self._chance):
             victim = "driver"
         if victim == "driver":
-            driver.kill()
-            driver.wait()
+            if driver.poll() is not None:
+                return False
+            end(driver)
         elif victim == "raylet":
             self._nodes.kill_raylet(self._chance)
         elif victim == "code server":
@@ -208,7 +224,9 @@ class Site:
             time.sleep(self._chance.uniform(0, 3))
             server.start()
         self.killed[victim] += 1
-        print(f"{time.strftime('%H:%M:%S')} kill {self.killed.total()}: {victim}", flush=True)
+        made = self._count(environment["AROT_STORE"])
+        print(f"{time.strftime('%H:%M:%S')} kill {self.killed.total()}: {victim}; {made} tables are there", flush=True)
+        return True
 
     def _count(self, store: str) -> int:
         """Number of tables that are there."""
@@ -219,9 +237,9 @@ class Site:
         return [sys.executable, "-m", "arot_assets.cli", "run", "d"]
 
     def _environment(self, store: str) -> dict[str, str]:
-        ours = {"AROT_STORE": store, "AROT_COMPUTE": "ray", "RAY_ADDRESS": self._nodes.address, "AROT_UNIT_CORES": "1"}
+        ours = {"AROT_STORE": store, "AROT_COMPUTE": "ray", "AROT_UNIT_CORES": "1", **self._nodes.environment}
         return self._project.environment(
-            PYTHONPATH=os.environ["PYTHONPATH"],
+            PYTHONPATH=importable(),
             DAGSTER_HOME=str(self._home),
             AROT_LEASE_SECONDS="6",
             **self._records.environment,
@@ -230,7 +248,12 @@ class Site:
 
     def _drive(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            self._arot(), cwd=self._project.root, env=environment, stdout=self._log, stderr=subprocess.STDOUT
+            self._arot(),
+            cwd=self._project.root,
+            env=environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def _service(self, name: str, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -243,66 +266,6 @@ class Site:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-
-class Nodes:
-    """Three nodes of Ray of one core, of which two may be killed.
-
-    Attributes:
-        address: of the head.
-    """
-
-    def __init__(self) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        os.environ["RAY_health_check_failure_threshold"] = "50"  # noqa: SIM112  # Ray's own spelling; slow is not dead
-        os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (str(REPOSITORY), os.environ.get("PYTHONPATH")) if p)
-        self._node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-        self._begin()
-
-    def _begin(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        self._cluster: Any = Cluster(initialize_head=True, head_node_args={**self._node, "include_dashboard": False})
-        self._others = [self._cluster.add_node(**self._node) for _ in range(2)]
-        self.address = str(self._cluster.address)
-
-    def are_whole(self) -> bool:
-        """Whether the head and the others live."""
-        nodes = (self._cluster.head_node, *self._others)
-        return all(one.process.poll() is None for node in nodes for one in node.all_processes["raylet"])
-
-    def begin_again(self) -> None:
-        """Another cluster in place of this one."""
-        self.stop()
-        self._begin()
-
-    def kill_worker(self, chance: random.Random) -> bool:
-        """Kill a process that works on a unit; False where there is none."""
-        raylets = {node.all_processes["raylet"][0].process.pid for node in (self._cluster.head_node, *self._others)}
-        workers = [p for p in psutil.process_iter(["cmdline"]) if _is_worker(p, raylets)]
-        if workers:
-            chance.choice(workers).kill()
-        return bool(workers)
-
-    def kill_raylet(self, chance: random.Random) -> None:
-        """Kill a node that is not the head, and add another."""
-        node = self._others.pop(chance.randrange(len(self._others)))
-        node.all_processes["raylet"][0].process.kill()
-        self._cluster.remove_node(node, allow_graceful=False)
-        self._others.append(self._cluster.add_node(**self._node))
-
-    def stop(self) -> None:
-        """End all nodes."""
-        self._cluster.shutdown()
-
-
-def _is_worker(process: psutil.Process, raylets: set[int]) -> bool:
-    """Whether it is a process of one of these nodes that works, or did, on a unit."""
-    try:
-        named = "".join(process.cmdline()).startswith("ray::")
-        return process.ppid() in raylets and named and "IDLE" not in process.name()
-    except psutil.Error:
-        return False
 
 
 def _upload(swift: Swift, photos: int) -> None:
@@ -351,6 +314,7 @@ def kill_often(
     choose: Callable[[], Sequence[str]],
     seconds: float = 2.0,
     minutes: float = 600.0,
+    stop: Callable[[], bool] = bool,
 ) -> tuple[Site, int, list[str]]:
     """Run after run, until so many things were killed or the time is over.
 
@@ -363,18 +327,23 @@ def kill_often(
         choose: what is killed next, one after the other.
         seconds: the longest wait between a new table and a kill.
         minutes: after which nothing more is killed.
+        stop: whether nothing more is to be killed from now on.
 
     Returns:
         What was killed, in how many runs, and what was lost or differs.
     """
     site = Site(folder, photos, shard, chance, choose)
     last, runs, wrong = time.monotonic() + 60 * minutes, 0, list[str]()
+
+    def over() -> bool:
+        return stop() or time.monotonic() > last
+
     try:
         calm = site.calm()
         assert sum(table.num_rows for name, table in calm.items() if name.startswith(SAMPLES)) == photos
-        while site.killed.total() < kills and time.monotonic() < last and not wrong:
+        while site.killed.total() < kills and not over() and not wrong:
             store = f"s3://{BUCKET}/store-{runs}"
-            wrong += site.run(store, kills, seconds, lambda: time.monotonic() > last)
+            wrong += site.run(store, kills, seconds, over)
             wrong += [f"{store}: {name} differs" for name in differences(calm, tables_of(store))]
             wrong += [f"{store}: {lease}" for lease in site.left(store)]
             runs += 1
@@ -395,7 +364,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600.0, help="no more kills after that; the run is still ended")
     parser.add_argument("--seed", type=int, default=0)
     said = parser.parse_args()
-    chance = random.Random(said.seed)
+    chance, signals = random.Random(said.seed), list[int]()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _: signals.append(got))
     with tempfile.TemporaryDirectory(prefix="arot-kills-", ignore_cleanup_errors=True) as folder:
         try:
             site, runs, wrong = kill_often(
@@ -407,11 +378,12 @@ def main() -> int:
                 lambda: chance.sample(VICTIMS, chance.randint(1, AT_ONCE)),
                 said.seconds,
                 said.minutes,
+                lambda: bool(signals),
             )
         finally:
             shutil.copy(Path(folder) / "log", Path(tempfile.gettempdir()) / "arot-kills.log")
     each = ", ".join(f"{site.killed[v]} of a {v}" for v in VICTIMS)
-    more = f"{site.in_service} code servers had a run; the cluster was begun again {site.healed} times"
+    more = f"{site.in_service} code servers had a run; {site.healed} times something of the cluster was gone that nobody had killed, and was replaced"
     print(f"{site.killed.total()} kills ({each}; {more}); {runs} runs of {said.photos} photos, seed {said.seed}")
     print("\n".join(wrong or ["every table is that of an undisturbed run, bit for bit; no reservation was left"]))
     return 1 if wrong else 0
