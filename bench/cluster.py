@@ -101,7 +101,7 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
     lines += ["", f"| where | s | time of one node / this | {' | '.join(f'CPU s, {kind}' for kind in KINDS)} |"]
     lines += ["|---|---|---" + "|---" * len(KINDS) + "|"]
     for what, rounds_of in spent.items():
-        cpu = " | ".join(f"{statistics.median(one.cpu[kind] for one in rounds_of):.1f}" for kind in KINDS)
+        cpu = " | ".join(f"{statistics.median(one.cpu[kind] for one in rounds_of):.2f}" for kind in KINDS)
         lines.append(f"| {what} | {seconds_of(rounds_of):.1f} | {one / seconds_of(rounds_of):.2f} | {cpu} |")
     lines += [
         "",

@@ -36,6 +36,10 @@ OBJECTS = 100_000_000
 ANSWER_SECONDS = 10.0
 """How long a cluster may take to accept a connection."""
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+LEASE_VARIABLE, LEASE_MILLISECONDS = "RAY_worker_lease_timeout_milliseconds", "10000"
+"""How long a worker takes one unit of a run after the other, before Ray may give it to another run. With Ray's own 500 it is
+given back after each longer unit, and one of another machine then stands idle until the driver's machine hears of it (up to
+100 ms)."""
 RESTARTS = 3
 """How often a unit is begun again because its machine was lost."""
 HANDED_ON = ("AROT_STORE", "AROT_MODELS", "AROT_MEMORY_MB", "AROT_FETCH_THREADS", "AROT_LEASE_SECONDS", "AROT_CACHE_GB")
@@ -66,6 +70,7 @@ class Ray:
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         """See ``Compute``; as many units are under way as the cluster has room for, and a few wait."""
+        os.environ.setdefault(LEASE_VARIABLE, LEASE_MILLISECONDS)  # Ray reads it as it is imported
         import ray
 
         self._connect()
