@@ -39,6 +39,10 @@ PATIENT = {
 """Ray's settings for a machine that has other work too: slow is not dead, and memory that others fill is no reason to kill a worker."""
 
 
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""Of a raylet's children, those that are no workers: it ends with them, so to kill one is to kill the node."""
+
+
 class Node:
     """``ray start --block`` with all that it starts.
 
@@ -47,6 +51,9 @@ class Node:
         folder: where the log and Ray's own files go; its path is short (sockets).
         arguments: of ``ray start``.
         environment: of its processes.
+
+    Attributes:
+        raylet: the process that starts workers.
     """
 
     def __init__(self, name: str, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
@@ -61,20 +68,19 @@ class Node:
                     self._command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
                 )
             until(name, self._answered, work_of(self._process.pid), poll=0.1, told=self._said)
-            if self.lives:
+            if self._process.poll() is None and (raylet := self._find_raylet()):
+                self.raylet = raylet
                 return
             self.kill()
         raise AssertionError(f"{name} did not start {STARTS} times: {self._said()}")
 
     @property
     def lives(self) -> bool:
-        """Whether ``ray start`` still watches over its processes: it ends with the first of them that does."""
-        return self._process.poll() is None
-
-    @property
-    def raylet(self) -> psutil.Process | None:
-        """The process that starts workers; None once it is gone."""
-        return next((one for one in self._processes() if _name(one) == "raylet"), None)
+        """Whether its raylet does; ``ray start`` itself stays when a raylet ends in good order, as it does without its agents."""
+        try:
+            return self.raylet.is_running() and self.raylet.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     def kill(self) -> None:
         """Kill all of its processes."""
@@ -89,7 +95,10 @@ class Node:
         return [one for one in psutil.process_iter() if _session(one.pid) == self._process.pid]
 
     def _answered(self) -> bool:
-        return not self.lives or STARTED in self._said()
+        return self._process.poll() is not None or STARTED in self._said()
+
+    def _find_raylet(self) -> psutil.Process | None:
+        return next((one for one in self._processes() if _name(one) == "raylet"), None)
 
     def _said(self) -> str:
         return self._log.read_text(errors="replace")[-3000:]
@@ -138,7 +147,7 @@ class Nodes:
 
     def kill_worker(self, chance: random.Random) -> bool:
         """Kill a process that works on a unit; False where there is none."""
-        raylets = {raylet.pid for node in self._all() if (raylet := node.raylet)}
+        raylets = {node.raylet.pid for node in self._all()}
         workers = [process for process in psutil.process_iter() if _is_worker(process, raylets)]
         if workers:
             chance.choice(workers).kill()
@@ -147,8 +156,8 @@ class Nodes:
     def kill_raylet(self, chance: random.Random) -> None:
         """Kill a node that is not the head, its raylet first, and add another."""
         node = chance.choice(self._others)
-        if raylet := node.raylet:
-            raylet.kill()
+        with suppress(psutil.NoSuchProcess):  # it may have ended by itself
+            node.raylet.kill()
         self._replace(node)
 
     def stop(self) -> None:
@@ -195,7 +204,8 @@ def _is_worker(process: psutil.Process, raylets: set[int]) -> bool:
     """Whether it is a process of one of these nodes that works, or did, on a unit."""
     try:
         title = "".join(process.cmdline())
-        return process.ppid() in raylets and title.startswith("ray::") and "IDLE" not in title
+        works = title.startswith("ray::") and not title.startswith((*AGENTS, "ray::IDLE"))
+        return works and process.ppid() in raylets
     except psutil.Error:
         return False
 
