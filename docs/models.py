@@ -99,8 +99,9 @@ JOBS: dict[str, Callable[[ModelEntry], bool]] = {
     "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Keypoints | Lines),
     "Maps over the image": lambda entry: isinstance(entry.outputs[0], MapSummary),
     "Scores and classes of the image": lambda entry: entry.takes == "image",
-    "Scores and classes of stored embeddings": lambda entry: entry.takes not in ("image", "frames"),
+    "Scores and classes of stored embeddings": lambda entry: entry.takes not in ("image", "frames", "sound"),
     "Frames of films": lambda entry: entry.takes == "frames",
+    "Sound of films": lambda entry: entry.takes == "sound",
 }
 
 

@@ -1,8 +1,15 @@
 """`arot models`: the model catalogue: list it, look at an entry, fetch its weights, pin it, compare it with its reference."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
 
 
 @click.group(
@@ -126,44 +133,89 @@ def pin_model(name: str) -> None:
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with images, searched with its subfolders.",
-    required=True,
 )
-@click.option("--limit", default=20, show_default=True, help="Images at most.")
-def verify(name: str, images: Path, limit: int) -> None:
+@click.option(
+    "--films",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with films, for models of sound.",
+)
+@click.option("--limit", default=20, show_default=True, help="Images or films at most.")
+def verify(name: str, images: Path | None, films: Path | None, limit: int) -> None:
     """Compare a model with the model card's own pipeline, with the same weights, on images; and alone with in a batch.
 
-    Both see the pixels that a run would score: upright, over white, sRGB. An image that cannot be decoded is named and left out.
+    Both see the pixels that a run would score: upright, over white, sRGB. A model of sound is compared on that of films, as a
+    run hears it. What cannot be decoded is named and left out.
     Prints the largest difference of each array, and ends with status 1 if it is beyond the entry's tolerance.
     """
-    from PIL import Image
+    from itertools import islice
 
-    from arot_assets.media.image.decode import DecodeError, decode
-    from arot_assets.media.image.medium import IMAGE
     from resources.defaults import default_resources
     from resources.models.entry import ModelError
     from resources.models.parity import compare
 
     models = default_resources().models
-    models.get(name)  # what is wrong with it is told before any image is decoded
-    files = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in IMAGE.extensions and path.is_file()]
-    found: list[tuple[str, Image.Image]] = []
-    for path in files:
-        if len(found) == limit:
-            break
-        try:
-            found.append((path.name, Image.fromarray(decode(path.read_bytes()))))
-        except DecodeError as error:
-            click.secho(f"left out: {path.name}: {error.reason}", err=True, fg="yellow")
+    entry = models.get(name).entry  # what is wrong with it is told before any file is decoded
+    read: Callable[[Path], Iterator[tuple[str, Any]]] = _images
+    kind, option, folder = "image", "--images", images
+    if entry.takes == "sound":
+        read, kind, option, folder = _sounds, "film", "--films", films
+    if folder is None:
+        raise click.UsageError(f"model '{name}' is compared on {kind}s: give {option} DIR")
+    found = list(islice(read(folder), limit))
     if not found:
-        raise ModelError(f"'{images}' has no image that can be decoded; name a folder with some")
+        raise ModelError(f"'{folder}' has no {kind} that can be used; name a folder with some")
     differences = compare(models, name, found)
     for one in differences:
         click.echo(
-            f"{name} {one.array}: {len(found)} images, largest difference {one.largest:.2e} (of a spread of {one.spread:.3g}, "
+            f"{name} {one.array}: {len(found)} {kind}s, largest difference {one.largest:.2e} (of a spread of {one.spread:.3g}, "
             f"in {one.worst}), alone and in a batch {one.batch:.2e}: {'ok' if one.within else 'DIFFERS'}"
         )
     if not all(one.within for one in differences):
         raise ModelError(f"model '{name}' differs from its reference ({differences[0].worst}); do not trust its scores")
+
+
+def _images(folder: Path) -> "Iterator[tuple[str, Image.Image]]":
+    """The images of a folder, as a run sees them; those that cannot be decoded are named."""
+    from PIL import Image
+
+    from arot_assets.media.image.decode import DecodeError, decode
+    from arot_assets.media.image.medium import IMAGE
+
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in IMAGE.extensions and path.is_file():
+            try:
+                yield path.name, Image.fromarray(decode(path.read_bytes()))
+            except DecodeError as error:
+                click.secho(f"left out: {path.name}: {error.reason}", err=True, fg="yellow")
+
+
+def _sounds(folder: Path) -> "Iterator[tuple[str, NDArray[np.float32]]]":
+    """The sound of the films of a folder, as a run hears it, gaps closed; films without are named."""
+    import numpy as np
+
+    from arot_assets.media.medium import SOUND, DecodeError, File, Limits, Sound
+    from arot_assets.media.video.medium import VIDEO
+
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in VIDEO.extensions or not path.is_file():
+            continue
+        file = File.of(str(path), path)
+        probed = VIDEO.probe(file, Limits())
+        fault = probed.reason or ""
+        sound: list[NDArray[np.float32]] = []
+        if probed.status == "ok":
+            try:
+                with VIDEO.open(File(str(path), file.fetch, probed.facts), frozenset({SOUND}), Limits()) as view:
+                    for part in view.parts():
+                        if isinstance(part, Sound):
+                            fault = part.fault
+                            sound.append(part.samples)
+            except DecodeError as error:
+                fault = error.reason
+        if fault or not sound:
+            click.secho(f"left out: {path.name}: {fault or 'no sound'}", err=True, fg="yellow")
+        else:
+            yield path.name, np.concatenate(sound)
 
 
 @command.command(short_help="publish a model of your own on the Hugging Face Hub")

@@ -15,13 +15,16 @@ from arot_assets.declarations.dataset import Dataset
 from arot_assets.declarations.errors import DeclarationError, Fault, error_at
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.errors import did_you_mean
-from arot_assets.media.medium import FRAMES
 from arot_assets.metrics.registry import MetricFileError, get_metric
 from arot_assets.metrics.takes import faults_of_inputs
 from arot_assets.yaml_lines import YamlFile
 from resources.errors import ArotError
 
 D = TypeVar("D", bound=BaseModel)
+SEES = {"image": "looks at images", "frames": "looks at the frames of films", "sound": "hears the sound of films"}
+"""What a metric does with a file, by the kind of what it takes."""
+ROW_IS = {"frames": "frame", "sound": "film"}
+"""What a row is of a metric that takes this of films."""
 
 
 class Declarations:
@@ -174,19 +177,17 @@ class Declarations:
         metrics = {name: get_metric(name) for name in declaration.metrics}
         samples = samples_schema(declaration.medium).names
         faults = dict(faults_of_inputs(dataset, metrics, samples, self.tables_of(dataset)))
-        if declaration.medium.tables:
-            of_frames = {name for name, one in metrics.items() if one.takes == FRAMES}
-            for metric, one in metrics.items():
-                for table in of_frames & set(one.rows.tables if one.rows is not None else ()):
+        seen = {name: one.want for name, one in metrics.items() if one.rows is None}
+        for metric, want in seen.items():
+            if want.kind not in declaration.medium.gives:
+                faults[metric] = f"metric '{metric}' {SEES[want.kind]}; '{dataset}' has {declaration.medium.name}s"
+        for metric, one in metrics.items():
+            for table in one.rows.tables if one.rows is not None else ():
+                if declaration.medium.tables and table in seen and seen[table].kind != "image":
                     faults[metric] = (
-                        f"metric '{metric}' takes '{table}', which has a row for each frame; take tables with a row for"
-                        " each still"
+                        f"metric '{metric}' takes '{table}', which has a row for each {ROW_IS[seen[table].kind]}; take tables"
+                        " with a row for each still"
                     )
-        else:
-            for metric in [name for name, one in metrics.items() if one.takes == FRAMES]:
-                faults[metric] = (
-                    f"metric '{metric}' looks at the frames of films; '{dataset}' has {declaration.medium.name}s"
-                )
         for metric, text in faults.items():
             error = error_at(self.files[dataset], ("attributes", "metrics"), text)
             self._leave_metric_out(metric, error, [dataset])

@@ -119,18 +119,22 @@ class File:
         return content
 
 
+WantKind = Literal["image", "frames", "sound", "tables"]
+
+
 @dataclass(frozen=True)
 class Want:
     """What a table needs of a file. The wants of all tables of a run are served by one decode.
 
     Attributes:
         kind: ``image``: still images, upright sRGB, each with its position in the file; an image has exactly one.
-            ``frames``: images in motion. ``tables``: the rows of the medium's own tables (``Medium.tables``).
+            ``frames``: images in motion. ``sound``: all of the sound. ``tables``: the rows of the medium's own tables
+            (``Medium.tables``).
         fps: frames per second of the file's own time; None for all.
         side: longest side in pixels; None for the original size.
     """
 
-    kind: Literal["image", "frames", "tables"] = "image"
+    kind: WantKind = "image"
     fps: float | None = None
     side: int | None = None
 
@@ -141,6 +145,12 @@ TABLES = Want("tables")
 """What the tables of a medium require."""
 FRAMES = Want("frames", side=48)
 """What models of frames in time require: every frame, squeezed to ``PICTURE``."""
+SOUND = Want("sound")
+"""What models of sound require: all of it, at ``SOUND_RATE``, in one channel."""
+SOUND_RATE = 16_000
+"""Samples a second of ``SOUND``."""
+SOUND_IS = "mean of channels, 16000 Hz by libswresample, from the first frame to the end of the last"
+"""What the samples of ``SOUND`` are: part of the version of every metric of sound."""
 PICTURE = (27, 48)
 """Height and width of the pictures of ``FRAMES``, whatever the shape of the film."""
 
@@ -174,6 +184,21 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """Sound of a file, in order of time and without overlaps; where there is none, the file has no sound.
+
+    Attributes:
+        place: of the first sample, in samples after the start of the first frame shown.
+        samples: ``float32 [N]``, one channel at ``SOUND_RATE``, mostly within -1 to 1.
+        fault: why the sound is of no use; empty if it is. Told last.
+    """
+
+    place: int
+    samples: "NDArray[np.float32]"
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class ChildRows:
     """Some rows that a file gives a table of its medium, in order.
 
@@ -197,7 +222,7 @@ class DecodingProgress:
     frames: int
 
 
-Part = Still | Pictures | ChildRows | DecodingProgress
+Part = Still | Pictures | Sound | ChildRows | DecodingProgress
 
 
 @dataclass(frozen=True)
@@ -320,6 +345,7 @@ class Medium(Protocol):
         extensions: of the files that a listing includes, in lower case with the dot. Files without an extension are
             included too: their content decides.
         columns: its own columns of ``samples``.
+        gives: the kinds of ``Want`` that its files serve.
         decoder: version of the pixels that ``open`` returns, part of every ``metric_version``. Initially empty, so that
             earlier measurements remain valid; raise it when files that could be opened return other pixels than before.
             Files that could not be opened do not need it: their samples' rows change, by ``samples.CODE_VERSION``.
@@ -335,6 +361,7 @@ class Medium(Protocol):
     name: str
     extensions: frozenset[str]
     columns: tuple[Column, ...]
+    gives: frozenset[WantKind]
     decoder: str
     by_path: bool
     published: PublishedForm

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from arot_assets.columns import Column, metric_schema
-from arot_assets.media.medium import FRAMES, STILL, TABLES, ChildTable, Medium, Want
+from arot_assets.media.medium import STILL, TABLES, ChildTable, Medium, Want
 from arot_assets.metrics.metric import Metric, metric_version
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ FRAME_POSITION = (
     Column("n", pa.int32(), "ordinal of the frame among those shown, from 0; null where a film failed"),
     Column("pts", pa.int64(), "when the frame is shown, in units of samples.time_base"),
 )
+PLACES = {"image": (STILL_ROWS, POSITION), "frames": (FRAME, FRAME_POSITION), "sound": (SAMPLE, ())}
+"""What a metric sees of a film -> the grain of its table, and the columns that say where in the film a row is."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class FileTable:
         columns: of a row.
         version: of current rows.
         want: what of a file it is made from.
-        metric: the metric that is measured on each still or frame; None for a table of the medium.
+        metric: the metric that is measured on each still or frame, or on the sound; None for a table of the medium.
         description: for users.
     """
 
@@ -95,6 +97,6 @@ def _of_medium(table: ChildTable, medium: Medium) -> FileTable:
 
 def _of_metric(metric: Metric, medium: Medium, models: "Models") -> FileTable:
     version = metric.metric_version(models.fingerprint(metric.model) if metric.model else "", medium.decoder)
-    grain, place = (FRAME, FRAME_POSITION) if metric.want == FRAMES else (STILL_ROWS, POSITION)
+    grain, place = PLACES[metric.want.kind]
     columns = (*place, *metric.columns)
     return FileTable(metric.name, grain, columns, version, metric.want, metric, metric.description)

@@ -1,4 +1,5 @@
-"""One decode of a file with many stills: the rows of the medium's tables, and every metric and model on each still.
+"""One decode of a file with many stills: the rows of the medium's tables, every metric and model on each
+still, and models of frames and of sound.
 
 Belongs here: the way of one such file. Does not belong here: which files are missing (``build_files.py``), media.
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 from arot_assets.media.medium import (
     FRAMES,
     KILLED,
+    SOUND,
     ChildRows,
     Content,
     DecodeError,
@@ -26,10 +28,12 @@ from arot_assets.media.medium import (
     Limits,
     Medium,
     Pictures,
+    Sound,
     Still,
     ViewOfParts,
 )
 from arot_assets.metrics.children import FileTable
+from arot_assets.metrics.listening import Listening
 from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import (
@@ -143,6 +147,8 @@ class _File:
     waiting: "dict[str, list[tuple[Item, np.ndarray]]]" = field(default_factory=dict)
     places: dict[str, dict[str, int | None]] = field(default_factory=dict)
     windows: dict[str, Windows] = field(default_factory=dict)
+    listening: dict[str, Listening] = field(default_factory=dict)
+    unheard: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
     def measured(
@@ -167,6 +173,8 @@ class _File:
                         self._still(part)
                     elif isinstance(part, Pictures):
                         self._pictures(part)
+                    elif isinstance(part, Sound):
+                        self._sound(part)
                     elif isinstance(part, ChildRows):
                         for row in part.rows if part.table in self.tables else ():
                             self._add(part.table, dict(row))
@@ -176,6 +184,7 @@ class _File:
             for model in list(self.waiting):
                 self._infer(model)
             self._pictures(None)
+            self._sound(None)
         except DecodeError as error:
             return self._failed(f"{error.status}: {error.reason}")
         except StorageError as error:
@@ -210,7 +219,7 @@ class _File:
         metrics = {
             name: table.metric
             for name, table in self.tables.items()
-            if table.metric is not None and table.want != FRAMES
+            if table.metric is not None and table.want.kind == "image"
         }
         wanted: dict[str, Metric] = {name: metric for name, metric in metrics.items() if name not in self.broken}
         ident = f"{self.item.sample_id}/{still.n}"  # a still is an item of its own here
@@ -267,6 +276,38 @@ class _File:
                 reason = f"{type(error).__name__}: {error}"
         for k, (pts, row) in enumerate(zip(window.pts, values, strict=True)):
             self._add(name, {"n": window.first + k, "pts": pts, **row}, reason)
+
+    def _sound(self, part: Sound | None) -> None:
+        """Sound for the models of it; None: there is no more. What it does to a model is the reason of the film's row there."""
+        for name, table in self.tables.items():
+            metric = table.metric
+            if table.want != SOUND or metric is None or metric.model is None or name in self.broken:
+                continue
+            one = self.listening.setdefault(name, Listening(partial(self._ask, self.models[metric.model])))
+            try:
+                if part is None:
+                    self._told(name, metric, one)
+                elif part.fault:
+                    self.unheard[name] = part.fault
+                elif name not in self.unheard:
+                    one.add(part)
+            except ModelError as error:
+                self.broken[name] = str(error)
+            except Exception as error:
+                self.unheard[name] = f"{type(error).__name__}: {error}"
+                if part is None:
+                    self._add(name, {}, self.unheard[name])
+
+    def _told(self, name: str, metric: Metric, listening: Listening) -> None:
+        """The row of a film whose sound is over."""
+        reason = self.unheard.get(name)
+        assert metric.from_outputs is not None, "it has a model"
+        row = {} if reason else dict(metric.from_outputs(listening.finish(self.item.facts.get("seconds")))[0])
+        self._add(name, row, reason)
+
+    def _ask(self, model: "ImageModel", sound: "np.ndarray") -> Mapping[str, Any]:
+        with self.turn:
+            return model.predict([sound])
 
     def _take(self, cell: Measurement) -> None:
         place, result = self.places[cell.sample_id], cell.result

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.media.medium import FRAMES, STILL, Want
+from arot_assets.media.medium import FRAMES, SOUND, SOUND_IS, STILL, Want
 from arot_assets.metrics.metric import Column, Metric, Rows, rows
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.output_values import values_of
@@ -22,6 +22,7 @@ from resources.models.outputs import (
     Ordinal,
     Probabilities,
     Score,
+    Speech,
     Tags,
     Text,
     columns,
@@ -35,6 +36,9 @@ TRAINED_ON = "trained_on"
 VERSION_COLUMN = "metric_version"
 TEXT = "samples.caption"
 """The texts that are compared with images, unless an entry says others."""
+FILES = {"image": STILL, "frames": FRAMES, "sound": SOUND}
+"""``takes`` of an entry -> what of a file its metric sees."""
+SPAN = pa.struct([("start", pa.float64()), ("end", pa.float64())])
 BOX = pa.struct(
     [
         ("label", pa.string()),
@@ -72,7 +76,10 @@ def metric_of(entry: ModelEntry) -> Metric:
         model=entry.name,
         from_outputs=from_outputs,
         takes=_takes(entry),
-        params={"outputs": [numbers(output) for output in outputs]},
+        params={
+            "outputs": [numbers(output) for output in outputs],
+            **({"sound": SOUND_IS} if entry.takes == "sound" else {}),
+        },
     )
 
 
@@ -91,8 +98,8 @@ def columns_of(entry: ModelEntry) -> list[Column]:
 
 def _takes(entry: ModelEntry) -> Want | Rows:
     """What its table is computed from; with the version of the vectors, where a head is good for one version only."""
-    if entry.takes in ("image", "frames"):
-        return STILL if entry.takes == "image" else FRAMES
+    if entry.takes in FILES:
+        return FILES[entry.takes]
     if entry.family == "similarity":
         return rows(entry.takes, str(entry.options.get("text", TEXT)))
     return rows(
@@ -148,6 +155,8 @@ def output_columns(output: Any) -> list[Column]:
             Column(names[1], pa.string(), f"the lines {sure}, each on a line of its own; empty without any"),
             Column(names[2], pa.float32(), f"share of the image that the lines {sure} take, 0-1", 0, 1),
         ]
+    if isinstance(output, Speech):
+        return _of_speech(output, names)
     assert isinstance(output, MapSummary)
     said = ["mean", "standard deviation", "5th percentile", "95th percentile"]
     share = [f"share of the image above {output.threshold:g}, 0-1"] if output.threshold is not None else []
@@ -155,6 +164,20 @@ def output_columns(output: Any) -> list[Column]:
     return [
         Column(name, pa.float32(), f"{output.meaning}: {text}", low, high)
         for name, text, (low, high) in zip(names, said + share, ranges, strict=False)
+    ]
+
+
+def _of_speech(output: Speech, names: list[str]) -> list[Column]:
+    span = f"{output.meaning}, in order: structs with start and end, seconds after the first frame"
+    surest = f"largest probability of speech in a window of {output.window / output.rate * 1000:g} ms, 0-1"
+    return [
+        Column(names[0], pa.float64(), f"{output.meaning}: their length together, seconds", 0),
+        Column(names[1], pa.float32(), f"{output.meaning}: their share of the film's time, 0-1", 0, 1),
+        Column(names[2], pa.float32(), surest, 0, 1),
+        Column(
+            names[3], pa.float64(), "how much sound the film has, seconds; less where it begins late or has gaps", 0
+        ),
+        Column(names[4], pa.list_(SPAN), span),
     ]
 
 

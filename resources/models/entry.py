@@ -190,7 +190,8 @@ class ModelEntry:
         id: the model's public name; the repository or package where it is not said.
         preprocessing: how pixels become the input; None: as the repository's own configuration says (the ``timm``,
             ``transformers_image``, ``clip`` and ``depth`` families), whose hash is then among ``weights.files``.
-        takes: ``image``; ``frames``, all of a film; or the column that a head is computed from: ``clip_b16.vector``.
+        takes: ``image``; ``frames``, all of a film; ``sound``, that of a film; or the column that a head is computed from:
+            ``clip_b16.vector``.
         commercial: whether the licence is known to allow commercial use.
         gated: whether the repository lets in only who accepted its terms.
         description: one or two sentences for users, about the table.

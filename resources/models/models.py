@@ -160,7 +160,7 @@ class Models:
         return [self._described(entry) for entry in all_entries()[0]]
 
     def _described(self, entry: ModelEntry) -> dict[str, Any]:
-        folder, how = self.files.find(entry), entry.preprocessing
+        folder = self.files.find(entry)
         return {
             "name": entry.name,
             "family": entry.family,
@@ -171,7 +171,7 @@ class Models:
             "gated": entry.gated,
             "runs": entry.runs,
             "parameters": entry.parameters,
-            "input": f"{' x '.join(map(str, how.height_width))}, {how.resize}" if how else "as its repository says",
+            "input": _input(entry),
             "outputs": {output.name: f"{output.kind}: {output.meaning}" for output in entry.outputs},
             "bytes": sum((folder / path).stat().st_size for path in entry.weights.files) if folder else None,
             "available": folder is not None,
@@ -287,6 +287,14 @@ class _LoadedModels:
 
 
 _loaded = _LoadedModels()
+
+
+def _input(entry: ModelEntry) -> str:
+    """What it takes, for users."""
+    how = entry.preprocessing
+    if how is not None:
+        return f"{' x '.join(map(str, how.height_width))}, {how.resize}"
+    return "sound, 16 kHz, one channel" if entry.takes == "sound" else "as its repository says"
 
 
 def _expected(entry: ModelEntry) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resources.models.entry import ModelEntry
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
@@ -48,7 +48,7 @@ class Network:
 
     Attributes:
         prepare: ``uint8 [H, W, 3]`` RGB, upright, opaque -> one image's input; called in decoding threads. A head's input is
-            the stored vector, and is not prepared.
+            the stored vector, and is not prepared. For sound: ``float32 [n]``, a whole one -> one input.
         predict: ``[N, …]`` inputs -> its arrays by name; called by one thread at a time.
         input_shape: of one image; None where it depends on the image, which is then a batch of its own.
         bytes: memory that its weights take on the device.
@@ -94,8 +94,9 @@ class Family(Protocol):
         """
         ...
 
-    def reference(self, entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
-        """The model card's own pipeline, float32 on the CPU: one upright RGB image -> arrays with a batch axis of 1.
+    def reference(self, entry: ModelEntry, folder: Path) -> "Callable[[Any], Outputs]":
+        """The model card's own pipeline, float32 on the CPU: one upright RGB image, or ``float32 [n]`` of sound at the model's
+        rate -> arrays with a batch axis of 1.
 
         Shares no code with ``load``: it is what that is compared with.
         """

@@ -21,10 +21,12 @@ from resources.models.outputs import (
     Ordinal,
     Probabilities,
     Score,
+    Speech,
     Tags,
     Text,
     columns,
 )
+from resources.models.speech import row_of_speech
 
 
 def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]:
@@ -32,7 +34,8 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
 
     Args:
         output: one of the kinds.
-        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for boxes, keypoints, lines and text.
+        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for boxes, keypoints, lines and text. For speech also
+            what is known of each film's sound: see ``row_of_speech``.
     """
     array = outputs[output.of]
     if isinstance(output, Text):
@@ -45,6 +48,11 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
         return [_lines(output, lines) for lines in array]
     if isinstance(output, MapSummary):
         return [_summary(output, one) for one in array]
+    if isinstance(output, Speech):
+        parts = (outputs[name] for name in (output.of, "samples", "heard", "seconds"))
+        return [
+            dict(zip(columns(output), row_of_speech(output, *one), strict=True)) for one in zip(*parts, strict=True)
+        ]
     return [dict(zip(columns(output), row, strict=True)) for row in _ROWS[type(output)](output, array)]
 
 

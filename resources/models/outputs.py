@@ -1,4 +1,5 @@
-"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, keypoints, text, lines, a map.
+"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, keypoints, text, lines, a map,
+spans of speech.
 
 Belongs here: the kinds of outputs, as data. Does not belong here: the arithmetic from a model's arrays to the values of rows
 (``output_values.py``), the columns of a table (``arot_assets.metrics.of_entry``), the arrays themselves (``families``).
@@ -224,8 +225,39 @@ class MapSummary:
     high: float | None = None
 
 
+@dataclass(frozen=True)
+class Speech:
+    """When somebody speaks in the sound of a film: spans of time, how much they are, and the surest moment.
+
+    The family returns for each film a probability for each window of ``window`` samples, from the start of the film on. The rule
+    and its defaults are those of Silero VAD's ``get_speech_timestamps``.
+
+    Attributes:
+        threshold: probability of a window from which speech begins.
+        leave: probability below which it may end.
+        least_speech_ms: a shorter span is none.
+        least_silence_ms: a shorter pause ends no span.
+        pad_ms: each span is made longer by this at both ends, up to the middle of the pause between two.
+        window: samples of a window.
+        rate: samples a second.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["speech"]
+    meaning: str
+    name: str = "spans"
+    of: str = "probability"
+    threshold: float = 0.5
+    leave: float = 0.35
+    least_speech_ms: float = 250
+    least_silence_ms: float = 100
+    pad_ms: float = 30
+    window: int = 512
+    rate: int = 16_000
+
+
 Output = Annotated[
-    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Keypoints | Text | Lines | MapSummary,
+    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Keypoints | Text | Lines | MapSummary | Speech,
     Field(discriminator="kind"),
 ]
 """Any of the kinds, told by ``kind``."""
@@ -261,6 +293,8 @@ def columns(output: Any) -> list[str]:
         return [output.name, "probabilities"]
     if isinstance(output, Lines):
         return [output.name, "text", "text_share"]
+    if isinstance(output, Speech):
+        return ["speech_seconds", "speech_share", "max_probability", "sound_seconds", output.name]
     if isinstance(output, MapSummary):
         share = [f"{output.name}_share"] if output.threshold is not None else []
         return [f"{output.name}_{part}" for part in ("mean", "std", "p05", "p95")] + share

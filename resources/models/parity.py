@@ -44,13 +44,15 @@ class Deviation:
         return max(self.largest, self.batch) <= self.tolerance * max(self.spread, 1e-6)
 
 
-def compare(models: "Models", name: str, images: "Iterable[tuple[str, Image]]") -> list[Deviation]:
+def compare(
+    models: "Models", name: str, images: "Iterable[tuple[str, Image | NDArray[np.float32]]]"
+) -> list[Deviation]:
     """The differences of each array of a model's outputs.
 
     Args:
         models: the resource: its engine, device and precision are what is compared.
         name: of the model.
-        images: name and upright RGB.
+        images: name and upright RGB; of a model of sound name and ``float32 [n]`` at its rate.
 
     Raises:
         ModelError: the model or its reference cannot be loaded.

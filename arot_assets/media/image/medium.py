@@ -23,6 +23,7 @@ from arot_assets.media.medium import (
     PublishedForm,
     Still,
     Want,
+    WantKind,
 )
 from arot_assets.media.question import QualityQuestion
 
@@ -110,6 +111,7 @@ class ImageMedium:
     name = "image"
     extensions = EXTENSIONS
     columns: tuple[Column, ...] = COLUMNS
+    gives: frozenset[WantKind] = frozenset({"image"})
     decoder = ""
     by_path = False
     published = PUBLISHED

@@ -11,7 +11,7 @@ differ more from their neighbours than from the lines after those belong to two 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -75,7 +75,7 @@ class Frame:
 
 
 def decoded(
-    path: Path, *, interlaced: bool = False, threads: int = 1, hear: "Callable[[AudioFrame], None] | None" = None
+    path: Path, *, interlaced: bool = False, threads: int = 1, hear: "Callable[[AudioFrame | None], None] | None" = None
 ) -> Iterator[Frame]:
     """Every frame that the decoder shows; interlaced ones with two fields turned into one frame by motion (FFmpeg's
     bwdif).
@@ -84,7 +84,7 @@ def decoded(
         path: a local film.
         interlaced: whether it says that it is.
         threads: of the decoder.
-        hear: given the frames of the first sound, as they pass.
+        hear: given the frames of the first sound, as they pass; None for each packet of it that is refused.
 
     Raises:
         DecodeError: the film cannot be opened.
@@ -119,7 +119,7 @@ def _is_combed(frames: "list[VideoFrame]") -> bool:
 
 
 def frames_of(
-    container: "InputContainer", stream: "VideoStream", hear: "Callable[[AudioFrame], None] | None" = None
+    container: "InputContainer", stream: "VideoStream", hear: "Callable[[AudioFrame | None], None] | None" = None
 ) -> "Iterator[tuple[VideoFrame, bool]]":
     """Frames from where a container stands, and whether they follow a refused packet.
 
@@ -128,11 +128,13 @@ def frames_of(
         stream: its pictures.
         hear: see ``decoded``.
     """
-    sound = [s for s in container.streams.audio if s.codec_context is not None][:1] if hear is not None else []
+    sound = sound_stream(container) if hear is not None else None
+    if hear is not None and sound is None and container.streams.audio:
+        hear(None)
     damaged = False
-    for packet in container.demux(stream, *sound):
+    for packet in container.demux(stream, *([sound] if sound is not None else [])):
         if hear is not None and packet.stream.type == "audio":
-            for heard in _heard(cast("Packet[AudioStream]", packet)):
+            for heard in sound_of_packet(cast("Packet[AudioStream]", packet)):
                 hear(heard)
             continue
         try:
@@ -146,12 +148,17 @@ def frames_of(
             yield frame, damaged or bool(frame.is_corrupt)
 
 
-def _heard(packet: "Packet[AudioStream]") -> "list[AudioFrame]":
-    """The sound of a packet; a damaged one is a gap."""
+def sound_stream(container: "InputContainer") -> "AudioStream | None":
+    """The sound that counts: the first for which there is a decoder."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def sound_of_packet(packet: "Packet[AudioStream]") -> "Sequence[AudioFrame | None]":
+    """The sound of a packet; a damaged one is a gap, and None stands for it."""
     try:
         return packet.decode()
     except (OSError, ValueError):
-        return []
+        return [None] if packet.size else []
 
 
 def woven(frames: "Iterator[tuple[VideoFrame, bool]]", stream: "VideoStream") -> "Iterator[tuple[VideoFrame, bool]]":

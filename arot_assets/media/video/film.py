@@ -8,10 +8,10 @@ Memory does not grow with the film: rows leave in blocks, and one still at a tim
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,14 @@ from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.columns import DAMAGED, INTERLACED, TEXT_IN_BAR
 from arot_assets.media.video.decode import Frame, decoded, planes
 from arot_assets.media.video.grid import Cells, Grid
+from arot_assets.media.video.hearing import Hearing, heard_film
 from arot_assets.media.video.kernels import block_steps, blurring, combing, filtered
 from arot_assets.media.video.loudness import Loudness, filters
 from arot_assets.media.video.motion import Motion
 from arot_assets.media.video.statistics import FrameStatistics
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
 
 STILL_SECONDS = 0.5
 """Seconds from one still to the next: two a second, so that every clip of half a second has one."""
@@ -46,8 +50,9 @@ def measured_film(
     side: int | None = None,
     threads: int = 1,
     pictures: bool = False,
+    sound: bool = False,
 ) -> Iterator[Part]:
-    """Decode a film once.
+    """Decode a film once; only its sound, if nothing else is wanted.
 
     Args:
         path: a local film.
@@ -57,16 +62,23 @@ def measured_film(
         side: longest side of stills in pixels; None for the size that is shown.
         threads: of the decoder.
         pictures: give every frame in 48 x 27.
+        sound: give its sound in one channel.
 
     Yields:
-        Stills as they pass, pictures and rows in blocks, the row of ``decoded`` last.
+        Stills as they pass, pictures, sound and rows in blocks, the row of ``decoded`` last.
 
     Raises:
         DecodeError: it cannot be decoded.
     """
+    if sound and not (tables or stills or pictures):
+        yield from heard_film(path, facts)
+        return
     look, base = FrameAppearance.of(facts), Fraction(facts["time_base"])
     measures = Measures(look, base, facts) if tables else None
-    hear = measures.loudness.add if measures is not None else None
+    hearing = Hearing(facts) if sound else None
+    hear = _listeners(
+        measures.loudness.add if measures is not None else None, hearing.add if hearing is not None else None
+    )
     due, count = -1.0, 0
     first: int | None = None
     grid: Grid | None = None
@@ -87,6 +99,8 @@ def measured_film(
                 seen.append((frame.pts, grid.picture(cells)))
                 if len(seen) >= BLOCK:
                     yield _pictures(seen)
+        if hearing is not None:
+            yield from hearing.parts()
         if is_still and stills:
             yield Still(Image(rgb_of(frame.frame, look, side)), frame.pts, frame.n)
         count += 1
@@ -96,10 +110,29 @@ def measured_film(
         raise DecodeError("corrupt", "no frame can be decoded")
     if seen:
         yield _pictures(seen)
+    if hearing is not None:
+        hearing.finish()
+        yield from hearing.parts(whole=False)
     if measures is not None:
         measures.finish()
         yield from measures.blocks(whole=False)
         yield ChildRows("decoded", [measures.told(count)])
+
+
+def _listeners(
+    level: "Callable[[AudioFrame], None] | None", hearing: "Callable[[AudioFrame | None], None] | None"
+) -> "Callable[[AudioFrame | None], None] | None":
+    """Who is given the sound as it passes; nobody, so that it is not decoded."""
+    if level is None:
+        return hearing
+
+    def hear(frame: "AudioFrame | None") -> None:
+        if frame is not None:
+            level(frame)
+        if hearing is not None:
+            hearing(frame)
+
+    return hear
 
 
 def _pictures(seen: list[tuple[int, NDArray[np.uint8]]]) -> Pictures:

@@ -11,6 +11,7 @@ from typing import Self
 from arot_assets.columns import Column
 from arot_assets.media.medium import (
     FRAMES,
+    SOUND,
     TABLES,
     ChildTable,
     DecodeError,
@@ -22,6 +23,7 @@ from arot_assets.media.medium import (
     PublishedForm,
     Still,
     Want,
+    WantKind,
 )
 from arot_assets.media.question import QualityQuestion
 from arot_assets.media.video import isolated
@@ -77,6 +79,7 @@ class VideoView:
             tables=TABLES in self._wants,
             stills=bool(images),
             pictures=FRAMES in self._wants,
+            sound=SOUND in self._wants,
             side=None if None in sides else max((side for side in sides if side is not None), default=None),
             threads=self._threads,
         )
@@ -92,6 +95,7 @@ class VideoMedium:
     name = "video"
     extensions = EXTENSIONS
     columns: tuple[Column, ...] = COLUMNS
+    gives: frozenset[WantKind] = frozenset({"image", "frames", "sound", "tables"})
     decoder = "1"
     by_path = True
     published = PUBLISHED

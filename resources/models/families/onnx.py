@@ -80,7 +80,7 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
 
     how = entry.preprocessing
     assert how is not None, "an entry that loads states its preprocessing"
-    options = _options(1)
+    options = session_options(1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     file = folder / (entry.file() if "file" in entry.options else entry.file(".onnx"))
     runtime = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -112,7 +112,8 @@ def _bordered_maps(entry: ModelEntry, how: Preprocessing) -> list[str]:
     return [output.of for output in entry.outputs if isinstance(output, MapSummary)]
 
 
-def _options(threads: int) -> Any:
+def session_options(threads: int) -> Any:
+    """How ONNX Runtime is to run any file, with so many threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -142,7 +143,7 @@ def session(entry: ModelEntry, file: Path, place: Placement) -> Session:
         index = int(place.device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}))
     try:
-        runtime = onnxruntime.InferenceSession(str(file), _options(place.threads), providers=providers)
+        runtime = onnxruntime.InferenceSession(str(file), session_options(place.threads), providers=providers)
     except Exception as error:  # onnxruntime's errors have no base class of their own
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"model '{entry.name}': ONNX Runtime cannot load {file.name}: {said}") from error

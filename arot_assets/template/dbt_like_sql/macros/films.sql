@@ -405,6 +405,36 @@ select p.clip_id, p.has_sound, l.loudness, v.rms_db, v.peak_db,
 from spans p left join levels v using (clip_id) left join loud l using (clip_id))
 {%- endmacro %}
 
+{# When somebody speaks in each clip: speech_seconds and speech_share of its time, longest_speech_s (the longest span within it), and speech_cut:
+   whether somebody speaks at its first or last moment, as at a cut within a sentence. voice: the table of the metric `voice`. Nulls for
+   a film without sound, or whose sound is damaged. #}
+{% macro clip_voice(clips, voice, samples) -%}
+(with spans as (
+    select c.clip_id, v.spans, (c.start_pts - s.first_pts) * unit as starts, (c.end_pts - s.first_pts) * unit as ends
+    from {{ clips }} c
+    join (select *, split_part(time_base, '/', 1)::double / split_part(time_base, '/', 2)::double as unit from {{ samples }}) s
+        using (sample_id)
+    left join {{ voice }} v on v.sample_id = c.sample_id
+),
+spoken as (
+    select clip_id, starts, ends, unnest(spans) as span from spans
+),
+inside as (
+    select clip_id, greatest(0, least(span['end'], ends) - greatest(span['start'], starts)) as seconds,
+        (span['start'] < starts and span['end'] > starts) or (span['start'] < ends and span['end'] > ends) as is_cut
+    from spoken
+),
+summed as (
+    select clip_id, sum(seconds) as seconds, max(seconds) as longest, bool_or(is_cut) as is_cut from inside group by clip_id
+)
+select p.clip_id,
+    case when p.spans is not null then coalesce(m.seconds, 0) end as speech_seconds,
+    case when p.spans is not null then least(1, coalesce(m.seconds, 0) / nullif(p.ends - p.starts, 0)) end as speech_share,
+    case when p.spans is not null then coalesce(m.longest, 0) end as longest_speech_s,
+    case when p.spans is not null then coalesce(m.is_cut, false) end as speech_cut
+from spans p left join summed m using (clip_id))
+{%- endmacro %}
+
 {# Whether what captions say of the camera is what was measured: sample_id, said (still, pan, tilt, zoom, roll, handheld, as named by the
    text), measured (camera_kind of clip_motion), agrees; null where the text says nothing of it. Of a pan or tilt the direction must
    agree too, if it is named. captions: a table with the column; cut: of the clips. #}
