@@ -12,9 +12,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,17 @@ from arot_assets.columns import Column
 from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import medium_of, place_of
 from arot_assets.errors import ProjectError
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.medium import DecodeError, File
 from arot_assets.media.video import isolated
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.progress import track
+from resources.compute import Needs
 from resources.parallel import ordered_map
-from resources.storage import StorageError
+from resources.storage import Storage, StorageError
+from resources.storage.objects import absolute, is_local, local_path
 from resources.storage.storage import join
 from resources.tables.keeping import Keeping
-from resources.warehouse import Connection
+from resources.warehouse import Connection, Warehouse
 from resources.warehouse.views import quote
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ COLUMNS = (
 )
 SCHEMA = pa.schema([column.field() for column in COLUMNS])
 NEEDED = ("clip_id", "sample_id", "start_n", "end_n", "start_pts", "end_pts")
+Film = tuple[str, list[dict[str, Any]]]
+"""Of one film: its sample_id, and the clips that are asked for."""
 PROVENANCE = ("start_n", "end_n", "start_pts", "end_pts")
 
 
@@ -147,35 +152,91 @@ def cut_clips(
 
     gone = forgotten(resources.warehouse.tables)
     total = sum(map(len, todo.values()))
-    with tempfile.TemporaryDirectory(prefix="arot-clips-") as folder, track(f"clips of {model}", total) as advance:
-        place = place_of(resources.storage, resources.warehouse, films, list(todo))
-        read = place.files({rows[0]["uri"]: film for film, rows in todo.items() if rows[0]["uri"]})
+    uris = {rows[0]["uri"]: film for film, rows in todo.items() if rows[0]["uri"]}
+    work = FilmCutter(resources.storage, resources.warehouse, films, settings, target.folder, frozenset(gone), uris)
+    with track(f"clips of {model}", total) as advance:
 
-        def work(item: tuple[str, list[dict[str, Any]]]) -> int:
-            film, rows = item
-            mine = Path(tempfile.mkdtemp(dir=folder))
-            made = list(_of_film(film, rows, lambda: read(rows[0]["uri"]).path(), settings, mine))
-            for row in made:
-                if row["status"] == "ok":
-                    row["file"] = f"{row['clip_id']}.{FILE}"
-                    path = mine / row["file"]
-                    row["sample_id"] = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-                    if row["sample_id"] in gone:
-                        row |= {"status": "failed", "reason": "taken down", "file": None, "sample_id": None}
-                    else:
-                        _store(resources, path, join(target.folder, row["file"]))
-            shutil.rmtree(mine)
+        def kept(item: Film) -> list[dict[str, Any]]:
+            made = work(item)
             with keeping.adding():  # now, not when its turn comes: another film may be stopped before
                 done.extend(made)
-            return len(made)
+            return made
 
-        with Keeping(keep) as keeping, closing(ordered_map(work, list(todo.items()), threads, finish=True)) as results:
-            for number in results:
-                advance(number)
+        def on_nodes() -> Generator[list[dict[str, Any]], None, None]:
+            for _, made in resources.compute.map(work, list(todo.items()), Needs()):
+                with keeping.adding():
+                    done.extend(made)
+                yield made
+
+        here = runs_here(resources, target.folder)
+        with (
+            Keeping(keep) as keeping,
+            closing(ordered_map(kept, list(todo.items()), threads, finish=True) if here else on_nodes()) as results,
+        ):
+            for made in results:
+                advance(len(made))
     table = _write(resources, target, done)
     if target.prune:
         _prune(resources, target, table)
     return table
+
+
+def runs_here(resources: "Resources", folder: str) -> bool:
+    """Whether this process cuts: the engine is local, or the folder is one of this machine outside the store, which the machines
+    of a cluster share."""
+    if resources.compute.is_local:
+        return True
+    return is_local(folder) and not absolute(local_path(folder)).startswith(f"{absolute(resources.tables.root)}/")
+
+
+@dataclass(frozen=True)
+class FilmCutter:
+    """Cuts the clips of one film into files, in any process: the unit of work of an engine.
+
+    Attributes:
+        storage: the sources and the folder.
+        warehouse: where the film is found.
+        films: the dataset.
+        settings: how files are written.
+        folder: where they go.
+        gone: ids of what was taken down.
+        uris: uri -> sample_id of all films that are asked for.
+    """
+
+    storage: Storage
+    warehouse: Warehouse
+    films: str
+    settings: "Settings"
+    folder: str
+    gone: frozenset[str]
+    uris: Mapping[str, str]
+
+    @cached_property
+    def read(self) -> Callable[[str], File]:
+        """``uri -> File``, made once in a process."""
+        place = place_of(self.storage, self.warehouse, self.films, list(self.uris.values()))
+        return place.files(self.uris)
+
+    def __call__(self, item: Film) -> list[dict[str, Any]]:
+        """The rows of the clips of a film; their files are in place.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        film, rows = item
+
+        with tempfile.TemporaryDirectory(prefix="arot-clips-") as mine:
+            made = list(_of_film(film, rows, lambda: self.read(rows[0]["uri"]).path(), self.settings, Path(mine)))
+            for row in made:
+                if row["status"] == "ok":
+                    row["file"] = f"{row['clip_id']}.{FILE}"
+                    cut = Path(mine) / row["file"]
+                    row["sample_id"] = hashlib.sha256(cut.read_bytes()).hexdigest()[:32]
+                    if row["sample_id"] in self.gone:
+                        row |= {"status": "failed", "reason": "taken down", "file": None, "sample_id": None}
+                    else:
+                        _store(self.storage, cut, join(self.folder, row["file"]))
+        return made
 
 
 def wanted(con: Connection, model: str, films: str, settings: "Settings") -> str:
@@ -299,8 +360,8 @@ def _prune(resources: "Resources", target: Target, table: pa.Table) -> None:
             resources.storage.delete(join(target.folder, name))
 
 
-def _store(resources: "Resources", path: Path, uri: str) -> None:
-    resources.storage.fill(uri, lambda place: shutil.copyfile(path, place))
+def _store(storage: Storage, path: Path, uri: str) -> None:
+    storage.fill(uri, lambda place: shutil.copyfile(path, place))
 
 
 def _write(resources: "Resources", target: Target, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

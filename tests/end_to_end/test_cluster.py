@@ -1,33 +1,44 @@
 """A Ray cluster of three nodes on loopback makes the tables of one process, bit for bit, whatever worker is killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pytest
 
+from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.duplicates import settle
+from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.presence import Shards
-from arot_assets.datasets.samples import SamplesResult, build_unit
+from arot_assets.datasets.samples import SamplesResult, build_samples, build_unit
 from arot_assets.datasets.turns import Unit, work_on
+from arot_assets.declarations import VideoDataset
+from arot_assets.media.video.clip_file import Settings
+from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.metrics.units import build_metric_unit
 from resources.compute import Compute, ComputeError, Local, Needs, compute_of
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
-from resources.tables import SAMPLES, TableRef, Tables
+from resources.tables import SAMPLES, ModelRef, TableRef, Tables
 from resources.warehouse import Warehouse
-from tests.conftest import Dataset
+from tests.conftest import DATA, Dataset
 from tests.end_to_end.conftest import Project
 
 METRICS = ("cv2", "phash")
+A = TypeVar("A")
+B = TypeVar("B")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 
 
@@ -124,6 +135,55 @@ def test_model_stays_in_its_process_for_many_shards(cluster: Compute) -> None:
     assert len({process for _, process in loaded}) <= 3, "no more processes than there is room for"
 
 
+def test_nodes_cut_the_clips_of_one_process_bit_for_bit(
+    cluster: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AROT_STORE", str(tmp_path / "store"))
+    films = tmp_path / "films"
+    films.mkdir()
+    for name in ("cuts_hard.mp4", "camera.mp4"):
+        shutil.copyfile(DATA / "films" / name, films / name)
+    r = resources_at(tmp_path / "store")
+    declared = VideoDataset.model_validate({"name": "films", "source": str(films), "settle_seconds": 0})
+    take_inventory(r.storage, r.tables, declared, datetime.now(UTC))
+    build_samples(r.storage, r.tables, declared, "00000")
+    build_files(r.storage, r.warehouse, r.models, declared, "00000", [])
+    spans = """select sample_id || '_0' as clip_id, sample_id, 0 as start_n, 12 as end_n, min(pts) as start_pts, max(pts) as end_pts
+        from films.frames where n <= 12 group by sample_id"""
+    r.warehouse.refresh()
+    with r.warehouse.connect() as con:
+        r.tables.write(con.execute(spans).to_arrow_table(), ModelRef("spans"))
+    r.warehouse.refresh()
+    counted = Counted(cluster, [])
+    made, sent = {}, []
+    for place, compute in {"store/alone": Local(), "store/together": counted, "elsewhere": counted}.items():
+        folder = str(tmp_path / place)
+        table = cut_clips(
+            replace(r, compute=compute), "spans", "films", Target(folder, f"{folder}.parquet"), Settings()
+        )
+        assert table["status"].to_pylist() == ["ok", "ok"], table["reason"].to_pylist()
+        made[place] = table, {f: Path(folder, f).read_bytes() for f in table["file"].to_pylist()}
+        sent.append(len(counted.units))
+    assert made["store/alone"] == made["store/together"] == made["elsewhere"]
+    assert sent == [0, 2, 2], (
+        "each film was a unit; no node is trusted to see a folder of this machine outside the store"
+    )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An engine that keeps which units it was given."""
+
+    engine: Compute
+    units: list[object]
+    is_local: bool = False
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        for unit, result in self.engine.map(work, units, needs):
+            self.units.append(unit)
+            yield unit, result
+
+
 def process_of(unit: int) -> int:
     """The process that works on it."""
     return os.getpid()
@@ -195,7 +255,8 @@ def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
 
 def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
-        "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, resources.compute"
+        "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "
+        "arot_assets.clips.cutting, resources.compute"
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
