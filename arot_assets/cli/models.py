@@ -163,7 +163,7 @@ def verify(name: str, images: Path | None, films: Path | None, limit: int) -> No
         raise click.UsageError(f"model '{name}' is compared on {kind}s: give {option} DIR")
     found = list(islice(read(folder), limit))
     if not found:
-        raise ModelError(f"'{folder}' has no {kind} that can be used; name a folder with some")
+        raise ModelError(f"'{folder}' has no {kind} that can be decoded; name a folder with some")
     differences = compare(models, name, found)
     for one in differences:
         click.echo(
@@ -193,7 +193,7 @@ def _sounds(folder: Path) -> "Iterator[tuple[str, NDArray[np.float32]]]":
     """The sound of the films of a folder, as a run hears it, gaps closed; films without are named."""
     import numpy as np
 
-    from arot_assets.media.medium import SOUND, DecodeError, File, Limits, Sound
+    from arot_assets.media.medium import SOUND, DecodeError, File, Limits, SoundStretch
     from arot_assets.media.video.medium import VIDEO
 
     for path in sorted(folder.rglob("*")):
@@ -207,7 +207,7 @@ def _sounds(folder: Path) -> "Iterator[tuple[str, NDArray[np.float32]]]":
             try:
                 with VIDEO.open(File(str(path), file.fetch, probed.facts), frozenset({SOUND}), Limits()) as view:
                     for part in view.parts():
-                        if isinstance(part, Sound):
+                        if isinstance(part, SoundStretch):
                             fault = part.fault
                             sound.append(part.samples)
             except DecodeError as error:

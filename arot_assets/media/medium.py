@@ -184,7 +184,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundStretch:
     """Sound of a file, in order of time and without overlaps; where there is none, the file has no sound.
 
     Attributes:
@@ -222,7 +222,7 @@ class DecodingProgress:
     frames: int
 
 
-Part = Still | Pictures | Sound | ChildRows | DecodingProgress
+Part = Still | Pictures | SoundStretch | ChildRows | DecodingProgress
 
 
 @dataclass(frozen=True)

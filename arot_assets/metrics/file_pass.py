@@ -28,7 +28,7 @@ from arot_assets.media.medium import (
     Limits,
     Medium,
     Pictures,
-    Sound,
+    SoundStretch,
     Still,
     ViewOfParts,
 )
@@ -173,7 +173,7 @@ class _File:
                         self._still(part)
                     elif isinstance(part, Pictures):
                         self._pictures(part)
-                    elif isinstance(part, Sound):
+                    elif isinstance(part, SoundStretch):
                         self._sound(part)
                     elif isinstance(part, ChildRows):
                         for row in part.rows if part.table in self.tables else ():
@@ -277,7 +277,7 @@ class _File:
         for k, (pts, row) in enumerate(zip(window.pts, values, strict=True)):
             self._add(name, {"n": window.first + k, "pts": pts, **row}, reason)
 
-    def _sound(self, part: Sound | None) -> None:
+    def _sound(self, part: SoundStretch | None) -> None:
         """Sound for the models of it; None: there is no more. What it does to a model is the reason of the film's row there."""
         for name, table in self.tables.items():
             metric = table.metric

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import SOUND_RATE, Sound
+from arot_assets.media.medium import SOUND_RATE, SoundStretch
 from resources.models.speech import CARRIED, WINDOW
 
 STRETCH = 256 * WINDOW
@@ -41,7 +41,7 @@ class Listening:
         self._heard = 0
         self._found: list[NDArray[np.float32]] = []
 
-    def add(self, sound: Sound) -> None:
+    def add(self, sound: SoundStretch) -> None:
         """Take the next sound."""
         if not len(sound.samples):
             return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.media.medium import Limits, Part, Sound
+from arot_assets.media.medium import Limits, Part, SoundStretch
 from arot_assets.media.video.film import measured_film
 from arot_assets.media.video.probe import probe_film
 from arot_assets.metrics.build_files import build_files
@@ -97,8 +97,8 @@ def parts_of(path: Path, **wanted: bool) -> Iterator[Part]:
     return measured_film(path, facts, **{"tables": False, "stills": False, "sound": True, **wanted})
 
 
-def sound_of(path: Path, **wanted: bool) -> list[Sound]:
-    return [part for part in parts_of(path, **wanted) if isinstance(part, Sound)]
+def sound_of(path: Path, **wanted: bool) -> list[SoundStretch]:
+    return [part for part in parts_of(path, **wanted) if isinstance(part, SoundStretch)]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 2), (16_000, 1)])
@@ -138,9 +138,9 @@ def test_a_long_gap_is_not_heard_and_begins_anew() -> None:
         return {"probability": np.ones((1, windows), np.float32), "carried": np.ones((1, CARRIED), np.float32)}
 
     listening = Listening(ask)
-    listening.add(Sound(100, np.ones(1000, np.float32)))
-    listening.add(Sound(1600, np.ones(500, np.float32)))  # half a thousand samples of silence
-    listening.add(Sound(10**9, np.ones(10, np.float32)))
+    listening.add(SoundStretch(100, np.ones(1000, np.float32)))
+    listening.add(SoundStretch(1600, np.ones(500, np.float32)))  # half a thousand samples of silence
+    listening.add(SoundStretch(10**9, np.ones(10, np.float32)))
     found = listening.finish(2.0)
     assert (found["samples"], found["heard"], found["seconds"]) == ([10**9 + 10], [1510], [2.0])
     assert len(asked) == 2 and [one[:CARRIED].max() for one in asked] == [0, 0]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import SOUND_RATE, DecodingProgress, Part, Sound
+from arot_assets.media.medium import SOUND_RATE, DecodingProgress, Part, SoundStretch
 from arot_assets.media.video.container import opened
 from arot_assets.media.video.decode import sound_of_packet, sound_stream
 from arot_assets.media.video.sound import DRIFT
@@ -49,7 +49,7 @@ class Hearing:
         self._rate = 0
         self._due: int | None = None
         self._done = 0
-        self._waiting: list[Sound] = []
+        self._waiting: list[SoundStretch] = []
         self._heard, self._refused = 0, 0
 
     def add(self, frame: "AudioFrame | None") -> None:
@@ -69,7 +69,7 @@ class Hearing:
         """There is no further sound."""
         self._flush()
 
-    def parts(self, whole: bool = True) -> Iterator[Sound]:
+    def parts(self, whole: bool = True) -> Iterator[SoundStretch]:
         """The samples so far, once there is a block of them; all with ``whole=False``, and then whether they are of use."""
         if self._waiting and (not whole or sum(len(one.samples) for one in self._waiting) >= BLOCK):
             yield from _joined(self._waiting)
@@ -77,7 +77,7 @@ class Hearing:
         if not whole and self._refused > REFUSED * (self._heard + self._refused):
             said = f"{self._refused} of {self._heard + self._refused} packets" if self._heard else "no packet"
             verb = "could not" if self._heard else "could"
-            yield Sound(self._done, np.zeros(0, np.float32), f"corrupt: {said} of its sound {verb} be decoded")
+            yield SoundStretch(self._done, np.zeros(0, np.float32), f"corrupt: {said} of its sound {verb} be decoded")
 
     def _mixed(self, frame: "AudioFrame") -> "Iterator[AudioFrame]":
         """A frame in floating point, the mean of its channels, at its own rate."""
@@ -125,16 +125,16 @@ class Hearing:
             first = max(place, self._done)
             last = last if self._end is None else min(last, self._end)
             if first < last:
-                self._waiting.append(Sound(first, _finite(samples[first - place : last - place])))
+                self._waiting.append(SoundStretch(first, _finite(samples[first - place : last - place])))
                 self._done = last
 
 
-def _joined(pieces: list[Sound]) -> Iterator[Sound]:
+def _joined(pieces: list[SoundStretch]) -> Iterator[SoundStretch]:
     """The same sound in as few pieces as there are stretches without a gap."""
     start = 0
     for k, (one, after) in enumerate(zip(pieces, [*pieces[1:], None], strict=True)):
         if after is None or one.place + len(one.samples) != after.place:
-            yield Sound(pieces[start].place, np.concatenate([p.samples for p in pieces[start : k + 1]]))
+            yield SoundStretch(pieces[start].place, np.concatenate([p.samples for p in pieces[start : k + 1]]))
             start = k + 1
 
 
