@@ -7,15 +7,12 @@ here: batches and memory (``runner.py``), finding a family (``which_family.py``)
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry
-
-if TYPE_CHECKING:
-    pass
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Engine = Literal["auto", "torch", "onnxruntime", "openvino"]

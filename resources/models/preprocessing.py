@@ -7,15 +7,12 @@ Does not belong here: decoding, and anything that needs torch: these functions r
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import Preprocessing
-
-if TYPE_CHECKING:
-    pass
 
 Pixels = NDArray[np.uint8]
 
