@@ -4,6 +4,8 @@ Belongs here: the only loop that feeds workers. What a worker does belongs to th
 """
 
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -21,6 +23,9 @@ FETCH_THREADS, FETCH_THREADS_PER_CORE = 32, 2
 """Threads that spend most of their time waiting for servers: enough for four hosts with eight requests each, and for all cores of
 a large machine."""
 WINDOW_PER_THREAD = 4
+NICENESS = 4
+"""Of threads that give way: two of them weigh less than one that does not, so that of two cores one is the other's (a step of
+niceness is 1.25 times the weight, ``sched(7)``)."""
 LEAVING_SECONDS = 5.0
 """How long a person who interrupts work waits for what threads are at: an image takes a fraction of it, a dead server minutes."""
 
@@ -46,6 +51,7 @@ def ordered_map(
     *,
     window: int | None = None,
     finish: bool = False,
+    giving_way: bool = False,
 ) -> Generator[B, None, None]:
     """``map`` in threads: results in the order of the items, with at most a window of them in memory.
 
@@ -59,9 +65,11 @@ def ordered_map(
         window: items in progress, or finished and not yet taken; default ``WINDOW_PER_THREAD`` per worker.
         finish: if iteration stops early, wait as long as the threads take, so that nothing that follows collides with their
             work. Otherwise they are abandoned after ``LEAVING_SECONDS``.
+        giving_way: the caller's results are computed with elsewhere in this process, and that goes first: where cores are
+            scarce, workers that fill the window and then wait would leave cores idle.
     """
     count = threads or default_threads()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="arot")
+    pool = ThreadPoolExecutor(count, thread_name_prefix="arot", initializer=_give_way if giving_way else None)
     waiting: deque[Future[B]] = deque()
 
     def first() -> B:
@@ -81,6 +89,13 @@ def ordered_map(
             pool.shutdown(cancel_futures=True)
         else:
             leave(pool, waiting)
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread, where threads have one: Linux."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
 
 
 def grouped(items: Iterable[A], count: int) -> Iterator[list[A]]:

@@ -6,7 +6,8 @@ bounded memory. Does not belong here: which rows are missing (``table_builder.py
 The way: threads read, decode and run the image metrics and the models' preprocessing; the decoded pixels never leave
 their thread. The caller's thread takes the results in order and hands batches to the models' threads, so that a model
 computes while others read, decode and write: it sees a sample once, however many metrics want its outputs. On a CPU that
-is one thread; a GPU has several batches at once, so that it computes while rows are made of the last one. A failure is a row.
+is one thread, to which those that decode give way; a GPU has several batches at once, so that it computes while rows are made of
+the last one. A failure is a row.
 The first file is prepared alone: after it kernels and libraries are loaded, and what memory is left is known.
 """
 
@@ -142,7 +143,7 @@ def one_pass(
             with budget.hold(view.cost):
                 return _prepare(item, file, view, metrics, models)
 
-        with closing(ordered_map(prepare, left, threads)) as results:
+        with closing(ordered_map(prepare, left, threads, giving_way=bool(models))) as results:
             for prepared in results:
                 yield from _measured(prepared, inference)
         yield from inference.rest()

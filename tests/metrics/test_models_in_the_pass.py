@@ -1,6 +1,9 @@
 """Models in the pass: an image is prepared and predicted once a model, and a device is held only by who needs it."""
 
 import hashlib
+import os
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,6 +117,30 @@ def test_rows_that_cannot_be_made_fail_alone_and_cost_no_second_inference(source
     failed = [r for r in rows.values() if isinstance(r, MeasurementFailure)]
     assert failed == [MeasurementFailure("ZeroDivisionError: not this one")]
     assert sum(model.batches) == 7
+
+
+@dataclass
+class Ranked(Counting):
+    """A real model that remembers the niceness of the threads that it was called in."""
+
+    preparing: set[int] = field(default_factory=set)
+    computing: set[int] = field(default_factory=set)
+
+    def prepare(self, rgb: np.ndarray) -> np.ndarray:
+        self.preparing.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return super().prepare(rgb)
+
+    def predict(self, batch: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        self.computing.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return super().predict(batch)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only threads of Linux have priorities of their own")
+def test_decoding_gives_way_to_the_model(source: Path, model: Counting) -> None:
+    ranked = Ranked(model.model)
+    cells(items(source, ["embedding"]), {"embedding": EMBEDDING}, ranked)
+    (computing,) = ranked.computing
+    assert max(ranked.preparing) > computing, "the first image is prepared by the caller, the others by workers"
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Many items through a few threads: in order, and nothing runs on after whoever wanted them has left."""
 
+import os
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import closing
@@ -21,6 +23,17 @@ def test_results_come_in_the_order_of_the_items() -> None:
         return item * item
 
     assert list(ordered_map(work, range(9), 2)) == [n * n for n in range(9)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only threads of Linux have priorities of their own")
+def test_workers_that_give_way_have_a_lower_priority_than_their_caller() -> None:
+    def niceness(_: int = 0) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    mine = niceness()
+    assert set(ordered_map(niceness, range(4), 2, giving_way=True)) == {min(19, mine + parallel.NICENESS)}
+    assert set(ordered_map(niceness, range(4), 2)) == {mine}
+    assert niceness() == mine
 
 
 def _left_at_the_second(under_way: threading.Event, may_end: threading.Event, ended: list[int], finish: bool) -> None:
