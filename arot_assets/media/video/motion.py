@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.video.kernels import affine
+from arot_assets.media.video.affine import affine
 
 Floats = NDArray[np.float32]
 
