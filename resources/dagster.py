@@ -70,7 +70,7 @@ class TablesResource(dg.ConfigurableResource[Tables]):
 
 
 class ComputeResource(dg.ConfigurableResource[Compute]):
-    """Where the shards of samples and metrics are worked on."""
+    """Where units of work run: shards of tables, films that are cut, trainings."""
 
     engine: str = Field(
         default="", description="local, or ray for the machines of a Ray cluster; empty for $AROT_COMPUTE"

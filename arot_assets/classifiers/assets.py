@@ -197,16 +197,7 @@ def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         from arot_assets.classifiers.training import train
 
         tables = resources.tables
-        labels, split = (tables.read(classifier_file(name, f"{file}.parquet")) for file in ("labels", "split"))
-        result = train(
-            declaration,
-            labels,
-            split,
-            resources.storage,
-            resources.warehouse,
-            resources.models,
-            patient=asked_by_automation(),
-        )
+        result = train(declaration, resources, patient=asked_by_automation())
         promoted = current(tables, name)
         version = dg.DataVersion(promoted.digest if promoted else f"none ({result.pointer.missed})")
         if result.waits:

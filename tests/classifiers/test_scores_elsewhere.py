@@ -85,7 +85,9 @@ def trained(resources: Resources, one: ClassifierDeclaration) -> str:
         labels = read_labels(con, one, dataset_root(tables, one.dataset))
         hashed = with_hashes(con, one.dataset, labels)
     split = make_split(hashed, hashed["phash"].to_numpy(), hashed["mirrored"].to_numpy(), one.split)
-    made = train(one, labels, split, resources.storage, resources.warehouse, resources.models).pointer
+    for file, table in {"labels": labels, "split": split}.items():
+        tables.write(table, classifier_file(one.name, f"{file}.parquet"))
+    made = train(one, resources).pointer
     now = current(tables, one.name)
     if now is None or now.digest != made.digest:
         promote(tables, one.name, made.digest)

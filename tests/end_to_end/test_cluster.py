@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -35,10 +35,19 @@ from resources.tables import SAMPLES, ModelRef, TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.conftest import DATA, Dataset
 from tests.end_to_end.conftest import Project
+from tests.end_to_end.on_cluster import (
+    HEAD,
+    IMAGES,
+    Watched,
+    dies_after_a_checkpoint,
+    dies_once,
+    files_of,
+    one_thread,
+    project_with_base,
+    trained,
+)
 
 METRICS = ("cv2", "phash")
-A = TypeVar("A")
-B = TypeVar("B")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 
 
@@ -154,7 +163,7 @@ def test_nodes_cut_the_clips_of_one_process_bit_for_bit(
     with r.warehouse.connect() as con:
         r.tables.write(con.execute(spans).to_arrow_table(), ModelRef("spans"))
     r.warehouse.refresh()
-    counted = Counted(cluster, [])
+    counted = Watched(cluster, [])
     made, sent = {}, []
     for place, compute in {"store/alone": Local(), "store/together": counted, "elsewhere": counted}.items():
         folder = str(tmp_path / place)
@@ -170,18 +179,38 @@ def test_nodes_cut_the_clips_of_one_process_bit_for_bit(
     )
 
 
-@dataclass(frozen=True)
-class Counted:
-    """An engine that keeps which units it was given."""
-
-    engine: Compute
-    units: list[object]
-    is_local: bool = False
-
-    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
-        for unit, result in self.engine.map(work, units, needs):
-            self.units.append(unit)
-            yield unit, result
+@pytest.mark.parametrize(
+    ("fields", "die"), [(IMAGES, dies_after_a_checkpoint), (HEAD, dies_once)], ids=["images", "head"]
+)
+def test_node_trains_the_model_of_one_process_bit_for_bit_though_it_is_killed(
+    cluster: Compute,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    die: Callable[..., Any],
+) -> None:
+    project_with_base(tmp_path / "project")
+    monkeypatch.setenv("AROT_PROJECT", str(tmp_path / "project"))
+    alone = Dataset(resources_at(tmp_path / "alone"), source)
+    alone.run("phash", *(["embedding"] if "embedding" in fields["inputs"] else []))
+    shutil.copytree(tmp_path / "alone", tmp_path / "together")
+    marker = tmp_path / "killed"
+    node = Watched(cluster, [], partial(die, marker))
+    with one_thread():
+        one = trained(alone.resources, **fields)
+    together = replace(resources_at(tmp_path / "together"), compute=node)
+    other = trained(together, **fields)
+    assert marker.exists() and len(node.units) == 1, "a worker was killed, and the model was trained by another"
+    assert marker.with_suffix(".resumed").exists() == (fields is IMAGES), (
+        "from where it was, once there is a checkpoint"
+    )
+    assert other.pointer == one.pointer and other.evaluation == one.evaluation and other.sheet == one.sheet
+    stored = files_of(together, one.pointer.digest)
+    assert stored == files_of(alone.resources, one.pointer.digest)
+    assert {*stored} > {"entry.json", "evaluation.json", "split.parquet"} and any("safetensors" in f for f in stored)
+    assert together.tables.list("classifiers/kind/checkpoints") == []
+    assert not trained(together, **fields).trained and len(node.units) == 1, "nothing changed, and no node is asked"
 
 
 def process_of(unit: int) -> int:
@@ -256,7 +285,7 @@ def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
 def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
         "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "
-        "arot_assets.clips.cutting, resources.compute"
+        "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, resources.compute"
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
