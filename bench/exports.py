@@ -76,9 +76,9 @@ def measure_rows(count: int, folder: Path) -> None:
 
     from arot_assets.exports.layouts.layout import Sample
     from arot_assets.exports.layouts.layouts import LAYOUTS
+    from arot_assets.exports.media_files import WrittenFile
     from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
     from arot_assets.exports.versions import Receipt, write_records
-    from arot_assets.exports.write import WrittenFile
 
     resources = store(folder)
     make_lake(folder / "store", folder / "nowhere", count, ())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from resources.compute import Compute, Local
 from resources.storage import Storage
+from resources.storage.objects import absolute, is_local
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -39,6 +40,12 @@ class Resources:
         from resources.models import Models
 
         return self.made_models or Models(storage=self.storage)
+
+    def shares(self, uri: str) -> bool:
+        """Whether every node of a cluster reaches a place: of another scheme, or in the store. A folder of this machine that is
+        elsewhere may be nobody else's."""
+        inside = absolute(uri).startswith(f"{absolute(self.tables.root)}/")
+        return inside or not is_local(uri)
 
 
 def default_resources() -> Resources:

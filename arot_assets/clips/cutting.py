@@ -33,7 +33,6 @@ from arot_assets.progress import track
 from resources.compute import Needs
 from resources.parallel import ordered_map
 from resources.storage import Storage, StorageError
-from resources.storage.objects import absolute, is_local, local_path
 from resources.storage.storage import join
 from resources.tables.keeping import Keeping
 from resources.warehouse import Connection, Warehouse
@@ -168,7 +167,7 @@ def cut_clips(
                     done.extend(made)
                 yield made
 
-        here = runs_here(resources, target.folder)
+        here = resources.compute.is_local or not resources.shares(target.folder)
         with (
             Keeping(keep) as keeping,
             closing(ordered_map(kept, list(todo.items()), threads, finish=True) if here else on_nodes()) as results,
@@ -179,14 +178,6 @@ def cut_clips(
     if target.prune:
         _prune(resources, target, table)
     return table
-
-
-def runs_here(resources: "Resources", folder: str) -> bool:
-    """Whether this process cuts: the engine is local, or the folder is one of this machine outside the store, which the machines
-    of a cluster share."""
-    if resources.compute.is_local:
-        return True
-    return is_local(folder) and not absolute(local_path(folder)).startswith(f"{absolute(resources.tables.root)}/")
 
 
 @dataclass(frozen=True)

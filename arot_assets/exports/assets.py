@@ -29,10 +29,8 @@ PLACE = "place"
 CHANGED, COMMIT_URL, LEFT_OUT, BYTES = "changed", "commit page", "left out", "bytes of originals"
 
 
-def _tell(resources: Resources, name: str, log: Logger) -> None:
-    for line in stays_here(
-        resources.compute, f"{EXPORTS}/{name}", "an export copies files, in threads, into one place"
-    ):
+def _tell(resources: Resources, name: str, why: str, log: Logger) -> None:
+    for line in stays_here(resources.compute, f"{EXPORTS}/{name}", why) if why else ():
         log.info(line)
 
 
@@ -42,7 +40,7 @@ def export_assets(declaration: HubDatasetDeclaration) -> list[dg.AssetsDefinitio
     def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.publish import publish
 
-        _tell(resources, declaration.name, log)
+        _tell(resources, declaration.name, "a commit on the Hub is made by one process", log)
         done = publish(declaration, load_project(sql_folder()), resources)
         log.info(f"{declaration.name}: " + (f"published, {done.url}" if done.changed else "nothing changed"))
         metadata: Metadata = {
@@ -80,10 +78,11 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
 
     def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.build import export
+        from arot_assets.exports.destinations.destination import destination_of
         from arot_assets.exports.pages import bucket_page, caption_page, resolution_page
         from arot_assets.exports.resolutions import MOST_COMPARED, resolutions_of
 
-        _tell(resources, declaration.name, log)
+        _tell(resources, declaration.name, destination_of(declaration, resources).only_here(), log)
         done = export(declaration, load_project(sql_folder()), resources)
         receipt = done.receipt
         log.info(f"{declaration.name}: " + (f"version {receipt.version}" if done.changed else "nothing changed"))

@@ -18,17 +18,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.exports.buckets.plan import BucketPlan
-from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.contract import LoaderFindings, see
 from arot_assets.exports.destinations.destination import Destination, destination_of
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample, media_folder
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.media_files import FORMAT, WrittenFile
 from arot_assets.exports.mix import mix_rows
 from arot_assets.exports.provenance import require_current
 from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
-from arot_assets.exports.rules import CHOSEN, Violation
+from arot_assets.exports.rules import Violation
 from arot_assets.exports.selection import Selection, select_rows, settings_of, told
 from arot_assets.exports.trainers.trainer import Part, Scene, Trainer
 from arot_assets.exports.versions import (
@@ -39,7 +39,7 @@ from arot_assets.exports.versions import (
     read_receipt,
     write_records,
 )
-from arot_assets.exports.write import FORMAT, WrittenFile, write_media
+from arot_assets.exports.write import write_media
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
 from resources.storage import StorageError
@@ -86,7 +86,7 @@ def export(declaration: ExportDeclaration, project: Project, resources: Resource
     with resources.warehouse.connect() as con:
         selection = select_rows(declaration, project, tables, con)
     inputs = selection.digest(FORMAT + settings_of(declaration))
-    destination = destination_of(declaration, resources.storage, tables)
+    destination = destination_of(declaration, resources)
     now = current_receipt(tables, declaration.name)
     same = now is not None and now.inputs == inputs and now.place == destination.place(now.version)
     if now is not None and same and destination.has(now.version):
@@ -138,9 +138,6 @@ def _build(
 ) -> Outcome:
     tables, medium = resources.tables, selection.medium.name
     folders = {p: media_folder(medium, p, len(declaration.parts)) for p in declaration.parts}
-    for folder in folders.values():
-        for one in (folder, *(companion_folder(role, folder) for role in declaration.companions)):
-            (staging / one).mkdir()
     written = write_media(declaration, resources, selection, destination, staging, folders, now)
     manifest = manifest_rows(written, selection.paths)
     version = _version(declaration, manifest)
@@ -150,9 +147,9 @@ def _build(
     mix = mix_rows(repeats, counts)
     parts = [Part(p, folders[p], repeats[p], counts[p]) for p in declaration.parts]
     _write_texts(declaration, staging, root, medium, parts, selection.trainers, written)
-    kept = frozenset(rule for rule in CHOSEN if declaration.action(rule) == "keep")
     proved = {w.path: w.bytes for w in written if w.proved}
-    seen = see(staging, LAYOUTS[declaration.layout], list(folders.values()), medium, manifest, kept, proved)
+    layout = LAYOUTS[declaration.layout]
+    seen = see(staging, layout, list(folders.values()), medium, manifest, declaration.kept, proved)
     if not seen.whole:
         raise ExportError(
             f"exports/{declaration.name}: trainers would see {seen}; nothing was exported. {told(seen.violations)}"

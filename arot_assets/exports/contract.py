@@ -87,7 +87,7 @@ def inspect(
         yield from _caption(entry)
         size = proved.get(entry.path)
         if size is None or entry.file is None or number % step == first:
-            yield from _media(entry, medium, originals.get(entry.path))
+            yield from judge_media(entry, medium, originals.get(entry.path))
         elif os.stat(entry.file).st_size != size:
             yield Violation(
                 "unreadable", entry.path, f"it has {os.stat(entry.file).st_size:,} bytes instead of {size:,}"
@@ -166,8 +166,14 @@ def _caption(entry: LoadedSample) -> Iterator[Violation]:
         yield Violation("caption_lines", path, f"{len(text.splitlines())} lines, or a line break at its end")
 
 
-def _media(entry: LoadedSample, medium: str, sample_id: str | None) -> Iterator[Violation]:
-    """The rules of media files; an original has the bytes that its sample's id is of."""
+def judge_media(entry: LoadedSample, medium: str, sample_id: str | None) -> Iterator[Violation]:
+    """The rules of media files; an original has the bytes that its sample's id is of.
+
+    Args:
+        entry: the file.
+        medium: ``image`` or ``video``.
+        sample_id: of an original; None for other files.
+    """
     path = entry.path
     if entry.read is None:
         yield Violation("missing_file", path, "it is listed and not there")

@@ -203,6 +203,11 @@ class ExportDeclaration(BaseModel):
         return {"mask": self.mask, **named} if self.mask is not None else named
 
     @property
+    def kept(self) -> frozenset[RuleName]:
+        """Rules that written files may break."""
+        return frozenset(rule for rule in CHOSEN if self.action(rule) == "keep")
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """The subsets, the main one first."""
         return self.subset, *self.mix

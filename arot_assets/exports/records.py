@@ -11,10 +11,10 @@ import pyarrow as pa
 from arot_assets.exports.buckets.plan import SCHEMA as BUCKET_SCHEMA
 from arot_assets.exports.companions import ROLES
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.media_files import WrittenFile
 from arot_assets.exports.provenance import trace
 from arot_assets.exports.selection import Selection
 from arot_assets.exports.versions import LEFT_OUT_SCHEMA, MANIFEST_SCHEMA
-from arot_assets.exports.write import WrittenFile
 from arot_assets.local_paths import LocalPaths, shown_source
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources

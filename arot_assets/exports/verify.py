@@ -11,7 +11,6 @@ from arot_assets.exports.destinations.destination import HUB
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
-from arot_assets.exports.rules import CHOSEN
 from arot_assets.exports.versions import Receipt, current_receipt, read_manifest
 from resources.storage import Storage
 from resources.storage.hub.address import parse
@@ -38,9 +37,8 @@ def verify(declaration: ExportDeclaration, tables: Tables, storage: Storage) -> 
         else:
             storage.sync(_source(receipt), str(place))
         manifest = read_manifest(tables, declaration.name, receipt.version)
-        kept = frozenset(rule for rule in CHOSEN if declaration.action(rule) == "keep")
         layout = LAYOUTS[declaration.layout]
-        return see(place, layout, list(receipt.folders), receipt.medium, manifest, kept)
+        return see(place, layout, list(receipt.folders), receipt.medium, manifest, declaration.kept)
 
 
 def _source(receipt: Receipt) -> str:

@@ -4,13 +4,14 @@ import fcntl
 import functools
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arot_assets.project import init_project
+from resources.compute import Compute, compute_of
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
@@ -34,6 +35,24 @@ def compile_kernels() -> None:
     with open(kernels.__file__) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kernels.warm_up(*kernels.KERNELS)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Compute]:
+    """Three nodes of one core each on this machine, joined by their address; the end of the module stops them."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(**node)
+    yield compute_of("ray", made.address)
+    import ray
+
+    ray.shutdown()
+    made.shutdown()
 
 
 class Project:

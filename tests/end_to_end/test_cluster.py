@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -49,24 +49,6 @@ from tests.end_to_end.on_cluster import (
 
 METRICS = ("cv2", "phash")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Compute]:
-    """Three nodes of one core each on this machine, joined by their address; the end of the module stops them."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(**node)
-    yield compute_of("ray", made.address)
-    import ray
-
-    ray.shutdown()
-    made.shutdown()
 
 
 def resources_at(store: Path) -> Resources:
@@ -285,7 +267,7 @@ def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
 def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
         "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "
-        "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, resources.compute"
+        "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, arot_assets.exports.units, resources.compute"
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -272,7 +272,7 @@ def test_an_original_that_is_known_to_be_plain_is_linked_without_a_look_while_it
     known = os.stat(changed)
     changed.write_bytes(changed.read_bytes()[::-1])
     looked_at: list[bytes] = []
-    monkeypatch.setattr("arot_assets.exports.write.prepare", lambda data, *rest: looked_at.append(data))
+    monkeypatch.setattr("arot_assets.exports.media_files.prepare", lambda data, *rest: looked_at.append(data))
     with pytest.raises(ExportError, match="has changed since it was listed"):  # as many bytes, at another time
         bare.export(rules={"unreadable": "stop"})
     assert looked_at == []

@@ -27,7 +27,7 @@ from tests.conftest import Dataset
 from tests.exports.training import Training, place, tree
 
 MOMENTS = {
-    "while media are written": ("arot_assets.exports.write", "_write_one", 5),
+    "while media are written": ("arot_assets.exports.media_files", "_write_one", 5),
     "before captions are written": ("arot_assets.exports.build", "_write_texts", 1),
     "before it takes its place": ("arot_assets.exports.destinations.folder", "FolderDestination.publish", 1),
     "before its records": ("arot_assets.exports.build", "write_records", 1),

@@ -5,20 +5,45 @@ Belongs here: the interface, and choosing. Does not belong here: writing to any 
 A version is built in a staging folder of this machine. ``publish`` makes all of it appear at once, or nothing.
 """
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.versions import ROOT
-from resources.storage import Storage
+from resources.defaults import Resources
 from resources.storage.objects import is_local, join
-from resources.tables import Tables
 
 HUB = "hf://"
 
 
+class Stage(Protocol):
+    """Where the nodes of a cluster put the media files of a version that is being built; it can be pickled."""
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A new, empty folder in which a unit makes its files; afterwards it is removed."""
+        ...
+
+    def take(self, folder: Path, paths: Sequence[str]) -> None:
+        """Put files in their places, each in one step.
+
+        Args:
+            folder: has them.
+            paths: below the version's folder, and below that folder.
+
+        Raises:
+            OSError, StorageError: one of them cannot be written.
+        """
+        ...
+
+
 class Destination(Protocol):
     """Where versions of one export go."""
+
+    def only_here(self) -> str:
+        """Why only this process can write there; empty where every node of a cluster can."""
+        ...
 
     def place(self, version: str) -> str:
         """Where the media of a version are, or will be."""
@@ -30,6 +55,10 @@ class Destination(Protocol):
         Raises:
             ExportError: another process exports to the same place, or nothing can be written there.
         """
+        ...
+
+    def stage(self) -> Stage | None:
+        """Where nodes put files of the version that is built in ``staging``; None where only this process can write."""
         ...
 
     def earlier(self, version: str, path: str) -> Path | None:
@@ -57,14 +86,14 @@ class Destination(Protocol):
         ...
 
 
-def destination_of(declaration: ExportDeclaration, storage: Storage, tables: Tables) -> Destination:
+def destination_of(declaration: ExportDeclaration, resources: Resources) -> Destination:
     """The destination of an export."""
     from arot_assets.exports.destinations.folder import FolderDestination
     from arot_assets.exports.destinations.hub import HubDestination
     from arot_assets.exports.destinations.remote import RemoteDestination
 
-    where = declaration.destination
+    storage, where = resources.storage, declaration.destination
     if where is not None and where.startswith(HUB):
         return HubDestination(storage, declaration, where)
-    root = join(where or join(tables.root, ROOT), declaration.name)
-    return FolderDestination(root) if is_local(root) else RemoteDestination(storage, root)
+    root = join(where or join(resources.tables.root, ROOT), declaration.name)
+    return FolderDestination(root, resources.shares(root)) if is_local(root) else RemoteDestination(storage, root)

@@ -4,6 +4,9 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -13,17 +16,49 @@ from resources.storage.objects import TEMPORARY_PREFIX, absolute, local_path
 LOCK = f"{TEMPORARY_PREFIX}lock"
 
 
+@dataclass(frozen=True)
+class FolderStage:
+    """A staging folder that every node sees, see ``Stage``.
+
+    Attributes:
+        folder: where the version is built.
+    """
+
+    folder: Path
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """See ``Stage``: beside the staging folder, so that what a killed process leaves is never part of a version."""
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=self.folder.parent) as made:
+            yield Path(made)
+
+    def take(self, folder: Path, paths: Sequence[str]) -> None:
+        """See ``Stage``."""
+        for path in paths:
+            os.replace(folder / path, self.folder / path)
+
+
 class FolderDestination:
     """Versions below a local folder.
 
     Args:
         root: the export's own folder.
+        shared: every node of a cluster has it under the same path.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, shared: bool = False) -> None:
         self.root = Path(absolute(local_path(root)))
+        self.shared = shared
         self._lock: IO[bytes] | None = None
         self._staging: Path | None = None
+
+    def only_here(self) -> str:
+        """See ``Destination``."""
+        return (
+            ""
+            if self.shared
+            else f"'{self.root}' is a folder of this machine, outside the store that all machines share"
+        )
 
     def place(self, version: str) -> str:
         """See ``Destination``."""
@@ -35,9 +70,7 @@ class FolderDestination:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = (self.root / LOCK).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
-                if left.is_dir():
-                    shutil.rmtree(left)
+            self._remove_leftovers()
             self._staging = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
             self._staging.chmod(0o755)
         except BlockingIOError as error:
@@ -47,6 +80,10 @@ class FolderDestination:
                 f"'{self.root}' cannot be written: {error.strerror}; choose another `destination`"
             ) from error
         return self._staging
+
+    def stage(self) -> FolderStage | None:
+        """See ``Destination``."""
+        return FolderStage(self._staging) if self.shared and self._staging is not None else None
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""
@@ -75,8 +112,14 @@ class FolderDestination:
 
     def close(self) -> None:
         """See ``Destination``."""
-        if self._staging is not None and self._staging.exists():
-            shutil.rmtree(self._staging, ignore_errors=True)
         if self._lock is not None:
+            if self._staging is not None:  # else the lock is another's
+                self._remove_leftovers()
             self._lock.close()
             self._lock = None
+
+    def _remove_leftovers(self) -> None:
+        """Remove staging folders, and what killed nodes left beside them."""
+        for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)

@@ -40,6 +40,10 @@ class HubDestination:
         self.name = declaration.name
         self._staging: tempfile.TemporaryDirectory[str] | None = None
 
+    def only_here(self) -> str:
+        """See ``Destination``."""
+        return "a commit on the Hub is made by one process"
+
     def place(self, version: str) -> str:
         """See ``Destination``."""
         return self.where
@@ -49,6 +53,9 @@ class HubDestination:
         commits.require_token(self.client, self.address)
         self._staging = tempfile.TemporaryDirectory(prefix="arot-export-")
         return Path(self._staging.name)
+
+    def stage(self) -> None:
+        """See ``Destination``."""
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""

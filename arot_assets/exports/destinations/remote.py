@@ -23,6 +23,10 @@ class RemoteDestination:
         self.root = root
         self._staging: tempfile.TemporaryDirectory[str] | None = None
 
+    def only_here(self) -> str:
+        """See ``Destination``."""
+        return f"'{self.root}' gets the files of a version that was built on this machine"
+
     def place(self, version: str) -> str:
         """See ``Destination``."""
         return join(self.root, version)
@@ -31,6 +35,9 @@ class RemoteDestination:
         """See ``Destination``."""
         self._staging = tempfile.TemporaryDirectory(prefix="arot-export-")
         return Path(self._staging.name)
+
+    def stage(self) -> None:
+        """See ``Destination``."""
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""

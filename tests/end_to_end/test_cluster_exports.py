@@ -1,0 +1,119 @@
+"""Exports by a Ray cluster of three nodes are those of one process, bit for bit, whatever worker is killed."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from arot_assets.exports.build import Outcome, export
+from arot_assets.exports.destinations.destination import Stage
+from arot_assets.exports.units import UnitWriter
+from arot_assets.exports.versions import RECEIPT, Receipt
+from resources.compute import Compute, Local, Needs
+from resources.defaults import Resources
+from tests.conftest import DATA, Dataset
+from tests.end_to_end.test_cluster import resources_at
+from tests.exports.training import Training, place, tree
+
+A = TypeVar("A")
+B = TypeVar("B")
+pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"media": "exact", "resolution": 256, "rules": {"up_scaled": "skip"}},
+    {"layout": "webdataset", "max_side": 200},
+    {"layout": "hf", "media": "original", "columns": ["size"]},
+)
+"""Linked originals; encoded ones, of which some are left out; tar files; originals as they are, in an index."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An engine that keeps what it was given, and whose first worker is killed while it puts files in place.
+
+    Attributes:
+        engine: a cluster.
+        marker: a file that is there once a worker was killed.
+    """
+
+    engine: Compute
+    marker: Path
+    units: list[object] = field(default_factory=list)
+    is_local: bool = False
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        deadly: Any = work
+        if isinstance(work, UnitWriter):
+            deadly = replace(work, stage=DeadlyStage(work.stage, self.marker))
+        for unit, result in self.engine.map(deadly, units, needs):
+            self.units.append(unit)
+            yield unit, result
+
+
+@dataclass(frozen=True)
+class DeadlyStage:
+    """A stage at which a process is killed once, with some files in place and the others not."""
+
+    stage: Stage
+    marker: Path
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        return self.stage.scratch()
+
+    def take(self, folder: Path, paths: Sequence[str]) -> None:
+        if not self.marker.exists():
+            self.marker.touch()
+            self.stage.take(folder, paths[: len(paths) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.stage.take(folder, paths)
+
+
+def training_at(store: Path, source: Path) -> Training:
+    """The subset ``chosen`` of the photos of a source."""
+    dataset = Dataset(resources_at(store), source)
+    dataset.run()
+    return Training(dataset, store / "project")
+
+
+def exported(training: Training, compute: Compute, **fields: Any) -> Outcome:
+    """An export by an engine."""
+    r = training.resources
+    resources = Resources(r.storage, r.tables, r.warehouse, r.models, compute)
+    return export(training.declaration(trainer_root="/data", **fields), training.project, resources)
+
+
+def receipt_of(done: Outcome) -> Receipt:
+    """What a version is, without when and where it was made."""
+    return replace(done.receipt, made_at="", place="")
+
+
+def files_of(done: Outcome) -> dict[str, bytes]:
+    """Media, captions, configurations and records of a version; its receipt says where it is."""
+    return {path: data for path, data in tree(place(done)).items() if path != RECEIPT}
+
+
+def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
+    cluster: Compute, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AROT_STORE", str(tmp_path / "together"))
+    monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 5)
+    for file in sorted((DATA / "degraded").glob("*__original.jpg"))[:3]:
+        shutil.copyfile(file, source / file.name)
+    alone, together = (training_at(tmp_path / name, source) for name in ("alone", "together"))
+    for number, fields in enumerate(SETTINGS):
+        engine = Watched(cluster, tmp_path / f"killed-{number}")
+        one, other = exported(alone, Local(), **fields), exported(together, engine, **fields)
+        assert engine.marker.exists() and len(engine.units) == 3, "a worker was killed, each unit was done"
+        assert other.seen is not None and other.seen.whole
+        assert receipt_of(other) == receipt_of(one)
+        assert files_of(other) == files_of(one)
+        assert not [p for p in place(other).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()]
+    aside = Watched(cluster, tmp_path / "killed-aside")
+    done = exported(together, aside, destination=str(tmp_path / "elsewhere"))
+    assert done.changed and aside.units == [], "no node is trusted to see a folder of this machine outside the store"
