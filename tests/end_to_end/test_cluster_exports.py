@@ -26,7 +26,7 @@ B = TypeVar("B")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 SETTINGS: tuple[dict[str, Any], ...] = (
     {},
-    {"media": "exact", "resolution": 256, "rules": {"up_scaled": "skip"}},
+    {"format": "png", "max_side": 300, "rules": {"metadata": "skip"}},
     {"layout": "webdataset", "max_side": 200},
     {"layout": "hf", "media": "original", "columns": ["size"]},
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from arot_assets.exports.build import Outcome
+from arot_assets.exports.destinations.destination import destination_of
 from arot_assets.exports.versions import current_receipt
 from resources.storage import Storage
 from resources.storage.hub import client as hub_client
@@ -137,3 +138,14 @@ def _to_hub(training: Training, **fields: object) -> Outcome:
 
 def _refuse(*_args: object, **_kwargs: object) -> None:
     raise Cut
+
+
+def test_what_only_one_process_can_write_says_so(training: Training, tmp_path: Path, at_hub: Hub) -> None:
+    def why(destination: str | None) -> str:
+        return destination_of(training.declaration(destination=destination), training.resources).only_here()
+
+    assert why(None) == "", "all machines share the store"
+    assert why(str(tmp_path / "aside")) == (
+        f"'{tmp_path}/aside/train' is a folder of this machine, outside the store that all machines share"
+    )
+    assert why("hf://datasets/owner/set") == "a commit on the Hub is made by one process"
