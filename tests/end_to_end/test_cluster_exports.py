@@ -28,7 +28,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {},
     {"format": "png", "max_side": 300, "rules": {"metadata": "skip"}},
     {"layout": "webdataset", "max_side": 200},
-    {"layout": "hf", "media": "original", "columns": ["size"]},
+    {"layout": "hf", "media": "original", "columns": ["size"], "rules": {"metadata": "keep"}},
 )
 """Linked originals; encoded ones, of which some are left out; tar files; originals as they are, in an index."""
 
