@@ -77,9 +77,15 @@ class ComputeResource(dg.ConfigurableResource[Compute]):
     )
     address: str = Field(default="", description="of the Ray cluster; empty for $RAY_ADDRESS, else this machine alone")
 
+    accelerator: str = Field(
+        default="",
+        description="kind of GPU for work with a model on the Ray cluster, by Ray's name (H100, A100, L4 …); empty for "
+        "$AROT_UNIT_ACCELERATOR, else any",
+    )
+
     def create_resource(self, context: dg.InitResourceContext) -> Compute:
         """The engine; Ray is joined when the first unit of work is there."""
-        return compute_of(self.engine, self.address)
+        return compute_of(self.engine, self.address, self.accelerator)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):

@@ -64,19 +64,23 @@ def command(
 
     MODEL selects rows of the macro shots or sections. Each file has exactly the frames of its span: bars are cut away,
     the picture is upright with square pixels, in BT.709, at a constant rate. Each file is decoded again and compared
-    with the film; the result is a row of TARGET/clips.parquet. Files that are there already are not cut again.
+    with the film; the result is a row of TARGET/clips.parquet. Files that are there already are not cut again. With
+    AROT_COMPUTE=ray, all machines of the cluster cut where they see TARGET: at an address such as s3://, or in the store.
 
     \b
     Examples:
       arot cut film_clips ~/clips --films films
       arot cut film_clips s3://bucket/clips --films films --fps 24 --size 768x512 --frames 121 --frames-step 8
     """
+    from dataclasses import replace
+
     from pydantic import ValidationError
 
     from arot_assets.cli.bars import reporter
-    from arot_assets.clips.cutting import TABLE, Target, cut_clips
+    from arot_assets.clips.cutting import TABLE, Target, cut_clips, told_of_place
     from arot_assets.clips.declaration import Cutting
     from arot_assets.progress import reporting
+    from resources.compute import compute_of
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
     from resources.storage.storage import join
@@ -90,8 +94,11 @@ def command(
         text = str(first["msg"]).removeprefix("Value error, ")
         raise click.UsageError(f"{'.'.join(str(x) for x in first['loc'])}: {text} (got {first['input']!r})") from error
     place = target if "://" in target else absolute(target)
+    resources = replace(default_resources(), compute=compute_of())
+    for line in told_of_place(resources, model, place):
+        click.echo(line, err=True)
     with reporting(reporter()):
-        table = cut_clips(default_resources(), model, films, Target(place, join(place, TABLE)), cutting.settings)
+        table = cut_clips(resources, model, films, Target(place, join(place, TABLE)), cutting.settings)
     statuses = table["status"].to_pylist()
     failed = [row for row in table.to_pylist() if row["status"] != "ok"]
     for row in failed[:10]:

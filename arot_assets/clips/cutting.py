@@ -30,7 +30,7 @@ from arot_assets.media.medium import DecodeError, File
 from arot_assets.media.video import isolated
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.progress import track
-from resources.compute import Needs
+from resources.compute import Needs, stays_here
 from resources.parallel import ordered_map
 from resources.storage import Storage, StorageError
 from resources.storage.storage import join
@@ -178,6 +178,15 @@ def cut_clips(
     if target.prune:
         _prune(resources, target, table)
     return table
+
+
+def told_of_place(resources: "Resources", model: str, folder: str) -> list[str]:
+    """What people are told of clips that this process cuts though the engine is another."""
+    if resources.shares(folder):
+        return []
+    why = f"{folder} is a folder of this machine, which others may not see"
+    remedy = "all machines cut to an address such as s3://bucket/clips, and a declared dataset of clips"
+    return stays_here(resources.compute, f"the cut of {model}", why, remedy)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.duplicates.steps import duplicates_path, upstream_of
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.whole import Metadata, whole_asset
+from resources.compute import stays_here
 from resources.defaults import Resources
 
 
@@ -22,6 +23,9 @@ def duplicates_assets(declaration: DuplicatesDeclaration) -> list[dg.AssetsDefin
         from arot_assets.duplicates.build import SCHEMA, build_duplicates
         from arot_assets.duplicates.sheet import group_sheet
 
+        name, why = "/".join(duplicates_path(declaration.dataset)), "a group reaches over any shards"
+        for line in stays_here(resources.compute, name, why, "start the run where there are more cores"):
+            log.info(line)
         found = build_duplicates(declaration, resources)
         resources.warehouse.refresh()
         log.info(f"{declaration.dataset}: {found.stay:,} of {found.samples:,} samples stay")

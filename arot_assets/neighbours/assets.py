@@ -14,19 +14,27 @@ from arot_assets.neighbours.declaration import NeighboursDeclaration
 from arot_assets.neighbours.steps import neighbours_path, upstream_of
 from arot_assets.neighbours.table import schema_of
 from arot_assets.whole import whole_asset
+from resources.compute import stays_here
 from resources.defaults import Resources
 
 
 def neighbours_assets(declaration: NeighboursDeclaration) -> list[dg.AssetsDefinition]:
     """The asset of one declaration."""
+    name = f"{declaration.dataset}/{declaration.name}"
     clusters = f", and {declaration.clusters} clusters" if declaration.clusters else ""
 
     def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.neighbours.build import build_neighbours
 
+        why, remedy = (
+            "all vectors are compared with all, in one pass",
+            "start the run where there is a GPU, or more cores",
+        )
+        for line in stays_here(resources.compute, name, why, remedy):
+            log.info(line)
         made = build_neighbours(declaration, resources)
         resources.warehouse.refresh()
-        log.info(f"{declaration.dataset}/{declaration.name}: {made.compared:,} samples compared, {made.kept:,} known")
+        log.info(f"{name}: {made.compared:,} samples compared, {made.kept:,} known")
         return dg.MaterializeResult(
             metadata={
                 ROW_COUNT: made.rows,

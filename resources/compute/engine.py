@@ -59,15 +59,17 @@ class Compute(Protocol):
         ...
 
 
-def stays_here(compute: Compute, what: str, why: str) -> list[str]:
+def stays_here(compute: Compute, what: str, why: str, remedy: str = "") -> list[str]:
     """What people are told of work that this process does whatever the engine; nothing where that is no surprise.
 
     Args:
         compute: the engine.
         what: the work.
         why: it is not handed to the engine.
+        remedy: what makes it faster; empty for nothing.
     """
-    return [] if compute.is_local else [f"{what} is made by this process, not by Ray: {why}"]
+    told = "; ".join(part for part in (f"{what} is made by this process, not by Ray: {why}", remedy) if part)
+    return [] if compute.is_local else [told]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Units of work on the machines of a Ray cluster.
 
-Belongs here: connecting, what a unit asks for, how many are under way, lost machines. Does not belong here: what a unit does.
+Belongs here: connecting, how many units are under way, lost machines. Does not belong here: what a unit asks for (``share.py``),
+what it does.
 
 Units without a model are Ray's tasks, those with one go to actors that keep it (``ray_actors.py``). Everything that a unit needs
 comes with it or lies in the store; workers need the same version of arot and its packages, and the credentials of the store in
@@ -12,12 +13,12 @@ import os
 import socket
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs
 from resources.compute.ray_actors import Held, map_on_actors
+from resources.compute.share import Share, room, share_of
 from resources.machine import Machine
 from resources.parallel import THREADS_VARIABLE
 from resources.root import PROJECT_VARIABLE, project_root
@@ -25,9 +26,6 @@ from resources.root import PROJECT_VARIABLE, project_root
 A = TypeVar("A")
 B = TypeVar("B")
 
-CORES_VARIABLE, GPUS_VARIABLE = "AROT_UNIT_CORES", "AROT_UNIT_GPUS"
-CORES = 4
-"""Cores of one unit, unless ``$AROT_UNIT_CORES`` says otherwise or no machine has as many: enough to decode for a model."""
 AHEAD = 2
 """Units that wait, for each that can run: a worker that is done finds the next one there."""
 LOOPBACK = "127.0.0.1"
@@ -52,12 +50,15 @@ class Ray:
 
     Attributes:
         address: ``host:port``, ``ray://host:port``, or empty for a Ray of this machine alone.
+        accelerator: the kind of GPU for units with a model, by Ray's name, such as ``H100``; empty for
+            ``$AROT_UNIT_ACCELERATOR``, else any.
 
     Raises:
         ComputeError: Ray is not installed.
     """
 
     address: str = ""
+    accelerator: str = ""
 
     def __post_init__(self) -> None:
         if find_spec("ray") is None:
@@ -74,16 +75,17 @@ class Ray:
         import ray
 
         self._connect()
-        cores, gpus = self._share(needs)
+        share = share_of(_machines(), needs, self.accelerator, _kinds())
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
-        environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(cores)))}
+        environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(share.cores)))}
 
-        asks: dict[str, Any] = {"num_cpus": cores, "num_gpus": gpus, "runtime_env": {"env_vars": environment}}
+        asks = _asks(share) | {"runtime_env": {"env_vars": environment}}
         if needs.device:
             actor: Any = ray.remote(**asks)(Held)
             held = ray.put(work)  # once for all actors
-            room = partial(self._room, cores, gpus)
-            yield from map_on_actors(lambda: actor.remote(held), units, room, _lost, RESTARTS)
+            yield from map_on_actors(
+                lambda: actor.remote(held), units, lambda: room(_machines(), share), _lost, RESTARTS
+            )
             return
 
         def run(unit: A) -> B:
@@ -96,7 +98,7 @@ class Ray:
             while True:
                 for unit in source:
                     under_way[begin.remote(unit)] = unit
-                    if len(under_way) >= AHEAD * self._room(cores, gpus):
+                    if len(under_way) >= AHEAD * room(_machines(), share):
                         break
                 if not under_way:
                     return
@@ -136,33 +138,25 @@ class Ray:
                 f"{COMPUTE_VARIABLE}=local"
             ) from error
 
-    def _share(self, needs: Needs) -> tuple[float, float]:
-        """Cores and GPUs of one unit, such that a machine of the cluster has them.
 
-        Raises:
-            ComputeError: no machine has what the environment asks for.
-        """
-        import ray
+def _machines() -> list[dict[str, float]]:
+    """What each machine of the cluster has now, by resource."""
+    import ray
 
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        most = max((node.get("CPU", 0.0) for node in machines), default=0.0)
-        cores = float(os.environ.get(CORES_VARIABLE) or min(CORES, most))
-        has_gpu = any(node.get("GPU", 0.0) for node in machines)
-        gpus = float(os.environ.get(GPUS_VARIABLE) or has_gpu) if needs.device else 0.0
-        if not any(node.get("CPU", 0.0) >= cores and node.get("GPU", 0.0) >= gpus for node in machines):
-            raise ComputeError(
-                f"no machine of the Ray cluster has {cores:g} cores and {gpus:g} GPUs for one unit; lower "
-                f"${CORES_VARIABLE} or ${GPUS_VARIABLE}, or add such a machine (`ray status` shows what there is)"
-            )
-        return cores, gpus
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
-    def _room(self, cores: float, gpus: float) -> int:
-        """How many units the cluster can run at once now; at least one."""
-        import ray
 
-        whole = ray.cluster_resources()
-        room = [whole.get("CPU", 0.0) / cores] + ([whole.get("GPU", 0.0) / gpus] if gpus else [])
-        return max(1, int(min(room)))
+def _kinds() -> list[str]:
+    """Ray's names of kinds of accelerators; a machine may have others, such as ``GeForce-RTX-5090``."""
+    from ray.util.accelerators import accelerators
+
+    return [value for name, value in vars(accelerators).items() if name[0].isupper() and isinstance(value, str)]
+
+
+def _asks(share: Share) -> dict[str, Any]:
+    """A share as options of Ray."""
+    kind: dict[str, Any] = {"accelerator_type": share.accelerator} if share.accelerator else {}
+    return {"num_cpus": share.cores, "num_gpus": share.gpus, **kind}
 
 
 def _reach(address: str) -> None:

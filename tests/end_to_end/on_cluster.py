@@ -6,10 +6,8 @@ Belongs here: what is worked on, and how a worker dies. Does not belong here: th
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +22,6 @@ from arot_assets.classifiers.split import make_split
 from arot_assets.classifiers.training import Training, train
 from arot_assets.classifiers.training_unit import StoredCheckpoint
 from arot_assets.datasets.places import dataset_root
-from resources.compute import Compute, Needs
 from resources.defaults import Resources
 from resources.models.entries import TYPE
 from tests.classifiers.made import QUICK
@@ -40,22 +37,6 @@ IMAGES = {
     "recipe": "convnext-finetune",
     "settings": {"epochs": 3, "batch_size": 4, "tracker": "none", "drop_path": 0.2},
 }
-
-
-@dataclass(frozen=True)
-class Watched:
-    """An engine whose work is replaced by other work, and that keeps which units it was given."""
-
-    engine: Compute
-    units: list[object]
-    around: Callable[[Any, Any], Any] | None = None
-    is_local: bool = False
-
-    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
-        run = work if self.around is None else partial(self.around, work)
-        for unit, result in self.engine.map(run, units, needs):
-            self.units.append(unit)
-            yield unit, result
 
 
 def dies_after_a_checkpoint(marker: Path, work: Callable[[A], B], unit: A) -> B:

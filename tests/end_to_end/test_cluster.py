@@ -15,7 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from arot_assets.cli.cut import command as cut
 from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.inventory import take_inventory
@@ -38,7 +40,6 @@ from tests.end_to_end.conftest import Project
 from tests.end_to_end.on_cluster import (
     HEAD,
     IMAGES,
-    Watched,
     dies_after_a_checkpoint,
     dies_once,
     files_of,
@@ -46,6 +47,7 @@ from tests.end_to_end.on_cluster import (
     project_with_base,
     trained,
 )
+from tests.engines import Watched
 
 METRICS = ("cv2", "phash")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
@@ -126,16 +128,16 @@ def test_model_stays_in_its_process_for_many_shards(cluster: Compute) -> None:
     assert len({process for _, process in loaded}) <= 3, "no more processes than there is room for"
 
 
-def test_nodes_cut_the_clips_of_one_process_bit_for_bit(
-    cluster: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resources:
+    """A store with two films that were decoded, and the SQL model ``spans`` with one clip of each."""
     monkeypatch.setenv("AROT_STORE", str(tmp_path / "store"))
-    films = tmp_path / "films"
-    films.mkdir()
+    folder = tmp_path / "films"
+    folder.mkdir()
     for name in ("cuts_hard.mp4", "camera.mp4"):
-        shutil.copyfile(DATA / "films" / name, films / name)
+        shutil.copyfile(DATA / "films" / name, folder / name)
     r = resources_at(tmp_path / "store")
-    declared = VideoDataset.model_validate({"name": "films", "source": str(films), "settle_seconds": 0})
+    declared = VideoDataset.model_validate({"name": "films", "source": str(folder), "settle_seconds": 0})
     take_inventory(r.storage, r.tables, declared, datetime.now(UTC))
     build_samples(r.storage, r.tables, declared, "00000")
     build_files(r.storage, r.warehouse, r.models, declared, "00000", [])
@@ -145,12 +147,17 @@ def test_nodes_cut_the_clips_of_one_process_bit_for_bit(
     with r.warehouse.connect() as con:
         r.tables.write(con.execute(spans).to_arrow_table(), ModelRef("spans"))
     r.warehouse.refresh()
-    counted = Watched(cluster, [])
+    return r
+
+
+def test_nodes_cut_the_clips_of_one_process_bit_for_bit(cluster: Compute, films: Resources, tmp_path: Path) -> None:
+    counted = Watched(cluster)
     made, sent = {}, []
-    for place, compute in {"store/alone": Local(), "store/together": counted, "elsewhere": counted}.items():
+    places: dict[str, Compute] = {"store/alone": Local(), "store/together": counted, "elsewhere": counted}
+    for place, compute in places.items():
         folder = str(tmp_path / place)
         table = cut_clips(
-            replace(r, compute=compute), "spans", "films", Target(folder, f"{folder}.parquet"), Settings()
+            replace(films, compute=compute), "spans", "films", Target(folder, f"{folder}.parquet"), Settings()
         )
         assert table["status"].to_pylist() == ["ok", "ok"], table["reason"].to_pylist()
         made[place] = table, {f: Path(folder, f).read_bytes() for f in table["file"].to_pylist()}
@@ -193,6 +200,21 @@ def test_node_trains_the_model_of_one_process_bit_for_bit_though_it_is_killed(
     assert {*stored} > {"entry.json", "evaluation.json", "split.parquet"} and any("safetensors" in f for f in stored)
     assert together.tables.list("classifiers/kind/checkpoints") == []
     assert not trained(together, **fields).trained and len(node.units) == 1, "nothing changed, and no node is asked"
+
+
+def test_command_cuts_on_the_nodes_where_they_see_the_folder_and_else_says_why_not(
+    cluster: Compute, films: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Watched(cluster)
+    monkeypatch.setattr("resources.compute.compute_of", lambda: counted)
+    for place, units in {"elsewhere": 0, "store/mine": 2}.items():
+        folder = tmp_path / place
+        done = CliRunner().invoke(cut, ["spans", str(folder), "--films", "films"])
+        assert (done.exit_code, len(counted.units)) == (0, units), done.output
+        assert len(list(folder.glob("*.mp4"))) == 2
+        why = f"the cut of spans is made by this process, not by Ray: {folder} is a folder of this machine, which others may not see; "
+        assert (why in done.stderr) == (units == 0)
+        assert "s3://bucket/clips" in done.stderr or units
 
 
 def process_of(unit: int) -> int:

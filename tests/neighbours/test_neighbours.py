@@ -18,6 +18,7 @@ from arot_assets.steps import Look
 from resources.dagster import dagster_resources
 from resources.tables import TableRef
 from tests.conftest import EXAMPLES, Dataset
+from tests.engines import Watched, told
 
 
 def declared(**fields: object) -> NeighboursDeclaration:
@@ -205,8 +206,9 @@ def test_embedding_is_a_column_with_its_table() -> None:
 def test_asset_makes_the_table_and_its_check_finds_every_sample(embedded: Dataset) -> None:
     found = KIND.definitions(declared(clusters=2))
     with dg.DagsterInstance.ephemeral() as instance:
-        done = dg.materialize(
-            [*found.assets, *found.asset_checks], instance=instance, resources=dagster_resources(embedded.resources)
-        )
+        resources = {**dagster_resources(embedded.resources), "compute": Watched()}
+        done = dg.materialize([*found.assets, *found.asset_checks], instance=instance, resources=resources)
+        (said,) = told(instance, done.run_id, "by this process, not by Ray")
+    assert said.startswith("d/near is made") and "; start the run where there is a GPU, or more cores" in said
     (check,) = done.get_asset_check_evaluations()
     assert check.passed and check.metadata["expected"].value == 12

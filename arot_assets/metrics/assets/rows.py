@@ -14,7 +14,9 @@ from arot_assets.metrics.assets.shards import built, reserve_in_turn, tell, with
 from arot_assets.metrics.assets.spec import SHARDS, table_spec
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.rows import build_rows, row_versions
+from resources.compute import Compute, stays_here
 from resources.models import Models
+from resources.models.entries import find_entry
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -58,6 +60,7 @@ def row_asset(
     def tables_of_rows(
         context: dg.AssetExecutionContext,
         config: RetryConfig,
+        compute: dg.ResourceParam[Compute],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
@@ -66,6 +69,8 @@ def row_asset(
         versions = row_versions(wanted, models)
         shards = Shards(warehouse, dataset)
         broken: dict[str, str] = {}  # metric -> why its model cannot be used
+        for line in stays_here(compute, f"{dataset}/{', '.join(m.name for m in wanted)}", *_why_here(wanted)):
+            context.log.info(line)
 
         def build(shard: str) -> None:
             left = [m for m in wanted if m.name not in broken]
@@ -78,3 +83,10 @@ def row_asset(
         yield from built(dataset, [metric.name for metric in wanted], broken)
 
     return tables_of_rows
+
+
+def _why_here(metrics: Sequence[Metric]) -> tuple[str, str]:
+    """Why no other machine computes them, and what makes it faster."""
+    if any(m.model and find_entry(m.model).family == "similarity" for m in metrics):
+        return "its model reads texts and decodes nothing", "start the run where there is a GPU"
+    return "stored columns are read and nothing is decoded, seconds for 100,000 rows", ""

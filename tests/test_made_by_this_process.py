@@ -1,0 +1,50 @@
+"""Work that no engine is given says so in one line of the run's log: what, why, and what makes it faster."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arot_assets.duplicates.assets import duplicates_assets
+from arot_assets.duplicates.declaration import DuplicatesDeclaration
+from arot_assets.metrics.assets.rows import row_asset
+from arot_assets.metrics.metric import Column, row_metric, rows
+from resources.compute import Local
+from resources.dagster import dagster_resources
+from tests.conftest import Dataset
+from tests.engines import Watched, told
+
+HERE = "is made by this process, not by Ray"
+
+
+@row_metric(takes=rows("cv2.brightness"), version="1", columns=[Column("dark", bool, "brightness below 100")])
+def darkness(table: pa.Table) -> dict[str, object]:
+    """Whether it is dark."""
+    return {"dark": pc.less(table["cv2.brightness"], 100)}
+
+
+def lines_of(dataset: Dataset, asset: dg.AssetsDefinition, engine: Any, **options: Any) -> list[str]:
+    """What a run of an asset says of where it works."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("d_shards", dataset.shards())
+        resources = {**dagster_resources(dataset.resources), "compute": engine}
+        done = dg.materialize([asset], instance=instance, resources=resources, **options)
+        assert done.success
+        return told(instance, done.run_id, HERE)
+
+
+def test_duplicates_and_stored_columns_say_that_no_other_machine_makes_them(dataset: Dataset) -> None:
+    dataset.run("cv2", "phash")
+    span = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00002"}
+    of_columns = row_asset("d", [], [darkness], dataset.resources.models)
+    (same,) = duplicates_assets(DuplicatesDeclaration.model_validate({"name": "same", "dataset": "d"}))
+    ray = Watched()
+    assert lines_of(dataset, of_columns, ray, tags=span) == [
+        f"d/darkness {HERE}: stored columns are read and nothing is decoded, seconds for 100,000 rows"
+    ]
+    assert lines_of(dataset, same, ray) == [
+        f"d/duplicates {HERE}: a group reaches over any shards; start the run where there are more cores"
+    ]
+    assert ray.units == [], "it was given nothing"
+    assert lines_of(dataset, of_columns, Local(), tags=span) == lines_of(dataset, same, Local()) == []
