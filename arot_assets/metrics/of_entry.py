@@ -168,16 +168,16 @@ def output_columns(output: Any) -> list[Column]:
 
 
 def _of_speech(output: Speech, names: list[str]) -> list[Column]:
+    """All of them are null for a film without sound."""
     span = f"{output.meaning}, in order: structs with start and end, seconds after the first frame"
     surest = f"largest probability of speech in a window of {output.window / output.rate * 1000:g} ms, 0-1"
+    heard = "how much sound the film has, seconds; less where it begins late or has gaps"
     return [
-        Column(names[0], pa.float64(), f"{output.meaning}: their length together, seconds", 0),
-        Column(names[1], pa.float32(), f"{output.meaning}: their share of the film's time, 0-1", 0, 1),
-        Column(names[2], pa.float32(), surest, 0, 1),
-        Column(
-            names[3], pa.float64(), "how much sound the film has, seconds; less where it begins late or has gaps", 0
-        ),
-        Column(names[4], pa.list_(SPAN), span),
+        Column(names[0], pa.float64(), f"{output.meaning}: their length together, seconds", 0, nullable=True),
+        Column(names[1], pa.float32(), f"{output.meaning}: their share of the film's time, 0-1", 0, 1, nullable=True),
+        Column(names[2], pa.float32(), surest, 0, 1, nullable=True),
+        Column(names[3], pa.float64(), heard, 0, nullable=True),
+        Column(names[4], pa.list_(SPAN), span, nullable=True),
     ]
 
 
