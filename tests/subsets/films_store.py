@@ -7,10 +7,12 @@ from typing import Any
 import pyarrow as pa
 
 from arot_assets.clips.cutting import SCHEMA as CUT_SCHEMA
+from arot_assets.columns import metric_schema
 from arot_assets.datasets.changes import SCHEMA as INVENTORY_SCHEMA
 from arot_assets.datasets.samples import samples_schema
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.metrics.children import own_tables
+from arot_assets.metrics.registry import get_metric
 from resources.tables import TableRef, Tables
 
 FRAMES, SHOT, FPS = 120, 30, 24
@@ -47,6 +49,11 @@ def write_films(tables: Tables, now: datetime) -> None:
         {**{k: row[k] for k in ("sample_id", "n", "pts")}, "status": "ok", "p_photo": 0.9} for row in rows["stills"]
     ]
     tables.write(pa.Table.from_pylist(scores), TableRef("films", "style", SHARD), {"grain": "still"})
+    voice = get_metric("voice")
+    spoken = [{"sample_id": one, "status": "ok", "metric_version": "1"} for one in ids]
+    spoken[0] |= {"speech_seconds": 1.2, "speech_share": 0.24, "max_probability": 0.9, "sound_seconds": 5.0}
+    spoken[0] |= {"spans": [{"start": 0.5, "end": 1.5}, {"start": 2.0, "end": 2.2}]}  # the other film has no sound
+    tables.write(pa.Table.from_pylist(spoken, metric_schema(voice.columns)), TableRef("films", "voice", SHARD))
 
 
 def _sha256(text: str) -> str:

@@ -15,6 +15,7 @@ from arot_assets.subsets.runner import build_all
 from arot_assets.subsets.tests import run_test
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
+from tests.subsets.conftest import SQL_FOLDER
 from tests.waiting import run
 
 DBT = Path(sys.executable).with_name("dbt")
@@ -150,6 +151,23 @@ KINDS = {
     "select * from {{ model }} where trim({{ column_name }}::varchar) = ''{% endtest %}",
     "tests/generic/summed.sql": "{% test summed(model, column_name, limits) %}{{ config(fail_calc='sum(n)') }}\n"
     "select {{ column_name }} as n from {{ model }} where {{ column_name }} >= {{ limits[0] }}{% endtest %}",
+    "models/films/sources.yml": "sources: [{name: films, database: catalog, tables: [{name: samples}, {name: frames}, {name: steps}, "
+    "{name: stills}, {name: sound}, {name: decoded}, {name: style}, {name: voice}]}]",
+    "models/films/bounds.sql": "select * from {{ boundaries(source('films', 'frames'), source('films', 'samples')) }}",
+    "models/films/all_clips.sql": "select * from {{ shots(ref('bounds'), source('films', 'frames'), source('films', 'samples')) }}",
+    **{
+        f"models/films/{macro}.sql": f"select * from {{{{ {macro}(ref('all_clips'), {arguments}) }}}}"
+        for macro, arguments in {
+            "clip_motion": "source('films', 'steps')",
+            "clip_cadence": "source('films', 'frames'), source('films', 'samples')",
+            "clip_quality": "source('films', 'frames'), source('films', 'stills'), source('films', 'decoded')",
+            "clip_sound": "source('films', 'sound'), source('films', 'samples')",
+            "clip_voice": "source('films', 'voice'), source('films', 'samples')",
+            "clip_stills": "source('films', 'stills')",
+            "clip_aggregate": "source('films', 'style'), 'p_photo'",
+        }.items()
+    },
+    "models/films/spoken.sql": "select clip_id, speech_seconds from {{ ref('clip_voice') }} where speech_seconds >= {{ var('least_speech', 0.5) }}",
     "models/t.yml": """
 models:
   - name: by_name
@@ -195,10 +213,9 @@ models:
 def test_every_kind_of_model_and_test_means_what_it_means_in_dbt(
     write_project, demo: Tables, warehouse: Warehouse, tmp_path: Path
 ):
-    profiles = (
-        (Path(__file__).parents[2] / "dbt_like_sql" / "profiles.yml").read_text().replace("arot:\n", "small:\n", 1)
-    )
+    profiles = (SQL_FOLDER / "profiles.yml").read_text().replace("arot:\n", "small:\n", 1)
     kinds = {name: text.replace("FOLDER", str(tmp_path / "project")) for name, text in KINDS.items()}
+    kinds["macros/films.sql"] = (SQL_FOLDER / "macros" / "films.sql").read_text()
     folder = write_project({**kinds, "profiles.yml": profiles, "models/sources.yml": "version: 2\n"})
     warehouse.refresh()
     project = load_project(folder)
@@ -217,6 +234,8 @@ def test_every_kind_of_model_and_test_means_what_it_means_in_dbt(
             assert own.execute(described).fetchall() == con.execute(described).fetchall()
             assert own.execute(rows).fetchall() == con.execute(rows).fetchall()
         found = {t.name: run_test(own, project, t) for t in project.tests}
+        spoken = own.execute("select round(speech_seconds, 3), speech_cut from main.clip_voice order by all").fetchall()
+    assert spoken == [(0, False), (0, False), (0.45, True), (0.75, True), *[(None, None)] * 4]
     words = {"pass": "pass", "warn": "warn", "error": "fail"}
     ours = {n: (words[r.status], r.failures if r.status != "pass" else 0) for n, r in found.items()}
     told = {r["unique_id"].split(".")[2]: (r["status"], r["failures"]) for r in results if "test." in r["unique_id"]}
