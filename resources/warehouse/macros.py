@@ -65,8 +65,14 @@ class Macro:
 _UNNESTED = """select sample_id, unnest(tags) as id, unnest(probabilities) as probability
     from $scores where status = 'ok'"""
 _LEAST = ("min_general", "min_character", "min_copyright")
-_THRESHOLD = f"""coalesce(case t.category when 'general' then $min_general when 'character' then $min_character
-        when 'copyright' then $min_copyright end, t.threshold, {DEFAULT_THRESHOLD})::float"""
+_THRESHOLD = f"""coalesce(case coalesce(t.category, 'general') when 'general' then $min_general
+        when 'character' then $min_character when 'copyright' then $min_copyright end, t.threshold, {DEFAULT_THRESHOLD})::float"""
+
+
+def _plain(tags: str) -> str:
+    """Tags as all taggers would write them."""
+    return f"list_transform({tags}, lambda tag: lower(replace(tag, '_', ' ')))"
+
 
 MACROS = (
     Macro(
@@ -80,8 +86,8 @@ join $tag_list t on t.id = p.id""",
     Macro(
         "tags_above",
         "A row for every sample: its tags whose probability reaches the threshold of their category, characters first, then "
-        "copyrights, then the rest, the most probable first. A category without a threshold has the published one, else "
-        f"{DEFAULT_THRESHOLD:g}. Ratings are left out.",
+        "copyrights, then the rest, the most probable first. A category without a threshold has the published one, of each tag "
+        f"where there is one for each, else {DEFAULT_THRESHOLD:g}. A tag without a category is general. Ratings are left out.",
         f"""select s.sample_id, coalesce(f.tags, []::varchar[]) as tags
 from $scores s
 left join (
@@ -169,9 +175,11 @@ where s.status = 'ok'""",
     ),
     Macro(
         "tag_agreement",
-        "How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any.",
-        "case when len($tags) + len($others) = 0 then 1.0 else len(list_intersect($tags, $others))::double "
-        "/ len(list_distinct(list_concat($tags, $others))) end",
+        "How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any. Taggers "
+        "write one tag in several ways: Long_Hair and long hair are the same.",
+        "case when len($tags) + len($others) = 0 then 1.0 else "
+        f"len(list_intersect({_plain('$tags')}, {_plain('$others')}))::double "
+        f"/ len(list_distinct({_plain('list_concat($tags, $others)')})) end",
         ("tags", "others"),
     ),
     Macro(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,8 @@ import pytest
 from arot_assets.metrics.tag_lists import write_tag_list
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
+from resources.models.entries import find_entry
+from resources.models.tag_files import Tag, read_tags
 from resources.tables import TableRef, Tables, TagsRef
 from resources.warehouse import Warehouse
 from resources.warehouse.macros import MACROS
@@ -37,8 +40,24 @@ ROWS = {
 }
 
 
+WORDS = read_tags(find_entry("ram_plus"), Path())
+"""Those of RAM++: they have no category, and each has a threshold of its own."""
+WORD = {name: number for number, (name, _, _) in enumerate(WORDS)}
+SAID = {
+    "a": {"nebula": 0.46, "cat": 0.89, "long hair": 0.66, "tree": 0.3},  # from .45, .9, .65, .8
+    "b": {"nebula": 0.44, "cat": 0.91, "long hair": 0.64, "tree": 0.81},
+    "c": {},
+    "e": {"3D CG rendering": 0.7, "nebula": 0.45},
+}
+
+
 def write_tagger(
-    tables: Tables, dataset: str, tagger: str, rows: dict[str, dict[int, float]], failed: tuple[str, ...] = ()
+    tables: Tables,
+    dataset: str,
+    tagger: str,
+    rows: dict[str, dict[int, float]],
+    failed: tuple[str, ...] = (),
+    tags: Sequence[Tag] = TAGS,
 ) -> None:
     """A tagger's table as metrics make it: ids and probabilities above a floor, the most probable first."""
     samples = [*rows, *failed]
@@ -53,12 +72,14 @@ def write_tagger(
         ),
     }
     tables.write(pa.table(columns), TableRef(dataset, tagger, SHARDS[0]))
-    write_tag_list(tables, tagger, TAGS, "v1")
+    write_tag_list(tables, tagger, tags, "v1")
 
 
 @pytest.fixture
 def tagged(demo: Tables) -> Tables:
-    """The demo dataset with the tables of two taggers."""
+    """The demo dataset with the tables of three taggers."""
+    words = {sample: {WORD[name]: p for name, p in said.items()} for sample, said in SAID.items()}
+    write_tagger(demo, "demo", "words", words, tags=WORDS)
     write_tagger(demo, "demo", "wd", ROWS, failed=("d",))
     write_tagger(demo, "demo", "other", {"a": {0: 0.9, 5: 0.9}, "b": {7: 0.9}, "c": {}, "e": {0: 0.9}})
     return demo
@@ -118,6 +139,47 @@ def test_agreement_of_two_taggers(tagged: Tables, warehouse: Warehouse) -> None:
     assert asked(warehouse, query) == [("a", 0.667), ("b", 0.25), ("c", 1.0), ("e", 0.0)]
 
 
+def test_each_word_of_ram_plus_has_its_own_threshold(tagged: Tables, warehouse: Warehouse) -> None:
+    published = dict(asked(warehouse, "from tags_above('demo', 'words')"))
+    assert published == {
+        "a": ["long hair", "nebula"],
+        "b": ["cat", "tree"],
+        "c": [],
+        "e": ["3D CG rendering", "nebula"],  # what reaches the threshold counts
+    }
+    least = dict(asked(warehouse, "from tags_above('demo', 'words', min_general := 0.6, min_character := 0.99)"))
+    assert least == {
+        "a": ["cat", "long hair"],
+        "b": ["cat", "tree", "long hair"],
+        "c": [],
+        "e": ["3D CG rendering"],
+    }, "words without a category are general"
+    assert asked(warehouse, "select rating from ratings('demo', 'words')") == [(None,)] * 4
+    rows = asked(
+        warehouse, "select tag, category, threshold from tag_rows('demo', 'words') where sample_id = 'b' order by 1"
+    )
+    assert [(t, c, round(p, 2)) for t, c, p in rows] == [
+        ("cat", None, 0.9),
+        ("long hair", None, 0.65),
+        ("nebula", None, 0.45),
+        ("tree", None, 0.8),
+    ]
+
+
+def test_words_of_ram_plus_become_a_caption(tagged: Tables, warehouse: Warehouse) -> None:
+    query = """select sample_id, caption_of_tags(tags_first(without_tags(drop_implied(tags, map {'cat': ['tree']}), ['3D *']),
+        ['nebula'])) from tags_above('demo', 'words') order by 1"""
+    assert asked(warehouse, query) == [("a", "nebula, long hair"), ("b", "cat"), ("c", ""), ("e", "nebula")]
+
+
+def test_taggers_agree_however_they_write_a_tag(tagged: Tables, warehouse: Warehouse) -> None:
+    query = """select sample_id, round(tag_agreement(a.tags, b.tags), 3) from tags_above('demo', 'words') a
+        join tags_above('demo', 'wd') b using (sample_id) order by 1"""
+    found = asked(warehouse, query)  # of a: long hair of nebula, hatsune_miku, 1girl and itself
+    assert found == [("a", 0.25), ("b", 0.0), ("c", 1.0), ("e", 0.0)]
+    assert asked(warehouse, "select tag_agreement(['Long_Hair', 'long hair'], ['long_hair'])") == [(1.0,)]
+
+
 def test_cosine_of_stored_vectors(demo: Tables, warehouse: Warehouse) -> None:
     vectors = pa.array([[1.0, 0.0], [1.0, 1.0]], pa.list_(pa.float16(), 2))
     demo.write(pa.table({"sample_id": ["a", "b"], "vector": vectors}), TableRef("demo", "v", SHARDS[0]))
@@ -169,15 +231,20 @@ from tagged, implications""",
 select sample_id, {{ tag_agreement('a.tags', 'b.tags') }} as agreement, {{ cosine('[1.0, 0.0]', '[1.0, 1.0]') }} as c
 from {{ tags_above(source('demo', 'wd'), source('tags', 'wd')) }} a
 join {{ tags_above(source('demo', 'other'), source('tags', 'other')) }} b using (sample_id)""",
+    "models/words.sql": """
+select a.sample_id, a.tags, {{ caption_of_tags('a.tags') }} as caption, {{ tag_agreement('a.tags', 'b.tags') }} as agreement
+from {{ tags_above(source('demo', 'words'), source('tags', 'words')) }} a
+join {{ tags_above(source('demo', 'wd'), source('tags', 'wd')) }} b using (sample_id)""",
+    "models/words_above.sql": "select * from {{ tags_above(source('demo', 'words'), source('tags', 'words'), min_general=0.6) }}",
     "models/sources.yml": """
 version: 2
 sources:
   - name: demo
     database: catalog
-    tables: [{name: wd}, {name: other}]
+    tables: [{name: wd}, {name: other}, {name: words}]
   - name: tags
     database: catalog
-    tables: [{name: wd}, {name: other}]
+    tables: [{name: wd}, {name: other}, {name: words}]
 """,
 }
 SAME = {
@@ -188,6 +255,9 @@ SAME = {
     "add_implied(tags, m) from tags_above('demo', 'wd'), (select map(['very_long_hair'], [['long_hair']]) as m)",
     "agreement": "select sample_id, tag_agreement(a.tags, b.tags), cosine([1.0, 0.0], [1.0, 1.0]) "
     "from tags_above('demo', 'wd') a join tags_above('demo', 'other') b using (sample_id)",
+    "words": "select sample_id, a.tags, caption_of_tags(a.tags), tag_agreement(a.tags, b.tags) "
+    "from tags_above('demo', 'words') a join tags_above('demo', 'wd') b using (sample_id)",
+    "words_above": "from tags_above('demo', 'words', min_general := 0.6)",
 }
 """Model -> the query of the catalogue's macros that gives the same rows."""
 

@@ -9,7 +9,7 @@ from (select sample_id, unnest(tags) as id, unnest(probabilities) as probability
 join {{ tag_list }} t on t.id = p.id)
 {%- endmacro %}
 
-{# A row for every sample: its tags whose probability reaches the threshold of their category, characters first, then copyrights, then the rest, the most probable first. A category without a threshold has the published one, else 0.35. Ratings are left out. #}
+{# A row for every sample: its tags whose probability reaches the threshold of their category, characters first, then copyrights, then the rest, the most probable first. A category without a threshold has the published one, of each tag where there is one for each, else 0.35. A tag without a category is general. Ratings are left out. #}
 {% macro tags_above(scores, tag_list, min_general=none, min_character=none, min_copyright=none) -%}
 (select s.sample_id, coalesce(f.tags, []::varchar[]) as tags
 from {{ scores }} s
@@ -19,8 +19,8 @@ left join (
     from (select sample_id, unnest(tags) as id, unnest(probabilities) as probability
     from {{ scores }} where status = 'ok') p
     join {{ tag_list }} t on t.id = p.id
-    where t.category is distinct from 'rating' and p.probability >= coalesce(case t.category when 'general' then {{ 'null' if min_general is none else min_general }} when 'character' then {{ 'null' if min_character is none else min_character }}
-        when 'copyright' then {{ 'null' if min_copyright is none else min_copyright }} end, t.threshold, 0.35)::float
+    where t.category is distinct from 'rating' and p.probability >= coalesce(case coalesce(t.category, 'general') when 'general' then {{ 'null' if min_general is none else min_general }}
+        when 'character' then {{ 'null' if min_character is none else min_character }} when 'copyright' then {{ 'null' if min_copyright is none else min_copyright }} end, t.threshold, 0.35)::float
     group by p.sample_id
 ) f on f.sample_id = s.sample_id
 where s.status = 'ok')
@@ -81,9 +81,9 @@ nullif(array_to_string(list_filter(list_transform({{ parts }}, lambda part: trim
 list_transform({{ tags }}, lambda tag: replace(replace(tag, '(', '\('), ')', '\)'))
 {%- endmacro %}
 
-{# How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any. #}
+{# How far two lists of tags agree, 0-1: tags of both as a share of the tags of either; 1 if neither has any. Taggers write one tag in several ways: Long_Hair and long hair are the same. #}
 {% macro tag_agreement(tags, others) -%}
-case when len({{ tags }}) + len({{ others }}) = 0 then 1.0 else len(list_intersect({{ tags }}, {{ others }}))::double / len(list_distinct(list_concat({{ tags }}, {{ others }}))) end
+case when len({{ tags }}) + len({{ others }}) = 0 then 1.0 else len(list_intersect(list_transform({{ tags }}, lambda tag: lower(replace(tag, '_', ' '))), list_transform({{ others }}, lambda tag: lower(replace(tag, '_', ' ')))))::double / len(list_distinct(list_transform(list_concat({{ tags }}, {{ others }}), lambda tag: lower(replace(tag, '_', ' '))))) end
 {%- endmacro %}
 
 {# The cosine similarity of two stored vectors, -1 to 1. #}
