@@ -227,7 +227,9 @@ def _of_heads(
                 made_by = (
                     inputs.table[version].take(todo[good[0].name]) if version in inputs.table.column_names else None
                 )
-                found |= {m.name: columns_of_head(m, outputs[m.name], made_by, trained_for(models, m)) for m in good}
+                for m in good:
+                    growing[m.name].result.model = dict(heads.report(m.name))
+                    found[m.name] = columns_of_head(m, outputs[m.name], made_by, trained_for(models, m))
         for name, why in failed.items():
             growing[name].result.error = why
     return found

@@ -110,7 +110,7 @@ class Heads:
         if len(sizes) != 1:
             raise ValueError(f"heads of vectors of different dimensions: {sorted(sizes)}")
         self.dimensions = next(iter(sizes))
-        self._device = device
+        self._device, self._precision = device, precision
         dtype = getattr(torch, precision)
         short = {name: folded(head) for name, head in heads.items()}
         self._linear = _HeadStack({n: h for n, h in short.items() if _is_one_matrix(h)}, device, torch.float32)
@@ -120,6 +120,14 @@ class Heads:
     def names(self) -> list[str]:
         """Of the heads."""
         return [*self._linear.names, *self._deep.names]
+
+    def precision(self, name: str) -> str:
+        """What a head is computed in."""
+        return self._precision if name in self._deep.names else "float32"
+
+    def report(self, name: str) -> dict[str, str]:
+        """Where and in what a head is computed, for users; see ``Runner.report``."""
+        return {"device": self._device, "engine": "torch", "precision": self.precision(name)}
 
     def predict(self, vectors: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         """``[N, D]`` of float16 or float32 -> by name, what each head gives: ``float32 [N, K]``.

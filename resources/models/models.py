@@ -19,7 +19,7 @@ from resources.machine import Machine
 from resources.models.converted import ConversionError
 from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import Engine, Placement, Precision
+from resources.models.network import REDUCING, DeviceError, Engine, Placement, Precision
 from resources.models.runner import Runner, Usage
 from resources.models.weights import ModelCache
 from resources.models.which_family import engine_of, family_of
@@ -179,12 +179,13 @@ class Models:
         }
 
     def _place(self, entry: ModelEntry, device: str) -> Placement:
-        allowed = _PRECISIONS[: _PRECISIONS.index(entry.precision) + 1]
-        precision = self.precision if self.precision in allowed else allowed[-1]
+        engine = engine_of(entry, self.engine, device)
+        lowest = entry.precision if engine in REDUCING else "float32"
+        allowed = _PRECISIONS[: _PRECISIONS.index(lowest) + 1]
         return Placement(
             device,
-            "float32" if self.precision == "float32" else precision,
-            engine_of(entry, self.engine, device),
+            self.precision if self.precision in allowed else allowed[-1],
+            engine,
             self.cpu_threads or max(1, Machine().cores // 2),
             str(self.files.root),
         )
@@ -211,8 +212,8 @@ class Models:
         from resources.models.torch_network import resolve_device
 
         device = resolve_device(self.device)
-        place = self._place(entry, device)
-        if not device.startswith("cuda") and place.precision != "float32" and place.engine != "openvino":
+        place, meant = self._place(entry, device), self._place(entry, "")
+        if not device.startswith("cuda") and meant.precision != "float32" and place.engine != "openvino":
             raise ModelError(
                 f"resources.models.precision={self.precision!r} needs CUDA, this is {device}: use 'float32'"
             )
@@ -220,14 +221,22 @@ class Models:
         family, folder = family_of(entry), self.files.verified(entry)
         try:
             network = family.load(entry, folder, place)
+        except DeviceError as error:
+            if self.device != "auto":
+                raise
+            place = replace(place, device="cpu")
+            log.warning("%s; it runs on the CPU", error)
+            network = family.load(entry, folder, place)
         except (ConversionError, OSError) as error:
             if self.engine != "auto" or place.engine == family.ENGINES[0]:
                 raise
             place = replace(place, engine=family.ENGINES[0])
             log.warning("%s; it runs with %s, more slowly", error, place.engine)
             network = family.load(entry, folder, place)
-        log.info("loaded model %s on %s (%s, %s)", entry.name, device, place.engine, network.precision)
-        return Runner(entry, network, place, mark, self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH))
+        place = replace(place, device=network.device or place.device)
+        log.info("loaded model %s on %s (%s, %s)", entry.name, place.device, place.engine, network.precision)
+        batch = self.batch_size or (CPU_BATCH if place.device == "cpu" else GPU_BATCH)
+        return Runner(entry, network, place, mark, batch)
 
 
 class _LoadedModels:

@@ -12,17 +12,23 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.models.entry import ModelEntry
+from resources.models.entry import ModelEntry, ModelError
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
+REDUCING = ("torch", "openvino")
+"""Engines that can compute in less than float32; with others a model is float32 whatever is asked for."""
 Outputs: TypeAlias = Mapping[str, Any]
 """Name -> array ``[N, …]``, or a list of N values for what is no array (boxes, keypoints, text)."""
 
 
+class DeviceError(ModelError):
+    """An engine that cannot use the device."""
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where a model runs, and how.
+    """Where a model is to run, and how; a network says where it does.
 
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -52,6 +58,7 @@ class Network:
         batch: the only size of a batch that it takes; None: any.
         encode_text: texts -> ``float32 [N, D]``, in the space of ``embedding``; None without a text tower.
         precision: what it really computes in, as its engine reports it.
+        device: where it really computes, as its engine reports it; empty: where it was to run.
         begin: hands ``[N, …]`` inputs to the device and returns at once; what it gives waits for the arrays. The inputs are left
             alone until then. Called by one thread at a time, what it gives by any. None: the network computes in ``predict``.
         room: shape and type -> an array for inputs, in memory from which they reach the device soonest; its content is undefined.
@@ -64,6 +71,7 @@ class Network:
     batch: int | None = None
     encode_text: "Callable[[Sequence[str]], NDArray[np.float32]] | None" = None
     precision: str = "float32"
+    device: str = ""
     begin: "Callable[[NDArray[Any]], Callable[[], Outputs]] | None" = None
     room: "Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]" = np.empty
 

@@ -54,7 +54,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
             found.append(_boxes(entry, raw[0], scores.reshape(-1), anchors, area, how.height_width[0]))
         return {"boxes": found}
 
-    return Network(lambda rgb: placed(rgb, how), predict, (), file.stat().st_size)
+    return Network(lambda rgb: placed(rgb, how), predict, (), file.stat().st_size, device="cpu")
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":

@@ -48,7 +48,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         predict=lambda vectors: {"logits": heads.predict(vectors)[entry.name]},
         input_shape=(head.dimensions,),
         bytes=size,
-        precision=place.precision,
+        precision=heads.precision(entry.name),
     )
 
 

@@ -40,7 +40,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         (found,) = loaded.run(np.ascontiguousarray(batch["pixels"])).values()
         return {"keypoints": [_points(entry, found, area) for area in batch["area"]]}
 
-    return Network(lambda rgb: placed(rgb, how), predict, (), file.stat().st_size, batch=1)
+    return Network(lambda rgb: placed(rgb, how), predict, (), file.stat().st_size, batch=1, device="cpu")
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":

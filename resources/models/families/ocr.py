@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.families.onnx import session
+from resources.models.families.onnx import Session, session
 from resources.models.network import Network, Outputs, Placement
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ Quad = NDArray[np.float32]
 def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     """See ``Family.load``."""
     detect, _ = _run(entry, folder, "detection", place)
-    read, alphabet = _run(entry, folder, "recognition", place)
+    read, loaded = _run(entry, folder, "recognition", place)
     turned = _run(entry, folder, "orientation", place)[0] if "orientation" in entry.options else None
+    alphabet = loaded.metadata
     if "character" not in alphabet:
         raise ModelError(f"model '{entry.name}': its recognition file names no characters (metadata 'character')")
     characters = ["", *alphabet["character"].splitlines(), " "]  # the first is the blank of CTC
@@ -66,7 +67,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         return {"lines": [_lines(image, detect, turned, read, characters) for image in batch]}
 
     size = sum((folder / path).stat().st_size for path in entry.weights.files)
-    return Network(_bounded, predict, None, size)
+    return Network(_bounded, predict, None, size, device=loaded.device)
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
@@ -91,8 +92,8 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     return run
 
 
-def _run(entry: ModelEntry, folder: Path, part: str, place: Placement) -> "tuple[Run, dict[str, str]]":
-    """How one of the networks is run, and the metadata of its file."""
+def _run(entry: ModelEntry, folder: Path, part: str, place: Placement) -> "tuple[Run, Session]":
+    """How one of the networks is run, and its file, loaded."""
     path = str(entry.options.get(part))
     if path not in entry.weights.files:
         raise ModelError(
@@ -100,7 +101,7 @@ def _run(entry: ModelEntry, folder: Path, part: str, place: Placement) -> "tuple
             f"{', '.join(entry.weights.files)}"
         )
     loaded = session(entry, folder / path, place)
-    return lambda batch: next(iter(loaded.run(batch).values())), loaded.metadata
+    return lambda batch: next(iter(loaded.run(batch).values())), loaded
 
 
 def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

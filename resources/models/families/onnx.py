@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
-from resources.models.network import Network, Outputs, Placement
+from resources.models.network import DeviceError, Network, Outputs, Placement
 from resources.models.outputs import MapSummary
 from resources.models.placed import area_on_canvas, placed, without_borders
 from resources.models.preprocessing import preprocess
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 VERSION = "1"
 ENGINES = ("onnxruntime", "openvino")
 FILES = ("*.onnx", "*.onnx_data", "*.onnx.data", "*.csv", "*.json")
+ON_CPU, ON_CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+"""What ONNX Runtime calls them."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Session:
         batch: the only size of a batch that it takes; None: any.
         precision: what it computes in.
         metadata: what the file says of itself.
+        device: where it computes.
     """
 
     run: Callable[[NDArray[Any]], dict[str, Any]]
     batch: int | None
     precision: str
     metadata: dict[str, str]
+    device: str
 
 
 def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
@@ -69,9 +73,8 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         return placed(rgb, how) if maps else preprocess(rgb, how)
 
     size = sum((folder / path).stat().st_size for path in entry.weights.files)
-    batch, precision = loaded.batch, loaded.precision
     shape = () if maps else how.input_shape
-    return Network(prepare, predict, shape, size, batch=batch, precision=precision)
+    return Network(prepare, predict, shape, size, batch=loaded.batch, precision=loaded.precision, device=loaded.device)
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
@@ -83,7 +86,7 @@ def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
     options = session_options(1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     file = folder / (entry.file() if "file" in entry.options else entry.file(".onnx"))
-    runtime = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    runtime = onnxruntime.InferenceSession(str(file), options, providers=[ON_CPU])
     names, given = dict(entry.options.get("outputs", {})), runtime.get_inputs()[0].name
     wanted = [output.name for output in runtime.get_outputs()]
 
@@ -130,23 +133,30 @@ def session(entry: ModelEntry, file: Path, place: Placement) -> Session:
 
     Raises:
         ModelError: it is no ONNX file, has several inputs, or does not take what the entry's preprocessing makes.
+        DeviceError: this ONNX Runtime cannot use the GPU that it is to run on.
     """
     import onnxruntime
 
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if place.device.startswith("cuda"):
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise ModelError(
+    providers: list[Any] = [ON_CPU]
+    on_gpu = place.device.startswith("cuda")
+    if on_gpu:
+        if ON_CUDA not in onnxruntime.get_available_providers():
+            raise DeviceError(
                 f"model '{entry.name}': this ONNX Runtime has no CUDA; `pip install onnxruntime-gpu` in its place, or "
                 "resources.models.device='cpu'"
             )
         index = int(place.device.partition(":")[2] or 0)
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}))
+        providers.insert(0, (ON_CUDA, {"device_id": index, "use_tf32": 0}))
     try:
         runtime = onnxruntime.InferenceSession(str(file), session_options(place.threads), providers=providers)
     except Exception as error:  # onnxruntime's errors have no base class of their own
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"model '{entry.name}': ONNX Runtime cannot load {file.name}: {said}") from error
+    if on_gpu and ON_CUDA not in runtime.get_providers():  # it takes the CPU in silence where a library is missing
+        raise DeviceError(
+            f"model '{entry.name}': ONNX Runtime cannot use {place.device}, probably for want of the CUDA or cuDNN that "
+            f"onnxruntime {onnxruntime.__version__} is built for; install them, or resources.models.device='cpu'"
+        )
     _only_input(entry, [given.name for given in runtime.get_inputs()])
     given = runtime.get_inputs()[0]
     wanted = [output.name for output in runtime.get_outputs()]
@@ -156,8 +166,8 @@ def session(entry: ModelEntry, file: Path, place: Placement) -> Session:
         return dict(zip(wanted, runtime.run(wanted, {given.name: inputs}), strict=True))
 
     batch = given.shape[0]
-    metadata = dict(runtime.get_modelmeta().custom_metadata_map)
-    return Session(run, batch if isinstance(batch, int) and batch > 0 else None, "float32", metadata)
+    metadata, device = dict(runtime.get_modelmeta().custom_metadata_map), place.device if on_gpu else "cpu"
+    return Session(run, batch if isinstance(batch, int) and batch > 0 else None, "float32", metadata, device)
 
 
 def _openvino(entry: ModelEntry, file: Path, place: Placement) -> Session:
@@ -190,7 +200,8 @@ def _openvino(entry: ModelEntry, file: Path, place: Placement) -> Session:
         return {name: found[position].copy() for position, name in enumerate(names)}
 
     first = model.inputs[0].get_partial_shape()[0]
-    return Session(run, first.get_length() if first.is_static else None, "bfloat16" if "bf" in used else "float32", {})
+    batch, precision = first.get_length() if first.is_static else None, "bfloat16" if "bf" in used else "float32"
+    return Session(run, batch, precision, {}, "cpu")
 
 
 def _only_input(entry: ModelEntry, inputs: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
     def prepare(rgb: NDArray[np.uint8]) -> NDArray[Any]:
         return placed(rgb, how) if maps else preprocess(rgb, how)
 
-    return Network(prepare, predict, () if maps else how.input_shape, file.stat().st_size, batch=1)
+    return Network(prepare, predict, () if maps else how.input_shape, file.stat().st_size, batch=1, device="cpu")
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":

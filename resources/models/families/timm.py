@@ -49,7 +49,8 @@ def _converted(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         raise ConversionError(f"model '{entry.name}': ONNX Runtime needs inputs of one size, float32 and NCHW")
     file = converted(entry, place.kept, lambda: (_loaded(entry, folder), forward), shape)
     graph = session(entry, file, place)
-    return Network(lambda rgb: preprocess(rgb, how), graph.run, shape, file.stat().st_size, precision=graph.precision)
+    size, precision, device = file.stat().st_size, graph.precision, graph.device
+    return Network(lambda rgb: preprocess(rgb, how), graph.run, shape, size, precision=precision, device=device)
 
 
 def _loaded(entry: ModelEntry, folder: Path) -> Any:

@@ -42,7 +42,7 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         left = np.concatenate([state.transpose(1, 0, 2).reshape(count, -1), sound[:, -CONTEXT:]], axis=1)
         return {"probability": np.stack(found, axis=1), "carried": left}
 
-    return Network(whole_sound, predict, None, size)
+    return Network(whole_sound, predict, None, size, device="cpu")
 
 
 def whole_sound(samples: NDArray[Any]) -> NDArray[np.float32]:

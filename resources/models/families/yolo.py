@@ -45,7 +45,8 @@ def load(entry: ModelEntry, folder: Path, place: Placement) -> Network:
         _fits(entry, found)
         return {"boxes": [_boxes(entry, how, one, area) for one, area in zip(found, batch["area"], strict=True)]}
 
-    return Network(lambda rgb: placed(rgb, how), predict, (), file.stat().st_size, batch=loaded.batch)
+    size, batch = file.stat().st_size, loaded.batch
+    return Network(lambda rgb: placed(rgb, how), predict, (), size, batch=batch, device=loaded.device)
 
 
 def reference(entry: ModelEntry, folder: Path) -> "Callable[[Image], Outputs]":
