@@ -143,6 +143,7 @@ class Dataset:
                     setattr(total[name], field, getattr(total[name], field) + getattr(one, field))
                 total[name].failures.update(one.failures)
                 total[name].error = total[name].error or one.error
+                total[name].model = total[name].model or one.model
         return total
 
     def shards(self) -> list[str]:

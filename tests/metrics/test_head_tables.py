@@ -52,6 +52,7 @@ def test_entry_alone_makes_a_table_of_scores_from_stored_vectors(
         file.unlink()
     found = dataset.metrics("beauty", "quality")
     assert (found["beauty"].computed, found["quality"].computed) == (12, 12)
+    assert found["beauty"].model == {"device": "cpu", "engine": "torch", "precision": "float32"}
     rows = dataset.sql(
         "select vector, beauty.score, quality.score, p_bad + p_fair + p_good from d.embedding join d.beauty using (sample_id) "
         "join d.quality using (sample_id)"
