@@ -149,7 +149,7 @@ def _build(
     _write_texts(declaration, staging, root, medium, parts, selection.trainers, written)
     proved = {w.path: w.bytes for w in written if w.proved}
     layout = LAYOUTS[declaration.layout]
-    seen = see(staging, layout, list(folders.values()), medium, manifest, declaration.kept, proved)
+    seen = see(destination.built(), layout, list(folders.values()), medium, manifest, declaration.kept, proved)
     if not seen.whole:
         raise ExportError(
             f"exports/{declaration.name}: trainers would see {seen}; nothing was exported. {told(seen.violations)}"

@@ -5,7 +5,6 @@ Belongs here: the rules that written files must hold, whichever layout they are 
 """
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from arot_assets.exports.companions import ROLES, companion_folder
 from arot_assets.exports.layouts.layout import Layout, LoadedSample
 from arot_assets.exports.prepare import faults_of
 from arot_assets.exports.rules import RuleName, Violation
+from arot_assets.exports.tree import Tree
 from arot_assets.media.medium import DecodeError
 from resources.parallel import grouped, ordered_map
 
@@ -57,7 +57,7 @@ class LoaderFindings:
 
 
 def inspect(
-    folder: Path,
+    tree: Tree,
     layout: Layout,
     folders: Sequence[str],
     medium: str,
@@ -68,7 +68,7 @@ def inspect(
     """Every sample that a loader finds, with what is wrong with it.
 
     Args:
-        folder: of the version.
+        tree: the files of the version.
         layout: how it is arranged.
         folders: media folders of its parts.
         medium: ``image`` or ``video``.
@@ -86,15 +86,13 @@ def inspect(
     def judge(number: int, entry: LoadedSample) -> Iterator[Violation]:
         yield from _caption(entry)
         size = proved.get(entry.path)
-        if size is None or entry.file is None or number % step == first:
+        if size is None or entry.size is None or number % step == first:
             yield from judge_media(entry, medium, originals.get(entry.path))
-        elif os.stat(entry.file).st_size != size:
-            yield Violation(
-                "unreadable", entry.path, f"it has {os.stat(entry.file).st_size:,} bytes instead of {size:,}"
-            )
+        elif (there := entry.size()) != size:
+            yield Violation("unreadable", entry.path, f"it has {there:,} bytes instead of {size:,}")
         yield from _companions(entry, medium)
 
-    with closing(ordered_map(judged, grouped(enumerate(layout.entries(folder, folders)), AT_ONCE))) as results:
+    with closing(ordered_map(judged, grouped(enumerate(layout.entries(tree, folders)), AT_ONCE))) as results:
         found = [one for some in results for one in some]
     by_path = {entry.path: some for entry, some in found}
     for violation in _names([entry.path for entry, _ in found]):
@@ -103,7 +101,7 @@ def inspect(
 
 
 def see(
-    folder: Path,
+    tree: Tree,
     layout: Layout,
     folders: Sequence[str],
     medium: str,
@@ -114,7 +112,7 @@ def see(
     """Compare what a loader finds with the manifest.
 
     Args:
-        folder: of the version, and the following: as in ``inspect``.
+        tree: the files of the version, and the following: as in ``inspect``.
         layout: how it is arranged.
         folders: media folders of its parts.
         medium: ``image`` or ``video``.
@@ -128,7 +126,7 @@ def see(
     roles = companions_of(manifest)
     seen = LoaderFindings(len(wanted), 0)
     left = set(wanted)
-    for entry, violations in inspect(folder, layout, folders, medium, kept, originals, proved):
+    for entry, violations in inspect(tree, layout, folders, medium, kept, originals, proved):
         seen.violations += violations
         if entry.path not in wanted:
             seen.violations.append(Violation("foreign_file", entry.path, "it is not of this version"))
@@ -142,7 +140,7 @@ def see(
             seen.violations.append(Violation("caption_missing", entry.path, text))
         elif not violations:
             seen.found += 1
-    seen.violations += _foreign(folder, folders, roles)
+    seen.violations += _foreign(tree.folder, folders, roles)
     seen.violations += [Violation("missing_file", path, "it is not there") for path in sorted(left)]
     return seen
 

@@ -18,6 +18,7 @@ from arot_assets.exports.destinations.destination import Stage
 from arot_assets.exports.layouts.layout import entry
 from arot_assets.exports.media_files import Known, SampleWriter, WrittenFile
 from arot_assets.exports.rules import Violation
+from arot_assets.exports.tree import Tree
 from resources.parallel import fetching_threads, ordered_map
 
 SAMPLES = 200
@@ -102,7 +103,7 @@ class UnitWriter:
         if one.proved:
             return one
         sample_id = one.row["sample_id"] if one.made == "original" else None
-        found = judge_media(entry(folder, one.path, None), self.medium, sample_id)
+        found = judge_media(entry(Tree(folder), one.path, None), self.medium, sample_id)
         return replace(one, proved=all(v.rule in self.writer.declaration.kept for v in found))
 
 

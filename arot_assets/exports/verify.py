@@ -11,6 +11,7 @@ from arot_assets.exports.destinations.destination import HUB
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.tree import Tree
 from arot_assets.exports.versions import Receipt, current_receipt, read_manifest
 from resources.storage import Storage
 from resources.storage.hub.address import parse
@@ -38,7 +39,7 @@ def verify(declaration: ExportDeclaration, tables: Tables, storage: Storage) -> 
             storage.sync(_source(receipt), str(place))
         manifest = read_manifest(tables, declaration.name, receipt.version)
         layout = LAYOUTS[declaration.layout]
-        return see(place, layout, list(receipt.folders), receipt.medium, manifest, declaration.kept)
+        return see(Tree(place), layout, list(receipt.folders), receipt.medium, manifest, declaration.kept)
 
 
 def _source(receipt: Receipt) -> str:

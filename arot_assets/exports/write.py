@@ -71,10 +71,12 @@ def write_media(
         else:
             violations.append(one)
     dropped = settle(declaration, violations, selection.noted, selection.left_out)
-    for one in written:
-        if one.row["sample_id"] in dropped:
-            for path in one.paths():
-                (staging / path).unlink()
+    gone = [path for one in written if one.row["sample_id"] in dropped for path in one.paths()]
+    if stage is not None:
+        stage.remove(gone)
+    else:
+        for path in gone:
+            (staging / path).unlink()
     left = [w for w in written if w.row["sample_id"] not in dropped]
     if not left:
         raise ExportError(f"exports/{declaration.name}: every sample breaks a rule, so nothing is left to export")

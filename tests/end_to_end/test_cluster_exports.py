@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,9 @@ from resources.compute import Compute, Local, Needs
 from resources.defaults import Resources
 from tests.conftest import DATA, Dataset
 from tests.end_to_end.test_cluster import resources_at
+from tests.exports.test_destinations import objects
 from tests.exports.training import Training, place, tree
+from tests.servers.swift import Swift
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -31,6 +33,16 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"layout": "hf", "media": "original", "columns": ["size"], "rules": {"metadata": "keep"}},
 )
 """Linked originals; encoded ones, of which some are left out; tar files; originals as they are, in an index."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def s3_of_all_nodes(swift: Swift) -> Iterator[None]:
+    """Nodes have the credentials in their own environment, which they get as they are started."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in swift.environment().items():
+            patch.setenv(name, value)
+        yield
 
 
 @dataclass(frozen=True)
@@ -117,3 +129,25 @@ def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
     aside = Watched(cluster, tmp_path / "killed-aside")
     done = exported(together, aside, destination=str(tmp_path / "elsewhere"))
     assert done.changed and aside.units == [], "no node is trusted to see a folder of this machine outside the store"
+
+
+def test_nodes_write_to_s3_what_one_process_does(
+    cluster: Compute, swift: Swift, bucket: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AROT_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 5)
+    monkeypatch.setattr("arot_assets.exports.destinations.remote.COPIES", 5)
+    training = training_at(tmp_path / "store", source)
+    for number, fields in enumerate(SETTINGS):
+        engine = Watched(cluster, tmp_path / f"killed-{number}")
+        places = [f"s3://{bucket}/{where}-{number}" for where in ("alone", "together")]
+        one = exported(training, Local(), destination=places[0], **fields)
+        before = objects(swift, places[0])
+        assert before and all(path.startswith(f"train/{one.receipt.version}/") for path in before)
+        other = exported(training, engine, destination=places[1], **fields)
+        assert receipt_of(other) == receipt_of(one)
+        assert objects(swift, places[1]) == before, "the same objects, and nothing beside them"
+        if fields.get("layout") == "webdataset":
+            assert engine.units == [], "its tar files are filled on one machine"
+        else:
+            assert engine.marker.exists() and len(engine.units) > 3, "a worker was killed, each unit was done"

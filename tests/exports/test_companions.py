@@ -13,6 +13,7 @@ from PIL import Image
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.tree import Tree
 from arot_assets.exports.verify import verify
 from arot_assets.exports.versions import read_manifest
 from resources.defaults import Resources
@@ -101,7 +102,7 @@ def test_a_guide_that_needs_no_change_keeps_its_bytes(training: Training) -> Non
 @pytest.mark.parametrize("layout", ["pairs", "hf", "musubi_jsonl", "diffusion_pipe_json", "webdataset"])
 def test_every_layout_is_read_back_with_controls(training: Training, layout: str) -> None:
     done = training.export(layout=layout, control="guide", format="png")
-    entries = list(LAYOUTS[layout].entries(place(done), ["images"]))
+    entries = list(LAYOUTS[layout].entries(Tree(place(done)), ["images"]))
     assert done.seen is not None and done.seen.whole and len(entries) == 3
     wanted = {training.dataset.source / "guides" / f"{s}.png": i for i, s in ids(training).items()}
     for path, sample in wanted.items():
@@ -222,7 +223,7 @@ def test_a_layout_with_a_place_for_one_control_refuses_several(layout: str) -> N
 @pytest.mark.parametrize("layout", ["pairs", "hf", "musubi_jsonl", "simpletuner_parquet", "webdataset"])
 def test_every_layout_for_several_controls_is_read_back_with_each(training: Training, layout: str) -> None:
     done = training.export(layout=layout, control=["guide", "picked"], format="png")
-    entries = list(LAYOUTS[layout].entries(place(done), ["images"]))
+    entries = list(LAYOUTS[layout].entries(Tree(place(done)), ["images"]))
     assert done.seen is not None and done.seen.whole and len(entries) == 3
     for sample, stem in ids(training).items():
         (entry,) = (e for e in entries if sample in e.path)

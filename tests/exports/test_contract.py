@@ -17,6 +17,7 @@ from arot_assets.exports.layouts.layout import Sample
 from arot_assets.exports.layouts.layouts import LAYOUTS
 from arot_assets.exports.prepare import prepare
 from arot_assets.exports.rules import RULES, one_line
+from arot_assets.exports.tree import Tree
 from tests.conftest import DATA, EXAMPLES
 from tests.tiers import draws
 
@@ -50,7 +51,9 @@ def write(folder: Path, layout: str, media: dict[str, bytes], captions: dict[str
 
 def broken(folder: Path, layout: str) -> set[tuple[str, str]]:
     """Rules that are broken, with the file."""
-    return {(v.rule, v.subject) for _, found in inspect(folder, LAYOUTS[layout], ["images"], "image") for v in found}
+    return {
+        (v.rule, v.subject) for _, found in inspect(Tree(folder), LAYOUTS[layout], ["images"], "image") for v in found
+    }
 
 
 def exif(orientation: int) -> Image.Exif:

@@ -8,6 +8,7 @@ import pytest
 from arot_assets.exports.contract import inspect
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.tree import Tree
 from tests.conftest import Dataset
 from tests.exports.test_contract import jpeg, write
 from tests.exports.training import Training, place, tree
@@ -29,7 +30,7 @@ def test_an_index_that_points_outside_of_the_version_finds_nothing_there(tmp_pat
     row = json.loads((folder / "metadata.jsonl").read_text())
     row["file_name"] = {"absolute": str(secret), "link": "images/link.jpg"}.get(out, out)
     (folder / "metadata.jsonl").write_text(json.dumps(row) + "\n")
-    ((entry, violations),) = inspect(folder, LAYOUTS["hf"], ["images"], "image")
+    ((entry, violations),) = inspect(Tree(folder), LAYOUTS["hf"], ["images"], "image")
     assert entry.read is None and "missing_file" in {v.rule for v in violations}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.tree import Tree
 from arot_assets.exports.versions import ROOT
 from resources.defaults import Resources
 from resources.storage.objects import is_local, join
@@ -37,6 +38,14 @@ class Stage(Protocol):
         """
         ...
 
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files that are not part of the version after all.
+
+        Raises:
+            OSError, StorageError: one of them cannot be removed.
+        """
+        ...
+
 
 class Destination(Protocol):
     """Where versions of one export go."""
@@ -59,6 +68,14 @@ class Destination(Protocol):
 
     def stage(self) -> Stage | None:
         """Where nodes put files of the version that is built in ``staging``; None where only this process can write."""
+        ...
+
+    def built(self) -> Tree:
+        """What the version that is built in ``staging`` has by now.
+
+        Raises:
+            StorageError: what nodes wrote cannot be listed.
+        """
         ...
 
     def earlier(self, version: str, path: str) -> Path | None:
@@ -96,4 +113,13 @@ def destination_of(declaration: ExportDeclaration, resources: Resources) -> Dest
     if where is not None and where.startswith(HUB):
         return HubDestination(storage, declaration, where)
     root = join(where or join(resources.tables.root, ROOT), declaration.name)
-    return FolderDestination(root, resources.shares(root)) if is_local(root) else RemoteDestination(storage, root)
+    if is_local(root):
+        return FolderDestination(root, resources.shares(root))
+    return RemoteDestination(storage, root, resources.compute, _gathered(declaration))
+
+
+def _gathered(declaration: ExportDeclaration) -> str:
+    """Why the media of a version have to be on one machine before they go elsewhere; empty if they have not."""
+    if declaration.layout == "webdataset":
+        return "tar files are filled on one machine"
+    return "trainers' own folders of masks and controls are made on one machine" if declaration.companions else ""

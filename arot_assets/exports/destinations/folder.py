@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from arot_assets.exports.errors import ExportError
+from arot_assets.exports.tree import Tree
 from resources.storage.objects import TEMPORARY_PREFIX, absolute, local_path
 
 LOCK = f"{TEMPORARY_PREFIX}lock"
@@ -36,6 +37,11 @@ class FolderStage:
         """See ``Stage``."""
         for path in paths:
             os.replace(folder / path, self.folder / path)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """See ``Stage``."""
+        for path in paths:
+            (self.folder / path).unlink()
 
 
 class FolderDestination:
@@ -84,6 +90,11 @@ class FolderDestination:
     def stage(self) -> FolderStage | None:
         """See ``Destination``."""
         return FolderStage(self._staging) if self.shared and self._staging is not None else None
+
+    def built(self) -> Tree:
+        """See ``Destination``."""
+        assert self._staging is not None, "a version is being built"
+        return Tree(self._staging)
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""

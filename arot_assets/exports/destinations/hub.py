@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.tree import Tree
 from resources.storage import Storage
 from resources.storage.hub import commits
 from resources.storage.hub.address import MAIN, parse
@@ -56,6 +57,11 @@ class HubDestination:
 
     def stage(self) -> None:
         """See ``Destination``."""
+
+    def built(self) -> Tree:
+        """See ``Destination``."""
+        assert self._staging is not None, "a version is being built"
+        return Tree(Path(self._staging.name))
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""

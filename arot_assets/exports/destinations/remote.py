@@ -1,13 +1,94 @@
 """A folder of any other scheme that can be written, such as S3: each version has its own prefix, which no reader knows before its
-receipt is written."""
+receipt is written.
 
+Nodes of a cluster put media beside the versions, under a name that nobody reads; when the version is known to be whole, the
+server copies them to its prefix.
+"""
+
+import secrets
 import tempfile
-from contextlib import closing
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from resources.parallel import FETCH_THREADS, ordered_map
-from resources.storage import Storage
-from resources.storage.objects import join
+from arot_assets.exports.tree import Elsewhere, Tree
+from arot_assets.progress import log
+from resources.compute import Compute, Needs
+from resources.parallel import FETCH_THREADS, grouped, ordered_map
+from resources.storage import Storage, StorageError
+from resources.storage.objects import TEMPORARY_PREFIX, join
+
+COPIES = 500
+"""Files of a unit that takes them to their place: a few seconds of requests."""
+LEFT_SECONDS = 86_400
+"""Age at which what lies under the name of a stage is taken for what a killed process left."""
+
+
+@dataclass(frozen=True)
+class RemoteStage:
+    """A prefix for the media of a version that is being built, see ``Stage``.
+
+    Attributes:
+        storage: reaches it.
+        root: the prefix.
+    """
+
+    storage: Storage
+    root: str
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """See ``Stage``."""
+        with tempfile.TemporaryDirectory(prefix="arot-export-") as made:
+            yield Path(made)
+
+    def take(self, folder: Path, paths: Sequence[str]) -> None:
+        """See ``Stage``; an object is there as a whole or not at all."""
+
+        def send(path: str) -> None:
+            self.storage.upload(folder / path, join(self.root, path))
+
+        _each(ordered_map(send, paths, FETCH_THREADS))
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """See ``Stage``."""
+        _each(ordered_map(lambda path: self.storage.delete(join(self.root, path)), paths, FETCH_THREADS))
+
+    def files(self) -> Elsewhere:
+        """What is there."""
+        start = len(self.root) + 1
+        sizes = {one.uri[start:]: one.size for one in self.storage.ls(self.root)}
+        return Elsewhere(self.storage, self.root, sizes)
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Takes files from a stage to a version's prefix: the unit of work of an engine. The server copies.
+
+    Attributes:
+        storage: reaches both.
+        source: the stage.
+        target: the version's prefix.
+    """
+
+    storage: Storage
+    source: str
+    target: str
+
+    def __call__(self, paths: Sequence[str]) -> int:
+        """Copy some files; gives their number.
+
+        Raises:
+            StorageError: one cannot be copied.
+        """
+
+        def copy(path: str) -> None:
+            self.storage.copy(join(self.source, path), join(self.target, path))
+
+        _each(ordered_map(copy, paths, FETCH_THREADS))
+        return len(paths)
 
 
 class RemoteDestination:
@@ -16,16 +97,22 @@ class RemoteDestination:
     Args:
         storage: reaches it.
         root: the export's own prefix.
+        compute: takes media to their place.
+        only_here: why nodes cannot write media; empty if they can.
     """
 
-    def __init__(self, storage: Storage, root: str) -> None:
+    def __init__(self, storage: Storage, root: str, compute: Compute, only_here: str = "") -> None:
         self.storage = storage
         self.root = root
+        self._compute = compute
+        self._only_here = only_here
         self._staging: tempfile.TemporaryDirectory[str] | None = None
+        self._stage: RemoteStage | None = None
+        self._elsewhere: Elsewhere | None = None
 
     def only_here(self) -> str:
         """See ``Destination``."""
-        return f"'{self.root}' gets the files of a version that was built on this machine"
+        return self._only_here
 
     def place(self, version: str) -> str:
         """See ``Destination``."""
@@ -36,8 +123,21 @@ class RemoteDestination:
         self._staging = tempfile.TemporaryDirectory(prefix="arot-export-")
         return Path(self._staging.name)
 
-    def stage(self) -> None:
+    def stage(self) -> RemoteStage | None:
+        """See ``Destination``; what a process left that was killed a day ago is removed."""
+        if self._only_here:
+            return None
+        for name in self.storage.names(self.root):
+            if name.startswith(TEMPORARY_PREFIX):
+                self._remove(join(self.root, name), LEFT_SECONDS)
+        self._stage = RemoteStage(self.storage, join(self.root, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"))
+        return self._stage
+
+    def built(self) -> Tree:
         """See ``Destination``."""
+        assert self._staging is not None, "a version is being built"
+        self._elsewhere = self._stage.files() if self._stage is not None else None
+        return Tree(Path(self._staging.name), self._elsewhere)
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""
@@ -45,14 +145,18 @@ class RemoteDestination:
 
     def publish(self, staging: Path, version: str, message: str) -> str:
         """See ``Destination``."""
+        target = self.place(version)
         files = sorted(p for p in staging.rglob("*") if p.is_file())
 
         def send(path: Path) -> None:
-            self.storage.upload(path, join(self.place(version), path.relative_to(staging).as_posix()))
+            self.storage.upload(path, join(target, path.relative_to(staging).as_posix()))
 
-        with closing(ordered_map(send, files, FETCH_THREADS)) as sent:
-            for _ in sent:
-                pass
+        _each(ordered_map(send, files, FETCH_THREADS))
+        if self._elsewhere is not None:
+            copier = Copier(self.storage, self._elsewhere.root, target)
+            with closing(self._compute.map(copier, grouped(sorted(self._elsewhere.sizes), COPIES), Needs())) as copied:
+                for _ in copied:
+                    pass
         return ""
 
     def has(self, version: str) -> bool:
@@ -71,3 +175,26 @@ class RemoteDestination:
         if self._staging is not None:
             self._staging.cleanup()
             self._staging = None
+        if self._stage is not None:
+            self._remove(self._stage.root)
+            self._stage = None
+
+    def _remove(self, stage: str, older_than_seconds: float = 0) -> None:
+        """Remove a stage, unless something of it is too young; what stays is named in the log, and is tried again later."""
+        try:
+            found = list(self.storage.ls(stage)) if self.storage.is_folder(stage) else []
+            if older_than_seconds and any(one.mtime > time.time() - older_than_seconds for one in found):
+                return
+            refused = self.storage.backend(stage).remove([one.uri for one in found], FETCH_THREADS)
+            errors = [error for _, error in refused if error is not None]
+        except StorageError as error:
+            errors = [error]
+        if errors:
+            log.warning("'%s' is no longer needed and could not be removed: %s", stage, errors[0])
+
+
+def _each(results: Generator[None, None, None]) -> None:
+    """Do all of it, and stop at the first error."""
+    with closing(results):
+        for _ in results:
+            pass

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 CAPTIONS = "captions.json"
 
@@ -17,13 +18,13 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         (folder / part / CAPTIONS).write_text(text, encoding="utf-8")
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``: every file counts as media, those without a caption too."""
     for part in folders:
-        path = folder / part / CAPTIONS
+        path = tree.folder / part / CAPTIONS
         captions = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        there = {p.name for p in (folder / part).iterdir() if p.name != CAPTIONS} if path.parent.is_dir() else set()
-        beside = CompanionFolders(folder, part)
+        there = set(tree.names(part, every=True)) - {CAPTIONS}
+        beside = CompanionFolders(tree.folder, part)
         for name in sorted(there | set(captions)):
             found = captions.get(name)
-            yield entry(folder, f"{part}/{name}", found[0] if found else None, beside.of(name))
+            yield entry(tree, f"{part}/{name}", found[0] if found else None, beside.of(name))

@@ -8,6 +8,7 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.data_files import write_data_files
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 METADATA = "metadata.jsonl"
 FILE_NAME = "_file_name"
@@ -25,11 +26,11 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
     write_data_files(folder, [METADATA, *(f"{part}/**" for part in (*samples, *beside))])
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
-    for row in read_lines(folder / METADATA):
+    for row in read_lines(tree.folder / METADATA):
         companions: dict[str, str] = {role: row[role + FILE_NAME] for role in ROLES if row.get(role + FILE_NAME)}
-        yield entry(folder, row["file_name"], row.get("text"), companions)
+        yield entry(tree, row["file_name"], row.get("text"), companions)
 
 
 def _named(sample: Sample) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 
 def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], declaration: ExportDeclaration) -> None:
@@ -17,8 +18,8 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         write_lines(folder / f"{part}.jsonl", rows)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
-        for row in read_lines(folder / f"{part}.jsonl"):
-            yield entry(folder, f"{part}/{row['image_path'].rpartition('/')[2]}", row.get("caption"))
+        for row in read_lines(tree.folder / f"{part}.jsonl"):
+            yield entry(tree, f"{part}/{row['image_path'].rpartition('/')[2]}", row.get("caption"))

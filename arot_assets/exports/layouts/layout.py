@@ -4,8 +4,6 @@ Belongs here: samples as they are written and read back, and the interface. Does
 (``prepare.py``).
 """
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Protocol
 
 from arot_assets.exports.companions import ROLES, companion_folder
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class LoadedSample:
         path: of its media file, below the version's folder.
         caption: the bytes of its caption; None if it has none.
         read: returns the bytes of the media file; None if it is not there.
-        file: where that file is; None if it is not a file of its own.
+        size: returns the bytes of that file; None if it is not a file of its own.
         companions: role -> what the loader finds for it.
     """
 
@@ -67,7 +66,7 @@ class LoadedSample:
     caption: bytes | None
     read: Callable[[], bytes] | None
     companions: Mapping[str, Found] = field(default_factory=dict)
-    file: str | None = None
+    size: Callable[[], int] | None = None
 
 
 class Layout(Protocol):
@@ -86,11 +85,11 @@ class Layout(Protocol):
         """
         ...
 
-    def entries(self, folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+    def entries(self, tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
         """What a loader finds, read from the files alone.
 
         Args:
-            folder: a written version.
+            tree: a written version.
             folders: media folders of its parts.
         """
         ...
@@ -102,46 +101,14 @@ def media_folder(medium: str, part: str, parts: int) -> str:
 
 
 def entry(
-    folder: Path, path: str, caption: str | bytes | None, companions: Mapping[str, str] | None = None
+    tree: Tree, path: str, caption: str | bytes | None, companions: Mapping[str, str] | None = None
 ) -> LoadedSample:
     """An entry whose media file is a file of its own; a path that leaves the folder is a missing file."""
     data = caption.encode() if isinstance(caption, str) else caption
-    found = {role: (one, _reader(_inside(folder, one))) for role, one in (companions or {}).items()}
-    file = _inside(folder, path)
-    return LoadedSample(path, data, _reader(file), found, file)
-
-
-def read_file(path: str) -> bytes | None:
-    """The bytes of a file; None if there is none."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall()
-    except (FileNotFoundError, IsADirectoryError):
-        return None
-
-
-def _reader(file: str | None) -> Callable[[], bytes] | None:
-    return Path(file).read_bytes if file is not None else None
-
-
-def _inside(folder: Path, path: str) -> str | None:
-    """A file below a folder; None if it is not there, or its path leaves the folder by itself or by a symbolic link."""
-    parts = path.split("/")
-    if ".." not in parts and "" not in parts:
-        at, mode = str(folder), 0
-        for part in parts:
-            at = f"{at}/{part}"
-            try:
-                mode = os.lstat(at).st_mode
-            except OSError:
-                return None
-            if stat.S_ISLNK(mode):
-                break
-        if stat.S_ISREG(mode):
-            return at
-    file = folder / path
-    inside = folder.resolve() in file.resolve().parents
-    return str(file) if inside and file.is_file() else None
+    beside = {role: (one, tree.file(one)) for role, one in (companions or {}).items()}
+    found: dict[str, Found] = {role: (one, there.read if there else None) for role, (one, there) in beside.items()}
+    file = tree.file(path)
+    return LoadedSample(path, data, file.read, found, file.size) if file else LoadedSample(path, data, None, found)
 
 
 class CompanionFolders:

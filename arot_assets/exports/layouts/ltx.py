@@ -6,6 +6,7 @@ from pathlib import Path
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 DATASET = "dataset.jsonl"
 KEYS = {"mask": "video_mask", "control": "reference_video"}
@@ -21,8 +22,8 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
     write_lines(folder / DATASET, rows)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
-    for row in read_lines(folder / DATASET):
+    for row in read_lines(tree.folder / DATASET):
         companions = {role: row[key] for role, key in KEYS.items() if row.get(key)}
-        yield entry(folder, row["video"], row.get("caption"), companions)
+        yield entry(tree, row["video"], row.get("caption"), companions)

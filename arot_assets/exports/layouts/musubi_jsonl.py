@@ -7,6 +7,7 @@ from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.jsonl import read_lines, write_lines
 from arot_assets.exports.layouts.layout import LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 CONTROL = "control_path"
 CONTROLS = ("control", "control_2", "control_3")
@@ -20,15 +21,15 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         write_lines(folder / f"{part}.jsonl", rows)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
-        for row in read_lines(folder / f"{part}.jsonl"):
+        for row in read_lines(tree.folder / f"{part}.jsonl"):
             path = row.get("image_path") or row["video_path"]
             keys = {role: key for role, key in zip(CONTROLS, _keys(len(CONTROLS)), strict=True) if key in row}
             keys |= {"control": CONTROL} if CONTROL in row else {}
             found = {r: f"{companion_folder(r, part)}/{row[key].rpartition('/')[2]}" for r, key in keys.items()}
-            yield entry(folder, f"{part}/{path.rpartition('/')[2]}", row.get("caption"), found)
+            yield entry(tree, f"{part}/{path.rpartition('/')[2]}", row.get("caption"), found)
 
 
 def _control(root: str, sample: Sample) -> dict[str, str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from arot_assets.exports.export import ExportDeclaration
-from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry, read_file
+from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 CAPTION = ".txt"
 
@@ -23,15 +24,13 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
                 os.close(file)
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``: every file that is no caption counts as media. Folders and hidden files, in which trainers keep what they
     have computed, do not."""
     for one in folders:
-        files = os.scandir(folder / one) if (folder / one).is_dir() else ()
-        beside = CompanionFolders(folder, one)
-        names = sorted(f.name for f in files if f.is_file() and not f.name.startswith("."))
-        for name in names:
+        beside = CompanionFolders(tree.folder, one)
+        for name in tree.names(one):
             if name.endswith(CAPTION):
                 continue
-            caption = read_file(f"{folder}/{one}/{name.rpartition('.')[0]}{CAPTION}")
-            yield entry(folder, f"{one}/{name}", caption, beside.of(name))
+            caption = tree.read(f"{one}/{name.rpartition('.')[0]}{CAPTION}")
+            yield entry(tree, f"{one}/{name}", caption, beside.of(name))

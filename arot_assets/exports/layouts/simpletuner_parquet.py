@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import CompanionFolders, LoadedSample, Sample, entry
+from arot_assets.exports.tree import Tree
 
 SCHEMA = pa.schema(
     [
@@ -31,13 +32,13 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
         pq.write_table(pa.table(arrays, schema=SCHEMA), folder / f"{part}.parquet")
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     import pyarrow.parquet as pq
 
     for part in folders:
-        path = folder / f"{part}.parquet"
+        path = tree.folder / f"{part}.parquet"
         rows = pq.read_table(path, columns=["filename", "caption"]).to_pylist() if path.is_file() else []
-        beside = CompanionFolders(folder, part)
+        beside = CompanionFolders(tree.folder, part)
         for row in rows:
-            yield entry(folder, f"{part}/{row['filename']}", row["caption"], beside.of(row["filename"]))
+            yield entry(tree, f"{part}/{row['filename']}", row["caption"], beside.of(row["filename"]))

@@ -14,6 +14,7 @@ from arot_assets.exports.companions import ROLES
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.data_files import write_data_files
 from arot_assets.exports.layouts.layout import Found, LoadedSample, Sample
+from arot_assets.exports.tree import Tree
 
 SHARD_BYTES = 1_000_000_000
 """Media bytes of a tar file, a third of what webdataset's own writer fills it with."""
@@ -45,10 +46,10 @@ def write(folder: Path, root: str, samples: Mapping[str, Sequence[Sample]], decl
     write_data_files(folder, [f"{part}/*.tar" for part in samples])
 
 
-def entries(folder: Path, folders: Sequence[str]) -> Iterator[LoadedSample]:
+def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``."""
     for part in folders:
-        for path in sorted((folder / part).glob("[0-9]*.tar")):
+        for path in sorted((tree.folder / part).glob("[0-9]*.tar")):
             with tarfile.open(path) as tar:
                 names = {m.name: m for m in tar.getmembers()}
                 beside = _companions(path, part, names)
