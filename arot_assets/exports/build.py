@@ -24,12 +24,14 @@ from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample, media_folder
 from arot_assets.exports.layouts.layouts import LAYOUTS
+from arot_assets.exports.layouts.webdataset import write_index
 from arot_assets.exports.media_files import FORMAT, WrittenFile
 from arot_assets.exports.mix import mix_rows
 from arot_assets.exports.provenance import require_current
 from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
 from arot_assets.exports.rules import Violation
 from arot_assets.exports.selection import Selection, select_rows, settings_of, told
+from arot_assets.exports.tars import write_tars
 from arot_assets.exports.trainers.trainer import Part, Scene, Trainer
 from arot_assets.exports.versions import (
     VERSION_DIGITS,
@@ -138,7 +140,8 @@ def _build(
 ) -> Outcome:
     tables, medium = resources.tables, selection.medium.name
     folders = {p: media_folder(medium, p, len(declaration.parts)) for p in declaration.parts}
-    written = write_media(declaration, resources, selection, destination, staging, folders, now)
+    stage = None if resources.compute.is_local else destination.stage()
+    written = write_media(declaration, resources, selection, destination, staging, stage, folders, now)
     manifest = manifest_rows(written, selection.paths)
     version = _version(declaration, manifest)
     root = declaration.trainer_root or destination.place(version)
@@ -146,10 +149,16 @@ def _build(
     counts = Counter(w.row["part"] for w in written)
     mix = mix_rows(repeats, counts)
     parts = [Part(p, folders[p], repeats[p], counts[p]) for p in declaration.parts]
-    _write_texts(declaration, staging, root, medium, parts, selection.trainers, written)
+    samples = _samples(declaration, parts, written)
+    layout, kept, looked_at = LAYOUTS[declaration.layout], declaration.kept, None
+    if stage is not None and declaration.layout == "webdataset":
+        looked_at = write_tars(resources.compute, stage, samples, written, medium, kept)
+        write_index(staging, samples)
+    else:
+        layout.write(staging, root, samples, declaration)
+    _write_configs(Scene(declaration, root, medium, parts), staging, selection.trainers, samples)
     proved = {w.path: w.bytes for w in written if w.proved}
-    layout = LAYOUTS[declaration.layout]
-    seen = see(destination.built(), layout, list(folders.values()), medium, manifest, declaration.kept, proved)
+    seen = see(destination.built(), layout, list(folders.values()), medium, manifest, kept, proved, looked_at)
     if not seen.whole:
         raise ExportError(
             f"exports/{declaration.name}: trainers would see {seen}; nothing was exported. {told(seen.violations)}"
@@ -196,16 +205,10 @@ def _version(declaration: ExportDeclaration, manifest: pa.Table) -> str:
     return found.hexdigest()[:VERSION_DIGITS]
 
 
-def _write_texts(
-    declaration: ExportDeclaration,
-    staging: Path,
-    root: str,
-    medium: str,
-    parts: Sequence[Part],
-    trainers: Sequence[Trainer],
-    written: Sequence[WrittenFile],
-) -> None:
-    """Captions, metadata files, and a configuration for each trainer."""
+def _samples(
+    declaration: ExportDeclaration, parts: Sequence[Part], written: Sequence[WrittenFile]
+) -> dict[str, list[Sample]]:
+    """Media folder of each part -> its samples."""
     samples: dict[str, list[Sample]] = {part.folder: [] for part in parts}
     folders = {part.subset: part.folder for part in parts}
     for w in written:
@@ -214,8 +217,13 @@ def _write_texts(
         told = (w.row["sample_id"], w.row["part"], w.path, w.row["caption"], w.width, w.height, w.row["frames"] or 1)
         sample = Sample(*told, values, beside)
         samples[folders[w.row["part"]]].append(sample)
-    LAYOUTS[declaration.layout].write(staging, root, samples, declaration)
-    scene = Scene(declaration, root, medium, parts)
+    return samples
+
+
+def _write_configs(
+    scene: Scene, staging: Path, trainers: Sequence[Trainer], samples: Mapping[str, Sequence[Sample]]
+) -> None:
+    """A configuration for each trainer, and what only it wants."""
     commands = []
     (staging / "configs").mkdir()
     for trainer in trainers:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import randrange
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -56,7 +57,28 @@ class LoaderFindings:
         return f"{self.found:,} of {self.expected:,}"
 
 
-def inspect(
+Found = list[tuple[LoadedSample, list[Violation]]]
+"""Every sample that a loader finds, with what is wrong with it."""
+
+
+class LookedAt(NamedTuple):
+    """Files that were looked at where they were written.
+
+    Attributes:
+        found: what ``look`` gave.
+        sizes: path of each file -> its bytes.
+    """
+
+    found: Found
+    sizes: Mapping[str, int]
+
+
+def inspect(tree: Tree, layout: Layout, folders: Sequence[str], medium: str) -> Found:
+    """All that is wrong with a version, as far as its files tell; see ``look`` for the arguments."""
+    return named(look(tree, layout, folders, medium))
+
+
+def look(
     tree: Tree,
     layout: Layout,
     folders: Sequence[str],
@@ -64,8 +86,8 @@ def inspect(
     kept: frozenset[RuleName] = frozenset(),
     originals: Mapping[str, str] = MappingProxyType({}),
     proved: Mapping[str, int] = MappingProxyType({}),
-) -> list[tuple[LoadedSample, list[Violation]]]:
-    """Every sample that a loader finds, with what is wrong with it.
+) -> Found:
+    """Every sample that a loader finds, with what is wrong with it; names are not compared with those of others.
 
     Args:
         tree: the files of the version.
@@ -93,11 +115,7 @@ def inspect(
         yield from _companions(entry, medium)
 
     with closing(ordered_map(judged, grouped(enumerate(layout.entries(tree, folders)), AT_ONCE))) as results:
-        found = [one for some in results for one in some]
-    by_path = {entry.path: some for entry, some in found}
-    for violation in _names([entry.path for entry, _ in found]):
-        by_path[violation.subject].append(violation)
-    return found
+        return [one for some in results for one in some]
 
 
 def see(
@@ -108,25 +126,35 @@ def see(
     manifest: pa.Table,
     kept: frozenset[RuleName] = frozenset(),
     proved: Mapping[str, int] = MappingProxyType({}),
+    looked_at: LookedAt | None = None,
 ) -> LoaderFindings:
     """Compare what a loader finds with the manifest.
 
     Args:
-        tree: the files of the version, and the following: as in ``inspect``.
+        tree: the files of the version, and the following: as in ``look``.
         layout: how it is arranged.
         folders: media folders of its parts.
         medium: ``image`` or ``video``.
         manifest: what was written.
         kept: rules that the declaration lets originals break.
-        proved: as in ``inspect``.
+        proved: as in ``look``.
+        looked_at: the files with the samples, if they were looked at already; then only whether they are there is.
     """
     paths, captions, ids, made = (manifest[n].to_pylist() for n in ("path", "caption", "sample_id", "made"))
     wanted: dict[str, str] = dict(zip(paths, captions, strict=True))
-    originals = {path: one for path, one, how in zip(paths, ids, made, strict=True) if how == "original"}
     roles = companions_of(manifest)
     seen = LoaderFindings(len(wanted), 0)
+    if looked_at is None:
+        originals = {path: one for path, one, how in zip(paths, ids, made, strict=True) if how == "original"}
+        found = look(tree, layout, folders, medium, kept, originals, proved)
+    else:
+        found = looked_at.found
+        for path, size in looked_at.sizes.items():
+            there = tree.file(path)
+            if there is None or there.size() != size:
+                seen.violations.append(Violation("missing_file", path, f"it is not there with its {size:,} bytes"))
     left = set(wanted)
-    for entry, violations in inspect(tree, layout, folders, medium, kept, originals, proved):
+    for entry, violations in named(found):
         seen.violations += violations
         if entry.path not in wanted:
             seen.violations.append(Violation("foreign_file", entry.path, "it is not of this version"))
@@ -239,6 +267,14 @@ def _foreign(folder: Path, folders: Sequence[str], roles: Mapping[str, Mapping[s
         for path in sorted((folder / beside).iterdir()) if (folder / beside).is_dir() else ():
             if f"{beside}/{path.name}" not in wanted:
                 yield Violation("foreign_file", f"{beside}/{path.name}", "it is no sample's")
+
+
+def named(found: Found) -> Found:
+    """The same, with the rules of names, which hold over all files of a version."""
+    by_path = {entry.path: some for entry, some in found}
+    for violation in _names([entry.path for entry, _ in found]):
+        by_path[violation.subject].append(violation)
+    return found
 
 
 def _names(paths: Sequence[str]) -> Iterator[Violation]:

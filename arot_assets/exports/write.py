@@ -12,7 +12,7 @@ from typing import Any
 
 from arot_assets.datasets.places import dataset_root
 from arot_assets.exports.companions import ROLES
-from arot_assets.exports.destinations.destination import Destination
+from arot_assets.exports.destinations.destination import Destination, Stage
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.media_files import EarlierFile, Known, SampleWriter, WrittenFile
@@ -39,10 +39,21 @@ def write_media(
     selection: Selection,
     destination: Destination,
     staging: Path,
+    stage: Stage | None,
     folders: Mapping[str, str],
     now: Receipt | None,
 ) -> list[WrittenFile]:
     """Write every media file; samples that break a rule whose action is ``skip`` are left out.
+
+    Args:
+        declaration: what the user declared.
+        resources: reach the originals, and the engine.
+        selection: the samples.
+        destination: of the version.
+        staging: where this process writes.
+        stage: where nodes write; None if this process does.
+        folders: subset -> its media folder.
+        now: the current version.
 
     Raises:
         ExportError: some break a rule whose action is ``stop``.
@@ -52,7 +63,6 @@ def write_media(
     known = _known(declaration, resources, destination, now)
     far = not all(is_local(dataset_root(resources.tables, d)) for d in selection.datasets)
     rows = (row for batch in selection.rows.to_batches(1000) for row in batch.to_pylist())
-    stage = None if resources.compute.is_local else destination.stage()
     if stage is None:
         made = _by_threads(writer, rows, known, staging, far)
     else:

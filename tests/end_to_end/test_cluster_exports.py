@@ -13,7 +13,8 @@ import pytest
 
 from arot_assets.exports.build import Outcome, export
 from arot_assets.exports.destinations.destination import Stage
-from arot_assets.exports.units import UnitWriter
+from arot_assets.exports.tars import TarWriter
+from arot_assets.exports.units import Unit, UnitWriter
 from arot_assets.exports.versions import RECEIPT, Receipt
 from resources.compute import Compute, Local, Needs
 from resources.defaults import Resources
@@ -47,11 +48,11 @@ def s3_of_all_nodes(swift: Swift) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Watched:
-    """An engine that keeps what it was given, and whose first worker is killed while it puts files in place.
+    """An engine that keeps what it was given, and whose first worker is killed while it puts files of each kind in place.
 
     Attributes:
         engine: a cluster.
-        marker: a file that is there once a worker was killed.
+        marker: files that are there once a worker was killed have its name, and the kind of work as their ending.
     """
 
     engine: Compute
@@ -61,8 +62,8 @@ class Watched:
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         deadly: Any = work
-        if isinstance(work, UnitWriter):
-            deadly = replace(work, stage=DeadlyStage(work.stage, self.marker))
+        if isinstance(work, UnitWriter | TarWriter):
+            deadly = replace(work, stage=DeadlyStage(work.stage, self.marker.with_suffix(f".{type(work).__name__}")))
         for unit, result in self.engine.map(deadly, units, needs):
             self.units.append(unit)
             yield unit, result
@@ -77,6 +78,12 @@ class DeadlyStage:
 
     def scratch(self) -> AbstractContextManager[Path]:
         return self.stage.scratch()
+
+    def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
+        return self.stage.fetch(folder, paths)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        self.stage.remove(paths)
 
     def take(self, folder: Path, paths: Sequence[str]) -> None:
         if not self.marker.exists():
@@ -100,6 +107,16 @@ def exported(training: Training, compute: Compute, **fields: Any) -> Outcome:
     return export(training.declaration(trainer_root="/data", **fields), training.project, resources)
 
 
+def kills_of(engine: Watched) -> int:
+    """How many workers were killed: one of each kind of work."""
+    return len(list(engine.marker.parent.glob(f"{engine.marker.name}.*")))
+
+
+def units_in(engine: Watched) -> int:
+    """How many units of samples an engine was given; tar files and copies are others."""
+    return sum(isinstance(unit, Unit) for unit in engine.units)
+
+
 def receipt_of(done: Outcome) -> Receipt:
     """What a version is, without when and where it was made."""
     return replace(done.receipt, made_at="", place="")
@@ -115,13 +132,14 @@ def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
 ) -> None:
     monkeypatch.setenv("AROT_STORE", str(tmp_path / "together"))
     monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 5)
+    monkeypatch.setattr("arot_assets.exports.layouts.webdataset.SHARD_BYTES", 100_000)
     for file in sorted((DATA / "degraded").glob("*__original.jpg"))[:3]:
         shutil.copyfile(file, source / file.name)
     alone, together = (training_at(tmp_path / name, source) for name in ("alone", "together"))
     for number, fields in enumerate(SETTINGS):
         engine = Watched(cluster, tmp_path / f"killed-{number}")
         one, other = exported(alone, Local(), **fields), exported(together, engine, **fields)
-        assert engine.marker.exists() and len(engine.units) == 3, "a worker was killed, each unit was done"
+        assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")
         assert other.seen is not None and other.seen.whole
         assert receipt_of(other) == receipt_of(one)
         assert files_of(other) == files_of(one)
@@ -136,6 +154,7 @@ def test_nodes_write_to_s3_what_one_process_does(
 ) -> None:
     monkeypatch.setenv("AROT_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 5)
+    monkeypatch.setattr("arot_assets.exports.layouts.webdataset.SHARD_BYTES", 100_000)
     monkeypatch.setattr("arot_assets.exports.destinations.remote.COPIES", 5)
     training = training_at(tmp_path / "store", source)
     for number, fields in enumerate(SETTINGS):
@@ -147,7 +166,4 @@ def test_nodes_write_to_s3_what_one_process_does(
         other = exported(training, engine, destination=places[1], **fields)
         assert receipt_of(other) == receipt_of(one)
         assert objects(swift, places[1]) == before, "the same objects, and nothing beside them"
-        if fields.get("layout") == "webdataset":
-            assert engine.units == [], "its tar files are filled on one machine"
-        else:
-            assert engine.marker.exists() and len(engine.units) > 3, "a worker was killed, each unit was done"
+        assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")

@@ -28,7 +28,7 @@ from tests.exports.training import Training, place, tree
 
 MOMENTS = {
     "while media are written": ("arot_assets.exports.media_files", "_write_one", 5),
-    "before captions are written": ("arot_assets.exports.build", "_write_texts", 1),
+    "before configurations are written": ("arot_assets.exports.build", "_write_configs", 1),
     "before it takes its place": ("arot_assets.exports.destinations.folder", "FolderDestination.publish", 1),
     "before its records": ("arot_assets.exports.build", "write_records", 1),
     "before it is current": ("arot_assets.exports.versions", "make_current", 1),

@@ -38,6 +38,21 @@ class Stage(Protocol):
         """
         ...
 
+    def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
+        """Files that were put in their places, as files of this machine.
+
+        Args:
+            folder: of ``scratch``; what is fetched goes below it.
+            paths: below the version's folder.
+
+        Returns:
+            The folder that the paths are below.
+
+        Raises:
+            StorageError: one of them cannot be read.
+        """
+        ...
+
     def remove(self, paths: Sequence[str]) -> None:
         """Remove files that are not part of the version after all.
 
@@ -120,6 +135,6 @@ def destination_of(declaration: ExportDeclaration, resources: Resources) -> Dest
 
 def _gathered(declaration: ExportDeclaration) -> str:
     """Why the media of a version have to be on one machine before they go elsewhere; empty if they have not."""
-    if declaration.layout == "webdataset":
-        return "tar files are filled on one machine"
-    return "trainers' own folders of masks and controls are made on one machine" if declaration.companions else ""
+    if declaration.companions and declaration.layout != "webdataset":
+        return "trainers' own folders of masks and controls are made on one machine"
+    return ""

@@ -38,6 +38,10 @@ class FolderStage:
         for path in paths:
             os.replace(folder / path, self.folder / path)
 
+    def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
+        """See ``Stage``: they are there."""
+        return self.folder
+
     def remove(self, paths: Sequence[str]) -> None:
         """See ``Stage``."""
         for path in paths:

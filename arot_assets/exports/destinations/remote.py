@@ -22,6 +22,8 @@ from resources.storage.objects import TEMPORARY_PREFIX, join
 
 COPIES = 500
 """Files of a unit that takes them to their place: a few seconds of requests."""
+FETCHED = "fetched"
+"""Folder of a unit for files that it needs."""
 LEFT_SECONDS = 86_400
 """Age at which what lies under the name of a stage is taken for what a killed process left."""
 
@@ -51,6 +53,18 @@ class RemoteStage:
             self.storage.upload(folder / path, join(self.root, path))
 
         _each(ordered_map(send, paths, FETCH_THREADS))
+
+    def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
+        """See ``Stage``."""
+        target = folder / FETCHED
+
+        def get(path: str) -> None:
+            self.storage.download(join(self.root, path), target / path)
+
+        for parent in {(target / path).parent for path in paths}:
+            parent.mkdir(parents=True, exist_ok=True)
+        _each(ordered_map(get, paths, FETCH_THREADS))
+        return target
 
     def remove(self, paths: Sequence[str]) -> None:
         """See ``Stage``."""
