@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-SAME = "Every table of every round is the same as this process's, bit for bit, with its footer."
+SAME = "Everything of every round is the same as this process's, bit for bit: tables with their footers, or files of the export."
 METRICS = ("cv2", "phash")
 KINDS = ("this process", "workers", "Ray's own")
 EPILOG = """
-what is measured: one step of metrics (cv2, phash) over photos, with one thread a unit, tables in a new store each time
+what is measured: one step of metrics (cv2, phash) over photos, with one thread a unit, tables in a new store each time; with
+--exports an export of them instead, scaled to 300 pixels, 20 photos a unit
   this process            every shard, one thread
   Ray with N nodes        of one core each, N = 1, 2, 3; workers are warm (a first step is not counted)
 efficiency is the time of one node over that of N, and overhead that of one node over this process. On fewer idle cores than
@@ -39,7 +40,8 @@ nodes, or beside other work, the efficiency says nothing; the CPU seconds of eac
 own ones take of the cores is missing to the workers. The tables are compared in any case: every value and footer but the
 moments of work.
 
-example: python bench/cluster.py --photos 400 --rounds 3
+examples: python bench/cluster.py --photos 400 --rounds 3
+          python bench/cluster.py --exports
 """
 
 
@@ -51,17 +53,18 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=240)
     parser.add_argument("--shard", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--exports", action="store_true", help="measure an export instead of metrics")
     parser.add_argument("--no-record", action="store_true", help="print only")
     said = parser.parse_args()
     os.environ |= {"AROT_THREADS": "1", "AROT_UNIT_CORES": "1"}
     with tempfile.TemporaryDirectory(prefix="arot-cluster-") as folder:
-        text = measure(Path(folder), said.photos, said.shard, said.rounds)
+        text = measure(Path(folder), said.photos, said.shard, said.rounds, export_step if said.exports else step)
     print(text)
     if not said.no_record:
-        results.append("A Ray cluster on loopback", text)
+        results.append(f"A Ray cluster on loopback{', exports' if said.exports else ''}", text)
 
 
-def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
+def measure(folder: Path, photos: int, shard: int, rounds: int, step: "Step") -> str:
     """The report."""
     import ray
     from ray.cluster_utils import Cluster
@@ -95,7 +98,7 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
         cluster.shutdown()
     one = seconds_of(spent["Ray with 1 nodes"])
     lines = [
-        f"{photos} photos of the examples in shards of {shard}, cv2 and phash, one thread a unit, median of {rounds}; load "
+        f"{photos} photos of the examples, {shard} a unit, {step.__doc__} One thread a unit, median of {rounds}; load "
     ]
     lines[0] += f"average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
     lines += ["", f"| where | s | time of one node / this | {' | '.join(f'CPU s, {kind}' for kind in KINDS)} |"]
@@ -108,6 +111,9 @@ def measure(folder: Path, photos: int, shard: int, rounds: int) -> str:
         "; ".join(told) if told else SAME,
     ]
     return "\n".join(lines)
+
+
+Step = Callable[["Compute", Path, Path, int], "Spent"]
 
 
 @dataclass(frozen=True)
@@ -142,40 +148,71 @@ def cpu_now() -> Counter[str]:
 
 
 def step(compute: "Compute", store: Path, source: Path, shard: int) -> Spent:
-    """Inventory by this process, then samples and metrics by the engine; gives what the metrics took."""
-    from datetime import UTC, datetime
-
-    from arot_assets.datasets.duplicates import settle
-    from arot_assets.datasets.inventory import take_inventory
+    """Metrics cv2 and phash."""
     from arot_assets.datasets.presence import Shards
-    from arot_assets.datasets.samples import build_unit
-    from arot_assets.datasets.turns import Unit, work_on
-    from arot_assets.declarations import ImageDataset
     from arot_assets.metrics.units import build_metric_unit
-    from resources.models import Models
-    from resources.storage import Storage
-    from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
-    from resources.warehouse import Warehouse
 
-    storage = Storage()
-    tables, models = Tables(storage, str(store)), Models(device="cpu")
-    warehouse = Warehouse(tables)
-    declared = ImageDataset(name="d", source=str(source), shard_size=shard, settle_seconds=0)
-    take_inventory(storage, tables, declared, datetime.now(UTC))
-    shards = sorted(set(tables.read(TableRef("d", INVENTORY))["shard"].to_pylist()))
-    done: list[str] = []
+    made = Made(compute, store, source, shard)
+    r = made.resources
+    of_shards = Shards(r.warehouse, "d")
+    build = partial(build_metric_unit, r.storage, r.warehouse, r.models, made.declared, None, of_shards)
+    return spent_by(lambda: made.work(METRICS, build))
 
-    def work(names: tuple[str, ...], build: Callable[[Any], Any]) -> None:
-        done.clear()
+
+def export_step(compute: "Compute", store: Path, source: Path, shard: int) -> Spent:
+    """An export, scaled to 300 pixels."""
+    from exports import subset
+
+    from arot_assets.exports import units
+    from arot_assets.exports.build import export
+    from arot_assets.exports.export import ExportDeclaration
+
+    made = Made(compute, store, source, shard)
+    project = subset(store, made.resources, "d")
+    fields = {"name": "train", "subset": "chosen", "max_side": 300, "trainer_root": "/data"}
+    units.SAMPLES = shard
+    return spent_by(lambda: export(ExportDeclaration.model_validate(fields), project, made.resources))
+
+
+class Made:
+    """A dataset with its samples: inventory by this process, samples by the engine."""
+
+    def __init__(self, compute: "Compute", store: Path, source: Path, shard: int) -> None:
+        from datetime import UTC, datetime
+
+        from arot_assets.datasets.duplicates import settle
+        from arot_assets.datasets.inventory import take_inventory
+        from arot_assets.datasets.samples import build_unit
+        from arot_assets.declarations import ImageDataset
+        from resources.defaults import Resources
+        from resources.models import Models
+        from resources.storage import Storage
+        from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
+        from resources.warehouse import Warehouse
+
+        os.environ["AROT_STORE"] = str(store)
+        tables = Tables(Storage(), str(store))
+        self.resources = Resources(tables.storage, tables, Warehouse(tables), Models(device="cpu"), compute)
+        self.declared = ImageDataset(name="d", source=str(source), shard_size=shard, settle_seconds=0)
+        take_inventory(tables.storage, tables, self.declared, datetime.now(UTC))
+        self.shards = sorted(set(tables.read(TableRef("d", INVENTORY))["shard"].to_pylist()))
+        self.work((SAMPLES,), partial(build_unit, tables.storage, tables, self.declared, None))
+        settle(self.resources.warehouse, "d")
+
+    def work(self, names: tuple[str, ...], build: Callable[[Any], Any]) -> None:
+        """Tables of all shards by the engine."""
+        from arot_assets.datasets.turns import Unit, work_on
+
+        r, done = self.resources, []
         unit_of = partial(Unit.of, "d", names=names, run="bench")
-        work_on(compute, tables, shards, unit_of, build, lambda unit, _: done.append(unit.shard))
-        assert sorted(done) == shards
+        work_on(r.compute, r.tables, self.shards, unit_of, build, lambda unit, _: done.append(unit.shard))
+        assert sorted(done) == self.shards
 
-    work((SAMPLES,), partial(build_unit, storage, tables, declared, None))
-    settle(warehouse, "d")
+
+def spent_by(work: Callable[[], object]) -> Spent:
+    """What some work takes."""
     before, started = cpu_now(), time.monotonic()
-    of_shards = Shards(warehouse, "d")
-    work(METRICS, partial(build_metric_unit, storage, warehouse, models, declared, None, of_shards))
+    work()
     seconds = time.monotonic() - started
     after = cpu_now()
     return Spent(seconds, Counter({kind: after[kind] - before[kind] for kind in KINDS}))
@@ -188,13 +225,19 @@ def photos_at(source: Path, photos: int) -> None:
     for n in range(photos):
         data = originals[n % len(originals)].read_bytes()
         (source / f"{n:05}.jpg").write_bytes(data + n.to_bytes(4, "big"))  # after the end of the image
+        (source / f"{n:05}.txt").write_text(f"photo {n}")
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Names of the tables that differ in more than the moments and places of work."""
+    """Names of the tables and files of exports that differ in more than the moments and places of work."""
     import pyarrow.parquet as pq
 
     found = []
+    for file in sorted(one.glob("exports/train/*/**/*")):
+        same = other / file.relative_to(one)
+        told = file.is_file() and file.name != "receipt.json"  # which says where and when
+        if told and not (same.exists() and same.read_bytes() == file.read_bytes()):
+            found.append(str(file.relative_to(one)))
     for file in sorted(one.glob("datasets/d/*/*.parquet")):
         name = file.relative_to(one)
         if not (other / name).exists():

@@ -289,7 +289,8 @@ def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
 def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
         "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "
-        "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, arot_assets.exports.units, resources.compute"
+        "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, arot_assets.exports.tars, "
+        "arot_assets.exports.units, resources.compute"
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
