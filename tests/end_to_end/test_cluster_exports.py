@@ -11,29 +11,24 @@ from typing import Any, TypeVar
 
 import pytest
 
-from arot_assets.exports.build import Outcome, export
 from arot_assets.exports.destinations.destination import Stage
 from arot_assets.exports.tars import TarWriter
 from arot_assets.exports.units import Unit, UnitWriter
-from arot_assets.exports.versions import RECEIPT, Receipt
-from resources.compute import Compute, Local, Needs
-from resources.defaults import Resources
+from resources.compute import Compute, Needs
 from tests.conftest import DATA, Dataset
 from tests.end_to_end.test_cluster import resources_at
 from tests.exports.test_destinations import objects
-from tests.exports.training import Training, place, tree
+from tests.exports.training import Training, files_of, place, receipt_of
 from tests.servers.swift import Swift
 
 A = TypeVar("A")
 B = TypeVar("B")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 SETTINGS: tuple[dict[str, Any], ...] = (
-    {},
-    {"format": "png", "max_side": 300, "rules": {"metadata": "skip"}},
-    {"layout": "webdataset", "max_side": 200},
-    {"layout": "hf", "media": "original", "columns": ["size"], "rules": {"metadata": "keep"}},
+    {"format": "png", "max_side": 300, "rules": {"metadata": "skip"}, "trainer_root": "/data"},
+    {"layout": "webdataset", "max_side": 200, "trainer_root": "/data"},
 )
-"""Linked originals; encoded ones, of which some are left out; tar files; originals as they are, in an index."""
+"""Encoded pictures, of which some are left out; tar files. ``tests/exports/test_units.py`` has others."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,13 +95,6 @@ def training_at(store: Path, source: Path) -> Training:
     return Training(dataset, store / "project")
 
 
-def exported(training: Training, compute: Compute, **fields: Any) -> Outcome:
-    """An export by an engine."""
-    r = training.resources
-    resources = Resources(r.storage, r.tables, r.warehouse, r.models, compute)
-    return export(training.declaration(trainer_root="/data", **fields), training.project, resources)
-
-
 def kills_of(engine: Watched) -> int:
     """How many workers were killed: one of each kind of work."""
     return len(list(engine.marker.parent.glob(f"{engine.marker.name}.*")))
@@ -115,16 +103,6 @@ def kills_of(engine: Watched) -> int:
 def units_in(engine: Watched) -> int:
     """How many units of samples an engine was given; tar files and copies are others."""
     return sum(isinstance(unit, Unit) for unit in engine.units)
-
-
-def receipt_of(done: Outcome) -> Receipt:
-    """What a version is, without when and where it was made."""
-    return replace(done.receipt, made_at="", place="")
-
-
-def files_of(done: Outcome) -> dict[str, bytes]:
-    """Media, captions, configurations and records of a version; its receipt says where it is."""
-    return {path: data for path, data in tree(place(done)).items() if path != RECEIPT}
 
 
 def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
@@ -138,14 +116,14 @@ def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
     alone, together = (training_at(tmp_path / name, source) for name in ("alone", "together"))
     for number, fields in enumerate(SETTINGS):
         engine = Watched(cluster, tmp_path / f"killed-{number}")
-        one, other = exported(alone, Local(), **fields), exported(together, engine, **fields)
+        one, other = alone.export(**fields), together.export(engine, **fields)
         assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")
         assert other.seen is not None and other.seen.whole
         assert receipt_of(other) == receipt_of(one)
         assert files_of(other) == files_of(one)
         assert not [p for p in place(other).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()]
     aside = Watched(cluster, tmp_path / "killed-aside")
-    done = exported(together, aside, destination=str(tmp_path / "elsewhere"))
+    done = together.export(aside, destination=str(tmp_path / "elsewhere"))
     assert done.changed and aside.units == [], "no node is trusted to see a folder of this machine outside the store"
 
 
@@ -160,10 +138,10 @@ def test_nodes_write_to_s3_what_one_process_does(
     for number, fields in enumerate(SETTINGS):
         engine = Watched(cluster, tmp_path / f"killed-{number}")
         places = [f"s3://{bucket}/{where}-{number}" for where in ("alone", "together")]
-        one = exported(training, Local(), destination=places[0], **fields)
+        one = training.export(destination=places[0], **fields)
         before = objects(swift, places[0])
         assert before and all(path.startswith(f"train/{one.receipt.version}/") for path in before)
-        other = exported(training, engine, destination=places[1], **fields)
+        other = training.export(engine, destination=places[1], **fields)
         assert receipt_of(other) == receipt_of(one)
         assert objects(swift, places[1]) == before, "the same objects, and nothing beside them"
         assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")

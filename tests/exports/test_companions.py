@@ -16,13 +16,14 @@ from arot_assets.exports.layouts.layouts import LAYOUTS
 from arot_assets.exports.tree import Tree
 from arot_assets.exports.verify import verify
 from arot_assets.exports.versions import read_manifest
+from resources.compute import Local
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import Dataset
-from tests.exports.training import Training, place
+from tests.exports.training import Scattered, Training, files_of, place
 
 SUBSET = """{{ config(tags=['subset']) }}
 with files as (select sample_id, uri, parse_filename(uri, true) as stem from {{ source('d', 'samples') }} where status = 'ok')
@@ -109,6 +110,18 @@ def test_every_layout_is_read_back_with_controls(training: Training, layout: str
         (entry,) = (e for e in entries if sample in e.path)
         read = entry.companions["control"][1]
         assert read is not None and read() == path.read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["pairs", "webdataset"])
+def test_nodes_write_the_same_masks_and_controls(
+    training: Training, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 2)
+    fields = {"mask": "covered", "control": "guide", "layout": layout, "media": "exact", "resolution": 512}
+    one = files_of(training.export_anew(Local(), **fields))
+    assert files_of(training.export_anew(Scattered(), **fields)) == one and len(one) > 3
+    again = training.export(Scattered(), **fields, quality=90)
+    assert again.changed and again.seen is not None and str(again.seen) == "3 of 3"
 
 
 def test_datasets_gives_masks_and_controls_as_pictures(training: Training, tmp_path: Path) -> None:

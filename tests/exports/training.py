@@ -1,15 +1,23 @@
 """A store with a subset of real photos, and exports of it; shared by the tests of exports on disk."""
 
+import pickle
 import shutil
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from arot_assets.exports.build import Outcome, export
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.versions import RECEIPT, Receipt
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
+from resources.compute import Compute, Local, Needs
 from tests.conftest import Dataset
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 SUBSET = """{{ config(tags=['subset']) }}
 select samples.sample_id, samples.uri, samples.bytes as size, coalesce(samples.caption, 'a photo of ' || samples.sample_id) as caption
@@ -54,13 +62,40 @@ class Training:
         """The export ``train`` with other fields."""
         return ExportDeclaration.model_validate({"name": "train", "subset": "chosen"} | fields)
 
-    def export(self, **fields: Any) -> Outcome:
-        """Export it."""
-        return export(self.declaration(**fields), self.project, self.resources)
+    def export(self, compute: Compute | None = None, **fields: Any) -> Outcome:
+        """Export it, by an engine if there is one."""
+        resources = replace(self.resources, compute=compute or Local())
+        return export(self.declaration(**fields), self.project, resources)
+
+    def export_anew(self, compute: Compute, **fields: Any) -> Outcome:
+        """The same, as if nothing had been exported before."""
+        shutil.rmtree(Path(self.resources.tables.root) / "exports", ignore_errors=True)
+        return self.export(compute, **fields)
 
     def rows(self) -> dict[str, tuple[str, str]]:
         """sample_id -> uri and caption of the subset."""
         return {i: (u, c) for i, u, c in self.dataset.sql("select sample_id, uri, caption from chosen")}
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """An engine that works on the last unit first, and on each twice, as if its worker had been lost before it could answer; work,
+    units and results go through what they would between processes.
+
+    Attributes:
+        units: what it was given, as it was sent.
+    """
+
+    units: list[tuple[object, bytes]] = field(default_factory=list)
+    is_local: bool = False
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        sent = pickle.dumps(work)
+        for unit in reversed(list(units)):
+            self.units.append((unit, pickle.dumps(unit)))
+            for _ in range(2):
+                result = pickle.loads(sent)(pickle.loads(self.units[-1][1]))
+            yield unit, pickle.loads(pickle.dumps(result))
 
 
 def place(outcome: Outcome) -> Path:
@@ -71,6 +106,16 @@ def place(outcome: Outcome) -> Path:
 def tree(folder: Path) -> dict[str, bytes]:
     """Path -> content of every file below a folder."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def receipt_of(done: Outcome) -> Receipt:
+    """What a version is, without when and where it was made."""
+    return replace(done.receipt, made_at="", place="")
+
+
+def files_of(done: Outcome) -> dict[str, bytes]:
+    """Media, captions, configurations and records of a version; its receipt says where and when it was made."""
+    return {path: data for path, data in tree(place(done)).items() if path != RECEIPT}
 
 
 def copy_source(source: Path, target: Path) -> Path:
