@@ -12,7 +12,7 @@ from arot_assets.exports.versions import current_receipt
 from resources.storage import Storage
 from resources.storage.hub import client as hub_client
 from tests.conftest import Dataset
-from tests.exports.training import Training, place, tree
+from tests.exports.training import Scattered, Training, place, tree
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 
@@ -141,11 +141,29 @@ def _refuse(*_args: object, **_kwargs: object) -> None:
 
 
 def test_what_only_one_process_can_write_says_so(training: Training, tmp_path: Path, at_hub: Hub) -> None:
-    def why(destination: str | None) -> str:
-        return destination_of(training.declaration(destination=destination), training.resources).only_here()
+    def why(destination: str | None, **fields: str) -> str:
+        return destination_of(training.declaration(destination=destination, **fields), training.resources).only_here()
 
     assert why(None) == "", "all machines share the store"
     assert why(str(tmp_path / "aside")) == (
         f"'{tmp_path}/aside/train' is a folder of this machine, outside the store that all machines share"
     )
     assert why("hf://datasets/owner/set") == "a commit on the Hub is made by one process"
+    assert why("s3://bucket/sets") == why("s3://bucket/sets", layout="webdataset", mask="covered") == ""
+    assert why("s3://bucket/sets", mask="covered") == (
+        "trainers' own folders of masks and controls are made on one machine"
+    )
+
+
+def test_what_a_killed_export_left_in_s3_is_removed_when_it_is_old(
+    training: Training, s3: str, swift: Swift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = f"{s3}/train/.arot-tmp-0/images/a.jpg"
+    training.resources.storage.write(left, b"half of an export")
+    first = training.export(Scattered(), destination=s3)
+    assert len(texts_of(objects(swift, first.receipt.place))) == 12
+    assert ".arot-tmp-0/images/a.jpg" in objects(swift, f"{s3}/train"), "another process may be at it"
+    monkeypatch.setattr("arot_assets.exports.destinations.remote.LEFT_SECONDS", -60)
+    second = training.export(Scattered(), destination=s3, max_side=300)
+    versions = {first.receipt.version, second.receipt.version}
+    assert {path.partition("/")[0] for path in objects(swift, f"{s3}/train")} == versions

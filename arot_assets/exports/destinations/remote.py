@@ -193,11 +193,11 @@ class RemoteDestination:
             self._remove(self._stage.root)
             self._stage = None
 
-    def _remove(self, stage: str, older_than_seconds: float = 0) -> None:
+    def _remove(self, stage: str, older_than_seconds: float | None = None) -> None:
         """Remove a stage, unless something of it is too young; what stays is named in the log, and is tried again later."""
         try:
             found = list(self.storage.ls(stage)) if self.storage.is_folder(stage) else []
-            if older_than_seconds and any(one.mtime > time.time() - older_than_seconds for one in found):
+            if older_than_seconds is not None and any(one.mtime > time.time() - older_than_seconds for one in found):
                 return
             refused = self.storage.backend(stage).remove([one.uri for one in found], FETCH_THREADS)
             errors = [error for _, error in refused if error is not None]
