@@ -62,12 +62,12 @@ class Training:
         """The export ``train`` with other fields."""
         return ExportDeclaration.model_validate({"name": "train", "subset": "chosen"} | fields)
 
-    def export(self, compute: Compute | None = None, **fields: Any) -> Outcome:
+    def export(self, compute: Compute | None = None, /, **fields: Any) -> Outcome:
         """Export it, by an engine if there is one."""
         resources = replace(self.resources, compute=compute or Local())
         return export(self.declaration(**fields), self.project, resources)
 
-    def export_anew(self, compute: Compute, **fields: Any) -> Outcome:
+    def export_anew(self, compute: Compute, /, **fields: Any) -> Outcome:
         """The same, as if nothing had been exported before."""
         shutil.rmtree(Path(self.resources.tables.root) / "exports", ignore_errors=True)
         return self.export(compute, **fields)
