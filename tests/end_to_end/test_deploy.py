@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,6 +18,51 @@ from tests.conftest import REPOSITORY
 from tests.end_to_end.services import DEPLOY
 
 pytestmark = pytest.mark.slow
+KUBERAY = DEPLOY / "kuberay" / "raycluster.yaml"
+FIELDS = {
+    "spec": {
+        *("authOptions", "autoscalerOptions", "enableInTreeAutoscaling", "gcsFaultToleranceOptions", "headGroupSpec"),
+        *("headServiceAnnotations", "managedBy", "rayVersion", "suspend", "upgradeStrategy", "workerGroupSpecs"),
+    },
+    "authOptions": {"mode", "secretName"},
+    "headGroupSpec": {
+        *("enableIngress", "headService", "labels", "rayStartParams", "resources", "serviceType", "template"),
+    },
+    "workerGroupSpecs": {
+        *("groupName", "idleTimeoutSeconds", "labels", "maxReplicas", "minReplicas", "numOfHosts", "rayStartParams"),
+        *("replicas", "resources", "scaleStrategy", "suspend", "template"),
+    },
+    "template": {"metadata", "spec"},
+    "pod": {
+        "affinity",
+        "containers",
+        "imagePullSecrets",
+        "nodeSelector",
+        "serviceAccountName",
+        "tolerations",
+        "volumes",
+    },
+    "containers": {
+        *("args", "command", "env", "envFrom", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "name"),
+        *("ports", "readinessProbe", "resources", "securityContext", "startupProbe", "volumeMounts", "workingDir"),
+    },
+    "probe": {
+        *("exec", "failureThreshold", "grpc", "httpGet", "initialDelaySeconds", "periodSeconds", "successThreshold"),
+        *("tcpSocket", "terminationGracePeriodSeconds", "timeoutSeconds"),
+    },
+    "resources": {"claims", "limits", "requests"},
+    "tolerations": {"effect", "key", "operator", "tolerationSeconds", "value"},
+}
+"""Names that the operator knows, of those that such a file may need: from the schema of `RayCluster` v1
+(ray-operator/config/crd/bases/ray.io_rayclusters.yaml of ray-project/kuberay, commit feeaf72f)."""
+REQUIRED = {
+    "spec": {"headGroupSpec"},
+    "headGroupSpec": {"template"},
+    "workerGroupSpecs": {"groupName", "maxReplicas", "minReplicas", "template"},
+    "pod": {"containers"},
+    "containers": {"name"},
+}
+QUANTITY = r"[0-9]+(\.[0-9]+)?([KMGTPE]i|[mkMGTPE])?"
 
 
 def test_units_are_understood_by_systemd(tmp_path: Path) -> None:
@@ -43,8 +89,50 @@ def test_image_holds_what_the_project_and_its_extras_name() -> None:
     assert {*extras.split(",")} <= declared.keys()
 
 
+def names_are_known(kind: str, found: dict[str, Any]) -> None:
+    assert REQUIRED.get(kind, set()) <= found.keys() <= FIELDS[kind], (kind, sorted(found))
+
+
+def test_cluster_of_kubernetes_has_the_fields_that_the_operator_knows() -> None:
+    (cluster,) = yaml.safe_load_all(KUBERAY.read_text())
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    assert cluster.keys() == {"apiVersion", "kind", "metadata", "spec"}
+    spec = cluster["spec"]
+    names_are_known("spec", spec)
+    names_are_known("authOptions", spec["authOptions"])
+    names_are_known("headGroupSpec", spec["headGroupSpec"])
+    assert spec["authOptions"]["mode"] in ("disabled", "token")
+    for group in spec["workerGroupSpecs"]:
+        names_are_known("workerGroupSpecs", group)
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    assert len({group["groupName"] for group in spec["workerGroupSpecs"]}) == len(spec["workerGroupSpecs"])
+    for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]]:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        names_are_known("template", group["template"])
+        names_are_known("pod", group["template"]["spec"])
+        for toleration in group["template"]["spec"].get("tolerations", []):
+            names_are_known("tolerations", toleration)
+        (container,) = group["template"]["spec"]["containers"]
+        names_are_known("containers", container)
+        names_are_known("resources", container["resources"])
+        for amounts in container["resources"].values():
+            assert all(re.fullmatch(QUANTITY, amount) for amount in amounts.values()), amounts
+        answers_at = group["rayStartParams"].get("node-manager-port", "6379")  # the head's own, which a worker has not
+        for probe in (container["readinessProbe"], container["livenessProbe"]):
+            names_are_known("probe", probe)
+            assert str(probe["tcpSocket"]["port"]) == answers_at
+
+
+def test_cluster_of_kubernetes_starts_ray_with_options_that_it_has() -> None:
+    scripts = pytest.importorskip("ray.scripts.scripts", reason="the extra `ray` is not installed")
+    (cluster,) = yaml.safe_load_all(KUBERAY.read_text())
+    options = {option for parameter in scripts.start.params for option in parameter.opts}
+    for group in [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]:
+        assert {f"--{name}" for name in group["rayStartParams"]} <= options
+
+
 def test_cluster_of_kubernetes_has_the_names_and_versions_of_everything_else() -> None:
-    (cluster,) = yaml.safe_load_all((DEPLOY / "kuberay" / "raycluster.yaml").read_text())
+    (cluster,) = yaml.safe_load_all(KUBERAY.read_text())
     spec = cluster["spec"]
     guide = (REPOSITORY / "docs" / "go-to-many-machines.md").read_text()
     assert f"RAY_ADDRESS={cluster['metadata']['name']}-head-svc:6379" in guide
