@@ -13,7 +13,7 @@ from pathlib import Path
 from arot_assets.markdown import write_table
 from resources.models.entries import CATALOGUE, read_entry
 from resources.models.entry import ModelEntry, Package
-from resources.models.outputs import Boxes, Embedding, Keypoints, Lines, MapSummary, Tags
+from resources.models.outputs import Boxes, Embedding, Keypoints, Landmarks, Lines, MapSummary, Tags
 
 PAGE = Path(__file__).with_name("models.md")
 INTRODUCTION = """\
@@ -58,6 +58,14 @@ select sample_id, list_filter(lines, lambda l: l.score > 0.9 and l.area > 0.01) 
 select sample_id, len(list_filter(keypoints, lambda k: k.score > 0.3)) as joints,
     list_bool_and(list_transform(keypoints, lambda k: k.label not like '%shoulder' or k.score > 0.3)) as shoulders
 from films.pose;
+
+-- hands: how many, what they cover, and which they are; the landmarks of a hand are a list of structs, too
+select sample_id, hands_count, hands_share, list_transform(hands, lambda h: h.label) as sides,
+    list_transform(hands, lambda h: list_filter(h.landmarks, lambda p: p.label = 'index_tip')[1].y) as index_tips
+from films.hands;
+-- whether the whole person is in the picture
+select sample_id, list_bool_and(list_transform(person[1].landmarks, lambda p: p.visibility > 0.5)) as whole
+from films.pose_landmarks;
 ```
 
 One threshold for all taggers is wrong: precision equals recall at .53 for `wd_eva02_large`, and at .26 for the smaller ones. More
@@ -96,7 +104,7 @@ attributes:
 JOBS: dict[str, Callable[[ModelEntry], bool]] = {
     "Embeddings": lambda entry: isinstance(entry.outputs[0], Embedding),
     "Tags": lambda entry: isinstance(entry.outputs[0], Tags),
-    "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Keypoints | Lines),
+    "Found in the image": lambda entry: isinstance(entry.outputs[0], Boxes | Keypoints | Landmarks | Lines),
     "Maps over the image": lambda entry: isinstance(entry.outputs[0], MapSummary),
     "Scores and classes of the image": lambda entry: entry.takes == "image",
     "Scores and classes of stored embeddings": lambda entry: entry.takes not in ("image", "frames", "sound"),

@@ -17,6 +17,7 @@ from resources.models.outputs import (
     Boxes,
     Embedding,
     Keypoints,
+    Landmarks,
     Lines,
     MapSummary,
     Ordinal,
@@ -145,6 +146,8 @@ def output_columns(output: Any) -> list[Column]:
         place = "score 0-1, and x and y as shares of the image, outside of 0-1 beyond its border"
         text = f"{output.meaning}: all {len(output.labels)} points, in this order, with {named}, {place}"
         return [Column(names[0], pa.list_(POINT), text)]
+    if isinstance(output, Landmarks):
+        return _of_landmarks(output, names)
     if isinstance(output, Text):
         return [Column(names[0], pa.string(), output.meaning)]
     if isinstance(output, Lines):
@@ -164,6 +167,25 @@ def output_columns(output: Any) -> list[Column]:
     return [
         Column(name, pa.float32(), f"{output.meaning}: {text}", low, high)
         for name, text, (low, high) in zip(names, said + share, ranges, strict=False)
+    ]
+
+
+def _of_landmarks(output: Landmarks, names: list[str]) -> list[Column]:
+    seen = ", visibility 0-1" if output.visibility else ""
+    point = [POINT.field("label"), *(pa.field(name, pa.float32()) for name in ("x", "y", "z"))]
+    points = pa.struct([*point, *([pa.field("visibility", pa.float32())] if output.visibility else [])])
+    named = [pa.field("label", pa.string()), pa.field("label_score", pa.float32())] if output.classes else []
+    one = pa.struct([*named, *(f for f in BOX if f.name != "label"), pa.field("landmarks", pa.list_(points))])
+    either = f"label ({', '.join(output.classes)}) and its probability, " if output.classes else ""
+    text = (
+        f"{output.meaning}: structs with {either}score 0-1, the box around the points within the image (left, top, width, "
+        f"height, area as shares, 0-1) and landmarks: all {len(output.labels)} points ({', '.join(output.labels)}), each with x "
+        f"and y as shares of the image, outside of 0-1 beyond its border, z as a share of its width, less near the camera{seen}"
+    )
+    return [
+        Column(names[0], pa.list_(one), text),
+        Column(names[1], pa.int32(), f"{output.meaning}: how many", 0),
+        Column(names[2], pa.float32(), "share of the image that their boxes cover together, 0-1", 0, 1),
     ]
 
 

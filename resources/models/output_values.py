@@ -5,6 +5,7 @@ themselves (``families``). numpy only; every value depends on its own image alon
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ from resources.models.outputs import (
     Boxes,
     Embedding,
     Keypoints,
+    Landmarks,
     Lines,
     MapSummary,
     Ordinal,
@@ -34,8 +36,8 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
 
     Args:
         output: one of the kinds.
-        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for boxes, keypoints, lines and text. For speech also
-            what is known of each film's sound: see ``row_of_speech``.
+        outputs: the model's arrays, ``[N, …]`` each, or a list of N values for boxes, keypoints, landmarks, lines and text. For
+            speech also what is known of each film's sound: see ``row_of_speech``.
     """
     array = outputs[output.of]
     if isinstance(output, Text):
@@ -44,6 +46,8 @@ def values_of(output: Any, outputs: "Mapping[str, Any]") -> list[dict[str, Any]]
         return [{output.name: [_box(output, box) for box in boxes]} for boxes in array]
     if isinstance(output, Keypoints):
         return [{output.name: [_point(output, point) for point in points]} for points in array]
+    if isinstance(output, Landmarks):
+        return [_landmarks(output, found) for found in array]
     if isinstance(output, Lines):
         return [_lines(output, lines) for lines in array]
     if isinstance(output, MapSummary):
@@ -138,6 +142,36 @@ def _box(output: Boxes, box: Sequence[float]) -> dict[str, Any]:
 def _point(output: Keypoints, point: Sequence[float]) -> dict[str, Any]:
     label, score, x, y = point
     return {"label": output.labels[int(label)], "score": float(score), "x": float(x), "y": float(y)}
+
+
+def _landmarks(output: Landmarks, found: Sequence[Sequence[float]]) -> dict[str, Any]:
+    things = [_thing(output, row) for row in found]
+    share = _covered([(t["left"], t["top"], t["left"] + t["width"], t["top"] + t["height"]) for t in things])
+    return dict(zip(columns(output), (things, len(things), share), strict=True))
+
+
+def _thing(output: Landmarks, row: Sequence[float]) -> dict[str, Any]:
+    index, sure, score, left, top, wide, high, *numbers = (float(number) for number in row)
+    named = {"label": output.classes[int(index)], "label_score": sure} if output.classes else {}
+    place = {"score": score, "left": left, "top": top, "width": wide, "height": high, "area": wide * high}
+    told = ("x", "y", "z", *(("visibility",) if output.visibility else ()))
+    points = [
+        {"label": label, **dict(zip(told, numbers[k * len(told) : (k + 1) * len(told)], strict=True))}
+        for k, label in enumerate(output.labels)
+    ]
+    return {**named, **place, "landmarks": points}
+
+
+def _covered(boxes: Sequence[tuple[float, float, float, float]]) -> float:
+    """Area of the union of boxes: left, top, right, bottom."""
+    across = sorted({edge for box in boxes for edge in (box[0], box[2])})
+    down = sorted({edge for box in boxes for edge in (box[1], box[3])})
+    return sum(
+        (right - left) * (bottom - top)
+        for left, right in pairwise(across)
+        for top, bottom in pairwise(down)
+        if any(box[0] <= left and right <= box[2] and box[1] <= top and bottom <= box[3] for box in boxes)
+    )
 
 
 def _lines(output: Lines, lines: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, keypoints, text, lines, a map,
-spans of speech.
+"""What a model's arrays mean: an embedding, a score, probabilities, tags, an ordinal scale, boxes, keypoints, landmarks, text,
+lines, a map, spans of speech.
 
 Belongs here: the kinds of outputs, as data. Does not belong here: the arithmetic from a model's arrays to the values of rows
 (``output_values.py``), the columns of a table (``arot_assets.metrics.of_entry``), the arrays themselves (``families``).
@@ -177,6 +177,29 @@ class Keypoints:
 
 
 @dataclass(frozen=True)
+class Landmarks:
+    """Found things (hands, people) with a box and named points each, how many they are, and what share of the image they take.
+
+    The family returns for each image a list of ``(class index, its probability, score, left, top, width, height)``, and then
+    x, y, z and, where there is one, visibility of each point.
+
+    Attributes:
+        labels: of the points, in the model's order.
+        classes: what a thing is one of, such as a left or a right hand; empty: there is no such question.
+        visibility: whether the model says of each point how likely it is in the image and not hidden.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    kind: Literal["landmarks"]
+    labels: tuple[str, ...]
+    meaning: str
+    name: str = "landmarks"
+    of: str = "landmarks"
+    classes: tuple[str, ...] = ()
+    visibility: bool = False
+
+
+@dataclass(frozen=True)
 class Text:
     """Text found or written; the family returns a string for each image."""
 
@@ -257,7 +280,18 @@ class Speech:
 
 
 Output = Annotated[
-    Embedding | Score | Probabilities | Tags | Ordinal | Boxes | Keypoints | Text | Lines | MapSummary | Speech,
+    Embedding
+    | Score
+    | Probabilities
+    | Tags
+    | Ordinal
+    | Boxes
+    | Keypoints
+    | Landmarks
+    | Text
+    | Lines
+    | MapSummary
+    | Speech,
     Field(discriminator="kind"),
 ]
 """Any of the kinds, told by ``kind``."""
@@ -291,6 +325,8 @@ def columns(output: Any) -> list[str]:
         return [output.name, *(_column(label) for label in output.labels)]
     if isinstance(output, Tags):
         return [output.name, "probabilities"]
+    if isinstance(output, Landmarks):
+        return [output.name, f"{output.name}_count", f"{output.name}_share"]
     if isinstance(output, Lines):
         return [output.name, "text", "text_share"]
     if isinstance(output, Speech):

@@ -90,7 +90,9 @@ def preprocessing_of(entry: ModelEntry) -> Preprocessing:
     return entry.preprocessing
 
 
-def interpreter(entry: ModelEntry, file: Path, threads: int, plain: bool = False) -> Interpreter:
+def interpreter(
+    entry: ModelEntry, file: Path, threads: int, plain: bool = False, how: Preprocessing | None = None
+) -> Interpreter:
     """A file, loaded by LiteRT.
 
     Args:
@@ -98,6 +100,7 @@ def interpreter(entry: ModelEntry, file: Path, threads: int, plain: bool = False
         file: it.
         threads: of one forward pass.
         plain: with LiteRT's own kernels, to compare with; those of XNNPACK where only they have an operation of the file.
+        how: how its input is made; None: as the entry says.
 
     Raises:
         ModelError: LiteRT is not installed, or the file is no network that takes what the entry describes.
@@ -112,7 +115,7 @@ def interpreter(entry: ModelEntry, file: Path, threads: int, plain: bool = False
         runtime.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         if plain and "unresolved custom op" in str(error):
-            return interpreter(entry, file, threads)
+            return interpreter(entry, file, threads, how=how)
         said = " ".join(str(error).split())[:200]
         raise ModelError(f"model '{entry.name}': LiteRT cannot load {file.name}: {said}") from error
     inputs, outputs = runtime.get_input_details(), runtime.get_output_details()
@@ -122,7 +125,7 @@ def interpreter(entry: ModelEntry, file: Path, threads: int, plain: bool = False
             "one; it needs a family of its own"
         )
     given = inputs[0]
-    _fits(entry, given)
+    _fits(entry, how or preprocessing_of(entry), given)
 
     def run(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
         runtime.set_tensor(given["index"], as_stored(pixels, given))
@@ -172,9 +175,9 @@ def _bordered_maps(entry: ModelEntry, how: Preprocessing) -> list[str]:
     return [output.of for output in entry.outputs if isinstance(output, MapSummary)]
 
 
-def _fits(entry: ModelEntry, given: Mapping[str, Any]) -> None:
+def _fits(entry: ModelEntry, how: Preprocessing, given: Mapping[str, Any]) -> None:
     """Hold the entry to what the file declares of its input: shape and type."""
-    how, shape = preprocessing_of(entry), [int(length) for length in given["shape"]]
+    shape = [int(length) for length in given["shape"]]
     if shape != [1, *(how.input_shape or ())]:
         raise ModelError(
             f"model '{entry.name}': its file takes {shape}, and its preprocessing makes {[1, *(how.input_shape or ())]}; correct "
