@@ -149,9 +149,8 @@ def twice(command: list[str], environment: dict[str, str], project: Path) -> tup
 
 def make(folder: Path, store: Path, rows: int) -> None:
     """A store of whole shards: one is written, the others are links to its files."""
-    from scale_lake import DECLARED, make_lake
+    from scale_lake import DECLARED, make_lake, settle_as_is
 
-    from arot_assets.datasets import duplicates
     from arot_assets.declarations import ImageDataset
     from resources.storage import Storage
     from resources.tables import INVENTORY, TableRef, Tables
@@ -173,10 +172,7 @@ def make(folder: Path, store: Path, rows: int) -> None:
         footer = {**of_one.footer(ref), "root": ImageDataset(name=DATASET, source="/nowhere").root}
         whole = Tables(Storage(), str(store))
         con.repeated(lambda raw: whole.write_query(raw, sql, ref, footer=footer), sql)
-    # equal samples in all shards are no duplicates here
-    state = duplicates._state(whole, DATASET)
-    assert state is not None
-    whole.write_bytes(state.digest().encode(), duplicates._settled_file(DATASET))
+    settle_as_is(whole)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ The extension comes with a Python package, so nothing is downloaded. Credentials
 never written to a database file.
 """
 
+import itertools
+import os
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from resources.machine import Machine
-from resources.storage.objects import StorageError, is_local, scheme_of
+from resources.storage.objects import TEMPORARY_PREFIX, StorageError, is_local, scheme_of
 from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 HTTP_RETRIES = 8
 THREADS = 16
 """Files that DuckDB requests concurrently: most of a request is spent waiting."""
+SPILL_PREFIX = f"{TEMPORARY_PREFIX}duckdb-"
+"""Folders of this name in the current one hold what exceeds the memory limit of a connection."""
 _installing = threading.Lock()
+_spilling = itertools.count(1)
 
 
 def default_memory_limit(machine: Machine | None = None) -> str:
@@ -53,6 +58,7 @@ def open_duckdb(
         con.execute("set timezone = 'UTC'")
         con.execute("set parquet_metadata_cache = true")
         con.execute("set enable_progress_bar = false")
+        con.execute(f"set temp_directory = '{_quoted(_spill_folder())}'")
         if not is_local(tables.root):
             if scheme_of(tables.root) != "s3":
                 raise StorageError(
@@ -94,6 +100,14 @@ def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
         values["USE_SSL"] = "true" if parts.scheme == "https" else "false"
     options = ", ".join(f"{name} '{_quoted(value)}'" for name, value in values.items())
     con.execute(f"create or replace temporary secret arot_s3 (type s3, {options})")
+
+
+def _spill_folder() -> str:
+    """A folder of its own for what exceeds the memory limit, made and removed by DuckDB.
+
+    Connections that share one, as they would by DuckDB's default, lose it to the first that closes.
+    """
+    return f"{SPILL_PREFIX}{os.getpid()}-{next(_spilling)}"
 
 
 def _quoted(value: str) -> str:

@@ -11,7 +11,7 @@ again. Results are complete before anyone sees a row of them, so that nothing is
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from resources.retry import Retry
 from resources.tables.parquet_files import TablesError
@@ -32,21 +32,41 @@ FIRST, LONGEST = 0.01, 0.5
 _PATH = re.compile(rf"""["']([^"']+{re.escape(SUFFIX)})["']""")
 
 
+class Views(Protocol):
+    """The views of a connection; ``ViewBuilder`` creates them as they are needed."""
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Tables that have no view, as ``schema.table``, and why."""
+
+    def prepare(self, sql: str) -> None:
+        """Create what a statement names."""
+
+    def make_all(self) -> None:
+        """Create every view."""
+
+
 class Connection:
     """DuckDB over the lake.
 
     Args:
         raw: the connection.
         tables: the lake.
-        faults: tables that have no view because no file of theirs can be read, as ``schema.table``, and why.
+        views: creates the views that statements name; None for a connection without any.
     """
 
-    def __init__(
-        self, raw: "duckdb.DuckDBPyConnection", tables: Tables, faults: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, raw: "duckdb.DuckDBPyConnection", tables: Tables, views: Views | None = None) -> None:
         self._raw = raw
         self._tables = tables
-        self.faults = dict(faults or {})
+        self._views = views
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Tables that have no view because no file of theirs can be read, as ``schema.table``, and why."""
+        if self._views is None:
+            return {}
+        self._views.make_all()
+        return self._views.faults
 
     def __enter__(self) -> Self:
         return self
@@ -113,11 +133,20 @@ class Connection:
         import duckdb
 
         retry = Retry(ATTEMPTS, FIRST, LONGEST)
+        whole = self._views is None
+        if self._views is not None:
+            self._views.prepare(sql)
         while True:
             try:
                 return work(self._raw)
-            except duckdb.CatalogException as error:
-                raise self._left_out(error, sql) or error from error
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                if self._views is not None and not whole:
+                    self._views.make_all()  # it may use a name that cannot be told from its text
+                    whole = True
+                elif isinstance(error, duckdb.CatalogException):
+                    raise self._left_out(error, sql) or error from error
+                else:
+                    raise
             except duckdb.Error as error:
                 if not _is_of_files(error, self._tables.root):
                     raise

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from resources.storage.objects import StorageError, is_local
 from resources.tables import Tables
 from resources.warehouse.lake import Connection
+from resources.warehouse.named import nodes
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,10 +51,10 @@ def find_reads(con: "duckdb.DuckDBPyConnection | Connection", sql: str) -> Query
     tree: dict[str, Any] = json.loads(row[0]) if row else {}
     if tree.get("error"):
         return _of_a_pivot(sql) if tree.get("error_type") == "not implemented" else QueryInputs(frozenset(), (), ())
-    nodes = list(_nodes(tree))
-    inside = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
+    parts = list(nodes(tree))
+    inside = {entry["key"].lower() for node in parts for entry in node.get("cte_map", {}).get("map", [])}
     tables, files, hidden = set(), [], []
-    for node in nodes:
+    for node in parts:
         if node.get("type") == "BASE_TABLE":
             schema, name = node["schema_name"], node["table_name"]
             if not schema and re.search(r"[./]", name):
@@ -124,17 +124,6 @@ def _far(tables: Tables, uri: str) -> list[Any]:
         return [uri, found.size, str(found.mtime)]
     except StorageError as error:  # the build gives a better error
         return [uri, error.kind]
-
-
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, dict):
-            yield node
-            todo += reversed(node.values())
-        elif isinstance(node, list):
-            todo += reversed(node)
 
 
 def _constants(node: dict[str, Any]) -> list[str] | None:

@@ -6,7 +6,7 @@ An object that left the source (inventory state ``gone`` or ``superseded``) keep
 come back, but no view of samples or metrics shows them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,34 @@ class SqlView:
             yield f"comment on column {full}.{quote(column)} is {literal(text)}"
 
 
-def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[SqlView]:
+@dataclass(frozen=True)
+class Needs:
+    """Which views of a dataset are to be made.
+
+    Attributes:
+        views: their names in lower case; None for all.
+        joins: whether ``wide`` has the columns of a table.
+        filtered: whether what is asked of ``wide`` is a part of its rows.
+        first: the tables of which that depends; ``wide`` joins them first.
+    """
+
+    views: frozenset[str] | None = None
+    joins: Callable[[str], bool] = lambda _: True
+    filtered: bool = False
+    first: frozenset[str] = frozenset()
+
+    def has(self, name: str) -> bool:
+        """Whether a view is among them."""
+        return self.views is None or name.lower() in self.views
+
+
+def dataset_views(
+    con: "Connection",
+    tables: Tables,
+    dataset: str,
+    needs: Needs | None = None,
+    shapes: "MutableMapping[tuple[str, str], TableShape | str] | None" = None,
+) -> Iterator[SqlView]:
     """The views of one dataset, each after those that it needs.
 
     A table of which a file is damaged has a view that fails with the file's name when it is read; the others work.
@@ -72,7 +99,10 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[S
         con: any connection; used to read files, nothing is created on it.
         tables: the store's tables.
         dataset: the dataset's name, which is its schema's too.
+        needs: which views; None for all of them.
+        shapes: (dataset, table) -> its columns, or its fault, as found before; what is found now is added.
     """
+    needs, shapes = needs or Needs(), {} if shapes is None else shapes
     names = tables.of(dataset)
     if INVENTORY not in names:
         return
@@ -83,22 +113,24 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[S
         for name in (INVENTORY, *([SAMPLES, *stored, WIDE] if has_samples else ())):
             yield SqlView(dataset, name, fault=damage)
         return
-    inventory = files(tables, dataset, INVENTORY)
     left = departed(tables, dataset)
-    yield SqlView(
-        dataset,
-        INVENTORY,
-        f"select * from {inventory}",
-        tables.descriptions(TableRef(dataset, INVENTORY)),
-    )
-    if not has_samples:
-        return
-    some_left = con.execute(f"select count(*) from ({left} limit 1)").fetchone() != (0,)
+    if needs.has(INVENTORY):
+        query = f"select * from {files(tables, dataset, INVENTORY)}"
+        yield SqlView(dataset, INVENTORY, query, tables.descriptions(TableRef(dataset, INVENTORY)))
+    wide = has_samples and needs.has(WIDE)
+    wanted = [n for n in stored if needs.has(n) or (wide and needs.joins(n))] if has_samples else []
+    shown = has_samples and (wide or needs.has(SAMPLES))
+    some_left = (shown or bool(wanted)) and con.execute(f"select count(*) from ({left} limit 1)").fetchone() != (0,)
+    if shown or some_left:
+        wanted = [SAMPLES, *wanted]
     samples = files(tables, dataset, SAMPLES)
-    joined, columns = [], [f"{quote(SAMPLES)}.*"]
+    joined: list[str] = []
+    columns = [f"{quote(SAMPLES)}.*"]
     faults = []
-    for name in (SAMPLES, *stored):
-        shape = _shape(con, tables, dataset, name)
+    for name in wanted:
+        if (dataset, name) not in shapes:
+            shapes[dataset, name] = _shape(con, tables, dataset, name)
+        shape = shapes[dataset, name]
         if isinstance(shape, str):
             yield SqlView(dataset, name, fault=shape)
             faults.append(shape)
@@ -115,26 +147,36 @@ def dataset_views(con: "Connection", tables: Tables, dataset: str) -> Iterator[S
         if name == SAMPLES:
             samples = shape.source()
             continue
-        if _has_many(tables, dataset, name):
+        if not wide or not needs.joins(name) or _has_many(tables, dataset, name):
             continue
-        joined.append(f"left join {quote(dataset)}.{quote(name)} using (sample_id)")
+        joined.append(name)
         columns += [
             f"{quote(name)}.{quote(c)} as {quote(f'{name}__{c}')}" for c in shape.descriptions if c not in SHARED
         ]
     for name in OF_DATASETS:
         ref = TableRef(dataset, name)
-        if tables.exists(ref) and name not in stored:
+        if has_samples and needs.has(name) and name not in stored and tables.exists(ref):
             damage = None if tables.is_readable(ref) else tables.damage(ref)
             descriptions = {} if damage is not None else tables.descriptions(ref)
             yield SqlView(
                 dataset, name, f"select * from read_parquet({literal(tables.uri(ref))})", descriptions, damage or ""
             )
-    yield SqlView(
-        dataset,
-        WIDE,
-        f"select {', '.join(columns)} from {quote(dataset)}.{quote(SAMPLES)} {' '.join(joined)}",
-        fault=faults[0] if faults else "",
-    )
+    if wide:
+        joined.sort(key=lambda name: name not in needs.first)
+        yield SqlView(dataset, WIDE, _wide(dataset, joined, columns, needs.filtered), fault=faults[0] if faults else "")
+
+
+def _wide(dataset: str, joined: Sequence[str], columns: Sequence[str], filtered: bool) -> str:
+    """The query of ``wide``.
+
+    DuckDB takes a left join to have as many rows as its larger side, however few a filter leaves, and then holds all of the right
+    side in memory. A condition that is always true makes it expect fewer: it holds the rows that are left, and reads of the other
+    side what they need. Where all rows are wanted, that would be the dearer way.
+    """
+    joins = "".join(f" left join {quote(dataset)}.{quote(name)} using (sample_id)" for name in joined)
+    always = [f"coalesce({quote(name)}.sample_id = {quote(SAMPLES)}.sample_id, true)" for name in joined if filtered]
+    where = f" where {' and '.join(always)}" if always else ""
+    return f"select {', '.join(columns)} from {quote(dataset)}.{quote(SAMPLES)}{joins}{where}"
 
 
 def model_views(tables: Tables) -> Iterator[SqlView]:
@@ -183,7 +225,7 @@ def _has_many(tables: Tables, dataset: str, table: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class TableShape:
     """The columns of all files of a table.
 
     A view that states them lets DuckDB open one file at a time, its footer and then its rows, and it lives on when files with
@@ -210,7 +252,7 @@ class _Shape:
         )
 
 
-def _shape(con: "Connection", tables: Tables, dataset: str, table: str) -> _Shape | str:
+def _shape(con: "Connection", tables: Tables, dataset: str, table: str) -> TableShape | str:
     """The columns of a table; or what is wrong with its files, if none can be read."""
     shards = tables.shards(dataset, table)
     try:
@@ -222,7 +264,7 @@ def _shape(con: "Connection", tables: Tables, dataset: str, table: str) -> _Shap
         uris = ", ".join(literal(tables.uri(TableRef(dataset, table, s))) for s in shards)
         described = con.execute(f"describe select * from read_parquet([{uris}], union_by_name = true)").fetchall()
     newest = tables.descriptions(TableRef(dataset, table, shards[-1]))
-    return _Shape(_pattern(tables, dataset, table), {str(row[0]): str(row[1]) for row in described}, newest)
+    return TableShape(_pattern(tables, dataset, table), {str(row[0]): str(row[1]) for row in described}, newest)
 
 
 def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: bool = False) -> str:

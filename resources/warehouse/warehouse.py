@@ -5,7 +5,7 @@ opening DuckDB (``connection.py``).
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
+from resources.warehouse.builder import ViewBuilder, create, find_views
 from resources.warehouse.connection import default_memory_limit, open_duckdb, reach_s3
 from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
-from resources.warehouse.views import SqlView, dataset_views, model_views, quote, rating_views, tag_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +45,7 @@ class Warehouse:
         return Path(root) / CATALOG if is_local(root) else project_root() / ".arot" / CATALOG
 
     def connect(self, query: str = "") -> Connection:
-        """A new in-memory connection with every view of the catalogue, for the current state of the store.
+        """A new in-memory connection with every view of the catalogue, each created when a statement first names it.
 
         Schemas: one for each dataset (``demo.samples``, ``demo.cv2``, ``demo.wide``), ``main`` for SQL models,
         ``ratings`` and one for each of the ratings.
@@ -60,12 +60,11 @@ class Warehouse:
         try:
             if "s3://" in query and is_local(self.tables.root):
                 reach_s3(raw, self.tables.storage)
-            faults: dict[str, str] = {}
-            _create(raw, self._views(raw), faults)
+            create(raw, (), {}, before=create_statements())
         except BaseException:
             raw.close()
             raise
-        return Connection(raw, self.tables, faults)
+        return Connection(raw, self.tables, ViewBuilder(raw, Connection(raw, self.tables), self.tables))
 
     def ask(self, query: str, parameters: Sequence[object] = (), **given: "pa.Table") -> "pa.Table":
         """The rows of one query over files of the store (``views.files``), without any view.
@@ -108,7 +107,8 @@ class Warehouse:
             temporary.unlink(missing_ok=True)
             log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
-                created = _create(con, self._views(con), {})
+                views = find_views(Connection(con, self.tables), self.tables, None, {})
+                created = create(con, views, {}, before=create_statements())
             log.unlink(missing_ok=True)  # it is not moved with the file, so its content does not count
             stored = _stored_views(temporary)
             if stored != created:
@@ -124,36 +124,6 @@ class Warehouse:
 
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
         return open_duckdb(self.tables, database, self.memory_limit or default_memory_limit())
-
-    def _views(self, raw: "duckdb.DuckDBPyConnection") -> Iterator[SqlView]:
-        con = Connection(raw, self.tables)
-        for dataset in self.tables.datasets():
-            yield from dataset_views(con, self.tables, dataset)
-        yield from tag_views(self.tables)
-        yield from rating_views(self.tables)
-        yield from model_views(self.tables)
-
-
-def _create(con: "duckdb.DuckDBPyConnection", views: Iterable[SqlView], faults: dict[str, str]) -> int:
-    """Create the macros and views; returns how many views. ``faults`` gets the tables that have none, and why."""
-    count = 0
-    schemas: set[str] = {"main"}
-    found = list(views)  # first: finding them may take several tries, of which each that fails ends a transaction
-    con.begin()  # one transaction: the file is synced to disk once, not once per view and comment
-    for statement in create_statements():
-        con.execute(statement)
-    for view in found:
-        if view.fault:
-            faults[f"{view.schema}.{view.name}"] = view.fault
-            continue
-        if view.schema not in schemas:
-            con.execute(f"create schema if not exists {quote(view.schema)}")
-            schemas.add(view.schema)
-        for statement in view.statements():
-            con.execute(statement)
-        count += 1
-    con.commit()
-    return count
 
 
 def _stored_views(catalog: Path) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from resources.warehouse import Warehouse
 from tests.conftest import REPOSITORY, Dataset
 
 REFRESH = """
@@ -70,3 +71,20 @@ def test_views_that_were_lost_without_an_error_are_noticed(dataset: Dataset, mon
     with pytest.raises(StorageError, match="0 of 4 views were stored; the old catalogue was kept"):
         dataset.resources.warehouse.refresh()
     assert views(catalog) == 4
+
+
+def test_connections_that_exceed_their_memory_do_not_take_each_others_folder(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    warehouse = Warehouse(dataset.resources.tables, memory_limit="40MB")
+    large = "select n, md5(n::varchar) as text from range(1_500_000) t(n)"
+    with warehouse.connect() as first:
+        first.execute(f"create temp table kept as {large}")
+        with warehouse.connect() as second:
+            second.execute(f"create temp table kept as {large}")
+            assert len(list(here.iterdir())) == 2, "both hold more than their limit"
+        assert first.execute("select count(distinct text) from kept").fetchone() == (1_500_000,)
+    assert list(here.iterdir()) == []
