@@ -1,6 +1,7 @@
 """Engines for tests of what units go where."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -28,6 +29,20 @@ class Watched:
         for unit, result in self.engine.map(run, units, needs):
             self.units.append(unit)
             yield unit, result
+
+    @contextmanager
+    def workers(
+        self, work: Callable[[A], B], needs: Needs
+    ) -> Iterator[Callable[[Iterable[A]], Generator[tuple[A, B], None, None]]]:
+        """See ``Compute``."""
+        with self.engine.workers(work if self.around is None else partial(self.around, work), needs) as run:
+
+            def watched(units: Iterable[A]) -> Generator[tuple[A, B], None, None]:
+                for unit, result in run(units):
+                    self.units.append(unit)
+                    yield unit, result
+
+            yield watched
 
 
 def told(instance: dg.DagsterInstance, run: str, text: str) -> list[str]:

@@ -3,12 +3,16 @@
 Belongs here: declaring the table and what the UI shows of it. The work is done by ``build.py``.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
 import dagster as dg
 import pyarrow as pa
 
 from arot_assets.automation import shard_condition
+from arot_assets.captions.answering import Answerer
 from arot_assets.captions.budget import Budget
-from arot_assets.captions.build import Captioner, build_captions
+from arot_assets.captions.build import Captioner, OnNodes, build_captions
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.models import threads_of, vlm_of
 from arot_assets.captions.prompt import read_prompt
@@ -26,11 +30,14 @@ from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.assets.shards import reserve_in_turn
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.table_builder import MetricResult
-from resources.compute import Compute, stays_here
+from resources.compute import Compute, Needs, stays_here
 from resources.models import Models
 from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
+
+WHY_HERE = "its questions wait for a server, which is what to make larger"
+"""Why questions to a server are not spread over a cluster."""
 
 
 def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.AssetsDefinition]:
@@ -68,8 +75,9 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
-        for line in stays_here(compute, f"{dataset}/{declaration.name}", _why_here(declaration)):
-            context.log.info(line)
+        if declaration.server:
+            for line in stays_here(compute, f"{dataset}/{declaration.name}", WHY_HERE):
+                context.log.info(line)
         captioner = Captioner(
             declaration,
             read_prompt(declaration.prompt_path),
@@ -78,14 +86,20 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
             threads_of(declaration),
         )
         shards = Shards(warehouse, dataset)
+        answerer = Answerer(storage, warehouse, declaration, captioner.version, config.retry is not None)
+        nodes: AbstractContextManager[OnNodes | None] = nullcontext()
+        if declaration.local and not compute.is_local:
+            nodes = compute.workers(answerer, Needs(device=True))
 
-        def build(shard: str) -> None:
-            result = build_captions(storage, warehouse, captioner, shard, config.retry, shards)
+        def build(on_nodes: OnNodes | None, shard: str) -> None:
+            result = build_captions(storage, warehouse, captioner, shard, config.retry, shards, on_nodes)
             metadata = _shard_metadata(storage, tables, warehouse, declaration, shard, result)
             context.add_asset_metadata(metadata=metadata, asset_key=key, partition_key=shard)
 
         try:
-            reserve_in_turn(context, tables, dataset, [declaration.name], context.partition_keys, build)
+            with nodes as on_nodes:
+                work = partial(build, on_nodes)
+                reserve_in_turn(context, tables, dataset, [declaration.name], context.partition_keys, work)
         finally:
             context.log.info(f"{dataset}/{declaration.name}: {captioner.budget.used}")
             warehouse.refresh()
@@ -128,14 +142,6 @@ def _shard_metadata(
     if preview is not None:
         metadata["captions"] = dg.MetadataValue.md(LocalPaths(all_roots(tables, dataset)).removed(preview))
     return metadata
-
-
-def _why_here(declaration: CaptionsDeclaration) -> str:
-    """Why questions are not spread over a cluster."""
-    share = "its questions share one budget"
-    if declaration.server:
-        return f"{share} and wait for a server, which is what to make larger"
-    return f"{share}; to use several GPUs, serve the model (vLLM, SGLang) and declare that server"
 
 
 def _sum(rows: pa.Table, column: str) -> float:

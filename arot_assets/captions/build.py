@@ -1,48 +1,39 @@
-"""Filling the table of a captioner: ask about the samples that have no current row, and keep each answer at once.
+"""Filling the table of a captioner: ask about the samples that have no current row.
 
-Belongs here: the work of one shard. Does not belong here: one question (``ask.py``), Dagster.
+Belongs here: the work of one shard, in threads of this process or on the nodes of an engine. Does not belong here: the answer
+about one sample (``answering.py``), Dagster.
 
 The rules of rows are those of metric tables: what is current stays, content that another shard has an answer for is copied, and
-the table is replaced when it is complete. An answer is paid for, so it is kept before anything else happens: in a file of its
-own below ``answers/``, by the thread that received it. Whatever ends the process, only questions under way are asked again.
+the table is replaced when it is complete. Whatever ends the process, only questions under way are asked again.
 """
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arot_assets.captions.ask import ask, jpeg
+from arot_assets.captions.answering import ANSWERS, Answering, Asked
 from arot_assets.captions.budget import Budget, BudgetSpentError
 from arot_assets.captions.context import Context
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.prompt import SAMPLE, Prompt
-from arot_assets.captions.stills import sent_stills
 from arot_assets.captions.table import CaptionTable, caption_table, caption_version
 from arot_assets.datasets.places import Place, place_of
 from arot_assets.datasets.presence import Shards, present_uris
-from arot_assets.media.medium import STILL, DecodeError, File, Limits, Medium
-from arot_assets.metrics.one_pass import UNREADABLE
 from arot_assets.metrics.table_builder import MetricResult, TableBuilder, start_table, write_table
 from arot_assets.progress import kept, track
 from resources.parallel import leave
-from resources.storage import Storage, StorageError
+from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.vlm.question import Vlm
 from resources.warehouse import Warehouse
 
-ANSWERS = "answers"
-"""Folder of the store with answers of incomplete tables: they were paid for, so nothing but a complete table removes them."""
-
-ANY_SIZE = Limits(math.inf)
-"""Samples that are ok have passed the limits of their dataset."""
+OnNodes = Callable[[Iterable[Asked]], Generator[tuple[Asked, dict[str, Any]], None, None]]
+"""Asks about samples on the machines of an engine: gives each with its row, as they are answered (``Compute.workers``)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +72,7 @@ def build_captions(
     shard: str,
     retry: str | None = None,
     shards: Shards | None = None,
+    on_nodes: OnNodes | None = None,
 ) -> MetricResult:
     """Bring the table of a captioner up to date for one shard.
 
@@ -91,6 +83,7 @@ def build_captions(
         shard: the shard's name.
         retry: None keeps failed rows; otherwise failed rows whose reason contains this text are asked about again.
         shards: of the dataset, where the builds of several shards share what it finds.
+        on_nodes: asks in place of this process.
 
     Raises:
         BudgetSpentError: the budget is spent; what was answered is kept, and the next run goes on.
@@ -118,13 +111,13 @@ def build_captions(
     )
     todo = [row for row in ok if row["uri"] in present and row["sample_id"] not in growing.done]
     if todo:
-        asked = _asked(tables, captioner, shard, todo)  # all, before the first is paid
-        captioner.vlm.check(captioner.declaration.fields)
-        known = _known(tables, dataset, {uri for one in asked for uri in one.beside})
-        place = place_of(storage, warehouse, dataset, [*(one.sample_id for one in asked), *known.values()])
-        files = _files(place, {**known, **{one.uri: one.sample_id for one in asked}})
-        keys = _keys(tables, captioner, shard, retry)
-        left = _ask_all(place.medium, files, captioner, shard, growing, asked, keys)
+        asked = _asked(tables, captioner, shard, todo, retry)  # all, before the first is paid
+        if on_nodes is not None:
+            left = _ask_on_nodes(on_nodes, captioner, growing, asked)
+        else:
+            captioner.vlm.check(captioner.declaration.fields)
+            place = place_of(storage, warehouse, dataset, {sample for one in asked for sample in one.samples.values()})
+            left = _ask_here(place, captioner, growing, asked)
         if left:
             raise BudgetSpentError(
                 f"{dataset}/{name}: the budget of this run is spent ({captioner.budget.used}); {len(todo) - left:,} samples "
@@ -135,32 +128,28 @@ def build_captions(
     return growing.result
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is asked about one sample: its text, and the addresses of the pictures beside its own."""
-
-    sample_id: str
-    uri: str
-    text: str
-    beside: tuple[str, ...]
-
-
-def _asked(tables: Tables, captioner: Captioner, shard: str, todo: Sequence[dict[str, Any]]) -> list[_Asked]:
+def _asked(
+    tables: Tables, captioner: Captioner, shard: str, todo: Sequence[dict[str, Any]], retry: str | None
+) -> list[Asked]:
     """The questions about some samples of a shard.
 
     Raises:
         PromptError: one of them cannot be rendered.
     """
-    pictures = captioner.declaration.pictures
+    dataset, pictures = captioner.declaration.dataset, captioner.declaration.pictures
     also = (SAMPLE,) if pictures else ()
-    context = Context(tables, captioner.declaration.dataset, shard, captioner.prompt, also)
-
-    def of(row: dict[str, Any]) -> _Asked:
+    context, keys = Context(tables, dataset, shard, captioner.prompt, also), _keys(tables, captioner, shard, retry)
+    texts: list[tuple[str, tuple[str, ...]]] = []
+    for row in todo:
         values = context.of(row["sample_id"])
-        beside = tuple(one.render(values) for one in pictures)
-        return _Asked(row["sample_id"], row["uri"], captioner.prompt.render(values), beside)
-
-    return [of(row) for row in todo]
+        texts.append((captioner.prompt.render(values), tuple(one.render(values) for one in pictures)))
+    known = _known(tables, dataset, {uri for _, beside in texts for uri in beside})
+    found: list[Asked] = []
+    for row, (text, beside) in zip(todo, texts, strict=True):
+        sample, uri = row["sample_id"], row["uri"]
+        samples = {**{one: known[one] for one in beside if one in known}, uri: sample}
+        found.append(Asked(sample, uri, shard, text, beside, samples, keys(sample)))
+    return found
 
 
 def _known(tables: Tables, dataset: str, uris: Collection[str]) -> dict[str, str]:
@@ -178,43 +167,16 @@ def _known(tables: Tables, dataset: str, uris: Collection[str]) -> dict[str, str
     return found
 
 
-def _files(place: Place, sample_ids: Mapping[str, str]) -> Callable[[str], File]:
-    """``uri -> File`` of these objects; any other raises StorageError."""
-    found = place.files(sample_ids)
-
-    def of(uri: str) -> File:
-        if uri not in sample_ids:
-            raise StorageError(f"'{uri}' is no readable object of the dataset; correct `beside`", kind="not_found")
-        return found(uri)
-
-    return of
-
-
-def _ask_all(
-    medium: Medium,
-    files: Callable[[str], File],
-    captioner: Captioner,
-    shard: str,
-    growing: TableBuilder,
-    asked: Sequence[_Asked],
-    keys: Callable[[str], str],
-) -> int:
+def _ask_here(place: Place, captioner: Captioner, growing: TableBuilder, asked: Sequence[Asked]) -> int:
     """Ask about all of these samples, in threads; gives how many are left because the budget is spent."""
-    schema = captioner.table.schema()
-
-    def answer(one: _Asked) -> dict[str, Any]:
-        found = _answer(files, keys(one.sample_id), one, medium, captioner)
-        found |= {"sample_id": one.sample_id, "metric_version": growing.version, "computed_at": datetime.now(UTC)}
-        growing.unfinished.keep(pa.Table.from_pylist([found], schema=schema))
-        return found
-
-    label = f"{captioner.declaration.dataset} {shard}: {captioner.declaration.name}"
+    answering = Answering(captioner.declaration, growing.version, captioner.vlm, captioner.budget, place)
+    label = _label(captioner, asked)
     under_way: set[Future[dict[str, Any]]] = set()
     begun = 0
     with track(label, len(asked)) as advance, _pool(captioner.threads, under_way, label, growing) as pool:
         while under_way or begun < len(asked):
             while begun < len(asked) and len(under_way) < captioner.threads and captioner.budget.begin():
-                under_way.add(pool.submit(answer, asked[begun]))
+                under_way.add(pool.submit(answering, asked[begun], growing.unfinished))
                 begun += 1
             if not under_way:
                 break
@@ -224,6 +186,37 @@ def _ask_all(
                 growing.add(future.result())
                 advance(1)
     return len(asked) - begun
+
+
+def _ask_on_nodes(on_nodes: OnNodes, captioner: Captioner, growing: TableBuilder, asked: Sequence[Asked]) -> int:
+    """The same on the machines of an engine: what a question may use is taken from the budget before it is sent."""
+    label, budget = _label(captioner, asked), captioner.budget
+    begun = 0
+
+    def affordable() -> Iterator[Asked]:
+        nonlocal begun
+        while begun < len(asked) and budget.begin():
+            begun += 1
+            yield asked[begun - 1]
+
+    try:
+        with track(label, len(asked)) as advance:
+            before = -1
+            while before < begun < len(asked):  # what was not affordable while others were under way may be now
+                before = begun
+                with closing(on_nodes(affordable())) as answers:
+                    for _, row in answers:
+                        budget.end(row.get("tokens_in") or 0, row.get("tokens_out") or 0, row.get("attempts") or 0)
+                        growing.add(row)
+                        advance(1)
+    except BaseException:
+        kept(label, growing.result.computed)
+        raise
+    return len(asked) - begun
+
+
+def _label(captioner: Captioner, asked: Sequence[Asked]) -> str:
+    return f"{captioner.declaration.dataset} {asked[0].shard}: {captioner.declaration.name}"
 
 
 def _keys(tables: Tables, captioner: Captioner, shard: str, retry: str | None) -> Callable[[str], str]:
@@ -251,29 +244,3 @@ def _pool(
         kept(label, growing.result.computed)
         raise
     pool.shutdown()
-
-
-def _answer(
-    files: Callable[[str], File], key: str, one: _Asked, medium: Medium, captioner: Captioner
-) -> dict[str, Any]:
-    """The row of one sample, without its id; one that cannot be opened costs nothing, nor one without its pictures beside."""
-    images: list[bytes] = []
-    for uri in (one.uri, *one.beside):
-        try:
-            if captioner.declaration.stills is not None:
-                images.extend(sent_stills(medium, partial(files, uri), one.sample_id, captioner.declaration))
-                continue
-            with medium.open(files(uri), frozenset({STILL}), ANY_SIZE) as view:
-                images.append(jpeg(next(iter(view.stills())).image.rgb, captioner.declaration.image))
-        except StorageError as error:
-            if error.is_outage:
-                raise
-            return _unasked(captioner, f"{UNREADABLE}{error.reason}")
-        except DecodeError as error:
-            return _unasked(captioner, f"{error.status}: {error.reason}")
-    return ask(captioner.declaration, captioner.vlm, captioner.budget, key, tuple(images), one.text)
-
-
-def _unasked(captioner: Captioner, reason: str) -> dict[str, Any]:
-    captioner.budget.end(0, 0, 0)
-    return {"status": "failed", "reason": reason}

@@ -8,6 +8,7 @@ engine does. What a unit does must not depend on where it runs: the tables are t
 """
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -58,6 +59,20 @@ class Compute(Protocol):
         """
         ...
 
+    def workers(
+        self, work: Callable[[A], B], needs: Needs
+    ) -> AbstractContextManager[Callable[[Iterable[A]], Generator[tuple[A, B], None, None]]]:
+        """``map`` of one work, several times: what a process has loaded for it stays until the end of the ``with``.
+
+        Args:
+            work: see ``map``.
+            needs: of one unit.
+
+        Returns:
+            A context manager that gives a function from units to each unit with its result, as they finish.
+        """
+        ...
+
 
 def stays_here(compute: Compute, what: str, why: str, remedy: str = "") -> list[str]:
     """What people are told of work that this process does whatever the engine; nothing where that is no surprise.
@@ -85,3 +100,9 @@ class Local:
         """See ``Compute``."""
         for unit in units:
             yield unit, work(unit)
+
+    def workers(
+        self, work: Callable[[A], B], needs: Needs
+    ) -> AbstractContextManager[Callable[[Iterable[A]], Generator[tuple[A, B], None, None]]]:
+        """See ``Compute``."""
+        return nullcontext(lambda units: self.map(work, units, needs))

@@ -52,45 +52,69 @@ class _Lane(Generic[A]):
     units: dict[Any, tuple[A, int]] = field(default_factory=dict)
 
 
-def map_on_actors(
-    actor_of: Callable[[], Any],
-    units: Iterable[A],
-    room: Callable[[], int],
-    lost_for_good: Callable[[Exception], Exception],
-    restarts: int,
-) -> Generator[tuple[A, B], None, None]:
-    """Run the work of actors for every unit; gives each unit with its result, as they finish.
+class Actors(Generic[A, B]):
+    """Actors with the same work, which stay from one ``map`` to the next until they are closed.
 
     Args:
-        actor_of: starts an actor, a ``Held``.
-        units: read only as fast as they can be worked on.
-        room: how many actors the cluster has room for now; there are never more.
+        actor_of: starts one, a ``Held``.
+        room: how many the cluster has room for now; there are never more.
         lost_for_good: makes the error for a unit whose actor was lost again and again.
         restarts: how often a unit that an actor was lost at is begun again elsewhere.
-
-    Raises:
-        Exception: what the work raised, or what ``lost_for_good`` gives.
     """
-    import ray
 
-    source = iter(units)
-    queue: deque[tuple[A, int]] = deque()
-    lanes: list[_Lane[A]] = []
-    failed_starts = 0
+    def __init__(
+        self,
+        actor_of: Callable[[], Any],
+        room: Callable[[], int],
+        lost_for_good: Callable[[Exception], Exception],
+        restarts: int,
+    ) -> None:
+        self._actor_of, self._room, self._lost_for_good, self._restarts = actor_of, room, lost_for_good, restarts
+        self._lanes: list[_Lane[A]] = []
 
-    def fill(most: int) -> None:
-        for unit in source:
-            queue.append((unit, 0))
-            if len(queue) >= most:
-                return
+    def map(self, units: Iterable[A]) -> Generator[tuple[A, B], None, None]:
+        """Run the work for every unit; gives each unit with its result, as they finish. Left early, it closes the actors.
 
-    try:
+        Args:
+            units: read only as fast as they can be worked on.
+
+        Raises:
+            Exception: what the work raised, or what ``lost_for_good`` gives.
+        """
+        try:
+            yield from self._map(units)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the actors, whatever they are at."""
+        import ray
+
+        for lane in self._lanes:
+            ray.kill(lane.actor)
+        self._lanes.clear()
+
+    def _map(self, units: Iterable[A]) -> Generator[tuple[A, B], None, None]:
+        import ray
+
+        source = iter(units)
+        queue: deque[tuple[A, int]] = deque()
+        lanes = self._lanes
+        failed_starts = 0
+
+        def fill(most: int) -> None:
+            for unit in source:
+                queue.append((unit, 0))
+                if len(queue) >= most:
+                    return
+
         while True:
-            places = room()
+            places = self._room()
             if len(queue) < (most := AHEAD * places):
                 fill(most)
             while len(lanes) < min(places, len(queue)):
-                actor = actor_of()
+                actor = self._actor_of()
                 lanes.append(_Lane(actor, actor.is_there.remote()))
             for depth in range(1, AHEAD + 1):  # each gets one before any gets the next
                 for lane in lanes:
@@ -113,17 +137,14 @@ def map_on_actors(
                     failed_starts += lane.begun is not None
                     ended, lost = _of_lost(lane)
                     yield from ended
-                    if failed_starts > restarts or (lost and lost[0][1] > restarts):
-                        raise lost_for_good(error) from error
+                    if failed_starts > self._restarts or (lost and lost[0][1] > self._restarts):
+                        raise self._lost_for_good(error) from error
                     queue.extendleft(reversed(lost))
                     break  # the other references may be of the same actor
                 if lane.begun is not None:
                     lane.begun, failed_starts = None, 0
                 else:
                     yield lane.units.pop(reference)[0], result
-    finally:
-        for lane in lanes:
-            ray.kill(lane.actor)
 
 
 def _of_lost(lane: _Lane[A]) -> tuple[list[tuple[A, Any]], list[tuple[A, int]]]:

@@ -11,13 +11,14 @@ their environment: no secret is sent.
 import logging
 import os
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs
-from resources.compute.ray_actors import Held, map_on_actors
+from resources.compute.ray_actors import Actors, Held
 from resources.compute.share import Share, room, share_of
 from resources.machine import Machine
 from resources.parallel import THREADS_VARIABLE
@@ -71,34 +72,24 @@ class Ray:
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         """See ``Compute``; as many units are under way as the cluster has room for, and a few wait."""
-        os.environ.setdefault(LEASE_VARIABLE, LEASE_MILLISECONDS)  # Ray reads it as it is imported
+        if needs.device:
+            with self.workers(work, needs) as run:
+                yield from run(units)
+            return
+        asks, places = self._asks(needs)
         import ray
 
-        self._connect()
-        share = share_of(_machines(), needs, self.accelerator, _kinds())
-        environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
-        environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(share.cores)))}
-
-        asks = _asks(share) | {"runtime_env": {"env_vars": environment}}
-        if needs.device:
-            actor: Any = ray.remote(**asks)(Held)
-            held = ray.put(work)  # once for all actors
-            yield from map_on_actors(
-                lambda: actor.remote(held), units, lambda: room(_machines(), share), _lost, RESTARTS
-            )
-            return
-
-        def run(unit: A) -> B:
+        def run_unit(unit: A) -> B:
             return work(unit)
 
-        begin: Any = ray.remote(max_retries=RESTARTS, **asks)(run)
+        begin: Any = ray.remote(max_retries=RESTARTS, **asks)(run_unit)
         under_way: dict[Any, A] = {}
         source = iter(units)
         try:
             while True:
                 for unit in source:
                     under_way[begin.remote(unit)] = unit
-                    if len(under_way) >= AHEAD * room(_machines(), share):
+                    if len(under_way) >= AHEAD * places():
                         break
                 if not under_way:
                     return
@@ -108,6 +99,49 @@ class Ray:
         finally:
             for reference in under_way:
                 ray.cancel(reference, force=False)
+
+    @contextmanager
+    def workers(
+        self, work: Callable[[A], B], needs: Needs
+    ) -> Iterator[Callable[[Iterable[A]], Generator[tuple[A, B], None, None]]]:
+        """See ``Compute``; the cluster is joined when the first unit is there."""
+        actors: Actors[A, B] | None = None
+
+        def run(units: Iterable[A]) -> Generator[tuple[A, B], None, None]:
+            nonlocal actors
+            if not needs.device:
+                yield from self.map(work, units, needs)
+                return
+            if actors is None:
+                actors = self._actors(work, needs)
+            yield from actors.map(units)
+
+        try:
+            yield run
+        finally:
+            if actors is not None:
+                actors.close()
+
+    def _actors(self, work: Callable[[A], B], needs: Needs) -> Actors[A, B]:
+        asks, places = self._asks(needs)
+        import ray
+
+        actor: Any = ray.remote(**asks)(Held)
+        held = ray.put(work)  # once for all actors
+        return Actors(lambda: actor.remote(held), places, _lost, RESTARTS)
+
+    def _asks(self, needs: Needs) -> tuple[dict[str, Any], Callable[[], int]]:
+        """What Ray is asked for one unit, and how many units the cluster has room for; it is joined before.
+
+        Raises:
+            ComputeError: it cannot be reached, or no machine has what a unit needs.
+        """
+        os.environ.setdefault(LEASE_VARIABLE, LEASE_MILLISECONDS)  # Ray reads it as it is imported
+        self._connect()
+        share = share_of(_machines(), needs, self.accelerator, _kinds())
+        environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+        environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(share.cores)))}
+        return _asks(share) | {"runtime_env": {"env_vars": environment}}, lambda: room(_machines(), share)
 
     def _connect(self) -> None:
         """Join the cluster, once per process.

@@ -62,14 +62,25 @@ class Unfinished:
         self._folder = f"{folder}/{dataset}/{table}/{shard}"
         self._version = version
 
-    def keep(self, rows: "pa.Table") -> None:
+    def keep(self, rows: "pa.Table", name: str = "") -> None:
         """Save more finished rows.
+
+        Args:
+            rows: them.
+            name: under which ``find`` has them, in place of any that were saved under it; default a name of their own.
 
         Raises:
             StorageError: the store cannot be written.
         """
         if rows.num_rows:
-            self._tables.write(rows, self._place(f"{uuid.uuid4().hex}{SUFFIX}"), footer={_VERSION: self._version})
+            place = self._place(f"{name or uuid.uuid4().hex}{SUFFIX}")
+            self._tables.write(rows, place, footer={_VERSION: self._version})
+
+    def find(self, name: str) -> "pa.Table | None":
+        """The rows that this version saved under a name; None if there are none."""
+        place = self._place(f"{name}{SUFFIX}")
+        footer = self._tables.footer_if_any(place)
+        return self._tables.read(place) if footer is not None and footer.get(_VERSION) == self._version else None
 
     def read(self) -> "Iterator[pa.Table]":
         """The rows saved by this version, in no particular order; a row may occur twice."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from arot_assets.captions.budget import BudgetSpentError
 from arot_assets.cli.cut import command as cut
 from arot_assets.clips.cutting import Target, cut_clips
 from arot_assets.datasets.duplicates import settle
@@ -40,6 +41,8 @@ from tests.end_to_end.conftest import Project
 from tests.end_to_end.on_cluster import (
     HEAD,
     IMAGES,
+    asks_in_sight,
+    captioned,
     dies_after_a_checkpoint,
     dies_once,
     files_of,
@@ -48,6 +51,7 @@ from tests.end_to_end.on_cluster import (
     trained,
 )
 from tests.engines import Watched
+from tests.models.vlm import qwen2_vl
 
 METRICS = ("cv2", "phash")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
@@ -217,6 +221,43 @@ def test_command_cuts_on_the_nodes_where_they_see_the_folder_and_else_says_why_n
         assert "s3://bucket/clips" in done.stderr or units
 
 
+def test_nodes_ask_a_local_model_once_for_each_sample_though_one_is_killed_and_the_budget_is_spent(
+    cluster: Compute, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "asked").mkdir()
+    qwen2_vl(tmp_path / "model")
+    prompt = tmp_path / "short.jinja"
+    prompt.write_text("Describe the image.")
+    alone = Dataset(resources_at(tmp_path / "alone"), source)
+    alone.run()
+    shutil.copytree(tmp_path / "alone", tmp_path / "together")
+    with one_thread():
+        assert captioned(alone.resources, tmp_path / "model", prompt).rows == 12
+    node = Watched(cluster, [], partial(asks_in_sight, tmp_path))
+    together = replace(resources_at(tmp_path / "together"), compute=node)
+    with pytest.raises(BudgetSpentError, match=r"spent \(7 requests"):
+        captioned(together, tmp_path / "model", prompt, budget={"requests": 7})
+    assert (tmp_path / "killed").exists(), "a worker was killed right after it had kept an answer"
+    asked = [file.name.split(" ")[:2] for file in (tmp_path / "asked").iterdir()]
+    assert len(asked) == 7, "what is not affordable is not sent"
+    found = captioned(together, tmp_path / "model", prompt)
+    assert (found.rows, found.computed) == (12, 5)
+    asked = [file.name.split(" ")[:2] for file in (tmp_path / "asked").iterdir()]
+    assert len(asked) == len({key for key, _ in asked}) == 12, "nothing is asked twice"
+    assert len({process for _, process in asked}) <= 3 + 1 + 3, "the model stays loaded for all shards of a run"
+    one, other = (rows_of(r, "caption", "seconds", "answered_at") for r in (alone.resources, together))
+    assert one == other and len({row["text"] for row in one}) > 2
+    assert not list((tmp_path / "together" / "answers").rglob("*.parquet")), "complete tables have them"
+
+
+def rows_of(resources: Resources, table: str, *moments: str) -> list[dict[str, Any]]:
+    """All rows of a table of the dataset, without the moments of work."""
+    tables = resources.tables
+    shards = [tables.read(TableRef("d", table, shard)) for shard in tables.shards("d", table)]
+    return [row for shard in shards for row in shard.drop_columns(["computed_at", *moments]).to_pylist()]
+
+
 def process_of(unit: int) -> int:
     """The process that works on it."""
     return os.getpid()
@@ -290,6 +331,7 @@ def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
         "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "
         "arot_assets.clips.cutting, arot_assets.classifiers.training_unit, arot_assets.exports.tars, "
+        "arot_assets.captions.answering, "
         "arot_assets.exports.units, resources.compute"
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
