@@ -36,8 +36,8 @@ from resources.storage import Storage
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 
-WHY_HERE = "its questions wait for a server, which is what to make larger"
-"""Why questions to a server are not spread over a cluster."""
+WHY_HERE = "its questions wait for a server", "make that larger, and raise `concurrency`"
+"""Why questions to a server are not spread over a cluster, and what helps."""
 
 
 def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.AssetsDefinition]:
@@ -76,7 +76,7 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
         if declaration.server:
-            for line in stays_here(compute, f"{dataset}/{declaration.name}", WHY_HERE):
+            for line in stays_here(compute, f"{dataset}/{declaration.name}", *WHY_HERE):
                 context.log.info(line)
         captioner = Captioner(
             declaration,
