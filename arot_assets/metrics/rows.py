@@ -205,12 +205,13 @@ def _of_heads(
             continue
         if find_entry(metric.model).family == "similarity":
             try:
-                compute = similarity_of(models, metric)
+                compute, where = similarity_of(models, metric)
             except ModelError as error:
                 growing[metric.name].result.error = str(error)
             else:
                 taken = inputs.table.select(list(metric.rows.columns)).take(todo[metric.name])
                 found[metric.name] = partial(_of_index, compute, taken)
+                growing[metric.name].result.model = dict(where)
         else:
             key = (metric.rows.columns[0], todo[metric.name].to_numpy().tobytes())
             groups.setdefault(key, []).append(metric)

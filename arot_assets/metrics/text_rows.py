@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TEXTS_AT_ONCE = 64
 
 
-def similarity_of(models: "Models", metric: Metric) -> Callable[[pa.Table], ColumnsOfRows]:
-    """The function from rows, vector and text, to their similarity; null where a row has no text.
+def similarity_of(models: "Models", metric: Metric) -> tuple[Callable[[pa.Table], ColumnsOfRows], dict[str, str]]:
+    """The function from rows, vector and text, to their similarity, null where a row has no text; and where texts are embedded.
 
     Raises:
         ModelError: the model has no text tower, or cannot be used.
@@ -49,4 +49,4 @@ def similarity_of(models: "Models", metric: Metric) -> Callable[[pa.Table], Colu
                 found[k] = float(cosine) * output.scale + output.offset
         return {output.name: pa.array(found, pa.float32())}
 
-    return compute
+    return compute, tower.where

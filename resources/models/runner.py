@@ -98,13 +98,16 @@ class Runner:
         """What it did so far."""
         return self._usage
 
+    @property
+    def where(self) -> dict[str, str]:
+        """Device, engine and precision that it uses, for users."""
+        return {"device": self.place.device, "engine": self.place.engine, "precision": self.network.precision}
+
     def report(self, earlier: Usage) -> dict[str, Any]:
         """What it did after an earlier moment, for users."""
         done = self._usage.since(earlier)
         said: dict[str, Any] = {
-            "device": self.place.device,
-            "engine": self.place.engine,
-            "precision": self.network.precision,
+            **self.where,
             "batch size": self.batch_size,
             "images": done.images,
             "images/s of the model": round(done.images / done.seconds, 1) if done.seconds else None,

@@ -51,6 +51,7 @@ def test_prompts_captions_and_search_share_the_space_of_stored_embeddings(datase
         for metric in metrics:
             result = build_rows(resources.warehouse, resources.models, "d", shard, [metric])[metric.name]
             assert result.computed and not result.error and not result.failures
+            assert result.model == {"device": "cpu", "engine": "torch", "precision": "float32"}
     runner = resources.models.get("clip_l14")
     entry = find_entry("medium_prompts")
 
