@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching
-from arot_assets.media.medium import TABLES
+from arot_assets.media.medium import SOUND, TABLES
 from arot_assets.metrics.build import reading, told_when_stopped
 from arot_assets.metrics.children import SAMPLE, FileTable, file_tables
 from arot_assets.metrics.file_pass import file_pass
@@ -144,7 +144,8 @@ def _fill(
                 continue
             before = {name: model.usage for name, model in loaded.items()}
             frames = sum(item.facts.get("frames_expected") or 0 for item in items)
-            title = f"{declaration.name} {shard}: frames decoded for {', '.join(sorted(left))}"
+            work = "heard" if all(by_name[name].want == SOUND for name in left) else "decoded"
+            title = f"{declaration.name} {shard}: frames {work} for {', '.join(sorted(left))}"
 
             def keep() -> None:
                 for one in growing.values():

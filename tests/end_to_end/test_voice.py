@@ -53,8 +53,12 @@ def test_clips_with_speech_are_found_in_a_new_project(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name, text in MODELS.items():
         (folder / name).write_text(text)
+    said = project.arot("run", "talks", AROT_MODELS=str(tmp_path / "empty"))
+    assert "talks/voice waits for the weights of voice (`arot models fetch voice`)" in said, said
+    assert "models: talk_boundaries, talk_clips" in said
     said = project.arot("run", "talks", **place)
-    assert "models: talk_boundaries, talk_clips, talk_voice" in said and "range" not in said, said
+    assert "frames heard for voice" in said and "frames decoded" not in said, "the sound alone is left"
+    assert "models/talk_voice" in said and "range" not in said, said
 
     spoken = """select parse_filename(s.uri), c.start_n, v.speech_seconds, v.speech_cut from main.talk_voice v
         join main.talk_clips c using (clip_id) join talks.samples s using (sample_id) where v.speech_seconds >= {} order by 2"""
