@@ -30,6 +30,8 @@ FAR = (*WEB, "hf://")
 OPTED_OUT = "opt_out"
 """The note of an object that was downloaded although its server forbids training on it."""
 MEGABYTE = 1_000_000
+TOGETHER, TOGETHER_BYTES = 16, MEGABYTE
+"""Small local files that a thread reads in one go: handing each of them over would take longer than reading it."""
 
 
 def reaching(storage: Storage, declaration: DatasetDeclaration) -> Storage:
@@ -160,6 +162,26 @@ def spread(objects: Sequence[T]) -> Iterator[T]:
         yield queue.popleft()
         if queue:
             turn.append(queue)
+
+
+def together(objects: Iterable[T], far: bool) -> Iterator[list[T]]:
+    """Objects in the groups in which threads take them: small local files together, all others one by one.
+
+    Args:
+        objects: each with its ``size`` in bytes, or None.
+        far: whether they are on a server.
+    """
+    group: list[T] = []
+    size = 0
+    for one in objects:
+        more = one["size"] or 0
+        if group and (far or len(group) == TOGETHER or size + more > TOGETHER_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += more
+    if group:
+        yield group
 
 
 def _is_kept(uri: str) -> bool:

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arot_assets.columns import Column
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.duplicates import mark_within, shard_footer
 from arot_assets.datasets.forgotten import forgotten, forgotten_row
-from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread
+from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread, together
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
 from arot_assets.datasets.turns import Unit
@@ -166,8 +166,8 @@ def build_samples(
         StorageError: the store cannot be written, or the server of the source does not answer; existing rows remain.
     """
     dataset, medium = declaration.name, declaration.medium
-    inventory = tables.read(TableRef(dataset, INVENTORY), columns=["uri", "sidecars", "metadata", "shard", "state"])
-    objects = inventory.filter(pc.equal(inventory["shard"], shard)).to_pylist()
+    columns = ("uri", "size", "sidecars", "metadata", "state")
+    objects = tables.read_where(TableRef(dataset, INVENTORY), columns, "shard", shard).to_pylist()
     version, schema = samples_version(declaration), samples_schema(medium)
     here = {o["uri"] for o in objects if o["state"] == "present"}
     unfinished = Unfinished(tables, dataset, SAMPLES, shard, version)
@@ -188,21 +188,25 @@ def build_samples(
         told = taken_down.get(row.get("sample_id") or "")
         return row if told is None else forgotten_row(row, told["why"])
 
+    def read_all(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [read(item) for item in items]
+
     unkept: list[dict[str, Any]] = []
 
     def keep() -> None:
         unfinished.keep(pa.Table.from_pylist(unkept, schema=schema))
         unkept.clear()
 
-    threads = fetching_threads(declaration.is_url_list or not is_local(declaration.root))
+    far = declaration.is_url_list or not is_local(declaration.root)
+    groups = together(spread(missing), far)
     with (
         track(f"{dataset}/samples {shard}", len(objects)) as advance,
-        closing(ordered_map(read, spread(missing), threads)) as fresh,
+        closing(ordered_map(read_all, groups, fetching_threads(far))) as fresh,
         _told_when_stopped(f"{dataset}/samples {shard}", rows, len(known)),
         Keeping(keep) as keeping,  # kept before the threads are waited for
     ):
         advance(len(known))
-        for row in fresh:
+        for row in chain.from_iterable(fresh):
             with keeping.adding():
                 rows[row["uri"]] = row
                 unkept.append(row)

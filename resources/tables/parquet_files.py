@@ -5,7 +5,7 @@ are replaced (``tables.py``), how such types are carried (``stored_types.py``).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from resources.tables.stored_types import TYPES, WIDE, carrier, cast_list, is_he
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 FOOTER_PREFIX = b"arot."
 DESCRIPTIONS = "descriptions"
@@ -71,6 +72,22 @@ def write_batches(
         writer.write_table(start.replace_schema_metadata(whole.metadata))
         for batch in rest:
             writer.write_batch(batch.replace_schema_metadata(whole.metadata))
+
+
+def rows_where(file: "pq.ParquetFile", columns: Sequence[str], column: str, value: str) -> "pa.Table":
+    """Columns of the rows with this text in a column, from the row groups that may have it by their statistics; a column that the
+    file does not have is left out."""
+    import pyarrow.compute as pc
+
+    number = next(n for n in range(len(file.schema)) if file.schema.column(n).path == column)
+    groups = []
+    for group in range(file.metadata.num_row_groups):
+        known = file.metadata.row_group(group).column(number).statistics
+        if known is None or not known.has_min_max or known.min <= value <= known.max:
+            groups.append(group)
+    rows = file.read_row_groups(groups, columns=list(dict.fromkeys([*columns, column])))
+    found = rows.filter(pc.equal(rows[column], value))
+    return found if column in columns else found.drop_columns(column)
 
 
 class QueryFile:

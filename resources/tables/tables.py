@@ -11,7 +11,7 @@ current without reading any rows.
 import builtins
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from resources.tables.parquet_files import (
     QueryFile,
     TablesError,
     footer_strings,
+    rows_where,
     with_footer,
     write_batches,
     write_rows,
@@ -206,21 +207,33 @@ class Tables:
             TablesError: there is no such table, or the file is not Parquet.
             StorageError: the store cannot be reached.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        retry = Retry(READ_ATTEMPTS, READ_AGAIN_SECONDS, READ_AGAIN_SECONDS)
-        while True:
-            try:
-                if columns is None and not is_local(self.uri(place)):  # all of it: one request
-                    with self._explained(place):
-                        data = self.read_bytes(place)
-                        return pq.read_table(pa.BufferReader(data))
-                with self._parquet(place) as file, self._explained(place):
-                    return file.read(columns=list(columns) if columns is not None else None)
-            except StorageError as error:
-                if error.kind != "changed" or not retry.again():
-                    raise
+        def read() -> "pa.Table":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            if columns is None and not is_local(self.uri(place)):  # all of it: one request
+                with self._explained(place):
+                    return pq.read_table(pa.BufferReader(self.read_bytes(place)))
+            with self._parquet(place) as file, self._explained(place):
+                return file.read(columns=list(columns) if columns is not None else None)
+
+        return _until_it_stays(read)
+
+    def read_where(self, place: StorePath, columns: Sequence[str], column: str, value: str) -> "pa.Table":
+        """Columns of those rows that have this text in one of them. Of a table in which such rows are together, as those of a
+        shard are in the inventory, only that part is read.
+
+        Raises:
+            TablesError: there is no such table, or the file is not Parquet.
+            StorageError: the store cannot be reached.
+        """
+
+        def read() -> "pa.Table":
+            with self._parquet(place) as file, self._explained(place):
+                return rows_where(file, columns, column, value)
+
+        return _until_it_stays(read)
 
     def batches(self, place: StorePath, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """Columns of a table, some rows at a time, so that memory does not grow with it.
@@ -411,3 +424,14 @@ class Tables:
         ) as error:  # Arrow has no error of its own for bytes that it cannot decompress
             said = str(error).rstrip(".").partition("\n")[0]
             raise TablesError(f"'{uri}' is not a Parquet file, or damaged: {said}; {REBUILD.format(uri)}") from error
+
+
+def _until_it_stays(read: "Callable[[], pa.Table]") -> "pa.Table":
+    """The result of reading a file that another process may replace meanwhile."""
+    retry = Retry(READ_ATTEMPTS, READ_AGAIN_SECONDS, READ_AGAIN_SECONDS)
+    while True:
+        try:
+            return read()
+        except StorageError as error:
+            if error.kind != "changed" or not retry.again():
+                raise

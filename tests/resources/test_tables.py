@@ -84,3 +84,20 @@ def test_only_the_version_that_was_read_is_replaced(tables: Tables, tmp_path: Pa
     assert error.value.kind == "changed"
     assert tables.read(place)["x"].to_pylist() == [2]
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"], "nothing half written stays"
+
+
+def test_rows_of_one_shard_are_read_without_the_rest_of_the_table(tmp_path: Path) -> None:
+    tables = Tables(Storage(), str(tmp_path))
+    place = StoreFile("inventory.parquet")
+    shards = [f"{n // 5000:05}" for n in range(60_000)]
+    uris = [f"/photos/{n:08}.jpg" for n in range(60_000)]
+    tables.write(pa.table({"uri": uris, "many": [["x" * 90]] * 60_000, "shard": shards}), place)
+    file = Path(tables.uri(place))
+    damaged = bytearray(file.read_bytes())
+    damaged[1000:2000] = bytes(1000)
+    file.write_bytes(damaged)
+    with pytest.raises(TablesError):
+        tables.read(place)
+    found = tables.read_where(place, ["uri", "not there yet"], "shard", "00011")
+    assert found.to_pydict() == {"uri": uris[55_000:]}
+    assert tables.read_where(place, ["uri", "shard"], "shard", "00012").num_rows == 0
