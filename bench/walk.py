@@ -74,7 +74,8 @@ class Bench:
         """A folder of real files, and the commands over it."""
         source, project = self.work / f"files-{size}", self.work / f"project-{size}"
         self._step("", size, "make", str(source), str(size))
-        self._ours("bare: `find -printf`", size, ["find", str(source), "-type", "f", "-printf", "%s %T@ %p\n"], {})
+        listed = ["-type", "f", "-fprintf", "/dev/null", "%s %T@ %p\n"]
+        self._ours("bare: `find -fprintf`", size, ["find", str(source), *listed], {})
         self._step("bare: scandir and stat", size, "scandir", str(source))
         self._step("listing: storage alone", size, "storage", str(source), limit="bare: scandir and stat")
         self._step(

@@ -7,11 +7,11 @@ which of equal objects is the sample (``duplicates.py``), what a file is (its ``
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -188,12 +188,22 @@ def build_samples(
         told = taken_down.get(row.get("sample_id") or "")
         return row if told is None else forgotten_row(row, told["why"])
 
-    def read_all(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        return [read(item) for item in items]
-
+    finished: deque[dict[str, Any]] = deque()  # by threads, each as soon as it is read
     unkept: list[dict[str, Any]] = []
 
+    def read_all(items: Sequence[Mapping[str, Any]]) -> int:
+        for item in items:
+            finished.append(read(item))
+        return len(items)
+
+    def take() -> None:
+        while finished:
+            row = finished.popleft()
+            rows[row["uri"]] = row
+            unkept.append(row)
+
     def keep() -> None:
+        take()
         unfinished.keep(pa.Table.from_pylist(unkept, schema=schema))
         unkept.clear()
 
@@ -206,11 +216,10 @@ def build_samples(
         Keeping(keep) as keeping,  # kept before the threads are waited for
     ):
         advance(len(known))
-        for row in chain.from_iterable(fresh):
+        for count in fresh:
             with keeping.adding():
-                rows[row["uri"]] = row
-                unkept.append(row)
-            advance(1)
+                take()
+            advance(count)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
     mark_within([row for row in ordered if row["uri"] in here])  # objects that disappeared keep their rows unchanged
     table = pa.Table.from_pylist(ordered, schema=schema)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from arot_assets.datasets.reach import MEGABYTE, together
 from tests.conftest import DATA, Dataset
 
 MakeDataset = Callable[..., Dataset]
@@ -127,3 +128,12 @@ def test_generation_parameters_are_found_in_the_file(
     one.inventory()
     one.samples()
     assert one.sql("select generation->>'tool' from d.samples") == [(tool,)]
+
+
+def test_small_local_files_are_read_together_and_all_others_one_by_one() -> None:
+    small = [{"size": size} for size in [None, *range(100, 130)]]
+    large = [{"size": MEGABYTE}] * 3
+    assert [len(some) for some in together([*small, *large], far=False)] == [16, 15, 1, 1, 1]
+    assert [one for some in together([*small, *large], far=False) for one in some] == [*small, *large]
+    assert [len(some) for some in together(small, far=True)] == [1] * 31
+    assert list(together([], far=False)) == []
