@@ -40,7 +40,7 @@ ABOUT, EVALUATION = "about.json", "evaluation.json"
 
 
 @dataclass(frozen=True)
-class TrainedModel:
+class JudgedModel:
     """A model that was trained and judged, of which nothing is in the store yet: plain data, which any engine can hand on.
 
     Attributes:
@@ -70,7 +70,7 @@ def judged(
     warehouse: Warehouse,
     models: Models,
     folder: Path,
-) -> TrainedModel:
+) -> JudgedModel:
     """Calibrate, measure, compare and report a model that was fitted.
 
     Args:
@@ -130,7 +130,7 @@ def judged(
     }
     pointer = Pointer(digest, inputs, task.classes, missed)
     decision = _decision(pointer, champion.digest if champion else "", evaluation, comparison, apart)
-    return TrainedModel(files, _rows(data, split), pointer, decision, sheet)
+    return JudgedModel(files, _rows(data, split), pointer, decision, sheet)
 
 
 def _against(

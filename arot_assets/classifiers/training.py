@@ -17,7 +17,7 @@ from arot_assets.classifiers import news
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.evaluation import Evaluation
 from arot_assets.classifiers.inputs import usable_inputs
-from arot_assets.classifiers.judging import ABOUT, EVALUATION, TrainedModel
+from arot_assets.classifiers.judging import ABOUT, EVALUATION, JudgedModel
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import Decision, Pointer, classifier_file, latest, note, now, read_json
 from arot_assets.classifiers.training_unit import LABELS, SPLIT, StoredCheckpoint, TrainingUnit, train_unit
@@ -80,7 +80,7 @@ def train(declaration: ClassifierDeclaration, resources: Resources, patient: boo
     return Training(made.pointer, evaluation, json.loads(made.files[ABOUT]), made.sheet)
 
 
-def _on_engine(declaration: ClassifierDeclaration, resources: Resources, unit: TrainingUnit) -> TrainedModel:
+def _on_engine(declaration: ClassifierDeclaration, resources: Resources, unit: TrainingUnit) -> JudgedModel:
     r, compute = resources, resources.compute
     work = partial(train_unit, r.storage, r.warehouse, r.models, declaration)
     # what this process does itself, the trainer reports epoch by epoch
@@ -90,7 +90,7 @@ def _on_engine(declaration: ClassifierDeclaration, resources: Resources, unit: T
     return made
 
 
-def _store(tables: Tables, name: str, made: TrainedModel) -> None:
+def _store(tables: Tables, name: str, made: JudgedModel) -> None:
     digest = made.pointer.digest
     for file, content in made.files.items():
         tables.write_bytes(content, classifier_file(name, digest, file))

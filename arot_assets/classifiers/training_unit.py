@@ -13,7 +13,7 @@ from arot_assets.classifiers import news
 from arot_assets.classifiers.data import Data, read_data
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.inputs import TrainingInputs, scratch
-from arot_assets.classifiers.judging import TrainedModel, judged
+from arot_assets.classifiers.judging import JudgedModel, judged
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import CHECKPOINTS, CURVES, classifier_file
 from arot_assets.classifiers.recipes import HeadSettings
@@ -69,7 +69,7 @@ class StoredCheckpoint:
 
 def train_unit(
     storage: Storage, warehouse: Warehouse, models: Models, declaration: ClassifierDeclaration, unit: TrainingUnit
-) -> TrainedModel:
+) -> JudgedModel:
     """Train a model, or go on where a process that was killed left off, and judge it; only the checkpoint is written.
 
     Args:

@@ -31,7 +31,7 @@ TOLD = ("sha256", "caption", "fps")
 Row = Mapping[str, Any]
 
 
-class Unit(NamedTuple):
+class SelectionUnit(NamedTuple):
     """Some samples that follow each other.
 
     Attributes:
@@ -47,7 +47,7 @@ class Unit(NamedTuple):
 
 def units_of(
     work: "UnitWriter", rows: Iterator[Row], known: Known, begun: MutableMapping[int, Sequence[Row]]
-) -> Iterator[Unit]:
+) -> Iterator[SelectionUnit]:
     """Units of all samples, in order.
 
     Args:
@@ -61,7 +61,7 @@ def units_of(
         begun[number] = some
         keys = (key for row in some for key in work.writer.keys(row))
         slim = [{name: value for name, value in row.items() if name not in left_out} for row in some]
-        yield Unit(number, slim, {key: known[key] for key in keys if key in known})
+        yield SelectionUnit(number, slim, {key: known[key] for key in keys if key in known})
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class UnitWriter:
     medium: str
     far: bool
 
-    def __call__(self, unit: Unit) -> list[WrittenFile | Violation]:
+    def __call__(self, unit: SelectionUnit) -> list[WrittenFile | Violation]:
         """What became of each sample of a unit, without its row; the files are in place.
 
         Raises:

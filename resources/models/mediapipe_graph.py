@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Graph:
+class MediaPipeGraph:
     """One of its graphs.
 
     Attributes:
@@ -42,7 +42,7 @@ STILL: dict[str, int | bool] = {"model_complexity": 1, "use_prev_landmarks": Fal
 PLAIN = {"smooth_landmarks": False, "enable_segmentation": False, "smooth_segmentation": False}
 BY_ROI = "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation"
 GRAPHS = {
-    "mediapipe/hands": Graph(
+    "mediapipe/hands": MediaPipeGraph(
         "mediapipe/modules/hand_landmark/hand_landmark_tracking_cpu.binarypb",
         STILL,
         points="multi_hand_landmarks",
@@ -50,7 +50,7 @@ GRAPHS = {
         counted="num_hands",
         classes="multi_handedness",
     ),
-    "mediapipe/pose": Graph(
+    "mediapipe/pose": MediaPipeGraph(
         "mediapipe/modules/pose_landmark/pose_landmark_cpu.binarypb",
         STILL | PLAIN,
         points="pose_landmarks",

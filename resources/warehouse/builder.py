@@ -16,9 +16,9 @@ from resources.tables.refs import TAGS, WIDE
 from resources.tables.tables import Tables
 from resources.warehouse.named import Named, named
 from resources.warehouse.views import (
-    Needs,
     SqlView,
     TableShape,
+    WantedViews,
     dataset_views,
     model_views,
     quote,
@@ -43,17 +43,17 @@ class Wide:
 
     Attributes:
         joined: the tables that it joins; None for all.
-        filtered, first: see ``Needs``.
+        filtered, first: see ``WantedViews``.
     """
 
     joined: frozenset[str] | None = None
     filtered: bool = False
     first: frozenset[str] = frozenset()
 
-    def needs(self, views: frozenset[str]) -> Needs:
+    def needs(self, views: frozenset[str]) -> WantedViews:
         """It and other views of the dataset."""
         joins = (lambda _: True) if self.joined is None else self.joined.__contains__
-        return Needs(views | {WIDE}, joins, self.filtered, self.first)
+        return WantedViews(views | {WIDE}, joins, self.filtered, self.first)
 
 
 WHOLE = Wide()
@@ -96,10 +96,10 @@ class ViewBuilder:
         other = {dataset: wide for dataset, wide in wides.items() if self._wides.get(dataset) != wide}
         if not missing and not other:
             return
-        needs: dict[str, Needs] = {}
+        needs: dict[str, WantedViews] = {}
         for schema in {*other, *(schema for schema, _ in missing)}:
             views = frozenset(name for of, name in missing if of == schema)
-            needs[schema] = Needs(views)
+            needs[schema] = WantedViews(views)
             if schema in other:
                 needs[schema] = other[schema].needs(views)
         self._create(needs)
@@ -112,7 +112,7 @@ class ViewBuilder:
             self._complete = True
             self._wides = dict.fromkeys((dataset.lower() for dataset in self._tables.datasets()), WHOLE)
 
-    def _create(self, needs: Mapping[str, Needs] | None) -> None:
+    def _create(self, needs: Mapping[str, WantedViews] | None) -> None:
         found = find_views(self._reader, self._tables, needs, self._shapes)
         create(self._raw, found, self.faults)
         self._made |= {(view.schema.lower(), view.name.lower()) for view in found if not view.fault}
@@ -125,7 +125,7 @@ class ViewBuilder:
 
 
 def find_views(
-    reader: "Connection", tables: Tables, needs: Mapping[str, Needs] | None, shapes: dict[View, TableShape | str]
+    reader: "Connection", tables: Tables, needs: Mapping[str, WantedViews] | None, shapes: dict[View, TableShape | str]
 ) -> list[SqlView]:
     """Views of the store, each after those that it needs.
 

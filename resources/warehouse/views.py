@@ -64,7 +64,7 @@ class SqlView:
 
 
 @dataclass(frozen=True)
-class Needs:
+class WantedViews:
     """Which views of a dataset are to be made.
 
     Attributes:
@@ -88,7 +88,7 @@ def dataset_views(
     con: "Connection",
     tables: Tables,
     dataset: str,
-    needs: Needs | None = None,
+    needs: WantedViews | None = None,
     shapes: "MutableMapping[tuple[str, str], TableShape | str] | None" = None,
 ) -> Iterator[SqlView]:
     """The views of one dataset, each after those that it needs.
@@ -102,7 +102,7 @@ def dataset_views(
         needs: which views; None for all of them.
         shapes: (dataset, table) -> its columns, or its fault, as found before; what is found now is added.
     """
-    needs, shapes = needs or Needs(), {} if shapes is None else shapes
+    needs, shapes = needs or WantedViews(), {} if shapes is None else shapes
     names = tables.of(dataset)
     if INVENTORY not in names:
         return

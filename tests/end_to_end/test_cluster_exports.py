@@ -13,7 +13,7 @@ import pytest
 
 from arot_assets.exports.destinations.destination import Stage
 from arot_assets.exports.tars import TarWriter
-from arot_assets.exports.units import Unit, UnitWriter
+from arot_assets.exports.units import SelectionUnit, UnitWriter
 from resources.compute import Compute, Needs
 from tests.conftest import DATA, Dataset
 from tests.end_to_end.test_cluster import resources_at
@@ -102,7 +102,7 @@ def kills_of(engine: Watched) -> int:
 
 def units_in(engine: Watched) -> int:
     """How many units of samples an engine was given; tar files and copies are others."""
-    return sum(isinstance(unit, Unit) for unit in engine.units)
+    return sum(isinstance(unit, SelectionUnit) for unit in engine.units)
 
 
 def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(

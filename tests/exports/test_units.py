@@ -9,7 +9,7 @@ import pytest
 
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.tars import TarUnit
-from arot_assets.exports.units import Unit
+from arot_assets.exports.units import SelectionUnit
 from resources.compute import Local
 from tests.conftest import DATA, Dataset
 from tests.exports.training import Scattered, Training, files_of, place, receipt_of
@@ -41,7 +41,7 @@ def test_units_in_any_order_make_the_files_of_one_process(training: Training, fi
     engine = Scattered()
     other = training.export_anew(engine, **fields)
     assert receipt_of(other) == receipt and files_of(other) == files
-    assert sum(isinstance(unit, Unit) for unit, _ in engine.units) == 3
+    assert sum(isinstance(unit, SelectionUnit) for unit, _ in engine.units) == 3
     assert any(isinstance(unit, TarUnit) for unit, _ in engine.units) == (fields.get("layout") == "webdataset")
     assert not [p for p in place(other).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()]
 
@@ -59,7 +59,7 @@ def test_units_are_small_and_hold_no_caption(training: Training) -> None:
     engine = Scattered()
     training.export(engine, columns=["size"], layout="hf")
     for unit, sent in engine.units:
-        assert isinstance(unit, Unit) and len(sent) < 600 * len(unit.rows) and b"a photo of" not in sent
+        assert isinstance(unit, SelectionUnit) and len(sent) < 600 * len(unit.rows) and b"a photo of" not in sent
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_unit(training: Training) -> None:
