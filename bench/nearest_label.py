@@ -34,7 +34,8 @@ def vectors_of(name: str, images: list[NDArray[np.uint8]]) -> NDArray[np.float32
     for first in range(0, len(inputs), runner.batch_size):
         found.extend(runner.predict(inputs[first : first + runner.batch_size])[of])
     vectors = np.stack(found).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def main(folder: str, *names: str) -> None:

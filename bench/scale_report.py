@@ -38,8 +38,8 @@ def report(benches: Sequence[Bench]) -> str:
     if large.rows > small.rows:
         factor = large.rows / small.rows
         parts += ["", f"**Growth from {small.rows:,} to {large.rows:,}, {factor:.1f} x the samples**", ""]
-        rows = [_growth_row(before, after, factor) for before, after in _both(small, large)]
-        parts.append(write_table(("step", "CPU", "seconds", "peak memory", "at most linear"), rows))
+        grown = [_growth_row(before, after, factor) for before, after in _both(small, large)]
+        parts.append(write_table(("step", "CPU", "seconds", "peak memory", "at most linear"), grown))
     parts += ["", "**Requirements**", ""]
     parts += [f"- {line}" for line in verdicts(benches)]
     return "\n".join(parts)
