@@ -34,6 +34,7 @@ def leftover_metrics(declared: Declarations, tables: Tables) -> list[TableRef]:
             made_by = name.removesuffix(QUALITY)  # a captioner with a fault keeps both of its tables
             if name in kept or any(declared.fault(one) for one in (name, made_by, f"metric {name}")):
                 continue
-            if any(METRIC_VERSION in h.strings for h in tables.footers(dataset, name).values()):
+            shards = (TableRef(dataset, name, shard) for shard in tables.shards(dataset, name))
+            if any(METRIC_VERSION in tables.footer(shard) for shard in shards):  # the first says it, nearly always
                 found.append(TableRef(dataset, name))
     return found

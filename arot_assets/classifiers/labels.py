@@ -153,7 +153,7 @@ def unknown_samples(con: Connection, declaration: ClassifierDeclaration, rows: p
     Raises:
         LabelError: there are more of them than objects that ever left the source, so some never existed.
     """
-    if not _has_view(con, declaration.dataset, "samples"):
+    if not con.has(declaration.dataset, "samples"):
         return []
     there = con.execute(f"select distinct sample_id from {quote(declaration.dataset)}.samples where status = 'ok'")
     known = {str(row[0]) for row in there.fetchall()}
@@ -174,15 +174,10 @@ def unknown_samples(con: Connection, declaration: ClassifierDeclaration, rows: p
 
 def _left(con: Connection, dataset: str) -> int:
     """How many objects left the source of a dataset: their labels legitimately remain."""
-    if not _has_view(con, dataset, "inventory"):
+    if not con.has(dataset, "inventory"):
         return 0
     row = con.execute(f"select count(*) from {quote(dataset)}.inventory where state <> 'present'").fetchone()
     return int(row[0]) if row else 0
-
-
-def _has_view(con: Connection, schema: str, view: str) -> bool:
-    known = "select 1 from duckdb_views() where schema_name = ? and view_name = ?"
-    return con.execute(known, [schema, view]).fetchone() is not None
 
 
 def _refuse_two_labels(con: Connection, rows: pa.Table, declaration: ClassifierDeclaration) -> None:

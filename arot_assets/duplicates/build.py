@@ -127,9 +127,8 @@ def _rows(declaration: DuplicatesDeclaration, con: Connection) -> pa.Table:
     if declaration.keep_by is not None:
         joined = _preferred(declaration, con)
         order = f"preference nulls last, {order}"
-    known = "select 1 from duckdb_views() where schema_name = ? and view_name = ?"
     for table in (HASHES, *([declaration.embedding] if declaration.embedding else [])):
-        if con.execute(known, [declaration.dataset, table]).fetchone() is None:
+        if not con.has(declaration.dataset, table):
             raise DuplicatesError(
                 f"{declaration.name}: '{declaration.dataset}' has no table '{table}' yet; add it to the metrics of the dataset, "
                 f"and `arot run {declaration.dataset}`"

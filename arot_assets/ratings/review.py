@@ -63,8 +63,11 @@ def choose(con: Connection, declaration: RatingsDeclaration, limit: int, subset:
     import duckdb
 
     dataset, name = declaration.dataset, declaration.name
-    known = con.execute("select 1 from duckdb_views() where schema_name = ? and view_name = 'scale'", [name]).fetchone()
-    rated = f"select sample_id, n from {quote(name)}.scale" if known else "select '' as sample_id, 0 as n where false"
+    rated = (
+        f"select sample_id, n from {quote(name)}.scale"
+        if con.has(name, "scale")
+        else "select '' as sample_id, 0 as n where false"
+    )
     among = f"and sample_id in (select sample_id from {quote(subset)})" if subset else ""
     query = f"""select sample_id from {quote(dataset)}.samples left join ({rated}) r using (sample_id)
         where status = 'ok' {among} order by coalesce(r.n, 0), hash(sample_id), sample_id limit {limit}"""

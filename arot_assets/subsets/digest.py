@@ -117,8 +117,7 @@ def _files(tables: Tables, dataset: str, table: str) -> list[tuple[str, ...] | t
 def _hidden(con: Connection, dataset: str) -> list[int]:
     """The number of objects that disappeared from a dataset's source, and a hash of them; empty without an
     inventory."""
-    known = "select 1 from duckdb_views() where schema_name = ? and view_name = 'inventory'"
-    if con.execute(known, [dataset]).fetchone() is None:
+    if not con.has(dataset, INVENTORY):
         return []
     row = con.execute(
         f"""select count(*), bit_xor(hash(uri, shard)) from "{dataset}".inventory where state <> 'present'"""

@@ -300,8 +300,7 @@ def _missing_from(con: Connection, inputs: dict[tuple[str, str], dict[str, str]]
 
 def _stored(con: Connection, model: Model, sample_id: str) -> bool | None:
     """Whether the stored table of a model contains a sample; None if it has not been built yet."""
-    exists = "select 1 from duckdb_views() where schema_name = 'main' and view_name = ?"
-    if con.execute(exists, [model.name]).fetchone() is None:
+    if not con.has(MODELS_SCHEMA, model.name):
         return None
     query = f"select 1 from {quote(MODELS_SCHEMA)}.{quote(model.name)} where sample_id = ? limit 1"
     return con.execute(query, [sample_id]).fetchone() is not None

@@ -111,12 +111,14 @@ def waiting_models(project: Project, warehouse: Warehouse) -> dict[str, list[str
 
 def waiting_in(project: Project, con: Connection) -> dict[str, list[str]]:
     """The same, for a connection with the views of the catalogue."""
-    known = set(con.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall())
-    known |= {tuple(table.split(".")) for table in con.faults}  # there, and a build says what is wrong with it
+
+    def there(schema: str, name: str) -> bool:
+        return con.has(schema, name) or f"{schema}.{name}" in con.faults  # a build says what is wrong with it
+
     waiting: dict[str, list[str]] = {}
     for name, model in project.models.items():
         read = [s for s in (project.source(*k) for k in model.sources) if s.location is None]
-        missing = [f"{s.schema}.{s.identifier}" for s in read if (s.schema, s.identifier) not in known]
+        missing = [f"{s.schema}.{s.identifier}" for s in read if not there(s.schema, s.identifier)]
         for ref in model.refs:
             missing += waiting.get(ref, [])
         if missing:

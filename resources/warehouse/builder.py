@@ -105,6 +105,11 @@ class ViewBuilder:
         self._create(needs)
         self._wides |= other
 
+    def has(self, schema: str, name: str) -> bool:
+        """Create a view if there is a table for it; whether there is one that can be read."""
+        self.prepare(f"select 1 from {quote(schema)}.{quote(name)}")
+        return (schema.lower(), name.lower()) in self._made
+
     def make_all(self) -> None:
         """Create every view of the store, ``wide`` with all columns, unless that was done."""
         if not self._complete or any(wide != WHOLE for wide in self._wides.values()):

@@ -42,6 +42,9 @@ class Views(Protocol):
     def prepare(self, sql: str) -> None:
         """Create what a statement names."""
 
+    def has(self, schema: str, name: str) -> bool:
+        """Create a view, if there is anything to see; whether there is."""
+
     def make_all(self) -> None:
         """Create every view."""
 
@@ -62,11 +65,12 @@ class Connection:
 
     @property
     def faults(self) -> Mapping[str, str]:
-        """Tables that have no view because no file of theirs can be read, as ``schema.table``, and why."""
-        if self._views is None:
-            return {}
-        self._views.make_all()
-        return self._views.faults
+        """Tables named so far that have no view because no file of theirs can be read, as ``schema.table``, and why."""
+        return self._views.faults if self._views is not None else {}
+
+    def has(self, schema: str, name: str) -> bool:
+        """Whether there is a view; looks at no other. Of a table that cannot be read there is none, but a fault."""
+        return self._views is not None and self._views.has(schema, name)
 
     def __enter__(self) -> Self:
         return self
