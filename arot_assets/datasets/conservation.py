@@ -51,6 +51,12 @@ def compare_keys(warehouse: Warehouse, expected: str, found: str, key: Sequence[
         key: the columns of both queries.
     """
     columns = ", ".join(key)
+    sums = f"count(*), coalesce(sum(hash({columns})), 0)::varchar, coalesce(bit_xor(hash({columns})), 0)::varchar"
+    ((*of_expected, count, sum_of_found, xor_of_found),) = warehouse.rows(
+        f"select * from (select {sums} from ({expected})), (select {sums} from ({found}))"
+    )
+    if of_expected == [count, sum_of_found, xor_of_found]:  # the same keys; to look at each takes ten times as long
+        return ConservationResult(count, 0, 0, [])
     rows = warehouse.rows(
         f"""
         with expected as ({expected}), found as ({found}),

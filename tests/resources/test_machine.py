@@ -92,7 +92,7 @@ def test_this_machine_is_read() -> None:
     assert 100_000_000 < here.memory <= here.physical
 
 
-@pytest.mark.parametrize(("size", "pixels", "queries"), [(2, 1, "500MB"), (24, 12, "2000MB"), (256, 128, "16000MB")])
+@pytest.mark.parametrize(("size", "pixels", "queries"), [(2, 1, "500MB"), (24, 12, "3000MB"), (256, 128, "32000MB")])
 def test_pixels_and_a_query_fit_into_small_machines_and_use_large_ones(
     size: int, pixels: int, queries: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
