@@ -7,6 +7,7 @@ Whatever engine trains, this process alone writes the model: its files first, th
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,8 @@ from arot_assets.progress import track
 from resources.compute import Needs
 from resources.defaults import Resources
 from resources.tables import Tables
+
+log = logging.getLogger("arot")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ def train(declaration: ClassifierDeclaration, resources: Resources, patient: boo
 def _on_engine(declaration: ClassifierDeclaration, resources: Resources, unit: TrainingUnit) -> JudgedModel:
     r, compute = resources, resources.compute
     work = partial(train_unit, r.storage, r.warehouse, r.models, declaration)
+    if not compute.is_local:
+        log.info(
+            "classifier %s: a machine of the Ray cluster trains it; its epochs are in the report", declaration.name
+        )
     # what this process does itself, the trainer reports epoch by epoch
     shown = nullcontext() if compute.is_local else track(f"classifier {declaration.name}: training on Ray")
     with shown, closing(compute.map(work, [unit], Needs(device=not declaration.columns))) as results:
