@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,10 @@ class Photos(Project):
         self.declare_dataset("demo", metrics=["cv2", "phash"], shard_size=2)
         self.files = self.add_examples(4)
 
-    def job(self, bare: str = "") -> Job:
+    def job(self, bare: str = "", busy: str = "", **more: str) -> Job:
         """``sbatch arot.sbatch demo``."""
-        environment = self.environment(AROT_PROJECT=str(self.root))
-        return Job(SCRIPT, ["demo"], NODES, environment, bare)
+        environment = self.environment(AROT_PROJECT=str(self.root)) | more
+        return Job(SCRIPT, ["demo"], NODES, environment, bare, busy)
 
     def made(self, table: str) -> list[Path]:
         """The files of a table's shards."""
@@ -62,25 +63,27 @@ def test_run_works_on_the_nodes_of_a_job_and_all_ends_with_it(photos: Photos) ->
     assert is_complete(photos)
 
 
-@pytest.mark.parametrize("everything", [False, True])
-def test_job_that_is_cancelled_ends_and_the_next_one_goes_on_from_there(photos: Photos, everything: bool) -> None:
+@pytest.mark.parametrize(("stop", "status"), [(Job.warn, 130), (Job.cancel, 143)])
+def test_job_that_runs_out_of_time_or_is_cancelled_ends_and_the_next_one_goes_on_from_there(
+    photos: Photos, stop: Callable[[Job], None], status: int
+) -> None:
     with photos.job() as job:
-        until("a shard", lambda: photos.made("cv2") or job.process.poll() is not None, lambda: len(job.said))
-        job.cancel(everything)
-        assert job.wait() == 143, job.said
+        until("a shard", lambda: photos.made("samples") or job.process.poll() is not None, lambda: len(job.said))
+        stop(job)
+        assert job.wait() == status, job.said
         assert nothing_is_left(job)
-    kept = {file: file.stat().st_mtime_ns for file in photos.made("cv2")}
-    assert 0 < len(kept) < 6
+    kept = {file: file.stat().st_mtime_ns for file in photos.made("samples")}
+    assert kept and len(photos.made("cv2")) < 6, "it ended in the middle"
     with photos.job() as job:
         assert job.wait() == 0, job.said
     assert is_complete(photos)
-    assert kept.items() <= {file: file.stat().st_mtime_ns for file in photos.made("cv2")}.items()
+    assert kept.items() <= {file: file.stat().st_mtime_ns for file in photos.made("samples")}.items()
 
 
 def test_job_that_is_cancelled_while_its_cluster_starts_ends(photos: Photos) -> None:
     with photos.job() as job:
         until("the first step", lambda: job.steps or job.process.poll() is not None, lambda: len(job.said))
-        job.cancel(everything=False)
+        job.process.terminate()
         assert job.wait() == 143, job.said
         assert nothing_is_left(job)
     assert photos.made("samples") == []
@@ -93,6 +96,13 @@ def test_node_that_cannot_start_ends_the_job_and_is_named(photos: Photos, node: 
         assert f"arot.sbatch: the part of the cluster on {node} has ended (status 127)" in job.said
         assert nothing_is_left(job)
     assert photos.made("samples") == []
+
+
+def test_cluster_that_does_not_come_up_ends_the_job(photos: Photos) -> None:
+    with photos.job(busy=HEAD, AROT_JOIN_SECONDS="1") as job:
+        assert job.wait() == 1, job.said
+        assert f"arot.sbatch: no cluster answers on {HEAD} after 1 s" in job.said
+        assert nothing_is_left(job)
 
 
 def test_node_that_is_lost_in_the_middle_is_named_and_the_others_go_on(photos: Photos) -> None:

@@ -32,6 +32,7 @@ while [[ $1 == -* ]]; do
 done
 echo "$asked" >>"$STAND_IN/steps"
 [[ $node == "${STAND_IN_BARE:-}" ]] && export PATH=/usr/bin:/bin # a node without the environment
+[[ $node == "${STAND_IN_BUSY:-}" ]] && exec sleep infinity # a node that the step waits for
 export SLURMD_NODENAME=$node
 exec "$@"
 """
@@ -50,13 +51,20 @@ class Job:
         nodes: addresses of loopback that stand for nodes, the first among them where the script runs.
         environment: what the job's owner has in his.
         bare: a node where nothing is installed.
+        busy: a node where no step begins.
 
     Attributes:
         process: the batch script.
     """
 
     def __init__(
-        self, script: Path, arguments: Sequence[str], nodes: Sequence[str], environment: dict[str, str], bare: str = ""
+        self,
+        script: Path,
+        arguments: Sequence[str],
+        nodes: Sequence[str],
+        environment: dict[str, str],
+        bare: str = "",
+        busy: str = "",
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="arot-job-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
@@ -82,6 +90,7 @@ class Job:
             "STAND_IN": str(folder),
             "STAND_IN_NODES": " ".join(nodes),
             "STAND_IN_BARE": bare,
+            "STAND_IN_BUSY": busy,
         }
         self._log = folder / "log"
         with self._log.open("wb") as log:
@@ -92,6 +101,7 @@ class Job:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_as_slurm_starts_it,
             )
 
     def __enter__(self) -> "Job":
@@ -126,9 +136,13 @@ class Job:
                     found.append(process)
         return found
 
-    def cancel(self, everything: bool) -> None:
-        """SIGTERM for the batch script alone, or for all processes of the job."""
-        for process in self.processes() if everything else [psutil.Process(self.process.pid)]:
+    def warn(self) -> None:
+        """What ``--signal=B:INT@…`` sends before the time is over: SIGINT for the batch script alone."""
+        self.process.send_signal(signal.SIGINT)
+
+    def cancel(self) -> None:
+        """What ``scancel`` sends: SIGTERM for all processes of the job."""
+        for process in self.processes():
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGTERM)
 
@@ -154,6 +168,11 @@ class Job:
             with suppress(psutil.Error):
                 times.append(round(sum(process.cpu_times()[:2]), 1))
         return times, len(self.said)
+
+
+def _as_slurm_starts_it() -> None:
+    """Tests that a script runs in its background have SIGINT ignored, and bash cannot trap what is ignored when it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _free_port() -> int:
