@@ -1,7 +1,8 @@
 """Engines for tests of what units go where."""
 
+import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -43,6 +44,33 @@ class Watched:
                     yield unit, result
 
             yield watched
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """An engine that works on the last unit first, and on each twice, as if its worker had been lost before it could answer; work,
+    units and results go through what they would between processes.
+
+    Attributes:
+        units: what it was given, as it was sent.
+    """
+
+    units: list[tuple[object, bytes]] = field(default_factory=list)
+    is_local: bool = False
+
+    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
+        sent = pickle.dumps(work)
+        for unit in reversed(list(units)):
+            self.units.append((unit, pickle.dumps(unit)))
+            for _ in range(2):
+                result = pickle.loads(sent)(pickle.loads(self.units[-1][1]))
+            yield unit, pickle.loads(pickle.dumps(result))
+
+    def workers(
+        self, work: Callable[[A], B], needs: Needs
+    ) -> AbstractContextManager[Callable[[Iterable[A]], Generator[tuple[A, B], None, None]]]:
+        """See ``Compute``."""
+        return nullcontext(lambda units: self.map(work, units, needs))
 
 
 def told(instance: dg.DagsterInstance, run: str, text: str) -> list[str]:

@@ -1,19 +1,23 @@
 """Work that no engine is given says so in one line of the run's log: what, why, and what makes it faster."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from arot_assets.duplicates.assets import duplicates_assets
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
+from arot_assets.exports.assets import training_assets
 from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.metric import Column, row_metric, rows
 from resources.compute import Local
 from resources.dagster import dagster_resources
 from tests.conftest import Dataset
 from tests.engines import Watched, told
+from tests.exports.training import Training
 
 HERE = "is made by this process, not by Ray"
 
@@ -48,3 +52,20 @@ def test_duplicates_and_stored_columns_say_that_no_other_machine_makes_them(data
     ]
     assert ray.units == [], "it was given nothing"
     assert lines_of(dataset, of_columns, Local(), tags=span) == lines_of(dataset, same, Local()) == []
+
+
+def test_an_export_says_why_no_other_machine_writes_it(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.run()
+    monkeypatch.setenv("AROT_PROJECT", str(tmp_path))
+    training, ray = Training(dataset, tmp_path / "dbt_like_sql"), Watched()
+    (aside,) = training_assets(training.declaration(destination=str(tmp_path / "aside")))
+    assert lines_of(dataset, aside, ray) == [
+        f"exports/train {HERE}: '{tmp_path}/aside/train' is a folder of this machine; all write without a `destination`, "
+        "into the store, or to S3"
+    ]
+    assert ray.units == []
+    (stored,) = training_assets(training.declaration())
+    assert lines_of(dataset, stored, ray) == [] and ray.units
+    assert lines_of(dataset, aside, Local()) == []

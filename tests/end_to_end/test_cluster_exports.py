@@ -3,26 +3,26 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from arot_assets.exports.destinations.destination import Stage
 from arot_assets.exports.tars import TarWriter
 from arot_assets.exports.units import SelectionUnit, UnitWriter
-from resources.compute import Compute, Needs
+from resources.compute import Compute
 from tests.conftest import DATA, Dataset
 from tests.end_to_end.test_cluster import resources_at
+from tests.engines import Watched
 from tests.exports.test_destinations import objects
 from tests.exports.training import Training, files_of, place, receipt_of
 from tests.servers.swift import Swift
 
-A = TypeVar("A")
-B = TypeVar("B")
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"format": "png", "max_side": 300, "rules": {"metadata": "skip"}, "trainer_root": "/data"},
@@ -41,27 +41,11 @@ def s3_of_all_nodes(swift: Swift) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Watched:
-    """An engine that keeps what it was given, and whose first worker is killed while it puts files of each kind in place.
-
-    Attributes:
-        engine: a cluster.
-        marker: files that are there once a worker was killed have its name, and the kind of work as their ending.
-    """
-
-    engine: Compute
-    marker: Path
-    units: list[object] = field(default_factory=list)
-    is_local: bool = False
-
-    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
-        deadly: Any = work
-        if isinstance(work, UnitWriter | TarWriter):
-            deadly = replace(work, stage=DeadlyStage(work.stage, self.marker.with_suffix(f".{type(work).__name__}")))
-        for unit, result in self.engine.map(deadly, units, needs):
-            self.units.append(unit)
-            yield unit, result
+def deadly(marker: Path, work: Any, unit: object) -> Any:
+    """The work on a unit; the first worker is killed while it puts files of each kind in place."""
+    if isinstance(work, UnitWriter | TarWriter):
+        work = replace(work, stage=DeadlyStage(work.stage, marker.with_suffix(f".{type(work).__name__}")))
+    return work(unit)
 
 
 @dataclass(frozen=True)
@@ -95,9 +79,9 @@ def training_at(store: Path, source: Path) -> Training:
     return Training(dataset, store / "project")
 
 
-def kills_of(engine: Watched) -> int:
+def kills_of(marker: Path) -> int:
     """How many workers were killed: one of each kind of work."""
-    return len(list(engine.marker.parent.glob(f"{engine.marker.name}.*")))
+    return len(list(marker.parent.glob(f"{marker.name}.*")))
 
 
 def units_in(engine: Watched) -> int:
@@ -115,14 +99,15 @@ def test_nodes_write_the_exports_of_one_process_though_a_worker_is_killed(
         shutil.copyfile(file, source / file.name)
     alone, together = (training_at(tmp_path / name, source) for name in ("alone", "together"))
     for number, fields in enumerate(SETTINGS):
-        engine = Watched(cluster, tmp_path / f"killed-{number}")
+        marker = tmp_path / f"killed-{number}"
+        engine = Watched(cluster, around=partial(deadly, marker))
         one, other = alone.export(**fields), together.export(engine, **fields)
-        assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")
+        assert units_in(engine) == 3 and kills_of(marker) == 1 + (fields.get("layout") == "webdataset")
         assert other.seen is not None and other.seen.whole
         assert receipt_of(other) == receipt_of(one)
         assert files_of(other) == files_of(one)
         assert not [p for p in place(other).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()]
-    aside = Watched(cluster, tmp_path / "killed-aside")
+    aside = Watched(cluster)
     done = together.export(aside, destination=str(tmp_path / "elsewhere"))
     assert done.changed and aside.units == [], "no node is trusted to see a folder of this machine outside the store"
 
@@ -136,7 +121,8 @@ def test_nodes_write_to_s3_what_one_process_does(
     monkeypatch.setattr("arot_assets.exports.destinations.remote.COPIES", 5)
     training = training_at(tmp_path / "store", source)
     for number, fields in enumerate(SETTINGS):
-        engine = Watched(cluster, tmp_path / f"killed-{number}")
+        marker = tmp_path / f"killed-{number}"
+        engine = Watched(cluster, around=partial(deadly, marker))
         places = [f"s3://{bucket}/{where}-{number}" for where in ("alone", "together")]
         one = training.export(destination=places[0], **fields)
         before = objects(swift, places[0])
@@ -144,4 +130,4 @@ def test_nodes_write_to_s3_what_one_process_does(
         other = training.export(engine, destination=places[1], **fields)
         assert receipt_of(other) == receipt_of(one)
         assert objects(swift, places[1]) == before, "the same objects, and nothing beside them"
-        assert units_in(engine) == 3 and kills_of(engine) == 1 + (fields.get("layout") == "webdataset")
+        assert units_in(engine) == 3 and kills_of(marker) == 1 + (fields.get("layout") == "webdataset")

@@ -23,7 +23,8 @@ from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import Dataset
-from tests.exports.training import Scattered, Training, files_of, place
+from tests.engines import Scattered
+from tests.exports.training import Training, files_of, place
 
 SUBSET = """{{ config(tags=['subset']) }}
 with files as (select sample_id, uri, parse_filename(uri, true) as stem from {{ source('d', 'samples') }} where status = 'ok')

@@ -12,7 +12,8 @@ from arot_assets.exports.versions import current_receipt
 from resources.storage import Storage
 from resources.storage.hub import client as hub_client
 from tests.conftest import Dataset
-from tests.exports.training import Scattered, Training, place, tree
+from tests.engines import Scattered
+from tests.exports.training import Training, place, tree
 from tests.servers.hub import Hub
 from tests.servers.swift import Swift
 
@@ -146,12 +147,12 @@ def test_what_only_one_process_can_write_says_so(training: Training, tmp_path: P
 
     assert why(None) == "", "all machines share the store"
     assert why(str(tmp_path / "aside")) == (
-        f"'{tmp_path}/aside/train' is a folder of this machine, outside the store that all machines share"
+        f"'{tmp_path}/aside/train' is a folder of this machine; all write without a `destination`, into the store, or to S3"
     )
     assert why("hf://datasets/owner/set") == "a commit on the Hub is made by one process"
     assert why("s3://bucket/sets") == why("s3://bucket/sets", layout="webdataset", mask="covered") == ""
     assert why("s3://bucket/sets", mask="covered") == (
-        "trainers' own folders of masks and controls are made on one machine"
+        "trainers' own folders of masks and controls are made on one machine; all write `layout: webdataset`"
     )
 
 

@@ -12,7 +12,8 @@ from arot_assets.exports.tars import TarUnit
 from arot_assets.exports.units import SelectionUnit
 from resources.compute import Local
 from tests.conftest import DATA, Dataset
-from tests.exports.training import Scattered, Training, files_of, place, receipt_of
+from tests.engines import Scattered
+from tests.exports.training import Training, files_of, place, receipt_of
 
 SETTINGS: tuple[dict[str, Any], ...] = (
     {},

@@ -1,11 +1,9 @@
 """A store with a subset of real photos, and exports of it; shared by the tests of exports on disk."""
 
-import pickle
 import shutil
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from arot_assets.exports.build import Outcome, export
 from arot_assets.exports.export import ExportDeclaration
@@ -13,11 +11,8 @@ from arot_assets.exports.versions import RECEIPT, Receipt
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.runner import build_all
-from resources.compute import Compute, Local, Needs
+from resources.compute import Compute, Local
 from tests.conftest import Dataset
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 SUBSET = """{{ config(tags=['subset']) }}
 select samples.sample_id, samples.uri, samples.bytes as size, coalesce(samples.caption, 'a photo of ' || samples.sample_id) as caption
@@ -75,27 +70,6 @@ class Training:
     def rows(self) -> dict[str, tuple[str, str]]:
         """sample_id -> uri and caption of the subset."""
         return {i: (u, c) for i, u, c in self.dataset.sql("select sample_id, uri, caption from chosen")}
-
-
-@dataclass(frozen=True)
-class Scattered:
-    """An engine that works on the last unit first, and on each twice, as if its worker had been lost before it could answer; work,
-    units and results go through what they would between processes.
-
-    Attributes:
-        units: what it was given, as it was sent.
-    """
-
-    units: list[tuple[object, bytes]] = field(default_factory=list)
-    is_local: bool = False
-
-    def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
-        sent = pickle.dumps(work)
-        for unit in reversed(list(units)):
-            self.units.append((unit, pickle.dumps(unit)))
-            for _ in range(2):
-                result = pickle.loads(sent)(pickle.loads(self.units[-1][1]))
-            yield unit, pickle.loads(pickle.dumps(result))
 
 
 def place(outcome: Outcome) -> Path:

@@ -136,5 +136,5 @@ def destination_of(declaration: ExportDeclaration, resources: Resources) -> Dest
 def _gathered(declaration: ExportDeclaration) -> str:
     """Why the media of a version have to be on one machine before they go elsewhere; empty if they have not."""
     if declaration.companions and declaration.layout != "webdataset":
-        return "trainers' own folders of masks and controls are made on one machine"
+        return "trainers' own folders of masks and controls are made on one machine; all write `layout: webdataset`"
     return ""

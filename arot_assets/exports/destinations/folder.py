@@ -64,11 +64,9 @@ class FolderDestination:
 
     def only_here(self) -> str:
         """See ``Destination``."""
-        return (
-            ""
-            if self.shared
-            else f"'{self.root}' is a folder of this machine, outside the store that all machines share"
-        )
+        if self.shared:
+            return ""
+        return f"'{self.root}' is a folder of this machine; all write without a `destination`, into the store, or to S3"
 
     def place(self, version: str) -> str:
         """See ``Destination``."""
