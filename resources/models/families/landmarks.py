@@ -39,7 +39,7 @@ FILES = ("*.tflite",)
 
 LONGEST = 2048
 """Pixels of the longer side that an image is brought to before it is looked at: the smallest palm that the detector finds, about
-a 24th of it, still gives the second network a square of its own size."""
+a 24th of it, still gives the second network a square of its own size. MediaPipe takes the image as it is, and skips pixels."""
 SURE = 0.5
 """Of a heat map: a probability near a point from which the map says where the point is."""
 
