@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import resources.models.families.landmarks as family
 from resources.models import Models
-from resources.models.anchored import anchors, detections
+from resources.models.anchored import Detection, anchors, detections
 from resources.models.entries import find_entry
 from resources.models.entry import ModelError
 from resources.models.network import Placement
@@ -33,6 +33,8 @@ ANSWERS: dict[str, Any] = json.loads((REPOSITORY / "tests" / "data" / "landmarks
 SHOWN = [path for path in ANSWERS if path != "made"]
 SYLVIE = REPOSITORY / "examples" / "images" / "anime" / "character" / "sylvie_green_normal.png"
 NAMES = ("hands", "pose_landmarks")
+CLOSE = {"hands": 0.001, "pose_landmarks": 0.005}
+"""Shares of the image, and probabilities: hidden joints are less certain than fingers."""
 Pixels = NDArray[np.uint8]
 
 
@@ -83,6 +85,22 @@ def test_a_square_of_an_image_is_cut_out_pixel_by_pixel_and_a_quarter_turn_is_on
 def test_outside_of_an_image_is_black_or_like_its_edge(beside: Any, level: int) -> None:
     found = cut_out(np.full((4, 40, 3), 200, np.uint8), around(4, 40), 20, beside)
     assert (found[:8] == level).all() and (found[11:] == level).all() and (found[9:10] == 200).all()
+
+
+def test_of_two_squares_on_one_hand_that_of_the_less_certain_detection_is_looked_into() -> None:
+    """So does MediaPipe, which takes the later one for the newer; hands that touch stay two."""
+
+    def palm(score: float, left: float) -> Detection:
+        box = (left, 0.4, left + 0.1, 0.5)
+        return Detection(score, box, np.array([[left + 0.05, 0.5], [0, 0], [left + 0.05, 0.4]]))
+
+    region = family._options(find_entry("hands")).region
+    three = [palm(0.9, 0.1), palm(0.8, 0.5), palm(0.6, 0.13)]
+    kept = family._squares(three, around(100, 100), region)
+    assert [(round(s.x), round(s.side)) for s in kept] == [(55, 26), (18, 26)]
+    assert len(family._squares(three, around(100, 100), replace(region, overlap=1.0))) == 3
+    nowhere = Detection(0.9, (0.5, 0.5, 0.5, 0.5), np.full((3, 2), 0.5))
+    assert family._squares([nowhere], around(100, 100), region) == []
 
 
 def row(index: int, box: tuple[float, float, float, float], values: list[float]) -> tuple[float, ...]:
@@ -149,7 +167,7 @@ def test_hands_and_people_are_where_mediapipe_says(name: str, shown: str, models
     (ours,), theirs = found(models, name, [loaded(REPOSITORY / shown)]), ANSWERS[shown][name]
     assert len(ours) == len(theirs)
     for one, other in zip(sorted(ours), sorted(theirs), strict=True):
-        np.testing.assert_allclose(one, other, atol=0.005)
+        np.testing.assert_allclose(one, other, atol=CLOSE[name])
         assert one[0] == other[0]
 
 
