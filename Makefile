@@ -49,7 +49,7 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python bench/image_metrics.py
-	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/scale.py --rows 1M
 
 clean:
 	rm -rf .arot site dbt_like_sql/target

@@ -119,7 +119,7 @@ class ViewBuilder:
 
     def _create(self, needs: Mapping[str, WantedViews] | None) -> None:
         found = find_views(self._reader, self._tables, needs, self._shapes)
-        create(self._raw, found, self.faults)
+        create(self._raw, found, self.faults, described=needs is None)  # whoever asks for comments gets all views
         self._made |= {(view.schema.lower(), view.name.lower()) for view in found if not view.fault}
 
     def _wide(self, dataset: str, names: Named) -> "Wide":
@@ -156,7 +156,11 @@ def find_views(
 
 
 def create(
-    con: "duckdb.DuckDBPyConnection", views: Iterable[SqlView], faults: dict[str, str], before: Iterable[str] = ()
+    con: "duckdb.DuckDBPyConnection",
+    views: Iterable[SqlView],
+    faults: dict[str, str],
+    before: Iterable[str] = (),
+    described: bool = True,
 ) -> int:
     """Create views; returns how many.
 
@@ -165,6 +169,7 @@ def create(
         views: found already, as finding them may take several tries, of which each that fails ends a transaction.
         faults: gets the tables that have none, as ``schema.table``, and why.
         before: statements that are run first, in the same transaction.
+        described: whether their columns get comments.
     """
     count = 0
     schemas: set[str] = {MAIN}
@@ -179,7 +184,7 @@ def create(
             faults[f"{view.schema}.{view.name}"] = view.fault
             con.execute(f"drop view if exists {quote(view.schema)}.{quote(view.name)}")  # of a `wide` that joined less
             continue
-        for statement in view.statements():
+        for statement in view.statements(described):
             con.execute(statement)
         count += 1
     con.commit()

@@ -55,11 +55,11 @@ class SqlView:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
 
-    def statements(self) -> Iterator[str]:
-        """The DDL that creates it, including comments on its columns."""
+    def statements(self, described: bool = True) -> Iterator[str]:
+        """The DDL that creates it, with comments on its columns or without."""
         full = f"{quote(self.schema)}.{quote(self.name)}"
         yield f"create or replace view {full} as {self.query}"
-        for column, text in self.descriptions.items():
+        for column, text in self.descriptions.items() if described else ():
             yield f"comment on column {full}.{quote(column)} is {literal(text)}"
 
 
