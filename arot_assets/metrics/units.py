@@ -1,7 +1,7 @@
 """The tables of one shard as a unit of work that any engine runs.
 
-Belongs here: from what a unit names to the builders. Does not belong here: the builders (``build.py``, ``build_files.py``), the
-order of units (``datasets.turns``), where they run (``resources.compute``).
+Belongs here: from what a unit names to the builders. Does not belong here: the builders (``build.py``, ``build_files.py``,
+``rows.py``), the order of units (``datasets.turns``), where they run (``resources.compute``).
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.registry import get_metric
+from arot_assets.metrics.rows import build_rows
 from arot_assets.metrics.table_builder import MetricResult
 from resources.storage import Storage
 from resources.warehouse import Warehouse
@@ -49,6 +50,14 @@ def build_file_unit(
     metrics = [get_metric(name) for name in unit.names if name in declaration.metrics]
     own = len(metrics) < len(unit.names)
     return build_files(storage, warehouse, models, declaration, unit.shard, metrics, own, retry, shards=shards)
+
+
+def build_row_unit(
+    warehouse: Warehouse, models: "Models", dataset: str, retry: str | None, shards: Shards, unit: Unit
+) -> dict[str, MetricResult]:
+    """``build_rows`` for the metrics that a unit names, which this process looks up itself."""
+    metrics = [get_metric(name) for name in unit.names]
+    return build_rows(warehouse, models, dataset, unit.shard, metrics, retry=retry, shards=shards)
 
 
 def model_of(table: Metric | FileTable) -> str:

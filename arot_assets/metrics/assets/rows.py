@@ -3,22 +3,28 @@
 Belongs here: declaring the step. The work is done by ``metrics/rows.py``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 
 from arot_assets.datasets.assets import RetryConfig
 from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
-from arot_assets.metrics.assets.shards import built, reserve_in_turn, tell, with_weights
+from arot_assets.metrics.assets.shards import built, tell, with_weights
 from arot_assets.metrics.assets.spec import SHARDS, table_spec
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.rows import build_rows, row_versions
-from resources.compute import Compute, stays_here
+from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.metrics.units import build_row_unit
+from resources.compute import Compute, Local, Needs, stays_here
 from resources.models import Models
 from resources.models.entries import find_entry
 from resources.tables import Tables
 from resources.warehouse import Warehouse
+
+WHY_HERE = "stored columns are read and nothing is decoded, seconds for 100,000 rows"
 
 
 def row_asset(
@@ -65,28 +71,36 @@ def row_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> Iterator[dg.MaterializeResult]:
-        wanted = with_weights(context, models, dataset, metrics)
-        versions = row_versions(wanted, models)
+        wanted = {metric.name: metric for metric in with_weights(context, models, dataset, metrics)}
+        versions = row_versions([*wanted.values()], models)
         shards = Shards(warehouse, dataset)
         broken: dict[str, str] = {}  # metric -> why its model cannot be used
-        for line in stays_here(compute, f"{dataset}/{', '.join(m.name for m in wanted)}", *_why_here(wanted)):
+        needs = Needs(device=any(map(reads_texts, wanted.values())))
+        engine = compute if needs.device else Local()
+        for line in [] if needs.device else stays_here(compute, f"{dataset}/{', '.join(wanted)}", WHY_HERE):
             context.log.info(line)
 
-        def build(shard: str) -> None:
-            left = [m for m in wanted if m.name not in broken]
-            results = build_rows(warehouse, models, dataset, shard, left, retry=config.retry, shards=shards)
-            broken.update({name: result.error for name, result in results.items() if result.error})
-            tell(context, tables, dataset, shard, [m for m in left if m.name not in broken], versions, results)
+        def unit_of(shard: str) -> Unit:
+            return Unit.of(dataset, shard, [name for name in wanted if name not in broken], context.run.run_id)
 
-        reserve_in_turn(context, tables, dataset, [m.name for m in wanted], context.partition_keys, build)
+        def here(unit: Unit) -> dict[str, MetricResult]:
+            left = [wanted[name] for name in unit.names]
+            return build_rows(warehouse, models, dataset, unit.shard, left, retry=config.retry, shards=shards)
+
+        def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
+            broken.update({name: result.error for name, result in results.items() if result.error})
+            left = [wanted[name] for name in unit.names if name not in broken]
+            tell(context, tables, dataset, unit.shard, left, versions, results)
+
+        there = partial(build_row_unit, warehouse, models, dataset, config.retry, shards)
+        run = here if engine.is_local else there
+        work_on(engine, tables, context.partition_keys, unit_of, run, done, needs, context.log.info)
         warehouse.refresh()
-        yield from built(dataset, [metric.name for metric in wanted], broken)
+        yield from built(dataset, [*wanted], broken)
 
     return tables_of_rows
 
 
-def _why_here(metrics: Sequence[Metric]) -> tuple[str, str]:
-    """Why no other machine computes them, and what makes it faster."""
-    if any(m.model and find_entry(m.model).family == "similarity" for m in metrics):
-        return "its model reads texts and decodes nothing", "start the run where there is a GPU"
-    return "stored columns are read and nothing is decoded, seconds for 100,000 rows", ""
+def reads_texts(metric: Metric) -> bool:
+    """Whether each row's text goes through a network: work for a device."""
+    return metric.model is not None and find_entry(metric.model).family == "similarity"
