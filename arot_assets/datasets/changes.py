@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from arot_assets.datasets.gathering import Rows, slices, take, take_rows
 from arot_assets.datasets.objects import LISTED, STAMP
-
-Rows = NDArray[np.int64]
 
 SCHEMA = pa.schema(
     [
@@ -83,20 +82,18 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> ListingDifference:
         previous: the previous inventory, None at first.
         objects: schema ``LISTED``, one row per object, in any order.
     """
-    before = (previous if previous is not None else SCHEMA.empty_table()).combine_chunks()
-    present = np.flatnonzero(pc.equal(before["state"], "present").to_numpy())
-    known = before["uri"] if len(present) == before.num_rows else before["uri"].take(pa.array(present))
-    found = pc.index_in(objects["uri"], value_set=known.combine_chunks())
+    before = previous if previous is not None else SCHEMA.empty_table()
+    is_present = pc.equal(before["state"], "present")
+    present = np.flatnonzero(is_present.to_numpy())
+    known = before["uri"] if len(present) == before.num_rows else before["uri"].filter(is_present)
+    found = pc.index_in(objects["uri"], value_set=known)
     listed = np.flatnonzero(found.is_valid().to_numpy())
     rows = present[found.drop_null().to_numpy()]
 
-    def same(*columns: str) -> NDArray[np.bool_]:
-        result = np.ones(len(rows), np.bool_)
-        for name in columns:
-            result &= equal(before[name].take(pa.array(rows)), objects[name].take(pa.array(listed)))
-        return result
-
-    whole = same(*COMPARED)
+    whole = np.ones(len(rows), np.bool_)
+    for some in slices(len(rows)):
+        for name in COMPARED:
+            whole[some] &= equal(take(before[name], rows[some]), take(objects[name], listed[some]))
     return ListingDifference(
         new=np.flatnonzero(found.is_null().to_numpy()),
         changed=listed[~whole],
@@ -159,8 +156,8 @@ def plan(
 
 def _fresh(objects: pa.Table, rows: Rows) -> pa.Table:
     """These rows of a listing, sorted by uri."""
-    taken = objects.take(pa.array(rows))
-    return taken.take(pc.sort_indices(taken["uri"]))
+    taken = take_rows(objects, rows)
+    return take_rows(taken, pc.sort_indices(taken["uri"]).to_numpy().astype(np.int64))
 
 
 def _shard_names(before: pa.Table, sizes: pa.ChunkedArray, shard_size: int, shard_bytes: float | None) -> pa.Array:

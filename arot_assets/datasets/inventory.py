@@ -84,7 +84,7 @@ def carry(previous: pa.Table | None, listing: Listing) -> Listing:
         return listing
     present = previous.filter(pc.equal(previous["state"], "present"))
     objects = listing.objects
-    rows = pc.index_in(objects["uri"], value_set=present["uri"].combine_chunks())
+    rows = pc.index_in(objects["uri"], value_set=present["uri"])
     for name in ("size", "mtime", "etag"):
         objects = objects.set_column(LISTED.get_field_index(name), LISTED.field(name), present[name].take(rows))
     return replace(listing, objects=objects)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from arot_assets.datasets.changes import COMPARED, SCHEMA, equal
+from arot_assets.datasets.gathering import take
 from resources.tables import INVENTORY, TableRef, Tables
 
 
@@ -54,7 +55,7 @@ def is_unchanged(tables: Tables, dataset: str, objects: pa.Table) -> bool | None
                 return False
             rows = np.empty_like(by)
             rows[by] = order[places]
-            if not all(equal(present[name], objects[name].take(pa.array(rows))).all() for name in ("uri", *COMPARED)):
+            if not all(equal(present[name], take(objects[name], rows)).all() for name in ("uri", *COMPARED)):
                 return False
             seen += present.num_rows
     return bool(seen == objects.num_rows)
