@@ -38,8 +38,8 @@ ENGINES = ("litert",)
 FILES = ("*.tflite",)
 
 LONGEST = 2048
-"""Pixels of the longer side that an image is brought to before it is looked at: the smallest palm that the detector finds, about
-a 24th of it, still gives the second network a square of its own size. MediaPipe takes the image as it is, and skips pixels."""
+"""Pixels of the longer side that an image is brought to before it is looked at: a hand of a 10th of that, about the smallest
+that the detector finds reliably, still fills the second network's input. MediaPipe takes the image as it is, and skips pixels."""
 SURE = 0.5
 """Of a heat map: a probability near a point from which the map says where the point is."""
 
