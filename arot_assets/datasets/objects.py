@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from arot_assets.datasets.exact_pairs import lists_of, pair_exactly
 from arot_assets.datasets.pairing import Pairing, pair
 from arot_assets.datasets.sidecars import EXTENSIONS as SIDECAR_EXTENSIONS
 from arot_assets.media.medium import Medium
@@ -144,8 +145,11 @@ def listing_of(
     is_sidecar = pc.is_in(extension, value_set=pa.array([f".{e}" for e in SIDECAR_EXTENSIONS]))
     others = extension.filter(pc.invert(pc.or_(taken, is_sidecar))).value_counts().to_pylist()
     files, beside = (found if pc.all(taken).as_py() else found.filter(taken)), found.filter(is_sidecar)
-    pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist(), medium.extensions) if beside.num_rows else None
-    objects = _listed(files, beside, pairs, metadata or {})
+    exact = pair_exactly(files["uri"], beside["uri"]) if beside.num_rows else None
+    pairs = None
+    if beside.num_rows and exact is None:
+        pairs = pair(files["uri"].to_pylist(), beside["uri"].to_pylist(), medium.extensions)
+    objects = _listed(files, beside, exact if pairs is None else pairs, metadata or {})
     if growing:  # they keep their sidecars
         objects = objects.filter(without(objects, growing))
     ignored = {other["values"]: other["counts"] for other in others}
@@ -186,10 +190,15 @@ def _told(unused: Sequence[str]) -> str:
     return f"{len(unused):,} x {UNUSED} ('a.txt' or 'a.png.txt' belongs to 'a.png'): {names}{more}"
 
 
-def _listed(files: pa.Table, beside: pa.Table, pairs: Pairing | None, metadata: Mapping[str, str]) -> pa.Table:
+def _listed(
+    files: pa.Table, beside: pa.Table, pairs: Pairing | pa.ChunkedArray | None, metadata: Mapping[str, str]
+) -> pa.Table:
     """Schema ``LISTED``: each file with the uris of its sidecars, and when the last of them changed."""
     rows = files.num_rows
-    if pairs is not None:
+    if isinstance(pairs, pa.ChunkedArray):
+        times_of = pa.chunked_array([pa.array(_microseconds(beside)).cast(STAMP)])
+        sidecars, times = lists_of(pairs, pa.table({"uri": beside["uri"], "time": times_of}))
+    elif pairs is not None:
         mtimes = dict(zip(beside["uri"].to_pylist(), _microseconds(beside).tolist(), strict=True))
         sidecars = pa.array(pairs.sidecars, pa.list_(pa.string()))
         last = [max((mtimes[u] for u in those), default=None) for those in pairs.sidecars]
