@@ -98,7 +98,7 @@ def measure(folder: Path, photos: int, shard: int, rounds: int, step: "Step") ->
         cluster.shutdown()
     one = seconds_of(spent["Ray with 1 nodes"])
     lines = [
-        f"{photos} photos of the examples, {shard} a unit, {step.__doc__} One thread a unit, median of {rounds}; load "
+        f"{photos} photos of the examples, {shard} a unit. {step.__doc__} One thread a unit, median of {rounds}; load "
     ]
     lines[0] += f"average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
     lines += ["", f"| where | s | time of one node / this | {' | '.join(f'CPU s, {kind}' for kind in KINDS)} |"]
