@@ -50,7 +50,7 @@ def verdicts(benches: Sequence[Bench]) -> Iterator[str]:
     small, large = min(benches, key=lambda b: b.rows), max(benches, key=lambda b: b.rows)
     for what, limit in ((RUN, RUN_SECONDS), (STATUS, STATUS_SECONDS)):
         if line := large.line(what):
-            size = f"{large.rows:,} samples" + ("" if large.rows >= GOALS else f" (asked for at {GOALS:,})")
+            size = _size(large)
             yield f"{what}, {size}: {_seconds(line, limit)}"
             if what == RUN:
                 mb = line.mib * 2**20 / 1e6
@@ -62,7 +62,7 @@ def verdicts(benches: Sequence[Bench]) -> Iterator[str]:
             if line and polars:
                 cpu, wall = line.cpu / polars.cpu, line.seconds / polars.seconds
                 yield (
-                    f"{what}, {bench.rows:,} samples: {cpu:.2f} x polars in CPU seconds, {wall:.2f} x by the clock, "
+                    f"{what}, {_size(bench)}: {cpu:.2f} x polars in CPU seconds, {wall:.2f} x by the clock, "
                     f"{line.mib / polars.mib:.2f} x its memory; limit {JOIN_RATIO} x: {_word(cpu <= JOIN_RATIO)}"
                 )
     if large.rows > small.rows:
@@ -71,6 +71,10 @@ def verdicts(benches: Sequence[Bench]) -> Iterator[str]:
         yield f"growth of {len(_both(small, large))} steps at most linear: {_word(not over)}" + "".join(
             f"; {what} grows faster" for what in over
         )
+
+
+def _size(bench: Bench) -> str:
+    return f"{bench.rows:,} samples" + ("" if bench.rows >= GOALS else f" (asked for at {GOALS:,})")
 
 
 def _both(small: Bench, large: Bench) -> list[tuple[Measured, Measured]]:
