@@ -57,7 +57,7 @@ def open_duckdb(
     con = duckdb.connect(database, config={"memory_limit": memory_limit} if memory_limit else {})
     try:
         con.execute("set timezone = 'UTC'")
-        con.execute("set parquet_metadata_cache = true")
+        con.execute("set global parquet_metadata_cache = true")
         con.execute("set enable_progress_bar = false")
         con.execute(f"set temp_directory = '{_quoted(_spill_folder())}'")
         if not is_local(tables.root):

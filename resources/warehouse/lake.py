@@ -80,6 +80,10 @@ class Connection:
     ) -> None:
         self.close()
 
+    def beside(self) -> "Connection":
+        """Another one to the same database, without views, for another thread; what one learns of files the other knows."""
+        return Connection(self._raw.cursor(), self._tables)
+
     def close(self) -> None:
         """End it."""
         self._raw.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from resources.parallel import ordered_map
 from resources.tables.parquet_files import TablesError
 from resources.tables.refs import (
     CUT,
@@ -127,9 +128,10 @@ def dataset_views(
     joined: list[str] = []
     columns = [f"{quote(SAMPLES)}.*"]
     faults = []
+    new = [name for name in wanted if (dataset, name) not in shapes]
+    found = ordered_map(lambda name: _shape(con, tables, dataset, name), new)  # footers: mostly waiting for the store
+    shapes.update({(dataset, name): shape for name, shape in zip(new, found, strict=True)})
     for name in wanted:
-        if (dataset, name) not in shapes:
-            shapes[dataset, name] = _shape(con, tables, dataset, name)
         shape = shapes[dataset, name]
         if isinstance(shape, str):
             yield SqlView(dataset, name, fault=shape)
@@ -255,6 +257,7 @@ class TableShape:
 def _shape(con: "Connection", tables: Tables, dataset: str, table: str) -> TableShape | str:
     """The columns of a table; or what is wrong with its files, if none can be read."""
     shards = tables.shards(dataset, table)
+    con = con.beside()
     try:
         described = con.execute(f"describe select * from {files(tables, dataset, table)}").fetchall()
     except TablesError as error:  # those that can be read tell the columns
