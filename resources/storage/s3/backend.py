@@ -12,8 +12,8 @@ import io
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,7 @@ from resources.storage.backend import SMALL_BYTES, Backend
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, explain, replaced, there_already
 from resources.storage.s3.conditions import create, read_version, replace
 from resources.storage.s3.errors import error_of_code
+from resources.storage.s3.listing import one_by_one, whole_prefix
 from resources.storage.s3.pages import Page, parse_page
 from resources.storage.s3.parts import (
     COPIED_PART_BYTES,
@@ -77,14 +78,13 @@ class S3Backend(Backend):
         return self._made
 
     def ls_columns(self, root: str) -> Iterator[ObjectColumns]:
-        """See ``Backend``; one request per thousand objects, with the next one in progress while these are
-        processed."""
+        """See ``Backend``; one request per thousand objects, several at once in a long listing (``listing.py``)."""
         bucket, key = split(root)
         prefix = f"{key.rstrip('/')}/" if key else ""
         found = False
-        for page in self._pages(root, bucket, {"prefix": prefix}):
-            found = found or bool(page.objects.uri)
-            yield page.objects
+        for objects in whole_prefix(partial(self._page, root, bucket), f"s3://{bucket}/", prefix):
+            found = found or bool(objects.uri)
+            yield objects
         if prefix and not found:
             try:
                 one = self.stat(f"s3://{bucket}/{key}")
@@ -260,13 +260,7 @@ class S3Backend(Backend):
         return not prefix or bool(page.objects.uri or page.folders)
 
     def _pages(self, uri: str, bucket: str, query: dict[str, str]) -> Iterator[Page]:
-        with ThreadPoolExecutor(1, thread_name_prefix="arot-listing") as ahead:
-            page = self._page(uri, bucket, query, None)
-            while page.token is not None:
-                following = ahead.submit(self._page, uri, bucket, query, page.token)
-                yield page
-                page = following.result()
-            yield page
+        return one_by_one(partial(self._page, uri, bucket), query)
 
     def _page(self, uri: str, bucket: str, query: dict[str, str], token: str | None) -> Page:
         asked = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), **query}
