@@ -40,7 +40,7 @@ def is_unchanged(tables: Tables, dataset: str, objects: pa.Table) -> bool | None
             return np.asarray(con.sql("select hash(uri) as h from listed").fetchnumpy()["h"])
 
         whole = hashes(objects["uri"])
-        order = np.argsort(whole)
+        order = np.argsort(whole).astype(np.uint32 if len(whole) < 2**32 else np.int64)
         ordered = whole[order]
         del whole
         if (ordered[1:] == ordered[:-1]).any():
