@@ -2,22 +2,24 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
-import duckdb
 import pytest
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.label_query import LabelError, query_tables
 from arot_assets.classifiers.labels import read_labels, unknown_samples
+from resources.warehouse.lake import Connection
+from tests.plain_views import plain_connection
 
 ROOT = "/pictures"
 IDS = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(6)]
 
 
 @pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
+def con(tmp_path: Path) -> Iterator[Connection]:
     """Six images in two class folders; nothing ever left."""
-    with duckdb.connect() as con:
+    with plain_connection(tmp_path) as con:
         con.execute("create schema demo")
         con.execute("create table rows (sample_id varchar, uri varchar, status varchar, tags varchar[])")
         for i, sample_id in enumerate(IDS):
@@ -33,7 +35,7 @@ def declared(**labels: object) -> ClassifierDeclaration:
     return ClassifierDeclaration.model_validate({"name": "kind", "dataset": "demo", "labels": labels})
 
 
-def by_query(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+def by_query(con: Connection, sql: str) -> dict[str, str]:
     rows = read_labels(con, declared(from_sql=sql), ROOT).to_pylist()
     return {r["sample_id"]: r["label"] for r in rows}
 

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -24,6 +23,7 @@ from resources.defaults import Resources
 from tests.classifiers.made import Kept, head_job
 from tests.classifiers.test_scores_elsewhere import QUICK, trained
 from tests.conftest import EXAMPLES, Dataset
+from tests.plain_views import plain_connection
 
 FIELDS = {"name": "nice", "dataset": "d", "task": "regression", "labels": {"pairs": "q"}, "settings": QUICK}
 
@@ -109,10 +109,11 @@ def test_declarations_that_cannot_be_meant(change: dict, message: str) -> None:
         ClassifierDeclaration.model_validate({**FIELDS, **change})
 
 
-def test_ratings_without_a_preference_are_said() -> None:
+def test_ratings_without_a_preference_are_said(tmp_path: Path) -> None:
     one = ClassifierDeclaration.model_validate(FIELDS)
-    with duckdb.connect() as con:
-        con.execute("create schema ratings; create schema q; create schema d")
+    with plain_connection(tmp_path) as con:
+        for schema in ("ratings", "q", "d"):
+            con.execute(f"create schema {schema}")
         con.execute("create table q.scale as select 'a' as sample_id, 1.0 as value union all select 'b', 2.0")
         with pytest.raises(LabelError, match="the ratings 'q' cannot be read"):
             read_labels(con, one, "/x")
