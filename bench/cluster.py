@@ -86,14 +86,14 @@ def measure(folder: Path, photos: int, shard: int, rounds: int, step: "Step") ->
         for _ in range(nodes - 1):
             cluster.add_node(**node)
         compute = compute_of("ray", cluster.address)
-        step(compute, folder / "warm", source, shard)
-        for n in range(rounds):
-            store = folder / f"store-{nodes}-{n}"
+        store = folder / f"store-{nodes}"  # the same each time: workers of another store are other processes
+        step(compute, store, source, shard)
+        for _ in range(rounds):
+            shutil.rmtree(store)
             spent.setdefault(f"Ray with {nodes} nodes", []).append(step(compute, store, source, shard))
             differing = differences(folder / "store-alone", store)
             told += [f"Ray with {nodes} nodes: {name} differs" for name in differing]
-            shutil.rmtree(store)
-        shutil.rmtree(folder / "warm")
+        shutil.rmtree(store)
         ray.shutdown()
         cluster.shutdown()
     one = seconds_of(spent["Ray with 1 nodes"])
