@@ -10,17 +10,14 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import processes
 from scale_project import copy_project
 
 ROOT = Path(__file__).parents[1]
-MIB = 2**20
 DATASET = "scale"
 CARE_LIMIT = 1_000_000
 """Number of samples up to which `arot gc`, `verify` and `diff` are measured: `verify` reads every byte of the store."""
@@ -30,18 +27,7 @@ HAND, WIDE, POLARS = (
     "the same in polars, streamed",
 )
 STATUS, RUN = "`arot status`", "`arot run`, nothing to do"
-WALK = """
-import os, sys
-count, folders = 0, [sys.argv[1]]
-while folders:
-    with os.scandir(folders.pop()) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            else:
-                count += entry.stat().st_size >= 0
-print(count)
-"""
+WALK = [sys.executable, str(Path(__file__).with_name("walk_steps.py")), "scandir"]
 COMMAND = "from arot_assets.cli import main; main()"
 WATCHED = """
 import os, sys
@@ -154,7 +140,7 @@ class Bench:
         before = self._files()
         walk, run = [], []
         for _ in range(self.rounds):  # in turn: the machine may be noisy
-            walk.append(self._process([sys.executable, "-c", WALK, str(self.source)])[0])
+            walk.append(self._process([*WALK, str(self.source)])[0])
             found, output = self._process(self._arot("run", DATASET))
             if "nothing to do" not in output:
                 raise SystemExit(f"a run with nothing to do found something:\n{output}")
@@ -213,24 +199,9 @@ class Bench:
             "AROT_STORE": str(self.lake),
             "DAGSTER_HOME": str(self.work / f"dagster-{self.rows}"),
         }
-        with tempfile.TemporaryFile("w+") as output:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                command,
-                env=environment or own,
-                cwd=self.project if self.project.exists() else self.work,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            output.seek(0)
-            text = output.read()
-        if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)[:300]} ended with {process.returncode}:\n{text}")
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Measured("", seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / MIB), text
+        folder = self.project if self.project.exists() else self.work
+        ended = processes.run(command, environment or own, folder)
+        return Measured("", ended.seconds, ended.cpu, ended.mib), ended.text
 
     def _arot(self, *arguments: str, code: str = COMMAND, first: str | None = None) -> list[str]:
         return [sys.executable, "-c", code, *([first] if first else []), *arguments]

@@ -7,13 +7,12 @@ Belongs here: the processes and the report. Does not belong here: the steps (``w
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import processes
 import results
 
 from arot_assets.markdown import write_table
@@ -132,25 +131,12 @@ class Bench:
     def _ours(self, what: str, size: int, command: list[str], more: dict[str, str], limit: str = "") -> str:
         """Run a process to its end; what it printed. Without a name it is not counted."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
-        with tempfile.TemporaryFile("w+") as output:
-            started = time.perf_counter()
-            process = subprocess.Popen(
-                command, env=environment, cwd=more.get("PWD", self.work), stdout=output, stderr=subprocess.STDOUT
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            output.seek(0)
-            text = output.read()
-        if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{text[-3000:]}")
+        ended = processes.run(command, environment, more.get("PWD", self.work))
         if what:
-            cpu = usage.ru_utime + usage.ru_stime
-            self.lines.append(Measured(what, size, seconds, cpu, usage.ru_maxrss / 1024, limit))
-            print(
-                f"{size:>9,}  {what}: CPU {cpu:.2f} s, {seconds:.2f} s, {usage.ru_maxrss / 1024:,.0f} MiB", flush=True
-            )
-        return text
+            self.lines.append(Measured(what, size, ended.seconds, ended.cpu, ended.mib, limit))
+            took = f"CPU {ended.cpu:.2f} s, {ended.seconds:.2f} s, {ended.mib:,.0f} MiB"
+            print(f"{size:>9,}  {what}: {took}", flush=True)
+        return ended.text
 
     def report(self) -> str:
         """The table for RESULTS.md, step by step, each at all sizes."""

@@ -56,7 +56,8 @@ class HubDestination:
         return Path(self._staging.name)
 
     def stage(self) -> None:
-        """See ``Destination``."""
+        """See ``Destination``: only this process can write."""
+        return
 
     def built(self) -> Tree:
         """See ``Destination``."""
