@@ -21,10 +21,10 @@ from photo_sets import ABOUT, photo_set
 from results import append
 
 from arot_assets.markdown import write_table
+from arot_assets.media.file import Limits
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.probe import probe
-from arot_assets.media.medium import Limits
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric

@@ -20,9 +20,9 @@ from photo_sets import photo_set
 from results import append
 
 from arot_assets.markdown import write_table
+from arot_assets.media.file import Limits
 from arot_assets.media.image.decode import decode
 from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.medium import Limits
 from arot_assets.metrics.memory import memory_limit
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.of_entry import metric_of

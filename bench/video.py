@@ -18,10 +18,11 @@ from statistics import median
 import av
 
 from arot_assets.markdown import write_table
-from arot_assets.media.medium import DecodingProgress, Limits
+from arot_assets.media.file import Limits
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.film import measured_film, warm_up
 from arot_assets.media.video.probe import probe_film
+from arot_assets.media.wants import DecodingProgress
 
 WORK = ("decode only", "the whole pass", "the whole pass with stills in RGB")
 CONTENT = """

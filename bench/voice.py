@@ -27,7 +27,7 @@ import numpy as np
 import results
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import SOUND_RATE, SoundStretch
+from arot_assets.media.wants import SOUND_RATE, SoundStretch
 from arot_assets.metrics.listening import Listening
 from resources.models import Models
 from resources.models.entries import find_entry

@@ -23,7 +23,8 @@ from arot_assets.captions.models import vlm_of
 from arot_assets.captions.stills import sent_stills
 from arot_assets.captions.table import caption_table
 from arot_assets.datasets.places import Place, place_of
-from arot_assets.media.medium import STILL, DecodeError, File, Limits
+from arot_assets.media.file import DecodeError, File, Limits
+from arot_assets.media.wants import STILL
 from arot_assets.metrics.one_pass import UNREADABLE
 from resources.storage import Storage, StorageError
 from resources.tables import Unfinished

@@ -12,7 +12,7 @@ from arot_assets.captions.table import TEXT
 from arot_assets.datasets.places import Place
 from arot_assets.drawing import data_uri
 from arot_assets.markdown import write_table
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.storage import StorageError
 
 SHOWN = 8

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from arot_assets.captions.ask import jpeg
 from arot_assets.captions.declaration import CaptionsDeclaration
-from arot_assets.media.medium import File, Medium
+from arot_assets.media.file import File
+from arot_assets.media.medium import Medium
 from resources.storage import StorageError
 from resources.storage.cache import Cache, default_bytes, default_folder
 from resources.storage.objects import ObjectInfo

@@ -12,7 +12,7 @@ from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.evaluation import SMALL_SLICE, Evaluation
 from arot_assets.classifiers.plots import learning_curves, reliability_diagram
 from arot_assets.datasets.places import Place
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.storage import StorageError
 
 TILE = 120

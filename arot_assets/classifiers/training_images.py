@@ -12,8 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from arot_assets.datasets.places import Place, place_of
+from arot_assets.media.file import DecodeError, File, Limits
 from arot_assets.media.media import MEDIA
-from arot_assets.media.medium import STILL, DecodeError, File, Limits, Pixels
+from arot_assets.media.wants import STILL, Pixels
 from resources.storage import Storage
 from resources.warehouse import Warehouse
 from resources.warehouse.views import quote

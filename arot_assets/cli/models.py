@@ -193,8 +193,9 @@ def _sounds(folder: Path) -> "Iterator[tuple[str, NDArray[np.float32]]]":
     """The sound of the films of a folder, as a run hears it, gaps closed; films without are named."""
     import numpy as np
 
-    from arot_assets.media.medium import SOUND, DecodeError, File, Limits, SoundStretch
+    from arot_assets.media.file import DecodeError, File, Limits
     from arot_assets.media.video.medium import VIDEO
+    from arot_assets.media.wants import SOUND, SoundStretch
 
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in VIDEO.extensions or not path.is_file():

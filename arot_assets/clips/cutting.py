@@ -26,7 +26,7 @@ from arot_assets.columns import Column
 from arot_assets.datasets.forgotten import forgotten
 from arot_assets.datasets.places import medium_of, place_of
 from arot_assets.errors import ProjectError
-from arot_assets.media.medium import DecodeError, File
+from arot_assets.media.file import DecodeError, File
 from arot_assets.media.video import isolated
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.progress import track

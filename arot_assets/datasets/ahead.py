@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from arot_assets.media.medium import Content
+from arot_assets.media.file import Content
 from resources.parallel import leave
 
 HELD_BYTES = 256 * 1024 * 1024

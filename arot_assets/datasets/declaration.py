@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from arot_assets.media.medium import MAX_MEGAPIXELS, Limits, Medium
+from arot_assets.media.file import MAX_MEGAPIXELS, Limits
+from arot_assets.media.medium import Medium
 from arot_assets.names import Name, Owner
 from resources.root import project_root
 from resources.storage.http.rules import carries_secret

@@ -13,8 +13,9 @@ from arot_assets.datasets.declaration import UrlList
 from arot_assets.datasets.inventory import EARLIER_ROOTS, MEDIUM, ROOT, RULES, InventoryError
 from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader, under
+from arot_assets.media.file import File
 from arot_assets.media.media import FIRST, MEDIA
-from arot_assets.media.medium import File, Medium
+from arot_assets.media.medium import Medium
 from resources.storage import Storage
 from resources.tables import INVENTORY, TableRef, Tables
 from resources.warehouse import Warehouse

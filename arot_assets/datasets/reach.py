@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from arot_assets.datasets.declaration import DatasetDeclaration, UrlList
-from arot_assets.media.medium import Content, Medium
+from arot_assets.media.file import Content
+from arot_assets.media.medium import Medium
 from resources.storage import ObjectInfo, Storage, StorageError
 from resources.storage.member_address import parse_member
 from resources.storage.objects import explain

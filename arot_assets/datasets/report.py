@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arot_assets.datasets.places import Place
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from arot_assets.reasons import general
 from resources.storage import StorageError
 

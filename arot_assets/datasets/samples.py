@@ -24,7 +24,8 @@ from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread, to
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
 from arot_assets.datasets.turns import Unit
-from arot_assets.media.medium import File, Limits, Medium
+from arot_assets.media.file import File, Limits
+from arot_assets.media.medium import Medium
 from arot_assets.progress import kept, track
 from arot_assets.reasons import meant
 from resources.parallel import fetching_threads, ordered_map

@@ -24,7 +24,7 @@ from arot_assets.duplicates.cosine import similar_pairs
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.duplicates.groups import EMBEDDING, MIRRORED, PHASH, GroupMember, HashClasses, members
 from arot_assets.duplicates.hamming import DuplicatesError, RowPairs, near_pairs
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.defaults import Resources
 from resources.storage import StorageError
 from resources.tables import SAMPLES, ModelRef, TableRef, Tables

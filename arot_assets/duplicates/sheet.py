@@ -5,7 +5,8 @@ Belongs here: choosing and drawing groups. Does not belong here: how they are fo
 
 from arot_assets.datasets.places import place_of
 from arot_assets.drawing import contact_sheet, data_uri
-from arot_assets.media.medium import DecodeError, Pixels
+from arot_assets.media.file import DecodeError
+from arot_assets.media.wants import Pixels
 from resources.defaults import Resources
 from resources.storage import StorageError
 from resources.warehouse.views import quote

@@ -15,7 +15,7 @@ from typing import Any
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.prepare import PreparedFile
 from arot_assets.exports.rules import RuleName
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 
 CODECS, LAYOUT = ("h264",), "yuv420p"
 OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"}

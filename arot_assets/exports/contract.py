@@ -22,7 +22,7 @@ from arot_assets.exports.layouts.layout import Layout, LoadedSample
 from arot_assets.exports.prepare import faults_of
 from arot_assets.exports.rules import RuleName, Violation
 from arot_assets.exports.tree import Tree
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.parallel import grouped, ordered_map
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")

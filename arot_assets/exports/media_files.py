@@ -20,7 +20,7 @@ from arot_assets.exports.export import WHITE, ExportDeclaration
 from arot_assets.exports.links import link, link_or_copy
 from arot_assets.exports.prepare import MODIFIED, as_it_is, faults_of_row, formats_of, prepare
 from arot_assets.exports.rules import CHOSEN, RuleName, Violation
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local, local_path
 from resources.warehouse import Warehouse

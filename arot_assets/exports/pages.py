@@ -14,7 +14,7 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.token_lengths import ENCODERS, length_lines
 from arot_assets.exports.versions import Receipt, read_manifest
 from arot_assets.markdown import write_table
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.storage import Storage, StorageError
 from resources.storage.objects import join
 from resources.tables import Tables

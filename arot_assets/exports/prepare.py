@@ -11,7 +11,8 @@ from typing import Any
 from arot_assets.exports.buckets.exact import nearest_exact
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.rules import RuleName
-from arot_assets.media.medium import DecodeError, Pixels
+from arot_assets.media.file import DecodeError
+from arot_assets.media.wants import Pixels
 
 MODIFIED, PLAIN = KNOWN = ("original:modified", "original:plain")
 """Columns of the selection that tell whether a file has to be looked at: its time of modification when it was listed, in

@@ -28,7 +28,7 @@ from resources.storage.hub.address import MAIN
 from resources.storage.hub.backend import HubBackend
 
 if TYPE_CHECKING:
-    from arot_assets.media.medium import Pixels
+    from arot_assets.media.wants import Pixels
     from resources.storage.hub.commits import Content
 
 

@@ -22,7 +22,8 @@ from arot_assets.exports.parquet import Stream, write_parquet
 from arot_assets.exports.publication import Publication
 from arot_assets.exports.repository import RepositorySnapshot
 from arot_assets.exports.rows import ORIGINAL, batch_schema, hashed, regrouped, values_digest
-from arot_assets.media.medium import DecodeError, File, Pixels
+from arot_assets.media.file import DecodeError, File
+from arot_assets.media.wants import Pixels
 from arot_assets.progress import log, track
 from resources.parallel import fetching_threads
 from resources.storage.hub import commits

@@ -19,7 +19,8 @@ from arot_assets.datasets.ahead import ReadAhead
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching, reader
-from arot_assets.media.medium import Content, Medium
+from arot_assets.media.file import Content
+from arot_assets.media.medium import Medium
 from arot_assets.metrics.metric import Metric, Row
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, ModelFailure, one_pass
 from arot_assets.metrics.sharing import loaded_models, passes

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.presence import Copies, Shards, present_uris
 from arot_assets.datasets.reach import reaching
-from arot_assets.media.medium import SOUND, TABLES
+from arot_assets.media.wants import SOUND, TABLES
 from arot_assets.metrics.build import reading, told_when_stopped
 from arot_assets.metrics.children import SAMPLE, FileTable, file_tables
 from arot_assets.metrics.file_pass import file_pass

@@ -12,7 +12,7 @@ from arot_assets.datasets.conservation import compare_keys
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.steps import CONSERVATION
 from arot_assets.failures import fails_in_words
-from arot_assets.media.medium import FRAMES, SOUND
+from arot_assets.media.wants import FRAMES, SOUND
 from arot_assets.metadata import markdown_table
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FRAME, SAMPLE, is_conserved, own_tables

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from arot_assets.columns import Column, metric_schema
-from arot_assets.media.medium import STILL, TABLES, ChildTable, Medium, Want
+from arot_assets.media.medium import ChildTable, Medium
+from arot_assets.media.wants import STILL, TABLES, Want
 from arot_assets.metrics.metric import Metric, metric_version
 
 if TYPE_CHECKING:

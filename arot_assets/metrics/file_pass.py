@@ -17,21 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from arot_assets.media.medium import (
-    FRAMES,
-    KILLED,
-    SOUND,
-    ChildRows,
-    Content,
-    DecodeError,
-    File,
-    Limits,
-    Medium,
-    Pictures,
-    SoundStretch,
-    Still,
-    ViewOfParts,
-)
+from arot_assets.media.file import KILLED, Content, DecodeError, File, Limits
+from arot_assets.media.medium import Medium, ViewOfParts
+from arot_assets.media.wants import FRAMES, SOUND, ChildRows, Pictures, SoundStretch, Still
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.listening import Listening
 from arot_assets.metrics.memory import MemoryBudget

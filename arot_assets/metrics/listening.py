@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import SOUND_RATE, SoundStretch
+from arot_assets.media.wants import SOUND_RATE, SoundStretch
 from resources.models.speech import CARRIED, WINDOW
 
 STRETCH = 256 * WINDOW

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from arot_assets.columns import RESERVED, Column, metric_schema
-from arot_assets.media.medium import STILL, Want
+from arot_assets.media.wants import STILL, Want
 from arot_assets.names import NAME
 
 if TYPE_CHECKING:

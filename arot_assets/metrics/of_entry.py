@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.media.medium import FRAMES, SOUND, SOUND_IS, STILL, Want
+from arot_assets.media.wants import FRAMES, SOUND, SOUND_IS, STILL, Want
 from arot_assets.metrics.metric import Column, Metric, Rows, rows
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.output_values import values_of

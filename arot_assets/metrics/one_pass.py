@@ -20,7 +20,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from arot_assets.media.medium import Content, DecodeError, File, Limits, Medium, Still, View
+from arot_assets.media.file import Content, DecodeError, File, Limits
+from arot_assets.media.medium import Medium, View
+from arot_assets.media.wants import Still
 from arot_assets.metrics.fit import Misfit, fitted
 from arot_assets.metrics.memory import MemoryBudget, memory_limit
 from arot_assets.metrics.metric import Metric, Row

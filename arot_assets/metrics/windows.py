@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import Pictures
+from arot_assets.media.wants import Pictures
 
 if TYPE_CHECKING:
     from resources.models.entry import ModelEntry

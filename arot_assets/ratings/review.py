@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arot_assets.datasets.places import place_of
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from arot_assets.names import ascii_word
 from arot_assets.ratings.declaration import RatingsDeclaration, ScaleRule, SourceRule
 from arot_assets.ratings.reviews import reviews_folder, write_sources

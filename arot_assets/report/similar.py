@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from arot_assets.datasets.places import medium_of
 from arot_assets.local_paths import LocalPaths
-from arot_assets.media.medium import STILL, File, Limits
+from arot_assets.media.file import File, Limits
+from arot_assets.media.wants import STILL
 from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.nearest import Nearest, Query, nearest

@@ -6,7 +6,7 @@ Belongs here: reading and shrinking. Does not belong here: the pages (``page.py`
 import io
 from typing import TYPE_CHECKING
 
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from resources.storage import StorageError
 
 if TYPE_CHECKING:

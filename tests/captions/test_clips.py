@@ -14,8 +14,8 @@ from PIL import Image
 from arot_assets.captions.declaration import CaptionsDeclaration
 from arot_assets.captions.stills import remove_stills
 from arot_assets.declarations import Dataset, VideoDataset
+from arot_assets.media.file import File
 from arot_assets.media.media import MEDIA
-from arot_assets.media.medium import File
 from arot_assets.media.video import isolated
 from arot_assets.media.video.decode import COMBED
 from arot_assets.media.video.kernels import combing

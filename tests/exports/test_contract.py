@@ -145,7 +145,7 @@ def test_every_rule_says_what_must_hold_and_what_happens_otherwise() -> None:
 @pytest.mark.parametrize("path", sorted((DATA / "faults").iterdir()), ids=lambda p: p.name)
 def test_whatever_can_be_decoded_becomes_a_file_without_faults(path: Path, tmp_path: Path) -> None:
     from arot_assets.exports.prepare import faults_of
-    from arot_assets.media.medium import DecodeError
+    from arot_assets.media.file import DecodeError
 
     data = path.read_bytes() if path.is_file() else b""
     try:

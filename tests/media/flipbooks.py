@@ -15,9 +15,11 @@ from arot_assets.columns import Column
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
+from arot_assets.media.file import DecodeError, File, Limits
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import STILL, DecodeError, File, Limits, Medium, Pixels, Probe, PublishedForm, Still, Want
+from arot_assets.media.medium import Medium, Probe, PublishedForm
 from arot_assets.media.question import QualityQuestion
+from arot_assets.media.wants import STILL, Pixels, Still, Want
 from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.registry import get_metric
 from resources.defaults import Resources

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from arot_assets.media.medium import Limits
+from arot_assets.media.file import Limits
 from arot_assets.media.video.clip_file import Cut, Settings
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.cut import cut_film, framed, own_rate, shown_crop

@@ -22,12 +22,13 @@ from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.objects import LISTED
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.media.medium import TABLES, DecodeError, File, Limits
+from arot_assets.media.file import DecodeError, File, Limits
 from arot_assets.media.video import isolated
 from arot_assets.media.video.columns import COLUMNS
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.media.video.probe import probe_film
 from arot_assets.media.video.tags import orientation
+from arot_assets.media.wants import TABLES
 from resources.defaults import Resources
 from resources.storage import StorageError
 from resources.tables import TableRef

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from arot_assets.media.medium import ChildRows, File, Limits
+from arot_assets.media.file import File, Limits
 from arot_assets.media.video import probe as probing
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.decode import COMBED, decoded, planes
@@ -18,6 +18,7 @@ from arot_assets.media.video.kernels import combing
 from arot_assets.media.video.medium import VIDEO
 from arot_assets.media.video.poster import _each_at
 from arot_assets.media.video.probe import probe_film
+from arot_assets.media.wants import ChildRows
 from tests.conftest import DATA
 from tests.media.test_clips_are_cut import Film
 from tests.media.test_sound_is_cut import film

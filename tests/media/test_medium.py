@@ -12,10 +12,11 @@ from arot_assets.datasets import places
 from arot_assets.datasets.places import place_of
 from arot_assets.datasets.report import sample_sheet
 from arot_assets.datasets.samples import samples_schema
+from arot_assets.media.file import DecodeError, File, Limits
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.media.image.view import Image
 from arot_assets.media.media import MEDIA
-from arot_assets.media.medium import STILL, DecodeError, File, Limits, Want
+from arot_assets.media.wants import STILL, Want
 from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.registry import get_metric
 from resources.defaults import Resources

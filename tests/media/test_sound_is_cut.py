@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from arot_assets.media.medium import Limits
+from arot_assets.media.file import Limits
 from arot_assets.media.video.clip_file import Cut, Settings
 from arot_assets.media.video.cut import cut_film
 from arot_assets.media.video.probe import probe_film

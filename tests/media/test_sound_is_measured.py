@@ -8,10 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from arot_assets.media.medium import ChildRows, Limits
+from arot_assets.media.file import Limits
 from arot_assets.media.video.film import measured_film
 from arot_assets.media.video.loudness import Loudness, filters
 from arot_assets.media.video.probe import probe_film
+from arot_assets.media.wants import ChildRows
 from tests.media.test_sound_is_cut import FLASH, FPS, FRAMES, film
 
 

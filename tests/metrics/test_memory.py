@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from arot_assets.media.file import Limits
 from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.medium import Limits
 from arot_assets.metrics import memory
 from arot_assets.metrics.memory import MemoryBudget
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
@@ -27,7 +27,7 @@ PASS = """
 import resource, sys
 from pathlib import Path
 from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.medium import Limits
+from arot_assets.media.file import Limits
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 

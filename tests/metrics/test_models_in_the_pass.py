@@ -16,8 +16,8 @@ import pytest
 
 from arot_assets import components
 from arot_assets.declarations import ImageDataset
+from arot_assets.media.file import Limits
 from arot_assets.media.image.medium import IMAGE
-from arot_assets.media.medium import Limits
 from arot_assets.metrics.assets import metric_assets
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key

@@ -10,7 +10,7 @@ import pytest
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.media.medium import Pictures
+from arot_assets.media.wants import Pictures
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.windows import Windows

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
-from arot_assets.media.medium import Limits, Part, SoundStretch
+from arot_assets.media.file import Limits
 from arot_assets.media.video.film import measured_film
 from arot_assets.media.video.probe import probe_film
+from arot_assets.media.wants import Part, SoundStretch
 from arot_assets.metrics.build_files import build_files
 from arot_assets.metrics.listening import Listening
 from arot_assets.metrics.registry import get_metric

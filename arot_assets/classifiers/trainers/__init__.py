@@ -18,7 +18,7 @@ from resources.errors import ArotError
 from resources.models.entry import Preprocessing
 
 if TYPE_CHECKING:
-    from arot_assets.media.medium import Pixels
+    from arot_assets.media.wants import Pixels
 
 
 class TrainingError(ArotError):

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from arot_assets.declarations.dataset import Dataset, DatasetKind
-from arot_assets.media.medium import MAX_HOURS, Limits, Medium
+from arot_assets.media.file import MAX_HOURS, Limits
+from arot_assets.media.medium import Medium
 from arot_assets.media.video.medium import VIDEO
 
 SHOTS = {"on": "transnetv2", "gated": "transnetv2_gated"}

@@ -11,21 +11,11 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from arot_assets.columns import Column
+from arot_assets.media.file import DecodeError, File, Limits
 from arot_assets.media.image.questions import QUESTIONS
-from arot_assets.media.medium import (
-    STILL,
-    ChildTable,
-    DecodeError,
-    File,
-    Limits,
-    Pixels,
-    Probe,
-    PublishedForm,
-    Still,
-    Want,
-    WantKind,
-)
+from arot_assets.media.medium import ChildTable, Probe, PublishedForm
 from arot_assets.media.question import QualityQuestion
+from arot_assets.media.wants import STILL, Pixels, Still, Want, WantKind
 
 if TYPE_CHECKING:
     from arot_assets.media.image.view import Image

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import Pixels
 from arot_assets.media.video.sound import Sound, add_sound, write_sound
+from arot_assets.media.wants import Pixels
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from arot_assets.media.video.columns import CONTAINERS
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from arot_assets.media.medium import DecodeError, Pixels
+from arot_assets.media.file import DecodeError
 from arot_assets.media.video.cadence import Repeats
 from arot_assets.media.video.clip_file import Cut, Settings, Writer
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
@@ -29,6 +29,7 @@ from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
 from arot_assets.media.video.proof import proved
 from arot_assets.media.video.sound import sound_of
+from arot_assets.media.wants import Pixels
 
 MOST_RETIMED = Fraction(5, 100)
 """By how much ``retime`` may change the speed: more is seen."""

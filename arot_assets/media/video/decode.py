@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import DecodeError
+from arot_assets.media.file import DecodeError
 from arot_assets.media.video.container import chosen, opened, words
 from arot_assets.media.video.kernels import combing
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arot_assets.media.file import DecodeError
 from arot_assets.media.image.view import Image
-from arot_assets.media.medium import ChildRows, DecodeError, DecodingProgress, Part, Pictures, Still
 from arot_assets.media.video.bars import Bars
 from arot_assets.media.video.cadence import Cadence
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
@@ -29,6 +29,7 @@ from arot_assets.media.video.kernels import block_steps, blurring, combing, filt
 from arot_assets.media.video.loudness import Loudness, filters
 from arot_assets.media.video.motion import Motion
 from arot_assets.media.video.statistics import FrameStatistics
+from arot_assets.media.wants import ChildRows, DecodingProgress, Part, Pictures, Still
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

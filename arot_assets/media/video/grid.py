@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import PICTURE
 from arot_assets.media.video.colour import FrameAppearance, rgb_of_yuv, tone_mapped, upright, yuv_of_rgb
 from arot_assets.media.video.decode import planes
 from arot_assets.media.video.kernels import shrink, to_bytes
 from arot_assets.media.video.probe import shown_size
+from arot_assets.media.wants import PICTURE
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

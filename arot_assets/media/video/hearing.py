@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import SOUND_RATE, DecodingProgress, Part, SoundStretch
 from arot_assets.media.video.container import opened
 from arot_assets.media.video.decode import sound_of_packet, sound_stream
 from arot_assets.media.video.sound import DRIFT
+from arot_assets.media.wants import SOUND_RATE, DecodingProgress, Part, SoundStretch
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -20,7 +20,9 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arot_assets.media.medium import KILLED, DecodeError, Limits, Part, Pixels, Probe
+from arot_assets.media.file import KILLED, DecodeError, Limits
+from arot_assets.media.medium import Probe
+from arot_assets.media.wants import Part, Pixels
 from resources.storage import StorageError
 
 if TYPE_CHECKING:

@@ -9,27 +9,14 @@ from types import TracebackType
 from typing import Self
 
 from arot_assets.columns import Column
-from arot_assets.media.medium import (
-    FRAMES,
-    SOUND,
-    TABLES,
-    ChildTable,
-    DecodeError,
-    File,
-    Limits,
-    Part,
-    Pixels,
-    Probe,
-    PublishedForm,
-    Still,
-    Want,
-    WantKind,
-)
+from arot_assets.media.file import DecodeError, File, Limits
+from arot_assets.media.medium import ChildTable, Probe, PublishedForm
 from arot_assets.media.question import QualityQuestion
 from arot_assets.media.video import isolated
 from arot_assets.media.video.columns import COLUMNS, EXTENSIONS
 from arot_assets.media.video.questions import QUESTIONS
 from arot_assets.media.video.tables import TABLES as TABLES_OF_FILMS
+from arot_assets.media.wants import FRAMES, SOUND, TABLES, Part, Pixels, Still, Want, WantKind
 
 BYTES_PER_PIXEL = 48
 """The memory of an open film, in bytes per pixel of a frame: the reference frames of the decoder, those that are looked

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arot_assets.media.medium import DecodeError, Limits, Pixels
+from arot_assets.media.file import DecodeError, Limits
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.container import chosen, opened
 from arot_assets.media.video.decode import COMBED, decoded, frames_of, planes, woven
 from arot_assets.media.video.kernels import combing
 from arot_assets.media.video.probe import probe_film
+from arot_assets.media.wants import Pixels
 
 if TYPE_CHECKING:
     from av.container import InputContainer

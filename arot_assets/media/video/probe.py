@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arot_assets.media.medium import DecodeError, Limits, Probe
+from arot_assets.media.file import DecodeError, Limits
+from arot_assets.media.medium import Probe
 from arot_assets.media.video import columns as c
 from arot_assets.media.video.container import ATTACHED_PICTURE, chosen, opened, video_streams, words
 from arot_assets.media.video.packets import Walk, walk_packets

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import Pixels
 from arot_assets.media.video.clip_file import Writer, small_luma
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.container import opened
 from arot_assets.media.video.sound import CODEC, heard_seconds
+from arot_assets.media.wants import Pixels
 
 EQUAL = 99.0
 """The margin, in dB, beside frames that cannot be told apart."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from arot_assets.media.medium import MAX_MEGAPIXELS, DecodeError
+from arot_assets.media.file import MAX_MEGAPIXELS, DecodeError
 
 __all__ = ["MAX_MEGAPIXELS", "WHITE", "Band", "DecodeError", "Header", "corrupt", "unsupported"]
 
