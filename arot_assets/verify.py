@@ -22,6 +22,7 @@ from arot_assets.datasets.presence import present_uris
 from arot_assets.datasets.reach import digest, fetch
 from arot_assets.metrics.conservation import rows_conserved
 from arot_assets.progress import track
+from arot_assets.takedown import interrupted
 from resources.defaults import Resources
 from resources.parallel import ordered_map
 from resources.storage import StorageError
@@ -77,6 +78,11 @@ def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, ob
         if objects and not damaged:
             read += _hash_objects(resources, dataset, objects, draw, problems)
     models = _hash_models(resources.tables, problems)
+    if stopped := interrupted(resources.tables).places:
+        problems.append(
+            f"a takedown of {len(stopped):,} samples is under way, or was interrupted: "
+            f"`arot forget {next(iter(stopped))} --reason …` finishes it"
+        )
     return VerifyReport(whole, footers, read, models, problems)
 
 

@@ -21,7 +21,9 @@ from arot_assets.classifiers.inputs import usable_inputs
 from arot_assets.classifiers.judging import ABOUT, EVALUATION, JudgedModel
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import Decision, Pointer, classifier_file, latest, note, now, read_json
+from arot_assets.classifiers.trainers import TrainingError
 from arot_assets.classifiers.training_unit import LABELS, SPLIT, StoredCheckpoint, TrainingUnit, train_unit
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.progress import track
 from resources.compute import Needs
 from resources.defaults import Resources
@@ -77,8 +79,14 @@ def train(declaration: ClassifierDeclaration, resources: Resources, patient: boo
         return Training(before, evaluation, about, trained=False, waits=waiting)
     unit = TrainingUnit(usable, labels_digest(labels), news.heard_with(tables, name))
     made = _on_engine(declaration, resources, unit)
+    checkpoint = StoredCheckpoint(tables, name, usable.digest)
+    if gone := {*forgotten(tables)}.intersection(made.rows["sample_id"].to_pylist()):
+        checkpoint.clear()
+        raise TrainingError(
+            f"{name}: {len(gone)} of its samples were taken down while it was trained; it is not kept, run it again"
+        )
     _store(tables, name, made)
-    StoredCheckpoint(tables, name, usable.digest).clear()
+    checkpoint.clear()
     evaluation = Evaluation.from_json(json.loads(made.files[EVALUATION]))
     return Training(made.pointer, evaluation, json.loads(made.files[ABOUT]), made.sheet)
 

@@ -1,6 +1,11 @@
 """`arot forget`: take samples out of every table and export, for ever."""
 
+from itertools import islice
+
 import click
+
+SHOWN = 100
+"""How many samples are listed one by one."""
 
 
 @click.command(name="forget", short_help="take samples out of every table and export, and list who must be told")
@@ -17,7 +22,8 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
     keeps it out, whatever it is called when a source offers it again: its row in `samples` then has the status `forgotten`.
 
     What only its owner can remove is listed: repositories on the Hub, and models that were trained with it. Files at the source
-    are not touched. Contact sheets in the records of earlier runs (Dagster's home) may still show a thumbnail.
+    are not touched. Pictures in the records of earlier runs go too, where they may show one: runs make new ones. Run the same
+    command on other machines that have read the samples, for their caches; it goes on with a takedown that was interrupted.
 
     \b
     Examples:
@@ -26,36 +32,74 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
       arot forget "select sample_id from demo.wide where caption ilike '%jane doe%'" --reason "person asked"
     """
     from arot_assets.classifiers.declaration import ClassifierDeclaration
+    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.history import clean_history, count_databases, pictures_of
     from arot_assets.cli.session import open_work
     from arot_assets.exports.declaration import HubDatasetDeclaration
-    from arot_assets.takedown import find_meant, forget, heads_trained_on, published, retrained_by
+    from arot_assets.progress import reporting, track
+    from arot_assets.takedown import (
+        NamesMeant,
+        TakedownResult,
+        find_meant,
+        forget,
+        heads_trained_on,
+        interrupted,
+        published,
+        retrained_by,
+    )
+    from resources.tables.refs import DATASETS
+
+    if not reason.strip():
+        raise click.BadParameter("say why, for the record", param_hint="--reason")
 
     with open_work() as work:
         tables = work.resources.tables
         meant = find_meant(work.resources, samples)
+        if (left := interrupted(tables)).places:
+            click.echo(f"a takedown of {len(left.places):,} samples was interrupted, and is finished with this one")
+            meant |= left
         if not meant.places:
             click.echo("no sample is meant: the queries give none")
             return
         places, heads = published(tables, meant.places), heads_trained_on(tables, meant.places)
-        for sample, uris in meant.places.items():
+        for sample, uris in islice(meant.places.items(), SHOWN):
             click.echo(f"  {sample}  {', '.join(uris) or 'only in exports, or forgotten before'}")
+        if len(meant.places) > SHOWN:
+            click.echo(f"  … and {len(meant.places) - SHOWN:,} more")
         for place in places:
             click.echo(
                 f"  {place.export} version {place.receipt.version}: {place.samples} of them in {place.receipt.place}"
             )
         for head in heads:
             scoring = ", the model that scores" if head.scores else ""
-            seen = f"has seen some as {', '.join(head.splits)}; its report may show them"
+            seen = f"has seen some as {', '.join(head.splits)}"
             click.echo(f"  model {head.classifier}/{head.digest}{scoring}: {seen}")
         if not yes:
-            click.confirm(f"take {len(meant.places)} samples out of all tables and {len(places)} versions?", abort=True)
-        done = forget(work.resources, meant, reason)
+            click.confirm(
+                f"take {len(meant.places):,} samples out of all tables and {len(places)} versions?", abort=True
+            )
+
+        events = 0
+
+        def clean(names: NamesMeant, done: TakedownResult) -> None:
+            nonlocal events
+            of = {path.split("/")[1] for path in done.rows if path.startswith(f"{DATASETS}/")}
+            # which datasets an earlier takedown has emptied before it was stopped is not known
+            others = set(tables.datasets()) - of if of and not left.places else ()
+            instance = work.runs.instance
+            with track("records of earlier runs", count_databases(instance)) as advance:
+                events = clean_history(instance, names, pictures_of(of, others), advance)
+
+        with reporting(reporter()):
+            done = forget(work.resources, meant, reason, also=clean)
         again = retrained_by(heads, tables)
     removed = f"{sum(done.rows.values()):,} rows of {len(done.rows):,} files"
     click.echo(
-        f"{len(meant.places)} samples are forgotten: {removed}, {done.cached} cached files, "
-        f"{len(places) - len(done.left)} versions removed"
+        f"{len(meant.places):,} samples are forgotten: {removed}, {done.cached} cached files, "
+        f"{len(places) - len(done.left)} versions removed, {events:,} records of earlier runs without them"
     )
+    for line in done.damaged:
+        click.secho(f"  not looked into: {line}", fg="yellow")
     for place in done.left:
         click.secho(
             f"  to be removed by hand: {place.receipt.place} (commit {place.receipt.commit or 'unknown'})", fg="yellow"

@@ -10,26 +10,56 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from resources.storage import StorageError
 from resources.tables import StoreFile, Tables
 
 FORGOTTEN = StoreFile("exports/forgotten.json")
 """Where the list has always been."""
+ATTEMPTS = 100
+"""How often the list is read again because another process has added to it meanwhile."""
 STATUS = "forgotten"
 """Of the row of ``samples`` of an object whose content was taken down."""
 
 
-def forgotten(tables: Tables) -> Mapping[str, Mapping[str, str]]:
-    """sample_id -> ``when`` it was taken down, and ``why``."""
-    if not tables.exists(FORGOTTEN):
+def forgotten(tables: Tables) -> Mapping[str, Mapping[str, Any]]:
+    """sample_id -> ``when`` it was taken down, ``why``, and the ``bytes`` of its objects, where known."""
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(tables.read_bytes(FORGOTTEN))
+    except StorageError as error:
+        if error.kind != "not_found":
+            raise
         return {}
-    found: dict[str, dict[str, str]] = json.loads(tables.read_bytes(FORGOTTEN))
     return found
 
 
-def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str) -> None:
-    """Add samples to the list; those on it keep their date."""
-    found = {**{s: {"when": when, "why": why} for s in samples}, **forgotten(tables)}
-    tables.write_bytes((json.dumps(found, indent=1, sort_keys=True) + "\n").encode(), FORGOTTEN)
+def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, sizes: Iterable[int] = ()) -> None:
+    """Add samples to the list; those on it keep their date. Others may add to it at the same time.
+
+    Args:
+        tables: the store.
+        samples: their ids.
+        why: the reason.
+        when: in UTC.
+        sizes: of their objects, in bytes: by these a cache of another machine is searched later.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    new = {s: {"when": when, "why": why, "bytes": sorted(sizes)} for s in samples}
+    for left in reversed(range(ATTEMPTS)):
+        version = tables.version(FORGOTTEN)  # before the content: what is replaced is not newer than it
+        found = {**new, **forgotten(tables)}
+        data, uri = (json.dumps(found, indent=1, sort_keys=True) + "\n").encode(), tables.uri(FORGOTTEN)
+        try:
+            if version:
+                tables.storage.replace(uri, data, version)
+            else:
+                tables.storage.write(uri, data, create_only=True)
+        except StorageError as error:
+            if error.kind not in ("changed", "exists") or not left:
+                raise
+        else:
+            return
 
 
 def is_forgotten(known: Collection[str], names: Iterable[str]) -> bool:
@@ -41,3 +71,13 @@ def forgotten_row(row: Mapping[str, Any], why: str) -> dict[str, Any]:
     """What is left in ``samples`` of an object that was taken down: that it is at the source, and why nothing else is told."""
     kept = {name: row[name] for name in ("uri", "shard", "ingested_at") if name in row}
     return {**dict.fromkeys(row), **kept, "status": STATUS, "reason": f"taken down: {why}", "notes": [], "tags": []}
+
+
+def without_forgotten(
+    rows: Iterable[Mapping[str, Any]], taken_down: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of ``samples``, in which those of content on the list say nothing but that."""
+    return [
+        dict(row) if (told := taken_down.get(row.get("sample_id") or "")) is None else forgotten_row(row, told["why"])
+        for row in rows
+    ]

@@ -19,7 +19,7 @@ import pyarrow as pa
 from arot_assets.columns import Column
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.duplicates import mark_within, shard_footer
-from arot_assets.datasets.forgotten import forgotten, forgotten_row
+from arot_assets.datasets.forgotten import forgotten, without_forgotten
 from arot_assets.datasets.reach import digest, fetch, keep, reaching, spread, together
 from arot_assets.datasets.sidecars import BAD_SIDECAR, parse_sidecars
 from arot_assets.datasets.sources.listed import add_listed
@@ -186,8 +186,7 @@ def build_samples(
 
     def read(item: Mapping[str, Any]) -> dict[str, Any]:
         row = read_sample(source, medium, declaration.limits, item["uri"], item["sidecars"] or (), item.get("metadata"))
-        told = taken_down.get(row.get("sample_id") or "")
-        return row if told is None else forgotten_row(row, told["why"])
+        return without_forgotten([row], taken_down)[0]
 
     finished: deque[dict[str, Any]] = deque()  # by threads, each as soon as it is read
     unkept: list[dict[str, Any]] = []
@@ -222,6 +221,7 @@ def build_samples(
                 take()
             advance(count)
     ordered = [{"reason": None, "duplicate_of": None} | rows[o["uri"]] | {"shard": shard} for o in objects]
+    ordered = without_forgotten(ordered, forgotten(tables))  # again: some may have been taken down since they were read
     mark_within([row for row in ordered if row["uri"] in here])  # objects that disappeared keep their rows unchanged
     table = pa.Table.from_pylist(ordered, schema=schema)
     tables.write(table, TableRef(dataset, SAMPLES, shard), footer=shard_footer(table, version))

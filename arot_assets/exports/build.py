@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.exports.buckets.plan import BucketPlan
 from arot_assets.exports.contract import LoaderFindings, see
 from arot_assets.exports.destinations.destination import Destination, destination_of
@@ -31,6 +32,7 @@ from arot_assets.exports.provenance import require_current
 from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
 from arot_assets.exports.rules import Violation
 from arot_assets.exports.selection import Selection, select_rows, settings_of, told
+from arot_assets.exports.takedown import remove_versions
 from arot_assets.exports.tars import write_tars
 from arot_assets.exports.trainers.trainer import Part, Scene, Trainer
 from arot_assets.exports.versions import (
@@ -181,6 +183,7 @@ def _build(
         changed = now is None or now.version != version
         return Outcome(earlier, changed, selection.plans, seen, selection.left_out, mix, selection)
     message = f"Export {declaration.name}: {len(written):,} samples, version {version}"
+    _none_taken_down(resources, declaration.name, manifest)
     commit = destination.publish(staging, version, message)
     receipt = Receipt(**{**asdict(receipt), "commit": commit})
     buckets, left_out = bucket_rows(selection, written), left_out_rows(selection)
@@ -193,7 +196,23 @@ def _build(
         left_out,
         lineage_of(declaration, project, resources, selection),
     )
+    _none_taken_down(resources, declaration.name, manifest)  # a takedown knew nothing of the version until now
     return Outcome(receipt, True, selection.plans, seen, selection.left_out, mix, selection)
+
+
+def _none_taken_down(resources: Resources, name: str, manifest: pa.Table) -> None:
+    """Make sure that nothing was taken down since the samples were selected; a version that has it is removed.
+
+    Raises:
+        ExportError: something was.
+    """
+    gone = {*forgotten(resources.tables)}.intersection(manifest["sample_id"].to_pylist())
+    if gone:
+        left = remove_versions(resources, gone)
+        by_hand = "".join(f"; remove {one.receipt.place} (commit {one.receipt.commit}) by hand" for one in left)
+        raise ExportError(
+            f"exports/{name}: {len(gone)} of its samples were taken down while it was written{by_hand}; run it again"
+        )
 
 
 def _version(declaration: ExportDeclaration, manifest: pa.Table) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from arot_assets.datasets.forgotten import forgotten
 from arot_assets.exports.card import Counts, block, front_matter, merge
 from arot_assets.exports.declaration import HubDatasetDeclaration
 from arot_assets.exports.errors import ExportError
@@ -106,6 +107,7 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
         StorageError: no token, no permission, or the Hub cannot be reached; nothing was committed.
     """
     commits.require_token(resources.storage.using(HubBackend).client, declaration.address)
+    gone = {*forgotten(resources.tables)}
     with resources.warehouse.connect() as con:
         publication = prepare_publication(declaration, project, resources, con)
         remote = _prepare(publication)
@@ -119,6 +121,10 @@ def publish(declaration: HubDatasetDeclaration, project: Project, resources: Res
             len(state.left_out),
             publication.captions,
         )
+        if not gone.issuperset(forgotten(resources.tables)):
+            raise ExportError(
+                f"exports/{declaration.name}: samples were taken down while it was uploaded; nothing was committed, publish again"
+            )
         commit, changed = _commit(publication, remote, state, done, counts)
     return PublishResult(
         counts.rows,

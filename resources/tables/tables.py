@@ -335,6 +335,17 @@ class Tables:
                 for f in file.schema_arrow
             }
 
+    def schema(self, place: StorePath) -> "pa.Schema":
+        """Columns and types of a table, from its footer.
+
+        Raises:
+            TablesError: there is no such table, or the file is not Parquet.
+            StorageError: the store cannot be reached.
+        """
+        with self._parquet(place) as file, self._explained(place):
+            schema: pa.Schema = file.schema_arrow
+            return schema
+
     def num_rows(self, place: StorePath) -> int:
         """The number of rows of a table, from its footer."""
         return self._read_footer(place).num_rows

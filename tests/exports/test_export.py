@@ -7,11 +7,15 @@ import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from arot_assets.datasets.forgotten import add_forgotten
+from arot_assets.exports import build
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.takedown import affected
 from arot_assets.exports.verify import verify
@@ -253,6 +257,20 @@ def test_a_forgotten_sample_leaves_every_version_and_stays_out(training: Trainin
     training.update()
     third = training.export()
     assert third.receipt.samples == 11 and victim not in {p.stem for p in (place(third) / "images").iterdir()}
+
+
+@pytest.mark.parametrize("moment", ["write_media", "write_records"])
+def test_a_sample_that_is_taken_down_while_it_is_exported_stays_out(training: Training, moment: str) -> None:
+    victim, tables, real = sorted(training.rows())[0], training.resources.tables, getattr(build, moment)
+
+    def meanwhile(*said: Any) -> Any:
+        add_forgotten(tables, [victim], "asked to", "now")
+        return real(*said)
+
+    with patch.object(build, moment, meanwhile), pytest.raises(ExportError, match="1 of its samples were taken down"):
+        training.export()
+    assert versions(tables, "train") == [] and not list(Path(tables.root).glob(f"exports/**/*{victim}*"))
+    assert training.export().receipt.samples == 11
 
 
 def test_the_check_reads_the_version_back_and_names_what_was_damaged(training: Training) -> None:
