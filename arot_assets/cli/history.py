@@ -89,20 +89,18 @@ def _databases(instance: "dg.DagsterInstance") -> Iterator[Callable[[], Abstract
 
 
 def _clean_table(con: Any, table: str, column: str, cleaner: "_Cleaner") -> int:
-    from sqlalchemy import inspect, text
-
-    columns = {one["name"] for one in inspect(con).get_columns(table)} if inspect(con).has_table(table) else set()
+    dialect = con.dialect
+    columns = {one["name"] for one in dialect.get_columns(con, table)} if dialect.has_table(con, table) else set()
     if column not in columns:
         return 0
-    key = "asset_key" if "asset_key" in columns else "''"
+    key, value = "asset_key" if "asset_key" in columns else "''", "?" if dialect.paramstyle == "qmark" else "%s"
     last, changed = -1, 0
-    ask = text(f"select id, {column}, {key} from {table} where id > :last order by id limit {ROWS}")
-    write = text(f"update {table} set {column} = :said where id = :id")
-    while rows := con.execute(ask, {"last": last}).fetchall():
+    ask = f"select id, {column}, {key} from {table} where id > {value} order by id limit {ROWS}"
+    while rows := con.exec_driver_sql(ask, (last,)).fetchall():
         for number, said, asset in rows:
             cleaned = cleaner.event(said or "", asset or "")
             if cleaned != (said or ""):
-                con.execute(write, {"said": cleaned, "id": number})
+                con.exec_driver_sql(f"update {table} set {column} = {value} where id = {value}", (cleaned, number))
                 changed += 1
         last = rows[-1][0]
     return changed
