@@ -1,7 +1,7 @@
 """Engines for tests of what units go where."""
 
 import pickle
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from resources.compute import Compute, Local, Needs
+from resources.compute import Compute, Local, Needs, Node
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -23,6 +23,20 @@ class Watched:
     units: list[object] = field(default_factory=list)
     around: Callable[[Any, Any], Any] | None = None
     is_local: bool = False
+
+    def check(self) -> None:
+        """See ``Compute``."""
+        self.engine.check()
+
+    def nodes(self) -> list[Node]:
+        """See ``Compute``."""
+        return self.engine.nodes()
+
+    def ask(
+        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
+    ) -> Iterator[tuple[Node, B | Exception]]:
+        """See ``Compute``."""
+        return self.engine.ask(question, nodes, needs)
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         """See ``Compute``."""
@@ -57,6 +71,19 @@ class Scattered:
 
     units: list[tuple[object, bytes]] = field(default_factory=list)
     is_local: bool = False
+
+    def check(self) -> None:
+        """See ``Compute``."""
+
+    def nodes(self) -> list[Node]:
+        """See ``Compute``: it has no machines of its own."""
+        return []
+
+    def ask(
+        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
+    ) -> Iterator[tuple[Node, B | Exception]]:
+        """See ``Compute``."""
+        return iter(())
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         sent = pickle.dumps(work)

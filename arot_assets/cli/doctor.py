@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from arot_assets.cli.finding import Finding
+from resources.errors import ArotError
 
 PACKAGES = (
     "dagster",
@@ -47,6 +48,7 @@ def findings() -> Iterator[Finding]:
     yield from _store()
     yield from _declared()
     yield from _endpoints()
+    yield _compute()
     yield from _models()
     yield _webhook()
     yield from _damaged()
@@ -179,6 +181,31 @@ def _endpoints() -> Iterator[Finding]:
     resources = default_resources()
     roots = [dataset.root for dataset in load_declarations().datasets.values()]
     yield from endpoints(resources.storage.s3, resources.tables.root, roots)
+
+
+def _compute() -> Finding:
+    from arot_assets.datasets.nodes import meet
+    from arot_assets.declarations import load_declarations
+    from resources.compute import Needs, compute_of
+    from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE
+    from resources.defaults import default_resources
+
+    address = os.environ.get(ADDRESS_VARIABLE)
+    try:
+        compute = compute_of()
+        if compute.is_local:
+            if address:
+                said = f"this process, although ${ADDRESS_VARIABLE} is set ({address})"
+                return Finding("note", "compute", said, f"set {COMPUTE_VARIABLE}=ray to use that cluster")
+            return Finding("ok", "compute", f"this process ({COMPUTE_VARIABLE}=ray works on a Ray cluster)")
+        if not address:
+            return Finding("ok", "compute", f"{compute}, started when there is work")
+        sources = {one for dataset in load_declarations().datasets.values() for one in dataset.seen_by_all}
+        there = meet(compute, default_resources().tables, Needs(), sorted(sources))
+    except ArotError as error:
+        said, _, remedy = str(error).rpartition("; ")
+        return Finding("problem", "compute", said, remedy)
+    return Finding("ok", "compute", f"{compute}: {there}; each has this arot and sees the store and the sources")
 
 
 def _models() -> Iterator[Finding]:

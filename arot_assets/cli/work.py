@@ -20,6 +20,7 @@ from arot_assets.steps import Graph, Key, Look, State, Step, batches, names_of
 from arot_assets.subsets.leftovers import leftover_models, remove_models
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.steps import model_path
+from resources.compute import compute_of
 from resources.defaults import Resources
 
 States = Mapping[Key, State]
@@ -83,6 +84,7 @@ class Work:
             retry: failed rows whose status or reason contains this text count as work too; None for missing work only.
             sources: whether to list the sources.
         """
+        compute_of().check()  # told now, not after a source was listed
         look = Look(self.resources, sources)
         failed: set[Key] = set()
         try:

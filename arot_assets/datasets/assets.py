@@ -181,6 +181,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             partial(sample_rows.build_unit, storage, tables, declaration, config.retry),
             done,
             say=context.log.info,
+            sources=declaration.seen_by_all,
         )
         settled = _settle(context, warehouse, dataset, results)
         for shard, result in results.items():

@@ -215,6 +215,11 @@ class DatasetDeclaration(BaseModel):
         return self.source.rstrip("/")
 
     @property
+    def seen_by_all(self) -> tuple[str, ...]:
+        """What each machine that reads the files must see for itself: the folder or the prefix; nothing for URLs and the Hub."""
+        return () if self.is_url_list or self.on_hub else (self.root,)
+
+    @property
     def on_s3(self) -> bool:
         """Whether the source is a folder on S3."""
         return scheme_of(self.source) == "s3" and not self.is_url_list

@@ -9,11 +9,12 @@ its turn comes, so that nothing is computed twice.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from arot_assets.datasets.nodes import meet
 from arot_assets.progress import track
 from resources.compute import Compute, Local, Needs
 from resources.tables import Hold, LeaseLostError, TableRef, Tables
@@ -95,6 +96,7 @@ def work_on(
     done: Callable[[Unit, R], Any],
     needs: Needs = Needs(),  # noqa: B008  # immutable
     say: Callable[[str], None] = log.info,
+    sources: Collection[str] = (),
 ) -> None:
     """Work on every shard, wherever the engine runs units, with its tables reserved.
 
@@ -108,17 +110,24 @@ def work_on(
         done: takes the result of a unit, in this process.
         needs: of one unit.
         say: tells people about shards that others have.
+        sources: folders and prefixes whose files the work reads.
 
     Raises:
         StorageError: the store cannot be read or written.
         ComputeError: the engine cannot be used.
+        NodeError: some machines of a cluster would not make the same tables.
     """
     left, told = list(shards), set[str]()
+    if not left:
+        return
+    machines = meet(compute, tables, needs, sources)
     attempt = Attempt(tables, work)
     is_waiting = False
     with ExitStack() as waiting, ExitStack() as shown:
         # what this process does itself, the work reports file by file
-        advance = None if compute.is_local else shown.enter_context(track("shards on Ray", len(left)))
+        advance = (
+            None if compute.is_local else shown.enter_context(track(f"shards on {compute}, {machines}", len(left)))
+        )
         while left:
             again: list[str] = []
             last = ""

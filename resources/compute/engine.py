@@ -7,7 +7,7 @@ A unit is a shard and the tables asked for: its description is small, its result
 engine does. What a unit does must not depend on where it runs: the tables are the same, bit for bit.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -37,12 +37,59 @@ class Needs:
     device: bool = False
 
 
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster that works on units.
+
+    Attributes:
+        id: the engine's own; another one after it was started anew.
+        name: for people.
+        cores, gpus: what it has in all.
+    """
+
+    id: str
+    name: str
+    cores: float
+    gpus: float
+
+
 class Compute(Protocol):
     """An engine."""
 
     @property
     def is_local(self) -> bool:
         """Whether units run in this process, one after the other."""
+        ...
+
+    def check(self) -> None:
+        """Make sure, in a moment and without joining a cluster, that work can be asked for.
+
+        Raises:
+            ComputeError: nobody answers.
+        """
+        ...
+
+    def nodes(self) -> list[Node]:
+        """The machines of the cluster, which is joined for that; none where units run in this process.
+
+        Raises:
+            ComputeError: it cannot be joined.
+        """
+        ...
+
+    def ask(
+        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
+    ) -> Iterator[tuple[Node, B | Exception]]:
+        """Ask some machines, each in a process like those of its units; gives them as they answer, but for those that are lost.
+
+        Args:
+            question: can be pickled, and its answer too.
+            nodes: of the cluster.
+            needs: of the units to come.
+
+        Raises:
+            ComputeError: the cluster has no room for such units.
+        """
         ...
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
@@ -95,6 +142,19 @@ class Local:
     def is_local(self) -> bool:
         """See ``Compute``."""
         return True
+
+    def check(self) -> None:
+        """See ``Compute``: this process is there."""
+
+    def nodes(self) -> list[Node]:
+        """See ``Compute``."""
+        return []
+
+    def ask(
+        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
+    ) -> Iterator[tuple[Node, B | Exception]]:
+        """See ``Compute``."""
+        return iter(())
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         """See ``Compute``."""

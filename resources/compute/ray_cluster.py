@@ -11,13 +11,13 @@ their environment: no secret is sent.
 import logging
 import os
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs
+from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs, Node
 from resources.compute.ray_actors import Actors, Held
 from resources.compute.share import Share, room, share_of
 from resources.machine import Machine
@@ -39,6 +39,7 @@ LEASE_VARIABLE, LEASE_MILLISECONDS = "RAY_worker_lease_timeout_milliseconds", "1
 """How long a worker takes one unit of a run after the other, before Ray may give it to another run. With Ray's own 500 it is
 given back after each longer unit, and one of another machine then stands idle until the driver's machine hears of it (up to
 100 ms)."""
+LET_IN = ", and that the token (RAY_AUTH_MODE, RAY_AUTH_TOKEN) and the versions of Ray and Python are the cluster's"
 RESTARTS = 3
 """How often a unit is begun again because its machine was lost."""
 HANDED_ON = ("AROT_STORE", "AROT_MODELS", "AROT_MEMORY_MB", "AROT_FETCH_THREADS", "AROT_LEASE_SECONDS", "AROT_CACHE_GB")
@@ -65,10 +66,57 @@ class Ray:
         if find_spec("ray") is None:
             raise ComputeError("Ray is not installed: `pip install 'arot[ray]'`, or set AROT_COMPUTE=local")
 
+    def __str__(self) -> str:
+        """For people."""
+        return f"Ray at {self.address}" if self.address else "Ray of this machine"
+
     @property
     def is_local(self) -> bool:
         """See ``Compute``."""
         return False
+
+    def check(self) -> None:
+        """See ``Compute``."""
+        try:
+            if self.address:
+                _reach(self.address)
+        except OSError as error:
+            raise self._unreachable(error) from error
+
+    def nodes(self) -> list[Node]:
+        """See ``Compute``; a head without cores plans, and is none."""
+        self._connect()
+        import ray
+
+        there = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        return [
+            Node(node["NodeID"], _name(node), node["Resources"]["CPU"], node["Resources"].get("GPU", 0.0))
+            for node in there
+        ]
+
+    def ask(
+        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
+    ) -> Iterator[tuple[Node, B | Exception]]:
+        """See ``Compute``; the processes that answer are then there for units."""
+        asks, _ = self._asks(needs)
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        # waits for no core: whoever has them all may answer nevertheless
+        asked: Any = ray.remote(max_retries=0, num_cpus=0, runtime_env=asks["runtime_env"])(lambda: question())
+        left = {
+            asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(one.id, soft=False)).remote(): one
+            for one in nodes
+        }
+        while left:
+            (reference,), _ = ray.wait(list(left), num_returns=1)
+            node = left.pop(reference)
+            try:
+                yield node, ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                yield node, error.cause
+            except ray.exceptions.RayError:  # lost meanwhile; where a process cannot be started, its units will say so
+                continue
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         """See ``Compute``; as many units are under way as the cluster has room for, and a few wait."""
@@ -164,13 +212,25 @@ class Ray:
                 own: dict[str, Any] = {"num_cpus": Machine().cores, "object_store_memory": OBJECTS}
                 ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **own, **QUIET)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            said = str(error).strip().partition("\n")[0].rstrip(".")
-            raise ComputeError(
-                f"no Ray cluster at '{self.address}': {said}; check ${ADDRESS_VARIABLE}, `ray status`"
-                if self.address
-                else f"no Ray can be started on this machine: {said}; set ${ADDRESS_VARIABLE}=host:port of a cluster, or "
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> ComputeError:
+        said = " ".join(str(error).split()).rstrip(".")
+        if not self.address:
+            return ComputeError(
+                f"no Ray can be started on this machine: {said}; set ${ADDRESS_VARIABLE}=host:port of a cluster, or "
                 f"{COMPUTE_VARIABLE}=local"
-            ) from error
+            )
+        more = "" if isinstance(error, OSError) and error.errno else LET_IN  # else somebody answered
+        return ComputeError(
+            f"no Ray cluster at '{self.address}': {said}; check ${ADDRESS_VARIABLE}, `ray status`{more}"
+        )
+
+
+def _name(node: dict[str, Any]) -> str:
+    """A machine for people: its name, and the address by which the cluster knows it."""
+    host, address = node["NodeManagerHostname"], node["NodeManagerAddress"]
+    return host if host == address else f"{host} ({address})"
 
 
 def _machines() -> list[dict[str, float]]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -286,6 +287,25 @@ def test_what_the_work_raises_comes_as_it_was_raised(cluster: Compute) -> None:
     for needs in (Needs(), Needs(device=True)):
         with pytest.raises(ComputeError, match="unit 1"):
             list(cluster.map(work, [1], needs))
+
+
+def machine_of_this_process() -> str:
+    return socket.gethostname()
+
+
+def fails() -> str:
+    raise ValueError("a reason")
+
+
+def test_each_machine_answers_for_itself_and_says_what_failed(cluster: Compute) -> None:
+    nodes = cluster.nodes()
+    assert [(node.cores, node.gpus) for node in nodes] == [(1.0, 0.0)] * 3
+    answers = list(cluster.ask(machine_of_this_process, nodes, Needs()))
+    assert {node.id for node, _ in answers} == {node.id for node in nodes}
+    assert {answer for _, answer in answers} == {socket.gethostname()}
+    ((node, error),) = cluster.ask(fails, nodes[:1], Needs())
+    assert node == nodes[0] and isinstance(error, ValueError) and str(error) == "a reason"
+    assert list(cluster.ask(fails, [replace(nodes[0], id="0a" * 28)], Needs())) == [], "it has left the cluster"
 
 
 def test_unit_that_fits_nowhere_is_a_clear_error(cluster: Compute, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def file_asset(
         work = partial(
             build_file_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
         )
-        broken = build_shards(context, compute, tables, dataset, wanted, versions, work)
+        broken = build_shards(context, compute, tables, declaration, wanted, versions, work)
         warehouse.refresh()
         yield from built(dataset, [table.name for table in wanted], broken)
 

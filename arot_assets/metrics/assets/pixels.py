@@ -62,7 +62,7 @@ def pixel_asset(
         work = partial(
             build_metric_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
         )
-        broken = build_shards(context, compute, tables, dataset, wanted, versions, work)
+        broken = build_shards(context, compute, tables, declaration, wanted, versions, work)
         warehouse.refresh()
         yield from built(dataset, [metric.name for metric in wanted], broken)
 

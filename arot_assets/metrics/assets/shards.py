@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import dagster as dg
 
+from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.metadata import ROW_COUNT, count_table, markdown_table, pace_metadata
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
@@ -46,7 +47,7 @@ def build_shards(
     context: dg.AssetExecutionContext,
     compute: Compute,
     tables: Tables,
-    dataset: str,
+    declaration: DatasetDeclaration,
     wanted: "Sequence[Metric] | Sequence[FileTable]",
     versions: Mapping[str, str],
     work: Callable[[Unit], dict[str, MetricResult]],
@@ -54,7 +55,7 @@ def build_shards(
     """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
     original. Gives the tables that cannot be built, and why: their model cannot be used.
     """
-    broken: dict[str, str] = {}
+    dataset, broken = declaration.name, dict[str, str]()
     pace = Pace(len(context.partition_keys), dataset, context.op_execution_context.op.name.removeprefix(f"{dataset}_"))
     needs = Needs(device=any(model_of(one) for one in wanted))
 
@@ -81,7 +82,7 @@ def build_shards(
     def build(shards: Sequence[str]) -> None:
         # the pool is this process's; another engine knows what devices its machines have
         run = placed if compute.is_local else work
-        work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info)
+        work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info, declaration.seen_by_all)
 
     build(context.partition_keys)
     names = left()
