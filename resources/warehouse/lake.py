@@ -137,6 +137,7 @@ class Connection:
         Raises:
             TablesError: a file that it reads is damaged.
             duckdb.Error: it fails for another reason.
+            KeyboardInterrupt: the user stopped it.
         """
         import duckdb
 
@@ -163,6 +164,10 @@ class Connection:
                     raise TablesError(damage) from error
                 if not retry.again(FAR_ATTEMPTS if isinstance(error, duckdb.HTTPException) else None):
                     raise self._damaged_table(sql) or error from error
+            except (
+                RuntimeError
+            ) as error:  # "Query interrupted", in place of what the handler of a signal raised: Ctrl-C
+                raise error.__cause__ or error from None
 
     def _left_out(self, error: Exception, sql: str) -> TablesError | None:
         """That a table is there and cannot be read, if a statement names one that has no view for that reason."""
