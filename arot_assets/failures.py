@@ -12,15 +12,15 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import dagster as dg
 
-from resources.errors import ArotError
+from resources.errors import ArotError, refusal
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def fails_in_words(body: Callable[P, R]) -> Callable[P, R]:
-    """Decorate the body of an asset or check so that an ``ArotError`` fails the step with its own line: thing, cause,
-    remedy.
+    """Decorate the body of an asset or check so that an ``ArotError``, or what the machine refuses, fails the step with its own
+    line: thing, cause, remedy.
 
     The step is not retried, since nothing would change; the error remains the cause of the failure. Any other exception
     is a bug in arot and keeps its traceback.
@@ -46,5 +46,8 @@ def fails_in_words(body: Callable[P, R]) -> Callable[P, R]:
 def _told() -> Iterator[None]:
     try:
         yield
-    except ArotError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    except Exception as error:
+        told = error if isinstance(error, ArotError) else refusal(error)
+        if told is None:
+            raise
+        raise dg.Failure(str(told), allow_retries=False) from error

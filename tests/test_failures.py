@@ -1,5 +1,6 @@
 """What a person can act on fails a step of Dagster with its one line; a fault of ours keeps its traceback."""
 
+import errno
 from collections.abc import Iterator
 
 import dagster as dg
@@ -75,3 +76,37 @@ def test_a_table_shows_every_value_in_one_line_and_breaks_no_column() -> None:
         "| True | None | x |",
     ]
     assert cell("12.5\N{NO-BREAK SPACE}%") == "12.5\N{NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x/a.tmp"),
+            "cannot use '/x/a.tmp': No space left on device; ",
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot use a file: Read-only file system; "),
+        (
+            PermissionError(errno.EACCES, "Permission denied", b"/x"),
+            "cannot use '/x': Permission denied; grant this user",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/x"), "have the quota raised"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "free some space"),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "set TMPDIR"),
+    ],
+)
+def test_what_the_machine_refuses_is_told_in_words(error: Exception, words: str) -> None:
+    @dg.asset
+    @fails_in_words
+    def refused() -> None:
+        try:
+            raise error
+        except Exception as cause:
+            if isinstance(cause, FileNotFoundError | RuntimeError):
+                raise
+            raise ValueError("the file is not complete") from cause
+
+    told = failure(refused).step_failure_data
+    assert told is not None and told.user_failure_data is not None
+    assert words in (told.user_failure_data.description or "")

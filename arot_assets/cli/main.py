@@ -11,7 +11,7 @@ import sys
 import click
 
 from arot_assets.cli.interrupts import interrupts_kept
-from resources.errors import ArotError
+from resources.errors import ArotError, refusal
 from resources.root import PROJECT_VARIABLE
 
 COMMANDS = {
@@ -94,8 +94,13 @@ class LazyGroup(click.Group):
             os._exit(130)  # threads waiting for a server or a large image are abandoned: none of their work is kept
         except click.MissingParameter as error:
             raise click.MissingParameter(_names_to_choose(error), error.ctx, error.param, error.param_hint) from error
-        except ArotError as error:
-            click.secho(f"Error: {error}", err=True, fg="red")
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            told = error if isinstance(error, ArotError) else refusal(error)
+            if told is None:
+                raise
+            click.secho(f"Error: {told}", err=True, fg="red")
             ctx.exit(1)
 
 

@@ -3,6 +3,7 @@
 Belongs here: the vocabulary that every backend and its users share. Does not belong here: any access to storage.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from resources.errors import ArotError
+from resources.errors import REFUSALS, ArotError
 from resources.storage.member_address import member_uri, parse_member
 
 TEMPORARY_PREFIX = ".arot-tmp-"
@@ -133,17 +134,14 @@ LIST_BATCH = 5000
 """Number of objects that a listing yields, and reports as progress, at a time."""
 
 CHUNK_BYTES = 1024 * 1024
-NO_SPACE = 28
-READ_ONLY = 30
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def explain(uri: str, action: str, error: BaseException) -> StorageError:
     """One line for an I/O failure: the thing, the cause, the remedy; with its kind."""
     kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
-    if isinstance(error, OSError) and error.errno == NO_SPACE:
-        remedy = "free some space or point AROT_STORE elsewhere; nothing was half written"
-    if isinstance(error, OSError) and error.errno == READ_ONLY:
-        remedy = "the file system is read-only; point AROT_STORE to a place that can be written"
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        remedy = f"{REFUSALS[error.errno]}; nothing was half written"
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if is_local(uri) and os.path.islink(local_path(uri)):
         cause = f"link to '{os.readlink(local_path(uri))}': {cause}"
