@@ -26,6 +26,7 @@ from resources.storage import Storage
 from resources.tables import TableRef, Tables
 from resources.warehouse import Warehouse
 from tests.browser import browser  # noqa: F401
+from tests.disks import small_disk  # noqa: F401
 from tests.order import Pieces, place
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
 from tests.tiers import draws, is_slow

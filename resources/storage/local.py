@@ -175,15 +175,19 @@ class LocalBackend(Backend):
             raise explain(uri, "write", error) from error
         finally:
             if temporary is not None:
-                temporary.unlink(missing_ok=True)
+                with suppress(OSError):  # a disk that has turned read-only; the first error says so
+                    temporary.unlink(missing_ok=True)
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
         """See ``Backend``."""
         oldest = time.time() - older_than_seconds
-        found = [p for p in Path(local_path(root)).rglob(f"{TEMPORARY_PREFIX}*") if p.stat().st_mtime < oldest]
-        for path in found:
-            path.unlink(missing_ok=True)
-        return len(found)
+        removed = 0
+        for path in Path(local_path(root)).rglob(f"{TEMPORARY_PREFIX}*"):
+            with suppress(OSError):  # its process has ended it meanwhile, or nothing can be removed here
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    removed += 1
+        return removed
 
 
 @contextmanager

@@ -6,6 +6,7 @@ opening DuckDB (``connection.py``).
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,9 @@ class Warehouse:
         except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
             raise _not_written(path, str(error).partition("\n")[0]) from error
         finally:
-            temporary.unlink(missing_ok=True)
-            log.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that is read-only; the first error says so
+                temporary.unlink(missing_ok=True)
+                log.unlink(missing_ok=True)
 
     def _open(self, database: str) -> "duckdb.DuckDBPyConnection":
         return open_duckdb(self.tables, database, self.memory_limit or default_memory_limit())

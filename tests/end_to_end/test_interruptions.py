@@ -4,13 +4,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
+from tests.disks import make_read_only
 from tests.end_to_end.conftest import Project
 from tests.waiting import finish, kill_when, until, work_of
 
@@ -87,18 +86,6 @@ def test_interrupted_run_keeps_finished_rows_and_goes_on_there(project: Project)
     assert measured.stat().st_size == rows + 6 - int(kept[1]), "what was kept is not measured again"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
-    """A file system of one megabyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 def test_full_disk_is_a_clear_error_and_no_half_file(project: Project, small_disk: Path) -> None:
     project.add_examples(3)
     filler = small_disk / "filler"
@@ -114,6 +101,6 @@ def test_full_disk_is_a_clear_error_and_no_half_file(project: Project, small_dis
 
 def test_read_only_store_is_a_clear_error(project: Project, small_disk: Path) -> None:
     project.add_examples(3)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    make_read_only(small_disk)
     output = project.arot("run", "demo", status=1, AROT_STORE=str(small_disk / "store"))
     assert "Read-only file system" in output and "AROT_STORE" in output and "Traceback" not in output
