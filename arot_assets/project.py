@@ -8,6 +8,7 @@ declarations in ``arot_assets/defs/``.
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from resources.errors import ArotError
@@ -49,6 +50,7 @@ def init_project(folder: Path) -> list[Path]:
 
     Raises:
         ProjectExistsError: one of them already exists; nothing is written then.
+        OSError: one cannot be written; those written before it are removed.
     """
     files = sorted(p.relative_to(TEMPLATE) for p in TEMPLATE.rglob("*") if p.is_file() and p.suffix != ".pyc")
     for file in files:
@@ -56,7 +58,13 @@ def init_project(folder: Path) -> list[Path]:
             raise ProjectExistsError(
                 f"'{folder / file}' already exists; choose another folder, or continue in that project"
             )
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TEMPLATE / file, folder / file)
+    try:
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(TEMPLATE / file, folder / file)
+    except OSError:
+        for file in files:
+            with suppress(OSError):
+                (folder / file).unlink()
+        raise
     return [folder / file for file in files]

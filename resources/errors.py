@@ -22,7 +22,7 @@ OTHER_PLACE = "choose another place (AROT_STORE, TMPDIR and DAGSTER_HOME say whe
 REFUSALS = {
     errno.ENOSPC: f"free some space there, or {OTHER_PLACE}",
     errno.EDQUOT: f"free some space there, have the quota raised, or {OTHER_PLACE}",
-    errno.EROFS: f"the file system is read-only: have it made writable, or {OTHER_PLACE}",
+    errno.EROFS: f"have it made writable, or {OTHER_PLACE}",
     errno.EACCES: f"grant this user access, or {OTHER_PLACE}",
     errno.EPERM: f"grant this user access, or {OTHER_PLACE}",
     errno.EIO: "the disk, or the connection to it, fails: see the system's log",

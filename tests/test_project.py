@@ -1,7 +1,9 @@
 """A project is a folder of its own: declarations, SQL, metrics and store, found from anywhere below it."""
 
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,48 @@ def test_a_project_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> 
     (tmp_path / "file").write_text("no folder")
     said = CliRunner().invoke(main, ["init", str(tmp_path / "file" / "project")])
     assert said.exit_code == 1 and "cannot create a project in" in said.output and "Traceback" not in said.output
+
+
+def test_full_disk_leaves_no_half_written_project_or_declaration(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filler = small_disk / "filler"
+    with suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    with filler.open("rb+") as file:
+        file.truncate(file.seek(0, 2) - 16384)  # room for some of the files
+    run = CliRunner()
+    done = run.invoke(main, ["init", str(small_disk / "p")])
+    assert done.exit_code == 1 and "No space left on device" in done.output and "Traceback" not in done.output
+    assert not [file for file in (small_disk / "p").rglob("*") if file.is_file()]
+    kept = filler.read_bytes()
+    filler.unlink()
+    assert run.invoke(main, ["init", str(small_disk / "p")]).exit_code == 0
+    monkeypatch.setenv("AROT_PROJECT", str(small_disk / "p"))
+    with suppress(OSError):
+        filler.write_bytes(kept)
+    (small_disk / "p" / "defs" / "datasets" / "cats").mkdir(parents=True, exist_ok=True)
+    done = run.invoke(main, ["new", "image-dataset", "cats", str(REPOSITORY / "examples" / "images")])
+    assert done.exit_code == 1 and "No space left on device" in done.output
+    filler.unlink()
+    done = run.invoke(main, ["new", "image-dataset", "cats", str(REPOSITORY / "examples" / "images")])
+    assert done.exit_code == 0, done.output
+
+
+def test_what_a_terminal_cannot_show_is_printed_otherwise(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9 \xe2\x80\xa6.jpg")).touch()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))}
+    ascii_only = {
+        **kept,
+        "LC_ALL": "POSIX",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    arot = [sys.executable, "-m", "arot_assets.cli"]
+    done = subprocess.run([*arot, "ls", str(tmp_path)], env=ascii_only, capture_output=True)
+    assert done.returncode == 0 and b"caf\xe9 \xe2\x80\xa6.jpg" in done.stdout, done.stderr
+    done = subprocess.run([*arot, "models"], env=ascii_only, capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0 and b"?" in done.stdout and b"Traceback" not in done.stderr, done.stderr

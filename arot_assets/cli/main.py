@@ -3,6 +3,7 @@
 Belongs here: the list of commands. A command is imported only when it is called, so that each starts quickly.
 """
 
+import codecs
 import importlib
 import io
 import os
@@ -48,6 +49,18 @@ COMMANDS = {
     "ui": "open Dagster on the results",
 }
 """Command -> short help. The module of a command is ``arot_assets.cli.<command>``, its function ``command``."""
+
+PRINTABLE = "arot-printable"
+"""How the terminal's encoding is used, for ``codecs.register_error``."""
+
+
+def _printable(error: UnicodeError) -> tuple[bytes | str, int]:
+    """Bytes of a name that is not UTF-8 are printed as they are, and what the terminal cannot show as ``?``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter = error.object[error.start]
+    shown = bytes([ord(letter) - 0xDC00]) if "\udc80" <= letter <= "\udcff" else "?"
+    return shown, error.start + 1
 
 
 class LazyGroup(click.Group):
@@ -145,7 +158,8 @@ def main(project: str | None) -> None:
     Tables are Parquet files below $AROT_STORE (default: .arot/store in the project); any DuckDB client can open
     catalog.duckdb there, read-only. The exit status of a command is 0 only if it succeeded.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names that are not UTF-8 are printed as their bytes
-        sys.stdout.reconfigure(errors="surrogateescape")
+    codecs.register_error(PRINTABLE, _printable)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=PRINTABLE)
     if project is not None:
         os.environ[PROJECT_VARIABLE] = os.path.abspath(project)  # also for processes started by a command

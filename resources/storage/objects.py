@@ -141,7 +141,7 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
     """One line for an I/O failure: the thing, the cause, the remedy; with its kind."""
     kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
-        remedy = f"{REFUSALS[error.errno]}; nothing was half written"
+        remedy = REFUSALS[error.errno] + ("; nothing was half written" if action == "write" else "")
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if is_local(uri) and os.path.islink(local_path(uri)):
         cause = f"link to '{os.readlink(local_path(uri))}': {cause}"
