@@ -20,7 +20,8 @@ from arot_assets.captions.quality import quality_metric
 from arot_assets.captions.steps import prompt_sources
 from arot_assets.captions.table import caption_table, caption_version
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, shard_partitions
-from arot_assets.datasets.places import all_roots, place_of
+from arot_assets.datasets.nodes import meet
+from arot_assets.datasets.places import all_roots, place_of, seen_by_all
 from arot_assets.datasets.presence import Shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
@@ -89,6 +90,7 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
         answerer = Answerer(storage, warehouse, declaration, captioner.version, config.retry is not None)
         nodes: AbstractContextManager[OnNodes | None] = nullcontext()
         if declaration.local and not compute.is_local:
+            meet(compute, tables, Needs(device=True), seen_by_all(tables, [dataset]))
             nodes = compute.workers(answerer, Needs(device=True))
 
         def build(on_nodes: OnNodes | None, shard: str) -> None:

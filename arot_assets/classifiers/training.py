@@ -24,6 +24,8 @@ from arot_assets.classifiers.promotion import Decision, Pointer, classifier_file
 from arot_assets.classifiers.trainers import TrainingError
 from arot_assets.classifiers.training_unit import LABELS, SPLIT, StoredCheckpoint, TrainingUnit, train_unit
 from arot_assets.datasets.forgotten import forgotten
+from arot_assets.datasets.nodes import meet
+from arot_assets.datasets.places import seen_by_all
 from arot_assets.progress import track
 from resources.compute import Needs
 from resources.defaults import Resources
@@ -98,9 +100,11 @@ def _on_engine(declaration: ClassifierDeclaration, resources: Resources, unit: T
         log.info(
             "classifier %s: a machine of the Ray cluster trains it; its epochs are in the report", declaration.name
         )
+    sources = [] if declaration.columns else seen_by_all(r.tables, [declaration.dataset])
+    meet(compute, r.tables, needs := Needs(device=not declaration.columns), sources)
     # what this process does itself, the trainer reports epoch by epoch
     shown = nullcontext() if compute.is_local else track(f"classifier {declaration.name}: training on Ray")
-    with shown, closing(compute.map(work, [unit], Needs(device=not declaration.columns))) as results:
+    with shown, closing(compute.map(work, [unit], needs)) as results:
         ((_, made),) = results
     return made
 

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from arot_assets.columns import Column
 from arot_assets.datasets.forgotten import forgotten
-from arot_assets.datasets.places import medium_of, place_of
+from arot_assets.datasets.nodes import meet
+from arot_assets.datasets.places import medium_of, place_of, seen_by_all
 from arot_assets.errors import ProjectError
 from arot_assets.media.file import DecodeError, File
 from arot_assets.media.video import isolated
@@ -162,6 +163,7 @@ def cut_clips(
             return made
 
         def on_nodes() -> Generator[list[dict[str, Any]], None, None]:
+            meet(resources.compute, resources.tables, Needs(), seen_by_all(resources.tables, [films]))
             for _, made in resources.compute.map(work, list(todo.items()), Needs()):
                 with keeping.adding():
                     done.extend(made)

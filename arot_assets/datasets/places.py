@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from arot_assets.datasets.declaration import UrlList
+from arot_assets.datasets.declaration import LIST_EXTENSIONS, UrlList
 from arot_assets.datasets.inventory import EARLIER_ROOTS, MEDIUM, ROOT, RULES, InventoryError
 from arot_assets.datasets.presence import Copies
 from arot_assets.datasets.reach import reader, under
@@ -17,6 +17,7 @@ from arot_assets.media.file import File
 from arot_assets.media.media import FIRST, MEDIA
 from arot_assets.media.medium import Medium
 from resources.storage import Storage
+from resources.storage.objects import is_local
 from resources.tables import INVENTORY, TableRef, Tables
 from resources.warehouse import Warehouse
 
@@ -64,6 +65,18 @@ def all_roots(tables: Tables, dataset: str) -> list[str]:
     if footer is None or ROOT not in footer:
         raise InventoryError(f"dataset {dataset!r} has no inventory yet: run `arot run {dataset}` first")
     return [footer[ROOT], *json.loads(footer.get(EARLIER_ROOTS, "[]"))]
+
+
+def seen_by_all(tables: Tables, datasets: Iterable[str]) -> list[str]:
+    """What each machine that reads files of these datasets must see for itself: folders, and prefixes on S3."""
+    found = []
+    for dataset in datasets:
+        footer = tables.footer_if_any(TableRef(dataset, INVENTORY)) or {}
+        root = footer.get(ROOT, "")
+        is_list = footer.get(RULES) or root.lower().endswith(LIST_EXTENSIONS)
+        if root and not is_list and (is_local(root) or root.startswith("s3://")):
+            found.append(root)
+    return found
 
 
 def medium_of(tables: Tables, dataset: str) -> Medium:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from arot_assets.datasets.places import dataset_root
+from arot_assets.datasets.nodes import meet
+from arot_assets.datasets.places import dataset_root, seen_by_all
 from arot_assets.exports.companions import ROLES
 from arot_assets.exports.destinations.destination import Destination, Stage
 from arot_assets.exports.errors import ExportError
@@ -66,7 +67,9 @@ def write_media(
     if stage is None:
         made = _by_threads(writer, rows, known, staging, far)
     else:
-        made = _by_nodes(UnitWriter(writer, stage, selection.medium.name, far), resources, rows, known)
+        made = _by_nodes(
+            UnitWriter(writer, stage, selection.medium.name, far), resources, selection.datasets, rows, known
+        )
     found: dict[int, Sequence[WrittenFile | Violation]] = {}
     with track(f"exports/{declaration.name}", selection.rows.num_rows) as advance, closing(made) as results:
         for number, some in results:
@@ -107,9 +110,12 @@ def _by_threads(
         yield from enumerate(results)
 
 
-def _by_nodes(work: UnitWriter, resources: Resources, rows: Iterator[Mapping[str, Any]], known: Known) -> Made:
+def _by_nodes(
+    work: UnitWriter, resources: Resources, datasets: Sequence[str], rows: Iterator[Mapping[str, Any]], known: Known
+) -> Made:
     """Hand the samples to an engine; what comes back gets its rows again."""
     begun: dict[int, Sequence[Mapping[str, Any]]] = {}
+    meet(resources.compute, resources.tables, Needs(), seen_by_all(resources.tables, datasets))
     with closing(resources.compute.map(work, units_of(work, rows, known, begun), Needs())) as results:
         for unit, some in results:
             whole = zip(some, begun.pop(unit.number), strict=True)

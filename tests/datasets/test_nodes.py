@@ -1,42 +1,17 @@
 """Machines of a cluster get work only if they would make the tables of this one; what differs is one error with its remedy."""
 
-import pickle
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
 from arot_assets.datasets import nodes
 from arot_assets.datasets.nodes import NodeError, Seen, meet
-from resources.compute import Needs, Node
+from resources.compute import Needs
 from resources.storage import Storage
 from resources.tables import Tables
-from tests.engines import Scattered
-
-B = TypeVar("B")
-Change = Callable[[Seen], "Seen | Exception"]
-
-
-@dataclass(frozen=True)
-class Machines(Scattered):
-    """Machines whose answers are those of this one, but for what is changed."""
-
-    changes: dict[str, Change] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def nodes(self) -> list[Node]:
-        return [Node(name, name, 8.0, 1.0) for name in ("a", "b", "c", "d", "e")]
-
-    def ask(
-        self, question: Callable[[], B], nodes: Sequence[Node], needs: Needs
-    ) -> Iterator[tuple[Node, B | Exception]]:
-        for node in nodes:
-            self.asked.append(node.id)
-            sent: Any = pickle.loads(pickle.dumps(question))
-            change: Any = self.changes.get(node.id, lambda seen: seen)
-            yield node, change(sent())
+from tests.engines import Machines
 
 
 @pytest.fixture
@@ -46,7 +21,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     return Tables(Storage(), str(tmp_path / "store"))
 
 
-def refused(tables: Tables, **changes: Change) -> str:
+def refused(tables: Tables, **changes: Callable[[Seen], Seen | Exception]) -> str:
     with pytest.raises(NodeError) as told:
         meet(Machines(changes=changes), tables, Needs())
     assert tables.list("leases") == []

@@ -2,17 +2,19 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from arot_assets.datasets.nodes import NodeError
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.tars import TarUnit
 from arot_assets.exports.units import SelectionUnit
 from resources.compute import Local
 from tests.conftest import DATA, Dataset
-from tests.engines import Scattered
+from tests.engines import Machines, Scattered
 from tests.exports.training import Training, files_of, place, receipt_of
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -54,6 +56,13 @@ def test_what_the_version_before_has_is_linked_by_nodes_too(training: Training) 
     assert second.receipt.version != first.receipt.version
     for file in (place(second) / "images").glob("*.jpg"):
         assert os.path.samefile(file, place(first) / "images" / file.name)
+
+
+def test_nothing_is_made_where_a_machine_of_the_cluster_differs(training: Training) -> None:
+    engine = Machines(changes={"b": lambda seen: replace(seen, code="other")})
+    with pytest.raises(NodeError, match="machine b of the cluster: another version of arot"):
+        training.export(engine)
+    assert engine.units == []
 
 
 def test_units_are_small_and_hold_no_caption(training: Training) -> None:
