@@ -28,7 +28,8 @@ from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables
 from resources.warehouse import Warehouse
 from resources.warehouse.connection import open_duckdb
-from resources.warehouse.views import departed, files
+from resources.warehouse.departed import departed
+from resources.warehouse.views import files
 
 T = TypeVar("T")
 DATASET = "d"

@@ -6,7 +6,8 @@ Belongs here: the queries. Does not belong here: how Dagster shows the answer (`
 from arot_assets.datasets.conservation import ConservationResult, compare_keys
 from resources.tables import SAMPLES, Tables
 from resources.warehouse import Warehouse
-from resources.warehouse.views import departed, files
+from resources.warehouse.departed import departed
+from resources.warehouse.views import files
 
 
 def rows_conserved(warehouse: Warehouse, dataset: str, table: str, several: bool = False) -> ConservationResult:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from resources.tables.refs import TAGS, WIDE
 from resources.tables.tables import Tables
+from resources.warehouse.departed import DepartedInTables
 from resources.warehouse.named import Named, named
 from resources.warehouse.views import (
+    Departed,
     SqlView,
     TableShape,
     WantedViews,
@@ -74,6 +76,7 @@ class ViewBuilder:
 
     def __init__(self, raw: "duckdb.DuckDBPyConnection", reader: "Connection", tables: Tables) -> None:
         self._raw, self._reader, self._tables = raw, reader, tables
+        self._departed = DepartedInTables(reader, tables)
         self._made: set[View] = set()
         self._shapes: dict[View, TableShape | str] = {}
         self._wides: dict[str, Wide] = {}
@@ -83,10 +86,13 @@ class ViewBuilder:
     def prepare(self, sql: str) -> None:
         """Create what a statement names and is not there yet; everything, if the statement may read any view.
 
+        Views are created again if objects left or came back since, or samples of such objects changed.
+
         Raises:
             StorageError: the store cannot be read.
         """
         names = named(self._raw, sql)
+        self._forget_changed(None if names is None else {schema for schema, _ in names.tables})
         if names is None:
             self.make_all()
             return
@@ -117,8 +123,14 @@ class ViewBuilder:
             self._complete = True
             self._wides = dict.fromkeys((dataset.lower() for dataset in self._tables.datasets()), WHOLE)
 
+    def _forget_changed(self, schemas: set[str] | None) -> None:
+        changed = self._departed.forget_changed(schemas)
+        self._made = {view for view in self._made if view[0] not in changed}
+        self._wides = {dataset: wide for dataset, wide in self._wides.items() if dataset not in changed}
+        self._complete = self._complete and not changed
+
     def _create(self, needs: Mapping[str, WantedViews] | None) -> None:
-        found = find_views(self._reader, self._tables, needs, self._shapes)
+        found = find_views(self._reader, self._tables, self._departed, needs, self._shapes)
         create(self._raw, found, self.faults, described=needs is None)  # whoever asks for comments gets all views
         self._made |= {(view.schema.lower(), view.name.lower()) for view in found if not view.fault}
 
@@ -130,20 +142,25 @@ class ViewBuilder:
 
 
 def find_views(
-    reader: "Connection", tables: Tables, needs: Mapping[str, WantedViews] | None, shapes: dict[View, TableShape | str]
+    reader: "Connection",
+    tables: Tables,
+    departed: Departed,
+    needs: Mapping[str, WantedViews] | None,
+    shapes: dict[View, TableShape | str],
 ) -> list[SqlView]:
     """Views of the store, each after those that it needs.
 
     Args:
         reader: reads files to find the columns of tables; needs no view.
         tables: the store.
+        departed: what left the source and is not shown.
         needs: schema in lower case -> the views of it; None for all of all schemas.
         shapes: see ``dataset_views``.
     """
     found: list[SqlView] = []
     for dataset in tables.datasets():
         if needs is None or dataset.lower() in needs:
-            found += dataset_views(reader, tables, dataset, needs[dataset.lower()] if needs else None, shapes)
+            found += dataset_views(reader, tables, dataset, departed, needs[dataset.lower()] if needs else None, shapes)
     others: list[Iterable[SqlView]] = [rating_views(tables)]
     if needs is None or TAGS in needs:
         others.append(tag_views(tables))

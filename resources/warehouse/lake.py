@@ -164,6 +164,8 @@ class Connection:
                     raise TablesError(damage) from error
                 if not retry.again(FAR_ATTEMPTS if isinstance(error, duckdb.HTTPException) else None):
                     raise self._damaged_table(sql) or error from error
+                if self._views is not None:
+                    self._views.prepare(sql)  # what was replaced may be what views are made from
             except (
                 RuntimeError
             ) as error:  # "Query interrupted", in place of what the handler of a signal raised: Ctrl-C

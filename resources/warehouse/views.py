@@ -1,14 +1,12 @@
 """The views of the catalogue, derived from the files in the store and nothing else.
 
-Belongs here: the SQL text of every view. Does not belong here: connections and files (``warehouse.py``).
-
-An object that left the source (inventory state ``gone`` or ``superseded``) keeps its rows in the files, because its content may
-come back, but no view of samples or metrics shows them.
+Belongs here: the SQL text of every view. Does not belong here: connections and files (``warehouse.py``), what left the source
+(``departed.py``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from resources.parallel import ordered_map
 from resources.tables.parquet_files import TablesError
@@ -85,10 +83,29 @@ class WantedViews:
         return self.views is None or name.lower() in self.views
 
 
+class Departed(Protocol):
+    """What views need to know of the objects that left."""
+
+    def some(self, dataset: str) -> bool:
+        """Whether any object of a dataset left; its inventory can be read."""
+
+    def objects(self, dataset: str) -> str:
+        """The query for ``uri``, ``shard`` of those of a dataset."""
+
+    def rows(self, dataset: str, samples: str) -> str:
+        """The query for ``sample_id``, ``shard`` of everything that metric tables must not show.
+
+        Args:
+            dataset: whose.
+            samples: what stands after ``from`` to read its samples.
+        """
+
+
 def dataset_views(
     con: "Connection",
     tables: Tables,
     dataset: str,
+    departed: Departed,
     needs: WantedViews | None = None,
     shapes: "MutableMapping[tuple[str, str], TableShape | str] | None" = None,
 ) -> Iterator[SqlView]:
@@ -100,6 +117,7 @@ def dataset_views(
         con: any connection; used to read files, nothing is created on it.
         tables: the store's tables.
         dataset: the dataset's name, which is its schema's too.
+        departed: what left the source and is not shown.
         needs: which views; None for all of them.
         shapes: (dataset, table) -> its columns, or its fault, as found before; what is found now is added.
     """
@@ -114,14 +132,13 @@ def dataset_views(
         for name in (INVENTORY, *([SAMPLES, *stored, WIDE] if has_samples else ())):
             yield SqlView(dataset, name, fault=damage)
         return
-    left = departed(tables, dataset)
     if needs.has(INVENTORY):
         query = f"select * from {files(tables, dataset, INVENTORY)}"
         yield SqlView(dataset, INVENTORY, query, tables.descriptions(TableRef(dataset, INVENTORY)))
     wide = has_samples and needs.has(WIDE)
     wanted = [n for n in stored if needs.has(n) or (wide and needs.joins(n))] if has_samples else []
     shown = has_samples and (wide or needs.has(SAMPLES))
-    some_left = (shown or bool(wanted)) and con.execute(f"select count(*) from ({left} limit 1)").fetchone() != (0,)
+    some_left = (shown or bool(wanted)) and departed.some(dataset)
     if shown or some_left:
         wanted = [SAMPLES, *wanted]
     samples = files(tables, dataset, SAMPLES)
@@ -139,10 +156,10 @@ def dataset_views(
             continue
         query = f"select * from {shape.source()}"
         if some_left and name == SAMPLES:
-            query = f"select s.* from {shape.source()} s anti join ({left}) l on s.uri = l.uri and s.shard = l.shard"
+            query = f"""select s.* from {shape.source()} s anti join ({departed.objects(dataset)}) l
+                on s.uri = l.uri and s.shard = l.shard"""
         elif some_left:
-            hidden = f"""select s.sample_id, s.shard from {samples} s semi join ({left}) l
-                on s.uri = l.uri and s.shard = l.shard where s.status = 'ok'"""
+            hidden = departed.rows(dataset, samples)
             query = f"""select m.* exclude (filename) from {shape.source(named=True)} m anti join ({hidden}) h
                 on m.sample_id = h.sample_id and parse_filename(m.filename, true) = h.shard"""
         yield SqlView(dataset, name, query, shape.descriptions)
@@ -288,11 +305,6 @@ def files(tables: Tables, dataset: str, table: str, named: bool = False, alike: 
 
 def _pattern(tables: Tables, dataset: str, table: str) -> str:
     return tables.folder(TableRef(dataset, table)).replace("[", "[[]") + f"/*{SUFFIX}"
-
-
-def departed(tables: Tables, dataset: str) -> str:
-    """The query for the objects whose rows no view shows: ``uri``, ``shard`` of everything that left the source."""
-    return f"select uri, shard from {files(tables, dataset, INVENTORY)} where state <> 'present'"
 
 
 def quote(identifier: str) -> str:

@@ -16,6 +16,7 @@ from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
 from resources.warehouse.builder import ViewBuilder, create, find_views
 from resources.warehouse.connection import default_memory_limit, open_duckdb, reach_s3
+from resources.warehouse.departed import DepartedInFiles
 from resources.warehouse.lake import Connection
 from resources.warehouse.macros import create_statements
 
@@ -108,7 +109,8 @@ class Warehouse:
             temporary.unlink(missing_ok=True)
             log.unlink(missing_ok=True)
             with self._open(str(temporary)) as con:
-                views = find_views(Connection(con, self.tables), self.tables, None, {})
+                reader = Connection(con, self.tables)
+                views = find_views(reader, self.tables, DepartedInFiles(reader, self.tables), None, {})
                 created = create(con, views, {}, before=create_statements())
             log.unlink(missing_ok=True)  # it is not moved with the file, so its content does not count
             stored = _stored_views(temporary)
