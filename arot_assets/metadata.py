@@ -31,18 +31,15 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     )
 
 
-def pace_metadata(pace: Pace, unit: str) -> dict[str, dg.MetadataValue]:
-    """How fast the step of a finished shard works so far, and what that costs, if that is known.
-
-    Args:
-        pace: the step's.
-        unit: label of its rate, ``rows/s`` for example.
-    """
+def pace_metadata(pace: Pace) -> dict[str, dg.MetadataValue]:
+    """How fast a step works when one of its shards is finished, and what that costs, as far as it is known."""
+    if not pace.items:
+        return {}
     cost = pace.cost_per_thousand
     money = {} if cost is None else {"cost per 1,000": dg.MetadataValue.float(float(f"{cost:.3g}"))}
     busy = pace.gpu_utilization
     gpu = {} if busy is None else {"GPU utilization, %": dg.MetadataValue.float(busy)}
-    return {unit: dg.MetadataValue.float(round(pace.rate, 1)), **gpu, **money}
+    return {f"{pace.of}/s": dg.MetadataValue.float(round(pace.rate, 1)), **gpu, **money}
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

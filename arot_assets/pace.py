@@ -1,38 +1,23 @@
-"""How fast the shards of a step get done, what that costs, and for Prometheus a file that says so.
+"""How fast the shards of a step get done, how long the others take, and what that costs.
 
-Belongs here: rates, time left, money, the text file of node_exporter. Does not belong here: progress within a shard
-(``progress.py``), what the UI shows of a shard (the rooms' ``assets.py``).
+Belongs here: rates, time left, money. Does not belong here: progress within a shard (``progress.py``), whom it is told
+(``shard_progress.py``), the file for Prometheus (``prometheus_file.py``).
 
-``$AROT_COST_PER_HOUR`` is what the machines of a run cost in an hour, in any currency. ``$AROT_METRICS_FOLDER`` is the folder of
-node_exporter's ``--collector.textfile.directory``; each step has a file there, replaced whenever a shard is finished.
+``$AROT_COST_PER_HOUR`` is what the machines cost in an hour, in any currency; runs that are under way at once share it.
 """
 
-import logging
 import os
-import re
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections import deque
+from collections.abc import Mapping
 
 from resources.errors import ArotError
 
-COST_VARIABLE, FOLDER_VARIABLE = "AROT_COST_PER_HOUR", "AROT_METRICS_FOLDER"
-HELP = {
-    "arot_shards": "shards of the step",
-    "arot_shards_done": "shards that this run has finished",
-    "arot_items_done": "images or rows that this run has worked on",
-    "arot_items_per_second": "of this run so far",
-    "arot_seconds_left": "if the other shards take as long",
-    "arot_gpu_utilization_percent": "share of time in which the GPU computed, during the last shard",
-    "arot_gpu_memory_bytes": "most memory that PyTorch has taken on the GPU",
-    "arot_cost_per_thousand": "of 1,000 images or rows, in the currency of AROT_COST_PER_HOUR",
-    "arot_last_shard_time_seconds": "when the last shard was finished, since 1970",
-}
-"""Name of a series -> what it is; all are gauges, of one dataset and step."""
-costs: list[str] = []
-"""A line for each step of this process whose cost is known, once its last shard is finished: for the command line."""
-log = logging.getLogger("arot")
+COST_VARIABLE = "AROT_COST_PER_HOUR"
+WINDOW = 10
+"""Shards that the present rate is told from: few enough to follow a machine that gets slower, enough to level out large files."""
+GPU_LOAD, GPU_MEMORY = "arot_gpu_utilization_percent", "arot_gpu_memory_bytes"
+"""What ``Pace.finished`` is told of a GPU: names of Prometheus' series."""
 
 
 class PaceError(ArotError):
@@ -58,100 +43,136 @@ def cost_per_hour() -> float:
 class Pace:
     """How fast the shards of a step get done.
 
+    The time left follows what the last shards took for their size. Shards in which nothing was to be done say nothing of the
+    others, and what the first one took includes loading models: it counts until there is another.
+
     Args:
-        shards: how many there are.
-        dataset, step: what is worked on, for the file.
+        sizes: shard -> how large it is beside the others, above 0; objects, for example.
+        of: what is worked on: images, rows.
+        in_turn: whether one shard is worked on after the other. Results of shards that are worked on side by side come in
+            bursts, of which only all the time since the start says something.
 
     Raises:
         PaceError: ``$AROT_COST_PER_HOUR`` is no number.
     """
 
-    def __init__(self, shards: int, dataset: str, step: str) -> None:
-        self._shards, self._done, self._items = shards, 0, 0
-        self._dataset, self._step = dataset, step
-        self._cost = cost_per_hour()
-        self._started = time.monotonic()
-        self._gpu: Mapping[str, float] = {}
+    def __init__(self, sizes: Mapping[str, int], of: str = "rows", in_turn: bool = True) -> None:
+        self.of = of
+        self.items = 0
+        self.gpu: Mapping[str, float] = {}
+        self._left = dict(sizes)
+        self._shards, self._size = len(sizes), sum(sizes.values())
+        self._in_turn = in_turn
+        self._cost, self._paid = cost_per_hour(), 0.0
+        self._started = self._last = time.monotonic()
+        # moments at which a shard with work was finished, and the size and number of items until then
+        self._marks = deque([(self._started, 0, 0)], WINDOW + 1 if in_turn else None)
 
-    def finished(self, items: int, gpu: Mapping[str, float] | None = None) -> float:
-        """Count a shard with so many items that were worked on; gives items a second so far, 0 if there were none.
+    def finished(self, shard: str, items: int, gpu: Mapping[str, float] | None = None, sharing: int = 1) -> None:
+        """Count a shard.
 
         Args:
-            items: how many.
-            gpu: series of a GPU by name, as far as they are known (``HELP``).
+            shard: its name; one that is done again counts once.
+            items: how many were worked on.
+            gpu: ``GPU_LOAD``, ``GPU_MEMORY``, as far as they are known.
+            sharing: runs that are under way on these machines.
         """
-        self._done += 1
-        self._items += items
-        self._gpu = gpu or {}
-        if folder := os.environ.get(FOLDER_VARIABLE, ""):
-            try:
-                _replace(Path(folder) / f"arot-{self._dataset}-{self._step}.prom", "".join(self._lines()))
-            except OSError as error:  # the work goes on
-                log.warning("%s cannot be written: %s; check $%s", folder, error.strerror or error, FOLDER_VARIABLE)
-        if self._done == self._shards and (cost := self.cost_per_thousand) is not None:
-            costs.append(
-                f"{self._dataset} {self._step}: {self._items:,} worked on, {self.rate:,.1f}/s, {cost:.3g} per 1,000"
-            )
-        return self.rate
+        now = time.monotonic()
+        self._paid += self._cost * (now - self._last) / 3600 / max(sharing, 1)
+        self._last = now
+        self.items += items
+        self.gpu = gpu or {}
+        size = self._left.pop(shard, 0)
+        if items:
+            self._marks.append((now, self._marks[-1][1] + size, self.items))
+            if self._in_turn and len(self._marks) == 3 and self._marks[0][0] == self._started:
+                self._marks.popleft()
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return self._shards
+
+    @property
+    def done(self) -> int:
+        """How many are finished."""
+        return self._shards - len(self._left)
+
+    @property
+    def share(self) -> float:
+        """What part of the work is finished, 0-1, by the size of shards."""
+        return 1 - sum(self._left.values()) / self._size if self._size else 1.0
 
     @property
     def rate(self) -> float:
-        """Items a second so far."""
-        return self._items / self._seconds
+        """Items a second, by the last shards with work; 0 if there were none."""
+        (start, _, before), (end, _, after) = self._marks[0], self._marks[-1]
+        return (after - before) / max(end - start, 1e-9)
 
     @property
-    def seconds_left(self) -> float:
-        """How long the other shards take, if they take as long as those that are done."""
-        return self._seconds / max(self._done, 1) * max(self._shards - self._done, 0)
+    def average(self) -> float:
+        """Items a second since the start, everything included."""
+        return self.items / max(self._last - self._started, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the other shards take, if they have as much to do for their size as the last ones.
+
+        None as long as no shard had anything to do.
+        """
+        if not self._left:
+            return 0.0
+        (start, before, _), (end, after, _) = self._marks[0], self._marks[-1]
+        return (end - start) / (after - before) * sum(self._left.values()) if after > before else None
 
     @property
     def cost_per_thousand(self) -> float | None:
         """What 1,000 items cost so far; None if nobody said what an hour costs, or nothing was worked on."""
-        return self._cost * self._seconds / 3.6 / self._items if self._cost and self._items else None
+        return 1000 * self._paid / self.items if self._cost and self.items else None
 
     @property
     def gpu_utilization(self) -> float | None:
         """Percentage of the time in which the GPU computed, during the last shard; None if it is not known."""
-        return self._gpu.get("arot_gpu_utilization_percent")
+        return self.gpu.get(GPU_LOAD)
+
+    @property
+    def speed(self) -> str:
+        """Rate, GPU and cost in words; empty if nothing was worked on."""
+        if not self.items:
+            return ""
+        busy, cost = self.gpu_utilization, self.cost_per_thousand
+        gpu = "" if busy is None else f", GPU {busy:.0f} %"
+        return f"{self.rate:,.1f} {self.of}/s{gpu}" + ("" if cost is None else f", {cost:.3g} per 1,000")
+
+    @property
+    def time_left(self) -> str:
+        """In words; empty if it is not known, or nothing is left."""
+        seconds = self.seconds_left
+        # until there is a second shard, loading the models counts for each of the others
+        most = "at most " if self._in_turn and self._marks[0][0] == self._started else ""
+        return f"{most}{duration(seconds)} left" if seconds else ""
+
+    @property
+    def total(self) -> str:
+        """What was done in all, in words, with the average since the start."""
+        cost = self.cost_per_thousand
+        money = "" if cost is None else f", {cost:.3g} per 1,000"
+        return f"{self.items:,} {self.of}, {self.average:,.1f}/s{money}"
 
     def __str__(self) -> str:
         """In words."""
-        cost = self.cost_per_thousand
-        money = "" if cost is None else f", {cost:.3g} per 1,000"
-        busy = self.gpu_utilization
-        gpu = "" if busy is None else f", GPU {busy:.0f} %"
-        return f"{self._done:,} of {self._shards:,}, about {self.seconds_left / 60:,.0f} min left{gpu}{money}"
-
-    @property
-    def _seconds(self) -> float:
-        return max(time.monotonic() - self._started, 1e-9)
-
-    def _lines(self) -> Iterator[str]:
-        """Prometheus' text format."""
-        found = {
-            "arot_shards": self._shards,
-            "arot_shards_done": self._done,
-            "arot_items_done": self._items,
-            "arot_items_per_second": self.rate,
-            "arot_seconds_left": self.seconds_left,
-            "arot_cost_per_thousand": self.cost_per_thousand,
-            "arot_last_shard_time_seconds": time.time(),
-            **self._gpu,
-        }
-        labels = f'{{dataset="{self._dataset}",step="{re.sub(r"[^a-z0-9_]", "_", self._step)}"}}'
-        for name, value in found.items():
-            if value is not None:
-                yield f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{name}{labels} {value:.12g}\n"
+        shards = f"{self.done:,} of {self.shards:,} shards"
+        return ", ".join(part for part in (shards, self.speed or "nothing to compute so far", self.time_left) if part)
 
 
-def _replace(file: Path, text: str) -> None:
-    """Replace a file in one step: node_exporter never reads half of it.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
-    os.chmod(name, 0o644)  # node_exporter is another user
-    os.replace(name, file)
+def duration(seconds: float) -> str:
+    """A length of time as people say it, in two digits at least: ``95 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min"
+    return f"{round(minutes / 60) // 24} d {round(minutes / 60) % 24} h"

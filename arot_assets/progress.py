@@ -1,16 +1,21 @@
 """Progress of long work.
 
 Belongs here: the one way in which rooms report progress. The receiver decides how it looks: in a Dagster run, a line in the log
-every few seconds (logger ``arot``); on the command line, a progress bar (installed by ``cli``).
+every few seconds (logger ``arot``); on the command line, a progress bar (installed by ``cli``). How far all shards of a step are
+goes another way, since in a Dagster run people see it elsewhere too (``shard_progress.py``).
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 Advance = Callable[[int], None]
 Reporter = Callable[[str, int | None], AbstractContextManager[Advance]]
+Overall = Callable[[float, str], None]
+"""Takes how far a step is: the share that is done, 0-1, and the same in words."""
+OverallReporter = Callable[[str], AbstractContextManager[Overall]]
 
 LOG_EVERY_SECONDS = 10.0
 log = logging.getLogger("arot")
@@ -45,21 +50,43 @@ def _pace(done: int, total: int | None, seconds: float) -> str:
 
 
 SHARD_DONE = "shard done: "
-"""What the line of a finished shard begins with, by which the sensor of hanging runs knows that work goes on."""
+"""What the line of a finished shard begins with."""
+WAITING = "waiting"
+"""What the line of a run begins with that waits for another run."""
+_PACE = re.compile(r": (done, )?[\d,]+( of [\d,]+)?, [\d,.]+/s(, [\d,]+ s left)?$")
 
 
-_reporter: Reporter = log_lines
+def tells_progress(line: str) -> bool:
+    """Whether a line of the log says that work went on: a shard was finished, or steps of ``track`` were. That something
+    waits, or is tried again, is none.
+    """
+    return line.startswith(SHARD_DONE) or _PACE.search(line) is not None
 
 
 @contextmanager
-def reporting(reporter: Reporter) -> Iterator[None]:
-    """Send all progress of this process to another reporter for a while."""
-    global _reporter
-    before, _reporter = _reporter, reporter
+def nowhere(_title: str) -> Iterator[Overall]:
+    """Report nothing: in a Dagster run, the log has a line for each finished shard anyway."""
+    yield lambda _share, _words: None
+
+
+_reporter: Reporter = log_lines
+_overall: OverallReporter = nowhere
+
+
+@contextmanager
+def reporting(reporter: Reporter, overall: OverallReporter = nowhere) -> Iterator[None]:
+    """Send all progress of this process to another reporter for a while.
+
+    Args:
+        reporter: of pieces of work.
+        overall: of all shards of a step.
+    """
+    global _reporter, _overall
+    before, (_reporter, _overall) = (_reporter, _overall), (reporter, overall)
     try:
         yield
     finally:
-        _reporter = before
+        _reporter, _overall = before
 
 
 _kept: dict[str, int] = {}
@@ -92,3 +119,15 @@ def track(title: str, total: int | None = None) -> AbstractContextManager[Advanc
         A context manager that gives ``advance(n)``.
     """
     return _reporter(title, total)
+
+
+def track_shards(title: str) -> AbstractContextManager[Overall]:
+    """Report how far all shards of a step are.
+
+    Args:
+        title: the step, e.g. ``demo/samples``.
+
+    Returns:
+        A context manager that gives a function of the share that is done, and of words.
+    """
+    return _overall(title)

@@ -1,6 +1,6 @@
-"""How fast a step works, what that costs, and the file that Prometheus reads."""
+"""How fast the shards of a step get done, how long the others take, and what that costs."""
 
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -9,84 +9,126 @@ from arot_assets import pace
 from arot_assets.metadata import pace_metadata
 from arot_assets.metrics.assets.shards import gpu_of
 from arot_assets.metrics.table_builder import MetricResult
-from arot_assets.pace import Pace, PaceError, costs
+from arot_assets.pace import Pace, PaceError, duration
 from resources.models.runner import DEVICE_LOAD, DEVICE_MEMORY
+
+At = Callable[[float], None]
 
 
 @pytest.fixture
-def minutes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock whose last number is the minute that it is."""
+def at(monkeypatch: pytest.MonkeyPatch) -> At:
+    """A clock that is set to a second."""
     now = [0.0]
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: 60 * now[-1], time=lambda: 1e9))
-    return now
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return lambda second: now.__setitem__(0, second)
 
 
-def test_rate_and_time_left(minutes: list[float]) -> None:
-    step = Pace(4, "demo", "metrics")
-    minutes.append(1)
-    assert step.finished(120) == 2.0
-    assert step.seconds_left == 180.0
-    assert str(step) == "1 of 4, about 3 min left"
+def equal(shards: int, size: int = 100) -> dict[str, int]:
+    """Shards of the same size."""
+    return {f"{n:05}": size for n in range(shards)}
 
 
-def test_cost_of_a_thousand(minutes: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_and_time_left(at: At) -> None:
+    step = Pace(equal(4), "images")
+    at(60)
+    step.finished("00000", 120)
+    assert (step.rate, step.seconds_left, step.share) == (2.0, 180.0, 0.25)
+    assert str(step) == "1 of 4 shards, 2.0 images/s, at most 3 min left"
+
+
+def test_loading_a_model_is_not_expected_of_every_shard(at: At) -> None:
+    step = Pace(equal(50), "images")
+    for n, second in enumerate((90, 95, 100)):
+        at(second)
+        step.finished(f"{n:05}", 50)
+    assert step.rate == 10.0 and step.seconds_left == 47 * 5
+    assert step.average == 1.5
+
+
+def test_shards_that_need_nothing_say_nothing_of_those_that_do(at: At) -> None:
+    step = Pace(equal(40))
+    for n in range(30):
+        at((n + 1) / 100)
+        step.finished(f"{n:05}", 0)
+    assert step.seconds_left is None and str(step) == "30 of 40 shards, nothing to compute so far"
+    for n in (30, 31, 32):
+        at(60 * (n - 29))
+        step.finished(f"{n:05}", 100)
+    assert step.seconds_left == pytest.approx(7 * 60)
+
+
+def test_time_left_follows_the_size_of_shards(at: At) -> None:
+    step = Pace({"00000": 5000, "00001": 5000, "00002": 50, "00003": 50}, "images")
+    at(100)
+    step.finished("00000", 5000)
+    at(200)
+    step.finished("00001", 5000)
+    assert step.seconds_left == 2.0
+    assert step.share == pytest.approx(0.99, abs=0.001)
+
+
+def test_the_rate_is_that_of_the_last_shards(at: At) -> None:
+    step = Pace(equal(100))
+    for n in range(40):
+        at(n if n < 20 else 20 + 4 * (n - 20))
+        step.finished(f"{n:05}", 100)
+    assert step.rate == 25.0 and step.seconds_left == 240.0
+
+
+def test_a_burst_of_results_of_many_machines_is_no_rate(at: At) -> None:
+    step = Pace(equal(16), in_turn=False)
+    for n in range(8):
+        at(60 + n / 10)
+        step.finished(f"{n:05}", 100)
+    assert step.seconds_left == pytest.approx(60.7)
+
+
+def test_a_shard_that_is_done_again_counts_once(at: At) -> None:
+    step = Pace(equal(2))
+    at(10)
+    for shard in ("00000", "00001", "00001"):
+        step.finished(shard, 10)
+    assert (step.done, step.shards, step.share, step.items) == (2, 2, 1.0, 30)
+
+
+def test_cost_of_a_thousand(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AROT_COST_PER_HOUR", "3")
-    costs.clear()
-    step = Pace(2, "demo", "metrics")
+    step = Pace(equal(2))
     assert step.cost_per_thousand is None
-    minutes.append(1)
-    step.finished(500)
-    assert step.cost_per_thousand == pytest.approx(0.1) and str(step).endswith("left, 0.1 per 1,000") and costs == []
-    minutes.append(2)
-    step.finished(500)
-    assert costs == ["demo metrics: 1,000 worked on, 8.3/s, 0.1 per 1,000"]
+    at(60)
+    step.finished("00000", 500)
+    assert step.cost_per_thousand == pytest.approx(0.1) and ", 0.1 per 1,000" in str(step)
     monkeypatch.setenv("AROT_COST_PER_HOUR", "dear")
     with pytest.raises(PaceError, match="AROT_COST_PER_HOUR='dear': must be a number"):
-        Pace(2, "demo", "metrics")
+        Pace(equal(2))
 
 
-def test_file_for_prometheus_is_whole_and_its_own(
-    minutes: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AROT_METRICS_FOLDER", str(tmp_path))
-    for dataset in ("demo", "other"):
-        step = Pace(3, dataset, "metrics")
-        minutes.append(minutes[-1] + 1)
-        step.finished(120)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["arot-demo-metrics.prom", "arot-other-metrics.prom"]
-    lines = (tmp_path / "arot-demo-metrics.prom").read_text().splitlines()
-    assert [line for line in lines if line[0] != "#"] == [
-        'arot_shards{dataset="demo",step="metrics"} 3',
-        'arot_shards_done{dataset="demo",step="metrics"} 1',
-        'arot_items_done{dataset="demo",step="metrics"} 120',
-        'arot_items_per_second{dataset="demo",step="metrics"} 2',
-        'arot_seconds_left{dataset="demo",step="metrics"} 120',
-        'arot_last_shard_time_seconds{dataset="demo",step="metrics"} 1000000000',
-    ]
-    assert lines[:2] == ["# HELP arot_shards shards of the step", "# TYPE arot_shards gauge"]
+def test_runs_that_share_a_machine_share_its_cost(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AROT_COST_PER_HOUR", "3")
+    steps = [Pace(equal(1)), Pace(equal(1))]
+    at(60)
+    for step in steps:
+        step.finished("00000", 500, sharing=2)
+    assert sum((step.cost_per_thousand or 0) * step.items / 1000 for step in steps) == pytest.approx(3 / 60)
 
 
-def test_what_a_gpu_did_is_in_the_log_and_in_the_file(
-    minutes: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AROT_METRICS_FOLDER", str(tmp_path))
-    step = Pace(2, "demo", "metrics")
-    minutes.append(1)
+def test_what_a_gpu_did_is_told_and_without_one_nothing_is(at: At) -> None:
+    step = Pace(equal(2), "images")
+    at(60)
     found = MetricResult(model={DEVICE_LOAD: 93.4, DEVICE_MEMORY: 2500.5})
-    step.finished(60, gpu_of([MetricResult(), found]))
-    assert str(step) == "1 of 2, about 1 min left, GPU 93 %"
-    assert pace_metadata(step, "rows/s")["GPU utilization, %"].value == 93.4
-    lines = (tmp_path / "arot-demo-metrics.prom").read_text().splitlines()
-    assert 'arot_gpu_utilization_percent{dataset="demo",step="metrics"} 93.4' in lines
-    assert 'arot_gpu_memory_bytes{dataset="demo",step="metrics"} 2500500000' in lines
-    assert gpu_of([MetricResult()]) == {}
+    step.finished("00000", 60, gpu_of([MetricResult(), found]))
+    assert step.speed == "1.0 images/s, GPU 93 %"
+    assert {name: value.value for name, value in pace_metadata(step).items()} == {
+        "images/s": 1.0,
+        "GPU utilization, %": 93.4,
+    }
+    step.finished("00001", 60, gpu_of([MetricResult()]))
+    assert "GPU" not in str(step) and pace_metadata(step).keys() == {"images/s"}
 
 
-def test_folder_that_is_not_there_stops_no_work(
-    minutes: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("AROT_METRICS_FOLDER", str(tmp_path / "nowhere"))
-    minutes.append(1)
-    with caplog.at_level("WARNING"):
-        assert Pace(3, "demo", "metrics").finished(0) == 0
-    assert "check $AROT_METRICS_FOLDER" in caplog.text
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5900, "98 min"), (12000, "3 h 20 min"), (187200, "2 d 4 h")],
+)
+def test_lengths_of_time_are_told_as_people_say_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

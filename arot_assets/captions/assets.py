@@ -22,7 +22,7 @@ from arot_assets.captions.table import caption_table, caption_version
 from arot_assets.datasets.assets import SHARDS_PER_RUN, RetryConfig, shard_partitions
 from arot_assets.datasets.nodes import meet
 from arot_assets.datasets.places import all_roots, place_of, seen_by_all
-from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table
@@ -31,6 +31,7 @@ from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.assets.shards import reserve_in_turn
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Needs, stays_here
 from resources.models import Models
 from resources.storage import Storage
@@ -93,13 +94,16 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
             meet(compute, tables, Needs(device=True), seen_by_all(tables, [dataset]))
             nodes = compute.workers(answerer, Needs(device=True))
 
+        progress = ShardProgress(context, dataset, declaration.name, objects_of_shards(warehouse, dataset))
+
         def build(on_nodes: OnNodes | None, shard: str) -> None:
             result = build_captions(storage, warehouse, captioner, shard, config.retry, shards, on_nodes)
+            pace = progress.finished(shard, result.computed)
             metadata = _shard_metadata(storage, tables, warehouse, declaration, shard, result)
-            context.add_asset_metadata(metadata=metadata, asset_key=key, partition_key=shard)
+            context.add_asset_metadata(metadata={**metadata, **pace}, asset_key=key, partition_key=shard)
 
         try:
-            with nodes as on_nodes:
+            with nodes as on_nodes, progress:
                 work = partial(build, on_nodes)
                 reserve_in_turn(context, tables, dataset, [declaration.name], context.partition_keys, work)
         finally:

@@ -32,14 +32,16 @@ from arot_assets.classifiers.scoring import build_scores
 from arot_assets.classifiers.steps import input_paths, label_sources, training_paths
 from arot_assets.datasets.assets import SHARDS_PER_RUN, samples_key, shard_partitions
 from arot_assets.datasets.places import dataset_root
-from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table, markdown_table
 from arot_assets.metrics.assets.pool import GPU_POOL
+from arot_assets.metrics.assets.shards import gpu_of
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.shard_progress import ShardProgress
 from arot_assets.whole import whole_asset
 from resources.compute import Compute, Needs
 from resources.defaults import Resources
@@ -300,25 +302,30 @@ def _scores(
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
         metric = score_metric(tables, declaration)
+        sizes = objects_of_shards(warehouse, dataset)
+        with ShardProgress(context, dataset, name, sizes, "rows", compute.is_local) as progress:
 
-        def done(unit: Unit, result: MetricResult) -> None:
-            context.log.info(f"{dataset}/{name} {unit.shard}: {result.rows} rows, {result.computed} scored")
-            said = tables.read(TableRef(dataset, name, unit.shard))
-            labels = Counter(said["label"].drop_null().to_pylist()) if "label" in said.column_names else Counter()
-            context.add_asset_metadata(
-                metadata=_shard_metadata(result, labels), asset_key=metric_key(dataset, name), partition_key=unit.shard
+            def done(unit: Unit, result: MetricResult) -> None:
+                context.log.info(f"{dataset}/{name} {unit.shard}: {result.rows} rows, {result.computed} scored")
+                pace = progress.finished(unit.shard, result.computed, gpu_of([result]))
+                said = tables.read(TableRef(dataset, name, unit.shard))
+                labels = Counter(said["label"].drop_null().to_pylist()) if "label" in said.column_names else Counter()
+                context.add_asset_metadata(
+                    metadata={**_shard_metadata(result, labels), **pace},
+                    asset_key=metric_key(dataset, name),
+                    partition_key=unit.shard,
+                )
+
+            work_on(
+                compute,
+                tables,
+                context.partition_keys,
+                lambda shard: Unit.of(dataset, shard, [name], context.run.run_id),
+                partial(build_scores, storage, warehouse, models, declaration, dataset, Shards(warehouse, dataset)),
+                done,
+                Needs(device=metric.rows is None),
+                context.log.info,
             )
-
-        work_on(
-            compute,
-            tables,
-            context.partition_keys,
-            lambda shard: Unit.of(dataset, shard, [name], context.run.run_id),
-            partial(build_scores, storage, warehouse, models, declaration, dataset, Shards(warehouse, dataset)),
-            done,
-            Needs(device=metric.rows is None),
-            context.log.info,
-        )
         warehouse.refresh()
         return dg.MaterializeResult(
             metadata={"model": promoted.digest if (promoted := current(tables, name)) else "none"}

@@ -76,10 +76,9 @@ def command(
 
     from pydantic import ValidationError
 
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.clips.cutting import TABLE, Target, cut_clips, told_of_place
     from arot_assets.clips.declaration import Cutting
-    from arot_assets.progress import reporting
     from resources.compute import compute_of
     from resources.defaults import default_resources
     from resources.storage.objects import absolute
@@ -97,7 +96,7 @@ def command(
     resources = replace(default_resources(), compute=compute_of())
     for line in told_of_place(resources, model, place):
         click.echo(line, err=True)
-    with reporting(reporter()):
+    with showing():
         table = cut_clips(resources, model, films, Target(place, join(place, TABLE)), cutting.settings)
     statuses = table["status"].to_pylist()
     failed = [row for row in table.to_pylist() if row["status"] != "ok"]

@@ -59,16 +59,15 @@ def command(models: bool) -> None:
     without them. --models declares the dataset `demo_models` over the same images, with larger ones: CLIP and an aesthetic
     score, copies, saliency and text in the image (about 150 MB).
     """
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.cli.demo_weights import DATASET as LARGE
     from arot_assets.cli.demo_weights import declare_large, fetch_weights
     from arot_assets.cli.session import open_work
-    from arot_assets.progress import reporting
 
     started = time.monotonic()
     if models:
         declare_large()
-    with open_work(DATASET) as work, reporting(reporter()):
+    with open_work(DATASET) as work, showing():
         without = fetch_weights(work, [DATASET, *([LARGE] if models else [])])
         states = work.bring_up_to_date(DATASET)
         if RATED in work.declared.datasets:

@@ -24,13 +24,12 @@ def command(name: str, dry_run: bool) -> None:
       arot export portraits --dry-run
       arot export portraits
     """
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.cli.session import open_work
     from arot_assets.exports.export import ExportDeclaration
     from arot_assets.exports.steps import export_path
-    from arot_assets.progress import reporting
 
-    with open_work() as work, reporting(reporter()):
+    with open_work() as work, showing():
         declaration = work.declared.get(ExportDeclaration, name)
         if dry_run:
             _preview(work, declaration)

@@ -25,15 +25,14 @@ def command(name: str, dry_run: bool) -> None:
       arot publish clean_photos --dry-run
       arot publish clean_photos
     """
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.cli.session import open_work
     from arot_assets.exports.declaration import HubDatasetDeclaration
     from arot_assets.exports.steps import export_path
-    from arot_assets.progress import reporting
     from resources.storage.hub.backend import HubBackend
     from resources.storage.hub.commits import require_token
 
-    with open_work() as work, reporting(reporter()):
+    with open_work() as work, showing():
         declaration = work.declared.get(HubDatasetDeclaration, name)
         if dry_run:
             from arot_assets.exports.publish import preview

@@ -16,12 +16,11 @@ def command(dataset: str, reason: str) -> None:
       arot retry demo
       arot retry demo --reason "changed since"
     """
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.cli.session import open_work
-    from arot_assets.progress import reporting
     from arot_assets.steps import Look
 
-    with open_work(dataset) as work, reporting(reporter()):
+    with open_work(dataset) as work, showing():
         work.declared.dataset(dataset)
         graph = work.graph.of_dataset(dataset)
         with Look(work.resources) as look:

@@ -19,14 +19,12 @@ def command(dataset: str, metrics: str | None) -> None:
       arot run demo
       arot run demo --metrics cv2,phash
     """
-    from arot_assets.cli.bars import reporter
+    from arot_assets.cli.bars import showing
     from arot_assets.cli.session import open_work
     from arot_assets.datasets.steps import inventory_path
-    from arot_assets.pace import costs
-    from arot_assets.progress import reporting
 
     started = time.monotonic()
-    with open_work(dataset) as work, reporting(reporter()):
+    with open_work(dataset) as work, showing():
         declared = work.declared.dataset(dataset)
         wanted = [m.strip() for m in metrics.split(",")] if metrics else None
         for name in wanted or ():
@@ -39,7 +37,7 @@ def command(dataset: str, metrics: str | None) -> None:
         work.failures += awaited
     for line in work.done:
         click.echo(f"  {line}")
-    for line in costs:
+    for line in work.totals:
         click.echo(f"  {line}")
     for text in [step.shown(work.resources) for step in work.made if step.shown]:
         click.echo(f"\n{text}")

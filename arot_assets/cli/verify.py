@@ -34,8 +34,7 @@ def command(datasets: tuple[str, ...], share: float, objects: str) -> None:
       arot verify demo --share 0.05             a twentieth of the files, the footers of all
       arot verify demo --objects 1000           also 1,000 files of the source
     """
-    from arot_assets.cli.bars import reporter
-    from arot_assets.progress import reporting
+    from arot_assets.cli.bars import showing
     from arot_assets.verify import verify
     from resources.defaults import default_resources
 
@@ -49,7 +48,7 @@ def command(datasets: tuple[str, ...], share: float, objects: str) -> None:
         raise click.UsageError(
             f"dataset '{unknown[0]}' has no tables; `arot run` makes them.{did_you_mean(unknown[0], known)}"
         )
-    with reporting(reporter()):
+    with showing():
         found = verify(resources, datasets or known, share, -1 if objects == "all" else int(objects))
     for line in found.problems:
         click.secho(f"  {line}", fg="red")

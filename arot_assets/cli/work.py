@@ -39,6 +39,7 @@ class Work:
         runs: access to Dagster, opened when there is work.
         done: one line for each step that did something.
         made: the steps that ran, upstream first.
+        totals: a line for each step of shards that worked on something: how much, how fast, at what cost.
         failures: what could not be built, one text per failed run.
         failed_checks: one line per check whose last result is a failure, from this invocation or earlier.
     """
@@ -50,6 +51,7 @@ class Work:
     runs: Runs
     done: list[str] = field(default_factory=list)
     made: list[Step] = field(default_factory=list)
+    totals: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     failed_checks: list[str] = field(default_factory=list)
 
@@ -179,11 +181,13 @@ class Work:
         import dagster as dg
 
         from arot_assets.cli.launch import materialize
+        from arot_assets.shard_progress import taken_totals
 
         keys = [key for step in steps for key in step.keys]
         passed = retry if all(step.retries for step in steps) else None
         assets = [dg.AssetKey(list(key)) for key in keys]
         outcome = materialize(self.runs.definitions(), self.runs.instance, assets, dataset or None, shards, passed)
+        self.totals += taken_totals()
         if outcome.problems:
             self.failures.append("\n  ".join([*outcome.problems, f"run {outcome.run_id} is in the UI (`arot ui`)"]))
         failed = {tuple(key.path) for key in outcome.failed}

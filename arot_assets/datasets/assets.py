@@ -19,12 +19,12 @@ from arot_assets.datasets import samples as sample_rows
 from arot_assets.datasets.changes import SCHEMA, InventoryChanges
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.objects import Listing
+from arot_assets.datasets.presence import objects_of_shards
 from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table, pace_metadata
-from arot_assets.pace import Pace
-from arot_assets.progress import SHARD_DONE
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute
 from resources.storage import Storage
 from resources.tables import INVENTORY, SAMPLES, TableRef, Tables, remove_orphans
@@ -165,24 +165,24 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         results: dict[str, sample_rows.SamplesResult] = {}
         rates: dict[str, dict[str, dg.MetadataValue]] = {}
-        pace = Pace(len(context.partition_keys), dataset, SAMPLES)
+        sizes = objects_of_shards(warehouse, dataset)
+        with ShardProgress(context, dataset, SAMPLES, sizes, "objects", compute.is_local) as progress:
 
-        def done(unit: Unit, result: sample_rows.SamplesResult) -> None:
-            results[unit.shard], rate = result, pace.finished(result.read)
-            rates[unit.shard] = pace_metadata(pace, "objects/s")
-            context.log.info(f"{dataset}/samples {unit.shard}: {result.rows} rows, {result.read} read")
-            context.log.info(f"{SHARD_DONE}{dataset}/samples {unit.shard}: {rate:,.1f} objects/s, {pace}")
+            def done(unit: Unit, result: sample_rows.SamplesResult) -> None:
+                results[unit.shard] = result
+                context.log.info(f"{dataset}/samples {unit.shard}: {result.rows} rows, {result.read} read")
+                rates[unit.shard] = progress.finished(unit.shard, result.read)
 
-        work_on(
-            compute,
-            tables,
-            context.partition_keys,
-            lambda shard: Unit.of(dataset, shard, [SAMPLES], context.run.run_id),
-            partial(sample_rows.build_unit, storage, tables, declaration, config.retry),
-            done,
-            say=context.log.info,
-            sources=declaration.seen_by_all,
-        )
+            work_on(
+                compute,
+                tables,
+                context.partition_keys,
+                lambda shard: Unit.of(dataset, shard, [SAMPLES], context.run.run_id),
+                partial(sample_rows.build_unit, storage, tables, declaration, config.retry),
+                done,
+                say=context.log.info,
+                sources=declaration.seen_by_all,
+            )
         settled = _settle(context, warehouse, dataset, results)
         for shard, result in results.items():
             context.add_asset_metadata(

@@ -13,7 +13,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.tables import INVENTORY, SAMPLES
+from resources.tables import INVENTORY, SAMPLES, TableRef
 from resources.warehouse import Warehouse
 from resources.warehouse.views import files
 
@@ -23,6 +23,16 @@ def present_uris(warehouse: Warehouse, dataset: str, shard: str) -> set[str]:
     inventory = files(warehouse.tables, dataset, INVENTORY)
     found = warehouse.ask(f"select uri from {inventory} where shard = ? and state = 'present'", [shard])
     return set(found["uri"].to_pylist())
+
+
+def objects_of_shards(warehouse: Warehouse, dataset: str) -> dict[str, int]:
+    """Shard -> how many objects it has, according to the inventory; empty without one."""
+    if warehouse.tables.footer_if_any(TableRef(dataset, INVENTORY)) is None:
+        return {}
+    found = warehouse.ask(
+        f"select shard, count(*) as n from {files(warehouse.tables, dataset, INVENTORY)} group by shard"
+    )
+    return dict(zip(found["shard"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 
 class Copies:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from arot_assets.datasets.nodes import meet
-from arot_assets.progress import track
+from arot_assets.progress import WAITING, track
 from resources.compute import Compute, Local, Needs
 from resources.tables import Hold, LeaseLostError, TableRef, Tables
 from resources.tables.refs import StorePath
@@ -136,8 +136,6 @@ def work_on(
                 for unit, result in results:
                     if not isinstance(result, TablesInUse):
                         done(unit, result)
-                        if advance:
-                            advance(1)
                         continue
                     again.append(unit.shard)
                     last = result.said
@@ -146,7 +144,8 @@ def work_on(
                         say(result.said)
             if len(again) == len(left):  # nothing but what others have
                 if not is_waiting:
-                    waiting.enter_context(track(f"waiting: {last}"))
+                    say(f"{WAITING} for others: {last}")
+                    waiting.enter_context(track(f"{WAITING}: {last}"))
                     is_waiting = True
                 time.sleep(LOOK_SECONDS)
             elif is_waiting:

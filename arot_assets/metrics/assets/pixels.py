@@ -10,13 +10,14 @@ import dagster as dg
 
 from arot_assets.datasets.assets import RetryConfig
 from arot_assets.datasets.declaration import DatasetDeclaration
-from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.failures import fails_in_words
 from arot_assets.metrics.assets.shards import build_shards, built, with_weights
 from arot_assets.metrics.assets.spec import SHARDS, table_spec
 from arot_assets.metrics.build import metric_versions
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.units import build_metric_unit
+from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute
 from resources.models import Models
 from resources.storage import Storage
@@ -62,7 +63,11 @@ def pixel_asset(
         work = partial(
             build_metric_unit, storage, warehouse, models, declaration, config.retry, Shards(warehouse, dataset)
         )
-        broken = build_shards(context, compute, tables, declaration, wanted, versions, work)
+        sizes = objects_of_shards(warehouse, dataset)
+        with ShardProgress(
+            context, dataset, "metrics", sizes, f"{declaration.medium.name}s", compute.is_local
+        ) as progress:
+            broken = build_shards(context, compute, tables, declaration, wanted, versions, work, progress)
         warehouse.refresh()
         yield from built(dataset, [metric.name for metric in wanted], broken)
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from arot_assets.progress import WAITING
+
 GPU_POOL = "gpu"
 ASK_SECONDS = 1.0
 """Seconds between two checks whether a slot in a pool is free."""
@@ -34,7 +36,7 @@ def place_in_pool(context: dg.AssetExecutionContext, pool: str) -> Iterator[None
         told = False
         while limited and not storage.claim_concurrency_slot(pool, context.run.run_id, step).is_claimed:
             if not told:
-                context.log.info(f"waiting for a slot in the pool {pool!r}")
+                context.log.info(f"{WAITING} for a slot in the pool {pool!r}")
                 told = True
             time.sleep(ASK_SECONDS)
         yield

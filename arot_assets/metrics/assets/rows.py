@@ -9,15 +9,16 @@ from functools import partial
 import dagster as dg
 
 from arot_assets.datasets.assets import RetryConfig
-from arot_assets.datasets.presence import Shards
+from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
-from arot_assets.metrics.assets.shards import built, tell, with_weights
+from arot_assets.metrics.assets.shards import built, most_computed, tell, with_weights
 from arot_assets.metrics.assets.spec import SHARDS, table_spec
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.metrics.units import build_row_unit
+from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Local, Needs, stays_here
 from resources.models import Models
 from resources.models.entries import find_entry
@@ -45,8 +46,10 @@ def row_asset(
     assert takes is not None
     declared_versions = row_versions(metrics, declared_models)
 
+    step = f"rows_of_{'_and_'.join(takes.tables)}"
+
     @dg.multi_asset(
-        name=f"{dataset}_rows_of_{'_and_'.join(takes.tables)}",
+        name=f"{dataset}_{step}",
         specs=[
             table_spec(
                 dataset,
@@ -87,14 +90,18 @@ def row_asset(
             left = [wanted[name] for name in unit.names]
             return build_rows(warehouse, models, dataset, unit.shard, left, retry=config.retry, shards=shards)
 
-        def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
-            broken.update({name: result.error for name, result in results.items() if result.error})
-            left = [wanted[name] for name in unit.names if name not in broken]
-            tell(context, tables, dataset, unit.shard, left, versions, results)
-
         there = partial(build_row_unit, warehouse, models, dataset, config.retry, shards)
         run = here if engine.is_local else there
-        work_on(engine, tables, context.partition_keys, unit_of, run, done, needs, context.log.info)
+        sizes = objects_of_shards(warehouse, dataset)
+        with ShardProgress(context, dataset, step, sizes, "rows", engine.is_local) as progress:
+
+            def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
+                broken.update({name: result.error for name, result in results.items() if result.error})
+                left = [wanted[name] for name in unit.names if name not in broken]
+                pace = progress.finished(unit.shard, most_computed(results.values()))
+                tell(context, tables, dataset, unit.shard, left, versions, results, pace)
+
+            work_on(engine, tables, context.partition_keys, unit_of, run, done, needs, context.log.info)
         warehouse.refresh()
         yield from built(dataset, [*wanted], broken)
 

@@ -11,15 +11,15 @@ import dagster as dg
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.turns import Unit, in_turn, work_on
-from arot_assets.metadata import ROW_COUNT, count_table, markdown_table, pace_metadata
+from arot_assets.metadata import ROW_COUNT, count_table, markdown_table
 from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
 from arot_assets.metrics.units import model_of
-from arot_assets.pace import Pace
-from arot_assets.progress import SHARD_DONE
+from arot_assets.pace import GPU_LOAD, GPU_MEMORY
+from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
 from resources.models.entries import find_entry
@@ -51,12 +51,12 @@ def build_shards(
     wanted: "Sequence[Metric] | Sequence[FileTable]",
     versions: Mapping[str, str],
     work: Callable[[Unit], dict[str, MetricResult]],
+    progress: ShardProgress,
 ) -> dict[str, str]:
     """Build every shard, and once more those that other runs changed meanwhile: they may have settled which of equal files is the
     original. Gives the tables that cannot be built, and why: their model cannot be used.
     """
     dataset, broken = declaration.name, dict[str, str]()
-    pace = Pace(len(context.partition_keys), dataset, context.op_execution_context.op.name.removeprefix(f"{dataset}_"))
     needs = Needs(device=any(model_of(one) for one in wanted))
 
     def left() -> list[str]:
@@ -75,9 +75,8 @@ def build_shards(
                 broken[name] = result.error
                 context.log.error(f"{dataset}/{name}: {result.error}")
         built = [one for one in wanted if one.name in unit.names and one.name not in broken]
-        rate = pace.finished(max((result.computed for result in results.values()), default=0), gpu_of(results.values()))
-        context.log.info(f"{SHARD_DONE}{dataset} {unit.shard}: {rate:,.1f} rows/s, {pace}")
-        tell(context, tables, dataset, unit.shard, built, versions, results, pace_metadata(pace, "rows/s"))
+        pace = progress.finished(unit.shard, most_computed(results.values()), gpu_of(results.values()))
+        tell(context, tables, dataset, unit.shard, built, versions, results, pace)
 
     def build(shards: Sequence[str]) -> None:
         # the pool is this process's; another engine knows what devices its machines have
@@ -96,14 +95,19 @@ def build_shards(
     return broken
 
 
+def most_computed(results: Iterable[MetricResult]) -> int:
+    """How many rows were computed in the table of a shard that had the most to do."""
+    return max((result.computed for result in results), default=0)
+
+
 def gpu_of(results: Iterable[MetricResult]) -> dict[str, float]:
-    """What the models of a shard say of their GPU, as the series of ``pace.py``."""
+    """What the models of a shard say of their GPU, as ``Pace`` takes it."""
     said = [result.model for result in results if result.model]
     busy = [float(one[DEVICE_LOAD]) for one in said if DEVICE_LOAD in one]
     memory = [float(one[DEVICE_MEMORY]) for one in said if DEVICE_MEMORY in one]
     return {
-        **({"arot_gpu_utilization_percent": max(busy)} if busy else {}),
-        **({"arot_gpu_memory_bytes": max(memory) * 1e6} if memory else {}),
+        **({GPU_LOAD: max(busy)} if busy else {}),
+        **({GPU_MEMORY: max(memory) * 1e6} if memory else {}),
     }
 
 
