@@ -15,11 +15,11 @@ def run(instance: dg.DagsterInstance, fails: bool) -> tuple[list[str], dg.Execut
     seen: list[str] = []
 
     @dg.asset(partitions_def=SHARDS, backfill_policy=dg.BackfillPolicy.single_run())
-    def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         def tag() -> str:
             found = context.instance.get_run_by_id(context.run.run_id)
             assert found is not None
-            return found.tags[TAG]
+            return str(found.tags[TAG])
 
         with ShardProgress(context, "demo", "metrics", {"00000": 300, "00001": 100}, "images") as progress:
             seen.append(tag())
