@@ -136,6 +136,8 @@ def work_on(
                 for unit, result in results:
                     if not isinstance(result, TablesInUse):
                         done(unit, result)
+                        if advance:
+                            advance(1)
                         continue
                     again.append(unit.shard)
                     last = result.said
