@@ -13,16 +13,15 @@ import fcntl
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from arot_assets.pace import GPU_LOAD, GPU_MEMORY, Pace
+from resources.beside import replace_file
 
 FOLDER_VARIABLE = "AROT_METRICS_FOLDER"
 HELP = {
@@ -99,7 +98,8 @@ class PrometheusFile:
     def _write(self, running: bool) -> None:
         if self._folder:
             try:
-                _replace(self._file(self._slot), "".join(self._lines(running)))
+                # node_exporter is another user, and never reads half of it
+                replace_file(self._file(self._slot), "".join(self._lines(running)), 0o644)
             except OSError as error:
                 self._give_up(error)
 
@@ -125,21 +125,3 @@ class PrometheusFile:
         for name, value in found.items():
             if value is not None:
                 yield f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{name}{labels} {value:.12g}\n"
-
-
-def _replace(file: Path, text: str) -> None:
-    """Replace a file in one step: node_exporter never reads half of it.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w") as out:
-            out.write(text)
-        os.chmod(name, 0o644)  # node_exporter is another user
-        os.replace(name, file)
-    except OSError:
-        with suppress(OSError):
-            os.remove(name)
-        raise

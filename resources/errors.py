@@ -18,7 +18,7 @@ class ArotError(Exception):
     """
 
 
-OTHER_PLACE = "choose another place (AROT_STORE, TMPDIR and DAGSTER_HOME say where things go)"
+OTHER_PLACE = "choose another place (AROT_STORE, AROT_SCRATCH, TMPDIR and DAGSTER_HOME say where things go)"
 REFUSALS = {
     errno.ENOSPC: f"free some space there, or {OTHER_PLACE}",
     errno.EDQUOT: f"free some space there, have the quota raised, or {OTHER_PLACE}",

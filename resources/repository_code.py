@@ -12,14 +12,17 @@ import atexit
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resources.errors import ArotError
+from resources.processes import Owner
+from resources.scratch import WorkingFolder
 
 SUFFIX = ".py"
+PREFIX = "arot_code_"
+"""How the folders' names begin: they are names of Python packages."""
 
 
 class RepositoryCodeError(ArotError):
@@ -40,7 +43,9 @@ def with_pinned_code(folder: Path, files: Iterable[str], code: Mapping[str, str]
         RepositoryCodeError: a file of code differs from its hash, is not Python, or imports one that is not pinned; a class is in
             a file that is not pinned, or in another repository.
     """
-    place = Path(tempfile.mkdtemp(prefix="arot_code_")).resolve()
+    _remove_copies()
+    working = WorkingFolder(f"{PREFIX}{Owner.me()}")
+    place = working.path.resolve()
     try:
         for path in files:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +60,8 @@ def with_pinned_code(folder: Path, files: Iterable[str], code: Mapping[str, str]
             (place / path).write_bytes(text)
         _own_classes(place, code)
     except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        working.remove()
         raise
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
     atexit.register(_forget, place.name)
     return place
 
@@ -120,6 +124,19 @@ def _own_imports(path: str, text: bytes, code: Mapping[str, str]) -> None:
 
 def _forget(name: str) -> None:
     """Remove the copy that transformers made of a folder's code."""
+    shutil.rmtree(_copies() / name, ignore_errors=True)
+
+
+def _remove_copies() -> None:
+    """Remove those of processes that were killed."""
+    for copy in _copies().glob(f"{PREFIX}*"):
+        owner = Owner.named_in(copy.name)
+        if owner is not None and owner.is_gone:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copies() -> Path:
+    """Where transformers copies code to that it runs."""
     from transformers.utils.hub import HF_MODULES_CACHE
 
-    shutil.rmtree(Path(HF_MODULES_CACHE) / "transformers_modules" / name, ignore_errors=True)
+    return Path(HF_MODULES_CACHE) / "transformers_modules"

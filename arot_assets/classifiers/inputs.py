@@ -6,9 +6,7 @@ Does not belong here: making labels, splits or models.
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from arot_assets.datasets.inventory import InventoryError
 from arot_assets.datasets.places import dataset_root
 from arot_assets.metrics.vectors import vectors_of
 from resources.models.entry import ModelError
+from resources.scratch import reserve
 from resources.tables import SAMPLES, TableRef, Tables
 from resources.warehouse import Connection
 from resources.warehouse.views import quote
@@ -155,6 +154,7 @@ def read_vectors(
         if matrix is None:
             shape = (len(sample_ids), vectors.shape[1])
             matrix = np.lib.format.open_memmap(file, "w+", vectors.dtype, shape)
+            reserve(file, file.stat().st_size)
         # a moved file can have rows in two shards, which are equal
         places = pc.index_in(table["sample_id"], value_set=wanted).to_numpy()
         matrix[places] = vectors
@@ -162,13 +162,6 @@ def read_vectors(
     if matrix is None:
         raise LabelError(f"{declaration.name}: no labelled sample has an embedding of version {version}")
     return matrix, there
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A local folder for memory-mapped inputs, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="arot-training-") as folder:
-        yield Path(folder)
 
 
 def training_is_current(con: Connection, declaration: ClassifierDeclaration, tables: Tables) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from arot_assets.classifiers import news
 from arot_assets.classifiers.data import Data, read_data
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.classifiers.inputs import TrainingInputs, scratch
+from arot_assets.classifiers.inputs import TrainingInputs
 from arot_assets.classifiers.judging import JudgedModel, judged
 from arot_assets.classifiers.labels import labels_digest
 from arot_assets.classifiers.promotion import CHECKPOINTS, CURVES, classifier_file
@@ -20,6 +20,7 @@ from arot_assets.classifiers.recipes import HeadSettings
 from arot_assets.classifiers.trainers import FittedModel, TrainingError
 from arot_assets.progress import track
 from resources.models import Models
+from resources.scratch import WorkingFolder
 from resources.storage import Storage
 from resources.storage.objects import is_local, local_path
 from resources.tables import Tables
@@ -88,7 +89,7 @@ def train_unit(
     if labels_digest(labels) != unit.labels:
         raise TrainingError(f"{name}: its labels were read anew while it was to be trained; run it again")
     checkpoint = StoredCheckpoint(tables, name, unit.usable.digest)
-    with scratch() as folder:
+    with WorkingFolder("training") as folder:
         data = read_data(declaration, labels, split, unit.usable, storage, warehouse, models, checkpoint, folder)
         fitted = _fit(declaration, data, checkpoint)
         inputs, heard = unit.usable.digest, unit.heard

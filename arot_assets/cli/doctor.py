@@ -46,6 +46,7 @@ def findings() -> Iterator[Finding]:
     yield from _packages()
     yield _machine()
     yield from _store()
+    yield _scratch()
     yield from _declared()
     yield from _endpoints()
     yield _compute()
@@ -100,6 +101,20 @@ def _store() -> Iterator[Finding]:
         return
     level, remedy = ("note", "free some space") if free < LITTLE_SPACE else ("ok", "")
     yield Finding(level, "store", f"{root} ({said}), {free / 1e9:,.0f} GB free", remedy)
+
+
+def _scratch() -> Finding:
+    from resources import scratch
+
+    try:
+        at = scratch.prepare()
+    except scratch.ScratchError as error:
+        said, _, remedy = str(error).rpartition("; ")
+        return Finding("problem", "temporary files", said, remedy)
+    free = shutil.disk_usage(at).free
+    said = f"${scratch.VARIABLE}" if os.environ.get(scratch.VARIABLE) else "default"
+    level, remedy = ("note", f"free some space, or set {scratch.VARIABLE}") if free < LITTLE_SPACE else ("ok", "")
+    return Finding(level, "temporary files", f"{at} ({said}), {free / 1e9:,.0f} GB free", remedy)
 
 
 def _declared() -> Iterator[Finding]:

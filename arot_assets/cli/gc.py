@@ -10,7 +10,8 @@ def command(delete: bool, yes: bool) -> None:
     """List what lies in the store and nothing refers to, with its size.
 
     That is: tables of datasets, metrics, captioners and SQL models that are no longer declared, shards that no inventory has,
-    trained models that never scored and are not the last, and reservations that a killed run did not give back.
+    trained models that never scored and are not the last, and reservations that a killed run did not give back. Temporary folders
+    that this machine cannot judge, because another one made them on a disk that both use, are listed too, and never removed.
 
     Several projects may share a store: what another one declares is listed here too, so read the list first. Ratings, models that
     were promoted once, and the records of exports are never removed.
@@ -23,7 +24,13 @@ def command(delete: bool, yes: bool) -> None:
     from arot_assets.cli.cp import report_failures
     from arot_assets.cli.session import open_work
     from arot_assets.garbage import find_garbage, remove_garbage
+    from resources.scratch import left
 
+    for one in left():
+        click.echo(
+            f"{one.bytes:>16,} bytes  {one.files:>7,} files  {one.path}: temporary files of {one.owner}; `rm -r` them when that "
+            "machine is gone"
+        )
     with open_work() as work:
         found = find_garbage(work.declared, work.project, work.resources)
         for one in found:

@@ -6,14 +6,13 @@ records (``launch.py``).
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from arot_assets.cli.check_results import CheckId, CheckResult, Results
 from arot_assets.cli.home import prepare_home, records_stamp
+from resources.beside import replace_file
 
 FILE = "arot-last-look.json"
 FORMAT = 1
@@ -53,6 +52,4 @@ def remember(checks: Sequence[CheckId]) -> None:
     if stamp is None or busy or records_stamp(home) != stamp:  # another process is working
         return
     said = [[key, name, asdict(found) if found else None] for (key, name), found in results.items()]
-    with tempfile.NamedTemporaryFile("w", dir=home, delete=False) as file:
-        json.dump({"format": FORMAT, "records": stamp, "checks": said}, file)
-    os.replace(file.name, home / FILE)
+    replace_file(home / FILE, json.dumps({"format": FORMAT, "records": stamp, "checks": said}))

@@ -1,11 +1,10 @@
 """Writing a file that the user asked for, whole or not at all, with an error in words."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from resources.storage.objects import TEMPORARY_PREFIX
+from resources.beside import replace_file
 
 
 def write_new(path: Path, text: str) -> Path:
@@ -14,14 +13,10 @@ def write_new(path: Path, text: str) -> Path:
     Raises:
         click.ClickException: it cannot be written: the folder is read-only, a file is in its place, the disk is full.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, text)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or str(error)
         raise click.ClickException(
             f"cannot write {path}: {reason}; check that its folder is one, that it is yours to write, and that the disk has room"

@@ -69,6 +69,7 @@ def command(
     click.echo(f"{answer.compared:,} vectors of {dataset}.{table} compared{skipped}")
     if out is None and not browse:
         return
+    # no working folder: a browser shows it after this process has ended
     target = out or os.path.join(tempfile.mkdtemp(prefix="arot-search-"), "similar.html")
     target = target if "://" in target else absolute(target)
     place = place_of(resources.storage, resources.warehouse, dataset, [one.sample_id for one in found])

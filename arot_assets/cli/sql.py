@@ -125,11 +125,12 @@ def encode(relation: "duckdb.DuckDBPyRelation", kind: str) -> bytes:
     import csv
     import io
     import json
-    import tempfile
 
     if kind == "parquet":
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "rows.parquet"
+        from resources.scratch import WorkingFolder
+
+        with WorkingFolder("rows") as folder:
+            path = folder / "rows.parquet"
             _renamed(relation, _distinct(relation.columns)).write_parquet(str(path), compression="zstd")
             return path.read_bytes()
     names = _distinct(relation.columns) if kind == "json" else list(relation.columns)

@@ -11,7 +11,6 @@ that comes of it has a row for each other clip. A clip with the same settings th
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +32,7 @@ from arot_assets.media.video.medium import VIDEO
 from arot_assets.progress import track
 from resources.compute import Needs, stays_here
 from resources.parallel import ordered_map
+from resources.scratch import WorkingFolder
 from resources.storage import Storage, StorageError
 from resources.storage.storage import join
 from resources.tables.keeping import Keeping
@@ -227,12 +227,12 @@ class FilmCutter:
         """
         film, rows = item
 
-        with tempfile.TemporaryDirectory(prefix="arot-clips-") as mine:
-            made = list(_of_film(film, rows, lambda: self.read(rows[0]["uri"]).path(), self.settings, Path(mine)))
+        with WorkingFolder("clips") as mine:
+            made = list(_of_film(film, rows, lambda: self.read(rows[0]["uri"]).path(), self.settings, mine))
             for row in made:
                 if row["status"] == "ok":
                     row["file"] = f"{row['clip_id']}.{FILE}"
-                    cut = Path(mine) / row["file"]
+                    cut = mine / row["file"]
                     row["sample_id"] = hashlib.sha256(cut.read_bytes()).hexdigest()[:32]
                     if row["sample_id"] in self.gone:
                         row |= {"status": "failed", "reason": "taken down", "file": None, "sample_id": None}

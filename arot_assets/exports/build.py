@@ -46,6 +46,7 @@ from arot_assets.exports.versions import (
 from arot_assets.exports.write import write_media
 from arot_assets.subsets.project import Project
 from resources.defaults import Resources
+from resources.scratch import full_disk
 from resources.storage import StorageError
 
 
@@ -124,6 +125,8 @@ def _written_in_words(declaration: ExportDeclaration, destination: Destination) 
     except StorageError:
         raise
     except OSError as error:
+        if (told := full_disk(error)) is not None:
+            raise told from error
         raise ExportError(
             f"exports/{declaration.name}: '{destination.place('')}' cannot be written: {error.strerror or error}; the version "
             "before is as it was. Free some space or check the permissions, and export again"

@@ -5,17 +5,16 @@ clips.
 """
 
 import io
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.prepare import PreparedFile
 from arot_assets.exports.rules import RuleName
 from arot_assets.media.file import DecodeError
+from resources.scratch import WorkingFolder
 
 CODECS, LAYOUT = ("h264",), "yuv420p"
 OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"}
@@ -123,8 +122,8 @@ def _told(container: Any) -> list[str]:
 def _without_metadata(data: bytes, extension: str) -> bytes:
     import av
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"clip.{extension}"
+    with WorkingFolder("clip", len(data)) as folder:
+        path = folder / f"clip.{extension}"
         with (
             av.open(io.BytesIO(data), mode="r", options=OPTIONS) as source,
             av.open(str(path), "w", options={"movflags": "+faststart"}) as target,

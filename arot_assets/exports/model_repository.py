@@ -8,7 +8,6 @@ alone.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from arot_assets.metrics.registry import get_metric, known_metrics
 from resources.models.entries import find_entry
 from resources.models.entry import ModelEntry
 from resources.models.network import Placement
+from resources.scratch import WorkingFolder
 from resources.storage.hub import commits
 from resources.storage.hub.address import parse
 
@@ -103,8 +103,8 @@ def publish_model(
     if not digest and pointer is None:
         raise ExportError(f"classifier '{name}' has no model that scores; `arot promote {name}` makes one")
     wanted = digest or (pointer.digest if pointer else "")
-    with tempfile.TemporaryDirectory(prefix="arot-model-") as folder:
-        files = model_files(resources, name, wanted, Path(folder), repo, onnx=onnx)
+    with WorkingFolder("model") as folder:
+        files = model_files(resources, name, wanted, folder, repo, onnx=onnx)
         client = resources.storage.using(HubBackend).client
         address = parse(f"hf://models/{repo}")
         commits.ensure_repo(client, address, private)

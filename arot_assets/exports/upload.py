@@ -4,11 +4,9 @@ Belongs here: the stream of row groups with their originals, and the handling of
 (``parquet.py``, ``folder.py``), the commit (``publish.py``).
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,6 +24,7 @@ from arot_assets.media.file import DecodeError, File
 from arot_assets.media.wants import Pixels
 from arot_assets.progress import log, track
 from resources.parallel import fetching_threads
+from resources.scratch import WorkingFolder
 from resources.storage.hub import commits
 from resources.storage.objects import is_local
 
@@ -72,10 +71,10 @@ def upload(publication: Publication, remote: RepositorySnapshot) -> UploadResult
 
     write = write_parquet if declaration.layout == "parquet" else write_folder
     with (
-        tempfile.TemporaryDirectory(prefix="arot-export-") as folder,
+        WorkingFolder("export") as folder,
         closing(_stream(publication, remote, done)) as stream,
     ):
-        done.files = write(publication.rows, declaration.split, stream, Path(folder), send)
+        done.files = write(publication.rows, declaration.split, stream, folder, send)
     if done.gone:
         log.warning("exports/%s: left out: %s", declaration.name, listed(done.gone))
     return done

@@ -3,7 +3,6 @@
 Belongs here: reaching the version and its manifest. Does not belong here: the rules (``contract.py``).
 """
 
-import tempfile
 from pathlib import Path
 
 from arot_assets.exports.contract import LoaderFindings, see
@@ -13,6 +12,7 @@ from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
 from arot_assets.exports.tree import Tree
 from arot_assets.exports.versions import Receipt, current_receipt, read_manifest
+from resources.scratch import WorkingFolder
 from resources.storage import Storage
 from resources.storage.hub.address import parse
 from resources.storage.objects import is_local, local_path
@@ -31,8 +31,7 @@ def verify(declaration: ExportDeclaration, tables: Tables, storage: Storage) -> 
         raise ExportError(
             f"exports/{declaration.name}: nothing has been exported; `arot export {declaration.name}` does it"
         )
-    with tempfile.TemporaryDirectory(prefix="arot-verify-") as folder:
-        place = Path(folder)
+    with WorkingFolder("verify", 0 if is_local(receipt.place) else receipt.bytes) as place:
         if is_local(receipt.place):
             place = Path(local_path(receipt.place))
         else:

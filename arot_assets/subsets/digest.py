@@ -15,7 +15,7 @@ from arot_assets.subsets.data_test import DataTest
 from arot_assets.subsets.dialect import TEST_PREFIX
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.render import read_template
-from resources.storage.storage import TEMPORARY_PREFIX
+from resources.beside import TEMPORARY_PREFIX
 from resources.tables import INVENTORY, ModelRef, TableRef, Tables
 from resources.warehouse import Connection
 from resources.warehouse.reads import FILES, file_marks, files_mark, find_reads

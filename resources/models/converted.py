@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resources.beside import folder_beside
 from resources.models.entry import ModelEntry, ModelError
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def converted(
             "model %s: %s has another content than it was written with; it is converted again", entry.name, file
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".converting-") as beside:
-        part = Path(beside) / "graph.onnx"
+    with folder_beside(folder) as beside:
+        part = beside / "graph.onnx"
         _convert(entry, *made(), shape, part)
         file = folder / f"{key}-{_digest(part)}.onnx"
         os.replace(part, file)

@@ -7,12 +7,12 @@ and Qwen of known vocabularies, which are counted without fetching anything (``c
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from resources.beside import folder_beside
 from resources.models.entry import ModelError
 from resources.models.weights import ModelCache
 from resources.storage import StorageError
@@ -50,9 +50,9 @@ def _file(address: str, cache: ModelCache) -> Path:
             f"{file}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as beside:
+    with folder_beside(cache.root) as beside:
         try:
-            os.replace(cache.storage.download(address, Path(beside) / file.name), file)
+            os.replace(cache.storage.download(address, beside / file.name), file)
         except StorageError as error:
             raise ModelError(f"tokenizer: {error}; or take it out of `tokenizers`") from error
     return file

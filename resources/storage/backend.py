@@ -7,13 +7,13 @@ belong here: any particular scheme (``local.py``, ``generic.py`` and the folders
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar, NamedTuple, Protocol, TypeVar
 
 from resources.parallel import ordered_map
+from resources.scratch import WorkingFolder
 from resources.storage.objects import ObjectColumns, ObjectInfo, StorageError, changed, explain, replaced
 
 T = TypeVar("T")
@@ -199,8 +199,8 @@ class Backend(Protocol):
 
     def fill(self, uri: str, fill: Callable[[Path], T]) -> T:
         """Write an object from a local file that ``fill`` writes; returns what ``fill`` returns."""
-        with tempfile.TemporaryDirectory(prefix="arot-") as folder:
-            path = Path(folder) / "object"
+        with WorkingFolder("object") as folder:
+            path = folder / "object"
             result = fill(path)
             self.upload(path, uri)
         return result

@@ -10,14 +10,14 @@ full, the least recently used entries are removed.
 import fcntl
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from resources.storage.objects import TEMPORARY_PREFIX, ObjectInfo, StorageError, explain
+from resources.beside import TEMPORARY_PREFIX, remove_left, temporary_name
+from resources.storage.objects import ObjectInfo, StorageError, explain
 
 FOLDER_VARIABLE = "AROT_CACHE"
 SIZE_VARIABLE = "AROT_CACHE_GB"
@@ -118,9 +118,14 @@ class Cache:
         path = self.path_of(info)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}")
-            temporary.write_bytes(data)
-            temporary.replace(path)
+            temporary = temporary_name(path.parent)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            except OSError:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
             self._make_room(path, len(data))
         except OSError as error:
             raise explain(str(self.folder), "write", error) from error
@@ -187,6 +192,7 @@ class Cache:
 
     def _shrink(self, keep: Path) -> None:
         with _locked(self.folder / LOCK):
+            remove_left(self.folder.glob(f"??/{TEMPORARY_PREFIX}*"))
             entries = sorted(self._entries())
             total = sum(e.size for e in entries)
             young = time.time() - KEPT_SECONDS

@@ -7,17 +7,15 @@ import fcntl
 import os
 import shutil
 import stat
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+from resources.beside import TEMPORARY_PREFIX, below, remove_left, temporary_file
 from resources.storage.backend import CHUNK_BYTES, Backend
 from resources.storage.objects import (
     LIST_BATCH,
-    TEMPORARY_PREFIX,
     ObjectColumns,
     ObjectInfo,
     StorageError,
@@ -156,9 +154,7 @@ class LocalBackend(Backend):
         temporary: Path | None = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=target.parent)
-            os.close(handle)
-            temporary = Path(name)
+            temporary = temporary_file(target.parent)
             result = fill(temporary)
             temporary.chmod(0o644)
             with temporary.open("rb+") as file:
@@ -180,14 +176,7 @@ class LocalBackend(Backend):
 
     def remove_leftovers(self, root: str, older_than_seconds: float) -> int:
         """See ``Backend``."""
-        oldest = time.time() - older_than_seconds
-        removed = 0
-        for path in Path(local_path(root)).rglob(f"{TEMPORARY_PREFIX}*"):
-            with suppress(OSError):  # its process has ended it meanwhile, or nothing can be removed here
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-                    removed += 1
-        return removed
+        return remove_left(below(Path(local_path(root))), older_than_seconds)
 
 
 @contextmanager

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from resources import scratch
 from resources.errors import REFUSALS, ArotError
 from resources.storage.member_address import member_uri, parse_member
-
-TEMPORARY_PREFIX = ".arot-tmp-"
-"""File names with this prefix are partially written files; no listing shows them."""
 
 
 class ObjectInfo(NamedTuple):
@@ -142,6 +140,8 @@ def explain(uri: str, action: str, error: BaseException) -> StorageError:
     kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         remedy = REFUSALS[error.errno] + ("; nothing was half written" if action == "write" else "")
+    if isinstance(error, OSError) and error.errno in scratch.FULL and scratch.is_inside(local_path(uri)):
+        remedy = f"free some space, or set {scratch.VARIABLE} to a folder on a larger disk"
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if is_local(uri) and os.path.islink(local_path(uri)):
         cause = f"link to '{os.readlink(local_path(uri))}': {cause}"

@@ -22,7 +22,6 @@ from resources.storage.local import LocalBackend
 from resources.storage.objects import (
     LIST_BATCH,
     MEMBERS,
-    TEMPORARY_PREFIX,
     ObjectColumns,
     ObjectInfo,
     StorageError,
@@ -39,7 +38,6 @@ from resources.storage.s3.settings import S3Settings
 
 __all__ = [
     "LIST_BATCH",
-    "TEMPORARY_PREFIX",
     "ObjectColumns",
     "ObjectInfo",
     "Storage",

@@ -22,12 +22,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from resources.errors import ArotError
+from resources.processes import started, system
 from resources.storage.storage import Storage, StorageError, join
 from resources.tables.refs import LEASES, SUFFIX, StorePath
 
@@ -76,7 +75,7 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether it was a process of this system that has ended; False if that cannot be told."""
-        return bool(self.system) and self.system == _system() and _started(self.pid) != self.started
+        return bool(self.system) and self.system == system() and started(self.pid) != self.started
 
     def encoded(self) -> bytes:
         """The file's content."""
@@ -141,8 +140,8 @@ class Leases:
             run=run,
             since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
             seconds=self._seconds,
-            system=_system(),
-            started=_started(os.getpid()),
+            system=system(),
+            started=started(os.getpid()),
         )
         hold = Hold(self._storage, me, self._now, began)
         for path in sorted({place.path for place in places}):  # in one order, so that two never wait for each other
@@ -314,21 +313,3 @@ class Hold:
             if error.kind != "not_found":
                 raise
             return False
-
-
-@cache
-def _system() -> str:
-    """What makes a process's number unique: the boot of the machine, and the namespace; empty where unknown."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since the boot; empty if there is none, or it has ended and is not collected."""
-    try:
-        fields: list[Any] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in ("Z", "X") else str(fields[19])

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from resources.beside import TEMPORARY_PREFIX
 from resources.retry import Retry
 from resources.root import project_root
-from resources.storage.storage import TEMPORARY_PREFIX, ObjectInfo, Storage, StorageError, is_local, join, local_path
+from resources.storage.storage import ObjectInfo, Storage, StorageError, is_local, join, local_path
 from resources.tables.leases import Leases
 from resources.tables.parquet_files import (
     DESCRIPTIONS,

@@ -6,14 +6,14 @@ The extension comes with a Python package, so nothing is downloaded. Credentials
 never written to a database file.
 """
 
-import itertools
-import os
+import logging
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from resources.machine import Machine
-from resources.storage.objects import TEMPORARY_PREFIX, StorageError, is_local, scheme_of
+from resources.scratch import ScratchError, folder_for_later
+from resources.storage.objects import StorageError, is_local, scheme_of
 from resources.tables.tables import Tables
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 HTTP_RETRIES = 8
 THREADS = 16
 """Files that DuckDB requests concurrently: most of a request is spent waiting."""
-SPILL_PREFIX = f"{TEMPORARY_PREFIX}duckdb-"
-"""Folders of this name in the current one hold what exceeds the memory limit of a connection."""
 _installing = threading.Lock()
-_spilling = itertools.count(1)
+log = logging.getLogger("arot")
 
 
 def default_memory_limit(machine: Machine | None = None) -> str:
@@ -104,11 +102,15 @@ def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
 
 
 def _spill_folder() -> str:
-    """A folder of its own for what exceeds the memory limit, made and removed by DuckDB.
+    """A folder of its own for what exceeds the memory limit, made and removed by DuckDB; empty, for none, if there is no place.
 
     Connections that share one, as they would by DuckDB's default, lose it to the first that closes.
     """
-    return f"{SPILL_PREFIX}{os.getpid()}-{next(_spilling)}"
+    try:
+        return str(folder_for_later("duckdb"))
+    except ScratchError as error:
+        log.warning("%s; until then a query that needs more memory than it may use fails", error)
+        return ""
 
 
 def _quoted(value: str) -> str:

@@ -4,13 +4,13 @@ Belongs here: connections with views, refreshing the catalogue file. Does not be
 opening DuckDB (``connection.py``).
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.beside import TEMPORARY_PREFIX, remove_left, temporary_name
 from resources.root import project_root
 from resources.storage.objects import StorageError, explain, is_local
 from resources.tables.tables import Tables
@@ -102,12 +102,11 @@ class Warehouse:
         import duckdb
 
         path = self.catalog_path
-        temporary = path.with_name(f".arot-tmp-{os.getpid()}-{CATALOG}")
+        temporary = temporary_name(path.parent)
         log = temporary.with_name(f"{temporary.name}.wal")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.unlink(missing_ok=True)
-            log.unlink(missing_ok=True)
+            remove_left(path.parent.glob(f"{TEMPORARY_PREFIX}*"))
             with self._open(str(temporary)) as con:
                 reader = Connection(con, self.tables)
                 views = find_views(reader, self.tables, DepartedInFiles(reader, self.tables), None, {})

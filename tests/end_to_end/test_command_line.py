@@ -282,6 +282,8 @@ def test_doctor_finds_nothing_wrong_here_and_names_a_missing_source(project: Pro
     assert "BAD" not in project.arot("doctor")
     project.declare_dataset("demo", source="/nowhere/at/all", metrics=["cv2", "phash", "embedding"])
     assert "/nowhere/at/all does not exist" in project.arot("doctor", status=1)
+    told = project.arot("doctor", status=1, AROT_SCRATCH="/not/mounted")
+    assert "BAD   temporary files" in told and "'/not/mounted': No such file or directory" in told
 
 
 def test_loading_definitions_is_light() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -14,17 +15,21 @@ from pathlib import Path
 import pytest
 
 from arot_assets.exports.build import export
+from arot_assets.exports.destinations.remote import RemoteDestination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.versions import current_receipt
 from arot_assets.subsets.load import load_project
 from resources.defaults import Resources
 from resources.models import Models
+from resources.processes import Owner
+from resources.scratch import ScratchError
 from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import Dataset
 from tests.exports.training import Training, place, tree
+from tests.servers.swift import Swift
 
 MOMENTS = {
     "while media are written": ("arot_assets.exports.media_files", "_write_one", 5),
@@ -64,6 +69,13 @@ def export_and_die(store: str, project: Path, declaration: str, moment: str) -> 
     _export(store, project, declaration)
 
 
+def export_to_s3_and_die(store: str, project: Path, declaration: str, environment: dict[str, str]) -> None:
+    """Export to S3, and be killed when all of it is staged, before anything is sent; runs in a process of its own."""
+    os.environ.update(environment)
+    RemoteDestination.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
+    _export(store, project, declaration)
+
+
 def export_on_a_full_disk(store: str, project: Path, declaration: str) -> None:
     """Export where no file can grow beyond a few kilobytes, so that the kernel refuses to write; says so by its exit code."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -91,7 +103,7 @@ def _export(store: str, project: Path, declaration: str) -> None:
     export(ExportDeclaration.model_validate(json.loads(declaration)), load_project(project), resources)
 
 
-def in_a_process(training: Training, work: Callable[..., None], *more: str, **fields: str) -> int:
+def in_a_process(training: Training, work: Callable[..., None], *more: str | dict[str, str], **fields: str) -> int:
     """The exit code of an export with another quality than the version before."""
     declaration = training.declaration(format="png", max_side=300, **fields).model_dump_json()
     arguments = (training.resources.tables.root, training.folder, declaration, *more)
@@ -113,6 +125,39 @@ def test_killed_at_any_moment_the_version_before_stays_whole_and_the_next_export
     assert done.changed and done.seen is not None and done.seen.whole and done.seen.found == 12
     assert len(list((place(done) / "images").glob("*.png"))) == 12 and tree(place(first)) == before
     assert not [p for p in place(first).parent.iterdir() if p.name.startswith(".arot-tmp-") and p.is_dir()]
+
+
+def test_next_export_removes_what_a_killed_one_had_staged_for_s3(
+    training: Training, swift: Swift, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**swift.environment(), "AROT_SCRATCH": str(scratch)}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    target = f"s3://{bucket}/sets"
+    assert in_a_process(training, export_to_s3_and_die, environment, destination=target) == -signal.SIGKILL
+    assert len(list(scratch.rglob("*.png"))) == 12
+    assert training.export(format="png", max_side=300, destination=target).changed
+    assert not [path for path in scratch.rglob("*") if path.is_file() and not path.name.startswith(str(Owner.me()))]
+
+
+def test_disk_of_temporary_files_that_is_full_is_named_and_not_the_destination(
+    training: Training, swift: Swift, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        for name, value in {**swift.environment(), "AROT_SCRATCH": str(disk)}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ScratchError, match=rf"'{disk}.*': No space left on device; .* set AROT_SCRATCH"):
+            training.export(format="png", max_side=300, destination=f"s3://{bucket}/sets")
+        assert not list(disk.rglob("*.png")) and not swift.client().list_objects_v2(Bucket=bucket).get("Contents")
+        assert current_receipt(training.resources.tables, "train") is None
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_a_full_disk_leaves_the_version_before_whole(training: Training) -> None:

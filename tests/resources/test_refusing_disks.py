@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.beside import TEMPORARY_PREFIX
 from resources.storage import Storage, StorageError
 from resources.storage.local import LocalBackend
-from resources.storage.objects import TEMPORARY_PREFIX
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.disks import make_read_only

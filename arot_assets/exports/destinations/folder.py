@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ from typing import IO
 
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.tree import Tree
-from resources.storage.objects import TEMPORARY_PREFIX, absolute, local_path
-
-LOCK = f"{TEMPORARY_PREFIX}lock"
+from resources.beside import LOCK_NAME, TEMPORARY_PREFIX, temporary_folder
+from resources.storage.objects import absolute, local_path
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,11 @@ class FolderStage:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """See ``Stage``: beside the staging folder, so that what a killed process leaves is never part of a version."""
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=self.folder.parent) as made:
-            yield Path(made)
+        made = temporary_folder(self.folder.parent)
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
     def take(self, folder: Path, paths: Sequence[str]) -> None:
         """See ``Stage``."""
@@ -76,10 +77,10 @@ class FolderDestination:
         """See ``Destination``; what a killed process left is removed."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.root / LOCK).open("wb")
+            self._lock = (self.root / LOCK_NAME).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._remove_leftovers()
-            self._staging = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
+            self._staging = temporary_folder(self.root)
             self._staging.chmod(0o755)
         except BlockingIOError as error:
             raise ExportError(f"another process is exporting to '{self.root}'; wait until it has finished") from error
@@ -107,7 +108,7 @@ class FolderDestination:
         """See ``Destination``: a rename. A folder without its receipt in the store is of a killed process."""
         target = self.root / version
         if target.exists():
-            stale = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root))
+            stale = temporary_folder(self.root)
             os.rename(target, stale / "stale")
             shutil.rmtree(stale)
         os.rename(staging, target)

@@ -1,6 +1,5 @@
 """A repository on the Hugging Face Hub: a version is one commit, in which files of earlier versions that it lacks are deleted."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.tree import Tree
+from resources.scratch import WorkingFolder
 from resources.storage import Storage
 from resources.storage.hub import commits
 from resources.storage.hub.address import MAIN, parse
@@ -39,7 +39,7 @@ class HubDestination:
         self.private = declaration.private
         self.where = where
         self.name = declaration.name
-        self._staging: tempfile.TemporaryDirectory[str] | None = None
+        self._staging: WorkingFolder | None = None
 
     def only_here(self) -> str:
         """See ``Destination``."""
@@ -52,8 +52,8 @@ class HubDestination:
     def staging(self) -> Path:
         """See ``Destination``."""
         commits.require_token(self.client, self.address)
-        self._staging = tempfile.TemporaryDirectory(prefix="arot-export-")
-        return Path(self._staging.name)
+        self._staging = WorkingFolder("export")
+        return self._staging.path
 
     def stage(self) -> None:
         """See ``Destination``: only this process can write."""
@@ -62,7 +62,7 @@ class HubDestination:
     def built(self) -> Tree:
         """See ``Destination``."""
         assert self._staging is not None, "a version is being built"
-        return Tree(Path(self._staging.name))
+        return Tree(self._staging.path)
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""
@@ -104,5 +104,5 @@ class HubDestination:
     def close(self) -> None:
         """See ``Destination``."""
         if self._staging is not None:
-            self._staging.cleanup()
+            self._staging.remove()
             self._staging = None

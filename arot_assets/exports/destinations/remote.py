@@ -6,19 +6,20 @@ server copies them to its prefix.
 """
 
 import secrets
-import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from arot_assets.exports.tree import Elsewhere, Tree
 from arot_assets.progress import log
+from resources.beside import TEMPORARY_PREFIX
 from resources.compute import Compute, Needs
 from resources.parallel import FETCH_THREADS, grouped, ordered_map
+from resources.scratch import WorkingFolder
 from resources.storage import Storage, StorageError
-from resources.storage.objects import TEMPORARY_PREFIX, join
+from resources.storage.objects import join
 
 COPIES = 500
 """Files of a unit that takes them to their place: a few seconds of requests."""
@@ -40,11 +41,9 @@ class RemoteStage:
     storage: Storage
     root: str
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self) -> WorkingFolder:
         """See ``Stage``."""
-        with tempfile.TemporaryDirectory(prefix="arot-export-") as made:
-            yield Path(made)
+        return WorkingFolder("export")
 
     def take(self, folder: Path, paths: Sequence[str]) -> None:
         """See ``Stage``; an object is there as a whole or not at all."""
@@ -120,7 +119,7 @@ class RemoteDestination:
         self.root = root
         self._compute = compute
         self._only_here = only_here
-        self._staging: tempfile.TemporaryDirectory[str] | None = None
+        self._staging: WorkingFolder | None = None
         self._stage: RemoteStage | None = None
         self._elsewhere: Elsewhere | None = None
 
@@ -134,8 +133,8 @@ class RemoteDestination:
 
     def staging(self) -> Path:
         """See ``Destination``."""
-        self._staging = tempfile.TemporaryDirectory(prefix="arot-export-")
-        return Path(self._staging.name)
+        self._staging = WorkingFolder("export")
+        return self._staging.path
 
     def stage(self) -> RemoteStage | None:
         """See ``Destination``; what a process left that was killed a day ago is removed."""
@@ -151,7 +150,7 @@ class RemoteDestination:
         """See ``Destination``."""
         assert self._staging is not None, "a version is being built"
         self._elsewhere = self._stage.files() if self._stage is not None else None
-        return Tree(Path(self._staging.name), self._elsewhere)
+        return Tree(self._staging.path, self._elsewhere)
 
     def earlier(self, version: str, path: str) -> Path | None:
         """See ``Destination``."""
@@ -187,7 +186,7 @@ class RemoteDestination:
     def close(self) -> None:
         """See ``Destination``."""
         if self._staging is not None:
-            self._staging.cleanup()
+            self._staging.remove()
             self._staging = None
         if self._stage is not None:
             self._remove(self._stage.root)

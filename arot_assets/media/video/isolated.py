@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from arot_assets.media.file import KILLED, DecodeError, Limits
 from arot_assets.media.medium import Probe
 from arot_assets.media.wants import Part, Pixels
+from resources.scratch import ScratchError, full_disk
 from resources.storage import StorageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Worker:
         """What a job gives, as it comes.
 
         Raises:
-            DecodeError: the job's.
+            DecodeError, ScratchError: the job's.
             StorageError: nothing was heard of it for ``STALL_SECONDS``, or the process died; of the kind ``KILLED`` if
                 somebody killed it.
         """
@@ -190,6 +191,7 @@ def cut(path: Path, facts: Mapping[str, Any], *arguments: Any) -> Iterator[dict[
 
     Raises:
         DecodeError: the film cannot be decoded.
+        ScratchError: the disk of the folder is full.
         StorageError: the decoder stalled or crashed.
     """
     yield from WORKERS.ask("cut", path, dict(facts), *arguments)
@@ -242,7 +244,12 @@ def _jobs() -> Mapping[str, Callable[..., Iterator[Any]]]:
     ) -> Iterator[dict[str, Any]]:
         for _ in warm_up():
             beat()
-        yield from cut_film(path, facts, cuts, settings, folder, beat)
+        try:
+            yield from cut_film(path, facts, cuts, settings, folder, beat)
+        except OSError as error:  # FFmpeg's are that too
+            if (told := full_disk(error, folder)) is not None:
+                raise told from error
+            raise
 
     return {"film": film, "probe": one, "poster": image, "moments": several, "preview": moving, "cut": clips}
 
@@ -270,7 +277,7 @@ def serve(connection: Connection) -> None:
             for part in jobs[job](*arguments, beat):
                 connection.send(("part", part))
             connection.send(("end", None))
-        except DecodeError as error:
+        except (DecodeError, ScratchError) as error:
             connection.send(("error", error))
         except (BrokenPipeError, ConnectionResetError):
             return

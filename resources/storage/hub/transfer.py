@@ -5,17 +5,17 @@ Belongs here: how much goes into one commit, and what need not be committed. Doe
 """
 
 import posixpath
-import tempfile
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from resources.parallel import ordered_map
+from resources.scratch import WorkingFolder
 from resources.storage.backend import Files, PendingCopy, fetch
 from resources.storage.hub.address import parse
 from resources.storage.hub.client import HubClient
 from resources.storage.hub.commits import Content, commit
-from resources.storage.objects import ObjectInfo, StorageError, content_is, explain
+from resources.storage.objects import ObjectInfo, StorageError, content_is, explain, is_local
 
 COMMIT_FILES = 5000
 COMMIT_BYTES = 10_000_000_000
@@ -37,8 +37,8 @@ def bring(
         StorageError: a commit cannot be made; earlier ones stay.
     """
     for batch in _batches(pending):
-        with tempfile.TemporaryDirectory(prefix="arot-hub-") as folder:
-            places = [(item, Path(folder) / str(n)) for n, item in enumerate(batch)]
+        with WorkingFolder("hub", sum(item.source.size for item in batch if not is_local(item.source.uri))) as folder:
+            places = [(item, folder / str(n)) for n, item in enumerate(batch)]
             found = list(ordered_map(partial(_at_hand, files), places, threads, finish=True))
             paths = [(item, one) for item, one in zip(batch, found, strict=True) if isinstance(one, Path)]
             additions: dict[str, Content] = {parse(item.target).path: path for item, path in paths}

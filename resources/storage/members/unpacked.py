@@ -10,18 +10,17 @@ cache, and before the disk is full.
 import bz2
 import gzip
 import lzma
-import os
 import shutil
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from resources.beside import temporary_name
 from resources.storage.cache import Cache
 from resources.storage.members.reader import MemberError
-from resources.storage.objects import TEMPORARY_PREFIX, ObjectInfo, StorageError
+from resources.storage.objects import ObjectInfo, StorageError
 
 MOST_TIMES = 200
 """A tar of images shrinks by a few per cent, one of blank bitmaps to a hundredth; gzip can compress zeros a
@@ -51,7 +50,7 @@ def unpacked(info: ObjectInfo, open_: Callable[[], IO[bytes]], cache: Cache) -> 
     entry = ObjectInfo(f"{info.uri}!/unpacked.tar", 0, 0.0, version)
 
     def fill(path: Path) -> int:
-        temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}")
+        temporary = temporary_name(path.parent)
         try:
             with open_() as source, temporary.open("wb") as target:
                 size = _copy(_decompressed(info.uri, source), target, info.size, cache)
