@@ -58,7 +58,7 @@ def test_next_training_removes_the_vectors_of_one_that_was_killed(
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    assert [file.name for file in scratch.rglob("*.npy")] == ["embedding.npy"]
+    assert [file.name for file in scratch.rglob("*.npy")] == ["embedding.vector.npy"]
     trained(dataset.resources, **HEAD)
     assert latest(dataset.resources.tables, "kind") is not None and not list(scratch.rglob("*.npy"))
     assert not [path for path in scratch.glob("*/*") if not path.name.startswith(str(Owner.me()))]
