@@ -87,6 +87,12 @@ def others(place: Path) -> set[str]:
     return {name for name in os.listdir(place) if not name.startswith(str(Owner.me()))}
 
 
+def is_swept(place: Path) -> bool:
+    """Whether nothing of other processes is left, now that one more asked for a folder."""
+    scratch.prepare()
+    return not others(place)
+
+
 def test_folder_is_closed_to_others_and_goes_with_its_block(place: Path) -> None:
     with WorkingFolder("clips") as folder:
         assert folder.is_relative_to(place) and folder.name.startswith("clips_")
@@ -126,8 +132,7 @@ def test_child_of_a_killed_process_keeps_nothing(place: Path, start: Start) -> N
     _, child = told_by(process)
     kill(process)
     try:
-        scratch.prepare()
-        assert not others(place)
+        until("the child has let the lock go", lambda: is_swept(place), work_of(int(child)))
     finally:
         os.kill(int(child), signal.SIGKILL)
 
@@ -153,12 +158,7 @@ def test_process_of_another_container_is_asked_by_its_lock(place: Path, start: S
     scratch.prepare()
     assert folder.is_dir(), "it lives"
     kill(process)  # the kernel ends what is in the namespace
-
-    def is_swept() -> bool:
-        scratch.prepare()
-        return not others(place)
-
-    until("the lock is free", is_swept, work_of(process.pid))
+    until("the lock is free", lambda: is_swept(place), work_of(process.pid))
 
 
 def test_what_an_earlier_boot_left_goes_and_what_another_machine_has_stays(
