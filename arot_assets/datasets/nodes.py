@@ -104,13 +104,14 @@ class RollCall:
                 with self.tables.leases.take([Mark(uuid.uuid4().hex)]):  # type: ignore[union-attr]  # nobody else has it
                     pass
         except StorageError as error:
-            yield f"the store cannot be used from there: {error}"
+            yield f"the store cannot be used there, with the variables that `ray start` had: {error}"
+            return
         for source in self.sources:
             try:
                 there = self.tables.storage.exists(source) or self.tables.storage.is_folder(source)
                 why = f"the source '{source}' is not there; {_shared(source, 'move it to')}"
             except StorageError as error:
-                there, why = False, f"the source cannot be read from there: {error}"
+                there, why = False, f"the source cannot be read there, with the variables that `ray start` had: {error}"
             if not there:
                 yield why
 

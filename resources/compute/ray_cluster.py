@@ -10,7 +10,6 @@ their environment: no secret is sent.
 
 import logging
 import os
-import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 
 from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs, Node
 from resources.compute.ray_actors import Actors, Held
+from resources.compute.ray_address import reach, require_node
 from resources.compute.share import Share, room, share_of
 from resources.machine import Machine
 from resources.parallel import THREADS_VARIABLE
@@ -32,8 +32,6 @@ AHEAD = 2
 LOOPBACK = "127.0.0.1"
 OBJECTS = 100_000_000
 """Bytes of shared memory for a Ray of this machine alone: units and their results are a few kilobytes."""
-ANSWER_SECONDS = 10.0
-"""How long a cluster may take to accept a connection."""
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
 LEASE_VARIABLE, LEASE_MILLISECONDS = "RAY_worker_lease_timeout_milliseconds", "10000"
 """How long a worker takes one unit of a run after the other, before Ray may give it to another run. With Ray's own 500 it is
@@ -79,7 +77,7 @@ class Ray:
         """See ``Compute``."""
         try:
             if self.address:
-                _reach(self.address)
+                reach(self.address)
         except OSError as error:
             raise self._unreachable(error) from error
 
@@ -203,7 +201,8 @@ class Ray:
             return
         try:
             if self.address:
-                _reach(self.address)
+                reach(self.address)
+                require_node(self.address)
                 ray.init(address=self.address, **QUIET)
             else:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
@@ -251,17 +250,6 @@ def _asks(share: Share) -> dict[str, Any]:
     """A share as options of Ray."""
     kind: dict[str, Any] = {"accelerator_type": share.accelerator} if share.accelerator else {}
     return {"num_cpus": share.cores, "num_gpus": share.gpus, **kind}
-
-
-def _reach(address: str) -> None:
-    """Make sure that somebody answers: Ray itself would try for a quarter of an hour.
-
-    Raises:
-        OSError: nobody does.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():  # else Ray knows what is meant, such as ``auto``
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
 
 
 def _result(reference: Any) -> Any:

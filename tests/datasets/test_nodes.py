@@ -91,5 +91,7 @@ def test_store_without_credentials_is_told_as_the_machine_says_it(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    (said,) = nodes.RollCall(Tables(Storage(), "s3://bucket/store"), nodes.Mark("x"), ())().problems
-    assert said.startswith("the store cannot be used from there: ") and "credentials" in said
+    roll_call = nodes.RollCall(Tables(Storage(), "s3://bucket/store"), nodes.Mark("x"), ("s3://bucket/photos",))
+    (said,) = roll_call().problems
+    assert said.startswith("the store cannot be used there, with the variables that `ray start` had: ")
+    assert "no credentials; set AWS_ACCESS_KEY_ID" in said

@@ -347,6 +347,16 @@ def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
     assert said.stdout.endswith("; check $RAY_ADDRESS, `ray status`\n")
 
 
+def test_driver_on_a_machine_that_is_no_node_is_told_how_to_join() -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        address = f"127.0.0.1:{somebody.getsockname()[1]}"
+        with pytest.raises(ComputeError, match=r"RAY_ADDRESS=ray://127\.0\.0\.1:10001, or .* --num-cpus=0") as told:
+            compute_of("ray", address).nodes()
+        compute_of("ray", address).check()  # somebody is there
+    assert f"`ray start --address={address} --num-cpus=0`" in str(told.value)
+
+
 def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     units = (
         "arot_assets.metrics.units, arot_assets.datasets.samples, arot_assets.classifiers.scoring, "

@@ -135,7 +135,7 @@ def test_cluster_of_kubernetes_has_the_names_and_versions_of_everything_else() -
     (cluster,) = yaml.safe_load_all(KUBERAY.read_text())
     spec = cluster["spec"]
     guide = (REPOSITORY / "docs" / "go-to-many-machines.md").read_text()
-    assert f"RAY_ADDRESS={cluster['metadata']['name']}-head-svc:6379" in guide
+    assert f"RAY_ADDRESS=ray://{cluster['metadata']['name']}-head-svc:10001" in guide
     pods = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
     containers = [one for pod in pods for one in pod["template"]["spec"]["containers"]]
     image = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-arot"]["image"]
