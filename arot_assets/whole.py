@@ -15,11 +15,19 @@ from resources.compute import Compute
 from resources.defaults import Resources
 from resources.models import Models
 from resources.storage import Storage
-from resources.tables import Tables
+from resources.tables import StoreFile, Tables
+from resources.tables.refs import SUFFIX
 from resources.warehouse import Warehouse
 
+WHOLE = "whole"
+"""How the reservations of these assets begin."""
 Metadata = dict[str, Any]
 """What the UI shows of a materialization: Dagster's metadata values by label."""
+
+
+def reserved(path: Sequence[str]) -> StoreFile:
+    """What is reserved in the store while such an asset is made: two runs never make it at once."""
+    return StoreFile("/".join((WHOLE, *path)) + SUFFIX)
 
 
 def whole_asset(
@@ -46,7 +54,8 @@ def whole_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        return work(Resources(storage, tables, warehouse, models, compute), context.log)
+        with tables.leases.wait_for([reserved(path)], context.run.run_id, context.log.info):
+            return work(Resources(storage, tables, warehouse, models, compute), context.log)
 
     declare: Callable[..., dg.AssetsDefinition] = dg.asset(
         key=dg.AssetKey(path), deps=[dg.AssetKey(one) for one in upstream], **shown

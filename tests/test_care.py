@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, cast
 from unittest.mock import patch
 
 import pyarrow as pa
@@ -14,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from arot_assets.cli.main import main
-from arot_assets.declarations import Declarations
-from arot_assets.garbage import find_garbage, remove_garbage
+from arot_assets.declarations import Declarations, load_declarations
+from arot_assets.garbage import GarbageError, find_garbage, remove_garbage, still_garbage, undecided
 from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from arot_assets.verify import verify
 from arot_assets.yaml_lines import YamlFile
 from resources.defaults import Resources
 from resources.tables import SAMPLES, Hold, StoreFile, TableRef
-from tests.conftest import Dataset
+from tests.conftest import EXAMPLES, Dataset
 
 PROJECT = load_project(sql_folder())
 
@@ -162,3 +163,72 @@ def test_restored_backup_is_the_store_and_costs_no_work(
     assert built.metrics("phash")["phash"].computed == 0
     Path(resources.tables.uri(TableRef("d", "phash", "00000"))).write_bytes(b"no Parquet")
     assert "1 problems" in arot("verify", status=1)
+
+
+def test_declaration_that_cannot_be_read_lets_nothing_be_removed(
+    built: Dataset, resources: Resources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "defs" / "another_name"
+    folder.mkdir(parents=True)
+    Dataset(resources, built.source, name="other").inventory()
+    said = f"type: arot_assets.components.ImageDataset\nattributes: {{name: other, source: {built.source}}}\n"
+    for broken, unread in {
+        said.replace("}", ""): 1,  # no YAML
+        said.replace("source", "sauce"): 0,  # its name can be read
+        said.replace("name: other, ", ""): 1,
+        "- a list": 1,
+    }.items():
+        (folder / "defs.yaml").write_text(broken)
+        declared = load_declarations(tmp_path / "defs")
+        assert len(undecided(declared, PROJECT)) == unread, broken
+        assert [one for one in listed(declared, resources) if "other" in one] == [], broken
+    (folder / "defs.yaml").write_text(said.replace("name: other", "name: third"))
+    assert "datasets/other" in listed(load_declarations(tmp_path / "defs"), resources)
+
+
+def test_where_nothing_is_declared_nothing_is_listed(built: Dataset, resources: Resources) -> None:
+    with pytest.raises(GarbageError, match="no dataset is declared here"):
+        find_garbage(Declarations(), PROJECT, resources)
+
+
+def test_tables_that_sql_reads_are_kept(built: Dataset, resources: Resources, tmp_path: Path) -> None:
+    (tmp_path / "sql" / "models").mkdir(parents=True)
+    (tmp_path / "sql" / "dbt_project.yml").write_text("name: mine\nversion: '1'\n")
+    (tmp_path / "sql" / "models" / "sources.yml").write_text("sources: [{name: d, tables: [{name: phash}]}]\n")
+    (tmp_path / "sql" / "models" / "reads.sql").write_text("select sample_id from {{ source('d', 'phash') }}\n")
+    project = load_project(tmp_path / "sql")
+    assert not project.broken
+    found = [g.uri for g in find_garbage(declaring(built), project, resources)]
+    assert found == []
+    assert "datasets/d/phash" in listed(declaring(built), resources)
+
+
+def test_what_a_run_is_making_and_what_is_declared_again_is_kept(built: Dataset, resources: Resources) -> None:
+    tables, declared = resources.tables, declaring(built)
+    agreed = find_garbage(declared, PROJECT, resources)
+    assert [g.uri for g in agreed] == [tables.folder(TableRef("d", "phash"))]
+    with cast("Hold", tables.leases.take([TableRef("d", "phash", "00001")], "a run")):
+        assert find_garbage(declared, PROJECT, resources) == []
+    assert still_garbage(agreed, find_garbage(declaring(built, "phash"), PROJECT, resources)) == []
+    later = StoreFile("datasets/d/phash/00009.parquet")
+    tables.write_bytes(b"new", later)
+    (left,) = still_garbage(agreed, find_garbage(declared, PROJECT, resources))
+    assert left.objects == agreed[0].objects, "what was not on the list that was read stays"
+
+
+def test_shard_that_is_planned_while_the_store_is_looked_through_is_no_garbage(
+    built: Dataset, declared: Declarations, resources: Resources
+) -> None:
+    real = type(resources.warehouse).rows
+
+    def rows(self: Any, query: str) -> Any:
+        if "distinct shard" in query and not (built.source / "new.jpg").exists():
+            shutil.copy(sorted((EXAMPLES / "photo" / "desert").glob("*.jpg"))[0], built.source / "new.jpg")
+            found = real(self, query)
+            built.run("phash")
+            return found
+        return real(self, query)
+
+    with patch.object(type(resources.warehouse), "rows", rows):
+        assert listed(declared, resources) == {}
+    assert len(resources.tables.shards("d", SAMPLES)) == 4

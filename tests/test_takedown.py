@@ -17,6 +17,7 @@ from arot_assets.classifiers.promotion import classifier_file
 from arot_assets.cli.main import main
 from arot_assets.datasets import samples
 from arot_assets.datasets.forgotten import add_forgotten, forgotten
+from arot_assets.exports.destinations.folder import FolderDestination
 from arot_assets.ratings.build import build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.takedown import (
@@ -322,3 +323,14 @@ def test_pages_of_models_show_it_no_more(resources: Resources) -> None:
     evaluation = json.loads(tables.read_bytes(classifier_file("style", "aaaa", "evaluation.json")))
     assert [one["sample_id"] for one in evaluation["mistakes"]] == [other]
     assert tables.list("classifiers/style/checkpoints") == []
+
+
+def test_what_a_killed_export_left_goes_and_that_of_a_running_one_stays(resources: Resources) -> None:
+    left, going_on = (Path(resources.tables.root) / "exports" / name for name in ("left", "going_on"))
+    running, killed = FolderDestination(str(going_on)), FolderDestination(str(left))
+    stayed, stale = running.staging(), killed.staging()
+    killed._lock.close()  # type: ignore[union-attr]  # as the end of its process does
+    (stale / "a.jpg").write_bytes(b"pixels")
+    forget(resources, TakedownScope({"a" * 32: []}, frozenset()), "asked")
+    assert stayed.exists() and not stale.exists()
+    running.close()

@@ -5,6 +5,7 @@ here: any kind (``kinds/``), reading files (``read.py``, ``load.py``).
 """
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -34,6 +35,7 @@ class Declarations:
         files: name -> the file that declares it, for error messages.
         faults: all faults found so far.
         left_out: dataset -> its metrics that are left out -> why.
+        unread: files whose declaration is left out and does not even tell its name.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class Declarations:
         self.files: dict[str, YamlFile] = {}
         self.faults: list[Fault] = []
         self.left_out: dict[str, dict[str, ArotError]] = {}
+        self.unread: list[Path] = []
 
     def all(self) -> list[BaseModel]:
         """Every declaration, in the order of the files."""

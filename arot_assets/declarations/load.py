@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arot_assets.declarations.declared import Declarations
 from arot_assets.declarations.errors import DeclarationError
-from arot_assets.declarations.read import name_in, read_declaration
+from arot_assets.declarations.read import is_named, name_in, read_declaration
 from arot_assets.errors import ProjectError
 from arot_assets.project import defs_folder
 from arot_assets.yaml_lines import read_yaml
@@ -27,16 +27,20 @@ def load_declarations(folder: Path | None = None) -> Declarations:
     for path in sorted(folder.rglob(MISNAMED)):
         if not (path.parent / FILE).exists():
             found.leave_out(path.parent.name, DeclarationError(f"{path}: is not read; rename it to {FILE}"))
+            found.unread.append(path)
     for path in sorted(folder.rglob(FILE)):
         try:
             file = read_yaml(path)
         except ProjectError as error:
             found.leave_out(path.parent.name, DeclarationError(str(error)))
+            found.unread.append(path)
             continue
         try:
             declaration = read_declaration(file)
         except DeclarationError as error:
             found.leave_out(name_in(file), error)
+            if not is_named(file):
+                found.unread.append(path)
             continue
         found.add(str(declaration.name), declaration, file)  # type: ignore[attr-defined]
     found.check()

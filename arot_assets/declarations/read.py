@@ -61,9 +61,18 @@ def read_declaration(file: YamlFile) -> BaseModel:
 
 def name_in(file: YamlFile) -> str:
     """The name in a faulty declaration, otherwise that of its folder."""
+    return _name(file) or file.path.parent.name
+
+
+def is_named(file: YamlFile) -> bool:
+    """Whether a faulty declaration tells its name."""
+    return bool(_name(file))
+
+
+def _name(file: YamlFile) -> str:
     attributes = file.value.get("attributes") if isinstance(file.value, dict) else None
     name = attributes.get("name") if isinstance(attributes, dict) else None
-    return name if isinstance(name, str) and name else file.path.parent.name
+    return name if isinstance(name, str) else ""
 
 
 def shown(value: object) -> str:

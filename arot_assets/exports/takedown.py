@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from arot_assets.exports.destinations.destination import HUB
+from arot_assets.exports.destinations.folder import FolderDestination
 from arot_assets.exports.versions import ROOT, Receipt, read_manifest, versions
 from resources.defaults import Resources
 from resources.storage.objects import is_local, join, local_path
@@ -51,6 +52,8 @@ def remove_versions(resources: Resources, samples: Collection[str]) -> list[Publ
     """
     tables, storage = resources.tables, resources.storage
     left = []
+    for root in _folders(tables):
+        FolderDestination(root).remove_stale()
     for one in affected(tables, samples):
         records = join(tables.root, ROOT, one.export, one.receipt.version)
         if one.receipt.place.startswith(HUB):
@@ -65,3 +68,11 @@ def remove_versions(resources: Resources, samples: Collection[str]) -> list[Publ
             for file in storage.ls(place):
                 storage.delete(file.uri)
     return left
+
+
+def _folders(tables: Tables) -> list[str]:
+    """The local folders in which versions of exports are, or were begun."""
+    names = [name for name in tables.list(ROOT) if "." not in name]
+    roots = {join(tables.root, ROOT, name) for name in names}
+    roots |= {receipt.place.rpartition("/")[0] for name in names for receipt in versions(tables, name)}
+    return sorted(root for root in roots if is_local(root) and not root.startswith(HUB))

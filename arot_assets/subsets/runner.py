@@ -17,6 +17,7 @@ from arot_assets.errors import ProjectError
 from arot_assets.subsets.describe import ModelColumn, ModelResult, describe_model
 from arot_assets.subsets.digest import DIGEST, current_digest, stored_digest
 from arot_assets.subsets.lineage import UpstreamColumn
+from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.reads import check_reads
 from arot_assets.subsets.syntax import sql_error
@@ -171,6 +172,13 @@ def _build(project: Project, name: str, con: Connection, tables: Tables, force: 
     model = project.model(name)
     if not model.is_stored:
         raise ProjectError(f"model '{name}' is ephemeral: it is part of the models that ref it", model.path)
+    with tables.leases.wait_for([ModelRef(name)]):
+        return _build_alone(project, model, con, tables, force)
+
+
+def _build_alone(project: Project, model: Model, con: Connection, tables: Tables, force: bool) -> ModelResult:
+    """Build a model whose table is reserved for this process."""
+    name = model.name
     digest = current_digest(project, name, tables, con)
     files = files_mark(tables, project.folder, project.compile(name))
     if not force and stored_digest(tables, name) == digest:

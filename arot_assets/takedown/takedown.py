@@ -31,6 +31,7 @@ from arot_assets.progress import track
 from arot_assets.takedown.models import clean_pages, remove_checkpoints
 from arot_assets.takedown.rows import NamesMeant, count_hits, take_out
 from arot_assets.takedown.scope import TakedownScope, clips_of
+from arot_assets.whole import WHOLE
 from resources.defaults import Resources
 from resources.retry import Retry
 from resources.storage.cache import Cache, default_bytes, default_folder
@@ -40,6 +41,8 @@ from resources.tables.refs import CLIPS, CUT, DATASETS, LEASES, SUFFIX
 
 NOTES = "takedowns"
 """Folder of the store: a file for each takedown that is under way, or was interrupted."""
+LOOKING_AGAIN = (f"{WHOLE}.{EXPORTS}.", f"{WHOLE}.{CLASSIFIERS}.")
+"""Reservations of what looks at the list once more before it is kept, and may take hours."""
 ARCHIVES = (".tar", ".zip", ".parquet")
 """Ends of the names of cached files that have many objects in them."""
 
@@ -96,7 +99,9 @@ def forget(
     of_samples = [name for name in before if f".{SAMPLES}." in name]
     if _wait(tables, of_samples, run):
         out(_samples(tables))
-    others = tables.list(LEASES)  # of runs that may have read samples before
+    others = [
+        name for name in tables.list(LEASES) if not name.startswith(LOOKING_AGAIN)
+    ]  # may have read samples before
     done.left = _remove_the_rest(resources, meant, names, out)
     if _wait(tables, others, run):
         _remove_the_rest(resources, meant, names, out)

@@ -3,6 +3,7 @@
 Belongs here: direct access to local files: one ``stat`` per entry, and writes that are moved into place.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -26,6 +27,8 @@ from resources.storage.objects import (
 )
 
 T = TypeVar("T")
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system without hard links says."""
 LINKED_FOLDER = "link to a folder, which is not followed; declare that folder itself"
 KINDS = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -196,9 +199,18 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _link(temporary: Path, target: Path, uri: str) -> None:
-    """Give a file its name in one step, if the name is not taken."""
+    """Give a file its name in one step, if the name is not taken.
+
+    On a file system without hard links (exFAT, many that reach a bucket) an empty file takes the name first.
+    """
     try:
-        os.link(temporary, target)
+        try:
+            os.link(temporary, target)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            temporary.replace(target)
     except FileExistsError as error:
         raise there_already(uri) from error
 

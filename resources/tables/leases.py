@@ -33,6 +33,8 @@ from resources.tables.refs import LEASES, SUFFIX, StorePath
 SECONDS_VARIABLE = "AROT_LEASE_SECONDS"
 SECONDS = 60.0
 """How long a table stays reserved for a process that gives no sign of life, unless ``$AROT_LEASE_SECONDS`` says otherwise."""
+LOOK_SECONDS = 1.0
+"""Between two looks at what others have."""
 SIGNS = 3
 """Signs of life within the time of a lease."""
 log = logging.getLogger("arot")
@@ -158,6 +160,20 @@ class Leases:
             self._held[path] = hold
         hold.begin()
         return hold
+
+    def wait_for(self, places: Sequence[StorePath], run: str = "", say: Callable[[str], None] = log.info) -> "Hold":
+        """Reserve some tables; while others have one of them, wait, and say once for whom.
+
+        Raises:
+            StorageError: the store cannot be read or written.
+        """
+        told: set[str] = set()
+        while isinstance(held := self.take(places, run), Holder):
+            if held.token not in told:
+                told.add(held.token)
+                say(f"{places[0].path} is made by another run ({held}): waiting for it")
+            time.sleep(LOOK_SECONDS)
+        return held
 
     def confirm(self, place: StorePath) -> None:
         """Make sure that a table that this process has reserved is still its own; nothing to do for any other.

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from resources.beside import TEMPORARY_PREFIX
 from resources.retry import Retry
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+T = TypeVar("T")
 STORE_VARIABLE = "AROT_STORE"
 FAR_THREADS = 16
 BATCH_ROWS = 65_536
@@ -161,11 +163,12 @@ class Tables:
         self.leases.confirm(place)
         table, uri = with_footer(table, footer or {}), self.uri(place)
         if replacing is None and is_local(uri):
-            self.storage.fill(uri, lambda path: write_rows(table, path))
+            self.storage.fill(uri, self._still_ours(place, lambda path: write_rows(table, path)))
         else:
             buffer = pa.BufferOutputStream()
             write_rows(table, buffer)
             data = buffer.getvalue().to_pybytes()
+            self.leases.confirm(place)
             if replacing is None:
                 self.storage.write(uri, data)
             else:
@@ -196,10 +199,11 @@ class Tables:
             StorageError: no space, no permission, a read-only store. No partial file remains.
             TablesError: a column is of a type that Parquet cannot hold.
             duckdb.Error: the query fails; the table stays as it was.
+            LeaseLostError: this process had reserved the table, and another one has taken it over.
         """
         uri = self.uri(place)
         file = QueryFile(con, sql, footer or {}, descriptions or {})
-        return self.storage.fill(uri, lambda path: file.write(path, uri))
+        return self.storage.fill(uri, self._still_ours(place, lambda path: file.write(path, uri)))
 
     def read(self, place: StorePath, columns: Sequence[str] | None = None) -> "pa.Table":
         """The whole table, or some of its columns.
@@ -261,8 +265,23 @@ class Tables:
             StorageError: no space, no permission, a read-only store. No partial file remains.
             LeaseLostError: this process had reserved the table, and another one has taken it over.
         """
-        self.leases.confirm(place)
-        self.storage.fill(self.uri(place), lambda path: write_batches(batches, schema, footer, path))
+        self.storage.fill(
+            self.uri(place), self._still_ours(place, lambda path: write_batches(batches, schema, footer, path))
+        )
+
+    def _still_ours(self, place: StorePath, encode: Callable[[Path], T]) -> Callable[[Path], T]:
+        """Fills a file, and then makes sure that this process still has the table that it reserved: encoding takes a while, and
+        so does a disk."""
+
+        def fill(path: Path) -> T:
+            result = encode(path)
+            if is_local(self.uri(place)):
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            self.leases.confirm(place)
+            return result
+
+        return fill
 
     def footer(self, place: StorePath) -> dict[str, str]:
         """The strings kept in a file's footer; reads no rows.

@@ -1,12 +1,15 @@
 """Reserving tables: one holder at a time, on a disk and on S3, whatever is killed and whatever clocks say."""
 
+import errno
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +160,20 @@ def test_holder_that_was_stopped_finds_its_table_taken_and_writes_nothing(
         assert len(files(root)) == 1, "what belongs to the other is left alone"
     assert tables.read(TABLE)["sample_id"].to_pylist() == ["a"]
     tables.write(rows, TABLE)  # reserved by nobody
+
+
+def test_disk_without_hard_links_keeps_one_holder_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    leases = [Tables(Storage(), str(tmp_path)).leases for _ in range(8)]
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda one: one.take([TABLE]), leases))
+        (held,) = [one for one in found if isinstance(one, Hold)]
+        held.end()
+    assert files(str(tmp_path)) == []
 
 
 def test_signs_of_life_keep_a_table(root: str, monkeypatch: pytest.MonkeyPatch) -> None:

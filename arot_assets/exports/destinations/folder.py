@@ -132,6 +132,15 @@ class FolderDestination:
             self._lock.close()
             self._lock = None
 
+    def remove_stale(self) -> None:
+        """Remove what a killed export has left, unless one is going on: that one removes its own."""
+        try:
+            with (self.root / LOCK_NAME).open("rb+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._remove_leftovers()
+        except (BlockingIOError, FileNotFoundError):
+            return
+
     def _remove_leftovers(self) -> None:
         """Remove staging folders, and what killed nodes left beside them."""
         for left in self.root.glob(f"{TEMPORARY_PREFIX}*"):
