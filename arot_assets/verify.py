@@ -5,7 +5,9 @@ what nothing refers to (``garbage.py``), exports (their own `arot export --verif
 """
 
 import hashlib
+import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +19,7 @@ from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import classifier_file, digests, read_json
 from arot_assets.datasets.conservation import ConservationResult, samples_conserved
 from arot_assets.datasets.duplicates import shard_footer
+from arot_assets.datasets.forgotten import FORGOTTEN
 from arot_assets.datasets.places import place_of
 from arot_assets.datasets.presence import present_uris
 from arot_assets.datasets.reach import digest, fetch
@@ -26,7 +29,8 @@ from arot_assets.takedown import interrupted
 from resources.defaults import Resources
 from resources.parallel import ordered_map
 from resources.storage import StorageError
-from resources.tables import GRAIN, INVENTORY, SAMPLES, TableRef, Tables
+from resources.tables import GRAIN, INVENTORY, SAMPLES, StoreFile, TableRef, Tables
+from resources.tables.refs import DATASETS, LEASES, SUFFIX
 
 DIGESTS = ("samples_digest", "marks", "statuses")
 """Footer keys of a shard of samples that are computed from its rows."""
@@ -43,6 +47,8 @@ class VerifyReport:
         objects: number of objects of sources that were read and hashed.
         models: number of files of trained models that were read and hashed.
         problems: one line each: the place, what is wrong, the remedy.
+        others: number of other files of the store that were read: ratings, SQL models, records, settings.
+        missing: one line for each table that lacks shards that others have: not made yet, or removed.
     """
 
     tables: int
@@ -50,6 +56,8 @@ class VerifyReport:
     objects: int
     models: int
     problems: Sequence[str]
+    others: int = 0
+    missing: Sequence[str] = ()
 
 
 def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, objects: int = 0) -> VerifyReport:
@@ -65,6 +73,7 @@ def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, ob
         StorageError: the store cannot be reached.
     """
     problems: list[str] = []
+    missing: list[str] = []
     whole = footers = read = 0
     draw = random.Random()
     for dataset in datasets:
@@ -73,6 +82,8 @@ def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, ob
         drawn = {place for place in places if draw.random() < share}
         damaged = _damaged(resources.tables, dataset, places, drawn, problems)
         whole += len(drawn)
+        problems += _without_origin(resources.tables, dataset)
+        missing += _without_shards(resources.tables, dataset)
         if not damaged:
             problems += _not_conserved(resources, dataset)
         if objects and not damaged:
@@ -83,7 +94,8 @@ def verify(resources: Resources, datasets: Sequence[str], share: float = 1.0, ob
             f"a takedown of {len(stopped):,} samples is under way, or was interrupted: "
             f"`arot forget {next(iter(stopped))} --reason …` finishes it"
         )
-    return VerifyReport(whole, footers, read, models, problems)
+    others = _read_others(resources.tables, share, draw, problems)
+    return VerifyReport(whole, footers, read, models, problems, others, missing)
 
 
 def _places(tables: Tables, dataset: str) -> list[TableRef]:
@@ -113,6 +125,61 @@ def _damaged(
     return len(problems) > before
 
 
+def _without_origin(tables: Tables, dataset: str) -> Iterator[str]:
+    """Tables whose rows come from files that are not there."""
+    samples, inventory = set(tables.shards(dataset, SAMPLES)), TableRef(dataset, INVENTORY)
+    if samples and not tables.exists(inventory):
+        yield (
+            f"{tables.uri(inventory)}: it is missing; restore it from a backup, or `arot run {dataset}` lists the source again"
+        )
+    for table in tables.of(dataset):
+        for shard in sorted(set(tables.shards(dataset, table)) - samples):
+            uri = tables.uri(TableRef(dataset, SAMPLES, shard))
+            yield f"{uri}: it is missing, and '{table}' has rows of it; `arot run {dataset}` reads its objects again"
+
+
+def _without_shards(tables: Tables, dataset: str) -> Iterator[str]:
+    """Tables that lack shards of samples."""
+    samples = set(tables.shards(dataset, SAMPLES))
+    for table in tables.of(dataset):
+        there = set(tables.shards(dataset, table))
+        if there and (lacking := sorted(samples - there)):
+            more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+            yield f"{dataset}.{table} has no shard {lacking[0]}{more}: `arot run {dataset}` makes what is not made yet"
+
+
+def _read_others(tables: Tables, share: float, draw: random.Random, problems: list[str]) -> int:
+    """Read the files of the store that are no table of a dataset; gives how many. JSON is always read."""
+    read = 0
+    found = [info.uri.removeprefix(f"{tables.root}/") for info in tables.storage.ls(tables.root, {SUFFIX, ".json"})]
+    mine = [path for path in found if path.partition("/")[0] not in (DATASETS, LEASES)]
+    with track("other files of the store", len(mine)) as advance:
+        for path in mine:
+            place = StoreFile(path)
+            if path.endswith(SUFFIX) and draw.random() < share:
+                read += 1
+                problems.extend([said] if (said := tables.damage(place)) else [])
+            elif path.endswith(".json"):
+                read += 1
+                problems.extend(_wrong_json(tables, place))
+            advance(1)
+    return read
+
+
+def _wrong_json(tables: Tables, place: StoreFile) -> Iterator[str]:
+    try:
+        found = json.loads(tables.read_bytes(place))
+    except ValueError as error:
+        yield f"{tables.uri(place)}: it is no JSON ({error}); restore it from a backup"
+        return
+    except StorageError as error:
+        if error.kind != "not_found":
+            yield f"{tables.uri(place)}: {error.reason}"
+        return
+    if place == FORGOTTEN and (wrong := [one for one in found if not re.fullmatch("[0-9a-f]{32}", one)]):
+        yield f"{tables.uri(place)}: '{wrong[0]}' is no sample_id, so what was taken down may come back; restore it from a backup"
+
+
 def _wrong_digests(tables: Tables, place: TableRef) -> Iterator[str]:
     """Whether the rows of a shard of samples are those that its footer was written for."""
     footer, rows = tables.footer(place), tables.read(place)
@@ -138,6 +205,8 @@ def _not_conserved(resources: Resources, dataset: str) -> Iterator[str]:
         by_sample = footers and all(METRIC_VERSION in f.strings and GRAIN not in f.strings for f in footers)
         if table != SAMPLES and by_sample:
             compared[table] = partial(rows_conserved, warehouse, dataset, table)
+        elif footers and all(METRIC_VERSION in f.strings and "samples_digest" in f.strings for f in footers):
+            compared[table] = partial(rows_conserved, warehouse, dataset, table, several=True)
     for table, compare in compared.items():
         folder = tables.folder(TableRef(dataset, table))
         try:
@@ -186,7 +255,11 @@ def _hash_models(tables: Tables, problems: list[str]) -> int:
     count = 0
     for name in tables.list(CLASSIFIERS):
         for model in digests(tables, name):
-            for file, noted in read_json(tables, name, model, "entry.json")["files"].items():
+            try:
+                files = read_json(tables, name, model, "entry.json")["files"]
+            except (ValueError, KeyError):
+                continue  # told with all other JSON
+            for file, noted in files.items():
                 place = classifier_file(name, model, file)
                 count += 1
                 if not tables.exists(place):

@@ -1,6 +1,7 @@
 """Care of the store: what nothing refers to is found and only then removed; damage and loss are found; a backup is a copy."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +24,9 @@ from arot_assets.subsets.load import load_project
 from arot_assets.verify import verify
 from arot_assets.yaml_lines import YamlFile
 from resources.defaults import Resources
-from resources.tables import SAMPLES, Hold, StoreFile, TableRef
+from resources.tables import INVENTORY, SAMPLES, Hold, StoreFile, TableRef
+from resources.tables.parquet_files import WRITTEN
+from resources.tables.refs import StorePath
 from tests.conftest import EXAMPLES, Dataset
 
 PROJECT = load_project(sql_folder())
@@ -110,6 +114,11 @@ def test_a_whole_store_is_as_recorded(built: Dataset, resources: Resources) -> N
     assert verify(resources, ["d"], share=0).tables == 0
 
 
+def unsigned(rows: pa.Table) -> pa.Table:
+    """Without what the file says of itself, as earlier versions wrote it."""
+    return rows.replace_schema_metadata({k: v for k, v in rows.schema.metadata.items() if k != WRITTEN})
+
+
 def test_damage_loss_and_changed_sources_are_found(built: Dataset, resources: Resources) -> None:
     tables = resources.tables
 
@@ -125,13 +134,13 @@ def test_damage_loss_and_changed_sources_are_found(built: Dataset, resources: Re
 
     phash = Path(tables.uri(TableRef("d", "phash", "00001")))
     whole = pq.read_table(phash)
-    pq.write_table(whole.slice(1), phash)
+    pq.write_table(unsigned(whole.slice(1)), phash)
     assert "d.phash: 12 rows expected, 1 lost, 0 too many" in told()
     pq.write_table(whole, phash)
 
     samples = Path(tables.uri(TableRef("d", SAMPLES, "00000")))
     rows = pq.read_table(samples)
-    pq.write_table(rows.slice(0, rows.num_rows - 1), samples)
+    pq.write_table(unsigned(rows.slice(0, rows.num_rows - 1)), samples)
     assert "00000.parquet: its rows are not those of its footer (samples_digest)" in told()
     pq.write_table(rows, samples)
 
@@ -232,3 +241,78 @@ def test_shard_that_is_planned_while_the_store_is_looked_through_is_no_garbage(
     with patch.object(type(resources.warehouse), "rows", rows):
         assert listed(declared, resources) == {}
     assert len(resources.tables.shards("d", SAMPLES)) == 4
+
+
+def test_a_flipped_byte_a_cut_end_and_exchanged_files_are_told_by_name(built: Dataset, resources: Resources) -> None:
+    """Of each kind of file: any byte of its pages, its end, another file in its place, a row more or less."""
+    tables, draw = resources.tables, random.Random(13)
+    events, vectors = StoreFile("ratings/q/events/a.parquet"), StoreFile("datasets/d/vectors/00000.parquet")
+    tables.write(pa.table({"event_id": [f"{n:032x}" for n in range(50)]}), events)
+    numbers = pa.FixedSizeListArray.from_arrays(pa.array(np.linspace(0, 1, 800, dtype=np.float16)), 16)
+    tables.write(pa.table({"sample_id": [f"{n:032x}" for n in range(50)], "vector": numbers}), vectors)
+    tables.write_bytes(b'{"mistakes": []}', StoreFile("classifiers/style/aaaa/evaluation.json"))
+    places = [
+        TableRef("d", SAMPLES, "00000"),
+        TableRef("d", "phash", "00001"),
+        TableRef("d", INVENTORY),
+        events,
+        vectors,
+    ]
+
+    def told(place: StorePath) -> str:
+        found = verify(resources, ["d"]).problems
+        (line,) = [one for one in found if tables.uri(place) in one][:1] or [""]
+        return line
+
+    assert verify(resources, ["d"]).problems == []
+    for place in places:
+        path = Path(tables.uri(place))
+        whole = path.read_bytes()
+        parquet = pq.ParquetFile(path)
+        chunks = [parquet.metadata.row_group(0).column(k) for k in range(parquet.metadata.num_columns)]
+        for chunk in draw.sample(chunks, min(3, len(chunks))):
+            at = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            assert "damaged" in told(place), (place, chunk.path_in_schema)
+        path.write_bytes(whole[: len(whole) // 2])
+        assert "damaged" in told(place), place
+        path.write_bytes(whole)
+        rows = pq.read_table(path)
+        for changed in (rows.slice(1), pa.concat_tables([rows, rows.slice(0, 1)])):
+            pq.write_table(changed, path)
+            assert told(place), f"{place}: {changed.num_rows} rows instead of {rows.num_rows}"
+        path.write_bytes(whole)
+        assert told(place) == ""
+    one, other = (Path(tables.uri(TableRef("d", "phash", shard))) for shard in ("00000", "00001"))
+    for first, second in ((one, other), (one, Path(tables.uri(places[0])))):
+        kept = first.read_bytes(), second.read_bytes()
+        first.write_bytes(kept[1])
+        second.write_bytes(kept[0])
+        assert len([one for one in verify(resources, ["d"]).problems if "were exchanged" in one]) == 2
+        first.write_bytes(kept[0])
+        second.write_bytes(kept[1])
+    page = StoreFile("classifiers/style/aaaa/evaluation.json")
+    tables.write_bytes(b'{"mistakes": [', page)
+    assert "it is no JSON" in told(page)
+
+
+def test_what_was_removed_is_told(built: Dataset, resources: Resources) -> None:
+    tables = resources.tables
+    for place in (TableRef("d", "phash", "00001"), TableRef("d", SAMPLES, "00000"), TableRef("d", INVENTORY)):
+        path = Path(tables.uri(place))
+        whole = path.read_bytes()
+        path.unlink()
+        found = verify(resources, ["d"])
+        if place.table == "phash":  # nobody knows whether it was there
+            assert found.missing == ["d.phash has no shard 00001: `arot run d` makes what is not made yet"]
+        else:
+            assert any(tables.uri(place) in one and "it is missing" in one for one in found.problems), place
+        path.write_bytes(whole)
+    assert verify(resources, ["d"]).problems == []
+
+
+def test_remedy_for_what_people_said_is_a_backup(resources: Resources) -> None:
+    events = StoreFile("ratings/q/events/a.parquet")
+    resources.tables.write_bytes(b"no Parquet", events)
+    (said,) = verify(resources, []).problems
+    assert "restore it from a backup; what people said cannot be made again" in said and "arot rm" not in said

@@ -24,9 +24,11 @@ import click
 def command(datasets: tuple[str, ...], share: float, objects: str) -> None:
     """Compare the store with its own records, for DATASETS or for all that have tables; changes nothing.
 
-    Each table's file is read, the rows of samples are compared with the digest in their footer, every object of the inventory and
-    every sample is looked for (none lost, none twice), and the files of trained models are hashed. With --objects, files of the
-    sources are read and hashed too. The exit status is 1 if anything differs; each line says what to do.
+    Each table's file is read and compared with the checksums of its pages, with the place and the number of rows that it was
+    written with, and the rows of samples with the digest in their footer. Every object of the inventory and every sample is
+    looked for (none lost, none twice), and the files of trained models are hashed. With --objects, files of the sources are
+    read and hashed too. The exit status is 1 if anything differs; each line says what to do. Shards that a table lacks are
+    told, and are no error: they may not be made yet.
 
     \b
     Examples:
@@ -52,9 +54,12 @@ def command(datasets: tuple[str, ...], share: float, objects: str) -> None:
         found = verify(resources, datasets or known, share, -1 if objects == "all" else int(objects))
     for line in found.problems:
         click.secho(f"  {line}", fg="red")
+    for line in found.missing:
+        click.echo(f"  {line}")
     click.echo(
-        f"{found.tables:,} of {found.footers:,} files of tables read, {found.objects:,} objects of sources and {found.models:,} "
-        f"files of models hashed: {f'{len(found.problems):,} problems' if found.problems else 'all as recorded'}"
+        f"{found.tables:,} of {found.footers:,} files of tables and {found.others:,} others read, {found.objects:,} objects of "
+        f"sources and {found.models:,} files of models hashed: "
+        f"{f'{len(found.problems):,} problems' if found.problems else 'all as recorded'}"
     )
     if found.problems:
         raise click.ClickException("the store is not what its records say; see above")

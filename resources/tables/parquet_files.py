@@ -7,7 +7,7 @@ are replaced (``tables.py``), how such types are carried (``stored_types.py``).
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resources.errors import ArotError
 from resources.storage.objects import StorageError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 FOOTER_PREFIX = b"arot."
+WRITTEN = b"arot-written"
+"""Key of ``WrittenAs`` (JSON), beside our strings."""
 DESCRIPTIONS = "descriptions"
 """The footer's string: JSON of column -> description, for files whose fields carry none."""
 COMPRESSION = "zstd"
@@ -32,10 +34,30 @@ class TablesError(ArotError):
     """A table that cannot be read or written; the message names it, the cause and the remedy."""
 
 
-def with_footer(table: "pa.Table", footer: Mapping[str, str]) -> "pa.Table":
+class WrittenAs(NamedTuple):
+    """What a file says of itself, so that one that was exchanged, or that somebody else wrote, is told from it.
+
+    Attributes:
+        path: where it was put, below the store.
+        rows: its number of rows; -1 if it was not known in advance.
+    """
+
+    path: str
+    rows: int = -1
+
+    @classmethod
+    def of(cls, metadata: Mapping[bytes, bytes] | None) -> "WrittenAs | None":
+        """What the metadata of a file say; None for files of earlier versions."""
+        said = (metadata or {}).get(WRITTEN)
+        return None if said is None else cls(*json.loads(said))
+
+
+def with_footer(table: "pa.Table", footer: Mapping[str, str], written: WrittenAs | None = None) -> "pa.Table":
     """A table with strings for the footer of its file."""
     ours = {FOOTER_PREFIX + k.encode(): v.encode() for k, v in footer.items()}
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), **ours})
+    theirs = {k: v for k, v in (table.schema.metadata or {}).items() if k != WRITTEN}
+    own = {} if written is None else {WRITTEN: json.dumps(written).encode()}
+    return table.replace_schema_metadata({**theirs, **ours, **own})
 
 
 def footer_strings(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
@@ -53,11 +75,14 @@ def write_rows(table: "pa.Table", sink: Any) -> None:
 
     rows = max(1, GROUP_BYTES * table.num_rows // max(table.nbytes, 1))
     how = _compression(table.schema)
-    pq.write_table(table, sink, compression=how, use_dictionary=_repetitive(table), row_group_size=rows)
+    repetitive = _repetitive(table)
+    pq.write_table(
+        table, sink, compression=how, use_dictionary=repetitive, row_group_size=rows, write_page_checksum=True
+    )
 
 
 def write_batches(
-    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", footer: Mapping[str, str], path: Path
+    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", footer: Mapping[str, str], path: Path, written: WrittenAs
 ) -> None:
     """Encode rows as they come into a file; each batch is encoded by itself, and its first one tells which columns repeat."""
     import pyarrow as pa
@@ -66,9 +91,9 @@ def write_batches(
     rest = iter(batches)
     first = next(rest, None)
     start = pa.Table.from_batches([first] if first is not None else [], schema=schema)
-    whole = with_footer(schema.empty_table(), footer).schema
-    how = _compression(schema)
-    with pq.ParquetWriter(path, whole, compression=how, use_dictionary=_repetitive(start)) as writer:
+    whole = with_footer(schema.empty_table(), footer, written).schema
+    options: dict[str, Any] = {"compression": _compression(schema), "use_dictionary": _repetitive(start)}
+    with pq.ParquetWriter(path, whole, **options, write_page_checksum=True) as writer:
         writer.write_table(start.replace_schema_metadata(whole.metadata))
         for batch in rest:
             writer.write_batch(batch.replace_schema_metadata(whole.metadata))
@@ -98,6 +123,7 @@ class QueryFile:
         sql: one SELECT.
         footer: strings for the file's footer.
         descriptions: column name -> text, for the footer.
+        written: what the file says of itself.
 
     Raises:
         TablesError: a column has fields without names.
@@ -110,10 +136,12 @@ class QueryFile:
         sql: str,
         footer: Mapping[str, str],
         descriptions: Mapping[str, str],
+        written: WrittenAs,
     ) -> None:
         self._con = con
         self._sql = sql
         self._strings = {**footer, DESCRIPTIONS: json.dumps(dict(descriptions))}
+        self._written = written
         self._kinds = query_columns(con, sql)
         if unnamed := [name for name, kind in self._kinds.items() if not is_named(kind)]:
             raise TablesError(
@@ -145,6 +173,7 @@ class QueryFile:
         noted = {n: str(self._kinds[n]) for n in other}
         strings = {**self._strings, TYPES: json.dumps(noted)}
         pairs = ", ".join(f'"{FOOTER_PREFIX.decode()}{k}": {_literal(v)}' for k, v in strings.items())
+        pairs += f', "{WRITTEN.decode()}": {_literal(json.dumps(self._written))}'
         # there is no line break before the SQL, so the line numbers in DuckDB's errors are those of the query
         query = f"select {cast_list(other)} from ({self._sql}\n)" if other else self._sql
         try:

@@ -28,13 +28,14 @@ from resources.tables.parquet_files import (
     DESCRIPTIONS,
     QueryFile,
     TablesError,
+    WrittenAs,
     footer_strings,
     rows_where,
     with_footer,
     write_batches,
     write_rows,
 )
-from resources.tables.refs import DATASETS, MODELS, SUFFIX, StoreFile, StorePath, TableRef
+from resources.tables.refs import DATASETS, MODELS, RATINGS, SUFFIX, StoreFile, StorePath, TableRef
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,6 +49,7 @@ BATCH_ROWS = 65_536
 """Concurrent requests to a remote store."""
 REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
 """What to do about a damaged file."""
+RESTORE = "restore it from a backup"
 READ_ATTEMPTS, READ_AGAIN_SECONDS = 5, 0.01
 """Attempts to read a table that another process replaces meanwhile."""
 
@@ -161,7 +163,7 @@ class Tables:
         import pyarrow as pa
 
         self.leases.confirm(place)
-        table, uri = with_footer(table, footer or {}), self.uri(place)
+        table, uri = with_footer(table, footer or {}, WrittenAs(place.path, table.num_rows)), self.uri(place)
         if replacing is None and is_local(uri):
             self.storage.fill(uri, self._still_ours(place, lambda path: write_rows(table, path)))
         else:
@@ -202,7 +204,7 @@ class Tables:
             LeaseLostError: this process had reserved the table, and another one has taken it over.
         """
         uri = self.uri(place)
-        file = QueryFile(con, sql, footer or {}, descriptions or {})
+        file = QueryFile(con, sql, footer or {}, descriptions or {}, WrittenAs(place.path))
         return self.storage.fill(uri, self._still_ours(place, lambda path: file.write(path, uri)))
 
     def read(self, place: StorePath, columns: Sequence[str] | None = None) -> "pa.Table":
@@ -265,9 +267,9 @@ class Tables:
             StorageError: no space, no permission, a read-only store. No partial file remains.
             LeaseLostError: this process had reserved the table, and another one has taken it over.
         """
-        self.storage.fill(
-            self.uri(place), self._still_ours(place, lambda path: write_batches(batches, schema, footer, path))
-        )
+        written = WrittenAs(place.path)
+        encode = self._still_ours(place, lambda path: write_batches(batches, schema, footer, path, written))
+        self.storage.fill(self.uri(place), encode)
 
     def _still_ours(self, place: StorePath, encode: Callable[[Path], T]) -> Callable[[Path], T]:
         """Fills a file, and then makes sure that this process still has the table that it reserved: encoding takes a while, and
@@ -315,17 +317,32 @@ class Tables:
     def damage(self, place: StorePath) -> str | None:
         """What is wrong with a file, in a line with the remedy; None for a sound one, and for one that is not there.
 
-        All of it is read.
+        All of it is read, and compared with the checksums of its pages and with what it says of itself.
 
         Raises:
             StorageError: the store cannot be reached.
         """
+        import pyarrow.parquet as pq
+
+        uri = self.uri(place)
         if not self.exists(place):
             return None
         try:
-            self.read(place)
+            with (
+                self._explained(place),
+                pq.ParquetFile(
+                    uri if is_local(uri) else self.storage.open(uri), page_checksum_verification=True
+                ) as file,
+            ):
+                written, rows = WrittenAs.of(file.metadata.metadata), 0
+                for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                    rows += batch.num_rows
         except TablesError as error:
             return str(error) if self.exists(place) else None
+        if written is not None and written.path != place.path:
+            return f"'{uri}' was written as '{written.path}': files were exchanged; {_remedy(place, uri)}"
+        if written is not None and written.rows not in (-1, rows):
+            return f"'{uri}' has {rows:,} rows and was written with {written.rows:,}; {_remedy(place, uri)}"
         return None
 
     def damaged(self) -> "builtins.list[TableRef]":
@@ -454,7 +471,15 @@ class Tables:
             pa.ArrowException,
         ) as error:  # Arrow has no error of its own for bytes that it cannot decompress
             said = str(error).rstrip(".").partition("\n")[0]
-            raise TablesError(f"'{uri}' is not a Parquet file, or damaged: {said}; {REBUILD.format(uri)}") from error
+            raise TablesError(f"'{uri}' is not a Parquet file, or damaged: {said}; {_remedy(place, uri)}") from error
+
+
+def _remedy(place: StorePath, uri: str) -> str:
+    """What to do about a file that is damaged: nobody can make again what people said, and what was published."""
+    parts = place.path.split("/")
+    if parts[0] == RATINGS and "events" in parts:
+        return f"{RESTORE}; what people said cannot be made again"
+    return RESTORE if parts[0] == "exports" else REBUILD.format(uri)
 
 
 def _until_it_stays(read: "Callable[[], pa.Table]") -> "pa.Table":
