@@ -251,7 +251,7 @@ def test_a_flipped_byte_a_cut_end_and_exchanged_files_are_told_by_name(built: Da
     numbers = pa.FixedSizeListArray.from_arrays(pa.array(np.linspace(0, 1, 800, dtype=np.float16)), 16)
     tables.write(pa.table({"sample_id": [f"{n:032x}" for n in range(50)], "vector": numbers}), vectors)
     tables.write_bytes(b'{"mistakes": []}', StoreFile("classifiers/style/aaaa/evaluation.json"))
-    places = [
+    places: list[StorePath] = [
         TableRef("d", SAMPLES, "00000"),
         TableRef("d", "phash", "00001"),
         TableRef("d", INVENTORY),
