@@ -95,7 +95,7 @@ def test_reservation_that_a_killed_process_left_is_listed_and_that_of_a_living_o
     tables, code = resources.tables, "import os; os.kill(os.getpid(), 9)"
     ended = subprocess.Popen([sys.executable, "-c", code])
     ended.wait()
-    with patch("os.getpid", lambda: ended.pid), patch("resources.tables.leases._started", lambda pid: "17"):
+    with patch("os.getpid", lambda: ended.pid), patch("resources.tables.leases.started", lambda pid: "17"):
         left = tables.leases.take([TableRef("d", "cv2", "00000")], "killed")
     living = tables.leases.take([TableRef("d", "cv2", "00001")], "living")
     assert isinstance(left, Hold) and isinstance(living, Hold)
