@@ -19,10 +19,12 @@ def command(dataset: str | None) -> None:
     """Show what is done and what is missing, for DATASET and everything built from it, or for all datasets.
 
     The checks are the same as in `arot run`, except that sources are not listed. It reads footers and few rows, so it
-    is fast even with millions of rows. With a DATASET, failed rows are listed by reason.
+    is fast even with millions of rows. With a DATASET, failed rows are listed by reason. Runs that are under way, of the
+    UI too, are told with how far they are.
     """
     from rich.console import Console
 
+    from arot_assets.cli.under_way import runs_under_way
     from arot_assets.declarations import DeclarationError, load_declarations
     from arot_assets.graph import project_graph
     from arot_assets.leftovers import leftover_datasets, leftover_metrics, leftover_rows
@@ -54,6 +56,8 @@ def command(dataset: str | None) -> None:
             if step.dataset == dataset and not look.of(step).fault:
                 for reason, rows in failures_by_reason(look, dataset, step.table)[:REASONS_SHOWN]:
                     console.print(f"  {step.table}: {rows:,} x {reason}", markup=False, highlight=False, soft_wrap=True)
+    for line in runs_under_way({key for step in asked for key in step.keys}):
+        click.echo(line)
     for name in leftover_models(project, resources.tables):
         click.echo(
             f"models/{name}.parquet belongs to a SQL model that is no longer declared; `arot run` removes it if it was built "
