@@ -72,10 +72,12 @@ def _packages() -> Iterator[Finding]:
 
 def _machine() -> Finding:
     from arot_assets.metrics.memory import MEMORY_VARIABLE, memory_limit
+    from resources.machine import Machine
     from resources.parallel import THREADS_VARIABLE, default_threads
 
     threads = f"{default_threads()} decoding threads (${THREADS_VARIABLE} sets a different number)"
-    memory = f"up to {memory_limit() // 1_000_000:,} MB of memory (${MEMORY_VARIABLE})"
+    there = f"{Machine().memory // 1_000_000:,} MB"
+    memory = f"up to {memory_limit() // 1_000_000:,} MB of memory for a run, of {there} (${MEMORY_VARIABLE})"
     return Finding("ok", "machine", f"{threads}, {memory}")
 
 

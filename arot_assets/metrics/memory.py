@@ -17,9 +17,11 @@ from resources.memory import resident_bytes
 from resources.parallel import THREADS_VARIABLE
 
 MEMORY_VARIABLE = "AROT_MEMORY_MB"
+DAGSTER = 750_000_000
+"""Bytes of `arot ui` without its runs: page, daemon and code server (measured: 740 MB)."""
 SHARE_OF_MACHINE = 0.5
-"""Default of ``$AROT_MEMORY_MB`` (10^6 bytes) as a share of the machine's or the container's memory: the other half is for
-queries, for Dagster's own processes and for the kernel's cache of files."""
+"""Default of ``$AROT_MEMORY_MB`` (10^6 bytes) as a share of what the machine or the container has beside ``DAGSTER``: two runs
+at a time, as many as `arot ui` starts, fit together."""
 
 RESERVE = 120_000_000
 """For everything besides pixels: a model's buffers (90 MB for 4 images), rows of results, file contents."""
@@ -61,4 +63,4 @@ def memory_limit() -> int:
     own = int(os.environ.get(MEMORY_VARIABLE) or 0) * 1_000_000
     machine = Machine()
     threads = int(os.environ.get(THREADS_VARIABLE) or 0) or machine.cores
-    return own or int(SHARE_OF_MACHINE * machine.memory * min(1.0, threads / machine.cores))
+    return own or int(SHARE_OF_MACHINE * max(0, machine.memory - DAGSTER) * min(1.0, threads / machine.cores))

@@ -92,15 +92,19 @@ def test_this_machine_is_read() -> None:
     assert 100_000_000 < here.memory <= here.physical
 
 
-@pytest.mark.parametrize(("size", "pixels", "queries"), [(2, 1, "500MB"), (24, 12, "3000MB"), (256, 128, "32000MB")])
+@pytest.mark.parametrize(
+    ("size", "pixels", "queries"),
+    [(1, 0.125, "250MB"), (2, 0.625, "500MB"), (24, 11.625, "3000MB"), (256, 127.625, "32000MB")],
+)
 def test_pixels_and_a_query_fit_into_small_machines_and_use_large_ones(
-    size: int, pixels: int, queries: str, monkeypatch: pytest.MonkeyPatch
+    size: int, pixels: float, queries: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = Machine(8, size * GB, Path("/nowhere"))
     monkeypatch.setattr(memory, "Machine", lambda: described)
     for name in ("AROT_MEMORY_MB", "AROT_THREADS"):
         monkeypatch.delenv(name, raising=False)
     assert memory.memory_limit() == pixels * GB
+    assert 2 * memory.memory_limit() + memory.DAGSTER <= size * GB, "two runs of `arot ui` at a time"
     assert default_memory_limit(described) == queries
 
 
@@ -127,6 +131,6 @@ def test_units_that_share_the_cores_of_a_machine_share_its_memory(monkeypatch: p
     monkeypatch.setattr(memory, "Machine", lambda: Machine(64, 256 * GB, Path("/nowhere")))
     monkeypatch.delenv("AROT_MEMORY_MB", raising=False)
     monkeypatch.setenv("AROT_THREADS", "4")
-    assert memory.memory_limit() == 8 * GB
+    assert memory.memory_limit() == 127.625 * GB / 16
     monkeypatch.setenv("AROT_THREADS", "200")
-    assert memory.memory_limit() == 128 * GB
+    assert memory.memory_limit() == 127.625 * GB
