@@ -5,8 +5,10 @@ import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
 from arot_assets.cli.interrupts import interrupts_kept
+from arot_assets.cli.main import main
 
 
 class Dropped:
@@ -36,3 +38,13 @@ def test_interrupt_within_a_finalizer_is_sent_again(
             time.sleep(60)
     Dropped(other)
     assert told == [other, other]
+
+
+def test_stopped_command_says_so_and_ends_as_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("arot_assets.progress._kept", {})  # of tests that stopped work in this process
+    monkeypatch.setattr("arot_assets.cli.session.load_declarations", pressed)
+    done = CliRunner().invoke(main, ["run", "demo"])
+    assert done.exit_code == 130 and done.output == "\nstopped\n"

@@ -50,6 +50,8 @@ COMMANDS = {
 }
 """Command -> short help. The module of a command is ``arot_assets.cli.<command>``, its function ``command``."""
 
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C stopped, by which a shell stops the script around it."""
 PRINTABLE = "arot-printable"
 """How the terminal's encoding is used, for ``codecs.register_error``."""
 
@@ -100,11 +102,14 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             progress = sys.modules.get("arot_assets.progress")
             if progress is None or not progress.stopped():
-                raise
+                click.echo("\nstopped", err=True)
+                ctx.exit(INTERRUPTED)
             click.echo(f"\nstopped; {progress.what_is_kept()}; the same command continues from there", err=True)
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(130)  # threads waiting for a server or a large image are abandoned: none of their work is kept
+            os._exit(
+                INTERRUPTED
+            )  # threads waiting for a server or a large image are abandoned: none of their work is kept
         except click.MissingParameter as error:
             raise click.MissingParameter(_names_to_choose(error), error.ctx, error.param, error.param_hint) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):

@@ -223,7 +223,7 @@ class FilmCutter:
         """The rows of the clips of a film; their files are in place.
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be written, or the server of the films does not answer.
         """
         film, rows = item
 
@@ -309,6 +309,8 @@ def _of_film(
             done.add(row["clip_id"])
             yield row | spans[row["clip_id"]] | common
     except (DecodeError, StorageError) as error:
+        if isinstance(error, StorageError) and error.is_outage:
+            raise
         reason = str(error)
     for cut in cuts:
         if cut.clip_id not in done:

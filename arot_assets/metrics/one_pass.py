@@ -30,6 +30,7 @@ from resources.memory import settle_freed_memory
 from resources.models.entry import ModelError
 from resources.parallel import default_threads, leave, ordered_map
 from resources.storage import StorageError
+from resources.storage.objects import explain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,8 +231,10 @@ def _prepare(
     try:
         file.fetch()
     except Exception as error:  # whatever a file system raises is this row's reason, not the end of the run
+        if isinstance(error, OSError):
+            error = explain(item.uri, "read", error)
         if isinstance(error, StorageError) and error.is_outage:
-            raise
+            raise error
         return all_failed(f"{UNREADABLE}{error.reason if isinstance(error, StorageError) else error}")
     try:
         with view as entered:

@@ -101,6 +101,7 @@ class StorageError(ArotError):
     """
 
     UNREACHABLE = "unreachable"
+    UNABLE = "machine"
 
     def __init__(self, message: str, *, kind: str = "") -> None:
         super().__init__(shown(message))
@@ -108,9 +109,9 @@ class StorageError(ArotError):
 
     @property
     def is_outage(self) -> bool:
-        """Whether it says nothing of the object: the server of all objects does not answer, even after many attempts. Then work
-        ends and goes on later; a row that says so would stay."""
-        return self.kind == self.UNREACHABLE
+        """Whether it says nothing of the object: the server of all objects does not answer, even after many attempts, or this
+        machine has no room for it or may open no more files. Then work ends and goes on later; a row that says so would stay."""
+        return self.kind in (self.UNREACHABLE, self.UNABLE)
 
     @property
     def reason(self) -> str:
@@ -132,13 +133,15 @@ LIST_BATCH = 5000
 """Number of objects that a listing yields, and reports as progress, at a time."""
 
 CHUNK_BYTES = 1024 * 1024
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+UNABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""What befalls every object on this machine alike."""
 
 
 def explain(uri: str, action: str, error: BaseException) -> StorageError:
     """One line for an I/O failure: the thing, the cause, the remedy; with its kind."""
     kind, remedy = next(((k, text) for type_, k, text in REMEDIES if isinstance(error, type_)), ("", "see the cause"))
-    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+    if isinstance(error, OSError) and error.errno in UNABLE:
+        kind = StorageError.UNABLE
         remedy = REFUSALS[error.errno] + ("; nothing was half written" if action == "write" else "")
     if isinstance(error, OSError) and error.errno in scratch.FULL and scratch.is_inside(local_path(uri)):
         remedy = f"free some space, or set {scratch.VARIABLE} to a folder on a larger disk"

@@ -86,6 +86,14 @@ def test_a_film_that_cannot_be_read_fails_its_clips_and_no_others(
         rows = of_films.cut()
     assert {row["reason"] for row in rows if row["status"] == "failed"} == {"decoder crashed: signal 11"}
     assert len(rows) == CLIPS and any(row["status"] == "ok" for row in rows)
+
+    def unreachable(path: object, *arguments: object) -> object:
+        raise StorageError("no server listens", kind=StorageError.UNREACHABLE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(isolated, "cut", unreachable)
+        with pytest.raises(StorageError, match="no server listens"):  # no row says so
+            of_films.cut()
     assert {row["status"] for row in of_films.cut()} == {"ok"}  # what failed is tried again
 
 

@@ -1,5 +1,6 @@
 """A clip has exactly the frames of its span, and its file proves it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 from arot_assets.media.file import Limits
+from arot_assets.media.video import isolated
 from arot_assets.media.video.clip_file import Cut, Settings
 from arot_assets.media.video.colour import FrameAppearance, rgb_of
 from arot_assets.media.video.cut import cut_film, framed, own_rate, shown_crop
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
 from arot_assets.media.video.probe import probe_film
+from resources.storage import StorageError
 from tests.conftest import DATA
 
 FILMS = DATA / "films"
@@ -144,3 +147,12 @@ def test_colours_are_those_of_the_tags() -> None:
     assert hdr.shape == sdr.shape and np.abs(hdr - sdr).mean() < 7  # white at 203 nits is the same picture
     full = picture("full_range.mp4")
     assert full.min() < 60 and full.max() > 180
+
+
+def test_a_full_disk_is_no_fault_of_the_film(small_disk: Path) -> None:
+    film = Film("opengop_b.mp4")
+    with suppress(OSError):
+        (small_disk / "filler").write_bytes(bytes(1 << 21))
+    with pytest.raises(StorageError, match="No space left on device; free some space") as told:
+        list(isolated.cut(film.path, film.facts, [film.span(0, 30)], Settings(), small_disk))
+    assert told.value.is_outage

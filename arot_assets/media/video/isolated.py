@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from arot_assets.media.medium import Probe
 from arot_assets.media.wants import Part, Pixels
 from resources.scratch import ScratchError, full_disk
 from resources.storage import StorageError
+from resources.storage.objects import UNABLE, explain
 
 if TYPE_CHECKING:
     from arot_assets.media.video.clip_file import Cut, Settings
@@ -63,7 +65,7 @@ class Worker:
         Raises:
             DecodeError, ScratchError: the job's.
             StorageError: nothing was heard of it for ``STALL_SECONDS``, or the process died; of the kind ``KILLED`` if
-                somebody killed it.
+                somebody killed it. Or this machine cannot write what it makes.
         """
         try:
             self._connection.send((job, arguments))
@@ -281,6 +283,10 @@ def serve(connection: Connection) -> None:
             connection.send(("error", error))
         except (BrokenPipeError, ConnectionResetError):
             return
+        except OSError as error:  # a full disk, say: no fault of the film
+            if error.errno not in UNABLE:
+                raise
+            connection.send(("error", explain(str(error.filename or tempfile.gettempdir()), "write", error)))
 
 
 def _leave_with_parent(parent: int) -> None:
