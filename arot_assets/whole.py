@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from arot_assets.failures import fails_in_words
+from arot_assets.pool import device_of
 from resources.compute import Compute
 from resources.defaults import Resources
 from resources.models import Models
@@ -34,6 +35,7 @@ def whole_asset(
     path: Sequence[str],
     upstream: Iterable[Sequence[str]],
     work: Callable[[Resources, Logger], dg.MaterializeResult],
+    device: bool = False,
     **shown: Any,
 ) -> dg.AssetsDefinition:
     """One asset; it needs the resources ``compute``, ``storage``, ``tables``, ``warehouse`` and ``models``.
@@ -42,6 +44,7 @@ def whole_asset(
         path: of its key.
         upstream: paths of the keys of what it is made from.
         work: makes it, given the resources and the log of the run.
+        device: whether it is worked on with a model.
         shown: all else that ``dagster.asset`` takes.
     """
 
@@ -54,7 +57,10 @@ def whole_asset(
         warehouse: dg.ResourceParam[Warehouse],
         models: dg.ResourceParam[Models],
     ) -> dg.MaterializeResult:
-        with tables.leases.wait_for([reserved(path)], context.run.run_id, context.log.info):
+        with (
+            tables.leases.wait_for([reserved(path)], context.run.run_id, context.log.info),
+            device_of(context, compute, device),
+        ):
             return work(Resources(storage, tables, warehouse, models, compute), context.log)
 
     declare: Callable[..., dg.AssetsDefinition] = dg.asset(

@@ -23,6 +23,7 @@ class Watched:
     units: list[object] = field(default_factory=list)
     around: Callable[[Any, Any], Any] | None = None
     is_local: bool = False
+    divides_devices: bool = True
 
     def check(self) -> None:
         """See ``Compute``."""
@@ -67,10 +68,13 @@ class Scattered:
 
     Attributes:
         units: what it was given, as it was sent.
+        works: what is done with units, as it was sent.
     """
 
     units: list[tuple[object, bytes]] = field(default_factory=list)
+    works: list[bytes] = field(default_factory=list)
     is_local: bool = False
+    divides_devices: bool = True
 
     def check(self) -> None:
         """See ``Compute``."""
@@ -87,6 +91,7 @@ class Scattered:
 
     def map(self, work: Callable[[A], B], units: Iterable[A], needs: Needs) -> Generator[tuple[A, B], None, None]:
         sent = pickle.dumps(work)
+        self.works.append(sent)
         for unit in reversed(list(units)):
             self.units.append((unit, pickle.dumps(unit)))
             for _ in range(2):

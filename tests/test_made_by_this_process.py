@@ -8,11 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from arot_assets.datasets.assets import dataset_assets
 from arot_assets.duplicates.assets import duplicates_assets
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.exports.assets import training_assets
 from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.metric import Column, row_metric, rows
+from arot_assets.ratings.assets import rating_assets
+from arot_assets.ratings.declaration import RatingsDeclaration
+from arot_assets.subsets.assets import sql_model_assets
+from arot_assets.subsets.load import load_project
 from resources.compute import Local
 from resources.dagster import dagster_resources
 from tests.conftest import Dataset
@@ -20,6 +25,7 @@ from tests.engines import Watched, told
 from tests.exports.training import Training
 
 HERE = "is made by this process, not by Ray"
+HERE_TOO = HERE.replace("is", "are", 1)
 
 
 @row_metric(takes=rows("cv2.brightness"), version="1", columns=[Column("dark", bool, "brightness below 100")])
@@ -28,14 +34,22 @@ def darkness(table: pa.Table) -> dict[str, object]:
     return {"dark": pc.less(table["cv2.brightness"], 100)}
 
 
-def lines_of(dataset: Dataset, asset: dg.AssetsDefinition, engine: Any, **options: Any) -> list[str]:
-    """What a run of an asset says of where it works."""
+def lines_of(
+    dataset: Dataset,
+    assets: dg.AssetsDefinition | list[dg.AssetsDefinition],
+    engine: Any,
+    text: str = HERE,
+    **options: Any,
+) -> list[str]:
+    """What a run of some assets says of where it works."""
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("d_shards", dataset.shards())
         resources = {**dagster_resources(dataset.resources), "compute": engine}
-        done = dg.materialize([asset], instance=instance, resources=resources, **options)
+        done = dg.materialize(
+            assets if isinstance(assets, list) else [assets], instance=instance, resources=resources, **options
+        )
         assert done.success
-        return told(instance, done.run_id, HERE)
+        return told(instance, done.run_id, text)
 
 
 def test_duplicates_and_stored_columns_say_that_no_other_machine_makes_them(dataset: Dataset) -> None:
@@ -69,3 +83,23 @@ def test_an_export_says_why_no_other_machine_writes_it(
     (stored,) = training_assets(training.declaration())
     assert lines_of(dataset, stored, ray) == [] and ray.units
     assert lines_of(dataset, aside, Local()) == []
+
+
+def test_models_inventories_and_ratings_are_told_once_a_run_and_not_where_nobody_would_expect_a_cluster(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    dataset.run()
+    (tmp_path / "sql" / "models").mkdir(parents=True)
+    (tmp_path / "sql" / "dbt_project.yml").write_text("name: mine\n")
+    for name, query in {"one": "select 1 as n", "two": "select n + 1 as n from {{ ref('one') }}"}.items():
+        (tmp_path / "sql" / "models" / f"{name}.sql").write_text(query)
+    project = load_project(tmp_path / "sql")
+    inventory, _ = dataset_assets(dataset.declaration)
+    rated = rating_assets(RatingsDeclaration.model_validate({"name": "q", "dataset": "d"}))
+    made = [*sql_model_assets(project), inventory, *rated]
+    assert lines_of(dataset, made, Local(), HERE_TOO) == []
+    assert sorted(lines_of(dataset, made, Watched(), HERE_TOO)) == [
+        f"SQL models {HERE_TOO}: a query reads all shards at once; cores and memory of this machine make large ones faster",
+        f"inventories {HERE_TOO}: a listing is compared as a whole; divide a source of many millions into several datasets",
+        f"ratings {HERE_TOO}: a scale is fitted to all of them at once",
+    ]

@@ -26,11 +26,11 @@ from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.failures import fails_in_words
 from arot_assets.local_paths import LocalPaths
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table
-from arot_assets.metrics.assets.pool import GPU_POOL
 from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.assets.shards import reserve_in_turn
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.pool import device_of
 from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Needs, stays_here
 from resources.models import Models
@@ -66,7 +66,6 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
         partitions_def=partitions,
         automation_condition=shard_condition() if declaration.start == "automatic" else None,
         backfill_policy=dg.BackfillPolicy.multi_run(SHARDS_PER_RUN),
-        pool=None if declaration.server else GPU_POOL,
     )
     @fails_in_words
     def captions(
@@ -103,7 +102,7 @@ def caption_assets(declaration: CaptionsDeclaration, models: Models) -> list[dg.
             context.add_asset_metadata(metadata={**metadata, **pace}, asset_key=key, partition_key=shard)
 
         try:
-            with nodes as on_nodes, progress:
+            with device_of(context, compute, not declaration.server), nodes as on_nodes, progress:
                 work = partial(build, on_nodes)
                 reserve_in_turn(context, tables, dataset, [declaration.name], context.partition_keys, work)
         finally:

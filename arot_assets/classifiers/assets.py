@@ -36,11 +36,11 @@ from arot_assets.datasets.presence import Shards, objects_of_shards
 from arot_assets.datasets.turns import Unit, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table, markdown_table
-from arot_assets.metrics.assets.pool import GPU_POOL
 from arot_assets.metrics.assets.shards import gpu_of
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.metric import metric_schema
 from arot_assets.metrics.table_builder import MetricResult
+from arot_assets.pool import unit_by_unit
 from arot_assets.shard_progress import ShardProgress
 from arot_assets.whole import whole_asset
 from resources.compute import Compute, Needs
@@ -223,7 +223,7 @@ def _model(declaration: ClassifierDeclaration) -> dg.AssetsDefinition:
         work,
         group_name=GROUP,
         kinds={"pytorch"},
-        pool=None if declaration.columns else GPU_POOL,
+        device=not declaration.columns,
         owners=declaration.owners,
         description=f"{declaration.recipe} on {', '.join(declaration.columns) or 'images'}, measured on the test set; promoted "
         f"when it has {asked or 'any figures'} and is not worse than the model that scores{manual}.",
@@ -303,7 +303,12 @@ def _scores(
     ) -> dg.MaterializeResult:
         metric = score_metric(tables, declaration)
         sizes = objects_of_shards(warehouse, dataset)
-        with ShardProgress(context, dataset, name, sizes, "rows", compute.is_local) as progress:
+        needs = Needs(device=metric.rows is None)
+        work = partial(build_scores, storage, warehouse, models, declaration, dataset, Shards(warehouse, dataset))
+        with (
+            ShardProgress(context, dataset, name, sizes, "rows", compute.is_local) as progress,
+            unit_by_unit(context, compute, needs.device, work) as placed,
+        ):
 
             def done(unit: Unit, result: MetricResult) -> None:
                 context.log.info(f"{dataset}/{name} {unit.shard}: {result.rows} rows, {result.computed} scored")
@@ -321,9 +326,9 @@ def _scores(
                 tables,
                 context.partition_keys,
                 lambda shard: Unit.of(dataset, shard, [name], context.run.run_id),
-                partial(build_scores, storage, warehouse, models, declaration, dataset, Shards(warehouse, dataset)),
+                placed,
                 done,
-                Needs(device=metric.rows is None),
+                needs,
                 context.log.info,
             )
         warehouse.refresh()

@@ -3,12 +3,14 @@
 Belongs here: how progress looks. Does not belong here: what reports progress (``arot_assets.progress``).
 """
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from arot_assets import progress
+from resources.compute import lookout
 
 _all_shards = 0
 """How many bars of all shards of a step are shown."""
@@ -69,6 +71,23 @@ def reporter() -> progress.Reporter:
     return bar if sys.stdout.isatty() else plain
 
 
-def showing() -> AbstractContextManager[None]:
-    """Show all progress of this process that way for a while."""
-    return progress.reporting(reporter(), bar_of_shards if sys.stdout.isatty() else plain_shards)
+class _Above(logging.Handler):
+    """Lines above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        from tqdm import tqdm
+
+        tqdm.write(f"  {record.getMessage()}", file=sys.stderr)
+
+
+@contextmanager
+def showing() -> Iterator[None]:
+    """Show all progress of this process that way for a while, and why a cluster makes none."""
+    above = _Above()
+    lookout.log.addHandler(above)
+    try:
+        with progress.reporting(reporter(), bar_of_shards if sys.stdout.isatty() else plain_shards):
+            yield
+    finally:
+        lookout.log.removeHandler(above)

@@ -23,6 +23,7 @@ from arot_assets.datasets.presence import objects_of_shards
 from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
+from arot_assets.made_here import INVENTORIES, say_once
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
 from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute
@@ -77,10 +78,12 @@ def _inventory(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
     @fails_in_words
     def inventory(
         context: dg.AssetExecutionContext,
+        compute: dg.ResourceParam[Compute],
         storage: dg.ResourceParam[Storage],
         tables: dg.ResourceParam[Tables],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
+        say_once(context, compute, INVENTORIES)
         taken: list[tuple[InventoryChanges, Listing]] = []
         in_turn(
             tables,

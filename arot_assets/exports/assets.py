@@ -78,7 +78,7 @@ def training_assets(declaration: ExportDeclaration) -> list[dg.AssetsDefinition]
 
     def work(resources: Resources, log: Logger) -> dg.MaterializeResult:
         from arot_assets.exports.build import export
-        from arot_assets.exports.destinations.destination import destination_of
+        from arot_assets.exports.destinations.choice import destination_of
         from arot_assets.exports.pages import bucket_page, caption_page, resolution_page
         from arot_assets.exports.resolutions import MOST_COMPARED, resolutions_of
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from arot_assets.datasets.forgotten import forgotten
+from arot_assets.exports.arrange import arrange
 from arot_assets.exports.buckets.plan import BucketPlan
 from arot_assets.exports.contract import LoaderFindings, see
-from arot_assets.exports.destinations.destination import Destination, destination_of
+from arot_assets.exports.destinations.choice import destination_of
+from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample, media_folder
@@ -161,8 +163,12 @@ def _build(
         write_index(staging, samples)
     else:
         layout.write(staging, root, samples, declaration)
-    _write_configs(Scene(declaration, root, medium, parts), staging, selection.trainers, samples)
-    proved = {w.path: w.bytes for w in written if w.proved}
+    scene = Scene(declaration, root, medium, parts)
+    _write_configs(scene, staging, selection.trainers)
+    for trainer in selection.trainers:
+        if trainer.arrange is not None:
+            arrange(trainer.arrange(scene, samples), staging, stage, resources.compute)
+    proved = {path: size for w in written for path, size in w.proofs()}
     seen = see(destination.built(), layout, list(folders.values()), medium, manifest, kept, proved, looked_at)
     if not seen.whole:
         raise ExportError(
@@ -242,15 +248,11 @@ def _samples(
     return samples
 
 
-def _write_configs(
-    scene: Scene, staging: Path, trainers: Sequence[Trainer], samples: Mapping[str, Sequence[Sample]]
-) -> None:
-    """A configuration for each trainer, and what only it wants."""
+def _write_configs(scene: Scene, staging: Path, trainers: Sequence[Trainer]) -> None:
+    """A configuration for each trainer."""
     commands = []
     (staging / "configs").mkdir()
     for trainer in trainers:
-        if trainer.arrange is not None:
-            trainer.arrange(scene, staging, samples)
         made = trainer.config(scene)
         if made is not None:
             (staging / "configs" / made[0]).write_text(made[1], encoding="utf-8")

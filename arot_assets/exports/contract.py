@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import randrange
 from types import MappingProxyType
 from typing import NamedTuple
@@ -96,8 +95,8 @@ def look(
         medium: ``image`` or ``video``.
         kept: rules that the declaration lets originals break.
         originals: path of each media file that is an original -> its sample_id, which its bytes must have.
-        proved: path of each media file that need not be read -> its bytes; one in ``READ_AGAIN`` of them, and of few at
-            least that many, are read all the same.
+        proved: path of each media file and companion that need not be read -> its bytes; one sample in ``READ_AGAIN``, and of
+            few at least that many, are read all the same.
     """
     step = max(1, min(READ_AGAIN, len(proved) // READ_AGAIN))
     first = randrange(step)  # others each time
@@ -107,12 +106,13 @@ def look(
 
     def judge(number: int, entry: LoadedSample) -> Iterator[Violation]:
         yield from _caption(entry)
-        size = proved.get(entry.path)
-        if size is None or entry.size is None or number % step == first:
+        known = {} if number % step == first else proved
+        size = known.get(entry.path)
+        if size is None or entry.size is None:
             yield from judge_media(entry, medium, originals.get(entry.path))
         elif (there := entry.size()) != size:
             yield Violation("unreadable", entry.path, f"it has {there:,} bytes instead of {size:,}")
-        yield from _companions(entry, medium)
+        yield from judge_companions(entry, medium, known)
 
     with closing(ordered_map(judged, grouped(enumerate(layout.entries(tree, folders)), AT_ONCE))) as results:
         return [one for some in results for one in some]
@@ -168,7 +168,7 @@ def see(
             seen.violations.append(Violation("caption_missing", entry.path, text))
         elif not violations:
             seen.found += 1
-    seen.violations += _foreign(tree.folder, folders, roles)
+    seen.violations += _foreign(tree, folders, roles)
     seen.violations += [Violation("missing_file", path, "it is not there") for path in sorted(left)]
     return seen
 
@@ -230,14 +230,25 @@ def _clip(data: bytes) -> tuple[int, int, Mapping[RuleName, str]]:
     return facts.width, facts.height, facts.faults
 
 
-def _companions(entry: LoadedSample, medium: str) -> Iterator[Violation]:
-    """The rules of masks and controls: each is its sample's, can be read, and lies over it."""
+def judge_companions(
+    entry: LoadedSample, medium: str, proved: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[Violation]:
+    """The rules of masks and controls: each is its sample's, can be read, and lies over it.
+
+    Args:
+        entry: the sample.
+        medium: ``image`` or ``video``.
+        proved: path of each that need not be read -> its bytes.
+    """
     stem = entry.path.rpartition("/")[2].rpartition(".")[0]
     for role, (path, read) in entry.companions.items():
         if read is None:
             yield Violation("companion_missing", entry.path, f"its {role} {path} is listed and not there")
         elif path.rpartition("/")[2].partition(".")[0] != stem:
             yield Violation("companion_missing", entry.path, f"its {role} {path} is another sample's")
+        elif path in proved and role in entry.sizes:
+            if (there := entry.sizes[role]()) != proved[path]:
+                yield Violation("unreadable", path, f"it has {there:,} bytes instead of {proved[path]:,}")
         elif entry.read is not None:
             find = _clip if medium == "video" else _picture
             try:
@@ -260,13 +271,13 @@ def companions_of(manifest: pa.Table) -> dict[str, dict[str, str]]:
     return found
 
 
-def _foreign(folder: Path, folders: Sequence[str], roles: Mapping[str, Mapping[str, str]]) -> Iterator[Violation]:
+def _foreign(tree: Tree, folders: Sequence[str], roles: Mapping[str, Mapping[str, str]]) -> Iterator[Violation]:
     """Files beside the companions that belong to no sample: sd-scripts stops at them."""
     wanted = {path for one in roles.values() for path in one.values()}
     for beside in (companion_folder(role, part) for role in ROLES for part in folders):
-        for path in sorted((folder / beside).iterdir()) if (folder / beside).is_dir() else ():
-            if f"{beside}/{path.name}" not in wanted:
-                yield Violation("foreign_file", f"{beside}/{path.name}", "it is no sample's")
+        for name in tree.names(beside, every=True):
+            if f"{beside}/{name}" not in wanted:
+                yield Violation("foreign_file", f"{beside}/{name}", "it is no sample's")
 
 
 def named(found: Found) -> Found:

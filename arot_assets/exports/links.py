@@ -1,4 +1,4 @@
-"""Files that need not be written again: hard links, or copies where those are not possible.
+"""Files that need not be written again: hard links, or copies where those are not possible; and pictures that must be PNG.
 
 Belongs here: this. Does not belong here: which files.
 """
@@ -23,13 +23,10 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def link_as_png(source: Path, target: Path) -> None:
-    """The same as a link if the picture is PNG already, else the picture as PNG."""
-    if source.suffix == ".png":
-        link_or_copy(source, target)
-        return
+def as_png(source: Path) -> bytes:
+    """A picture of this export as PNG."""
     import cv2
 
     pixels = cv2.imread(str(source))
     assert pixels is not None, "it was written by this export"
-    target.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return cv2.imencode(".png", pixels)[1].tobytes()

@@ -46,6 +46,7 @@ class WrittenFile:
             they were copied, or linked while size and time of the file were those of its listing; or an earlier version has them;
             or they were read back where they were written.
         companions: role -> path and key of its mask and control.
+        beside: path of each of these that was read back over it -> its bytes.
     """
 
     row: Mapping[str, Any]
@@ -58,11 +59,18 @@ class WrittenFile:
     broken: tuple[RuleName, ...]
     proved: bool = False
     companions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    beside: Mapping[str, int] = field(default_factory=dict)
 
     def paths(self) -> Iterator[str]:
         """Its own path, and those of its companions."""
         yield self.path
         yield from (path for path, _ in self.companions.values())
+
+    def proofs(self) -> Iterator[tuple[str, int]]:
+        """Path and bytes of each of its files that need not be read back."""
+        if self.proved:
+            yield self.path, self.bytes
+        yield from self.beside.items()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from arot_assets.exports.destinations.destination import HUB
+from arot_assets.exports.destinations.choice import HUB
 from arot_assets.exports.destinations.folder import FolderDestination
 from arot_assets.exports.versions import ROOT, Receipt, read_manifest, versions
 from resources.defaults import Resources

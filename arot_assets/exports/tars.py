@@ -101,4 +101,6 @@ def write_tars(
 
 def _told(entry: LoadedSample) -> LoadedSample:
     """What a loader finds, without the functions that read it, which no other process can call."""
-    return replace(entry, read=None, companions={role: (path, None) for role, (path, _) in entry.companions.items()})
+    return replace(
+        entry, read=None, companions={role: (path, None) for role, (path, _) in entry.companions.items()}, sizes={}
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arot_assets.exports.contract import judge_media
+from arot_assets.exports.contract import judge_companions, judge_media
 from arot_assets.exports.destinations.destination import Stage
 from arot_assets.exports.layouts.layout import entry
 from arot_assets.exports.media_files import Known, SampleWriter, WrittenFile
@@ -99,12 +99,15 @@ class UnitWriter:
         return made
 
     def _looked_at(self, one: WrittenFile, folder: Path) -> WrittenFile:
-        """The file read back, so that the process that assembles the version reads few again; one with a fault it does."""
-        if one.proved:
-            return one
-        sample_id = one.row["sample_id"] if one.made == "original" else None
-        found = judge_media(entry(Tree(folder), one.path, None), self.medium, sample_id)
-        return replace(one, proved=all(v.rule in self.writer.declaration.kept for v in found))
+        """The files read back, so that the process that assembles the version reads few again; one with a fault it does."""
+        beside = {role: path for role, (path, _) in one.companions.items()}
+        there, kept = entry(Tree(folder), one.path, None, beside), self.writer.declaration.kept
+        if not one.proved:
+            sample_id = one.row["sample_id"] if one.made == "original" else None
+            one = replace(one, proved=all(v.rule in kept for v in judge_media(there, self.medium, sample_id)))
+        if all(v.rule in kept for v in judge_companions(there, self.medium)):
+            one = replace(one, beside={path: (folder / path).stat().st_size for path in beside.values()})
+        return one
 
 
 def _portions(rows: Iterator[Row]) -> Iterator[list[Row]]:

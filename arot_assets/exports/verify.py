@@ -6,7 +6,7 @@ Belongs here: reaching the version and its manifest. Does not belong here: the r
 from pathlib import Path
 
 from arot_assets.exports.contract import LoaderFindings, see
-from arot_assets.exports.destinations.destination import HUB
+from arot_assets.exports.destinations.choice import HUB
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS

@@ -11,6 +11,7 @@ from arot_assets.automation import WHOLE
 from arot_assets.datasets.assets import samples_key
 from arot_assets.drawing import data_uri
 from arot_assets.failures import fails_in_words
+from arot_assets.made_here import RATINGS, say_once
 from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, count_table, markdown_table
 from arot_assets.ratings.build import CONTENT, RatingsResult, build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration, RatingSplitRule
@@ -23,6 +24,7 @@ from arot_assets.ratings.split import SCHEMA as SPLIT_SCHEMA
 from arot_assets.ratings.split import build_split, share_counts
 from arot_assets.ratings.steps import ratings_path, split_path, split_sources, trust_paths
 from arot_assets.ratings.trust import Trust, build_trust, trust_version
+from resources.compute import Compute
 from resources.tables import RatingsRef, Tables
 from resources.warehouse import Warehouse
 
@@ -55,7 +57,10 @@ def _ratings(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
         automation_condition=None if "ratings" in declaration.manual else WHOLE,
     )
     @fails_in_words
-    def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+    def ratings(
+        context: dg.AssetExecutionContext, compute: dg.ResourceParam[Compute], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult:
+        say_once(context, compute, RATINGS)
         built = build_ratings(warehouse, declaration, review_sources(declaration.name))
         for source in built.sources:
             context.log.info(
@@ -98,8 +103,12 @@ def _trust(declaration: RatingsDeclaration) -> dg.AssetsDefinition:
     )
     @fails_in_words
     def trust(
-        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+        context: dg.AssetExecutionContext,
+        compute: dg.ResourceParam[Compute],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult]:
+        say_once(context, compute, RATINGS)
         found = build_trust(tables, declaration)
         warehouse.refresh()
         flagged = [row for row in found.raters.to_pylist() if row["flags"]]

@@ -14,11 +14,13 @@ import dagster as dg
 
 from arot_assets.automation import WHOLE
 from arot_assets.failures import fails_in_words
+from arot_assets.made_here import SQL_MODELS, say_once
 from arot_assets.names import ascii_word
 from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.model import Model
 from arot_assets.subsets.project import Project
 from arot_assets.subsets.steps import model_path, model_upstream
+from resources.compute import Compute
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -34,7 +36,7 @@ def model_key(name: str) -> dg.AssetKey:
 def sql_model_assets(project: Project) -> list[dg.AssetsDefinition]:
     """One asset for each stored model of a project, upstream first.
 
-    The assets need the resources ``tables`` and ``warehouse``.
+    The assets need the resources ``compute``, ``tables`` and ``warehouse``.
     """
     return [_asset(project, model) for model in project.models.values() if model.is_stored]
 
@@ -59,10 +61,14 @@ def _asset(project: Project, model: Model) -> dg.AssetsDefinition:
     )
     @fails_in_words
     def build(
-        context: dg.AssetExecutionContext, tables: dg.ResourceParam[Tables], warehouse: dg.ResourceParam[Warehouse]
+        context: dg.AssetExecutionContext,
+        compute: dg.ResourceParam[Compute],
+        tables: dg.ResourceParam[Tables],
+        warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult[None]:
         from arot_assets.subsets.runner import build_model
 
+        say_once(context, compute, SQL_MODELS)
         result = build_model(project, model.name, warehouse, tables)
         context.log.info(
             f"{model.name}: {result.rows:,} rows, "

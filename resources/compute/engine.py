@@ -61,6 +61,11 @@ class Compute(Protocol):
         """Whether units run in this process, one after the other."""
         ...
 
+    @property
+    def divides_devices(self) -> bool:
+        """Whether runs that work at the same time never get the same device from it: else somebody else has to see to that."""
+        ...
+
     def check(self) -> None:
         """Make sure, in a moment and without joining a cluster, that work can be asked for.
 
@@ -121,7 +126,7 @@ class Compute(Protocol):
         ...
 
 
-def stays_here(compute: Compute, what: str, why: str, remedy: str = "") -> list[str]:
+def stays_here(compute: Compute, what: str, why: str, remedy: str = "", several: bool = False) -> list[str]:
     """What people are told of work that this process does whatever the engine; nothing where that is no surprise.
 
     Args:
@@ -129,9 +134,10 @@ def stays_here(compute: Compute, what: str, why: str, remedy: str = "") -> list[
         what: the work.
         why: it is not handed to the engine.
         remedy: what makes it faster; empty for nothing.
+        several: whether the work is named in the plural.
     """
-    told = "; ".join(part for part in (f"{what} is made by this process, not by Ray: {why}", remedy) if part)
-    return [] if compute.is_local else [told]
+    told = f"{what} {'are' if several else 'is'} made by this process, not by Ray: {why}"
+    return [] if compute.is_local else [f"{told}; {remedy}" if remedy else told]
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,11 @@ class Local:
     def is_local(self) -> bool:
         """See ``Compute``."""
         return True
+
+    @property
+    def divides_devices(self) -> bool:
+        """See ``Compute``."""
+        return False
 
     def check(self) -> None:
         """See ``Compute``: this process is there."""

@@ -9,9 +9,12 @@ for a device that another run has.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from resources.compute.lookout import Lookout
+from resources.errors import ArotError
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -19,7 +22,7 @@ B = TypeVar("B")
 AHEAD = 2
 """Units that an actor has: the one that it works on, and the next."""
 LOOK_SECONDS = 5.0
-"""Between two looks whether the cluster has grown, while no unit ends."""
+"""Between two looks at what the cluster has, while no unit ends."""
 
 
 class Held(Generic[A, B]):
@@ -58,6 +61,7 @@ class Actors(Generic[A, B]):
     Args:
         actor_of: starts one, a ``Held``.
         room: how many the cluster has room for now; there are never more.
+        lookout: is told whether units are worked on.
         lost_for_good: makes the error for a unit whose actor was lost again and again.
         restarts: how often a unit that an actor was lost at is begun again elsewhere.
     """
@@ -66,10 +70,12 @@ class Actors(Generic[A, B]):
         self,
         actor_of: Callable[[], Any],
         room: Callable[[], int],
+        lookout: Lookout,
         lost_for_good: Callable[[Exception], Exception],
         restarts: int,
     ) -> None:
         self._actor_of, self._room, self._lost_for_good, self._restarts = actor_of, room, lost_for_good, restarts
+        self._lookout = lookout
         self._lanes: list[_Lane[A]] = []
 
     def map(self, units: Iterable[A]) -> Generator[tuple[A, B], None, None]:
@@ -126,12 +132,14 @@ class Actors(Generic[A, B]):
                 return
             of_reference |= {lane.begun: lane for lane in lanes if lane.begun is not None}
             done, _ = ray.wait(list(of_reference), num_returns=1, timeout=LOOK_SECONDS)
+            if not done:
+                self._lookout.look(idle=all(lane.begun is not None for lane in lanes))
             for reference in done:
                 lane = of_reference[reference]
                 try:
                     result = ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
-                    raise error.cause from error
+                    raise raised(error) from error
                 except ray.exceptions.RayActorError as error:
                     lanes.remove(lane)
                     failed_starts += lane.begun is not None
@@ -143,8 +151,30 @@ class Actors(Generic[A, B]):
                     break  # the other references may be of the same actor
                 if lane.begun is not None:
                     lane.begun, failed_starts = None, 0
+                    self._lookout.goes_on()
                 else:
                     yield lane.units.pop(reference)[0], result
+
+
+def raised(error: Any) -> BaseException:
+    """What work raised on a machine of the cluster, as it raised it; if it is meant for users, with the name of the machine.
+
+    Args:
+        error: Ray's, around it.
+    """
+    import ray
+
+    cause: BaseException = error.cause
+    names = {node["NodeManagerAddress"]: name_of(node) for node in ray.nodes()}
+    if isinstance(cause, ArotError) and len(ray.nodes()) > 1:
+        cause.args = (f"machine {names.get(error.ip, error.ip)}: {cause}", *cause.args[1:])
+    return cause
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """A machine for people: its name, and the address by which the cluster knows it."""
+    host, address = node["NodeManagerHostname"], node["NodeManagerAddress"]
+    return host if host == address else f"{host} ({address})"
 
 
 def _of_lost(lane: _Lane[A]) -> tuple[list[tuple[A, Any]], list[tuple[A, int]]]:

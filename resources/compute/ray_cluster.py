@@ -14,10 +14,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any, TypeVar
 
 from resources.compute.engine import ADDRESS_VARIABLE, COMPUTE_VARIABLE, ComputeError, Needs, Node
-from resources.compute.ray_actors import Actors, Held
+from resources.compute.lookout import Lookout
+from resources.compute.ray_actors import LOOK_SECONDS, Actors, Held, name_of, raised
 from resources.compute.ray_address import reach, require_node
 from resources.compute.share import Share, room, share_of
 from resources.machine import Machine
@@ -73,6 +75,11 @@ class Ray:
         """See ``Compute``."""
         return False
 
+    @property
+    def divides_devices(self) -> bool:
+        """See ``Compute``: a cluster does; each Ray of this machine alone takes all of its devices for free."""
+        return bool(self.address)
+
     def check(self) -> None:
         """See ``Compute``."""
         try:
@@ -88,7 +95,7 @@ class Ray:
 
         there = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         return [
-            Node(node["NodeID"], _name(node), node["Resources"]["CPU"], node["Resources"].get("GPU", 0.0))
+            Node(node["NodeID"], name_of(node), node["Resources"]["CPU"], node["Resources"].get("GPU", 0.0))
             for node in there
         ]
 
@@ -122,8 +129,10 @@ class Ray:
             with self.workers(work, needs) as run:
                 yield from run(units)
             return
-        asks, places = self._asks(needs)
+        asks, share = self._asks(needs)
         import ray
+
+        lookout = Lookout(share, _machines)
 
         def run_unit(unit: A) -> B:
             return work(unit)
@@ -133,14 +142,16 @@ class Ray:
         source = iter(units)
         try:
             while True:
-                for unit in source:
+                most = AHEAD * room(_machines(), share)
+                for unit in islice(source, max(0, most - len(under_way))):
                     under_way[begin.remote(unit)] = unit
-                    if len(under_way) >= AHEAD * places():
-                        break
                 if not under_way:
                     return
-                done, _ = ray.wait(list(under_way), num_returns=1)
+                done, _ = ray.wait(list(under_way), num_returns=1, timeout=LOOK_SECONDS)
+                if not done:
+                    lookout.look()
                 for reference in done:
+                    lookout.goes_on()
                     yield under_way.pop(reference), _result(reference)
         finally:
             for reference in under_way:
@@ -169,15 +180,16 @@ class Ray:
                 actors.close()
 
     def _actors(self, work: Callable[[A], B], needs: Needs) -> Actors[A, B]:
-        asks, places = self._asks(needs)
+        asks, share = self._asks(needs)
         import ray
 
         actor: Any = ray.remote(**asks)(Held)
         held = ray.put(work)  # once for all actors
-        return Actors(lambda: actor.remote(held), places, _lost, RESTARTS)
+        lookout = Lookout(share, _machines)
+        return Actors(lambda: actor.remote(held), lambda: room(_machines(), share), lookout, _lost, RESTARTS)
 
-    def _asks(self, needs: Needs) -> tuple[dict[str, Any], Callable[[], int]]:
-        """What Ray is asked for one unit, and how many units the cluster has room for; it is joined before.
+    def _asks(self, needs: Needs) -> tuple[dict[str, Any], Share]:
+        """What Ray is asked for one unit, and the same as a share of a machine; the cluster is joined before.
 
         Raises:
             ComputeError: it cannot be reached, or no machine has what a unit needs.
@@ -187,7 +199,7 @@ class Ray:
         share = share_of(_machines(), needs, self.accelerator, _kinds())
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(share.cores)))}
-        return _asks(share) | {"runtime_env": {"env_vars": environment}}, lambda: room(_machines(), share)
+        return _asks(share) | {"runtime_env": {"env_vars": environment}}, share
 
     def _connect(self) -> None:
         """Join the cluster, once per process.
@@ -226,12 +238,6 @@ class Ray:
         )
 
 
-def _name(node: dict[str, Any]) -> str:
-    """A machine for people: its name, and the address by which the cluster knows it."""
-    host, address = node["NodeManagerHostname"], node["NodeManagerAddress"]
-    return host if host == address else f"{host} ({address})"
-
-
 def _machines() -> list[dict[str, float]]:
     """What each machine of the cluster has now, by resource."""
     import ray
@@ -264,7 +270,7 @@ def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
+        raise raised(error) from error
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.RaySystemError, ray.exceptions.OutOfMemoryError) as error:
         raise _lost(error) from error
 

@@ -70,7 +70,7 @@ def share_of(machines: Sequence[Machine], needs: Needs, accelerator: str, known:
     share = Share(_number(CORES_VARIABLE, min(CORES, most) or 1.0, least=SMALLEST), gpus, kind)
     if not any(one.get("CPU", 0.0) >= share.cores for one in of_gpus):
         raise ComputeError(
-            f"no machine of the Ray cluster has {share} for one unit: {_sizes(machines)}; lower "
+            f"no machine of the Ray cluster has {share} for one unit: {sizes(machines)}; lower "
             f"${CORES_VARIABLE} or ${GPUS_VARIABLE}, or add such a machine (`ray status` shows what there is)"
         )
     return share
@@ -79,6 +79,11 @@ def share_of(machines: Sequence[Machine], needs: Needs, accelerator: str, known:
 def room(machines: Iterable[Machine], share: Share) -> int:
     """How many units the machines can run at once; at least one."""
     return max(1, sum(_units(one, share) for one in machines))
+
+
+def fitting(machines: Iterable[Machine], share: Share) -> int:
+    """How many of the machines can run a unit, whatever else they do."""
+    return sum(_units(one, share) > 0 for one in machines)
 
 
 def _units(machine: Machine, share: Share) -> int:
@@ -124,7 +129,7 @@ def _no_such_kind(machines: Iterable[Machine], kind: str, known: Iterable[str]) 
     return f"{told}: {has}; {ask} (${ACCELERATOR_VARIABLE}, or `accelerator` of the resource compute); {remedy}"
 
 
-def _sizes(machines: Iterable[Machine]) -> str:
+def sizes(machines: Iterable[Machine]) -> str:
     """What the machines have, the largest first."""
     found = {(one.get("GPU", 0.0), one.get("CPU", 0.0), _kinds(one)) for one in machines}
     sizes = [

@@ -58,6 +58,9 @@ class DeadlyStage:
     def scratch(self) -> AbstractContextManager[Path]:
         return self.stage.scratch()
 
+    def copy(self, folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+        self.stage.copy(folder, pairs)
+
     def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
         return self.stage.fetch(folder, paths)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from arot_assets.exports.destinations.remote import RemoteStage
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layouts import LAYOUTS
@@ -24,7 +26,9 @@ from resources.tables import Tables
 from resources.warehouse import Warehouse
 from tests.conftest import Dataset
 from tests.engines import Scattered
+from tests.exports.test_destinations import objects
 from tests.exports.training import Training, files_of, place
+from tests.servers.swift import Swift
 
 SUBSET = """{{ config(tags=['subset']) }}
 with files as (select sample_id, uri, parse_filename(uri, true) as stem from {{ source('d', 'samples') }} where status = 'ok')
@@ -123,6 +127,55 @@ def test_nodes_write_the_same_masks_and_controls(
     assert files_of(training.export_anew(Scattered(), **fields)) == one and len(one) > 3
     again = training.export(Scattered(), **fields, quality=90)
     assert again.changed and again.seen is not None and str(again.seen) == "3 of 3"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mask": "covered", "control": "guide", "max_side": 300},
+        {"control": ["guide", "picked"], "media": "exact", "resolution": 512},
+        {"layout": "hf", "mask": "covered", "control": "guide"},
+        {"layout": "simpletuner_parquet", "control": "guide"},
+        {"layout": "musubi_jsonl", "control": ["guide", "picked"]},
+        {"layout": "diffusion_pipe_json", "mask": "covered", "control": "guide"},
+    ],
+    ids=str,
+)
+def test_nodes_write_the_masks_and_controls_of_one_process_to_s3(
+    training: Training, swift: Swift, bucket: str, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
+) -> None:
+    monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 2)
+    monkeypatch.setattr("arot_assets.exports.arrange.FILES", 2)
+    for name, value in swift.environment().items():
+        monkeypatch.setenv(name, value)
+    one = files_of(training.export(**fields, trainer_root="/data"))
+    engine = Scattered()
+    done = training.export(engine, destination=f"s3://{bucket}/sets", trainer_root="/data", **fields)
+    assert done.seen is not None and str(done.seen) == "3 of 3" and len(engine.units) > 2
+    found = objects(swift, done.receipt.place)
+    assert found == {path: data for path, data in one.items() if path in found}
+    assert {path for path in one if "/" in path} <= found.keys()
+    own = {path.partition("/")[0] for path in found}
+    assert own >= ({"masks", "controls"} if "mask" in fields else {"controls"})
+    assert objects(swift, f"s3://{bucket}/sets/train").keys() == {f"{done.receipt.version}/{p}" for p in found}
+
+
+def test_a_mask_that_is_not_in_s3_as_a_node_put_it_is_found(
+    training: Training, swift: Swift, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in swift.environment().items():
+        monkeypatch.setenv(name, value)
+    take = RemoteStage.take
+
+    def cut_short(stage: RemoteStage, folder: Path, paths: Sequence[str]) -> None:
+        for path in (path for path in paths if path.startswith("masks/")):
+            (folder / path).write_bytes((folder / path).read_bytes()[:-9])
+        take(stage, folder, paths)
+
+    monkeypatch.setattr(RemoteStage, "take", cut_short)
+    with pytest.raises(ExportError, match="trainers would see 0 of 3; nothing was exported"):
+        training.export(Scattered(), destination=f"s3://{bucket}/sets", mask="covered")
+    assert objects(swift, f"s3://{bucket}/sets") == {}
 
 
 def test_datasets_gives_masks_and_controls_as_pictures(training: Training, tmp_path: Path) -> None:

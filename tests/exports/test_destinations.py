@@ -1,16 +1,24 @@
 """Exports to S3 and to the Hub: N of N arrive, unchanged sends nothing, and what is cut off leaves the version before whole."""
 
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from arot_assets.exports.build import Outcome
-from arot_assets.exports.destinations.destination import destination_of
+from arot_assets.exports.destinations.choice import destination_of
+from arot_assets.exports.destinations.hub import Sender, SentFiles
 from arot_assets.exports.versions import current_receipt
+from resources.defaults import Resources
+from resources.models import Models
 from resources.storage import Storage
 from resources.storage.hub import client as hub_client
+from resources.storage.hub.settings import HubSettings
+from resources.tables import Tables
+from resources.warehouse import Warehouse
 from tests.conftest import Dataset
 from tests.engines import Scattered
 from tests.exports.training import Training, place, tree
@@ -53,9 +61,9 @@ def objects(swift: Swift, prefix: str) -> dict[str, bytes]:
     return {k.removeprefix(f"{start}/"): client.get_object(Bucket=bucket, Key=k)["Body"].read() for k in keys}
 
 
-def published(hub: Hub) -> dict[str, bytes]:
-    """Path -> content of the newest commit of owner/set."""
-    repository = hub.repositories["dataset", "owner/set"]
+def published(hub: Hub, name: str = "owner/set") -> dict[str, bytes]:
+    """Path -> content of the newest commit of a dataset."""
+    repository = hub.repositories["dataset", name]
     files = repository.commits[repository.branches["main"]].files
     return {path: hub.contents.read(file) for path, file in files.items()}
 
@@ -133,6 +141,99 @@ def test_a_commit_that_is_cut_off_leaves_the_version_before_whole(
     assert after.keys() == before.keys() and after != before
 
 
+@pytest.mark.parametrize("fields", [{}, {"format": "png", "max_side": 300}, {"layout": "webdataset"}], ids=str)
+@pytest.mark.parametrize("store", ["folder", "s3"])
+def test_nodes_send_to_the_hub_what_one_process_does_in_one_commit_and_no_token_is_sent_to_them(
+    dataset: Dataset,
+    tmp_path: Path,
+    s3: str,
+    at_hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    fields: dict[str, str],
+) -> None:
+    monkeypatch.setattr("arot_assets.exports.units.SAMPLES", 5)
+    monkeypatch.setattr("arot_assets.exports.destinations.hub.FILES", 4)
+    training = training_in(str(tmp_path / "lake") if store == "folder" else f"{s3}/lake", dataset.source, tmp_path)
+    layout = {"layout": "hf", "trainer_root": "/data", **fields}
+    training.export(destination="hf://datasets/owner/alone", **layout)
+    engine = Scattered()
+    done = training.export(engine, destination="hf://datasets/owner/set", **layout)
+    files = published(at_hub)
+    assert files == published(at_hub, "owner/alone") and done.seen is not None and done.seen.whole
+    repository = at_hub.repositories["dataset", "owner/set"]
+    assert len(repository.commits) == len(at_hub.repositories["dataset", "owner/alone"].commits)
+    assert done.receipt.commit == repository.branches["main"]
+    assert [unit for unit, _ in engine.units if isinstance(unit, list)], "nodes sent files"
+    sent = b"".join([*engine.works, *(said for _, said in engine.units)])
+    assert at_hub.token.encode() not in sent
+    left = [one.uri for one in training.resources.storage.ls(f"{training.resources.tables.root}/exports/train")]
+    assert not [uri for uri in left if ".arot-tmp-" in uri and not uri.endswith(".arot-tmp-lock")]
+    commits = len(repository.commits)
+    assert not training.export(engine, destination="hf://datasets/owner/set", **layout).changed
+    assert len(repository.commits) == commits
+
+
+@pytest.mark.parametrize("store", ["folder", "s3"])
+def test_files_of_nodes_without_a_token_are_sent_by_this_process_which_names_one(
+    dataset: Dataset,
+    tmp_path: Path,
+    s3: str,
+    at_hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    store: str,
+) -> None:
+    training = training_in(str(tmp_path / "lake") if store == "folder" else f"{s3}/lake", dataset.source, tmp_path)
+    monkeypatch.setattr(Sender, "__call__", without_token(monkeypatch))
+    done = training.export(Scattered(), layout="hf", destination="hf://datasets/owner/set")
+    assert done.changed and len([path for path in published(at_hub) if path.endswith(".jpg")]) == 12
+    said = [record.getMessage() for record in caplog.records if "has no token of the Hub" in record.getMessage()]
+    assert said == [
+        f"exports/train: machine {socket.gethostname()} has no token of the Hub, so that this process sends its files; "
+        "set HF_TOKEN there"
+    ]
+
+
+def test_an_export_by_nodes_that_is_cut_off_leaves_the_hub_as_it_was_and_the_next_one_sends_nothing_twice(
+    training: Training, at_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.storage.hub.commits.commit", _refuse)
+        with pytest.raises(Cut):
+            training.export(Scattered(), layout="hf", destination="hf://datasets/owner/set")
+    assert not [path for path in published(at_hub) if path.endswith(".jpg")]
+    sent = uploads(at_hub)
+    assert training.export(Scattered(), layout="hf", destination="hf://datasets/owner/set").changed
+    assert len([path for path in published(at_hub) if path.endswith(".jpg")]) == 12
+    assert uploads(at_hub) == sent == 12
+
+
+def uploads(hub: Hub) -> int:
+    """How many contents it was sent."""
+    return sum(count for request, count in hub.requests.items() if request.startswith("PUT "))
+
+
+def training_in(store: str, source: Path, folder: Path) -> Training:
+    """The subset ``chosen`` of the photos of a source, in a store of its own."""
+    tables = Tables(Storage(), store)
+    dataset = Dataset(Resources(tables.storage, tables, Warehouse(tables), Models(device="cpu")), source)
+    dataset.run()
+    return Training(dataset, folder / "sql")
+
+
+def without_token(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The work of a sender on a machine without a token."""
+    work = Sender.__call__
+
+    def call(sender: Sender, paths: Sequence[str]) -> SentFiles:
+        with monkeypatch.context() as patch:
+            patch.setattr(HubSettings, "token", lambda _: None)
+            return work(sender, paths)
+
+    return call
+
+
 def _to_hub(training: Training, **fields: object) -> Outcome:
     return training.export(layout="hf", destination="hf://datasets/owner/set", **fields)
 
@@ -149,11 +250,8 @@ def test_what_only_one_process_can_write_says_so(training: Training, tmp_path: P
     assert why(str(tmp_path / "aside")) == (
         f"'{tmp_path}/aside/train' is a folder of this machine; all write without a `destination`, into the store, or to S3"
     )
-    assert why("hf://datasets/owner/set") == "a commit on the Hub is made by one process"
-    assert why("s3://bucket/sets") == why("s3://bucket/sets", layout="webdataset", mask="covered") == ""
-    assert why("s3://bucket/sets", mask="covered") == (
-        "trainers' own folders of masks and controls are made on one machine; all write `layout: webdataset`"
-    )
+    assert why("hf://datasets/owner/set") == ""
+    assert why("s3://bucket/sets") == why("s3://bucket/sets", mask="covered") == ""
 
 
 def test_what_a_killed_export_left_in_s3_is_removed_when_it_is_old(

@@ -19,13 +19,13 @@ from arot_assets.declarations import ImageDataset
 from arot_assets.media.file import Limits
 from arot_assets.media.image.medium import IMAGE
 from arot_assets.metrics.assets import metric_assets
-from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.build import build_metrics
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.one_pass import Item, MeasurementFailure, one_pass
 from arot_assets.metrics.registry import get_metric
 from arot_assets.metrics.steps import metric_steps
+from arot_assets.pool import GPU_POOL, place_in_pool
 from arot_assets.steps import Look
 from resources.models import Models
 from resources.models.weights import MODELS_VARIABLE
@@ -227,7 +227,7 @@ def test_only_a_selection_with_a_model_waits_for_the_device(
             asked.append(table)
             log.free_concurrency_slot_for_step("another run", "its step")
 
-        monkeypatch.setattr("arot_assets.metrics.assets.pool.time", SimpleNamespace(sleep=patience))
+        monkeypatch.setattr("arot_assets.pool.time", SimpleNamespace(sleep=patience))
         result = dg.materialize(
             [assets, *_samples(declaration)],
             selection=[metric_key("d", table)],

@@ -9,6 +9,7 @@ import pytest
 from arot_assets.subsets.assets import model_key, sql_model_assets
 from arot_assets.subsets.leftovers import leftover_models, remove_models
 from arot_assets.subsets.load import load_project
+from resources.compute import Local
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 from sensors.files import file_sensor
@@ -38,7 +39,7 @@ class Daemon:
 
         self.definitions = dg.Definitions(
             [samples, *sql_model_assets(self.project)],
-            resources={"tables": self.tables, "warehouse": self.warehouse},
+            resources={"compute": Local(), "tables": self.tables, "warehouse": self.warehouse},
         )
 
     def settle(self) -> list[str]:

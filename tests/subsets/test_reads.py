@@ -15,6 +15,7 @@ from arot_assets.subsets.digest import model_version
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all, build_model, stale_models, waiting_models
 from arot_assets.subsets.steps import model_steps
+from resources.compute import Local
 from resources.defaults import Resources
 from resources.models import Models
 from resources.tables import Tables
@@ -102,7 +103,7 @@ def test_new_or_changed_test_is_stale_until_it_ran_and_a_mended_one_turns_green(
     write_project, demo: Tables, warehouse: Warehouse
 ):
     instance = dg.DagsterInstance.ephemeral()
-    resources = {"tables": demo, "warehouse": warehouse}
+    resources = {"compute": Local(), "tables": demo, "warehouse": warehouse}
 
     def project_with(test: str):
         files = {"models/a.sql": "select 1 as id", "models/s.yml": SCHEMA.replace("{test}", test)}

@@ -12,6 +12,7 @@ from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all, load_result, stale_models
 from arot_assets.subsets.tests import run_test
+from resources.compute import Local
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -78,7 +79,7 @@ def test_seed_is_an_asset_beside_the_models(write_project, tables: Tables, wareh
     assert assets["models/m"].asset_deps[AssetKey(["models", "m"])] == {AssetKey(["models", "labels"])}
     spec = next(iter(assets["models/labels"].specs))
     assert (spec.kinds, spec.description) == ({"duckdb", "csv"}, "Seed: `project/seeds/labels.csv`")
-    done = materialize(list(assets.values()), resources={"tables": tables, "warehouse": warehouse})
+    done = materialize(list(assets.values()), resources={"compute": Local(), "tables": tables, "warehouse": warehouse})
     assert done.success
     with warehouse.connect() as con:
         assert con.execute("select a from main.m").fetchall() == [(1,)]

@@ -10,6 +10,7 @@ from arot_assets.subsets.assets import model_key, sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
+from resources.compute import Local
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -41,7 +42,7 @@ def run(sql: Project, demo: Tables, warehouse: Warehouse):
         return dg.materialize(
             definitions,
             selection=dg.AssetSelection.groups("models"),
-            resources={"tables": demo, "warehouse": warehouse},
+            resources={"compute": Local(), "tables": demo, "warehouse": warehouse},
             raise_on_error=False,
         )
 
@@ -144,7 +145,7 @@ def test_model_over_shards_waits_for_every_table_but_not_for_every_shard(
         return made
 
     sharded = [table(n) for n in ("samples", "cv2", "phash", "style")]
-    resources = {"tables": tables, "warehouse": warehouse}
+    resources = {"compute": Local(), "tables": tables, "warehouse": warehouse}
     definitions = dg.Definitions([*sql_model_assets(sql), *sharded], resources=resources)
     instance = dg.DagsterInstance.ephemeral()
     cursor = None

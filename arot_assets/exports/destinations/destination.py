@@ -1,6 +1,6 @@
-"""What the rooms know about a destination, and which one an export has.
+"""What the rooms know about a destination, whichever it is.
 
-Belongs here: the interface, and choosing. Does not belong here: writing to any of them (one file each).
+Belongs here: the interface. Does not belong here: choosing (``choice.py``), writing to any of them (one file each).
 
 A version is built in a staging folder of this machine. ``publish`` makes all of it appear at once, or nothing.
 """
@@ -10,13 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.tree import Tree
-from arot_assets.exports.versions import ROOT
-from resources.defaults import Resources
-from resources.storage.objects import is_local, join
-
-HUB = "hf://"
 
 
 class Stage(Protocol):
@@ -35,6 +29,18 @@ class Stage(Protocol):
 
         Raises:
             OSError, StorageError: one of them cannot be written.
+        """
+        ...
+
+    def copy(self, folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+        """Put files that were put in their places in others too, each in one step.
+
+        Args:
+            folder: of ``scratch``; it has the folders of the new places.
+            pairs: from where to where, below the version's folder.
+
+        Raises:
+            OSError, StorageError: one of them cannot be copied.
         """
         ...
 
@@ -116,25 +122,3 @@ class Destination(Protocol):
     def close(self) -> None:
         """Remove what is left of the staging folder, and let others export."""
         ...
-
-
-def destination_of(declaration: ExportDeclaration, resources: Resources) -> Destination:
-    """The destination of an export."""
-    from arot_assets.exports.destinations.folder import FolderDestination
-    from arot_assets.exports.destinations.hub import HubDestination
-    from arot_assets.exports.destinations.remote import RemoteDestination
-
-    storage, where = resources.storage, declaration.destination
-    if where is not None and where.startswith(HUB):
-        return HubDestination(storage, declaration, where)
-    root = join(where or join(resources.tables.root, ROOT), declaration.name)
-    if is_local(root):
-        return FolderDestination(root, resources.shares(root))
-    return RemoteDestination(storage, root, resources.compute, _gathered(declaration))
-
-
-def _gathered(declaration: ExportDeclaration) -> str:
-    """Why the media of a version have to be on one machine before they go elsewhere; empty if they have not."""
-    if declaration.companions and declaration.layout != "webdataset":
-        return "trainers' own folders of masks and controls are made on one machine; all write `layout: webdataset`"
-    return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from arot_assets.exports.errors import ExportError
+from arot_assets.exports.links import link_or_copy
 from arot_assets.exports.tree import Tree
 from resources.beside import LOCK_NAME, TEMPORARY_PREFIX, temporary_folder
 from resources.storage.objects import absolute, local_path
@@ -38,6 +39,12 @@ class FolderStage:
         """See ``Stage``."""
         for path in paths:
             os.replace(folder / path, self.folder / path)
+
+    def copy(self, folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+        """See ``Stage``: links."""
+        for source, target in pairs:
+            link_or_copy(self.folder / source, folder / target)
+            os.replace(folder / target, self.folder / target)
 
     def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
         """See ``Stage``: they are there."""

@@ -53,6 +53,14 @@ class RemoteStage:
 
         _each(ordered_map(send, paths, FETCH_THREADS))
 
+    def copy(self, folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+        """See ``Stage``: the server copies."""
+
+        def copy(pair: tuple[str, str]) -> None:
+            self.storage.copy(join(self.root, pair[0]), join(self.root, pair[1]))
+
+        _each(ordered_map(copy, pairs, FETCH_THREADS))
+
     def fetch(self, folder: Path, paths: Sequence[str]) -> Path:
         """See ``Stage``."""
         target = folder / FETCHED
@@ -111,21 +119,19 @@ class RemoteDestination:
         storage: reaches it.
         root: the export's own prefix.
         compute: takes media to their place.
-        only_here: why nodes cannot write media; empty if they can.
     """
 
-    def __init__(self, storage: Storage, root: str, compute: Compute, only_here: str = "") -> None:
+    def __init__(self, storage: Storage, root: str, compute: Compute) -> None:
         self.storage = storage
         self.root = root
         self._compute = compute
-        self._only_here = only_here
         self._staging: WorkingFolder | None = None
         self._stage: RemoteStage | None = None
         self._elsewhere: Elsewhere | None = None
 
     def only_here(self) -> str:
         """See ``Destination``."""
-        return self._only_here
+        return ""
 
     def place(self, version: str) -> str:
         """See ``Destination``."""
@@ -136,10 +142,8 @@ class RemoteDestination:
         self._staging = WorkingFolder("export")
         return self._staging.path
 
-    def stage(self) -> RemoteStage | None:
+    def stage(self) -> RemoteStage:
         """See ``Destination``; what a process left that was killed a day ago is removed."""
-        if self._only_here:
-            return None
         for name in self.storage.names(self.root):
             if name.startswith(TEMPORARY_PREFIX):
                 self._remove(join(self.root, name), LEFT_SECONDS)

@@ -24,7 +24,7 @@ def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
         path = tree.folder / part / CAPTIONS
         captions = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         there = set(tree.names(part, every=True)) - {CAPTIONS}
-        beside = CompanionFolders(tree.folder, part)
+        beside = CompanionFolders(tree, part)
         for name in sorted(there | set(captions)):
             found = captions.get(name)
             yield entry(tree, f"{part}/{name}", found[0] if found else None, beside.of(name))

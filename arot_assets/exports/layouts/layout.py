@@ -60,6 +60,7 @@ class LoadedSample:
         read: returns the bytes of the media file; None if it is not there.
         size: returns the bytes of that file; None if it is not a file of its own.
         companions: role -> what the loader finds for it.
+        sizes: role -> returns the bytes of that file, of those that are files of their own.
     """
 
     path: str
@@ -67,6 +68,7 @@ class LoadedSample:
     read: Callable[[], bytes] | None
     companions: Mapping[str, Found] = field(default_factory=dict)
     size: Callable[[], int] | None = None
+    sizes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
 
 
 class Layout(Protocol):
@@ -107,24 +109,26 @@ def entry(
     data = caption.encode() if isinstance(caption, str) else caption
     beside = {role: (one, tree.file(one)) for role, one in (companions or {}).items()}
     found: dict[str, Found] = {role: (one, there.read if there else None) for role, (one, there) in beside.items()}
+    sizes = {role: there.size for role, (_, there) in beside.items() if there}
     file = tree.file(path)
-    return LoadedSample(path, data, file.read, found, file.size) if file else LoadedSample(path, data, None, found)
+    read, size = (file.read, file.size) if file else (None, None)
+    return LoadedSample(path, data, read, found, size, sizes)
 
 
 class CompanionFolders:
     """The companions that lie in folders of their own, with the stem of their sample, as most loaders look for them.
 
     Args:
-        folder: of the version.
+        tree: the files of the version.
         part: the media folder.
     """
 
-    def __init__(self, folder: Path, part: str) -> None:
+    def __init__(self, tree: Tree, part: str) -> None:
         self._paths: dict[str, dict[str, str]] = {}
         for role in ROLES:
             beside = companion_folder(role, part)
-            for path in (folder / beside).iterdir() if (folder / beside).is_dir() else ():
-                self._paths.setdefault(path.stem, {})[role] = f"{beside}/{path.name}"
+            for name in tree.names(beside):
+                self._paths.setdefault(name.rpartition(".")[0], {})[role] = f"{beside}/{name}"
 
     def of(self, name: str) -> Mapping[str, str]:
         """Role -> path, of a media file's name."""

@@ -28,7 +28,7 @@ def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     """See ``Layout``: every file that is no caption counts as media. Folders and hidden files, in which trainers keep what they
     have computed, do not."""
     for one in folders:
-        beside = CompanionFolders(tree.folder, one)
+        beside = CompanionFolders(tree, one)
         for name in tree.names(one):
             if name.endswith(CAPTION):
                 continue

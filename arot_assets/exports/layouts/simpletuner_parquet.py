@@ -39,6 +39,6 @@ def entries(tree: Tree, folders: Sequence[str]) -> Iterator[LoadedSample]:
     for part in folders:
         path = tree.folder / f"{part}.parquet"
         rows = pq.read_table(path, columns=["filename", "caption"]).to_pylist() if path.is_file() else []
-        beside = CompanionFolders(tree.folder, part)
+        beside = CompanionFolders(tree, part)
         for row in rows:
             yield entry(tree, f"{part}/{row['filename']}", row["caption"], beside.of(row["filename"]))

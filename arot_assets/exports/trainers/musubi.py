@@ -1,15 +1,13 @@
 """kohya-ss/musubi-tuner: pictures or clips, TOML."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.musubi import Musubi
 from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample
-from arot_assets.exports.links import link_or_copy
-from arot_assets.exports.trainers.trainer import Scene, Trainer, toml
+from arot_assets.exports.trainers.trainer import Arranged, Scene, Trainer, toml
 
 OWN = "musubi"
 
@@ -46,16 +44,15 @@ def _config(scene: Scene) -> tuple[str, str]:
     return "musubi.toml", text
 
 
-def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+def _arrange(scene: Scene, samples: Mapping[str, Sequence[Sample]]) -> Iterator[Arranged]:
     """It looks for all controls of a picture in one folder, numbered: a folder of links for it."""
     if "control_2" not in scene.declaration.companions or scene.declaration.layout == "musubi_jsonl":
         return
     for part, some in samples.items():
-        place = folder / OWN / companion_folder("control", part)
-        place.mkdir(parents=True)
+        place = f"{OWN}/{companion_folder('control', part)}"
         for sample in some:
             for n, path in enumerate(sample.companions.values()):
-                link_or_copy(folder / path, place / f"{sample.sample_id}_{n}.{path.rpartition('.')[2]}")
+                yield Arranged(f"{place}/{sample.sample_id}_{n}.{path.rpartition('.')[2]}", path)
 
 
 def _command(scene: Scene) -> str:

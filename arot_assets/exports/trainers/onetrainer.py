@@ -1,14 +1,12 @@
 """Nerogar/OneTrainer: pictures, a JSON list of concepts."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.onetrainer import OneTrainer
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample
-from arot_assets.exports.links import link_as_png, link_or_copy
-from arot_assets.exports.trainers.trainer import Scene, Trainer, json_text
+from arot_assets.exports.trainers.trainer import Arranged, Scene, Trainer, json_text
 
 OWN = "onetrainer"
 LABELS = {"mask": "-masklabel", "control": "-condlabel"}
@@ -31,18 +29,17 @@ def _config(scene: Scene) -> tuple[str, str]:
     return "onetrainer_concepts.json", json_text(concepts)
 
 
-def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+def _arrange(scene: Scene, samples: Mapping[str, Sequence[Sample]]) -> Iterator[Arranged]:
     """It looks for masks and controls among the pictures, where others would take them for pictures: a folder of links for it."""
     if not scene.declaration.companions:
         return
     for part, some in samples.items():
-        (folder / OWN / part).mkdir(parents=True)
         for sample in some:
-            place = folder / OWN / part
-            link_or_copy(folder / sample.path, place / sample.file)
-            (place / f"{sample.sample_id}.txt").write_text(sample.caption, encoding="utf-8")
+            place = f"{OWN}/{part}"
+            yield Arranged(f"{place}/{sample.file}", sample.path)
+            yield Arranged(f"{place}/{sample.sample_id}.txt", text=sample.caption)
             for role, path in sample.companions.items():
-                link_as_png(folder / path, place / f"{sample.sample_id}{LABELS[role]}.png")
+                yield Arranged(f"{place}/{sample.sample_id}{LABELS[role]}.png", path, png=True)
 
 
 def _command(scene: Scene) -> str:

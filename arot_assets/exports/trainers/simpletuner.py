@@ -1,16 +1,14 @@
 """bghira/SimpleTuner: pictures or clips, a JSON list of data backends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
-from pathlib import Path
 
 from arot_assets.exports.buckets.bucket import Rule
 from arot_assets.exports.buckets.simpletuner import SimpleTuner
 from arot_assets.exports.companions import companion_folder
 from arot_assets.exports.export import ExportDeclaration
 from arot_assets.exports.layouts.layout import Sample
-from arot_assets.exports.links import link_or_copy
-from arot_assets.exports.trainers.trainer import Part, Scene, Trainer, json_text
+from arot_assets.exports.trainers.trainer import Arranged, Part, Scene, Trainer, json_text
 
 ALIGN = 64
 OWN = "simpletuner"
@@ -95,14 +93,13 @@ def _conditioning(scene: Scene, part: Part, values: Mapping[str, object]) -> lis
     return found
 
 
-def _arrange(scene: Scene, folder: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+def _arrange(scene: Scene, samples: Mapping[str, Sequence[Sample]]) -> Iterator[Arranged]:
     """It looks for a companion by the whole name of its sample's file, and knows its format by its bytes: links for it."""
     for role in scene.declaration.companions:
         for part, some in samples.items():
-            place = folder / OWN / companion_folder(role, part)
-            place.mkdir(parents=True)
+            place = f"{OWN}/{companion_folder(role, part)}"
             for sample in some:
-                link_or_copy(folder / sample.companions[role], place / sample.file)
+                yield Arranged(f"{place}/{sample.file}", sample.companions[role])
 
 
 def _command(scene: Scene) -> str:

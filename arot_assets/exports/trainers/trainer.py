@@ -5,9 +5,8 @@ trainer.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from arot_assets.exports.buckets.bucket import Rule
@@ -82,6 +81,23 @@ class Scene:
         return sorted(dict.fromkeys(sizes), key=lambda one: one[0] / one[1])
 
 
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """A file that one trainer alone wants.
+
+    Attributes:
+        path: below the version's folder.
+        source: the media file of the version that it is the same as; empty for a text.
+        text: what is in it, if it has no source.
+        png: whether a picture has to be PNG, whatever its source is.
+    """
+
+    path: str
+    source: str = ""
+    text: str = ""
+    png: bool = False
+
+
 @dataclass(frozen=True)
 class Trainer:
     """One trainer.
@@ -96,8 +112,8 @@ class Trainer:
         command: how it is started, for the documentation beside the configuration.
         rule: its buckets with the settings that ``config`` writes.
         missing_caption: what it does with media that have no caption file.
-        arrange: writes what only this trainer wants, where it cannot take the layout's files as they are: the scene, the folder
-            of the version, and the samples of each media folder.
+        arrange: the files that only this trainer wants, where it cannot take the layout's as they are, from the scene and the
+            samples of each media folder.
         companions: medium -> the roles of companions that it takes.
         companion_layouts: the layouts in which it finds them; None for all.
         one_companion: it takes only one of them at a time.
@@ -114,7 +130,7 @@ class Trainer:
     command: Callable[[Scene], str]
     rule: Callable[[ExportDeclaration, str], Rule]
     missing_caption: str
-    arrange: Callable[[Scene, Path, Mapping[str, Sequence[Sample]]], None] | None = None
+    arrange: Callable[[Scene, Mapping[str, Sequence[Sample]]], Iterator[Arranged]] | None = None
     companions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     companion_layouts: frozenset[str] | None = None
     one_companion: bool = False

@@ -18,6 +18,7 @@ from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.rows import build_rows, row_versions
 from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.metrics.units import build_row_unit
+from arot_assets.pool import unit_by_unit
 from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Local, Needs, stays_here
 from resources.models import Models
@@ -93,7 +94,10 @@ def row_asset(
         there = partial(build_row_unit, warehouse, models, dataset, config.retry, shards)
         run = here if engine.is_local else there
         sizes = objects_of_shards(warehouse, dataset)
-        with ShardProgress(context, dataset, step, sizes, "rows", engine.is_local) as progress:
+        with (
+            ShardProgress(context, dataset, step, sizes, "rows", engine.is_local) as progress,
+            unit_by_unit(context, engine, needs.device, run) as placed,
+        ):
 
             def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
                 broken.update({name: result.error for name, result in results.items() if result.error})
@@ -101,7 +105,7 @@ def row_asset(
                 pace = progress.finished(unit.shard, most_computed(results.values()))
                 tell(context, tables, dataset, unit.shard, left, versions, results, pace)
 
-            work_on(engine, tables, context.partition_keys, unit_of, run, done, needs, context.log.info)
+            work_on(engine, tables, context.partition_keys, unit_of, placed, done, needs, context.log.info)
         warehouse.refresh()
         yield from built(dataset, [*wanted], broken)
 

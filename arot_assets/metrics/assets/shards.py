@@ -5,20 +5,19 @@ Belongs here: which shards, in whose turn, with which device; telling Dagster. D
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 
 import dagster as dg
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.metadata import ROW_COUNT, count_table, markdown_table
-from arot_assets.metrics.assets.pool import GPU_POOL, place_in_pool
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.metric import Metric
 from arot_assets.metrics.table_builder import MetricResult, MetricTable, is_current
 from arot_assets.metrics.units import model_of
 from arot_assets.pace import GPU_LOAD, GPU_MEMORY
+from arot_assets.pool import unit_by_unit
 from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute, Needs
 from resources.models import ModelError, Models
@@ -65,10 +64,6 @@ def build_shards(
     def unit_of(shard: str) -> Unit:
         return Unit.of(dataset, shard, left(), context.run.run_id)
 
-    def placed(unit: Unit) -> dict[str, MetricResult]:
-        with place_in_pool(context, GPU_POOL) if needs.device else nullcontext():
-            return work(unit)
-
     def done(unit: Unit, results: Mapping[str, MetricResult]) -> None:
         for name, result in results.items():
             if result.error and name not in broken:
@@ -79,9 +74,8 @@ def build_shards(
         tell(context, tables, dataset, unit.shard, built, versions, results, pace)
 
     def build(shards: Sequence[str]) -> None:
-        # the pool is this process's; another engine knows what devices its machines have
-        run = placed if compute.is_local else work
-        work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info, declaration.seen_by_all)
+        with unit_by_unit(context, compute, needs.device, work) as run:
+            work_on(compute, tables, shards, unit_of, run, done, needs, context.log.info, declaration.seen_by_all)
 
     build(context.partition_keys)
     names = left()
