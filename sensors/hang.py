@@ -10,6 +10,7 @@ seconds; a run that hangs has none.
 import json
 import os
 import time
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -43,7 +44,7 @@ def hang_minutes() -> int:
     name="hanging_runs",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=seconds_between_looks(300),
-    description=f"Tells a run of shards that made no progress for {HANG_MINUTES} minutes (${HANG_VARIABLE}), like a failed run.",
+    description=f"Tells runs without progress for ${HANG_VARIABLE} minutes ({HANG_MINUTES} by default), as failed ones.",
 )
 def hanging_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look at the runs that are under way, and tell those that hang and were not told for the same standstill."""
@@ -60,8 +61,11 @@ def hanging_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         standing[run.run_id] = last
         if seen != last:
             tell(context, hang_message(run, (now - last) / 60), run.run_id)
+            since = datetime.fromtimestamp(last, UTC).strftime("no progress since %H:%M UTC")
+            # until the run itself says how far it is
+            context.instance.add_run_tags(run.run_id, {TAG: ", ".join(filter(None, [since, run.tags.get(TAG)]))})
     context.update_cursor(json.dumps(standing))
-    return dg.SkipReason(f"{len(standing)} runs hang" if standing else "no run hangs")
+    return dg.SkipReason(f"{len(standing)} hang{'s' if len(standing) == 1 else ''}" if standing else "no run hangs")
 
 
 def hang_message(run: dg.DagsterRun, minutes: float) -> str:

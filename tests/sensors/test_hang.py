@@ -7,6 +7,7 @@ import pytest
 
 from arot_assets import progress
 from arot_assets.progress import SHARD_DONE, WAITING
+from arot_assets.shard_progress import TAG
 from sensors import hang
 from sensors.interval import SettingError
 
@@ -54,12 +55,15 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_run_without_progress_for_long_is_told_once(told: list[str]) -> None:
     warnings = [(f"s3: asked again {n}", 119 - n / 10) for n in range(1100)]
     with dg.DagsterInstance.ephemeral() as instance:
-        hanging = started(instance, SHARDS, (f"{SHARD_DONE}d 00000: 3 rows/s", 120), *warnings)
+        hanging = started(instance, {**SHARDS, TAG: "metrics 20%"}, (f"{SHARD_DONE}d 00000: 3 rows/s", 120), *warnings)
         started(instance, SHARDS, (f"{SHARD_DONE}d 00003: 3 rows/s", 5))
         started(instance, {}, ("a model is trained", 600))
         cursor = look(instance, None)
         record(instance, hanging, "s3: asked again", 0)
         look(instance, cursor)
+        run = instance.get_run_by_id(hanging)
+        assert run is not None and run.tags[TAG].startswith("no progress since ")
+        assert run.tags[TAG].endswith(" UTC, metrics 20%")
     assert len(told) == 1 and "hangs: no progress for 120 minutes" in told[0] and told[0].endswith(f"(run {hanging})")
 
 
