@@ -17,7 +17,7 @@ from arot_assets.captions.quality import COLUMNS as QUALITY
 from arot_assets.captions.table import ANSWER
 from arot_assets.classifiers.declaration import ClassifierDeclaration
 from arot_assets.classifiers.entry import score_columns
-from arot_assets.clips.cutting import SCHEMA as CLIPS
+from arot_assets.clips.target import SCHEMA as CLIPS
 from arot_assets.datasets import inventory, samples
 from arot_assets.datasets.reach import OPTED_OUT
 from arot_assets.datasets.sidecars import NOTES as SIDECAR_NOTES

@@ -77,8 +77,9 @@ def command(
     from pydantic import ValidationError
 
     from arot_assets.cli.bars import showing
-    from arot_assets.clips.cutting import TABLE, Target, cut_clips, told_of_place
+    from arot_assets.clips.cutting import cut_clips, told_of_place
     from arot_assets.clips.declaration import Cutting
+    from arot_assets.clips.target import TABLE, Target
     from resources.compute import compute_of
     from resources.defaults import default_resources
     from resources.storage.objects import absolute

@@ -8,8 +8,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from arot_assets.clips.cutting import FAILED, Target, cut_clips, wanted
+from arot_assets.clips.asked import wanted
+from arot_assets.clips.cutting import FAILED, cut_clips
 from arot_assets.clips.declaration import Cutting
+from arot_assets.clips.target import Target
 from resources.defaults import Resources
 from resources.storage.storage import join
 from resources.tables import TableRef, Tables

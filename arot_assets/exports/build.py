@@ -25,6 +25,7 @@ from arot_assets.exports.destinations.choice import destination_of
 from arot_assets.exports.destinations.destination import Destination
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.judging import told
 from arot_assets.exports.layouts.layout import Sample, media_folder
 from arot_assets.exports.layouts.layouts import LAYOUTS
 from arot_assets.exports.layouts.webdataset import write_index
@@ -33,7 +34,8 @@ from arot_assets.exports.mix import mix_rows
 from arot_assets.exports.provenance import require_current
 from arot_assets.exports.records import bucket_rows, left_out_rows, lineage_of, manifest_rows
 from arot_assets.exports.rules import Violation
-from arot_assets.exports.selection import Selection, select_rows, settings_of, told
+from arot_assets.exports.select import select_rows
+from arot_assets.exports.selection import Selection, settings_of
 from arot_assets.exports.takedown import remove_versions
 from arot_assets.exports.tars import write_tars
 from arot_assets.exports.trainers.trainer import Part, Scene, Trainer

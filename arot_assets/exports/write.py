@@ -16,9 +16,10 @@ from arot_assets.exports.companions import ROLES
 from arot_assets.exports.destinations.destination import Destination, Stage
 from arot_assets.exports.errors import ExportError
 from arot_assets.exports.export import ExportDeclaration
+from arot_assets.exports.judging import settle
 from arot_assets.exports.media_files import EarlierFile, Known, SampleWriter, WrittenFile
 from arot_assets.exports.rules import Violation
-from arot_assets.exports.selection import Selection, settle
+from arot_assets.exports.selection import Selection
 from arot_assets.exports.units import UnitWriter, units_of
 from arot_assets.exports.versions import Receipt, read_manifest
 from arot_assets.progress import track

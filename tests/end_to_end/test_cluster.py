@@ -20,7 +20,8 @@ from click.testing import CliRunner
 
 from arot_assets.captions.budget import BudgetSpentError
 from arot_assets.cli.cut import command as cut
-from arot_assets.clips.cutting import Target, cut_clips
+from arot_assets.clips.cutting import cut_clips
+from arot_assets.clips.target import Target
 from arot_assets.datasets.duplicates import settle
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.presence import Shards

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from arot_assets.clips.cutting import SCHEMA as CUT_SCHEMA
+from arot_assets.clips.target import SCHEMA as CUT_SCHEMA
 from arot_assets.columns import metric_schema
 from arot_assets.datasets.changes import SCHEMA as INVENTORY_SCHEMA
 from arot_assets.datasets.samples import samples_schema

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arot_assets.clips.cutting import Target, cut_clips
+from arot_assets.clips.cutting import cut_clips
+from arot_assets.clips.target import Target
 from arot_assets.datasets.inventory import take_inventory
 from arot_assets.datasets.samples import build_samples
 from arot_assets.declarations import VideoDataset
