@@ -195,10 +195,6 @@ class Graph:
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
 
-    def making(self, key: Key) -> Step | None:
-        """The step that builds an asset; None if there is none, as for a table that something else writes."""
-        return self._making.get(key)
-
     def checks(self) -> Iterator[tuple[Key, Check]]:
         """Every check of the assets that are built here."""
         for step in self.steps:

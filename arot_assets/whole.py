@@ -1,6 +1,6 @@
 """An asset that is made in one step from whole tables, with all resources: duplicates, neighbours, clips, exports, models.
 
-Belongs here: the shape that the doors of these rooms share. Does not belong here: sharded tables (``metrics/assets.py``,
+Belongs here: the shape that the doors of these rooms share. Does not belong here: sharded tables (``metrics/assets/``,
 ``datasets/assets.py``), what the asset does.
 """
 

@@ -28,8 +28,6 @@ from resources.tables import SAMPLES
 VERSION = "2"
 QUALITY = "_quality"
 """Ending of the table's name, after the captioner's."""
-CLIP_TOKENS = 77
-"""Of CLIP's text encoder, begin and end of text among them."""
 
 REFUSALS = re.compile(
     r"\b(?:i(?:'|’)?m (?:sorry|unable)|i (?:can(?:no|')t|am unable|cannot|won't) (?:assist|help|provide|describe|identify|create"

@@ -1,7 +1,7 @@
 """Which sidecars belong to which objects, by name.
 
 Belongs here: finding the sidecars of each object, and those that belong to none. Does not belong here: their contents
-(``sidecars.py``), the keys of members of archives (``sources/keys.py``).
+(``sidecars.py``), the keys of members of archives (``keys.py``).
 
 An object ``a/b.png`` has the sidecars ``a/b.EXT`` (same stem) and ``a/b.png.EXT`` (the whole name, which takes
 precedence); in archives also those of its key. A sidecar without an object is then matched the way file systems compare

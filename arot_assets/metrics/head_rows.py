@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from resources.models import Models
     from resources.models.heads import Head, Heads
 
-ARRAY = "logits"
-"""What a head returns."""
 INDEX = "index"
 
 

@@ -1,7 +1,7 @@
 """The table that an entry of the model catalogue makes: name, columns, descriptions and ranges follow from its outputs alone.
 
-Belongs here: what an output looks like as columns. Does not belong here: the values (``resources.models.outputs``), and tables
-that need Python: a file in ``metrics/catalogue`` that names the model takes precedence over its entry.
+Belongs here: what an output looks like as columns. Does not belong here: the values (``resources.models.output_values``), and
+tables that need Python: a file in ``metrics/catalogue`` that names the model takes precedence over its entry.
 """
 
 from collections.abc import Mapping

@@ -26,7 +26,6 @@ from resources.warehouse.views import literal, quote
 
 CODE_VERSION = "1"
 OK, UNMATCHED, INVALID, REPLACED, SKIPPED = "ok", "unmatched", "invalid", "replaced", "skipped"
-COUNTED = (OK, SKIPPED)
 COLUMNS = (
     Column("sample_id", pa.string(), "the sample; null for pairs and rankings, and for what is unmatched"),
     Column("samples", pa.list_(pa.string()), "the samples of a pair or ranking, in the order of `ranks`"),

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STORE_VARIABLE = "AROT_STORE"
 FAR_THREADS = 16
+"""Concurrent requests to a remote store."""
 BATCH_ROWS = 65_536
 """Rows that ``batches`` gives at a time."""
-"""Concurrent requests to a remote store."""
 REBUILD = "`arot rm {}` removes it, then `arot run` makes it again"
 """What to do about a damaged file."""
 RESTORE = "restore it from a backup"

@@ -90,8 +90,3 @@ def receipt_of(done: Outcome) -> Receipt:
 def files_of(done: Outcome) -> dict[str, bytes]:
     """Media, captions, configurations and records of a version; its receipt says where and when it was made."""
     return {path: data for path, data in tree(place(done)).items() if path != RECEIPT}
-
-
-def copy_source(source: Path, target: Path) -> Path:
-    """A copy of a source that a test may change."""
-    return Path(shutil.copytree(source, target))

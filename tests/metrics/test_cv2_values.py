@@ -101,7 +101,7 @@ def inner(gray: NDArray, mask: list[list[int]]) -> NDArray:
 
 
 def classic_columns(rgb: RGB) -> dict[str, float]:
-    """The eight columns as ``peers.md`` of the project and the original define them, on RGB in the right order."""
+    """The eight columns as procslib defines them, on RGB in the right order."""
     gray = gray_of(rgb)
     hsv_value = rgb.max(axis=2).astype(float)
     chroma = hsv_value - rgb.min(axis=2)

@@ -1,6 +1,6 @@
 """Random changes of training images: crops, flips, mixtures.
 
-Does not belong here: when they are applied (``backbone.py``), decoding (``pictures.py``).
+Does not belong here: when they are applied (``backbone.py``), decoding (``training_images.py``).
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Belongs here: the loop, its schedule, averaging, stopping and continuing, through accelerate. Does not belong here: which
 networks there are (``networks.py``), losses (``losses.py``), rates (``rates.py``), crops and flips (``augmentation.py``),
-decoding (``pictures.py``).
+decoding (``training_images.py``).
 
 Images are decoded and prepared by the functions that scoring uses; nothing is changed about them unless the settings say so.
 All that is random (order, flips, crops, mixing, dropout) depends on the seed, the epoch and the step alone, and the state of a

@@ -7,18 +7,6 @@ from math import log, sqrt
 
 from arot_assets.exports.buckets.bucket import Bucket, Size, cover
 
-MODEL_FPS = {
-    "hunyuan-video": 24,
-    "hunyuan_video_1.5": 24,
-    "wan": 16,
-    "ltx-video": 25,
-    "ltx2": 24,
-    "cosmos": 24,
-    "cosmos_predict2": 16,
-    "minimax_h3": 24,
-}
-"""Frames a second that each model family is trained at; clips are resampled to it."""
-
 
 @dataclass(frozen=True)
 class DiffusionPipe:
