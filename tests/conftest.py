@@ -29,6 +29,7 @@ from tests.browser import browser  # noqa: F401
 from tests.disks import small_disk  # noqa: F401
 from tests.order import Pieces, place
 from tests.servers.fixtures import bucket, hub, swift, web  # noqa: F401  # servers, for any test that names them
+from tests.temporary import choose_folder, give_back
 from tests.tiers import draws, is_slow
 
 REPOSITORY = Path(__file__).parents[1]
@@ -46,6 +47,20 @@ hypothesis.settings.load_profile("arot")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--shuffle``: every test must pass in any order."""
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run files, and the tests of each, in a random order")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests write to memory where there is room; workers below the folder of the process that started them."""
+    if config.option.basetemp is None:
+        choose_folder()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What all tests wrote takes no memory afterwards; where one failed it stays, to be looked at."""
+    written = session.config._tmp_path_factory._basetemp  # type: ignore[attr-defined]
+    if exitstatus == 0 and written is not None and session.config.option.basetemp is None:
+        give_back(written)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

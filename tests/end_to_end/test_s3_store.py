@@ -65,6 +65,7 @@ def prepare(project: Project, bucket: str, images: int) -> None:
 
 def test_run_on_s3_gives_the_tables_of_a_run_on_disk(project: Project, bucket: str) -> None:
     prepare(project, bucket, 5)
+    shutil.rmtree(project.root / "dbt_like_sql" / "models" / "statistics")  # three models are as good as six
     store = f"s3://{bucket}/lake"
     project.arot("run", "demo", AROT_STORE=store)
     assert "nothing to do" in project.arot("run", "demo", AROT_STORE=store)
