@@ -38,7 +38,7 @@ def refusal(error: BaseException) -> ArotError | None:
 
     What is not an ``OSError`` is known by the system's own text, which libraries in other languages give.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in REFUSALS:
             return _refused(cause.errno, cause.filename)
     text = str(error)
@@ -55,7 +55,7 @@ def _refused(number: int, name: object) -> ArotError:
     return ArotError(f"cannot use {thing}: {os.strerror(number)}; {REFUSALS[number]}")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error, what it follows from, and so on."""
     while error is not None:
         yield error

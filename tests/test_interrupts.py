@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
@@ -40,11 +41,22 @@ def test_interrupt_within_a_finalizer_is_sent_again(
     assert told == [other, other]
 
 
-def test_stopped_command_says_so_and_ends_as_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pressed(*_: object) -> None:
-        raise KeyboardInterrupt
+def pressed(*_: object) -> None:
+    raise KeyboardInterrupt
 
+
+def pressed_while_importing(*_: object) -> None:
+    try:
+        pressed()
+    except KeyboardInterrupt as cause:
+        raise ImportError("initialization failed") from cause
+
+
+@pytest.mark.parametrize("stop", [pressed, pressed_while_importing])
+def test_stopped_command_says_so_and_ends_as_shells_expect(
+    stop: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("arot_assets.progress._kept", {})  # of tests that stopped work in this process
-    monkeypatch.setattr("arot_assets.cli.session.load_declarations", pressed)
+    monkeypatch.setattr("arot_assets.cli.session.load_declarations", stop)
     done = CliRunner().invoke(main, ["run", "demo"])
     assert done.exit_code == 130 and done.output == "\nstopped\n"

@@ -33,3 +33,16 @@ def test_sigterm_ends_a_command_in_the_background_of_a_script_after_a_run(
     assert not outcome.problems
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_run_that_is_interrupted_within_a_library_is_interrupted(tmp_path: Path) -> None:
+    @dg.asset
+    def one() -> None:
+        """Interrupted while a library is imported, which says so in its own way."""
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as cause:
+            raise ImportError("initialization failed") from cause
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, pytest.raises(KeyboardInterrupt):
+        materialize(dg.Definitions([one]), instance, [one.key])

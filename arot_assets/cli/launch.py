@@ -20,6 +20,7 @@ import yaml
 
 from arot_assets.cli.check_results import CheckId, CheckResult, Results, check_problem
 from arot_assets.cli.home import SETTINGS, HomeError, prepare_home, records_are_writable, records_elsewhere
+from arot_assets.cli.interrupts import INTERRUPTS
 from arot_assets.datasets.assets import shard_partitions
 from arot_assets.steps import CHECK_VERSION
 
@@ -225,10 +226,14 @@ def _run_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], retry:
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C ended it: Dagster turns that into a step error."""
-    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    names = {data.error.cls_name for data in failures if data.error is not None}
-    return bool(names & {"KeyboardInterrupt", dg.DagsterExecutionInterruptedError.__name__})
+    """Whether Ctrl-C ended it: Dagster turns that into a step error, perhaps of a library that was interrupted."""
+    for event in result.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None:
+            if error.cls_name in INTERRUPTS:
+                return True
+            error = error.cause
+    return False
 
 
 def _outcome(definitions: dg.Definitions, keys: Sequence[dg.AssetKey], result: dg.ExecuteInProcessResult) -> RunOutcome:

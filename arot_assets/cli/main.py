@@ -8,11 +8,12 @@ import importlib
 import io
 import os
 import sys
+from typing import NoReturn
 
 import click
 
 from arot_assets.cli.interrupts import interrupts_kept
-from resources.errors import ArotError, refusal
+from resources.errors import ArotError, causes, refusal
 from resources.root import PROJECT_VARIABLE
 
 COMMANDS = {
@@ -100,26 +101,32 @@ class LazyGroup(click.Group):
             with interrupts_kept():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            progress = sys.modules.get("arot_assets.progress")
-            if progress is None or not progress.stopped():
-                click.echo("\nstopped", err=True)
-                ctx.exit(INTERRUPTED)
-            click.echo(f"\nstopped; {progress.what_is_kept()}; the same command continues from there", err=True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(
-                INTERRUPTED
-            )  # threads waiting for a server or a large image are abandoned: none of their work is kept
+            _stop(ctx)
         except click.MissingParameter as error:
             raise click.MissingParameter(_names_to_choose(error), error.ctx, error.param, error.param_hint) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
+                _stop(ctx)  # a library says otherwise, such as that it cannot be imported
             told = error if isinstance(error, ArotError) else refusal(error)
             if told is None:
                 raise
             click.secho(f"Error: {told}", err=True, fg="red")
             ctx.exit(1)
+
+
+def _stop(ctx: click.Context) -> NoReturn:
+    """End a command that was interrupted, with what it keeps."""
+    progress = sys.modules.get("arot_assets.progress")
+    if progress is None or not progress.stopped():
+        click.echo("\nstopped", err=True)
+        ctx.exit(INTERRUPTED)
+    click.echo(f"\nstopped; {progress.what_is_kept()}; the same command continues from there", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # threads waiting for a server or a large image are abandoned: none of their work is kept
+    os._exit(INTERRUPTED)
 
 
 def _names_to_choose(error: click.MissingParameter) -> str:
