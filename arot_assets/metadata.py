@@ -42,6 +42,11 @@ def pace_metadata(pace: Pace) -> dict[str, dg.MetadataValue]:
     return {f"{pace.of}/s": dg.MetadataValue.float(round(pace.rate, 1)), **gpu, **money}
 
 
+def machine_metadata(machine: str) -> dict[str, dg.MetadataValue]:
+    """Which machine of a cluster made a shard; nothing for work of this process."""
+    return {"machine": dg.MetadataValue.text(machine)} if machine else {}
+
+
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Rows of one shape as a Markdown table; “none” without rows."""
     if not rows:

@@ -1,5 +1,6 @@
 """Work that no engine is given says so in one line of the run's log: what, why, and what makes it faster."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from arot_assets.datasets.assets import dataset_assets
 from arot_assets.duplicates.assets import duplicates_assets
 from arot_assets.duplicates.declaration import DuplicatesDeclaration
 from arot_assets.exports.assets import training_assets
+from arot_assets.metrics.assets.pixels import pixel_asset
 from arot_assets.metrics.assets.rows import row_asset
 from arot_assets.metrics.metric import Column, row_metric, rows
+from arot_assets.metrics.registry import get_metric
 from arot_assets.ratings.assets import rating_assets
 from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.load import load_project
-from resources.compute import Local
+from resources.compute import Compute, Local
 from resources.dagster import dagster_resources
 from tests.conftest import Dataset
 from tests.engines import Watched, told
@@ -66,6 +69,22 @@ def test_duplicates_and_stored_columns_say_that_no_other_machine_makes_them(data
     ]
     assert ray.units == [], "it was given nothing"
     assert lines_of(dataset, of_columns, Local(), tags=span) == lines_of(dataset, same, Local()) == []
+
+
+@pytest.mark.parametrize("engine", [Watched(), Local()], ids=["cluster", "here"])
+def test_a_shard_says_which_machine_of_a_cluster_made_it(dataset: Dataset, engine: Compute) -> None:
+    dataset.run()
+    span = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00002"}
+    asset = pixel_asset(dataset.declaration, [get_metric("phash")], dataset.resources.models)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("d_shards", dataset.shards())
+        resources = {**dagster_resources(dataset.resources), "compute": engine}
+        done = dg.materialize([asset], instance=instance, resources=resources, tags=span)
+        made = done.asset_materializations_for_node("d_metrics")
+        machines = [one.metadata["machine"].value for one in made if "machine" in one.metadata]
+        told_of = told(instance, done.run_id, "shards by machine: ")
+    here = socket.gethostname()
+    assert (machines, told_of) == (([], []) if engine.is_local else ([here] * 3, [f"shards by machine: {here} 3"]))
 
 
 def test_an_export_says_why_no_other_machine_writes_it(

@@ -24,7 +24,7 @@ from arot_assets.datasets.steps import inventory_path, samples_path
 from arot_assets.datasets.turns import Unit, in_turn, work_on
 from arot_assets.failures import fails_in_words
 from arot_assets.made_here import INVENTORIES, say_once
-from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, markdown_table
+from arot_assets.metadata import COLUMN_SCHEMA, ROW_COUNT, column_schema, machine_metadata, markdown_table
 from arot_assets.shard_progress import ShardProgress
 from resources.compute import Compute
 from resources.storage import Storage
@@ -174,7 +174,7 @@ def _samples(declaration: DatasetDeclaration) -> dg.AssetsDefinition:
             def done(unit: Unit, result: sample_rows.SamplesResult) -> None:
                 results[unit.shard] = result
                 context.log.info(f"{dataset}/samples {unit.shard}: {result.rows} rows, {result.read} read")
-                rates[unit.shard] = progress.finished(unit.shard, result.read)
+                rates[unit.shard] = progress.finished(unit.shard, result.read) | machine_metadata(unit.machine)
 
             work_on(
                 compute,

@@ -8,10 +8,12 @@ its turn comes, so that nothing is computed twice.
 """
 
 import logging
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from arot_assets.datasets.nodes import meet
@@ -35,12 +37,14 @@ class Unit:
         places: the tables that the work writes.
         run: who works, as other runs are told.
         names: of the tables, as the work calls them.
+        machine: of a cluster, that worked on it; empty before, and for work of this process.
     """
 
     shard: str
     places: tuple[StorePath, ...]
     run: str = ""
     names: tuple[str, ...] = ()
+    machine: str = ""
 
     @classmethod
     def of(cls, dataset: str, shard: str, names: Sequence[str], run: str) -> "Unit":
@@ -62,6 +66,14 @@ class TablesInUse:
 
 
 @dataclass(frozen=True)
+class MadeThere(Generic[R]):
+    """The result of the work on a unit, and the name of the machine that did it."""
+
+    result: R
+    machine: str
+
+
+@dataclass(frozen=True)
 class Attempt(Generic[R]):
     """Work on a unit, if its tables are free: what a worker of whatever engine runs.
 
@@ -73,7 +85,7 @@ class Attempt(Generic[R]):
     tables: Tables
     work: Callable[[Unit], R]
 
-    def __call__(self, unit: Unit) -> R | TablesInUse:
+    def __call__(self, unit: Unit) -> MadeThere[R] | TablesInUse:
         """The result, or who has the tables."""
         hold = self.tables.leases.take(unit.places, unit.run)
         if not isinstance(hold, Hold):
@@ -82,7 +94,7 @@ class Attempt(Generic[R]):
             )
         with hold:
             try:
-                return self.work(unit)
+                return MadeThere(self.work(unit), socket.gethostname())
             except LeaseLostError as lost:  # what was computed is kept, and whoever has it now makes the table
                 return TablesInUse(str(lost), "")
 
@@ -107,9 +119,9 @@ def work_on(
         unit_of: shard -> its unit; called when its turn comes.
         work: makes the tables of a unit. When another run had them before, what that run made is there. For an engine that is not
             local, it and its result can be pickled, and it may run again if a machine is lost.
-        done: takes the result of a unit, in this process.
+        done: takes the unit, with the machine of a cluster that worked on it, and the result, in this process.
         needs: of one unit.
-        say: tells people about shards that others have.
+        say: tells people about shards that others have, and which machines worked on how many.
         sources: folders and prefixes whose files the work reads.
 
     Raises:
@@ -122,7 +134,7 @@ def work_on(
         return
     machines = meet(compute, tables, needs, sources)
     attempt = Attempt(tables, work)
-    is_waiting = False
+    is_waiting, by_machine = False, Counter[str]()
     with ExitStack() as waiting, ExitStack() as shown:
         # what this process does itself, the work reports file by file
         advance = (
@@ -135,7 +147,9 @@ def work_on(
             with closing(results):
                 for unit, result in results:
                     if not isinstance(result, TablesInUse):
-                        done(unit, result)
+                        where = "" if compute.is_local else result.machine
+                        by_machine[where] += 1
+                        done(replace(unit, machine=where), result.result)
                         if advance:
                             advance(1)
                         continue
@@ -154,6 +168,8 @@ def work_on(
                 waiting.close()
                 is_waiting = False
             left = again
+    if not compute.is_local:
+        say(f"shards by machine: {', '.join(f'{name} {number:,}' for name, number in by_machine.most_common())}")
 
 
 def in_turn(

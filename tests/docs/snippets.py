@@ -26,6 +26,8 @@ PATH = re.compile(r"^(?:#|--) (?P<path>[\w-][\w./-]*\.(?:py|ya?ml|sql))$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KINDS = ("console", "diff", "mermaid", "python", "sql", "yaml")
 NETWORK = "needs-network"
+ELSEWHERE = frozenset({NETWORK, "other-machine", "dagster-settings"})
+"""Flags of what is not followed here: it needs a network, is typed on another machine, or is part of a file that is no declaration."""
 
 
 @dataclass(frozen=True)

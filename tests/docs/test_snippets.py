@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -11,11 +12,12 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.docs.restore import restore
-from tests.docs.snippets import KINDS, NETWORK, Snippet, commands, missing_line, snippets
+from tests.docs.snippets import ELSEWHERE, KINDS, NETWORK, Snippet, commands, missing_line, snippets
 from tests.end_to_end.conftest import Checkout
 from tests.prepared import python
 from tests.resources.test_members import write_parquet
 from tests.servers.hub import Hub
+from tests.servers.ray_nodes import Nodes
 from tests.servers.swift import Swift
 from tests.servers.vlm import MODEL, VlmServerDouble
 from tests.waiting import run, work_of
@@ -27,6 +29,7 @@ INSTEAD = {
     "make ui": "make --dry-run ui",  # a server that runs until it is stopped; tests/end_to_end starts the real one
     "arot ui": "arot ui --help",
     "nohup arot ui > ui.log 2>&1 &": "arot ui --help",
+    "export AROT_COMPUTE=ray RAY_ADDRESS=head:6379": "export AROT_COMPUTE=ray RAY_ADDRESS=$HEAD_OF_THE_TESTS",
 }
 """Commands that cannot be run to their end here, and what is run in their place."""
 AT_ONCE = ("arot", "dagster", "pytest")
@@ -216,7 +219,19 @@ def _with_voice(reader: Reader, request: pytest.FixtureRequest, folder: Path) ->
     reader.environment["AROT_MODELS"] = str(folder / "weights")
 
 
+def _with_ray(reader: Reader, request: pytest.FixtureRequest, folder: Path) -> None:
+    """Two nodes of a Ray cluster on loopback, and the reader their token; the page's own commands start none here."""
+    if find_spec("ray") is None:
+        reader.without["with-ray"] = "the extra `ray` is not installed"
+        return
+    nodes = Nodes(2)
+    request.addfinalizer(nodes.stop)
+    reader.environment |= {k: v for k, v in nodes.environment.items() if k != "RAY_ADDRESS"}
+    reader.environment["HEAD_OF_THE_TESTS"] = nodes.environment["RAY_ADDRESS"]
+
+
 SERVERS = {
+    "with-ray": _with_ray,
     "with-voice": _with_voice,
     "with-hub": _with_hub,
     "with-hub-model": _with_hub_model,
@@ -239,7 +254,7 @@ def test_every_snippet_of_the_page_does_what_the_page_says(
         assert snippet.kind in KINDS, (
             f"{snippet.place}: a snippet of kind {snippet.kind!r} is run by nothing; use {KINDS}"
         )
-        if NETWORK not in snippet.flags and not reader.without.keys() & set(snippet.flags):
+        if not (ELSEWHERE | reader.without.keys()) & set(snippet.flags):
             reader.follow(snippet)
     if reader.without:
         pytest.skip(f"followed but for snippets that need what is not here: {reader.without}")

@@ -131,6 +131,15 @@ def test_cluster_of_kubernetes_starts_ray_with_options_that_it_has() -> None:
         assert {f"--{name}" for name in group["rayStartParams"]} <= options
 
 
+def test_commands_of_the_guide_start_ray_with_options_that_it_has() -> None:
+    scripts = pytest.importorskip("ray.scripts.scripts", reason="the extra `ray` is not installed")
+    options = {option for parameter in scripts.start.params for option in parameter.opts}
+    guide = (REPOSITORY / "docs" / "go-to-many-machines.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"ray start (--[^`\n]+)", guide)
+    assert len(commands) >= 3
+    assert {option for command in commands for option in re.findall(r"--[\w-]+", command)} <= options
+
+
 def test_cluster_of_kubernetes_has_the_names_and_versions_of_everything_else() -> None:
     (cluster,) = yaml.safe_load_all(KUBERAY.read_text())
     spec = cluster["spec"]

@@ -10,7 +10,7 @@ import dagster as dg
 
 from arot_assets.datasets.declaration import DatasetDeclaration
 from arot_assets.datasets.turns import Unit, in_turn, work_on
-from arot_assets.metadata import ROW_COUNT, count_table, markdown_table
+from arot_assets.metadata import ROW_COUNT, count_table, machine_metadata, markdown_table
 from arot_assets.metrics.assets.spec import metric_key
 from arot_assets.metrics.children import FileTable
 from arot_assets.metrics.metric import Metric
@@ -71,7 +71,8 @@ def build_shards(
                 context.log.error(f"{dataset}/{name}: {result.error}")
         built = [one for one in wanted if one.name in unit.names and one.name not in broken]
         pace = progress.finished(unit.shard, most_computed(results.values()), gpu_of(results.values()))
-        tell(context, tables, dataset, unit.shard, built, versions, results, pace)
+        where = machine_metadata(unit.machine)
+        tell(context, tables, dataset, unit.shard, built, versions, results, {**pace, **where})
 
     def build(shards: Sequence[str]) -> None:
         with unit_by_unit(context, compute, needs.device, work) as run:
