@@ -57,3 +57,11 @@ def test_wrong_argument_is_one_line_with_the_remedy(project: Path, monkeypatch: 
     assert done.exit_code == status and isinstance(done.exception, SystemExit), done.output
     told = done.output.strip().splitlines()[-1]
     assert told.startswith("Error: ") and all(part in told for part in parts), done.output
+
+
+def test_colours_can_be_switched_off(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[31m" in CliRunner().invoke(main, ["report", "nope"], color=True).stderr
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in CliRunner().invoke(main, ["report", "nope"], color=True).stderr

@@ -97,6 +97,8 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run; an error that the user can act on is one line and exit status 1, not a traceback."""
+        if os.environ.get("NO_COLOR"):  # https://no-color.org
+            ctx.color = False
         try:
             with interrupts_kept():
                 return super().invoke(ctx)
