@@ -80,7 +80,7 @@ class ShardProgress:
             _totals.append(f"{self._dataset}/{self._step}: {pace.total}")
 
     def finished(self, shard: str, items: int, gpu: Mapping[str, float] | None = None) -> dict[str, dg.MetadataValue]:
-        """Tell of a finished shard; gives what the UI shows of the pace with it.
+        """Tell of a finished shard; gives what the UI shows of the pace with it, if it had work.
 
         Args:
             shard: its name.
@@ -100,7 +100,7 @@ class ShardProgress:
             # what people look for comes first, since the list of runs cuts off what is long
             words = (f"{self._step} {pace.share:.0%}", pace.time_left, pace.speed)
             self._tag(", ".join(word for word in words if word))
-        return pace_metadata(pace)
+        return pace_metadata(pace) if items else {}
 
     def _tag(self, words: str) -> None:
         self._tagged = time.monotonic()
