@@ -19,7 +19,7 @@ from arot_assets.classifiers.promotion import ROOT as CLASSIFIERS
 from arot_assets.classifiers.promotion import classifier_file, digests, read_json
 from arot_assets.datasets.conservation import ConservationResult, samples_conserved
 from arot_assets.datasets.duplicates import shard_footer
-from arot_assets.datasets.forgotten import FORGOTTEN
+from arot_assets.datasets.forgotten import FOLDER, FORGOTTEN
 from arot_assets.datasets.places import place_of
 from arot_assets.datasets.presence import present_uris
 from arot_assets.datasets.reach import digest, fetch
@@ -176,7 +176,8 @@ def _wrong_json(tables: Tables, place: StoreFile) -> Iterator[str]:
         if error.kind != "not_found":
             yield f"{tables.uri(place)}: {error.reason}"
         return
-    if place == FORGOTTEN and (wrong := [one for one in found if not re.fullmatch("[0-9a-f]{32}", one)]):
+    is_list = place == FORGOTTEN or place.path.startswith(f"{FOLDER}/")
+    if is_list and (wrong := [one for one in found if not re.fullmatch("[0-9a-f]{32}", one)]):
         yield f"{tables.uri(place)}: '{wrong[0]}' is no sample_id, so what was taken down may come back; restore it from a backup"
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from arot_assets.classifiers.promotion import classifier_file
 from arot_assets.cli.main import main
 from arot_assets.datasets import samples
-from arot_assets.datasets.forgotten import add_forgotten, forgotten
+from arot_assets.datasets.forgotten import FORGOTTEN, TombstoneError, add_forgotten, forgotten
 from arot_assets.exports.destinations.folder import FolderDestination
 from arot_assets.ratings.build import build_ratings
 from arot_assets.ratings.declaration import RatingsDeclaration
@@ -334,3 +334,12 @@ def test_what_a_killed_export_left_goes_and_that_of_a_running_one_stays(resource
     forget(resources, TakedownScope({"a" * 32: []}, frozenset()), "asked")
     assert stayed.exists() and not stale.exists()
     running.close()
+
+
+def test_damaged_list_lets_nothing_back_in(dataset: Dataset, resources: Resources, victim: Path) -> None:
+    forget(resources, find_meant(resources, [str(victim)]), "asked")
+    shutil.rmtree(resources.tables.folder(TableRef("d", SAMPLES)))
+    resources.tables.write_bytes(b'{"a": ', FORGOTTEN)
+    with pytest.raises(TombstoneError, match="restore it from a backup"):
+        dataset.samples()
+    assert resources.tables.shards("d", SAMPLES) == []

@@ -7,28 +7,42 @@ The list names content by ``sample_id``, a hash of the bytes, so a renamed or co
 """
 
 import json
+import uuid
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from resources.errors import ArotError
 from resources.storage import StorageError
 from resources.tables import StoreFile, Tables
 
 FORGOTTEN = StoreFile("exports/forgotten.json")
-"""Where the list has always been."""
+"""Where the list has always been; versions of arot that know of no other place read it here."""
+FOLDER = "forgotten"
+"""Folder of the store: a file for each takedown. Nobody replaces one, so that on servers without conditional writes two people at
+once lose nothing."""
 ATTEMPTS = 100
 """How often the list is read again because another process has added to it meanwhile."""
 STATUS = "forgotten"
 """Of the row of ``samples`` of an object whose content was taken down."""
 
 
+class TombstoneError(ArotError):
+    """The list cannot be read."""
+
+
+_known: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+"""Address of a file of ``FOLDER`` -> its content, which never changes."""
+
+
 def forgotten(tables: Tables) -> Mapping[str, Mapping[str, Any]]:
     """sample_id -> ``when`` it was taken down, ``why``, and the ``bytes`` of its objects, where known."""
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(tables.read_bytes(FORGOTTEN))
-    except StorageError as error:
-        if error.kind != "not_found":
-            raise
-        return {}
+    found = dict(_read(tables, FORGOTTEN))
+    for name in tables.list(FOLDER):
+        place = StoreFile(f"{FOLDER}/{name}")
+        uri = tables.uri(place)
+        if uri not in _known:
+            _known[uri] = _read(tables, place)
+        found |= _known[uri]
     return found
 
 
@@ -45,11 +59,15 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
     Raises:
         StorageError: the store cannot be written.
     """
-    new = {s: {"when": when, "why": why, "bytes": sorted(sizes)} for s in samples}
+    known = forgotten(tables)
+    new = {s: {"when": when, "why": why, "bytes": sorted(sizes)} for s in samples if s not in known}
+    if not new:
+        return
+    tables.write_bytes(_encoded(new), StoreFile(f"{FOLDER}/{uuid.uuid4().hex}.json"))
+    uri = tables.uri(FORGOTTEN)
     for left in reversed(range(ATTEMPTS)):
         version = tables.version(FORGOTTEN)  # before the content: what is replaced is not newer than it
-        found = {**new, **forgotten(tables)}
-        data, uri = (json.dumps(found, indent=1, sort_keys=True) + "\n").encode(), tables.uri(FORGOTTEN)
+        data = _encoded({**new, **_read(tables, FORGOTTEN)})
         try:
             if version:
                 tables.storage.replace(uri, data, version)
@@ -60,6 +78,25 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
                 raise
         else:
             return
+
+
+def _read(tables: Tables, place: StoreFile) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(tables.read_bytes(place))
+    except StorageError as error:
+        if error.kind != "not_found":
+            raise
+        return {}
+    except ValueError as error:
+        raise TombstoneError(
+            f"'{tables.uri(place)}' is damaged ({error}): what was taken down would come back, so nothing is read; restore it from "
+            "a backup"
+        ) from error
+    return found
+
+
+def _encoded(entries: Mapping[str, Mapping[str, Any]]) -> bytes:
+    return (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode()
 
 
 def is_forgotten(known: Collection[str], names: Iterable[str]) -> bool:
