@@ -176,8 +176,8 @@ def _wrong_json(tables: Tables, place: StoreFile) -> Iterator[str]:
         if error.kind != "not_found":
             yield f"{tables.uri(place)}: {error.reason}"
         return
-    is_list = place == FORGOTTEN or place.path.startswith(f"{FOLDER}/")
-    if is_list and (wrong := [one for one in found if not re.fullmatch("[0-9a-f]{32}", one)]):
+    listed = found if place == FORGOTTEN else found["samples"] if place.path.startswith(f"{FOLDER}/") else ()
+    if wrong := [one for one in listed if not re.fullmatch("[0-9a-f]{32}", one)]:
         yield f"{tables.uri(place)}: '{wrong[0]}' is no sample_id, so what was taken down may come back; restore it from a backup"
 
 

@@ -343,3 +343,14 @@ def test_damaged_list_lets_nothing_back_in(dataset: Dataset, resources: Resource
     with pytest.raises(TombstoneError, match="restore it from a backup"):
         dataset.samples()
     assert resources.tables.shards("d", SAMPLES) == []
+
+
+def test_another_machine_finds_its_cached_copy_by_the_list(
+    dataset: Dataset, resources: Resources, victim: Path, cache: Cache
+) -> None:
+    sample, data = id_of(dataset, victim), victim.read_bytes()
+    forget(resources, find_meant(resources, [sample]), "asked")
+    cache.put(ObjectInfo("s3://b/other-name.jpg", len(data), 1.0, "e"), data)
+    assert forget(resources, find_meant(resources, [sample]), "asked").cached == 1 and cache.size() == 0
+    (told,) = Path(resources.tables.root, "forgotten").iterdir()
+    assert json.loads(told.read_text())["bytes"] == [len(data)], "once, however many samples there are"

@@ -35,13 +35,16 @@ _known: dict[str, Mapping[str, Mapping[str, Any]]] = {}
 
 
 def forgotten(tables: Tables) -> Mapping[str, Mapping[str, Any]]:
-    """sample_id -> ``when`` it was taken down, ``why``, and the ``bytes`` of its objects, where known."""
+    """sample_id -> ``when`` it was taken down, and ``why``; and where known ``bytes``, sizes of the objects of all samples that
+    were taken down with it."""
     found = dict(_read(tables, FORGOTTEN))
     for name in tables.list(FOLDER):
         place = StoreFile(f"{FOLDER}/{name}")
         uri = tables.uri(place)
         if uri not in _known:
-            _known[uri] = _read(tables, place)
+            told = _read(tables, place)
+            sizes = tuple(told.get("bytes", ()))
+            _known[uri] = {s: {**one, "bytes": sizes} for s, one in told.get("samples", {}).items()}
         found |= _known[uri]
     return found
 
@@ -60,10 +63,11 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
         StorageError: the store cannot be written.
     """
     known = forgotten(tables)
-    new = {s: {"when": when, "why": why, "bytes": sorted(sizes)} for s in samples if s not in known}
+    new = {s: {"when": when, "why": why} for s in samples if s not in known}
     if not new:
         return
-    tables.write_bytes(_encoded(new), StoreFile(f"{FOLDER}/{uuid.uuid4().hex}.json"))
+    place = StoreFile(f"{FOLDER}/{uuid.uuid4().hex}.json")
+    tables.write_bytes(_encoded({"bytes": sorted(sizes), "samples": new}), place)
     uri = tables.uri(FORGOTTEN)
     for left in reversed(range(ATTEMPTS)):
         version = tables.version(FORGOTTEN)  # before the content: what is replaced is not newer than it
@@ -80,22 +84,22 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
             return
 
 
-def _read(tables: Tables, place: StoreFile) -> Mapping[str, Mapping[str, Any]]:
+def _read(tables: Tables, place: StoreFile) -> Mapping[str, Any]:
     try:
-        found: dict[str, dict[str, Any]] = json.loads(tables.read_bytes(place))
+        found: dict[str, Any] = json.loads(tables.read_bytes(place))
     except StorageError as error:
         if error.kind != "not_found":
             raise
         return {}
     except ValueError as error:
         raise TombstoneError(
-            f"'{tables.uri(place)}' is damaged ({error}): what was taken down would come back, so nothing is read; restore it from "
-            "a backup"
+            f"'{tables.uri(place)}' is damaged ({error}): what was taken down would come back, so nothing is read; restore it "
+            "from a backup"
         ) from error
     return found
 
 
-def _encoded(entries: Mapping[str, Mapping[str, Any]]) -> bytes:
+def _encoded(entries: Mapping[str, Any]) -> bytes:
     return (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode()
 
 

@@ -79,9 +79,10 @@ def find_meant(resources: Resources, wanted: Sequence[str]) -> TakedownScope:
                     f"{what} '{one}'; give at least {SHORTEST} digits of a sample_id, an address as in `samples.uri`, or a query"
                 )
             found |= {*some}
-    scope = TakedownScope(
-        {s: list(dict.fromkeys(known[s][0])) for s in sorted(found)}, frozenset(n for s in found for n in known[s][1])
-    )
+    told = forgotten(resources.tables)
+    shared = {id(sizes): sizes for s in found if (sizes := told.get(s, {}).get("bytes"))}
+    sizes = {n for s in found for n in known[s][1]}.union(*shared.values())
+    scope = TakedownScope({s: list(dict.fromkeys(known[s][0])) for s in sorted(found)}, frozenset(sizes))
     return scope | clips_of(resources.tables, scope, known)
 
 
@@ -117,9 +118,7 @@ def clips_of(
 def _known(resources: Resources) -> dict[str, tuple[list[str], list[int]]]:
     """Every sample of the store, of the exports and of the list: its addresses and sizes."""
     tables = resources.tables
-    found: dict[str, tuple[list[str], list[int]]] = {
-        sample: ([], list(told.get("bytes") or ())) for sample, told in forgotten(tables).items()
-    }
+    found: dict[str, tuple[list[str], list[int]]] = {sample: ([], []) for sample in forgotten(tables)}
     for dataset in tables.datasets():
         if not tables.shards(dataset, SAMPLES):
             continue
