@@ -19,6 +19,7 @@ from resources.processes import Owner
 from resources.scratch import ScratchError, WorkingFolder
 from resources.storage import Storage, StorageError
 from tests.conftest import REPOSITORY
+from tests.disks import make_read_only
 from tests.waiting import until, work_of
 
 WORKER = """
@@ -230,18 +231,10 @@ def test_too_little_room_is_told_before_anything_is_written(place: Path) -> None
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place on a disk of two megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    monkeypatch.setenv(scratch.VARIABLE, str(disk))
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def small(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place on a small disk."""
+    monkeypatch.setenv(scratch.VARIABLE, str(small_disk))
+    return small_disk
 
 
 def test_full_disk_is_told_by_its_folder_and_nothing_stays(small: Path) -> None:
@@ -269,7 +262,7 @@ def test_storage_that_writes_into_a_full_place_names_the_variable(small: Path) -
 
 
 def test_read_only_disk_is_told(small: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    make_read_only(small)
     with pytest.raises(ScratchError, match=rf"'{small}': Read-only file system; set AROT_SCRATCH"):
         WorkingFolder("clips")
 
