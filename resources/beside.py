@@ -122,7 +122,10 @@ def _is_left(path: Path, older_than_seconds: float) -> bool:
         return False
     owner = Owner.named_in(path.name)
     gone = owner.is_gone if owner is not None else None
-    return _last_change(path) < time.time() - older_than_seconds if gone is None else gone
+    if gone is None:  # a version that is read back before it takes its place does not change for a while
+        longest = max(older_than_seconds, LEFT_SECONDS) if path.is_dir() else older_than_seconds
+        return _last_change(path) < time.time() - longest
+    return gone
 
 
 def _last_change(path: Path) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from resources.beside import replace_file
 from resources.models.entries import CATALOGUE, FOLDER, TYPE, find_entry, model_files
 from resources.models.entry import Hub, ModelEntry, ModelError
 from resources.models.which_family import family_of
@@ -52,9 +53,7 @@ def pin(name: str, storage: Storage) -> tuple[Hub, Path]:
     if file.parent == CATALOGUE:
         file = project_root() / FOLDER / file.name
         file.parent.mkdir(exist_ok=True)
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
-    beside.replace(file)
+    replace_file(file, yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120))
     return pinned, file
 
 

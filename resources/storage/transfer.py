@@ -9,8 +9,9 @@ Every object arrives complete or not at all. What a killed ``sync`` has finished
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 
+from resources.beside import LEFT_SECONDS
 from resources.storage.backend import Backend, Files, PendingCopy
-from resources.storage.objects import CopyFailure, ObjectInfo, StorageError, SyncResult, content_is
+from resources.storage.objects import CopyFailure, ObjectInfo, StorageError, SyncResult, content_is, is_local
 from resources.storage.targets import root_prefix, target_of
 
 THREADS = 16
@@ -55,6 +56,8 @@ def sync(
     _check_apart(source, target, delete)
     giver, taker = files.backend(source), files.backend(target)
     taker.check_target(target)
+    if dry_run is None and is_local(target):
+        taker.remove_leftovers(target, LEFT_SECONDS)
     result = SyncResult()
     have = _listing(files, target)
     seen: set[str] = set()

@@ -7,6 +7,7 @@ import fcntl
 import functools
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -94,6 +96,8 @@ def prepared_process() -> Path:
     owner = os.getppid() if run else os.getpid()
     name = run or f"{owner}-{psutil.Process().create_time():.0f}"  # a process id comes again
     folder = Path(tempfile.gettempdir()) / f"prepared-{name}"
+    for other in folder.parent.glob("prepared-*"):
+        _remove_if_left(other)
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "socket"
     with (folder / "lock").open("w") as lock:
@@ -112,6 +116,16 @@ def prepared_process() -> Path:
             if (said := process.stdout.readline()) != "ready\n":
                 raise RuntimeError(f"the prepared process: {said}{process.stdout.read()}")
     return path
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove the folder of a prepared process that was killed, unless it is somebody else's, or its process is being started."""
+    with suppress(OSError), (folder / "lock").open("r+") as lock, socket.socket(socket.AF_UNIX) as connection:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            connection.connect(str(folder / "socket"))
+        except ConnectionRefusedError:
+            shutil.rmtree(folder)
 
 
 def start(

@@ -18,6 +18,8 @@ from resources.beside import TEMPORARY_PREFIX, folder_beside, remove_left, tempo
 from resources.processes import Owner
 from resources.scratch import ScratchError, WorkingFolder
 from resources.storage import Storage, StorageError
+from resources.storage.cache import Cache
+from resources.storage.objects import ObjectInfo
 from tests.conftest import REPOSITORY
 from tests.disks import make_read_only
 from tests.waiting import until, work_of
@@ -311,3 +313,21 @@ def test_model_cache_loses_what_a_killed_fetch_left(tmp_path: Path) -> None:
     with folder_beside(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
     assert not list(tmp_path.iterdir())
+
+
+def test_sync_removes_what_a_killed_one_left_in_the_target(tmp_path: Path) -> None:
+    gone = replace(Owner.me(), started=Owner.me().started - 1)
+    for name in ("from/a.jpg", f"to/b/{TEMPORARY_PREFIX}{gone}-x"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"1")
+    Storage().sync(str(tmp_path / "from"), str(tmp_path / "to"))
+    assert sorted(path.name for path in (tmp_path / "to").rglob("*") if path.is_file()) == ["a.jpg"]
+
+
+def test_cache_of_objects_loses_what_a_killed_download_left(tmp_path: Path) -> None:
+    gone = replace(Owner.me(), started=Owner.me().started - 1)
+    left = tmp_path / "ab" / f"{TEMPORARY_PREFIX}{gone}-x"
+    left.parent.mkdir()
+    left.write_bytes(bytes(1000))
+    Cache(tmp_path, 10**9).put(ObjectInfo("s3://b/a.jpg", 3, 0.0, "tag"), b"abc")
+    assert not left.exists()

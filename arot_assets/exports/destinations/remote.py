@@ -5,7 +5,6 @@ Nodes of a cluster put media beside the versions, under a name that nobody reads
 server copies them to its prefix.
 """
 
-import secrets
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -14,9 +13,10 @@ from pathlib import Path
 
 from arot_assets.exports.tree import Elsewhere, Tree
 from arot_assets.progress import log
-from resources.beside import TEMPORARY_PREFIX
+from resources.beside import TEMPORARY_PREFIX, temporary_name
 from resources.compute import Compute, Needs
 from resources.parallel import FETCH_THREADS, grouped, ordered_map
+from resources.processes import Owner
 from resources.scratch import WorkingFolder
 from resources.storage import Storage, StorageError
 from resources.storage.objects import join
@@ -143,11 +143,13 @@ class RemoteDestination:
         return self._staging.path
 
     def stage(self) -> RemoteStage:
-        """See ``Destination``; what a process left that was killed a day ago is removed."""
+        """See ``Destination``; what a process left is removed that was killed here, or elsewhere a day ago."""
         for name in self.storage.names(self.root):
-            if name.startswith(TEMPORARY_PREFIX):
-                self._remove(join(self.root, name), LEFT_SECONDS)
-        self._stage = RemoteStage(self.storage, join(self.root, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"))
+            owner = Owner.named_in(name)
+            gone = owner.is_gone if owner is not None else None
+            if name.startswith(TEMPORARY_PREFIX) and gone is not False:
+                self._remove(join(self.root, name), None if gone else LEFT_SECONDS)
+        self._stage = RemoteStage(self.storage, join(self.root, temporary_name(Path()).name))
         return self._stage
 
     def built(self) -> Tree:
