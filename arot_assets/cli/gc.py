@@ -30,9 +30,9 @@ def command(delete: bool, yes: bool) -> None:
     from arot_assets.subsets.load import load_project
     from resources.scratch import left
 
-    for one in left():
+    for theirs in left():
         click.echo(
-            f"{one.bytes:>16,} bytes  {one.files:>7,} files  {one.path}: temporary files of {one.owner}; `rm -r` them when that "
+            f"{theirs.bytes:>16,} bytes  {theirs.files:>7,} files  {theirs.path}: temporary files of {theirs.owner}; `rm -r` them when that "
             "machine is gone"
         )
     with open_work() as work:

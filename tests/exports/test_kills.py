@@ -71,7 +71,7 @@ def export_and_die(store: str, project: Path, declaration: str, moment: str) -> 
 def export_to_s3_and_die(store: str, project: Path, declaration: str, environment: dict[str, str]) -> None:
     """Export to S3, and be killed when all of it is staged, before anything is sent; runs in a process of its own."""
     os.environ.update(environment)
-    RemoteDestination.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
+    RemoteDestination.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment]
     _export(store, project, declaration)
 
 
