@@ -31,10 +31,8 @@ def command(delete: bool, yes: bool) -> None:
     from resources.scratch import left
 
     for theirs in left():
-        click.echo(
-            f"{theirs.bytes:>16,} bytes  {theirs.files:>7,} files  {theirs.path}: temporary files of {theirs.owner}; `rm -r` them when that "
-            "machine is gone"
-        )
+        why = f"temporary files of {theirs.owner}; `rm -r` them when that machine is gone"
+        click.echo(f"{theirs.bytes:>16,} bytes  {theirs.files:>7,} files  {theirs.path}: {why}")
     with open_work() as work:
         found = find_garbage(work.declared, work.project, work.resources)
         for line in undecided(work.declared, work.project):
