@@ -24,6 +24,7 @@ from resources.storage.http.settings import HttpSettings
 from resources.storage.hub.settings import HubSettings
 from resources.storage.s3.settings import ATTEMPTS, S3Settings
 from resources.tables import Tables
+from resources.tables.form import require_form
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class TablesResource(dg.ConfigurableResource[Tables]):
 
     def create_resource(self, context: dg.InitResourceContext) -> Tables:
         """The tables, on the injected storage."""
-        return Tables(self.storage, self.store)
+        tables = Tables(self.storage, self.store)
+        require_form(tables)
+        return tables
 
 
 class ComputeResource(dg.ConfigurableResource[Compute]):

@@ -8,12 +8,17 @@ import os
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 
+from arot_assets.cli.main import main
+from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from resources.tables import INVENTORY, SAMPLES, ModelRef, TableRef
+from resources.tables.form import PLACE, FormError
 from tests.conftest import DATA, EXAMPLES, Dataset
 
 FIRST = DATA / "first_store"
@@ -75,3 +80,20 @@ def test_new_photo_is_all_that_is_measured(old: Dataset) -> None:
     found = old.metrics("cv2", "phash")
     assert {name: (one.kept, one.computed) for name, one in found.items()} == {"cv2": (8, 1), "phash": (8, 1)}
     assert old.sql("select count(*), count(cv2__sharpness) from demo.wide") == [(9, 9)]
+
+
+@pytest.mark.parametrize("said", ['{"form": 2, "arot": "9.1"}', "{"])
+def test_store_of_a_newer_form_is_refused_and_left_as_it_is(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    tables = resources.tables
+    tables.write_bytes(said.encode(), PLACE)
+    monkeypatch.setenv("AROT_STORE", tables.root)
+    before = sorted(Path(tables.root).rglob("*"))
+    told = CliRunner().invoke(main, ["gc", "--delete", "--yes"])
+    assert told.exit_code == 1
+    assert ("install arot 9.1 or newer" if "9.1" in said else "restore it from a backup") in told.output, told.output
+    with pytest.raises(dg.DagsterError) as refused, dg.build_resources(dagster_resources(resources)):
+        pytest.fail("no resource was to be made")
+    assert isinstance(refused.value.__cause__, FormError)
+    assert sorted(Path(tables.root).rglob("*")) == before

@@ -18,6 +18,7 @@ from arot_assets.graph import project_graph
 from arot_assets.project import sql_folder
 from arot_assets.subsets.load import load_project
 from resources.defaults import default_resources
+from resources.tables.form import require_form
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -36,6 +37,7 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
     Raises:
         DeclarationError: it is not declared, or its declaration has a fault.
         HomeError: Dagster's home cannot be used.
+        FormError: a newer version wrote the store.
     """
     declared = load_declarations()
     if dataset is not None:
@@ -52,6 +54,7 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
         return build_definitions(tell_problem)
 
     resources = default_resources()
+    require_form(resources.tables)
     resources.storage.remove_leftovers(resources.tables.root, LEFTOVER_SECONDS)
     known = recall(home_folder())
     graph = project_graph(declared, project)
