@@ -55,7 +55,7 @@ def test_run_works_on_the_nodes_of_a_job_and_all_ends_with_it(photos: Photos) ->
     with photos.job() as job:
         assert job.wait() == 0, job.said
         assert "2 nodes with 1 cores and 0 GPUs each; arot run demo" in job.said
-        assert "shards on Ray (6)" in job.said
+        assert "samples on Ray: 0%, 0 of 6 shards" in job.said
         assert [step.split(" ray start ")[0] for step in job.steps] == [
             f"--nodes=1 --ntasks=1 --cpus-per-task=1 --nodelist={node} --overlap --input=none" for node in NODES
         ]
