@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from arot_assets.errors import ProjectError
 from arot_assets.media.video.medium import VIDEO
+from resources.errors import ArotError
 from resources.warehouse import Connection
 from resources.warehouse.views import quote
 
@@ -39,6 +40,8 @@ def _require(con: Connection, model: str) -> set[str]:
     """The columns of a model."""
     try:
         found = {row[0] for row in con.execute(f"describe main.{quote(model)}").fetchall()}
+    except ArotError:
+        raise  # it may be there: a server does not answer, a file is damaged
     except Exception as error:
         raise ProjectError(f"no table of a SQL model '{model}': {error}; `arot run` builds it") from error
     missing = [name for name in NEEDED if name not in found]

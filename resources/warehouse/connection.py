@@ -84,8 +84,8 @@ def reach_s3(con: "duckdb.DuckDBPyConnection", storage: "Storage") -> None:
         import_extension("httpfs", con=con)
     con.execute("load httpfs")
     con.execute(f"set threads = {max(THREADS, Machine().cores)}")
-    con.execute(f"set http_retries = {HTTP_RETRIES}")
-    con.execute("set http_keep_alive = true")
+    con.execute(f"set global http_retries = {HTTP_RETRIES}")  # also of the connections beside it
+    con.execute("set global http_keep_alive = true")
     session = storage.using(S3Backend).requests.session
     access = session.access()
     values = {"REGION": session.region}

@@ -18,6 +18,7 @@ from arot_assets.takedown import TakedownScope, forget
 from resources.dagster import dagster_resources
 from resources.storage import StorageError
 from resources.tables import ModelRef
+from resources.warehouse import Connection
 from tests.clips.conftest import CLIPS, ClipsOfFilms
 
 
@@ -119,6 +120,17 @@ def test_a_model_without_clips_or_without_their_spans_is_told(of_films: ClipsOfF
         of_films.cut()
     tables.write(shots.drop(["clip_id"]), model)
     with pytest.raises(ProjectError, match="has no column clip_id"):
+        of_films.cut()
+
+
+def test_a_server_that_does_not_answer_is_no_model_that_is_missing(
+    of_films: ClipsOfFilms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageError("no server listens", kind=StorageError.UNREACHABLE)
+
+    monkeypatch.setattr(Connection, "execute", away)
+    with pytest.raises(StorageError, match=r"^no server listens$"):
         of_films.cut()
 
 

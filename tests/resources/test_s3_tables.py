@@ -11,7 +11,7 @@ from resources.storage import Storage, StorageError
 from resources.storage.s3.settings import S3Settings
 from resources.tables import ModelRef, StoreFile, TableRef, Tables, TablesError, Unfinished, remove_orphans
 from resources.warehouse import Warehouse
-from resources.warehouse.connection import open_duckdb
+from resources.warehouse.connection import HTTP_RETRIES, open_duckdb
 from tests.servers.faults import FaultProxy, Faults
 from tests.servers.fixtures import bucket, swift  # noqa: F401
 from tests.servers.swift import Swift
@@ -98,6 +98,12 @@ def test_sql_reads_in_place_through_faults(make_tables: Callable[..., Tables], s
                 ).fetchone()
             assert found == (3 * 210, 3 * sum((i + 1) ** 2 for i in range(20)))
         assert sum(proxy.injected.values()) > 5
+
+
+def test_every_connection_to_a_store_on_s3_repeats_what_failed_as_often(make_tables: Callable[..., Tables]) -> None:
+    with Warehouse(tables=make_tables()).connect() as con, con.beside() as other:
+        for one in (con, other):  # threads that look into files side by side
+            assert one.execute("select current_setting('http_retries')").fetchall() == [(HTTP_RETRIES,)]
 
 
 def test_a_file_replaced_while_it_is_read_is_the_old_or_the_new_one(make_tables: Callable[..., Tables]) -> None:
