@@ -7,6 +7,7 @@ A run's shards show in the UI as materialized when their step ends, which may be
 ``arot/progress`` says how far it is, in the list of runs and on the pages of run and backfill.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from arot_assets.metadata import pace_metadata
 from arot_assets.pace import Pace
 from arot_assets.progress import SHARD_DONE, track_shards
 from arot_assets.prometheus_file import PrometheusFile
+from resources.compute import lookout
 
 TAG = "arot/progress"
 TAG_EVERY_SECONDS = 5.0
@@ -56,9 +58,12 @@ class ShardProgress:
         self._shown = ExitStack()
         self._overall = track_shards(f"{dataset}/{step}" + ("" if in_turn else " on Ray"))
         self._tagged, self._sharing = 0.0, 1
+        self._waits = _WaitsHandler(self)
 
     def __enter__(self) -> Self:
         self._shown.enter_context(self._file)
+        lookout.log.addHandler(self._waits)
+        self._shown.callback(lookout.log.removeHandler, self._waits)
         self._say = self._shown.enter_context(self._overall)
         begun = f"0 of {self._pace.shards:,} shards"
         self._say(0.0, begun)
@@ -102,9 +107,29 @@ class ShardProgress:
             self._tag(", ".join(word for word in words if word))
         return pace_metadata(pace) if items else {}
 
+    def waits(self, words: str) -> None:
+        """Tell that no shard is worked on, or that work goes on, in the tag; the log and the command line have the same words."""
+        self._tag(f"{self._step} {self._pace.share:.0%}, {words}")
+
     def _tag(self, words: str) -> None:
         self._tagged = time.monotonic()
         self._context.instance.add_run_tags(self._context.run.run_id, {TAG: words})
+
+
+class _WaitsHandler(logging.Handler):
+    """Hands on what is said of a wait for machines of a cluster.
+
+    Args:
+        progress: of the step that waits.
+    """
+
+    def __init__(self, progress: ShardProgress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        self._progress.waits(record.getMessage().partition(";")[0])
 
 
 def taken_totals() -> list[str]:

@@ -5,6 +5,8 @@ import pytest
 
 from arot_assets import shard_progress
 from arot_assets.shard_progress import TAG, ShardProgress, taken_totals
+from resources.compute.lookout import TELL_SECONDS, Lookout
+from resources.compute.share import Share
 
 SHARDS = dg.StaticPartitionsDefinition(["00000", "00001"])
 WHOLE = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00001"}
@@ -52,3 +54,22 @@ def test_a_run_says_in_its_tag_how_far_it_is_and_how_it_ended(fails: bool, monke
     else:
         assert ended.startswith("metrics: 2 of 2 shards, 400 images, ")
         assert [line.partition(",")[0] for line in taken_totals()] == ["demo/metrics: 400 images"]
+
+
+def test_a_run_that_waits_for_a_machine_says_so_in_its_tag() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @dg.asset(partitions_def=SHARDS, backfill_policy=dg.BackfillPolicy.single_run())
+        def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+            with ShardProgress(context, "demo", "metrics", {}, "images"):
+                lookout = Lookout(Share(1, 1), lambda: [{"CPU": 8.0}], 60, iter((0.0, TELL_SECONDS)).__next__)
+                lookout.look()
+                lookout.look()
+                found = instance.get_run_by_id(context.run.run_id)
+                assert found is not None
+                seen.append(found.tags[TAG])
+            return dg.MaterializeResult()
+
+        seen: list[str] = []
+        assert dg.materialize([table], instance=instance, tags=WHOLE).success
+    assert seen == ["metrics 0%, waiting for a machine: a unit takes 1 core and 1 GPU"]

@@ -14,7 +14,7 @@ import pytest
 
 from arot_assets.pool import GPU_POOL
 from arot_assets.whole import whole_asset
-from resources.compute import ComputeError, Needs, compute_of, lookout
+from resources.compute import Compute, ComputeError, Needs, compute_of, lookout
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
 from tests.waiting import until, work_of
@@ -71,25 +71,40 @@ def test_lost_machine_is_told_and_the_next_one_works_or_the_run_ends(
     def lines(start: str) -> list[str]:
         return [r.getMessage() for r in caplog.records if r.getMessage().startswith(start)]
 
+    def moves() -> object:
+        return len(caplog.records), sorted(tmp_path.rglob("*"))
+
     (tmp_path / "a").mkdir()
-    work = threading.Thread(target=run, args=[tmp_path / "a"])
+    work = threading.Thread(target=run, args=[tmp_path / "a"], daemon=True)
     work.start()
-    until("the first unit", lambda: any((tmp_path / "a").glob("begun-*")), work_of(os.getpid()))
+    until(
+        "the first unit",
+        lambda: any((tmp_path / "a").glob("begun-*")),
+        moves,
+    )
     made.remove_node(first, allow_graceful=False)
     asked = f"a unit takes 1 core and {'1 GPU' if device else '0 GPUs'}; no machine of the Ray cluster has that now: "
-    until("a line", lambda: bool(lines(lookout.WAITING + asked)), work_of(os.getpid()))
+    until(
+        "a line",
+        lambda: bool(lines(lookout.WAITING + asked)),
+        moves,
+    )
     assert "the run ends in 60 minutes unless one comes" in lines(lookout.WAITING + asked)[0]
     (tmp_path / "a" / "go").touch()
     second = made.add_node(**machine)
-    work.join()
+    until("the end of the run", lambda: not work.is_alive(), moves)
     assert sorted(found) == [0, 1, 2] and not errors
     assert lines(lookout.GOES_ON)
     monkeypatch.setenv("AROT_WAIT_MINUTES", "0.03")
-    work = threading.Thread(target=run, args=[tmp_path / "b"])
+    work = threading.Thread(target=run, args=[tmp_path / "b"], daemon=True)
     work.start()
-    until("the first unit", lambda: any((tmp_path / "b").glob("begun-*")), work_of(os.getpid()))
+    until(
+        "the first unit",
+        lambda: any((tmp_path / "b").glob("begun-*")),
+        moves,
+    )
     made.remove_node(second, allow_graceful=False)
-    work.join()
+    until("the end of the run", lambda: not work.is_alive(), moves)
     assert "for one unit for 0.03 minutes: there are machines with 0 cores and 0 GPUs; add such a machine" in str(
         errors[0]
     )
@@ -108,22 +123,23 @@ def test_two_trainings_on_a_cluster_of_two_gpus_are_made_at_the_same_time(
     for _ in range(2):
         made.add_node(**NODE, num_gpus=1)
     (tmp_path / "met").mkdir()
-    given = {**dagster_resources(resources), "compute": compute_of("ray", made.address)}
-    done: dict[str, bool] = {}
+    cluster = compute_of("ray", made.address)
+    assert len(cluster.nodes()) == 2
+
+    def work_on(compute: Compute, name: str) -> None:
+        assert [*compute.map(partial(meets, tmp_path / "met"), [name], Needs(device=True))] == [(name, name)]
+
+    def train(r: Resources, _log: Any) -> dg.MaterializeResult[None]:
+        work_on(r.compute, "one")
+        return dg.MaterializeResult()
+
+    given = {**dagster_resources(resources), "compute": cluster}
     with dg.instance_for_test(overrides={"concurrency": {"pools": {"default_limit": 1}}}) as instance:
-        instance.event_log_storage.initialize_concurrency_limit_to_default(GPU_POOL)
-
-        def train(name: str) -> None:
-            def work(r: Resources, _log: Any) -> dg.MaterializeResult[None]:
-                assert [*r.compute.map(partial(meets, tmp_path / "met"), [name], Needs(device=True))] == [(name, name)]
-                return dg.MaterializeResult()
-
-            asset = whole_asset([name], [], work, device=True)
-            done[name] = dg.materialize([asset], instance=instance, resources=given).success
-
-        both = [threading.Thread(target=train, args=[name]) for name in ("one", "other")]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join()
-    assert done == {"one": True, "other": True}
+        log = instance.event_log_storage
+        log.initialize_concurrency_limit_to_default(GPU_POOL)
+        assert log.claim_concurrency_slot(GPU_POOL, "the other training", "its step").is_claimed
+        threading.Thread(target=work_on, args=[cluster, "other"], daemon=True).start()
+        assert dg.materialize(
+            [whole_asset(["one"], [], train, device=True)], instance=instance, resources=given
+        ).success
+    assert {file.name for file in (tmp_path / "met").iterdir()} == {"one", "other"}
