@@ -10,7 +10,7 @@ A clip with the same settings that is there already is not cut again.
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from arot_assets.clips.asked import asked, told
 from arot_assets.clips.target import FILE, Target, cut_before, prune, store_clip, write_table
-from arot_assets.datasets.forgotten import forgotten
+from arot_assets.datasets.forgotten import forgotten, forgotten_spans
 from arot_assets.datasets.nodes import meet
 from arot_assets.datasets.places import medium_of, place_of, seen_by_all
 from arot_assets.errors import ProjectError
@@ -87,10 +87,12 @@ def cut_clips(
     def keep() -> None:
         write_table(resources, target, done)
 
-    gone = forgotten(resources.warehouse.tables)
+    gone, spans = forgotten(resources.warehouse.tables), forgotten_spans(resources.warehouse.tables)
     total = sum(map(len, todo.values()))
     uris = {rows[0]["uri"]: film for film, rows in todo.items() if rows[0]["uri"]}
-    work = FilmCutter(resources.storage, resources.warehouse, films, settings, target.folder, frozenset(gone), uris)
+    work = FilmCutter(
+        resources.storage, resources.warehouse, films, settings, target.folder, frozenset(gone), uris, spans
+    )
     with track(f"clips of {model}", total) as advance:
 
         def kept(item: Film) -> list[dict[str, Any]]:
@@ -128,6 +130,11 @@ def told_of_place(resources: "Resources", model: str, folder: str) -> list[str]:
     return stays_here(resources.compute, f"the cut of {model}", why, remedy)
 
 
+def _overlap(row: Mapping[str, Any], start: int, end: int) -> bool:
+    """Whether a clip shows some of a span."""
+    return bool(row["start_pts"] < end and start < row["end_pts"])
+
+
 @dataclass(frozen=True)
 class FilmCutter:
     """Cuts the clips of one film into files, in any process: the unit of work of an engine.
@@ -140,6 +147,7 @@ class FilmCutter:
         folder: where they go.
         gone: ids of what was taken down.
         uris: uri -> sample_id of all films that are asked for.
+        spans: film -> the spans of it that were taken down.
     """
 
     storage: Storage
@@ -149,6 +157,7 @@ class FilmCutter:
     folder: str
     gone: frozenset[str]
     uris: Mapping[str, str]
+    spans: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
     @cached_property
     def read(self) -> Callable[[str], File]:
@@ -163,7 +172,17 @@ class FilmCutter:
             StorageError: the folder cannot be written, or the server of the films does not answer.
         """
         film, rows = item
+        own = told(_own(self.settings, rows))
+        out = [row for row in rows if any(_overlap(row, *span) for span in self.spans.get(film, ()))]
+        left_out = [
+            {"clip_id": row["clip_id"], "film": film, "settings": own, "status": "failed", "reason": "taken down"}
+            | {name: row[name] for name in PROVENANCE}
+            for row in out
+        ]
+        rows = [row for row in rows if row not in out]
+        return left_out + (self._cut(film, rows) if rows else [])
 
+    def _cut(self, film: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with WorkingFolder("clips") as mine:
             made = list(_of_film(film, rows, lambda: self.read(rows[0]["uri"]).path(), self.settings, mine))
             for row in made:

@@ -8,7 +8,7 @@ The list names content by ``sample_id``, a hash of the bytes, so a renamed or co
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from resources.errors import ArotError
@@ -32,6 +32,10 @@ class TombstoneError(ArotError):
 
 _known: dict[str, Mapping[str, Mapping[str, Any]]] = {}
 """Address of a file of ``FOLDER`` -> its content, which never changes."""
+FilmSpan = tuple[str, int, int]
+"""``sample_id`` of a film, and start and end in units of its time base."""
+_spans: dict[str, Sequence[FilmSpan]] = {}
+"""The same for the spans of clips."""
 
 
 def forgotten(tables: Tables) -> Mapping[str, Mapping[str, Any]]:
@@ -45,11 +49,29 @@ def forgotten(tables: Tables) -> Mapping[str, Mapping[str, Any]]:
             told = _read(tables, place)
             sizes = tuple(told.get("bytes", ()))
             _known[uri] = {s: {**one, "bytes": sizes} for s, one in told.get("samples", {}).items()}
+            _spans[uri] = [(film, start, end) for film, start, end in told.get("spans", ())]
         found |= _known[uri]
     return found
 
 
-def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, sizes: Iterable[int] = ()) -> None:
+def forgotten_spans(tables: Tables) -> Mapping[str, Sequence[tuple[int, int]]]:
+    """sample_id of a film -> the spans of it that were taken down as clips: start and end, in units of the film's time base."""
+    forgotten(tables)
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name in tables.list(FOLDER):
+        for film, start, end in _spans.get(tables.uri(StoreFile(f"{FOLDER}/{name}")), ()):
+            found.setdefault(film, []).append((start, end))
+    return found
+
+
+def add_forgotten(
+    tables: Tables,
+    samples: Iterable[str],
+    why: str,
+    when: str,
+    sizes: Iterable[int] = (),
+    spans: Iterable[FilmSpan] = (),
+) -> None:
     """Add samples to the list; those on it keep their date. Others may add to it at the same time.
 
     Args:
@@ -58,6 +80,7 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
         why: the reason.
         when: in UTC.
         sizes: of their objects, in bytes: by these a cache of another machine is searched later.
+        spans: of films that the clips among them show: cut again, in another size, a clip has another hash.
 
     Raises:
         StorageError: the store cannot be written.
@@ -67,7 +90,7 @@ def add_forgotten(tables: Tables, samples: Iterable[str], why: str, when: str, s
     if not new:
         return
     place = StoreFile(f"{FOLDER}/{uuid.uuid4().hex}.json")
-    tables.write_bytes(_encoded({"bytes": sorted(sizes), "samples": new}), place)
+    tables.write_bytes(_encoded({"bytes": sorted(sizes), "samples": new, "spans": sorted(spans)}), place)
     uri = tables.uri(FORGOTTEN)
     for left in reversed(range(ATTEMPTS)):
         version = tables.version(FORGOTTEN)  # before the content: what is replaced is not newer than it

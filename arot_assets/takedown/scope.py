@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from arot_assets.datasets.forgotten import forgotten
+from arot_assets.datasets.forgotten import FilmSpan, forgotten
 from arot_assets.exports.versions import ROOT as EXPORTS
 from arot_assets.exports.versions import read_manifest, versions
 from resources.defaults import Resources
@@ -89,22 +89,33 @@ def find_meant(resources: Resources, wanted: Sequence[str]) -> TakedownScope:
 def clips_of(
     tables: Tables, meant: TakedownScope, known: Mapping[str, tuple[Sequence[str], Sequence[int]]] | None = None
 ) -> TakedownScope:
-    """The clips that were cut out of films that are meant, and of clips of these: they show the same.
+    """The clips that were cut out of films that are meant, and of clips of these, and those that share frames with clips that are
+    meant: they show the same.
 
     Args:
         tables: the store.
         meant: the films, among other samples.
         known: sample_id -> its addresses and sizes.
     """
+    columns = ["sample_id", "film", "start_pts", "end_pts"]
     cut = [
-        (row["sample_id"], row["film"])
+        row
         for dataset in tables.datasets()
         if tables.exists(TableRef(dataset, CUT))
-        for row in tables.read(TableRef(dataset, CUT), columns=["sample_id", "film"]).to_pylist()
+        for row in tables.read(TableRef(dataset, CUT), columns=columns).to_pylist()
         if row["sample_id"]
     ]
-    films, found = set(meant.places), set[str]()
-    while more := {clip for clip, film in cut if film in films} - found:
+    shown: dict[str, list[tuple[int, int]]] = {}
+    for row in cut:
+        if row["sample_id"] in meant.places:
+            shown.setdefault(row["film"], []).append((row["start_pts"], row["end_pts"]))
+    films = set(meant.places)
+    found = {
+        row["sample_id"]
+        for row in cut
+        if any(row["start_pts"] < end and start < row["end_pts"] for start, end in shown.get(row["film"], ()))
+    }
+    while more := {row["sample_id"] for row in cut if row["film"] in films} - found:
         found |= more
         films = more
     nothing: tuple[Sequence[str], Sequence[int]] = ((), ())
@@ -112,6 +123,20 @@ def clips_of(
     return TakedownScope(
         {clip: list(dict.fromkeys(uris)) for clip, (uris, _) in of.items()},
         frozenset(size for _, sizes in of.values() for size in sizes),
+    )
+
+
+def spans_of(tables: Tables, meant: TakedownScope) -> list[FilmSpan]:
+    """The spans of films that clips among the samples show."""
+    columns = ["sample_id", "film", "start_pts", "end_pts"]
+    return sorted(
+        {
+            (row["film"], row["start_pts"], row["end_pts"])
+            for dataset in tables.datasets()
+            if tables.exists(TableRef(dataset, CUT))
+            for row in tables.read(TableRef(dataset, CUT), columns=columns).to_pylist()
+            if row["sample_id"] in meant.places and row["film"] not in meant.places
+        }
     )
 
 

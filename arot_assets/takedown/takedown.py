@@ -30,7 +30,7 @@ from arot_assets.exports.versions import ROOT as EXPORTS
 from arot_assets.progress import track
 from arot_assets.takedown.models import clean_pages, remove_checkpoints
 from arot_assets.takedown.rows import NamesMeant, count_hits, take_out
-from arot_assets.takedown.scope import TakedownScope, clips_of
+from arot_assets.takedown.scope import TakedownScope, clips_of, spans_of
 from arot_assets.whole import WHOLE
 from resources.defaults import Resources
 from resources.retry import Retry
@@ -92,7 +92,8 @@ def forget(
     meant |= clips_of(tables, meant)
     names, done = NamesMeant.of(meant), TakedownResult()
     notes.append(_note(tables, meant, why))
-    add_forgotten(tables, meant.places, why, datetime.now(UTC).isoformat(timespec="seconds"), meant.sizes)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    add_forgotten(tables, meant.places, why, now, meant.sizes, spans_of(tables, meant))
     before = tables.list(LEASES)
     out = partial(_take_out_of, tables, names, why, done, run)
     out(_samples(tables))

@@ -108,6 +108,10 @@ def test_a_clip_that_is_taken_down_leaves_the_store_and_is_not_cut_again(
     assert victim["file"] not in of_films.files() and len(of_films.files()) == CLIPS - 1
     after = {row["clip_id"]: row for row in of_films.cut()}
     assert (after[victim["clip_id"]]["status"], after[victim["clip_id"]]["reason"]) == ("failed", "taken down")
+    smaller = of_films.clips.model_copy(update={"size": "96x64"})
+    again = {row["clip_id"]: row["reason"] for row in cut_dataset(of_films.resources, smaller).to_pylist()}
+    assert again[victim["clip_id"]] == "taken down", "its frames stay out in another size too"
+    assert [reason for clip, reason in again.items() if clip != victim["clip_id"]] == [None] * (CLIPS - 1)
     forget(of_films.resources, TakedownScope({victim["film"]: []}, frozenset()), "asked for")
     assert of_films.files().keys() == {row["file"] for row in before if row["film"] != victim["film"]}
 
