@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores and memory.
+"""What this process may use of its machine: cores, memory, its share of a GPU.
 
 Belongs here: the only place that asks the kernel and the control groups. Does not belong here: what is made of the
 answer: threads (``parallel.py``), the memory of a pass (``arot_assets.metrics.memory``), weights (``resources.models``).
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 GROUPS = Path("sys/fs/cgroup")
+SHARE_VARIABLE = "AROT_GPU_SHARE"
 UNIFIED = "unified"
 """Where version 2 is mounted on a machine that has both versions."""
 
@@ -26,6 +27,11 @@ def _affinity() -> int:
 def _physical() -> int:
     """Bytes of memory that the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gpu_share() -> float:
+    """What part of a GPU's memory this process may fill: ``$AROT_GPU_SHARE``, as workers of Ray with a part of one have it."""
+    return float(os.environ.get(SHARE_VARIABLE) or 1)
 
 
 @dataclass(frozen=True)

@@ -191,9 +191,19 @@ def _problems_of(answer: Seen | Exception, mine: Seen) -> Iterator[str]:
     yield from answer.problems
 
 
-@cache
 def _here() -> Seen:
-    """What this machine has."""
+    """What this machine has now."""
+    try:
+        folder = metrics_folder()
+    except NoProjectError:
+        folder = None
+    own = [*(folder.glob("*.py") if folder else ()), *own_files().values()]
+    return replace(_installed(), own=_digest(project_root(), own) if own else "")
+
+
+@cache
+def _installed() -> Seen:
+    """What a process runs as long as it lives."""
     versions = {"Python": ".".join(platform.python_version_tuple()[:2])} | {name: _version(name) for name in PACKAGES}
     code = [
         file
@@ -201,12 +211,7 @@ def _here() -> Seen:
         for file in (REPOSITORY / part).rglob("*")
         if file.suffix in SUFFIXES and file.relative_to(REPOSITORY / part).parts[0] not in NOT_RUN
     ]
-    try:
-        folder = metrics_folder()
-    except NoProjectError:
-        folder = None
-    own = [*(folder.glob("*.py") if folder else ()), *own_files().values()]
-    return Seen(versions, _digest(REPOSITORY, code), _digest(project_root(), own) if own else "")
+    return Seen(versions, _digest(REPOSITORY, code), "")
 
 
 def _version(package: str) -> str:

@@ -22,7 +22,7 @@ from resources.compute.lookout import Lookout
 from resources.compute.ray_actors import LOOK_SECONDS, Actors, Held, name_of, raised
 from resources.compute.ray_address import reach, require_node
 from resources.compute.share import Share, room, share_of
-from resources.machine import Machine
+from resources.machine import SHARE_VARIABLE, Machine
 from resources.parallel import THREADS_VARIABLE
 from resources.root import PROJECT_VARIABLE, project_root
 
@@ -199,6 +199,8 @@ class Ray:
         share = share_of(_machines(), needs, self.accelerator, _kinds())
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         environment |= {PROJECT_VARIABLE: str(project_root()), THREADS_VARIABLE: str(max(1, int(share.cores)))}
+        if 0 < share.gpus < 1:
+            environment[SHARE_VARIABLE] = f"{share.gpus:g}"
         return _asks(share) | {"runtime_env": {"env_vars": environment}}, share
 
     def _connect(self) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from resources.machine import gpu_share
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -51,8 +53,9 @@ class BatchRunner:
 
     def _halve(self, tried: int, error: BaseException) -> None:
         if tried == 1:
+            more = ", a larger part of the GPU ($AROT_UNIT_GPUS)" if gpu_share() < 1 else ""
             raise MemoryError(
-                f"out of memory with a single image: {error}; use a smaller model or resources.models.device='cpu'"
+                f"out of memory with a single image: {error}; use a smaller model{more} or resources.models.device='cpu'"
             ) from error
         with self._lock:
             self.size = min(self.size, max(1, tried // 2))

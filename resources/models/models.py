@@ -10,16 +10,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.machine import Machine
+from resources.machine import Machine, gpu_share
+from resources.models.batching import is_out_of_memory
 from resources.models.converted import ConversionError
 from resources.models.entries import all_entries, find_entry
 from resources.models.entry import ModelEntry, ModelError
-from resources.models.network import REDUCING, DeviceError, Engine, Placement, Precision
+from resources.models.network import REDUCING, DeviceError, Engine, Family, Network, Placement, Precision
 from resources.models.runner import Runner, Usage
 from resources.models.weights import ModelCache
 from resources.models.which_family import engine_of, family_of
@@ -200,7 +202,7 @@ class Models:
         if device.startswith("cuda"):
             import torch
 
-            return int(SHARE_OF_DEVICE * torch.cuda.get_device_properties(device).total_memory)
+            return int(SHARE_OF_DEVICE * gpu_share() * torch.cuda.get_device_properties(device).total_memory)
         return int(SHARE_OF_MACHINE * Machine().memory)
 
     def load(self, entry: ModelEntry) -> Runner:
@@ -220,7 +222,7 @@ class Models:
         mark = self.fingerprint(entry.name) if entry.name in _readable() else entry.fingerprint()
         family, folder = family_of(entry), self.files.verified(entry)
         try:
-            network = family.load(entry, folder, place)
+            network = _loaded_there(family, entry, folder, place)
         except DeviceError as error:
             if self.device != "auto":
                 raise
@@ -296,6 +298,24 @@ class _LoadedModels:
 
 
 _loaded = _LoadedModels()
+
+
+def _loaded_there(family: Family, entry: ModelEntry, folder: Path, place: Placement) -> Network:
+    """A family's network.
+
+    Raises:
+        ModelError: it cannot be loaded, or its weights do not fit into the device's memory.
+    """
+    try:
+        return family.load(entry, folder, place)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        more = "give it a larger part of the GPU ($AROT_UNIT_GPUS)" if gpu_share() < 1 else "free it of other processes"
+        raise ModelError(
+            f"model '{entry.name}' does not fit into the memory of {place.device}: {str(error).partition('. ')[0]}; {more}, "
+            "or set resources.models.device='cpu'"
+        ) from error
 
 
 def _input(entry: ModelEntry) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resources.machine import gpu_share
 from resources.memory import release_loaded
 from resources.models.device_queue import DeviceQueue, as_images, pinned
 from resources.models.entry import ModelEntry, ModelError, Preprocessing
@@ -84,6 +85,19 @@ def _configure(place: Placement) -> None:
         # TF32 keeps only 10 bits of the mantissa: an image would score differently with and without a GPU
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+        keep_to_share(place.device)
+
+
+def keep_to_share(device: str) -> None:
+    """Take no more of a GPU's memory than this process has of it, so that whoever has the rest finds it free.
+
+    Without, PyTorch keeps what it has freed, and a process that was first leaves its neighbour too little for a batch.
+    """
+    import torch
+
+    if device.startswith("cuda") and gpu_share() < 1:
+        index = device.partition(":")[2]
+        torch.cuda.set_per_process_memory_fraction(gpu_share(), int(index) if index else torch.cuda.current_device())
 
 
 def levels_network(

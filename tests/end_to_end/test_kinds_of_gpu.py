@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from resources.compute import Compute, ComputeError, Needs, compute_of
+from resources.machine import gpu_share
 
 pytestmark = pytest.mark.slow  # a cluster is several processes for each of its nodes
 MODEL = Needs(device=True)
@@ -41,6 +42,11 @@ def place(unit: int) -> tuple[str, float, str]:
     return "".join(kinds), given, os.environ.get("CUDA_VISIBLE_DEVICES", "")
 
 
+def share_of_memory(unit: int) -> float:
+    """Of its GPU's memory what the machine that works on a unit may fill."""
+    return gpu_share()
+
+
 def places(compute: Compute, needs: Needs, units: int = 4) -> set[tuple[str, float, str]]:
     made = dict(compute.map(place, range(units), needs))
     assert sorted(made) == [*range(units)]
@@ -56,7 +62,9 @@ def test_model_gets_the_kind_of_gpu_that_is_asked_for(address: str, monkeypatch:
 def test_parts_of_a_gpu_are_of_that_kind_too(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AROT_UNIT_GPUS", "0.5")
     monkeypatch.setenv("AROT_UNIT_CORES", "0.5")
-    assert places(compute_of("ray", address, "H100"), MODEL) == {("H100", 0.5, "0")}
+    compute = compute_of("ray", address, "H100")
+    assert places(compute, MODEL) == {("H100", 0.5, "0")}
+    assert dict(compute.map(share_of_memory, [1], MODEL)) == {1: 0.5}, "no process takes what its neighbour has"
 
 
 def test_work_without_a_model_takes_no_gpu_and_asks_for_no_kind(address: str) -> None:

@@ -205,6 +205,20 @@ def test_unknown_model_and_device_say_what_there_is() -> None:
             Models(device="cuda").get("efficientnet_lite0")
 
 
+@pytest.mark.parametrize(
+    ("share", "remedy"), [("", "free it of other processes"), ("0.5", r"larger part of the GPU \(\$AROT_UNIT_GPUS\)")]
+)
+def test_weights_that_do_not_fit_are_one_clear_error(share: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of 79.18 GiB")
+
+    monkeypatch.setenv("AROT_GPU_SHARE", share)
+    monkeypatch.setattr("resources.models.families.timm.load", full)
+    said = rf"'efficientnet_lite0' does not fit into the memory of cpu: CUDA out of memory; .*{remedy}, or set"
+    with pytest.raises(ModelError, match=said):
+        Models(device="cpu").load(EFFICIENTNET_LITE0)
+
+
 def test_precision_below_float32_is_another_version() -> None:
     full, half = Models(device="cpu"), Models(device="cpu", precision="bfloat16")
     assert full.fingerprint("efficientnet_lite0") != half.fingerprint("efficientnet_lite0")
