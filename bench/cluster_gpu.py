@@ -4,11 +4,13 @@ Belongs here: the rounds, the comparison. Does not belong here: cost on CPUs (``
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import statistics
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -52,8 +54,6 @@ def main() -> None:
 
 def measure(folder: Path, said: argparse.Namespace) -> str:
     """The report."""
-    import multiprocessing
-
     import torch
 
     project = project_with(folder, said.model)
@@ -76,8 +76,8 @@ def measure(folder: Path, said: argparse.Namespace) -> str:
         for way, (engine, gpus, unit_cores) in ways.items():
             os.environ |= {"AROT_UNIT_GPUS": f"{gpus:g}", "AROT_UNIT_CORES": f"{max(1, unit_cores)}"}
             store = folder / f"{way} {n}"
-            with multiprocessing.get_context("spawn").Pool(1) as own:
-                took, rate = own.apply(step, (engine, store, source, said))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
+                took, rate = own.submit(step, engine, store, source, said).result()
             spent[way].append(took)
             rates[way].append(rate)
             print(f"{way}: {took.seconds:.1f} s, then {rate:,.0f} images/s", flush=True)

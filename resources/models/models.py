@@ -276,9 +276,10 @@ class _LoadedModels:
         """Drop models that were used longest ago until another one fits; a pass that still holds one keeps it alive."""
         budget, wanted = models._budget(), _expected(entry)
         if wanted > budget:
+            more = "" if gpu_share() == 1 else f" ({gpu_share():g} of the GPU: $AROT_UNIT_GPUS)"
             raise ModelError(
                 f"model '{entry.name}' takes {wanted / 1e9:.1f} GB, and {budget / 1e9:.1f} GB are allowed on "
-                f"{models.device}; raise resources.models.memory_gb, or use a larger device"
+                f"{models.device}{more}; raise resources.models.memory_gb, or use a larger device"
             )
         while self._runners and sum(r.network.bytes for r in self._runners.values()) + wanted > budget:
             (name, *_), _ = self._runners.popitem(last=False)

@@ -117,6 +117,7 @@ class Runner:
         if self.place.device.startswith("cuda"):
             import torch
 
+            said["device"] += f", {torch.cuda.get_device_properties(self.place.device).name}"
             said[DEVICE_MEMORY] = round(torch.cuda.max_memory_allocated(self.place.device) / 1e6, 1)
         if done.answers:
             said[DEVICE_LOAD] = round(done.busy / done.answers, 1)

@@ -268,9 +268,7 @@ def test_unit_whose_share_is_too_small_halves_its_batch_or_says_what_to_do(
     shutil.rmtree(Path(dataset.resources.tables.root, TableRef("d", TAGGER).folder))
     found = build(halves, dataset, TAGGER, around=lambda work: partial(held_to, f"{20 / megabytes}", work))
     ((_, result),) = found.items()
-    reasons = [] if result.error else dataset.sql(f"select distinct status, reason from d.{TAGGER}")
-    print(result.error, reasons)
-    assert "out of memory" in str(result.error or reasons)
+    assert result.error and "of the GPU: $AROT_UNIT_GPUS)" in result.error
 
 
 @pytest.mark.parametrize("fields", [IMAGES, HEAD], ids=["images", "head"])
@@ -352,7 +350,7 @@ def test_run_on_ray_tells_device_precision_and_utilization(
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 0
-    series = (told / "arot-photos-metrics.prom").read_text()
+    series = next(told.glob("arot-photos-metrics-*.prom")).read_text()
     shown = [line for line in series.splitlines() if not line.startswith("#")]
     code = (
         "import dagster as dg, json; i = dg.DagsterInstance.get(); "
