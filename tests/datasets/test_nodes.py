@@ -65,11 +65,7 @@ def test_projects_own_metrics_must_be_there(tables: Tables, tmp_path: Path, monk
     (tmp_path / "project" / "metrics").mkdir(parents=True)
     (tmp_path / "project" / "metrics" / "mine.py").write_text("x = 1\n")
     monkeypatch.setenv("AROT_PROJECT", str(tmp_path / "project"))
-    nodes._here.cache_clear()
-    try:
-        assert "metrics and models are not there" in refused(tables, a=lambda seen: replace(seen, own=""))
-    finally:
-        nodes._here.cache_clear()
+    assert "metrics and models are not there" in refused(tables, a=lambda seen: replace(seen, own=""))
 
 
 def test_store_that_only_this_machine_sees_is_found(tables: Tables, tmp_path: Path) -> None:
