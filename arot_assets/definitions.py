@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from arot_assets.classifiers.declaration import ClassifierDeclaration
-from arot_assets.declarations import Fault, load_declarations
+from arot_assets.declarations import Declarations, Fault, load_declarations
 from arot_assets.declarations.kinds import kind_of
 from arot_assets.names import proposed_name
 from arot_assets.own_assets import own_assets
@@ -22,6 +22,7 @@ from arot_assets.ratings.declaration import RatingsDeclaration
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
+from arot_assets.subsets.project import Project
 from resources.dagster import dagster_resources
 from resources.defaults import default_resources
 from sensors.automation import automation
@@ -40,16 +41,16 @@ PROBLEMS = "problems"
 logger = logging.getLogger("arot")
 
 
-def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Definitions:
+def build_definitions(
+    tell: Callable[[str], object] = logger.error, known: tuple[Declarations, Project] | None = None
+) -> dg.Definitions:
     """Declarations and Python assets of ``defs/``, SQL models, sensors and resources.
 
     Args:
         tell: called with one line for each fault.
+        known: what this process has read and checked already; None reads it.
     """
-    declared = load_declarations()
-    declared.check_metrics()
-    project = load_project(sql_folder())
-    declared.check_subsets(project.subsets, project.broken)
+    declared, project = known or _read()
     own, errors = own_assets(defs_folder())
     apart = {**errors, **project.broken}
     looking = [
@@ -76,6 +77,14 @@ def build_definitions(tell: Callable[[str], object] = logger.error) -> dg.Defini
             executor=dg.in_process_executor,  # one process per run: models are loaded once
         ),
     )
+
+
+def _read() -> tuple[Declarations, Project]:
+    declared = load_declarations()
+    declared.check_metrics()
+    project = load_project(sql_folder())
+    declared.check_subsets(project.subsets, project.broken)
+    return declared, project
 
 
 def _problems(faults: Sequence[Fault]) -> list[dg.AssetSpec]:

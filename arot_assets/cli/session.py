@@ -51,7 +51,7 @@ def open_work(dataset: str | None = None) -> Iterator[Work]:
     def definitions():  # type: ignore[no-untyped-def]
         from arot_assets.definitions import build_definitions
 
-        return build_definitions(tell_problem)
+        return build_definitions(tell_problem, (declared, project))
 
     resources = default_resources()
     require_form(resources.tables)
