@@ -29,11 +29,15 @@ from arot_assets.steps import Look
 from arot_assets.subsets.load import load_project
 from resources.dagster import dagster_resources
 from resources.defaults import Resources
+from resources.models import Models
 from resources.models.entries import add_entry
-from resources.tables import TableRef
+from resources.storage import Storage
+from resources.tables import TableRef, Tables
+from resources.warehouse import Warehouse
 from sensors.files import file_sensor
 from tests.classifiers import easy
 from tests.conftest import EXAMPLES
+from tests.docs.restore import restore
 from tests.models import tiny
 
 KINDS = ("photo", "illustration")
@@ -109,12 +113,30 @@ def copy(kind: str, names: slice, folder: Path) -> None:
         shutil.copyfile(picture, folder / kind / picture.name)
 
 
-@pytest.fixture
-def world(resources: Resources, tmp_path: Path) -> World:
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder ``pictures``, and a ``store`` with all that a classifier is made from; a copy of both lies beside it."""
+    folder = tmp_path_factory.mktemp("ingested") / "there"
     for kind in KINDS:
-        copy(kind, slice(0, 26), tmp_path / "pictures")
-    world = World(resources, tmp_path / "pictures")
-    world.ingest()
+        copy(kind, slice(0, 26), folder / "pictures")
+    World(resources_of(folder), folder / "pictures").ingest()
+    shutil.copytree(folder, folder.with_name("kept"), symlinks=True)
+    return folder
+
+
+def resources_of(folder: Path) -> Resources:
+    """Resources over its store."""
+    storage = Storage()
+    tables = Tables(store=str(folder / "store"), storage=storage)
+    return Resources(storage, tables, Warehouse(tables=tables), Models(device="cpu"))
+
+
+@pytest.fixture
+def world(ingested: Path) -> World:
+    """Pictures and store as they were, and an instance that knows the shards; what else was recorded, ``ingest`` records."""
+    restore(ingested, ingested.with_name("kept"))
+    world = World(resources_of(ingested), ingested / "pictures")
+    world.instance.add_dynamic_partitions("d_shards", world.resources.tables.shards("d", "samples"))
     return world
 
 
@@ -251,7 +273,6 @@ def test_labels_that_cannot_be_used_fail_with_a_reason(world: World, labels: dic
 
 
 def test_changed_file_of_labels_is_noticed_and_they_are_read_again(world: World, tmp_path: Path) -> None:
-    world.ingest()
     samples = [s for shard in world.resources.tables.shards("d", "samples") for s in _ids(world, shard)]
     file = tmp_path / "my labels.csv"
 
@@ -295,6 +316,7 @@ def test_automation_follows_the_data_version_of_the_head(world: World) -> None:
     assets = classifier_assets(world.classifier, shard_partitions("d"))
     rest = [*dataset_assets(world.dataset), *metric_assets(world.dataset, world.resources.models)]
     defs = dg.Definitions(assets=[*assets, *rest], resources=dagster_resources(world.resources))
+    world.ingest()
     world.train()
     world.score()
 

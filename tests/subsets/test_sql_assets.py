@@ -1,7 +1,9 @@
 """SQL models in Dagster: the graph comes from the SQL, a run shows what it did, tests are checks."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,8 +13,10 @@ from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.project import Project
 from resources.compute import Local
+from resources.storage import Storage
 from resources.tables import Tables
 from resources.warehouse import Warehouse
+from tests.subsets.conftest import SQL_FOLDER
 
 KEYS = {
     "clean",
@@ -35,18 +39,30 @@ def key(path: str) -> dg.AssetKey:
     return dg.AssetKey(path.split("/"))
 
 
-@pytest.fixture
-def run(sql: Project, demo: Tables, warehouse: Warehouse):
-    def go(project: Project = sql) -> dg.ExecuteInProcessResult:
-        definitions = [*sql_model_assets(project), *sql_model_checks(project)]
-        return dg.materialize(
-            definitions,
-            selection=dg.AssetSelection.groups("models"),
-            resources={"compute": Local(), "tables": demo, "warehouse": warehouse},
-            raise_on_error=False,
-        )
+def materialized(project: Project, tables: Tables) -> dg.ExecuteInProcessResult:
+    """A run of all models of a project, and of their checks."""
+    return dg.materialize(
+        [*sql_model_assets(project), *sql_model_checks(project)],
+        selection=dg.AssetSelection.groups("models"),
+        resources={"compute": Local(), "tables": tables, "warehouse": Warehouse(tables=tables)},
+        raise_on_error=False,
+    )
 
-    return go
+
+@pytest.fixture
+def run(demo: Tables):
+    return lambda project: materialized(project, demo)
+
+
+@pytest.fixture(scope="module")
+def twice(
+    demo_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dg.ExecuteInProcessResult, dg.ExecuteInProcessResult]:
+    """Two runs of the project that ships, one after the other, over one store."""
+    store = tmp_path_factory.mktemp("twice") / "store"
+    shutil.copytree(demo_store, store)
+    tables, project = Tables(store=str(store), storage=Storage()), load_project(SQL_FOLDER)
+    return materialized(project, tables), materialized(project, tables)
 
 
 def test_graph_comes_from_source_and_ref(sql: Project):
@@ -63,8 +79,8 @@ def test_graph_comes_from_source_and_ref(sql: Project):
     assert "Samples that any training run could use" in (spec.description or "")
 
 
-def test_run_shows_rows_schema_lineage_waterfall_and_sql(run):
-    result = run()
+def test_run_shows_rows_schema_lineage_waterfall_and_sql(twice):
+    result, _ = twice
     assert result.success
     seen = {e.asset_key: e.materialization.metadata for e in result.get_asset_materialization_events()}
     clean = seen[model_key("clean")]
@@ -83,8 +99,8 @@ def test_run_shows_rows_schema_lineage_waterfall_and_sql(run):
     assert "waterfall" not in seen[model_key("tag_counts")]
 
 
-def test_second_run_builds_nothing_but_still_shows_everything(run):
-    first, second = run(), run()
+def test_second_run_builds_nothing_but_still_shows_everything(twice):
+    first, second = twice
     for event in second.get_asset_materialization_events():
         before = next(e for e in first.get_asset_materialization_events() if e.asset_key == event.asset_key)
         metadata, old = event.materialization.metadata, before.materialization.metadata
@@ -94,10 +110,10 @@ def test_second_run_builds_nothing_but_still_shows_everything(run):
         assert metadata.get("waterfall") == old.get("waterfall")
 
 
-def test_every_test_of_schema_yml_is_a_check(sql: Project, run):
+def test_every_test_of_schema_yml_is_a_check(sql: Project, twice):
     checks = {k for c in sql_model_checks(sql) for k in c.check_keys}
     assert len(checks) == len(sql.tests)
-    results = run().get_asset_check_evaluations()
+    results = twice[0].get_asset_check_evaluations()
     models = [t for t in sql.tests if isinstance(t.target, str)]
     assert len(results) == len(models)
     assert all(r.passed for r in results)
