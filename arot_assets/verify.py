@@ -20,7 +20,7 @@ from arot_assets.classifiers.promotion import classifier_file, digests, read_jso
 from arot_assets.datasets.conservation import ConservationResult, samples_conserved
 from arot_assets.datasets.duplicates import shard_footer
 from arot_assets.datasets.forgotten import FOLDER, FORGOTTEN
-from arot_assets.datasets.places import place_of
+from arot_assets.datasets.places import medium_of, place_of
 from arot_assets.datasets.presence import present_uris
 from arot_assets.datasets.reach import digest, fetch
 from arot_assets.metrics.conservation import rows_conserved
@@ -200,13 +200,19 @@ def _not_conserved(resources: Resources, dataset: str) -> Iterator[str]:
         return
     import duckdb
 
+    # what a film that cannot be decoded, or has no sound, has no row in
+    decoded = {table.name for table in medium_of(tables, dataset).tables}
     compared: dict[str, Callable[[], ConservationResult]] = {SAMPLES: partial(samples_conserved, warehouse, dataset)}
     for table in tables.of(dataset):
         footers = tables.footers(dataset, table).values()
         by_sample = footers and all(METRIC_VERSION in f.strings and GRAIN not in f.strings for f in footers)
         if table != SAMPLES and by_sample:
             compared[table] = partial(rows_conserved, warehouse, dataset, table)
-        elif footers and all(METRIC_VERSION in f.strings and "samples_digest" in f.strings for f in footers):
+        elif (
+            table not in decoded
+            and footers
+            and all(METRIC_VERSION in f.strings and "samples_digest" in f.strings for f in footers)
+        ):
             compared[table] = partial(rows_conserved, warehouse, dataset, table, several=True)
     for table, compare in compared.items():
         folder = tables.folder(TableRef(dataset, table))

@@ -20,6 +20,7 @@ from arot_assets.metrics.rows import build_rows, row_versions, rows_are_current
 from arot_assets.metrics.table_builder import MetricResult
 from arot_assets.subsets.load import load_project
 from arot_assets.subsets.runner import build_all
+from arot_assets.verify import verify
 from resources.defaults import Resources
 from resources.models.entry import ModelEntry
 from resources.models.families.head import reference_of_vectors
@@ -73,6 +74,10 @@ def test_each_still_has_a_row_and_only_those_of_a_new_film_are_computed(films: F
     version = row_versions([light], r.models)["light"]
     assert rows_are_current(r.tables, "films", light, "00000", version)
     assert rows_conserved(r.warehouse, "films", "light", several=True).holds
+    assert not films.rows("sound") and verify(r, ["films"]).problems == [], "a film without sound has lost none"
+    place = TableRef("films", "light", "00000")
+    r.tables.write(r.tables.read(place).slice(0, 1), place, r.tables.footer(place))
+    assert any("films.light: 2 rows expected, 1 lost" in problem for problem in verify(r, ["films"]).problems)
     before = {place: row["computed_at"] for place, row in zip(places(films, "light"), films.rows("light"), strict=True)}
     shutil.copyfile(FILMS / "editlist.mp4", films.source / "one_frame.mp4")
     films.take()
