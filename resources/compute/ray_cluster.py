@@ -10,6 +10,8 @@ their environment: no secret is sent.
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -213,6 +215,7 @@ class Ray:
 
         if ray.is_initialized():
             return
+        before = signal.getsignal(signal.SIGTERM)
         try:
             if self.address:
                 reach(self.address)
@@ -224,6 +227,8 @@ class Ray:
                 logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
                 own: dict[str, Any] = {"num_cpus": Machine().cores, "object_store_memory": OBJECTS}
                 ray.init(address="local", include_dashboard=False, _node_ip_address=LOOPBACK, **own, **QUIET)
+            if callable(before) and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)  # who is told to end is stopped, and has not failed
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise self._unreachable(error) from error
 

@@ -38,7 +38,7 @@ from resources.models import Models
 from resources.storage import Storage
 from resources.tables import SAMPLES, ModelRef, TableRef, Tables
 from resources.warehouse import Warehouse
-from tests.conftest import DATA, Dataset
+from tests.conftest import DATA, REPOSITORY, Dataset
 from tests.end_to_end.conftest import Project
 from tests.end_to_end.on_cluster import (
     HEAD,
@@ -367,3 +367,26 @@ def test_nothing_that_a_worker_runs_imports_dagster() -> None:
     )
     code = f"import sys, {units}; print('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+ENDED = """
+import os, signal, sys, time
+from resources.compute import compute_of
+
+def end(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, end)
+assert compute_of("ray", sys.argv[1]).nodes()
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped as before")
+"""
+
+
+def test_driver_that_is_told_to_end_ends_as_without_ray(cluster: Compute) -> None:
+    asked = [sys.executable, "-c", ENDED, cluster.address]  # type: ignore[attr-defined]
+    done = subprocess.run(asked, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.stdout == "stopped as before\n", done.stderr
