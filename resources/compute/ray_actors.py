@@ -8,6 +8,7 @@ it until the step is done, and then gives the device back. An actor gets units o
 for a device that another run has.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ AHEAD = 2
 """Units that an actor has: the one that it works on, and the next."""
 LOOK_SECONDS = 5.0
 """Between two looks at what the cluster has, while no unit ends."""
+IP = re.compile(r"\(pid=\d+, ip=([^,)\s]+)")
+"""Where Ray's error says on which machine it was raised; as an attribute it has that only where it cannot be the cause too."""
 
 
 class Held(Generic[A, B]):
@@ -166,8 +169,9 @@ def raised(error: Any) -> BaseException:
 
     cause: BaseException = error.cause
     names = {node["NodeManagerAddress"]: name_of(node) for node in ray.nodes()}
-    if isinstance(cause, ArotError) and len(ray.nodes()) > 1:
-        cause.args = (f"machine {names.get(error.ip, error.ip)}: {cause}", *cause.args[1:])
+    place = IP.search(str(error))
+    if isinstance(cause, ArotError) and len(ray.nodes()) > 1 and place is not None:
+        cause.args = (f"machine {names.get(place[1], place[1])}: {cause}", *cause.args[1:])
     return cause
 
 
