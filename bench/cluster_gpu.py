@@ -92,11 +92,11 @@ def measure(folder: Path, said: argparse.Namespace) -> str:
     lines[0] += f"median of {said.rounds}; the model is loaded in that time."
     lines += ["", "| where | s | time / this process | images/s after the first unit | of this process |"]
     lines += ["|---|---|---|---|---|"]
-    rate = {way: statistics.median(found) for way, found in rates.items()}
+    usual = {way: statistics.median(found) for way, found in rates.items()}
     for way, rounds in spent.items():
         seconds = seconds_of(rounds)
-        share = rate[way] / rate["this process"]
-        lines.append(f"| {way} | {seconds:.1f} | {seconds / alone:.2f} | {rate[way]:,.0f} | {share:.0%} |")
+        share = usual[way] / usual["this process"]
+        lines.append(f"| {way} | {seconds:.1f} | {seconds / alone:.2f} | {usual[way]:,.0f} | {share:.0%} |")
     return "\n".join([*lines, "", "; ".join(told) or "All tables are the same, bit for bit."])
 
 
