@@ -18,7 +18,7 @@ from arot_assets.media.video.cut import cut_film, framed, own_rate, shown_crop
 from arot_assets.media.video.decode import decoded
 from arot_assets.media.video.grid import Grid
 from arot_assets.media.video.probe import probe_film
-from resources.storage import StorageError
+from resources.scratch import ScratchError
 from tests.conftest import DATA
 
 FILMS = DATA / "films"
@@ -153,6 +153,5 @@ def test_a_full_disk_is_no_fault_of_the_film(small_disk: Path) -> None:
     film = Film("opengop_b.mp4")
     with suppress(OSError):
         (small_disk / "filler").write_bytes(bytes(1 << 21))
-    with pytest.raises(StorageError, match="No space left on device; free some space") as told:
+    with pytest.raises(ScratchError, match="No space left on device; free some space"):
         list(isolated.cut(film.path, film.facts, [film.span(0, 30)], Settings(), small_disk))
-    assert told.value.is_outage

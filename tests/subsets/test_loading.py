@@ -7,6 +7,7 @@ from arot_assets.errors import ProjectError
 from arot_assets.subsets.assets import sql_model_assets
 from arot_assets.subsets.checks import sql_model_checks
 from arot_assets.subsets.load import load_project
+from resources.compute import Local
 from resources.tables import Tables
 from resources.warehouse import Warehouse
 
@@ -41,7 +42,7 @@ def test_names_that_only_dagster_refuses_are_written_otherwise_there(write_proje
     (checks,) = sql_model_checks(project)
     names = {spec.name for spec in checks.check_specs}
     assert names == {"not_null_grosse", "not_null_u732b", "not_null_u72ac", "a_is_positive"}
-    resources = {"tables": demo, "warehouse": warehouse}
+    resources = {"compute": Local(), "tables": demo, "warehouse": warehouse}
     dg.Definitions(assets=[asset], asset_checks=[checks], resources=resources).resolve_all_job_defs()
 
 
