@@ -29,6 +29,9 @@ SCHEMA = pa.schema(
         pa.field("state", pa.string(), metadata={"description": "present | gone | superseded"}),
     ]
 )
+PIECE = 1 << 15
+"""Addresses that are looked for at a time: a table of twice as many fits into a processor's second-level cache. Of 10 M, with 1 %
+new and gone, pieces of 2^13 and 2^15 take 1.5 s, of 2^17 3.3, and one table of all 5.1."""
 COMPARED = ("size", "mtime", "etag", "sidecars", "sidecar_mtime", "metadata")
 """Columns of which another value makes an object another one."""
 
@@ -86,21 +89,58 @@ def compare(previous: pa.Table | None, objects: pa.Table) -> ListingDifference:
     is_present = pc.equal(before["state"], "present")
     present = np.flatnonzero(is_present.to_numpy())
     known = before["uri"] if len(present) == before.num_rows else before["uri"].filter(is_present)
-    found = pc.index_in(objects["uri"], value_set=known)
-    listed = np.flatnonzero(found.is_valid().to_numpy())
-    rows = present[found.drop_null().to_numpy()]
+    found = places(objects["uri"], known)
+    listed = np.flatnonzero(found >= 0)
+    rows = present[found[listed]]
 
     whole = np.ones(len(rows), np.bool_)
     for some in slices(len(rows)):
         for name in COMPARED:
             whole[some] &= equal(take(before[name], rows[some]), take(objects[name], listed[some]))
     return ListingDifference(
-        new=np.flatnonzero(found.is_null().to_numpy()),
+        new=np.flatnonzero(found < 0),
         changed=listed[~whole],
         outdated=rows[~whole],
         gone=np.setdiff1d(present, rows, assume_unique=True),
         unchanged=rows[whole],
     )
+
+
+def places(uris: pa.ChunkedArray, known: pa.ChunkedArray, piece: int = PIECE) -> Rows:
+    """Where these addresses are among those that are known.
+
+    A listing has the order of the one before, but for what changed. So each piece of it is looked for after the place of the one
+    before, in a table that fits the caches of a processor; only what is elsewhere is looked for among all.
+
+    Args:
+        uris: string [N].
+        known: string [M], each once.
+        piece: addresses that are looked for at a time.
+
+    Returns:
+        int64 [N]: the row of ``known``; -1 for what is not there.
+    """
+    found = np.full(len(uris), -1, np.int64)
+    start = 0
+    for at in range(0, len(uris), piece):
+        some = uris.slice(at, piece)
+        if some.equals(known.slice(start, len(some))):
+            rows = np.arange(start, start + len(some))
+        else:
+            near = pc.index_in(some, value_set=known.slice(start, 2 * piece))
+            rows = pc.add(near.cast(pa.int64()), start).fill_null(-1).to_numpy()
+        found[at : at + piece] = rows
+        start = int(rows[rows >= 0][-1]) + 1 if (rows >= 0).any() else start
+    rest = np.flatnonzero(found < 0)
+    if len(rest):
+        elsewhere = (
+            uris if len(rest) == len(uris) else pa.chunked_array([take(uris, rest[s]) for s in slices(len(rest))])
+        )
+        wanted = pc.index_in(known, value_set=elsewhere)
+        place_of = np.full(len(rest), -1, np.int64)
+        place_of[wanted.drop_null().to_numpy()] = np.flatnonzero(wanted.is_valid().to_numpy())
+        found[rest] = place_of[pc.index_in(elsewhere, value_set=elsewhere).to_numpy()]  # twice the same: the same place
+    return found
 
 
 def equal(left: pa.Array | pa.ChunkedArray, right: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
