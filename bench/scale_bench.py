@@ -26,6 +26,7 @@ HAND, WIDE, POLARS = (
     f"10 metrics, 3 filters, `{DATASET}.wide`",
     "the same in polars, streamed",
 )
+BARE_WALK = "bare walk of the same files: scandir and stat"
 STATUS, RUN = "`arot status`", "`arot run`, nothing to do"
 WALK = [sys.executable, str(Path(__file__).with_name("walk_steps.py")), "scandir"]
 COMMAND = "from arot_assets.cli import main; main()"
@@ -150,7 +151,7 @@ class Bench:
             raise SystemExit(f"a run with nothing to do opened files:\n{watched}")
         if self._files() != before:
             raise SystemExit("a run with nothing to do wrote a table of samples, of a metric or of a model")
-        bare, ours = middle("bare walk of the same files: scandir and stat", walk), middle(RUN, run)
+        bare, ours = middle(BARE_WALK, walk), middle(RUN, run)
         note = f"{ours.cpu / bare.cpu:.1f} x the CPU of the bare walk; opened no file, wrote no table"
         self._say(bare)
         self._say(replace(ours, note=note))

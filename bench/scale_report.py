@@ -6,7 +6,7 @@ Belongs here: limits, ratios, tables. Does not belong here: measuring (``scale_b
 import os
 from collections.abc import Iterator, Sequence
 
-from scale_bench import HAND, POLARS, RUN, STATUS, WIDE, Bench, Measured
+from scale_bench import BARE_WALK, HAND, POLARS, RUN, STATUS, WIDE, Bench, Measured
 
 from arot_assets.markdown import write_table
 
@@ -67,9 +67,9 @@ def verdicts(benches: Sequence[Bench]) -> Iterator[str]:
                 )
     if large.rows > small.rows:
         factor = large.rows / small.rows
-        ours = [(before, after) for before, after in _both(small, large) if before.what != POLARS]
+        ours = [(before, after) for before, after in _both(small, large) if before.what not in (POLARS, BARE_WALK)]
         over = [after.what for before, after in ours if not _is_linear(before, after, factor)]
-        yield f"growth of {len(ours)} steps, without polars, at most linear: {_word(not over)}" + "".join(
+        yield f"growth of {len(ours)} steps of arot at most linear: {_word(not over)}" + "".join(
             f"; {what} grows faster" for what in over
         )
 
