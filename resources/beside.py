@@ -75,9 +75,18 @@ def replace_file(file: Path, text: str, mode: int | None = None) -> None:
         OSError: it cannot be written.
     """
     remove_left(file.parent.iterdir())
+    put(file, text.encode(), mode)
+
+
+def put(file: Path, data: bytes, mode: int | None = None) -> None:
+    """The same, whatever else lies in the folder.
+
+    Raises:
+        OSError: it cannot be written; nothing of it stays.
+    """
     made = temporary_name(file.parent)
     try:
-        made.write_text(text, encoding="utf-8")
+        made.write_bytes(data)
         if mode is not None:
             made.chmod(mode)
         made.replace(file)

@@ -1,8 +1,15 @@
 """`arot forget`: take samples out of every table and export, for ever."""
 
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from arot_assets.declarations.declared import Declarations
+    from arot_assets.exports.takedown import PublishedVersion
+    from arot_assets.takedown import TakedownResult, TrainedModel
 
 SHOWN = 100
 """How many samples are listed one by one."""
@@ -31,11 +38,9 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
       arot forget s3://bucket/photos/a.jpg --reason "licence withdrawn"
       arot forget "select sample_id from demo.wide where caption ilike '%jane doe%'" --reason "person asked"
     """
-    from arot_assets.classifiers.declaration import ClassifierDeclaration
     from arot_assets.cli.bars import reporter
     from arot_assets.cli.history import clean_history, count_databases, pictures_of
     from arot_assets.cli.session import open_work
-    from arot_assets.exports.declaration import HubDatasetDeclaration
     from arot_assets.progress import reporting, track
     from arot_assets.takedown import (
         NamesMeant,
@@ -62,18 +67,7 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
             click.echo("no sample is meant: the queries give none")
             return
         places, heads = published(tables, meant.places), heads_trained_on(tables, meant.places)
-        for sample, uris in islice(meant.places.items(), SHOWN):
-            click.echo(f"  {sample}  {', '.join(uris) or 'only in exports, or forgotten before'}")
-        if len(meant.places) > SHOWN:
-            click.echo(f"  … and {len(meant.places) - SHOWN:,} more")
-        for place in places:
-            click.echo(
-                f"  {place.export} version {place.receipt.version}: {place.samples} of them in {place.receipt.place}"
-            )
-        for head in heads:
-            scoring = ", the model that scores" if head.scores else ""
-            seen = f"has seen some as {', '.join(head.splits)}"
-            click.echo(f"  model {head.classifier}/{head.digest}{scoring}: {seen}")
+        _tell_what_is_meant(meant.places, places, heads)
         if not yes:
             click.confirm(
                 f"take {len(meant.places):,} samples out of all tables and {len(places)} versions?", abort=True
@@ -98,13 +92,40 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
         f"{len(meant.places):,} samples are forgotten: {removed}, {done.cached} cached files, "
         f"{len(places) - len(done.left)} versions removed, {events:,} records of earlier runs without them"
     )
+    _tell_what_is_left(done, places, again, work.declared)
+
+
+def _tell_what_is_meant(
+    samples: Mapping[str, Collection[str]], places: "Sequence[PublishedVersion]", heads: "Sequence[TrainedModel]"
+) -> None:
+    """List the samples, the versions of exports that contain some, and the models that have seen some."""
+    for sample, uris in islice(samples.items(), SHOWN):
+        click.echo(f"  {sample}  {', '.join(uris) or 'only in exports, or forgotten before'}")
+    if len(samples) > SHOWN:
+        click.echo(f"  … and {len(samples) - SHOWN:,} more")
+    for place in places:
+        click.echo(
+            f"  {place.export} version {place.receipt.version}: {place.samples} of them in {place.receipt.place}"
+        )
+    for head in heads:
+        scoring = ", the model that scores" if head.scores else ""
+        click.echo(f"  model {head.classifier}/{head.digest}{scoring}: has seen some as {', '.join(head.splits)}")
+
+
+def _tell_what_is_left(
+    done: "TakedownResult", places: "Sequence[PublishedVersion]", again: Sequence[str], declared: "Declarations"
+) -> None:
+    """List what could not be looked into, what only its owner can remove, and what to make again."""
+    from arot_assets.classifiers.declaration import ClassifierDeclaration
+    from arot_assets.exports.declaration import HubDatasetDeclaration
+
     for line in done.damaged:
         click.secho(f"  not looked into: {line}", fg="yellow")
     for place in done.left:
         click.secho(
             f"  to be removed by hand: {place.receipt.place} (commit {place.receipt.commit or 'unknown'})", fg="yellow"
         )
-    for name, declaration in work.declared.of(HubDatasetDeclaration).items():
+    for name, declaration in declared.of(HubDatasetDeclaration).items():
         click.secho(
             f"  '{name}' may have been published to {declaration.repo}: publish it again, or tell its readers",
             fg="yellow",
@@ -112,5 +133,5 @@ def command(samples: tuple[str, ...], reason: str, yes: bool) -> None:
     for name in sorted({place.export for place in places}):
         click.echo(f"  next: arot export {name}")
     for name in again:
-        if (declared := work.declared.of(ClassifierDeclaration).get(name)) is not None:
-            click.echo(f"  next: arot run {declared.dataset}, which trains '{name}' again without them")
+        if (classifier := declared.of(ClassifierDeclaration).get(name)) is not None:
+            click.echo(f"  next: arot run {classifier.dataset}, which trains '{name}' again without them")

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from resources.beside import TEMPORARY_PREFIX, remove_left, temporary_name
+from resources.beside import TEMPORARY_PREFIX, put, remove_left
 from resources.storage.objects import ObjectInfo, StorageError, explain
 
 FOLDER_VARIABLE = "AROT_CACHE"
@@ -118,14 +118,7 @@ class Cache:
         path = self.path_of(info)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = temporary_name(path.parent)
-            try:
-                temporary.write_bytes(data)
-                temporary.replace(path)
-            except OSError:
-                with suppress(OSError):
-                    temporary.unlink()
-                raise
+            put(path, data)
             self._make_room(path, len(data))
         except OSError as error:
             raise explain(str(self.folder), "write", error) from error
